@@ -1,0 +1,1 @@
+//! Quoting for shells.
