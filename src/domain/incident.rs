@@ -227,7 +227,7 @@ impl Incident {
         run.steps
             .entry(key.clone())
             .or_insert_with(|| StepState::new(recorded.at))
-            .apply(&recorded.event, recorded.at)
+            .apply(&recorded.event, recorded.seq, recorded.at)
             .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
         self.remember_delivery(recorded);
         Ok(())
