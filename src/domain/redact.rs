@@ -6,6 +6,11 @@ use std::borrow::Cow;
 pub struct Redactor;
 
 impl Redactor {
+    /// Whether there is nothing to scrub.
+    pub fn is_empty(&self) -> bool {
+        true
+    }
+
     /// The text with every secret replaced.
     pub fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(text)
