@@ -1,0 +1,229 @@
+//! How a step touches the world: one file a kind, and the list of them.
+//!
+//! A kind declares the YAML it takes as a [`KindForm`] and how often it may happen as an
+//! [`EffectClass`](crate::domain::effect::EffectClass). It writes no event, knows no incident and no other kind.
+//!
+//! **Invariant:** what the world refuses is an [`Outcome`], never an `Err`: `perform` cannot fail.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SharedClock;
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::form::KindForm;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::Change;
+use crate::domain::redact::Redactor;
+use crate::domain::time::Timestamp;
+
+pub mod command;
+pub mod git;
+pub mod health;
+pub mod http;
+pub mod journal;
+pub mod notify;
+pub mod process;
+pub mod set;
+pub mod shell;
+pub mod systemd;
+
+/// Every kind. A new kind is one file, its `mod` line, and one line here.
+pub static KINDS: &[&dyn Kind] = &[
+    &systemd::Systemd,
+    &health::Health,
+    &http::Http,
+    &journal::Journal,
+    &git::Git,
+    &command::Command,
+    &shell::Shell,
+    &notify::Notify,
+    &set::Set,
+];
+
+/// The kind by this name.
+pub fn kind(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.form().name == name)
+}
+
+/// The forms of every kind, for the checker, the schema and the manual.
+pub fn forms() -> Vec<&'static KindForm> {
+    KINDS.iter().map(|kind| kind.form()).collect()
+}
+
+/// A sort of action.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// What it is and takes.
+    fn form(&self) -> &'static KindForm;
+
+    /// What a person is told before it is done: what, where, and how to undo it; `why` is the runbook's.
+    fn describe(&self, spec: &Value) -> Change;
+
+    /// What the world looks like before, as far as [`Kind::reconcile`] needs it. Recorded with the intent.
+    async fn observe(&self, _spec: &Value, _context: &Context) -> Value {
+        Value::Null
+    }
+
+    /// Does it.
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome;
+
+    /// Whether an attempt that was cut off has happened. `before` is what [`Kind::observe`] saw.
+    async fn reconcile(&self, _spec: &Value, _before: &Value, _context: &Context) -> Reconciled {
+        Reconciled::CannotTell("this kind cannot look whether it happened".to_owned())
+    }
+}
+
+/// What a look at the world says of an attempt that was cut off.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reconciled {
+    /// It happened, and ended so.
+    Happened(Outcome),
+    /// It did not happen, and may be done again; how that is known.
+    DidNotHappen(String),
+    /// It cannot be told; what is known.
+    CannotTell(String),
+}
+
+/// What an action is given besides its spec.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The run and step that it is done for.
+    pub place: (RunId, StepKey),
+    /// The environment's name.
+    pub environment_name: String,
+    /// The environment.
+    pub environment: Arc<Environment>,
+    /// The run's copy of the estate.
+    pub estate: Arc<Estate>,
+    /// Where `now` comes from.
+    pub clock: SharedClock,
+    /// The values of secrets.
+    pub secrets: Arc<Secrets>,
+    /// What scrubs them from everything that leaves the action.
+    pub redactor: Arc<Redactor>,
+    /// The environment variables that every child gets: PATH, HOME, LANG, TZ.
+    pub basics: Arc<BTreeMap<String, String>>,
+    /// The directory that relative paths are relative to: the shop's.
+    pub directory: PathBuf,
+    /// Live lines for whoever watches; never recorded.
+    pub progress: Progress,
+    /// Ended when the action has to stop.
+    pub cancel: CancellationToken,
+    /// When its time is over. The engine drops the action then; a kind may give up earlier with a better word.
+    pub deadline: Option<Timestamp>,
+    /// What delivers messages.
+    pub courier: Arc<dyn Courier>,
+}
+
+/// Where live lines go.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Progress {
+    /// A sink that calls `line` for every line, already redacted.
+    pub fn new(line: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(line))
+    }
+
+    /// A sink that nobody watches.
+    pub fn none() -> Self {
+        Self::new(|_| {})
+    }
+
+    /// Tells a line. The caller has redacted it.
+    pub fn line(&self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Progress")
+    }
+}
+
+/// The values of the estate's secrets, read when the engine starts.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<String, Result<secrecy::SecretString, String>>);
+
+impl Secrets {
+    /// Secrets by name; a secret that could not be read holds why.
+    pub fn new(values: BTreeMap<String, Result<secrecy::SecretString, String>>) -> Self {
+        Self(values)
+    }
+
+    /// The value of a secret; else a sentence that says why there is none.
+    pub fn get(&self, name: &str) -> Result<&secrecy::SecretString, String> {
+        match self.0.get(name) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(reason)) => Err(format!("secret `{name}`: {reason}")),
+            None => Err(format!("secret `{name}` is not in the estate")),
+        }
+    }
+
+    /// Every secret that was read, with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &secrecy::SecretString)> {
+        self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref().ok()?)))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A text that may be a secret: `"text"` or `{secret: name}`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(untagged)]
+pub enum SecretText {
+    /// Plain text.
+    Plain(String),
+    /// A secret of the estate, by name.
+    Secret(crate::domain::estate::SecretRef),
+}
+
+impl SecretText {
+    /// The text, the secret's value put in.
+    pub fn reveal(&self, secrets: &Secrets) -> Result<String, String> {
+        use secrecy::ExposeSecret;
+        match self {
+            Self::Plain(text) => Ok(text.clone()),
+            Self::Secret(reference) => Ok(secrets.get(&reference.secret)?.expose_secret().to_owned()),
+        }
+    }
+}
+
+/// What delivers messages; the engine's, so that kinds know no channel.
+#[async_trait]
+pub trait Courier: std::fmt::Debug + Send + Sync {
+    /// Delivers one message to one channel of the estate, into the incident's thread there if it has one.
+    async fn deliver(&self, place: &(RunId, StepKey), channel: &str, message: &str) -> Delivery;
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// It arrived.
+    Delivered {
+        /// Its id there.
+        message: Option<String>,
+        /// Where, as the channel names it.
+        place: Option<String>,
+    },
+    /// An earlier attempt delivered it already.
+    Already,
+    /// It did not arrive.
+    Failed {
+        /// Why.
+        error: String,
+        /// When the channel asks to be tried again.
+        retry_after: Option<std::time::Duration>,
+    },
+}

@@ -1,0 +1,48 @@
+//! The kind `set`: gives names to values, so that later steps read aloud.
+//!
+//! It touches nothing: the renderer has already done the work.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{Context, Kind};
+use crate::domain::effect::EffectClass;
+use crate::domain::form::{Field, KindForm, Output, Shape};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::Change;
+
+/// The kind `set`.
+#[derive(Debug)]
+pub struct Set;
+
+static FORM: KindForm = KindForm {
+    name: "set",
+    summary: "Gives names to values for later steps.",
+    shorthand: Some("values"),
+    verbs: &[],
+    fields: &[Field::required("values", Shape::MapOf(&Shape::Any), "The values by name.")],
+    effect: |_| EffectClass::Read,
+    outputs: &[Output { name: "<name>", help: "Each value, under its name." }],
+    example: "set:\n  values:\n    suspect: \"{{ params.service }}\"\n",
+};
+
+#[async_trait]
+impl Kind for Set {
+    fn form(&self) -> &'static KindForm {
+        &FORM
+    }
+
+    fn describe(&self, spec: &Value) -> Change {
+        let names: Vec<&str> = values(spec).map(|(name, _)| name.as_str()).collect();
+        Change { what: format!("set {}", names.join(", ")), place: "this run".to_owned(), ..Change::default() }
+    }
+
+    async fn perform(&self, spec: &Value, _context: &Context) -> Outcome {
+        let said: Vec<String> = values(spec).map(|(name, value)| format!("{name} = {value}")).collect();
+        Outcome::succeeded(said.join(", "), spec.get("values").cloned().unwrap_or(Value::Null))
+    }
+}
+
+fn values(spec: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    spec.get("values").and_then(Value::as_object).into_iter().flatten()
+}

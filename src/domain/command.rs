@@ -1,0 +1,144 @@
+//! What may be asked of an incident: the one door in.
+
+use serde_json::{Map, Value};
+
+use super::estate::Estate;
+use super::event::{Actor, Mode, Parent};
+use super::id::StepKey;
+use super::runbook::Runbook;
+use super::time::Timestamp;
+
+/// The longest note, answer or reason, in bytes.
+pub const WORDS_LIMIT: usize = 16 * 1024;
+
+/// What a person or the engine asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Who asks.
+    pub by: Actor,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Opens an incident with a runbook, or starts a further run in it.
+    Start(Box<Start>),
+    /// Takes notice.
+    Acknowledge,
+    /// Writes something down.
+    Note(String),
+    /// Answers a question, says that something is done by hand, or whether an unclear attempt `happened`.
+    Answer {
+        /// The step.
+        step: StepKey,
+        /// The answer.
+        value: Value,
+    },
+    /// Agrees to a change.
+    Approve {
+        /// The step; the only one that waits, when none is named.
+        step: Option<StepKey>,
+        /// The digest that the person has seen; the present one when none is given.
+        digest: Option<String>,
+    },
+    /// Refuses a change.
+    Deny {
+        /// The step; the only one that waits, when none is named.
+        step: Option<StepKey>,
+        /// Why.
+        reason: String,
+    },
+    /// Tries a failed step again.
+    Retry {
+        /// The step.
+        step: StepKey,
+    },
+    /// Goes on without a step.
+    Skip {
+        /// The step.
+        step: StepKey,
+        /// Why.
+        reason: String,
+    },
+    /// Takes a change back.
+    Undo {
+        /// The step.
+        step: StepKey,
+    },
+    /// Stops every run.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// Says that the trouble is over.
+    Resolve {
+        /// In words.
+        summary: Option<String>,
+    },
+    /// Says that the post-mortem is complete.
+    CompletePostmortem,
+}
+
+/// A runbook to start, with everything the run keeps a copy of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// The runbook.
+    pub runbook: Runbook,
+    /// SHA-256 of the file's text, in hex.
+    pub digest: String,
+    /// The estate.
+    pub estate: Estate,
+    /// The environment's name.
+    pub environment: String,
+    /// What the starter set; defaults are filled in when it is decided.
+    pub params: Map<String, Value>,
+    /// How much it asks.
+    pub mode: Mode,
+    /// When the trouble was first noticed.
+    pub detected_at: Option<Timestamp>,
+    /// The title of a new incident; the runbook's when none is given.
+    pub title: Option<String>,
+    /// The run and step that start it.
+    pub parent: Option<Parent>,
+}
+
+/// Our no to a person: nothing has happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// A fragment that says what cannot be.
+    pub message: String,
+    /// Sentences that say what to type.
+    pub hint: Option<String>,
+    /// What sort of no it is, for exit codes.
+    pub cause: RefusedCause,
+}
+
+/// What sort of no it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedCause {
+    /// What was asked makes no sense as things stand.
+    Usage,
+    /// The person may not.
+    NotAllowed,
+}
+
+impl Refused {
+    /// A no because of how things stand.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, cause: RefusedCause::Usage }
+    }
+
+    /// A no because of who asks.
+    pub fn not_allowed(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, cause: RefusedCause::NotAllowed }
+    }
+
+    /// The same no with what to type instead.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}

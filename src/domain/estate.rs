@@ -1,0 +1,264 @@
+//! The estate: the environments, services, datastores, channels, people and secrets that runbooks speak of.
+//!
+//! These are resolved values, made by the checker from `estate.yaml` or read back from the log. No fact
+//! about any shop is in Rust.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A shop, whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estate {
+    /// The shop's name.
+    pub estate: String,
+    /// The environment that `start` takes when none is given; else `--env` is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_environment: Option<String>,
+    /// By name.
+    #[serde(default)]
+    pub environments: BTreeMap<String, Environment>,
+    /// By name.
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
+    /// By name.
+    #[serde(default)]
+    pub datastores: BTreeMap<String, Datastore>,
+    /// By name.
+    #[serde(default)]
+    pub channels: BTreeMap<String, Channel>,
+    /// By name.
+    #[serde(default)]
+    pub people: BTreeMap<String, Person>,
+    /// By name.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+    /// By name: where the value is found, never the value.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// The post-mortem's place and template.
+    #[serde(default)]
+    pub postmortem: PostmortemPolicy,
+}
+
+/// One whole stack, such as production.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The branch that is deployed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The public domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Where its host is; only `local` so far.
+    #[serde(default)]
+    pub host: Host,
+    /// A pattern that the host's name must match before anything runs there: a guard against the wrong host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Which systemd manager: `system`, `user`, or a D-Bus address.
+    #[serde(default)]
+    pub systemd: ManagerBus,
+    /// The directory of the work tree that is deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The directory with journal files; the host's own journal when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// Free facts, referred to as `environment.vars.<name>`.
+    #[serde(default)]
+    pub vars: BTreeMap<String, Value>,
+}
+
+/// Where an environment's host is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Host {
+    /// This machine.
+    #[default]
+    Local,
+}
+
+/// The D-Bus of a systemd manager, as text: `system`, `user`, or an address such as `unix:path=/run/…/bus`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ManagerBus(pub String);
+
+impl Default for ManagerBus {
+    fn default() -> Self {
+        Self("system".to_owned())
+    }
+}
+
+/// How much a service matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criticality {
+    /// The shop is down without it.
+    Critical,
+    /// The shop works without it.
+    #[default]
+    Normal,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// The systemd unit.
+    pub unit: String,
+    /// The port it listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The language it is written in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The address that its health paths are appended to: `http://127.0.0.1:8000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// The path of the liveness answer.
+    #[serde(default = "live_path")]
+    pub live: String,
+    /// The path of the readiness answer.
+    #[serde(default = "ready_path")]
+    pub ready: String,
+    /// The path of the Prometheus text.
+    #[serde(default = "metrics_path")]
+    pub metrics: String,
+    /// How much it matters.
+    #[serde(default)]
+    pub criticality: Criticality,
+    /// Other services that it needs.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+}
+
+/// Where liveness is asked for unless a service says otherwise.
+pub fn live_path() -> String {
+    "/health".to_owned()
+}
+
+/// Where readiness is asked for unless a service says otherwise.
+pub fn ready_path() -> String {
+    "/health/ready".to_owned()
+}
+
+/// Where metrics are scraped unless a service says otherwise.
+pub fn metrics_path() -> String {
+    "/health/metrics".to_owned()
+}
+
+/// One datastore.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Datastore {
+    /// `postgres`, `redis`, `meilisearch`, or another word.
+    pub kind: String,
+    /// The systemd unit, where it runs on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The secret that holds its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<SecretRef>,
+    /// The port it listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// `{secret: name}`: a secret of the estate, named where its value is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRef {
+    /// The secret's name in the estate.
+    pub secret: String,
+}
+
+/// Where people are told: exactly one of the ways is set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// The Slack channel for the Web API: `#incidents`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<String>,
+    /// The bot token for the Web API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<SecretRef>,
+    /// The address of the Web API, when it is not Slack's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// The incoming webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack_webhook: Option<SecretRef>,
+}
+
+/// One person.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    /// The name as it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The account on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The Slack user id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<String>,
+}
+
+/// What a person may be during an incident. With nobody listed, anybody may take it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    /// One sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Who may take it, by name in `people`.
+    #[serde(default)]
+    pub people: Vec<String>,
+}
+
+/// Where a secret's value is found: exactly one of `env`, `file`, `credential`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretSource {
+    /// An environment variable of this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// A file; its whole text, or with `key` one line `KEY=value` of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The key within an environment file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A systemd credential, found under `$CREDENTIALS_DIRECTORY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Where post-mortems are written and how they look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostmortemPolicy {
+    /// The directory, relative to the shop's directory; `postmortems` unless it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// A minijinja template that replaces ours, relative to the shop's directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+impl Estate {
+    /// Every unit that the estate names: its services' and its datastores'.
+    pub fn units(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.values().map(|service| service.unit.as_str());
+        services.chain(self.datastores.values().filter_map(|store| store.unit.as_deref()))
+    }
+
+    /// The person whose account on the host is `account`, else `account` itself.
+    pub fn who(&self, account: &str) -> String {
+        self.people
+            .iter()
+            .find(|(_, person)| person.account.as_deref() == Some(account))
+            .map_or_else(|| account.to_owned(), |(name, _)| name.clone())
+    }
+
+    /// Whether `person` may act as `role`: a role with nobody listed is open to all.
+    pub fn may_act_as(&self, person: &str, role: &str) -> bool {
+        self.roles.get(role).is_some_and(|role| role.people.is_empty() || role.people.iter().any(|name| name == person))
+    }
+}

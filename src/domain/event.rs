@@ -1,0 +1,474 @@
+//! What has happened: the only thing that is ever written, and only ever appended.
+//!
+//! Events are past tense and hold plain data. Nothing is derived here; see [`super::fold`] for what follows from them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::estate::Estate;
+use super::id::{IncidentId, RunId, StepKey};
+use super::outcome::Outcome;
+use super::plan::{Change, RenderedAction};
+use super::runbook::{DeadlineFrom, Runbook, Severity};
+use super::time::Timestamp;
+
+/// The most events one incident may hold; a run that would pass it is refused.
+pub const EVENT_LIMIT: u64 = 100_000;
+
+/// An event with its place in the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// 1 for the first of an incident, without gaps.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// Who or what it comes from.
+    pub by: Actor,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Who or what an event comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// A person, by name in the estate or by account, and the face that was used: `cli`, `stepper`, `slack`.
+    Person {
+        /// Who.
+        name: String,
+        /// Through which face.
+        via: String,
+    },
+    /// The engine itself.
+    Engine,
+}
+
+impl Actor {
+    /// A person at a face.
+    pub fn person(name: impl Into<String>, via: impl Into<String>) -> Self {
+        Self::Person { name: name.into(), via: via.into() }
+    }
+
+    /// The name for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Person { name, .. } => name,
+            Self::Engine => "runbook",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event of every stream.
+    IncidentOpened {
+        /// Its id: the stream's own name, so that streams cannot be mixed up.
+        id: IncidentId,
+        /// A few words.
+        title: String,
+        /// How bad.
+        severity: Severity,
+        /// Where.
+        environment: String,
+        /// When the trouble was first noticed, when that is known and earlier.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detected_at: Option<Timestamp>,
+    },
+    /// A person has taken notice.
+    Acknowledged,
+    /// A person wrote something down.
+    NoteAdded {
+        /// The words.
+        text: String,
+    },
+    /// The trouble is over.
+    Resolved {
+        /// In the person's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
+    },
+    /// A deadline began to run.
+    DeadlineSet {
+        /// Its name.
+        name: String,
+        /// When its time began.
+        from: DeadlineFrom,
+        /// When it is missed.
+        due: Timestamp,
+        /// When to warn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warn_at: Option<Timestamp>,
+    },
+    /// It comes near.
+    DeadlineWarned {
+        /// Its name.
+        name: String,
+    },
+    /// It was kept.
+    DeadlineMet {
+        /// Its name.
+        name: String,
+        /// When what it asks for was done.
+        met_at: Timestamp,
+        /// By which step, when it was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepKey>,
+    },
+    /// It passed.
+    DeadlineMissed {
+        /// Its name.
+        name: String,
+    },
+    /// A post-mortem draft was written.
+    PostmortemWritten {
+        /// Where.
+        path: String,
+        /// SHA-256 of the draft as generated, in hex.
+        digest: String,
+    },
+    /// A person says that the post-mortem is complete.
+    PostmortemCompleted,
+    /// A message reached a channel.
+    Notified {
+        /// The run.
+        run: RunId,
+        /// The step that owed it.
+        step: StepKey,
+        /// The channel's name in the estate.
+        channel: String,
+        /// The message's id there, such as Slack's `ts`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// Where it went, as the channel names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+    },
+    /// A message did not reach a channel.
+    NotifyFailed {
+        /// The run.
+        run: RunId,
+        /// The step that owes it.
+        step: StepKey,
+        /// The channel's name in the estate.
+        channel: String,
+        /// Why not.
+        error: String,
+    },
+    /// A runbook began.
+    RunStarted {
+        /// Its number.
+        run: RunId,
+        /// The copy that this run keeps.
+        runbook: Box<Runbook>,
+        /// SHA-256 of the file's text, in hex.
+        digest: String,
+        /// The copy of the estate that this run keeps.
+        estate: Box<Estate>,
+        /// Every parameter with its value.
+        params: Map<String, Value>,
+        /// How much it asks.
+        mode: Mode,
+        /// The run and step that started it, for a runbook started by another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+    },
+    /// The run goes no further; what `finally` holds still runs.
+    RunStopping {
+        /// The run.
+        run: RunId,
+        /// Why.
+        cause: StopCause,
+    },
+    /// The run is over.
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        outcome: RunOutcome,
+    },
+    /// A step was passed over.
+    StepSkipped {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// A group began, or a `for_each` has its items.
+    StepExpanded {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The items of a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        items: Option<Vec<Value>>,
+    },
+    /// A gate closed: a person or a timer is waited for.
+    Asked {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// What is waited for.
+        gate: Gate,
+    },
+    /// A question was answered, or a timer's time came.
+    Answered {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The answer; null for a timer and for something done by hand.
+        #[serde(default)]
+        answer: Value,
+    },
+    /// A change was agreed to.
+    Approved {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The digest of exactly what was agreed to.
+        digest: String,
+    },
+    /// A change was refused by a person.
+    Denied {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Why.
+        reason: String,
+    },
+    /// An attempt begins: written before anything is done.
+    StepStarted {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// 1 for the first.
+        attempt: u32,
+        /// The claim under which it is done; a later claim's worker knows that this one is gone.
+        epoch: u64,
+        /// Exactly what is done.
+        action: RenderedAction,
+        /// SHA-256 of what is done and where, in hex.
+        digest: String,
+        /// What the world looked like, as far as reconciling needs it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        before: Value,
+        /// When its time is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+    },
+    /// An attempt ended.
+    StepEnded {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An attempt was cut off, and the world was asked what became of it.
+    Reconciled {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// What the world says.
+        finding: Finding,
+    },
+    /// Another attempt is to be made.
+    RetryScheduled {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Not before.
+        at: Timestamp,
+    },
+    /// Nothing more will be done for this step.
+    StepConcluded {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// How it stands.
+        conclusion: Conclusion,
+        /// One line, for a step that has no attempt of its own or fails.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person wants a change taken back.
+    UndoRequested {
+        /// The run.
+        run: RunId,
+        /// The step whose change it is.
+        step: StepKey,
+    },
+}
+
+/// How much a run asks of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Before every step.
+    Step,
+    /// Before every change.
+    Guided,
+    /// Only what nobody else can decide.
+    Auto,
+}
+
+/// The run and step that started a further run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its `start` step.
+    pub step: StepKey,
+}
+
+/// Why a run goes no further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// A person stopped it.
+    Cancelled {
+        /// In the person's words.
+        reason: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Which.
+        step: StepKey,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Every step was done or skipped.
+    Succeeded,
+    /// A step failed and stopped it.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}
+
+/// Why a step was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its `when` was false.
+    Condition {
+        /// The expression.
+        when: String,
+    },
+    /// A person said so.
+    Person {
+        /// In the person's words.
+        reason: String,
+    },
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "snake_case")]
+pub enum Gate {
+    /// A question.
+    Ask {
+        /// The question.
+        prompt: String,
+        /// The answers to choose from; empty means any text.
+        #[serde(default)]
+        choices: Vec<String>,
+        /// What the evidence suggests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suggest: Option<String>,
+        /// Whether several choices may be given.
+        #[serde(default)]
+        many: bool,
+    },
+    /// Something to do by hand.
+    Manual {
+        /// What.
+        instruction: String,
+    },
+    /// A change to agree to.
+    Approve {
+        /// Any of these roles; empty means anybody.
+        #[serde(default)]
+        by: Vec<String>,
+        /// What, where, why and how to undo.
+        change: Change,
+        /// The digest of exactly what would run.
+        digest: String,
+    },
+    /// A timer.
+    Timer {
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// A step failed: again, go on without it, or stop?
+    Failure {
+        /// Why it failed.
+        error: String,
+    },
+    /// Nobody can say whether an attempt happened: did it?
+    Unclear {
+        /// What is known.
+        detail: String,
+    },
+}
+
+impl Gate {
+    /// Whether a person opens it.
+    pub fn needs_person(&self) -> bool {
+        !matches!(self, Self::Timer { .. })
+    }
+}
+
+/// What the world says of an attempt that was cut off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It happened, and ended so.
+    Happened(Outcome),
+    /// It did not happen, or harmlessly may happen again.
+    DidNotHappen {
+        /// How that is known.
+        detail: String,
+    },
+    /// It cannot be told.
+    CannotTell {
+        /// What is known.
+        detail: String,
+    },
+}
+
+/// How a step stands when nothing more will be done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// Done.
+    Succeeded,
+    /// Passed over.
+    Skipped,
+    /// Failed, and the run goes on.
+    Tolerated,
+    /// Failed, and the run stops.
+    Failed,
+    /// Stopped with its run.
+    Cancelled,
+}

@@ -1,0 +1,117 @@
+//! How a kind of action describes the YAML it takes, as data.
+//!
+//! One list of these forms feeds the checker, the JSON Schema, the manual, completions, the plan and
+//! `runbook kinds`; what a kind takes is written nowhere else.
+
+use serde_json::Value;
+
+use super::effect::EffectClass;
+
+/// What a kind is and takes.
+#[derive(Debug)]
+pub struct KindForm {
+    /// The key in a step: `systemd`.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// The field that a bare scalar or list stands for: `shell: "echo"` is `shell: {script: "echo"}`.
+    pub shorthand: Option<&'static str>,
+    /// Fields of which exactly one is given and which say what to do; empty when the kind does one thing.
+    pub verbs: &'static [Verb],
+    /// The other fields.
+    pub fields: &'static [Field],
+    /// The effect class of a spec as written in the file. Templates are not rendered yet: only keys and
+    /// literal values may be looked at.
+    pub effect: fn(&Value) -> EffectClass,
+    /// What later steps may refer to.
+    pub outputs: &'static [Output],
+    /// A step body in YAML that the checker accepts.
+    pub example: &'static str,
+}
+
+/// One thing a kind can do: the field that asks for it, and how often it may happen.
+#[derive(Debug)]
+pub struct Verb {
+    /// The field: its value is the verb's object.
+    pub field: Field,
+    /// How often it may happen.
+    pub effect: EffectClass,
+}
+
+/// One key of a form.
+#[derive(Debug)]
+pub struct Field {
+    /// The key.
+    pub name: &'static str,
+    /// What its value may be.
+    pub shape: Shape,
+    /// Whether it must be given.
+    pub required: bool,
+    /// One sentence, with the unit and the default.
+    pub help: &'static str,
+}
+
+impl Field {
+    /// A field that must be given.
+    pub const fn required(name: &'static str, shape: Shape, help: &'static str) -> Self {
+        Self { name, shape, required: true, help }
+    }
+
+    /// A field that may be left out.
+    pub const fn optional(name: &'static str, shape: Shape, help: &'static str) -> Self {
+        Self { name, shape, required: false, help }
+    }
+}
+
+/// One field of what an action leaves for later steps.
+#[derive(Debug)]
+pub struct Output {
+    /// The field after `steps.<id>.`
+    pub name: &'static str,
+    /// One sentence, with the shape and the unit.
+    pub help: &'static str,
+}
+
+/// What a value may be. Every shape but [`Shape::Script`] and [`Shape::Expression`] may hold `{{ … }}` in its texts.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Text.
+    Text,
+    /// A shell script: every interpolation is quoted by the renderer.
+    Script,
+    /// A whole number in a range, both ends included.
+    Integer {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+    },
+    /// Any number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A length of time: `90s`, `15m`.
+    Duration,
+    /// Any YAML value.
+    Any,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A systemd unit of the estate, or a glob pattern over them.
+    Unit,
+    /// A service of the estate.
+    Service,
+    /// A channel of the estate.
+    Channel,
+    /// Text, or `{secret: name}` with a secret of the estate.
+    Secret,
+    /// An expression over the scope: evaluated, not interpolated.
+    Expression,
+    /// A list.
+    ListOf(&'static Shape),
+    /// One value, or a list of them.
+    OneOrMany(&'static Shape),
+    /// A mapping of free names to values of this shape.
+    MapOf(&'static Shape),
+    /// A mapping with these keys.
+    Record(&'static [Field]),
+}

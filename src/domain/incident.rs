@@ -1,0 +1,339 @@
+//! An incident: what its stream of events adds up to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::deadline::Deadline;
+use super::event::{Actor, Event, Recorded};
+use super::id::{IncidentId, RunId, StepKey};
+use super::run::{self, Run, RunStatus};
+use super::runbook::Severity;
+use super::step::{self, StepState};
+use super::time::Timestamp;
+
+/// How an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IncidentStatus {
+    /// Nobody has taken notice.
+    Open,
+    /// A person has.
+    Acknowledged,
+    /// The trouble is over.
+    Resolved,
+}
+
+/// Who did something, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Actor,
+    /// The event that says so.
+    pub seq: u64,
+}
+
+/// A message that reached a channel: further ones go into its thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    /// Where it went, as the channel names it.
+    pub place: Option<String>,
+    /// The message's id there.
+    pub message: Option<String>,
+}
+
+/// The post-mortem draft that was written last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Where.
+    pub path: String,
+    /// The digest of it as generated.
+    pub digest: String,
+    /// The event that says so.
+    pub seq: u64,
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// Its id.
+    pub id: IncidentId,
+    /// A few words.
+    pub title: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Where.
+    pub environment: String,
+    /// How it stands.
+    pub status: IncidentStatus,
+    /// Who opened it, and when.
+    pub opened: Mark,
+    /// When the trouble was first noticed, when that was earlier.
+    pub detected_at: Option<Timestamp>,
+    /// Who took notice first.
+    pub acknowledged: Option<Mark>,
+    /// Who said that it is over.
+    pub resolved: Option<Mark>,
+    /// The words it was resolved with.
+    pub resolution: Option<String>,
+    /// What must be done by when.
+    pub deadlines: Vec<Deadline>,
+    /// Its runs, in order: run 1 is first.
+    pub runs: Vec<Run>,
+    /// The first message in each channel, by the channel's name.
+    pub threads: BTreeMap<String, Thread>,
+    /// What was delivered, by step and channel, so that a repeated attempt sends nothing twice.
+    pub delivered: BTreeMap<(RunId, StepKey, String), Timestamp>,
+    /// The post-mortem draft.
+    pub draft: Option<Draft>,
+    /// Who said that the post-mortem is complete.
+    pub completed: Option<Mark>,
+    /// The last event's number.
+    pub seq: u64,
+    /// When the last event was recorded.
+    pub at: Timestamp,
+    /// The last event that a post-mortem would show.
+    pub material: u64,
+}
+
+/// A log that cannot have been written by us.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("event {seq} ({event}) does not fit: {reason}")]
+pub struct Illegal {
+    /// Its number.
+    pub seq: u64,
+    /// What kind of event.
+    pub event: String,
+    /// Why it cannot be.
+    pub reason: String,
+}
+
+impl Incident {
+    /// The incident that its first event opens.
+    fn open(recorded: &Recorded) -> Result<Self, Illegal> {
+        let Event::IncidentOpened { id, title, severity, environment, detected_at } = &recorded.event else {
+            return Err(illegal(recorded, "the first event opens the incident"));
+        };
+        if recorded.seq != 1 {
+            return Err(illegal(recorded, "the first event is number 1"));
+        }
+        Ok(Self {
+            id: id.clone(),
+            title: title.clone(),
+            severity: *severity,
+            environment: environment.clone(),
+            status: IncidentStatus::Open,
+            opened: mark(recorded),
+            detected_at: *detected_at,
+            acknowledged: None,
+            resolved: None,
+            resolution: None,
+            deadlines: Vec::new(),
+            runs: Vec::new(),
+            threads: BTreeMap::new(),
+            delivered: BTreeMap::new(),
+            draft: None,
+            completed: None,
+            seq: 1,
+            at: recorded.at,
+            material: 1,
+        })
+    }
+
+    /// Applies the next event.
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
+        if recorded.seq != self.seq + 1 {
+            return Err(illegal(recorded, &format!("event {} was to follow", self.seq + 1)));
+        }
+        self.status = next(self.status, &recorded.event)
+            .ok_or_else(|| illegal(recorded, &format!("the incident is {:?}", self.status)))?;
+        match &recorded.event {
+            Event::RunStarted { run, .. } => self.start_run(*run, recorded)?,
+            Event::RunStopping { run, .. } | Event::RunEnded { run, .. } => self.advance_run(*run, recorded)?,
+            event => match step::place(event) {
+                Some((run, key)) => self.advance_step(run, key.clone(), recorded)?,
+                None => self.remember(recorded)?,
+            },
+        }
+        self.seq = recorded.seq;
+        self.at = recorded.at;
+        if !matches!(recorded.event, Event::PostmortemWritten { .. }) {
+            self.material = recorded.seq;
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
+        match &recorded.event {
+            Event::Acknowledged => self.acknowledged = Some(mark(recorded)),
+            Event::Resolved { summary } => {
+                self.resolved = Some(mark(recorded));
+                self.resolution.clone_from(summary);
+            }
+            Event::PostmortemWritten { path, digest } => {
+                self.draft = Some(Draft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
+            }
+            Event::PostmortemCompleted => self.completed = Some(mark(recorded)),
+            event => {
+                return super::deadline::apply(&mut self.deadlines, event).map_err(|reason| illegal(recorded, &reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn start_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
+        let Event::RunStarted { runbook, digest, estate, params, mode, parent, .. } = &recorded.event else {
+            return Err(illegal(recorded, "it starts no run"));
+        };
+        if id.0 as usize != self.runs.len() + 1 {
+            return Err(illegal(recorded, &format!("run {} was to follow", self.runs.len() + 1)));
+        }
+        self.runs.push(Run {
+            id,
+            runbook: Arc::new((**runbook).clone()),
+            digest: digest.clone(),
+            estate: Arc::new((**estate).clone()),
+            params: params.clone(),
+            mode: *mode,
+            parent: parent.clone(),
+            status: RunStatus::Running,
+            started_at: recorded.at,
+            ended_at: None,
+            steps: BTreeMap::new(),
+            order: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn advance_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
+        let run = find(&mut self.runs, id, recorded)?;
+        run.status = run::next(&run.status, &recorded.event)
+            .ok_or_else(|| illegal(recorded, &format!("run {id} is {:?}", run.status)))?;
+        if run.is_over() && run.ended_at.is_none() {
+            run.ended_at = Some(recorded.at);
+        }
+        Ok(())
+    }
+
+    fn advance_step(&mut self, id: RunId, key: StepKey, recorded: &Recorded) -> Result<(), Illegal> {
+        self.advance_run(id, recorded)?;
+        let run = find(&mut self.runs, id, recorded)?;
+        if !run.steps.contains_key(&key) {
+            if run.runbook.step(&key.id).is_none() {
+                return Err(illegal(recorded, &format!("the runbook has no step `{}`", key.id)));
+            }
+            run.order.push(key.clone());
+        }
+        run.steps
+            .entry(key.clone())
+            .or_insert_with(|| StepState::new(recorded.at))
+            .apply(&recorded.event, recorded.at)
+            .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
+        self.remember_delivery(recorded);
+        Ok(())
+    }
+
+    fn remember_delivery(&mut self, recorded: &Recorded) {
+        if let Event::Notified { run, step, channel, message, place } = &recorded.event {
+            self.delivered.insert((*run, step.clone(), channel.clone()), recorded.at);
+            self.threads
+                .entry(channel.clone())
+                .or_insert_with(|| Thread { place: place.clone(), message: message.clone() });
+        }
+    }
+
+    /// The run by its number.
+    pub fn run(&self, id: RunId) -> Option<&Run> {
+        self.runs.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    /// The runs that are not over.
+    pub fn live_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| !run.is_over())
+    }
+
+    /// Every gate that a person must open, with its run.
+    pub fn waiting_for_person(&self) -> Vec<(RunId, &StepKey, &super::event::Gate)> {
+        self.runs
+            .iter()
+            .flat_map(|run| run.gates().map(move |(key, gate)| (run.id, key, gate)))
+            .filter(|(_, _, gate)| gate.needs_person())
+            .collect()
+    }
+
+    /// The latest run that holds this step, and the step's key there.
+    pub fn find_step(&self, key: &StepKey) -> Option<&Run> {
+        let waiting = self.runs.iter().rev().find(|run| run.state(key).is_some_and(|state| state.gate().is_some()));
+        waiting.or_else(|| self.runs.iter().rev().find(|run| run.runbook.step(&key.id).is_some()))
+    }
+}
+
+/// What is true: the incident that a whole log adds up to, none for an empty one.
+///
+/// The log was written by [`super::decide`] and the engine; a log that does not fold is damaged.
+pub fn fold(log: &[Recorded]) -> Result<Option<Incident>, Illegal> {
+    let Some((first, rest)) = log.split_first() else {
+        return Ok(None);
+    };
+    let mut incident = Incident::open(first)?;
+    for recorded in rest {
+        incident.apply(recorded)?;
+    }
+    Ok(Some(incident))
+}
+
+/// Applies events to an incident that may not exist yet.
+pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<(), Illegal> {
+    for recorded in events {
+        match incident {
+            None => *incident = Some(Incident::open(recorded)?),
+            Some(incident) => incident.apply(recorded)?,
+        }
+    }
+    Ok(())
+}
+
+/// The table: what an incident in `status` becomes by `event`; none when it refuses it.
+#[rustfmt::skip]
+fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
+    use IncidentStatus::{Acknowledged, Open, Resolved};
+    Some(match (status, event) {
+        (Open,                Event::Acknowledged)        => Acknowledged,
+        (Open | Acknowledged, Event::Resolved { .. })     => Resolved,
+        (Resolved,            Event::PostmortemCompleted) => Resolved,
+        (_, Event::NoteAdded { .. } | Event::PostmortemWritten { .. }
+            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
+            | Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepSkipped { .. } | Event::StepExpanded { .. }
+            | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
+            | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
+            | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }) => status,
+        (Open | Acknowledged, Event::RunStarted { .. }) => status,
+        (Resolved, Event::RunStarted { .. } | Event::Resolved { .. })
+        | (Acknowledged | Resolved, Event::Acknowledged)
+        | (Open | Acknowledged, Event::PostmortemCompleted)
+        | (_, Event::IncidentOpened { .. }) => return None,
+    })
+}
+
+fn mark(recorded: &Recorded) -> Mark {
+    Mark { at: recorded.at, by: recorded.by.clone(), seq: recorded.seq }
+}
+
+fn find<'a>(runs: &'a mut [Run], id: RunId, recorded: &Recorded) -> Result<&'a mut Run, Illegal> {
+    (id.0 as usize)
+        .checked_sub(1)
+        .and_then(|index| runs.get_mut(index))
+        .ok_or_else(|| illegal(recorded, &format!("there is no run {id}")))
+}
+
+fn illegal(recorded: &Recorded, reason: &str) -> Illegal {
+    Illegal { seq: recorded.seq, event: name(&recorded.event), reason: reason.to_owned() }
+}
+
+/// The event's `type`, as it stands in the log.
+pub fn name(event: &Event) -> String {
+    serde_json::to_value(event)
+        .ok()
+        .and_then(|value| value.get("type").and_then(|name| name.as_str().map(str::to_owned)))
+        .unwrap_or_default()
+}

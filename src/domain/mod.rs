@@ -1,0 +1,30 @@
+//! What is true: pure functions over plain data.
+//!
+//! **Invariant:** nothing here is asynchronous, reads a clock, the environment or a file, makes a random
+//! id, or logs. Time and chance come in as parameters; a test reads the imports.
+
+pub mod command;
+pub mod deadline;
+pub mod decide;
+pub mod due;
+pub mod effect;
+pub mod estate;
+pub mod estate_check;
+pub mod event;
+pub mod expression;
+pub mod form;
+pub mod id;
+pub mod incident;
+pub mod outcome;
+pub mod plan;
+pub mod postmortem;
+pub mod problem;
+pub mod redact;
+pub mod run;
+pub mod runbook;
+pub mod scope;
+pub mod shell;
+pub mod step;
+pub mod text;
+pub mod time;
+pub mod timeline;

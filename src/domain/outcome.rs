@@ -1,0 +1,70 @@
+//! How an attempt ended: the world's answer, as data.
+//!
+//! A failure of the world is not a Rust error; it is written into the log like a success.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The largest `output` an attempt may leave in the log, in bytes of JSON.
+///
+/// A log is read whole whenever it is folded: 64 KiB keeps ten thousand events in memory comfortably.
+pub const OUTPUT_LIMIT: usize = 64 * 1024;
+
+/// How an attempt ended, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The action did what it says.
+    Succeeded,
+    /// The world said no.
+    Failed,
+    /// It had not ended when its time was over.
+    TimedOut,
+    /// A person stopped it.
+    Cancelled,
+    /// Nobody can say whether it happened.
+    Unknown,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The one word.
+    pub verdict: Verdict,
+    /// One line for people: what was found or done, or why not.
+    pub summary: String,
+    /// What later steps may refer to as `steps.<id>.<field>`.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
+    /// What the action printed, head and tail, already redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+}
+
+impl Outcome {
+    /// The action did what it says.
+    pub fn succeeded(summary: impl Into<String>, output: Value) -> Self {
+        Self { verdict: Verdict::Succeeded, summary: summary.into(), output, transcript: None }
+    }
+
+    /// The world said no.
+    pub fn failed(summary: impl Into<String>, output: Value) -> Self {
+        Self { verdict: Verdict::Failed, ..Self::succeeded(summary, output) }
+    }
+
+    /// It ended in another way than success or failure.
+    pub fn ended(verdict: Verdict, summary: impl Into<String>) -> Self {
+        Self { verdict, ..Self::succeeded(summary, Value::Null) }
+    }
+
+    /// The same outcome with what the action printed.
+    #[must_use]
+    pub fn with_transcript(self, transcript: impl Into<String>) -> Self {
+        Self { transcript: Some(transcript.into()), ..self }
+    }
+
+    /// Whether the action did what it says.
+    pub fn is_success(&self) -> bool {
+        self.verdict == Verdict::Succeeded
+    }
+}

@@ -1,0 +1,73 @@
+//! Exactly what would run: an action with every template rendered, and its digest.
+//!
+//! An approval is bound to the digest, so that what was agreed to is what runs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::effect::EffectClass;
+use super::id::StepKey;
+use super::runbook::Until;
+use super::time::Span;
+
+/// An action with every template rendered. Secrets stand in it by name, never by value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RenderedAction {
+    /// The kind's name.
+    pub kind: String,
+    /// What the kind is given.
+    pub spec: Value,
+    /// How often it may happen.
+    pub effect: EffectClass,
+}
+
+/// What a person is told before a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What is done: "restart pakashop-gateway.service".
+    pub what: String,
+    /// Where: "production, this host".
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Why, from the runbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// How it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+}
+
+/// One attempt that is ready to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// The step.
+    pub step: StepKey,
+    /// 1 for the first.
+    pub number: u32,
+    /// What is done.
+    pub action: RenderedAction,
+    /// The digest of what is done and where.
+    pub digest: String,
+    /// How long it may take.
+    pub timeout: Span,
+    /// For a reading: repeated until this holds.
+    pub poll: Option<Poll>,
+}
+
+/// How a reading is repeated within one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poll {
+    /// The condition; without one, until it succeeds.
+    pub until: Option<Until>,
+    /// How long between readings.
+    pub every: Span,
+    /// How long the condition must go on to hold.
+    pub hold: Span,
+}
+
+/// SHA-256 in hex of what is done, in which environment and for which step.
+pub fn digest(environment: &str, step: &StepKey, action: &RenderedAction) -> String {
+    let text = serde_json::json!([environment, step, action]).to_string();
+    hex::encode(Sha256::digest(text.as_bytes()))
+}

@@ -1,0 +1,111 @@
+//! One execution of a runbook, as far as it has come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::estate::{Environment, Estate};
+use super::event::{Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
+use super::id::{RunId, StepKey};
+use super::runbook::Runbook;
+use super::step::{Standing, StepState};
+use super::time::Timestamp;
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunStatus {
+    /// Its steps are being done.
+    Running,
+    /// It goes no further; `finally` is being done.
+    Stopping(StopCause),
+    /// It is over.
+    Ended(RunOutcome),
+}
+
+/// One execution of a runbook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its number within the incident.
+    pub id: RunId,
+    /// The copy of the runbook that it keeps.
+    pub runbook: Arc<Runbook>,
+    /// SHA-256 of the file's text.
+    pub digest: String,
+    /// The copy of the estate that it keeps.
+    pub estate: Arc<Estate>,
+    /// Every parameter with its value.
+    pub params: Map<String, Value>,
+    /// How much it asks.
+    pub mode: Mode,
+    /// The run and step that started it.
+    pub parent: Option<Parent>,
+    /// How it stands.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The steps that have been reached.
+    pub steps: BTreeMap<StepKey, StepState>,
+    /// The order in which steps were reached.
+    pub order: Vec<StepKey>,
+}
+
+impl Run {
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, RunStatus::Ended(_))
+    }
+
+    /// The state of a step; none when it was not reached.
+    pub fn state(&self, key: &StepKey) -> Option<&StepState> {
+        self.steps.get(key)
+    }
+
+    /// How a step stands.
+    pub fn standing(&self, key: &StepKey) -> &Standing {
+        self.steps.get(key).map_or(&Standing::Pending, |state| &state.standing)
+    }
+
+    /// The environment by this name in the run's copy of the estate.
+    pub fn environment<'a>(&'a self, name: &str) -> Option<&'a Environment> {
+        self.estate.environments.get(name)
+    }
+
+    /// The gates that are closed, in the order in which their steps were reached.
+    pub fn gates(&self) -> impl Iterator<Item = (&StepKey, &super::event::Gate)> {
+        self.order.iter().filter_map(|key| Some((key, self.steps.get(key)?.gate()?)))
+    }
+
+    /// The steps that failed, tolerated or not.
+    pub fn failures(&self) -> impl Iterator<Item = (&StepKey, &StepState)> {
+        self.order
+            .iter()
+            .filter_map(|key| Some((key, self.steps.get(key)?)))
+            .filter(|(_, state)| matches!(state.conclusion(), Some(Conclusion::Failed | Conclusion::Tolerated)))
+    }
+}
+
+/// The table: what a run in `status` becomes by `event`; none when it refuses it.
+#[rustfmt::skip]
+pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
+    use RunStatus::{Ended, Running, Stopping};
+    Some(match (status, event) {
+        (Running,                Event::RunStopping { cause, .. }) => Stopping(cause.clone()),
+        (Stopping(_),            Event::RunStopping { cause: cause @ StopCause::Cancelled { .. }, .. }) => Stopping(cause.clone()),
+        (Running | Stopping(_),  Event::RunEnded { outcome, .. })  => Ended(*outcome),
+        (Running | Stopping(_),  Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
+            | Event::Approved { .. } | Event::Denied { .. } | Event::StepStarted { .. } | Event::StepEnded { .. }
+            | Event::Reconciled { .. } | Event::RetryScheduled { .. } | Event::StepConcluded { .. }
+            | Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => status.clone(),
+        (Ended(_), Event::UndoRequested { .. } | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. }
+            | Event::StepConcluded { .. } | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
+            | Event::RetryScheduled { .. } | Event::StepSkipped { .. }) => status.clone(),
+        (Ended(_), Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepExpanded { .. } | Event::Notified { .. } | Event::NotifyFailed { .. })
+        | (Stopping(_), Event::RunStopping { .. })
+        | (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
+            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
+            | Event::PostmortemWritten { .. } | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
+    })
+}

@@ -1,0 +1,336 @@
+//! A runbook, resolved: what the checker makes of a file, and what a run keeps as its copy.
+//!
+//! **Invariant:** a value of these types has passed the checker, or comes from a log that was written
+//! from one that has. Templates and expressions in it are kept as text, and are known to parse.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::effect::EffectClass;
+use super::time::Span;
+
+pub mod check;
+pub mod file;
+pub mod node;
+pub mod reference;
+pub mod schema;
+
+/// The most steps a runbook may have, those inside groups included.
+pub const STEP_LIMIT: usize = 2_000;
+/// The most items a `for_each` may go through.
+pub const ITEM_LIMIT: usize = 200;
+
+/// How bad an incident is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The live platform is down.
+    P1,
+    /// A whole environment is down, or slow.
+    P2,
+    /// A service that is not critical is down.
+    P3,
+    /// A minor issue or a question.
+    P4,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+            Self::P4 => "P4",
+        })
+    }
+}
+
+/// The document: one procedure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Runbook {
+    /// The file's stem.
+    pub id: String,
+    /// What it is for, in a few words.
+    pub title: String,
+    /// The severity of an incident that it opens.
+    pub severity: Severity,
+    /// One or two sentences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The environments it may run in; empty means every one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+    /// What must be done by when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<DeadlineRule>,
+    /// What the starter may set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Param>,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Always run at the end, however the steps ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finally: Vec<Step>,
+}
+
+/// What must be done by when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlineRule {
+    /// The name that a step's `meets` refers to.
+    pub name: String,
+    /// How long after `from`.
+    pub within: Span,
+    /// When the time begins to run.
+    pub from: DeadlineFrom,
+    /// When to warn, counted from `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_at: Option<Span>,
+    /// When another way is tried, counted from `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_at: Option<Span>,
+}
+
+/// When a deadline's time begins to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadlineFrom {
+    /// When the incident is opened. A step with `meets` meets it.
+    Opened,
+    /// When the incident is resolved. Completing the post-mortem meets it.
+    Resolved,
+}
+
+/// What the starter may set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Param {
+    /// The name after `params.`
+    pub name: String,
+    /// What values it takes.
+    #[serde(rename = "type")]
+    pub kind: ParamKind,
+    /// The value when none is given; without one, the param must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// One sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// What values a parameter takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParamKind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A length of time.
+    Duration,
+    /// A service of the estate.
+    Service,
+    /// A unit of the estate.
+    Unit,
+    /// One of these words.
+    Choice(Vec<String>),
+}
+
+/// One line of a runbook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in the runbook; given by the checker when the file leaves it out.
+    pub id: String,
+    /// What people read; a template.
+    pub name: String,
+    /// `identify`, `assess`, `mitigate`, `notify`, or another word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Why it is done; a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// An expression: skipped when false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// An expression that gives a list: done once for each `item`, one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
+    /// What is done.
+    pub body: Body,
+    /// Who must agree first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
+    /// How long one attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Whether and when to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Repeat a reading until a condition holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+    /// How it is known that the change has worked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+    /// What a failure means for the run.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// How the change is taken back, on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Action>,
+    /// The deadline that this step meets by succeeding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meets: Option<String>,
+}
+
+/// What a step does: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// An action of some kind.
+    Action(Action),
+    /// A question to a person.
+    Ask(Ask),
+    /// A person does it by hand and says when it is done; a template.
+    Manual(String),
+    /// A timer.
+    Wait(Span),
+    /// All of these at once.
+    Parallel(Vec<Step>),
+    /// Another runbook, as a further run of the same incident.
+    Start(Start),
+}
+
+/// An action: a kind and what it is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// The kind's name.
+    pub kind: String,
+    /// As in the file, shorthand expanded, templates not yet rendered.
+    pub spec: Value,
+    /// How often it may happen.
+    pub effect: EffectClass,
+    /// The fields of `spec` that are shell scripts, rendered with quoting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+}
+
+/// A question to a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The answers to choose from; templates. Empty: any text is an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The answer that the evidence suggests; a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<String>,
+    /// Whether an automatic run takes `suggest` without a person.
+    #[serde(default)]
+    pub auto: bool,
+    /// Whether more than one choice may be given; the answer is then a list.
+    #[serde(default)]
+    pub many: bool,
+}
+
+/// Another runbook to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its id.
+    pub runbook: String,
+    /// Its parameters; templates.
+    #[serde(default)]
+    pub params: serde_json::Map<String, Value>,
+}
+
+/// Who must agree before a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approve {
+    /// Any of these roles; empty means anybody.
+    #[serde(default)]
+    pub by: Vec<String>,
+}
+
+/// Whether and when to try again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: NonZeroU32,
+    /// How long to wait before the second attempt; doubled before each further one.
+    pub backoff: Span,
+    /// An expression over `outcome`: only retried when true.
+    #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+}
+
+/// Repeat a reading until a condition holds, within the step's `timeout`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Until {
+    /// An expression over `output`, `summary` and `succeeded` of the latest reading.
+    pub condition: String,
+    /// How long between readings.
+    pub every: Span,
+}
+
+/// How it is known that a change has worked: a reading that succeeds within a time, and goes on to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verify {
+    /// The reading.
+    pub action: Action,
+    /// How long it may take to come true.
+    pub within: Span,
+    /// How long it must stay true.
+    #[serde(default)]
+    pub hold: Span,
+    /// How long between readings.
+    pub every: Span,
+}
+
+/// What a failure means for the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// A person chooses: again, go on without it, or stop.
+    #[default]
+    Ask,
+    /// The run stops; `finally` still runs.
+    Stop,
+    /// The run goes on.
+    Continue,
+}
+
+impl Runbook {
+    /// Every step in the order of the file, those inside groups after their group.
+    pub fn all_steps(&self) -> Vec<&Step> {
+        fn gather<'a>(steps: &'a [Step], into: &mut Vec<&'a Step>) {
+            for step in steps {
+                into.push(step);
+                if let Body::Parallel(children) = &step.body {
+                    gather(children, into);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        gather(&self.steps, &mut all);
+        gather(&self.finally, &mut all);
+        all
+    }
+
+    /// The step with this id.
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        self.all_steps().into_iter().find(|step| step.id == id)
+    }
+}
+
+impl Step {
+    /// The effect class of what the step does; asking and waiting change nothing.
+    pub fn effect(&self) -> EffectClass {
+        match &self.body {
+            Body::Action(action) => action.effect,
+            Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Parallel(_) | Body::Start(_) => EffectClass::Read,
+        }
+    }
+}

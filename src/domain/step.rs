@@ -1,0 +1,235 @@
+//! How a step stands, and which events it accepts in which standing.
+
+use serde_json::Value;
+
+use super::event::{Conclusion, Event, Finding, Gate, SkipReason};
+use super::id::StepKey;
+use super::outcome::{Outcome, Verdict};
+use super::plan::RenderedAction;
+use super::time::Timestamp;
+
+/// How a step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Not reached.
+    Pending,
+    /// A group or `for_each` whose members follow.
+    Expanded,
+    /// A gate is closed.
+    Waiting(Gate),
+    /// The next attempt may begin, not before the instant.
+    Ready {
+        /// Not before.
+        at: Timestamp,
+    },
+    /// An attempt is being made.
+    Running,
+    /// The attempt succeeded; what else the step asks for is owed.
+    Acted,
+    /// The attempt did not succeed; what that means is owed.
+    Faltered,
+    /// The attempt was cut off and the world cannot say whether it happened.
+    Unclear,
+    /// Nothing more will be done.
+    Concluded(Conclusion),
+}
+
+/// A step of a run, as far as it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// How it stands.
+    pub standing: Standing,
+    /// How many attempts have begun.
+    pub attempts: u32,
+    /// The attempt that is being made, or the last one.
+    pub attempt: Option<AttemptState>,
+    /// How the last attempt ended.
+    pub outcome: Option<Outcome>,
+    /// The answer of a person.
+    pub answer: Option<Value>,
+    /// The digest that was agreed to.
+    pub approved: Option<String>,
+    /// The items of a `for_each`.
+    pub items: Option<Vec<Value>>,
+    /// Why it was skipped or concluded as it was.
+    pub reason: Option<String>,
+    /// When a person refused the change.
+    pub denied: bool,
+    /// When it was first reached.
+    pub begun_at: Timestamp,
+    /// When it was concluded.
+    pub concluded_at: Option<Timestamp>,
+}
+
+/// An attempt that has begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptState {
+    /// The claim under which it was begun.
+    pub epoch: u64,
+    /// What is done.
+    pub action: RenderedAction,
+    /// The digest of what is done and where.
+    pub digest: String,
+    /// What the world looked like.
+    pub before: Value,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When its time is over.
+    pub deadline: Option<Timestamp>,
+}
+
+/// An event that a step in its standing refuses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misfit {
+    /// How the step stood.
+    pub standing: Standing,
+}
+
+impl StepState {
+    /// A step that is reached at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            standing: Standing::Pending,
+            attempts: 0,
+            attempt: None,
+            outcome: None,
+            answer: None,
+            approved: None,
+            items: None,
+            reason: None,
+            denied: false,
+            begun_at: now,
+            concluded_at: None,
+        }
+    }
+
+    /// How it was concluded, if it was.
+    pub fn conclusion(&self) -> Option<Conclusion> {
+        match self.standing {
+            Standing::Concluded(conclusion) => Some(conclusion),
+            _ => None,
+        }
+    }
+
+    /// The gate that is closed, if one is.
+    pub fn gate(&self) -> Option<&Gate> {
+        match &self.standing {
+            Standing::Waiting(gate) => Some(gate),
+            _ => None,
+        }
+    }
+
+    /// Applies one event of this step.
+    ///
+    /// **Invariant:** the standing after an event depends on the standing before it and the event alone:
+    /// [`next`] is the table.
+    pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Misfit> {
+        self.standing = next(&self.standing, event, at).ok_or_else(|| Misfit { standing: self.standing.clone() })?;
+        self.remember(event, at);
+        if matches!(self.standing, Standing::Concluded(_)) {
+            self.concluded_at = Some(at);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::StepExpanded { items, .. } => self.items.clone_from(items),
+            Event::Answered { answer, .. } => self.answer = Some(answer.clone()),
+            Event::Approved { digest, .. } => self.approved = Some(digest.clone()),
+            Event::Denied { reason, .. } => {
+                self.reason = Some(reason.clone());
+                self.denied = true;
+            }
+            Event::StepSkipped { reason, .. } => self.reason = Some(skip_text(reason)),
+            Event::StepStarted { attempt, epoch, action, digest, before, deadline, .. } => {
+                self.attempts = *attempt;
+                self.attempt = Some(AttemptState {
+                    epoch: *epoch,
+                    action: action.clone(),
+                    digest: digest.clone(),
+                    before: before.clone(),
+                    started_at: at,
+                    deadline: *deadline,
+                });
+            }
+            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
+                self.outcome = Some(outcome.clone())
+            }
+            Event::StepConcluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
+            Event::RetryScheduled { .. } => self.concluded_at = None,
+            _ => {}
+        }
+    }
+}
+
+fn skip_text(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Condition { when } => format!("`{when}` is false"),
+        SkipReason::Person { reason } => reason.clone(),
+    }
+}
+
+/// The table: what a step in `standing` becomes by `event`; none when it refuses it.
+#[rustfmt::skip]
+fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
+    use Standing::{Acted, Concluded, Expanded, Faltered, Pending, Ready, Running, Unclear, Waiting};
+    Some(match (standing, event) {
+        (Pending | Ready { .. },                Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
+        (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
+        (Pending,                               Event::StepExpanded { .. })    => Expanded,
+        (Pending | Ready { .. } | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
+        (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ Gate::Approve { .. }, .. }) => Waiting(gate.clone()),
+        (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), Event::Answered { .. }) => Concluded(Conclusion::Succeeded),
+        (Waiting(Gate::Unclear { .. }),         Event::Answered { .. })        => Acted,
+        (Pending,                               Event::Answered { .. })        => Concluded(Conclusion::Succeeded),
+        (Waiting(Gate::Approve { .. }),         Event::Approved { .. })        => Ready { at },
+        (Waiting(Gate::Approve { .. }),         Event::Denied { .. })          => Concluded(Conclusion::Skipped),
+        (Pending | Ready { .. },                Event::StepStarted { .. })     => Running,
+        (Running,                               Event::StepEnded { outcome, .. }) => ended(outcome),
+        (Running, Event::Reconciled { finding: Finding::Happened(outcome), .. })  => ended(outcome),
+        (Running, Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. }) => Ready { at },
+        (Running, Event::Reconciled { finding: Finding::CannotTell { .. }, .. })  => Unclear,
+        (Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Concluded(Conclusion::Tolerated | Conclusion::Failed), Event::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, Event::StepConcluded { conclusion, .. }) => Concluded(*conclusion),
+        (_, Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => standing.clone(),
+        (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
+            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
+            | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
+            | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
+            | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
+            | Event::Approved { .. } | Event::Denied { .. } | Event::StepStarted { .. } | Event::StepEnded { .. }
+            | Event::Reconciled { .. } | Event::RetryScheduled { .. } | Event::StepConcluded { .. }) => return None,
+    })
+}
+
+fn ended(outcome: &Outcome) -> Standing {
+    match outcome.verdict {
+        Verdict::Succeeded => Standing::Acted,
+        Verdict::Failed | Verdict::TimedOut => Standing::Faltered,
+        Verdict::Cancelled => Standing::Concluded(Conclusion::Cancelled),
+        Verdict::Unknown => Standing::Unclear,
+    }
+}
+
+/// The step that an event belongs to, if it belongs to one.
+pub fn place(event: &Event) -> Option<(super::id::RunId, &StepKey)> {
+    match event {
+        Event::StepSkipped { run, step, .. }
+        | Event::StepExpanded { run, step, .. }
+        | Event::Asked { run, step, .. }
+        | Event::Answered { run, step, .. }
+        | Event::Approved { run, step, .. }
+        | Event::Denied { run, step, .. }
+        | Event::StepStarted { run, step, .. }
+        | Event::StepEnded { run, step, .. }
+        | Event::Reconciled { run, step, .. }
+        | Event::RetryScheduled { run, step, .. }
+        | Event::StepConcluded { run, step, .. }
+        | Event::UndoRequested { run, step, .. }
+        | Event::Notified { run, step, .. }
+        | Event::NotifyFailed { run, step, .. } => Some((*run, step)),
+        _ => None,
+    }
+}

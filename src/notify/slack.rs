@@ -1,0 +1,1 @@
+//! Slack: the Web API with a bot token, or an incoming webhook.

@@ -1,0 +1,142 @@
+//! Where the log lives: one append-only stream an incident, one file a backend.
+//!
+//! The store knows nothing of what events mean: it keeps bytes in order, chained by hash, and says
+//! `Conflict` to whoever comes second.
+//!
+//! **Invariant:** `append` is all or nothing and durable when it returns; event `n` of a stream is written once.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::event::{Actor, Event, Recorded};
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+
+pub mod chain;
+pub mod memory;
+pub mod sqlite;
+
+/// An event that is to be recorded: the store gives it its number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// When it is recorded.
+    pub at: Timestamp,
+    /// Who or what it comes from.
+    pub by: Actor,
+    /// What happened.
+    pub event: Event,
+}
+
+/// One line of the list of incidents, kept by the store beside the stream so that listing folds nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The incident.
+    pub id: IncidentId,
+    /// Its last event's number.
+    pub seq: u64,
+    /// When the first event was recorded.
+    pub opened_at: Timestamp,
+    /// When the last event was recorded.
+    pub changed_at: Timestamp,
+}
+
+/// The right to work on an incident for a while. It saves work; `append`'s comparison is what keeps order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Who holds it: unique to the process.
+    pub holder: String,
+    /// Higher by one with every new holder.
+    pub epoch: u64,
+    /// When it lapses unless it is renewed.
+    pub expires_at: Timestamp,
+}
+
+/// What a claim attempt meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claiming {
+    /// It is ours.
+    Held(Claim),
+    /// Somebody else's is still good.
+    Taken(Claim),
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was first: read and decide again.
+    #[error("event {expected} was to follow, but the stream is at {actual}")]
+    Conflict {
+        /// The sequence number that the caller believed to be the last.
+        expected: u64,
+        /// The one that is.
+        actual: u64,
+    },
+    /// The log was changed behind our back, or the file is damaged.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+    /// Full, locked, or not permitted: nothing was written.
+    #[error("the log cannot be written or read: {0}")]
+    Unavailable(String),
+    /// Something outside is larger than we take.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// Where a stream's chain stands or breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The incident.
+    pub incident: IncidentId,
+    /// How many events were read.
+    pub events: u64,
+    /// The hash of the last good event, in hex.
+    pub head: String,
+    /// The first event that does not fit, and why.
+    pub broken: Option<(u64, String)>,
+}
+
+/// A place for logs.
+#[async_trait]
+pub trait EventStore: std::fmt::Debug + Send + Sync {
+    /// Appends events after number `expected` (0 for a new stream) and returns them with their numbers.
+    async fn append(
+        &self,
+        incident: &IncidentId,
+        expected: u64,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The events after number `after`, in order; the chain is checked on the way.
+    async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The number of the last event; 0 when there is none. Cheap: a waiting worker asks several times a second.
+    async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError>;
+
+    /// The incidents, the one changed last first, `limit` of them after skipping `offset`.
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError>;
+
+    /// The incidents whose id begins with `prefix`, at most `limit`.
+    async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError>;
+
+    /// Takes or renews the claim on an incident until `until`, unless somebody else's is still good at `now`.
+    /// A holder in `gone` counts as lapsed: the caller knows that its process has ended.
+    async fn claim(
+        &self,
+        incident: &IncidentId,
+        holder: &str,
+        gone: Option<&str>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claiming, StoreError>;
+
+    /// The claim on an incident, lapsed or not.
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError>;
+
+    /// Gives a claim back; nothing happens when it is no longer ours.
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// Reads a whole stream from its bytes and says where the chain breaks.
+    async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;
+}

@@ -1,0 +1,5 @@
+//! The faces: how people and programs reach the engine.
+
+pub mod cli;
+pub mod demo;
+pub mod terminal;
