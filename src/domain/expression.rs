@@ -192,7 +192,7 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.remove_function("debug");
+    environment.remove_global("debug");
     environment
 }
 
@@ -281,7 +281,7 @@ fn references_of_slice(source: &str, code: Range<usize>) -> Result<Vec<Reference
 fn known_filters(source: &str, filters: &[reference::FilterUse]) -> Result<(), ExpressionError> {
     let known = TEXT.compile_expression("name is filter").expect("a constant expression parses");
     for filter in filters {
-        let scope = minijinja::context! { name => filter.name };
+        let scope = minijinja::context! { name => filter.name.as_str() };
         if !known.eval(scope).is_ok_and(|answer| answer.is_true()) {
             let error = ExpressionError::at(source, filter.range.clone(), format!("unknown filter `{}`", filter.name));
             return Err(match nearest(&filter.name, FILTERS.iter().copied()) {
@@ -298,7 +298,7 @@ const FILTERS: &[&str] = &[
     "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "default", "dictsort", "first", "float", "format",
     "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list", "lower", "map", "max", "min",
     "pprint", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "slice", "sort", "split",
-    "string", "sum", "title", "tojson", "trim", "unique", "upper", "urlencode", "zip",
+    "string", "sum", "title", "tojson", "trim", "unique", "upper", "zip",
 ];
 
 /// Refuses what the recursive parser and compiler should not see at all.
@@ -373,16 +373,18 @@ fn undefined(source: &str, range: Range<usize>, scope: &Value) -> ExpressionErro
     }
 }
 
-/// The first mention inside `range` that the scope does not hold, else the text of the range itself.
+/// The first mention that touches `range` and that the scope does not hold, else the text of the range itself. The
+/// engine marks only the attribute that failed, so a mention may begin before the range.
 fn undefined_path(source: &str, range: Range<usize>, scope: &Value) -> (String, Range<usize>) {
-    let start = floor(source, range.start);
-    let end = ceil(source, range.end.max(start));
-    let code = source[start..end].trim();
-    let shift = start + (source[start..end].len() - source[start..end].trim_start().len());
-    let mentions = references_of_expression(code).unwrap_or_default();
-    match mentions.into_iter().find(|mention| lookup(scope, &mention.path).is_none()) {
-        Some(mention) => (mention.path, mention.range.start + shift..mention.range.end + shift),
-        None => (super::problem::visible(code, 80), shift..shift + code.len()),
+    let touches = |mention: &Reference| mention.range.start < range.end.max(range.start + 1) && range.start <= mention.range.end;
+    let templated = if is_template(source) { references(source) } else { references_of_expression(source) };
+    let missing = templated.unwrap_or_default().into_iter().filter(touches).find(|mention| lookup(scope, &mention.path).is_none());
+    match missing {
+        Some(mention) => (mention.path, mention.range),
+        None => {
+            let code = &source[floor(source, range.start)..ceil(source, range.end.max(range.start))];
+            (super::problem::visible(code.trim(), super::problem::MAX_QUOTED), range)
+        }
     }
 }
 

@@ -3,10 +3,10 @@ use serde_json::json;
 use super::*;
 
 fn scope() -> Value {
-    Value::from_serialize(json!({
+    Value::from(minijinja::value::Serde(json!({
         "params": { "service": "gateway", "count": 3, "odd": "{{ 7 * 7 }}" },
         "steps": { "cause": { "answer": "code" }, "deploys": { "commits": ["a", "b"], "none": null } },
-    }))
+    })))
 }
 
 fn error(result: Result<Json, ExpressionError>) -> String {
@@ -65,7 +65,7 @@ fn conditions_read_as_they_look() {
 
 #[test]
 fn syntax_errors_have_a_place() {
-    for (source, line, column) in [("{{ a b }}", 1, 6), ("x\n{{ ( }}", 2, 1), ("{% if a %}", 1, 1), ("{{ a | nofilter }}", 1, 8), ("{{", 1, 1)] {
+    for (source, line, column) in [("{{ a b }}", 1, 6), ("x\n{{ ( }}", 2, 1), ("{% if a %}", 1, 9), ("{{ a | nofilter }}", 1, 8), ("{{", 1, 1)] {
         let error = references(source).expect_err(source);
         assert_eq!((error.line, error.column), (line, column), "{source}: {error}");
     }
