@@ -3,3 +3,6 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod real;
+
+mod engine;
+mod world;
