@@ -3,3 +3,4 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod real;
+mod store;
