@@ -17,8 +17,8 @@ use super::time::Timestamp;
 
 mod phrase;
 
-pub use phrase::Sign;
 use phrase::Phrase;
+pub use phrase::Sign;
 
 /// The longest text of an entry, in characters; what is cut off is in the entry's `detail`.
 pub const TEXT_LIMIT: usize = 240;

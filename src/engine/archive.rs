@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::domain::event::Recorded;
+use crate::domain::incident::Incident;
 
 /// A draft that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,6 @@ pub struct ArchiveError {
 ///
 /// `log` is the whole stream. The directory, the template and the name come from the log and the estate in it. An
 /// earlier draft that a person has edited keeps the edits. Calling it again with the same log touches nothing.
-pub fn write(_shop: &Path, _log: &[Recorded]) -> Result<Written, ArchiveError> {
+pub fn write(_shop: &Path, _incident: &Incident, _log: &[Recorded]) -> Result<Written, ArchiveError> {
     Err(ArchiveError { message: "not yet".to_owned(), hint: None })
 }

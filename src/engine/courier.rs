@@ -21,10 +21,11 @@ use crate::domain::event::Event;
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
+use crate::domain::run::Run;
 use crate::domain::text::one_line;
 use crate::domain::time::Span;
 use crate::notify::slack::{SlackApi, SlackWebhook};
-use crate::notify::{Channel, Letter, Undelivered};
+use crate::notify::{Channel, Letter, Receipt, Undelivered};
 
 /// How long one delivery may take, waiting for the channel's pardon included: a person is watching the step.
 pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
@@ -32,18 +33,28 @@ pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 /// The longest reason for a failure, in characters.
 const REASON_LIMIT: usize = 400;
 
-/// The ways to channels, kept open for as long as the engine lives. Make one an engine.
+/// A channel of an incident.
+type Lane = (IncidentId, String);
+
+/// What all couriers of an engine share: open ways to channels, and the order of messages in each thread.
 pub struct Office {
     secrets: Arc<Secrets>,
     redactor: Arc<Redactor>,
     clock: SharedClock,
     ways: Mutex<BTreeMap<String, Arc<dyn Channel>>>,
+    /// One message at a time, so that two first messages do not open two threads; behind the lock is the thread that
+    /// this process has opened, which the log may not hold yet.
+    lanes: Mutex<BTreeMap<Lane, Arc<tokio::sync::Mutex<Option<Thread>>>>>,
 }
 
 impl Office {
-    /// An office that finds tokens in `secrets`.
-    pub fn new(secrets: Arc<Secrets>, redactor: Arc<Redactor>, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { secrets, redactor, clock, ways: Mutex::default() })
+    /// An office that finds tokens in `secrets`. Costs nothing until a message is sent.
+    pub fn new(secrets: Arc<Secrets>, redactor: Arc<Redactor>, clock: SharedClock) -> Self {
+        Self { secrets, redactor, clock, ways: Mutex::default(), lanes: Mutex::default() }
+    }
+
+    fn lane(&self, lane: Lane) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
+        Arc::clone(lock(&self.lanes).entry(lane).or_default())
     }
 
     /// The way to a channel, opened when it is first needed; a sentence when there is none.
@@ -75,73 +86,53 @@ impl std::fmt::Debug for Office {
     }
 }
 
-/// What is known of an incident's messages.
-#[derive(Debug, Default)]
-struct Known {
-    estates: BTreeMap<RunId, Arc<Estate>>,
-    threads: BTreeMap<String, Thread>,
-    delivered: BTreeSet<(RunId, StepKey, String)>,
-    facts: Vec<Event>,
-}
-
-/// The courier of one incident. Keep it for as long as the incident is worked on.
+/// Delivers the messages of one attempt.
 #[derive(Debug)]
 pub struct EngineCourier {
     office: Arc<Office>,
     incident: IncidentId,
-    known: Mutex<Known>,
-    /// One message at a time to a channel, so that two first messages do not open two threads.
-    lanes: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    estate: Arc<Estate>,
+    threads: BTreeMap<String, Thread>,
+    delivered: BTreeSet<(RunId, StepKey, String)>,
+    facts: Mutex<Vec<Event>>,
 }
 
 impl EngineCourier {
-    /// The courier of an incident, who knows its threads and what was delivered.
-    pub fn new(office: Arc<Office>, incident: &Incident) -> Self {
-        let courier =
-            Self { office, incident: incident.id.clone(), known: Mutex::default(), lanes: Mutex::default() };
-        courier.refresh(incident);
-        courier
-    }
-
-    /// Takes over what the incident has come to know: further runs, and deliveries of another process.
-    pub fn refresh(&self, incident: &Incident) {
-        let mut known = lock(&self.known);
-        known.estates = incident.runs.iter().map(|run| (run.id, Arc::clone(&run.estate))).collect();
-        for (channel, thread) in &incident.threads {
-            known.threads.entry(channel.clone()).or_insert_with(|| thread.clone());
+    /// A courier that knows the incident's threads and what was delivered of this run.
+    pub fn new(office: Arc<Office>, incident: &Incident, run: &Run) -> Self {
+        Self {
+            office,
+            incident: incident.id.clone(),
+            estate: Arc::clone(&run.estate),
+            threads: incident.threads.clone(),
+            delivered: incident.delivered.keys().filter(|(of, _, _)| *of == run.id).cloned().collect(),
+            facts: Mutex::default(),
         }
-        known.delivered.extend(incident.delivered.keys().cloned());
     }
 
-    /// The facts since the last call: append them before the `StepEnded` of the step that sent the messages.
-    pub fn drain(&self) -> Vec<Event> {
-        std::mem::take(&mut lock(&self.known).facts)
+    /// What was delivered or not, as events that have not been taken yet: append them before the attempt's `StepEnded`.
+    pub fn told(&self) -> Vec<Event> {
+        std::mem::take(&mut lock(&self.facts))
     }
 
-    async fn send(&self, place: &(RunId, StepKey), name: &str, message: &str) -> Result<Delivery, Undelivered> {
-        let way = self.way(place.0, name)?;
-        let lane = Arc::clone(lock(&self.lanes).entry(name.to_owned()).or_default());
-        let _turn = lane.lock().await;
-        if self.has_delivered(place, name) {
-            return Ok(Delivery::Already);
-        }
-        let thread = lock(&self.known).threads.get(name).cloned();
+    async fn send(&self, place: &(RunId, StepKey), name: &str, message: &str) -> Result<Receipt, Undelivered> {
+        let way = self.way(name)?;
+        let lane = self.office.lane((self.incident.clone(), name.to_owned()));
+        let mut opened = lane.lock().await;
+        let thread = self.threads.get(name).or(opened.as_ref());
         let letter = Letter {
             key: key(&self.incident, place, name),
             text: self.office.redactor.scrub(message).into_owned(),
-            thread: thread.as_ref().and_then(|thread| thread.message.clone()),
-            place: thread.and_then(|thread| thread.place),
+            thread: thread.and_then(|thread| thread.message.clone()),
+            place: thread.and_then(|thread| thread.place.clone()),
         };
         let receipt = self.patiently(way.as_ref(), &letter).await?;
-        Ok(Delivery::Delivered { message: receipt.message, place: receipt.place })
+        opened.get_or_insert_with(|| Thread { place: receipt.place.clone(), message: receipt.message.clone() });
+        Ok(receipt)
     }
 
     /// Sends once more whenever the channel says when to, as long as that is within the limit.
-    async fn patiently(
-        &self,
-        way: &dyn Channel,
-        letter: &Letter,
-    ) -> Result<crate::notify::Receipt, Undelivered> {
+    async fn patiently(&self, way: &dyn Channel, letter: &Letter) -> Result<Receipt, Undelivered> {
         let clock = &*self.office.clock;
         let end = Span(DELIVERY_LIMIT).after(clock.now());
         loop {
@@ -156,62 +147,55 @@ impl EngineCourier {
         }
     }
 
-    fn way(&self, run: RunId, name: &str) -> Result<Arc<dyn Channel>, Undelivered> {
-        let estate = lock(&self.known).estates.get(&run).cloned();
-        let channel = estate.as_ref().and_then(|estate| estate.channels.get(name));
-        let way = channel.ok_or_else(|| "it is not in the estate".to_owned());
-        way.and_then(|channel| self.office.way(channel)).map_err(|reason| Undelivered {
+    fn way(&self, name: &str) -> Result<Arc<dyn Channel>, Undelivered> {
+        let channel = self.estate.channels.get(name).ok_or_else(|| "it is not in the estate".to_owned());
+        channel.and_then(|channel| self.office.way(channel)).map_err(|reason| Undelivered {
             reason: format!("channel `{name}` cannot be used: {reason}"),
             retry_after: None,
             permanent: true,
         })
     }
 
-    fn has_delivered(&self, (run, step): &(RunId, StepKey), channel: &str) -> bool {
-        lock(&self.known).delivered.contains(&(*run, step.clone(), channel.to_owned()))
+    /// Keeps what became of a message as a fact.
+    fn delivered(&self, (run, step): &(RunId, StepKey), channel: &str, receipt: Receipt) -> Delivery {
+        let Receipt { message, place } = receipt;
+        lock(&self.facts).push(Event::Notified {
+            run: *run,
+            step: step.clone(),
+            channel: channel.to_owned(),
+            message: message.clone(),
+            place: place.clone(),
+        });
+        Delivery::Delivered { message, place }
     }
 
-    /// Keeps the fact, and what follows from it for the next message.
-    fn record(&self, (run, step): &(RunId, StepKey), channel: &str, delivery: &Delivery) {
-        let (run, step, channel) = (*run, step.clone(), channel.to_owned());
-        let mut known = lock(&self.known);
-        match delivery {
-            Delivery::Delivered { message, place } => {
-                known.delivered.insert((run, step.clone(), channel.clone()));
-                known
-                    .threads
-                    .entry(channel.clone())
-                    .or_insert_with(|| Thread { place: place.clone(), message: message.clone() });
-                let (message, place) = (message.clone(), place.clone());
-                known.facts.push(Event::Notified { run, step, channel, message, place });
-            }
-            Delivery::Failed { error, .. } => {
-                known.facts.push(Event::NotifyFailed { run, step, channel, error: error.clone() });
-            }
-            Delivery::Already => {}
-        }
+    /// Keeps what became of a message as a fact.
+    fn failed(&self, (run, step): &(RunId, StepKey), channel: &str, error: &Undelivered) -> Delivery {
+        let reason = one_line(&self.office.redactor.scrub(&error.reason), REASON_LIMIT);
+        lock(&self.facts).push(Event::NotifyFailed {
+            run: *run,
+            step: step.clone(),
+            channel: channel.to_owned(),
+            error: reason.clone(),
+        });
+        Delivery::Failed { error: reason, retry_after: error.retry_after }
     }
 }
 
 #[async_trait]
 impl Courier for EngineCourier {
     async fn deliver(&self, place: &(RunId, StepKey), channel: &str, message: &str) -> Delivery {
-        if self.has_delivered(place, channel) {
+        if self.delivered.contains(&(place.0, place.1.clone(), channel.to_owned())) {
             return Delivery::Already;
         }
-        let delivery = tokio::select! {
-            sent = self.send(place, channel, message) => sent.unwrap_or_else(|error| self.failed(&error)),
-            () = clock::sleep(&*self.office.clock, DELIVERY_LIMIT) => self.failed(&overdue()),
+        let sent = tokio::select! {
+            sent = self.send(place, channel, message) => sent,
+            () = clock::sleep(&*self.office.clock, DELIVERY_LIMIT) => Err(overdue()),
         };
-        self.record(place, channel, &delivery);
-        delivery
-    }
-}
-
-impl EngineCourier {
-    fn failed(&self, error: &Undelivered) -> Delivery {
-        let reason = self.office.redactor.scrub(&error.reason);
-        Delivery::Failed { error: one_line(&reason, REASON_LIMIT), retry_after: error.retry_after }
+        match sent {
+            Ok(receipt) => self.delivered(place, channel, receipt),
+            Err(error) => self.failed(place, channel, &error),
+        }
     }
 }
 

@@ -146,9 +146,8 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
 fn incident(recorded: &Recorded) -> Phrase {
     match &recorded.event {
         Event::IncidentOpened { title, severity, environment, detected_at, .. } => {
-            let detail = detected_at.map(|at| {
-                format!("first noticed {}, {} before", stamp(at), Span::between(at, recorded.at))
-            });
+            let detail =
+                detected_at.map(|at| format!("first noticed {}, {} before", stamp(at), Span::between(at, recorded.at)));
             Phrase::notable(Sign::Incident, format!("opened {severity} in {environment}: {title}")).detail(detail)
         }
         Event::Acknowledged => Phrase::notable(Sign::Incident, "acknowledged"),
@@ -173,8 +172,7 @@ fn deadline(reader: &mut Reader, recorded: &Recorded) -> Phrase {
                 DeadlineFrom::Resolved => "resolution",
             };
             let text = format!("deadline `{name}` is {}", stamp(*due));
-            Phrase::quiet(Sign::Deadline, text)
-                .detail(format!("{} from {from}", Span::between(recorded.at, *due)))
+            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
         }
         Event::DeadlineWarned { name } => {
             let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
@@ -305,9 +303,7 @@ fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
 fn skipped(name: &str, reason: &SkipReason) -> Phrase {
     match reason {
         SkipReason::Condition { when } => Phrase::quiet(Sign::Skipped, format!("{name}: skipped, `{when}` is false")),
-        SkipReason::Person { reason } => {
-            Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason)))
-        }
+        SkipReason::Person { reason } => Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason))),
     }
 }
 
@@ -340,13 +336,7 @@ fn reconciled(name: &str, finding: &Finding) -> Phrase {
 }
 
 /// What a step came to. Mostly quiet: the attempt, the answer or the skip has said it.
-fn concluded(
-    reader: &mut Reader,
-    run: RunId,
-    step: &StepKey,
-    conclusion: Conclusion,
-    reason: Option<&str>,
-) -> Phrase {
+fn concluded(reader: &mut Reader, run: RunId, step: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Phrase {
     let name = reader.name(run, step);
     let state = reader.run(run).and_then(|run| run.state(step));
     let summary = state.and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());
@@ -356,9 +346,7 @@ fn concluded(
         Conclusion::Succeeded => Phrase::quiet(Sign::Done, format!("{name}: done{reason}")),
         Conclusion::Skipped => Phrase::quiet(Sign::Skipped, format!("{name}: skipped{reason}")),
         Conclusion::Tolerated => Phrase::notable(Sign::Skipped, format!("{name}: failed, and the run goes on{reason}")),
-        Conclusion::Failed => {
-            Phrase { notable: new, ..Phrase::quiet(Sign::Failed, format!("{name}: failed{reason}")) }
-        }
+        Conclusion::Failed => Phrase { notable: new, ..Phrase::quiet(Sign::Failed, format!("{name}: failed{reason}")) },
         Conclusion::Cancelled => Phrase::quiet(Sign::Skipped, format!("{name}: stopped{reason}")),
     }
 }
