@@ -1,1 +1,8 @@
+//! One binary for every test that needs more than one room; a module a feature.
+//!
+//! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod engine;
+mod real;
+mod store;
+mod world;

@@ -1,0 +1,50 @@
+//! The real parts that tests run against, each started by the test itself and gone when its value is dropped.
+//!
+//! Each module stands alone and needs nothing from the others, except that `shop` joins them. A part that cannot be
+//! found makes the test fail with the name of the Debian package that brings it; nothing is ever skipped.
+//!
+//! Deliberately absent: knowledge of how the program under test works. These modules know systemd, journald, git and
+//! Slack, not us.
+//!
+//! **Invariant:** every part lives in its own temporary directory, on its own ports, in its own control group and in
+//! its own mount namespace, so that any number of tests run at once.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start real programs, wait for them and read the clock of the machine"
+)]
+#![expect(dead_code, reason = "a harness offers more than the tests of one day use")]
+
+pub mod aws;
+pub mod journal;
+pub mod repository;
+pub mod shop;
+pub mod slack;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Runs a program to its end and returns what it printed, or fails the test with everything it said.
+///
+/// `package` is the Debian package to name when the program cannot be found.
+pub fn run(command: &mut Command, package: &str) -> Output {
+    let shown = format!("{command:?}");
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("`{shown}` could not be started ({error}); install the Debian package `{package}`")
+    });
+    assert!(
+        output.status.success(),
+        "`{shown}` ended with {}\n--- stdout\n{}\n--- stderr\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    output
+}
+
+/// Where a program that is not on `PATH` must be, or the test fails naming its package.
+pub fn installed(path: &str, package: &str) -> PathBuf {
+    let path = PathBuf::from(path);
+    assert!(path.exists(), "`{}` is missing; install the Debian package `{package}`", path.display());
+    path
+}

@@ -1,0 +1,202 @@
+//! A git work tree with a bare remote, as `/opt/pakashop` is on a host.
+//!
+//! Branches `main` and `production`; the newest commit of `production` is a merge, which is what a bad deployment
+//! usually is. All names, dates and settings are fixed, and no configuration of the user or the machine is read.
+//!
+//! Deliberately absent: a forge. A remote is a directory.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A work tree and its bare remote; both are removed with the value.
+pub struct Repository {
+    directory: TempDir,
+}
+
+impl Repository {
+    /// A work tree on `production` with one commit, pushed.
+    pub fn new() -> Self {
+        let repository = Self { directory: tempfile::tempdir().expect("a temporary directory can be made") };
+        let root = repository.directory.path();
+        git_in(root, &["init", "--quiet", "--bare", "--initial-branch=production", "remote.git"]);
+        git_in(root, &["clone", "--quiet", "remote.git", "work"]);
+        repository.identify(&repository.work());
+        repository.git(&["checkout", "--quiet", "-b", "production"]);
+        repository.commit("README.md", "# Pakashop\n", "shop: the first version");
+        repository.git(&["push", "--quiet", "-u", "origin", "production"]);
+        repository
+    }
+
+    /// A history like the shop's: some ordinary commits, then a feature merged into `production` as the newest commit.
+    pub fn with_history() -> Self {
+        let repository = Self::new();
+        repository.commit("gateway/server.js", "listen(8000)\n", "gateway: answer health checks");
+        repository.git(&["branch", "main"]);
+        repository.git(&["push", "--quiet", "-u", "origin", "main"]);
+        repository.merge(
+            "payments-retry",
+            &[
+                ("gateway/payments.js", "retry(3)\n", "gateway: try a payment again"),
+                ("gateway/server.js", "listen(8000)\nretry()\n", "gateway: use the new retry"),
+            ],
+        );
+        repository.push();
+        repository
+    }
+
+    /// The directory that a person would work in.
+    pub fn work(&self) -> PathBuf {
+        self.directory.path().join("work")
+    }
+
+    /// The bare repository that `origin` is.
+    pub fn remote(&self) -> PathBuf {
+        self.directory.path().join("remote.git")
+    }
+
+    /// Runs git in the work tree and returns what it printed, without the last newline.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        git_in(&self.work(), arguments)
+    }
+
+    /// Writes a file and commits it; returns the new commit's full hash.
+    pub fn commit(&self, file: &str, content: &str, message: &str) -> String {
+        write(&self.work().join(file), content);
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "-m", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Makes a branch with these commits (file, content, message) and merges it into the current one with a merge
+    /// commit; returns the merge's hash.
+    pub fn merge(&self, branch: &str, commits: &[(&str, &str, &str)]) -> String {
+        let target = self.git(&["rev-parse", "--abbrev-ref", "HEAD"]);
+        self.git(&["checkout", "--quiet", "-b", branch]);
+        for (file, content, message) in commits {
+            self.commit(file, content, message);
+        }
+        self.git(&["checkout", "--quiet", &target]);
+        let message = format!("Merge branch '{branch}' into {target}");
+        self.git(&["merge", "--quiet", "--no-ff", "-m", &message, branch]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Pushes the current branch.
+    pub fn push(&self) {
+        self.git(&["push", "--quiet", "origin", "HEAD"]);
+    }
+
+    /// The commit that the work tree stands on.
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// The commit that a branch of the remote stands on.
+    pub fn remote_head(&self, branch: &str) -> String {
+        git_in(&self.remote(), &["rev-parse", &format!("refs/heads/{branch}")])
+    }
+
+    /// `git status --porcelain`: empty means that nothing is changed, staged or in the middle of a merge or revert.
+    pub fn status(&self) -> String {
+        self.git(&["status", "--porcelain"])
+    }
+
+    /// Subjects of a branch of the remote, newest first.
+    pub fn remote_log(&self, branch: &str) -> Vec<String> {
+        git_in(&self.remote(), &["log", "--format=%s", branch]).lines().map(str::to_owned).collect()
+    }
+
+    /// Leaves a change that nobody has committed.
+    pub fn make_dirty(&self) {
+        write(&self.work().join("README.md"), "# Somebody was editing here\n");
+    }
+
+    /// Somebody else pushes a commit to `branch`; the work tree does not know of it. Returns its hash.
+    pub fn pushed_by_somebody_else(&self, branch: &str, file: &str, content: &str) -> String {
+        let elsewhere = tempfile::tempdir().expect("a temporary directory can be made");
+        let remote = self.remote();
+        let remote = remote.to_str().expect("temporary directories have names in UTF-8");
+        git_in(elsewhere.path(), &["clone", "--quiet", "--branch", branch, remote, "copy"]);
+        let copy = elsewhere.path().join("copy");
+        self.identify(&copy);
+        write(&copy.join(file), content);
+        git_in(&copy, &["add", "--all"]);
+        git_in(&copy, &["commit", "--quiet", "-m", "elsewhere: a change by a colleague"]);
+        git_in(&copy, &["push", "--quiet", "origin", "HEAD"]);
+        git_in(&copy, &["rev-parse", "HEAD"])
+    }
+
+    /// The remote refuses every push from now on, saying `reason`, as a protected branch does.
+    pub fn refuse_pushes(&self, reason: &str) {
+        self.hook(&format!("echo '{reason}' >&2; exit 1"));
+    }
+
+    /// A push hangs for ever from now on, as it does when the network eats packets.
+    pub fn hang_pushes(&self) {
+        self.hook("sleep 1000");
+    }
+
+    /// Pushes are taken again.
+    pub fn accept_pushes(&self) {
+        fs::remove_file(self.remote().join("hooks/pre-receive")).expect("a hook was set before");
+    }
+
+    fn hook(&self, script: &str) {
+        let hook = self.remote().join("hooks/pre-receive");
+        write(&hook, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a hook can be made executable");
+    }
+
+    fn identify(&self, tree: &Path) {
+        for (key, value) in
+            [("user.name", "Pakashop Deploy"), ("user.email", "deploy@pakashop.store"), ("commit.gpgsign", "false")]
+        {
+            git_in(tree, &["config", key, value]);
+        }
+    }
+}
+
+fn write(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().expect("a file has a directory")).expect("a directory can be made");
+    fs::write(path, content).expect("a file can be written");
+}
+
+fn git_in(directory: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command
+        .current_dir(directory)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("LC_ALL", "C")
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE");
+    let output = super::run(&mut command, "git");
+    String::from_utf8(output.stdout).expect("git prints UTF-8").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_commit_of_production_is_a_merge_and_is_on_the_remote() {
+        let repository = Repository::with_history();
+        let parents = repository.git(&["log", "-1", "--format=%P"]);
+        assert_eq!(parents.split(' ').count(), 2);
+        assert_eq!(repository.head(), repository.remote_head("production"));
+        assert_eq!(repository.status(), "");
+    }
+
+    #[test]
+    fn somebody_else_can_push_behind_our_back() {
+        let repository = Repository::with_history();
+        let theirs = repository.pushed_by_somebody_else("production", "a.txt", "a");
+        assert_eq!(repository.remote_head("production"), theirs);
+        assert_ne!(repository.head(), theirs);
+    }
+}
