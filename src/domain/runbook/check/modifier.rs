@@ -38,7 +38,8 @@ impl Checker<'_> {
             Content::Text(_) | Content::List(_) => Some(node),
             _ => Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?.get("by"),
         };
-        let known: Option<Vec<&str>> = self.world.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
+        let known: Option<Vec<&str>> =
+            self.world.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
         let mut roles = Vec::new();
         for role in by.map_or(&[][..], |node| self.report.one_or_many(node)) {
             self.name_of_the_estate(role, "role", known.clone());
@@ -70,7 +71,8 @@ impl Checker<'_> {
             return Some(Until { condition: self.expression(node)?, every: PAUSE });
         }
         let fields = Fields::open(&mut self.report, node, "`until`", UNTIL_KEYS)?;
-        let condition = fields.required(&mut self.report, "condition", "`until`").and_then(|node| self.expression(node));
+        let condition =
+            fields.required(&mut self.report, "condition", "`until`").and_then(|node| self.expression(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
         Some(Until { condition: condition?, every: every? })
     }
@@ -85,7 +87,8 @@ impl Checker<'_> {
         let action = action?;
         if action.effect.changes() {
             let span = fields.entry(&action.kind).map_or(node.span.clone(), |entry| entry.key_span.clone());
-            let problem = Problem::new(span, format!("a check only reads, and `{}` changes something here", action.kind));
+            let problem =
+                Problem::new(span, format!("a check only reads, and `{}` changes something here", action.kind));
             self.report.add(problem.help("Use a reading, such as `health`, or say `effect` where the kind takes it."));
             return None;
         }
@@ -124,7 +127,9 @@ impl Checker<'_> {
             }
             [first, second, ..] => {
                 let message = format!("`{what}` names two actions, `{}` and `{}`", first.key, second.key);
-                self.report.add(Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here"));
+                self.report.add(
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here"),
+                );
                 None
             }
         }

@@ -13,8 +13,21 @@ pub(in crate::domain) const GATES: &[&str] = &["ask", "manual", "wait", "paralle
 
 /// The keys around a body.
 pub(in crate::domain) const MODIFIERS: &[&str] = &[
-    "id", "name", "phase", "why", "when", "for_each", "approve", "timeout", "retry", "until", "verify", "on_failure", "undo",
-    "meets", "effect",
+    "id",
+    "name",
+    "phase",
+    "why",
+    "when",
+    "for_each",
+    "approve",
+    "timeout",
+    "retry",
+    "until",
+    "verify",
+    "on_failure",
+    "undo",
+    "meets",
+    "effect",
 ];
 
 /// The modifiers that only an action can have.
@@ -44,7 +57,8 @@ impl Checker<'_> {
         match self.ids.get(&id) {
             Some(first) => {
                 let problem = Problem::new(node.span.clone(), format!("two steps are called `{id}`"));
-                self.report.add(problem.related(first.clone(), "the first is here").help("Give one of them another id."));
+                self.report
+                    .add(problem.related(first.clone(), "the first is here").help("Give one of them another id."));
             }
             None => drop(self.ids.insert(id, node.span.clone())),
         }
@@ -53,7 +67,8 @@ impl Checker<'_> {
     /// An id for a step that has none: from its name, so that the log reads well.
     fn made_up_id(&mut self, step: &Node) -> String {
         let name = step.get("name").and_then(Node::as_text).unwrap_or_default();
-        let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let mut base = words.join("_").to_ascii_lowercase();
         base.truncate(40);
         if !base.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -86,7 +101,10 @@ impl Checker<'_> {
     pub(super) fn parallel(&mut self, node: &Node) -> Option<Body> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_PARALLEL {
-            self.report.add(Problem::new(node.span.clone(), format!("a group has from 1 to {MAX_PARALLEL} steps, this one {}", items.len())));
+            self.report.add(Problem::new(
+                node.span.clone(),
+                format!("a group has from 1 to {MAX_PARALLEL} steps, this one {}", items.len()),
+            ));
         }
         let before = self.visible.clone();
         let mut after = before.clone();
@@ -103,7 +121,9 @@ impl Checker<'_> {
     pub(super) fn number_of_steps(&mut self, fields: &Fields<'_>) {
         if self.ids.len() > STEP_LIMIT {
             let message = format!("the runbook has {} steps, and may have {STEP_LIMIT}", self.ids.len());
-            self.report.add(Problem::new(fields.span.clone(), message).help("Start a second runbook from the first with `start`."));
+            self.report.add(
+                Problem::new(fields.span.clone(), message).help("Start a second runbook from the first with `start`."),
+            );
         }
     }
 
@@ -138,8 +158,13 @@ impl Checker<'_> {
         match &node.content {
             Content::List(_) => {
                 let json = node.to_json();
-                let plain = json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
-                if plain { Some(json.to_string()) } else { self.report.expected(node, "an expression or a list of plain values") }
+                let plain =
+                    json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
+                if plain {
+                    Some(json.to_string())
+                } else {
+                    self.report.expected(node, "an expression or a list of plain values")
+                }
             }
             _ => self.expression(node),
         }
@@ -149,7 +174,10 @@ impl Checker<'_> {
     fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(Body, &'n Entry)> {
         let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
-        let unknown: Vec<&Entry> = fields.iter().filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str())).collect();
+        let unknown: Vec<&Entry> = fields
+            .iter()
+            .filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str()))
+            .collect();
         for entry in &unknown {
             self.unknown_part(entry, &names, bodies.is_empty());
         }
@@ -163,7 +191,8 @@ impl Checker<'_> {
             [one] => self.body_of(one, node).map(|body| (body, *one)),
             [first, second, ..] => {
                 let message = format!("the step does two things, `{}` and `{}`", first.key, second.key);
-                let problem = Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
+                let problem =
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
                 self.report.add(problem.help("Make two steps of it."));
                 for entry in &bodies {
                     self.body_of(entry, node);
@@ -178,7 +207,8 @@ impl Checker<'_> {
         if !bodiless {
             return unknown_key(&mut self.report, entry, "a step", &known);
         }
-        let problem = Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
+        let problem =
+            Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
         self.report.add(problem.did_you_mean(&entry.key, known).or_help(format!("The kinds are {}.", list(names))));
     }
 
@@ -207,7 +237,9 @@ impl Checker<'_> {
         let approve = fields.get("approve").and_then(|node| self.approve(node));
         let timeout = fields.get("timeout").and_then(|node| self.report.duration(node));
         let retry = fields.get("retry").and_then(|node| self.with_locals(&["outcome"], |checker| checker.retry(node)));
-        let until = fields.get("until").and_then(|node| self.with_locals(&["output", "summary", "succeeded"], |checker| checker.until(node)));
+        let until = fields
+            .get("until")
+            .and_then(|node| self.with_locals(&["output", "summary", "succeeded"], |checker| checker.until(node)));
         let on_failure = fields.get("on_failure").map_or(Some(OnFailure::Ask), |node| self.on_failure(node));
         let meets = self.meets(fields, &body);
         self.visible.insert(id.to_owned());
@@ -237,20 +269,29 @@ impl Checker<'_> {
     fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) {
         let unfit = |key: &str| match body {
             Body::Action(action) => key == "until" && action.effect.changes(),
-            Body::Parallel(_) => FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets"),
+            Body::Parallel(_) => {
+                FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets")
+            }
             Body::Ask(_) | Body::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
             Body::Manual(_) | Body::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
         };
-        let problems: Vec<Problem> = fields.iter().filter(|given| unfit(&given.key)).map(|given| {
-            let problem = if let Body::Action(action) = body {
-                Problem::new(given.key_span.clone(), format!("`until` repeats a reading, and `{}` changes something here", action.kind))
+        let problems: Vec<Problem> = fields
+            .iter()
+            .filter(|given| unfit(&given.key))
+            .map(|given| {
+                let problem = if let Body::Action(action) = body {
+                    Problem::new(
+                        given.key_span.clone(),
+                        format!("`until` repeats a reading, and `{}` changes something here", action.kind),
+                    )
                     .help("Use `verify` to wait for a change to take effect, or `retry` to try it again.")
-            } else {
-                Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
-                    .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
-            };
-            problem.related(entry.key_span.clone(), "the step does this")
-        }).collect();
+                } else {
+                    Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
+                        .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
+                };
+                problem.related(entry.key_span.clone(), "the step does this")
+            })
+            .collect();
         self.report.problems.extend(problems);
     }
 
@@ -286,10 +327,19 @@ impl Checker<'_> {
         let own = fields.get("meets");
         let Body::Action(action) = body else { return own.and_then(|node| self.deadline_name(node)) };
         let inner = fields.get(&action.kind).and_then(|node| node.get("meets"));
-        let (own, inner) = (own.and_then(|node| self.deadline_name(node)), inner.and_then(|node| Some((self.deadline_name(node)?, node))));
+        let (own, inner) = (
+            own.and_then(|node| self.deadline_name(node)),
+            inner.and_then(|node| Some((self.deadline_name(node)?, node))),
+        );
         match (own, inner) {
             (Some(own), Some((inner, node))) if own != inner => {
-                self.report.add(Problem::new(node.span.clone(), format!("the step says that it meets `{own}`, the action says `{inner}`")).help("Keep one of the two."));
+                self.report.add(
+                    Problem::new(
+                        node.span.clone(),
+                        format!("the step says that it meets `{own}`, the action says `{inner}`"),
+                    )
+                    .help("Keep one of the two."),
+                );
                 Some(own)
             }
             (own, inner) => own.or(inner.map(|(name, _)| name)),
@@ -301,7 +351,8 @@ impl Checker<'_> {
         let known: Vec<&str> = self.deadlines.keys().map(String::as_str).collect();
         match self.deadlines.get(name) {
             None => {
-                let problem = Problem::new(node.span.clone(), format!("there is no deadline `{}`", visible(name, MAX_QUOTED)));
+                let problem =
+                    Problem::new(node.span.clone(), format!("there is no deadline `{}`", visible(name, MAX_QUOTED)));
                 let problem = problem.did_you_mean(name, known);
                 self.report.add(problem.or_help("Declare it under `deadlines`."));
                 None
@@ -311,8 +362,15 @@ impl Checker<'_> {
                 Some(name.to_owned())
             }
             Some((span, false)) => {
-                let problem = Problem::new(node.span.clone(), format!("no step can meet `{name}`: it runs after the incident is resolved"));
-                self.report.add(problem.related(span.clone(), "it is declared here").help("Take `meets` away: completing the post-mortem meets it."));
+                let problem = Problem::new(
+                    node.span.clone(),
+                    format!("no step can meet `{name}`: it runs after the incident is resolved"),
+                );
+                self.report.add(
+                    problem
+                        .related(span.clone(), "it is declared here")
+                        .help("Take `meets` away: completing the post-mortem meets it."),
+                );
                 None
             }
         }
@@ -326,6 +384,8 @@ impl Checker<'_> {
         }
         let message = format!("`{}` changes something here, and the step has no `verify`", action.kind);
         let problem = Problem::new(entry.key_span.clone(), message);
-        self.report.add(problem.help("Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`."));
+        self.report.add(problem.help(
+            "Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+        ));
     }
 }
