@@ -1,1 +1,197 @@
-//! What templates may refer to.
+//! What templates and expressions of a run may refer to, and the rendering of its actions.
+//!
+//! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
+//! alerts or actions enter as data, and are never looked at for `{{` again.
+
+use serde_json::{Map, Value, json};
+
+use super::event::Conclusion;
+use super::expression::{self, ExpressionError};
+use super::id::StepKey;
+use super::incident::Incident;
+use super::plan::RenderedAction;
+use super::run::Run;
+use super::runbook::Action;
+use super::step::{Standing, StepState};
+
+/// The names at the top of the scope, for the checker and the manual.
+pub const NAMES: &[(&str, &str)] = &[
+    ("params", "The run's parameters by name."),
+    ("environment", "The environment: `name`, `branch`, `domain`, `repository`, `vars` and its other keys."),
+    ("estate", "The whole estate, `estate.estate` being the shop's name."),
+    ("services", "The services by name, with `unit`, `port`, `health` and their other keys."),
+    ("datastores", "The datastores by name."),
+    ("steps", "Earlier steps by id: their outputs, and `status`, `answer`, `summary`, `error`, `output`, `items`."),
+    ("item", "The present item of a `for_each`."),
+    ("incident", "The incident: `id`, `title`, `severity`, `environment`, `opened_at`, `opened_by`."),
+    ("run", "The run: `number`, `runbook`, `mode`."),
+];
+
+/// The scope for `sources`: only what they name is gathered, since a run may hold much.
+pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
+    let named = |name: &str| sources.iter().any(|source| source.contains(name));
+    let mut scope = Map::new();
+    scope.insert("params".to_owned(), Value::Object(run.params.clone()));
+    scope.insert("incident".to_owned(), incident_value(incident));
+    scope.insert("run".to_owned(), json!({"number": run.id, "runbook": run.runbook.id, "mode": run.mode}));
+    if named("environment") {
+        scope.insert("environment".to_owned(), environment_value(incident, run));
+    }
+    for (name, value) in [
+        ("services", serde_json::to_value(&run.estate.services)),
+        ("datastores", serde_json::to_value(&run.estate.datastores)),
+        ("estate", serde_json::to_value(&*run.estate)),
+    ] {
+        if let (true, Ok(value)) = (named(name), value) {
+            scope.insert(name.to_owned(), value);
+        }
+    }
+    if named("steps") {
+        scope.insert("steps".to_owned(), steps_value(run, &named));
+    }
+    if let Some(item) = item(run, key) {
+        scope.insert("item".to_owned(), item.clone());
+    }
+    minijinja::Value::from(minijinja::value::Serde(&scope))
+}
+
+/// The item that a member of a `for_each` is for.
+pub fn item<'a>(run: &'a Run, key: &StepKey) -> Option<&'a Value> {
+    let items = run.state(&StepKey::main(key.id.clone()))?.items.as_ref()?;
+    items.get(key.index? as usize)
+}
+
+fn incident_value(incident: &Incident) -> Value {
+    json!({
+        "id": incident.id,
+        "title": incident.title,
+        "severity": incident.severity.to_string(),
+        "environment": incident.environment,
+        "opened_at": super::time::stamp(incident.opened.at),
+        "opened_by": incident.opened.by.name(),
+    })
+}
+
+fn environment_value(incident: &Incident, run: &Run) -> Value {
+    let mut value = run
+        .environment(&incident.environment)
+        .and_then(|environment| serde_json::to_value(environment).ok())
+        .unwrap_or_else(|| json!({}));
+    value["name"] = Value::String(incident.environment.clone());
+    value
+}
+
+fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> Value {
+    let mut steps = Map::new();
+    for (key, state) in &run.steps {
+        if key.index.is_none() && key.part == super::id::Part::Main && named(&key.id) {
+            steps.insert(key.id.clone(), step_value(run, key, state));
+        }
+    }
+    Value::Object(steps)
+}
+
+fn step_value(run: &Run, key: &StepKey, state: &StepState) -> Value {
+    let mut value = plain_step(state);
+    if let Some(items) = &state.items {
+        let members = (0..items.len()).map(|index| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            run.state(&key.at(index)).map_or(Value::Null, plain_step)
+        });
+        value["items"] = members.collect();
+    }
+    value
+}
+
+fn plain_step(state: &StepState) -> Value {
+    let output = state.outcome.as_ref().map_or(Value::Null, |outcome| outcome.output.clone());
+    let mut value = match &output {
+        Value::Object(fields) => Value::Object(fields.clone()),
+        _ => json!({}),
+    };
+    let summary = state.outcome.as_ref().map(|outcome| outcome.summary.clone());
+    let failed = matches!(state.conclusion(), Some(Conclusion::Failed | Conclusion::Tolerated));
+    value["status"] = status(&state.standing).into();
+    value["answer"] = state.answer.clone().unwrap_or(Value::Null);
+    value["error"] = if failed { state.reason.clone().or_else(|| summary.clone()).into() } else { Value::Null };
+    value["summary"] = summary.into();
+    value["output"] = output;
+    value
+}
+
+/// The word for a standing, as expressions see it.
+pub fn status(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Pending => "pending",
+        Standing::Waiting(_) => "waiting",
+        Standing::Unclear => "unclear",
+        Standing::Expanded | Standing::Ready { .. } | Standing::Running | Standing::Acted | Standing::Faltered => {
+            "running"
+        }
+        Standing::Concluded(Conclusion::Succeeded) => "succeeded",
+        Standing::Concluded(Conclusion::Skipped) => "skipped",
+        Standing::Concluded(Conclusion::Failed | Conclusion::Tolerated) => "failed",
+        Standing::Concluded(Conclusion::Cancelled) => "cancelled",
+    }
+}
+
+/// Renders one template to text.
+pub fn text(incident: &Incident, run: &Run, key: &StepKey, source: &str) -> Result<String, ExpressionError> {
+    if !source.contains('{') {
+        return Ok(source.to_owned());
+    }
+    expression::render_text(source, &of(incident, run, key, &[source]))
+}
+
+/// Renders every text of an action; the fields that are shell scripts with quoting.
+pub fn action(
+    incident: &Incident,
+    run: &Run,
+    key: &StepKey,
+    action: &Action,
+) -> Result<RenderedAction, ExpressionError> {
+    let mut sources = Vec::new();
+    gather(&action.spec, &mut sources);
+    let scope = if sources.is_empty() { minijinja::Value::UNDEFINED } else { of(incident, run, key, &sources) };
+    let mut spec = action.spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        for (name, field) in fields.iter_mut() {
+            match field {
+                Value::String(script) if action.scripts.contains(name) => {
+                    *script = expression::render_shell(script, &scope)?;
+                }
+                field => value(field, &scope)?,
+            }
+        }
+    }
+    Ok(RenderedAction { kind: action.kind.clone(), spec, effect: action.effect })
+}
+
+/// Renders every text of a value in place.
+pub fn value(target: &mut Value, scope: &minijinja::Value) -> Result<(), ExpressionError> {
+    match target {
+        Value::String(source) if source.contains('{') => *target = expression::render(source, scope)?,
+        Value::Array(items) => {
+            for item in items {
+                value(item, scope)?;
+            }
+        }
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                value(field, scope)?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// Every text of a value that may hold a template.
+pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
+    match source {
+        Value::String(text) if text.contains('{') => into.push(text),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
+        Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -3,4 +3,7 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod real;
+
+mod engine;
 mod store;
+mod world;
