@@ -153,7 +153,8 @@ pub fn references(source: &str) -> Result<Vec<Reference>, ExpressionError> {
         return references_of_slice(source, inner);
     }
     guard(source)?;
-    let template = TEXT.template_from_named_str(NAME, source).map_err(|error| explain(source, &error, &Value::UNDEFINED))?;
+    let template =
+        TEXT.template_from_named_str(NAME, source).map_err(|error| explain(source, &error, &Value::UNDEFINED))?;
     let roots = template.undeclared_variables(false);
     let (found, filters) = reference::in_template(source, &|name| roots.contains(name) && !FUNCTIONS.contains(&name));
     known_filters(source, &filters)?;
@@ -223,10 +224,9 @@ pub(super) fn plain(value: &Value, depth: usize) -> Result<Json, &'static str> {
     match value.kind() {
         ValueKind::None => Ok(Json::Null),
         ValueKind::Bool => Ok(Json::Bool(value.is_true())),
-        ValueKind::Number => serde_json::to_value(value)
-            .ok()
-            .filter(Json::is_number)
-            .ok_or("the number is not finite or too large"),
+        ValueKind::Number => {
+            serde_json::to_value(value).ok().filter(Json::is_number).ok_or("the number is not finite or too large")
+        }
         ValueKind::String => Ok(Json::String(value.as_str().unwrap_or_default().to_owned())),
         ValueKind::Seq | ValueKind::Iterable => items(value)?.iter().map(|item| plain(item, depth + 1)).collect(),
         ValueKind::Map => entries(value, depth),
@@ -267,9 +267,8 @@ fn references_of_slice(source: &str, code: Range<usize>) -> Result<Vec<Reference
     let expression = &source[code.clone()];
     let placed = |error: ExpressionError| error.shifted(source, code.start);
     guard_expression(expression).map_err(placed)?;
-    let compiled = TEXT
-        .compile_expression(expression)
-        .map_err(|error| placed(explain(expression, &error, &Value::UNDEFINED)))?;
+    let compiled =
+        TEXT.compile_expression(expression).map_err(|error| placed(explain(expression, &error, &Value::UNDEFINED)))?;
     let roots = compiled.undeclared_variables(false);
     let (mut found, mut filters) = (Vec::new(), Vec::new());
     let free = |name: &str| roots.contains(name) && !FUNCTIONS.contains(&name);
@@ -295,10 +294,50 @@ fn known_filters(source: &str, filters: &[reference::FilterUse]) -> Result<(), E
 
 /// The filters worth suggesting; a test holds every one to exist.
 const FILTERS: &[&str] = &[
-    "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "default", "dictsort", "first", "float", "format",
-    "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list", "lower", "map", "max", "min",
-    "pprint", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "slice", "sort", "split",
-    "string", "sum", "title", "tojson", "trim", "unique", "upper", "zip",
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
 ];
 
 /// Refuses what the recursive parser and compiler should not see at all.
@@ -314,7 +353,11 @@ pub(super) fn guard(source: &str) -> Result<(), ExpressionError> {
     let pieces = scan::pieces(source);
     let code = |kind| matches!(kind, scan::PieceKind::Expression | scan::PieceKind::Block);
     if let Some(long) = pieces.iter().find(|piece| code(piece.kind) && piece.inner.len() > MAX_CODE) {
-        return Err(ExpressionError::at(source, long.outer.start..long.outer.start + 2, "the expression is longer than 2 KiB"));
+        return Err(ExpressionError::at(
+            source,
+            long.outer.start..long.outer.start + 2,
+            "the expression is longer than 2 KiB",
+        ));
     }
     match pieces.iter().filter(|piece| piece.kind == scan::PieceKind::Block).nth(MAX_BLOCKS) {
         Some(piece) => Err(ExpressionError::at(source, piece.outer.clone(), "the template has too many blocks")),
@@ -349,7 +392,8 @@ fn size(json: &Json) -> usize {
 
 /// Says in our words what the engine found, at its place.
 pub(super) fn explain(source: &str, error: &Error, scope: &Value) -> ExpressionError {
-    let range = error.range().filter(|range| range.end <= source.len()).unwrap_or_else(|| line_range(source, error.line()));
+    let range =
+        error.range().filter(|range| range.end <= source.len()).unwrap_or_else(|| line_range(source, error.line()));
     if error.kind() == ErrorKind::UndefinedError {
         return undefined(source, range, scope);
     }
@@ -376,9 +420,14 @@ fn undefined(source: &str, range: Range<usize>, scope: &Value) -> ExpressionErro
 /// The first mention that touches `range` and that the scope does not hold, else the text of the range itself. The
 /// engine marks only the attribute that failed, so a mention may begin before the range.
 fn undefined_path(source: &str, range: Range<usize>, scope: &Value) -> (String, Range<usize>) {
-    let touches = |mention: &Reference| mention.range.start < range.end.max(range.start + 1) && range.start <= mention.range.end;
+    let touches =
+        |mention: &Reference| mention.range.start < range.end.max(range.start + 1) && range.start <= mention.range.end;
     let templated = if is_template(source) { references(source) } else { references_of_expression(source) };
-    let missing = templated.unwrap_or_default().into_iter().filter(touches).find(|mention| lookup(scope, &mention.path).is_none());
+    let missing = templated
+        .unwrap_or_default()
+        .into_iter()
+        .filter(touches)
+        .find(|mention| lookup(scope, &mention.path).is_none());
     match missing {
         Some(mention) => (mention.path, mention.range),
         None => {
@@ -404,7 +453,8 @@ fn suggestion(path: &str, scope: &Value) -> Option<String> {
         match value.get_attr(part).ok().filter(|found| !found.is_undefined()) {
             Some(found) => value = found,
             None => {
-                let names: Vec<String> = items(&value).ok()?.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
+                let names: Vec<String> =
+                    items(&value).ok()?.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
                 let near = nearest(part, names.iter().map(String::as_str))?.to_owned();
                 let mut known: Vec<&str> = parts[..index].to_vec();
                 known.push(&near);

@@ -176,12 +176,14 @@ fn render_one(source: &Source, problem: &Problem, renderer: &Renderer) -> String
     let label = problem.label.as_deref().map(visible_lines);
     let path = visible(&source.name, MAX_LINE);
     let annotation = AnnotationKind::Primary.span(primary.range.clone()).label(label);
-    let snippet = Snippet::source(primary.text.as_str()).line_start(primary.line).path(path.as_str()).annotation(annotation);
+    let snippet =
+        Snippet::source(primary.text.as_str()).line_start(primary.line).path(path.as_str()).annotation(annotation);
     let mut report: Vec<Group<'_>> = vec![Level::ERROR.primary_title(title.as_str()).element(snippet)];
     let related = problem.related.as_ref().map(|(span, words)| (Excerpt::of(&source.text, span), words));
     if let Some((excerpt, words)) = &related {
         let annotation = AnnotationKind::Context.span(excerpt.range.clone());
-        let snippet = Snippet::source(excerpt.text.as_str()).line_start(excerpt.line).path(path.as_str()).annotation(annotation);
+        let snippet =
+            Snippet::source(excerpt.text.as_str()).line_start(excerpt.line).path(path.as_str()).annotation(annotation);
         report.push(Level::NOTE.secondary_title(visible_lines(words)).element(snippet));
     }
     if let Some(help) = &problem.help {
@@ -314,7 +316,8 @@ runbooks/p1.yaml: 1 problem
     fn ranges_beyond_the_text_are_moved_into_it() {
         let source = Source::new("x", "é");
         assert_eq!(source.span(1..99), Span { line: 1, column: 1, range: 0..2 });
-        let problems: Vec<Problem> = (0..60).map(|_| Problem::new(Span { line: 9, column: 9, range: 90..99 }, "m")).collect();
+        let problems: Vec<Problem> =
+            (0..60).map(|_| Problem::new(Span { line: 9, column: 9, range: 90..99 }, "m")).collect();
         let out = render(&source, &problems, Style::Plain);
         assert!(out.ends_with("... and 10 more\n\nx: 60 problems\n"), "{out}");
     }

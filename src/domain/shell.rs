@@ -83,10 +83,13 @@ pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
     let (marked, places) = mark_statically(script, &pieces);
     let unknown = vec![Datum::Unknown; places.len()];
     let refusals = lexer::read(&marked, &unknown).refusals;
-    refusals.into_iter().map(|refusal| {
-        let place = refusal.value.and_then(|value| places.get(value)).cloned().unwrap_or(0..script.len());
-        refusal.into_error(script, place)
-    }).collect()
+    refusals
+        .into_iter()
+        .map(|refusal| {
+            let place = refusal.value.and_then(|value| places.get(value)).cloned().unwrap_or(0..script.len());
+            refusal.into_error(script, place)
+        })
+        .collect()
 }
 
 /// Why an interpolation cannot be written.

@@ -425,7 +425,7 @@ impl Worker<'_> {
         cancel: CancellationToken,
     ) -> Option<(Context, Arc<EngineCourier>)> {
         let (parts, run) = (self.engine.parts(), self.incident.run(place.0)?);
-        let courier = Arc::new(EngineCourier::new(parts, &self.incident, run));
+        let courier = Arc::new(EngineCourier::new(Arc::clone(&self.engine.office), &self.incident, run));
         let context = Context {
             place: place.clone(),
             environment_name: self.incident.environment.clone(),

@@ -91,7 +91,8 @@ impl World {
     }
 
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {
-        let drive = self.engine.drive(&self.id, Patience::UntilPerson, &CancellationToken::new());
+        let detach = CancellationToken::new();
+        let drive = self.engine.drive(&self.id, Patience::UntilPerson, &detach);
         tokio::time::timeout(std::time::Duration::from_secs(30), drive).await.expect("the engine comes to rest")
     }
 

@@ -173,7 +173,8 @@ impl Walk<'_> {
                 let Token::Literal(text) = self.token()? else { return None };
                 let literal = &self.source[text];
                 self.blanks();
-                let plain = literal.len() >= 2 && literal[1..].bytes().all(|b| continues_name(b) || b == b'"' || b == b'\'' || b == b'-');
+                let plain = literal.len() >= 2
+                    && literal[1..].bytes().all(|b| continues_name(b) || b == b'"' || b == b'\'' || b == b'-');
                 (plain && literal.starts_with(['"', '\'']) && self.bytes.get(self.at) == Some(&b']'))
                     .then(|| (literal[1..literal.len() - 1].to_owned(), self.at + 1))
             }

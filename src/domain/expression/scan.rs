@@ -56,8 +56,12 @@ pub(crate) fn pieces(source: &str) -> Vec<Piece> {
 
 /// The opening delimiter that nothing closes, if there is one.
 pub(crate) fn unclosed(source: &str) -> Option<Range<usize>> {
-    let covered = pieces(source).iter().rev().find(|piece| piece.kind != PieceKind::Text).map_or(0, |piece| piece.outer.end);
-    let raw = pieces(source).iter().rev().any(|piece| source[piece.inner.clone()].trim() == "raw" && piece.outer.end == covered);
+    let covered =
+        pieces(source).iter().rev().find(|piece| piece.kind != PieceKind::Text).map_or(0, |piece| piece.outer.end);
+    let raw = pieces(source)
+        .iter()
+        .rev()
+        .any(|piece| source[piece.inner.clone()].trim() == "raw" && piece.outer.end == covered);
     let (_, start) = next_opening(source, covered)?;
     (!raw).then_some(start..start + 2)
 }

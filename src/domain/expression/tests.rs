@@ -46,7 +46,10 @@ fn an_undefined_name_is_an_error_with_its_place_and_a_suggestion() {
         "`params.servce` is not defined (line 1, column 4): Did you mean `params.service`?"
     );
     assert_eq!(error(evaluate("nothing", &scope())), "`nothing` is not defined (line 1, column 1)");
-    assert_eq!(error(evaluate("steps.deploys.nothing", &scope())), "`steps.deploys.nothing` is not defined (line 1, column 1)");
+    assert_eq!(
+        error(evaluate("steps.deploys.nothing", &scope())),
+        "`steps.deploys.nothing` is not defined (line 1, column 1)"
+    );
     assert_eq!(
         truthy("steps.cause.answre == 'code'", &scope()).map_err(|e| e.message),
         Err("`steps.cause.answre` is not defined".to_owned())
@@ -65,7 +68,9 @@ fn conditions_read_as_they_look() {
 
 #[test]
 fn syntax_errors_have_a_place() {
-    for (source, line, column) in [("{{ a b }}", 1, 6), ("x\n{{ ( }}", 2, 1), ("{% if a %}", 1, 9), ("{{ a | nofilter }}", 1, 8), ("{{", 1, 1)] {
+    for (source, line, column) in
+        [("{{ a b }}", 1, 6), ("x\n{{ ( }}", 2, 1), ("{% if a %}", 1, 9), ("{{ a | nofilter }}", 1, 8), ("{{", 1, 1)]
+    {
         let error = references(source).expect_err(source);
         assert_eq!((error.line, error.column), (line, column), "{source}: {error}");
     }
@@ -74,7 +79,8 @@ fn syntax_errors_have_a_place() {
 #[test]
 fn work_depth_and_size_are_bounded() {
     let scope = scope();
-    let doubling = "{% set x = 'aaaaaaaaaaaaaaaa' %}{% for i in range(60) %}{% set ns = x %}{% endfor %}{{ 'a' * 10000000 }}";
+    let doubling =
+        "{% set x = 'aaaaaaaaaaaaaaaa' %}{% for i in range(60) %}{% set ns = x %}{% endfor %}{{ 'a' * 10000000 }}";
     assert!(render(doubling, &scope).is_err());
     assert!(render("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", &scope).is_err());
     for hostile in [
@@ -110,7 +116,9 @@ fn references_name_the_free_paths_in_order() {
     };
     let pair = |path: &str, text: &str| (path.to_owned(), text.to_owned());
     assert_eq!(
-        paths("{{ params.service | default(value=environment.branch) }} {% for c in steps.deploys.commits %}{{ c.sha }}{{ steps[\"a\"].b }}{% endfor %}"),
+        paths(
+            "{{ params.service | default(value=environment.branch) }} {% for c in steps.deploys.commits %}{{ c.sha }}{{ steps[\"a\"].b }}{% endfor %}"
+        ),
         [
             pair("params.service", "params.service"),
             pair("environment.branch", "environment.branch"),

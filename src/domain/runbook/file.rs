@@ -36,7 +36,8 @@ pub fn read(source: &Source) -> Result<Node, Box<Problem>> {
     if source.text.len() > MAX_FILE {
         return Err(Box::new(too_large(source)));
     }
-    serde_yaml::from_str_with_options::<Node>(&source.text, options()).map_err(|error| Box::new(problem(source, &error)))
+    serde_yaml::from_str_with_options::<Node>(&source.text, options())
+        .map_err(|error| Box::new(problem(source, &error)))
 }
 
 /// The problem of a file over [`MAX_FILE`], for a reader that stops there: `source` may hold only the file's start.
@@ -164,7 +165,11 @@ fn span(location: Location) -> Span {
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let start = number(location.span().byte_offset().unwrap_or(0));
     let length = number(location.span().byte_len().unwrap_or(0));
-    Span { line: number(location.line()), column: number(location.column()), range: start..start.saturating_add(length) }
+    Span {
+        line: number(location.line()),
+        column: number(location.column()),
+        range: start..start.saturating_add(length),
+    }
 }
 
 /// Says in our words what the reader refused.
@@ -185,11 +190,17 @@ fn words(error: &Error) -> (String, Option<&'static str>) {
     let said = |message: &str, help| (message.to_owned(), Some(help));
     match error {
         Error::Budget { breach, .. } => exceeded(breach),
-        Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } => {
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
             said("the file's aliases expand to too much", "Write the values out, or use `params`.")
         }
-        Error::MultipleDocuments { .. } => said("the file holds more than one document", "Write one file for each; take `---` away."),
-        Error::UnknownAnchor { .. } => said("an alias to an anchor that is not there", "Quote a text that starts with `*`."),
+        Error::MultipleDocuments { .. } => {
+            said("the file holds more than one document", "Write one file for each; take `---` away.")
+        }
+        Error::UnknownAnchor { .. } => {
+            said("an alias to an anchor that is not there", "Quote a text that starts with `*`.")
+        }
         Error::TaggedScalarCannotDeserializeIntoString { .. } => said("tags are not read", "Take the `!…` away."),
         Error::Eof { .. } => said("the file is empty", "Start with `runbook: <id>`."),
         other => {
@@ -207,8 +218,12 @@ fn words(error: &Error) -> (String, Option<&'static str>) {
 fn exceeded(breach: &BudgetBreach) -> (String, Option<&'static str>) {
     let message = match breach {
         BudgetBreach::Depth { .. } => format!("lists and mappings nest deeper than {MAX_DEPTH}"),
-        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => format!("the file has more than {MAX_NODES} values"),
-        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => format!("the file has more than {MAX_ALIASES} aliases"),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("the file has more than {MAX_NODES} values")
+        }
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("the file has more than {MAX_ALIASES} aliases")
+        }
         BudgetBreach::Documents { .. } => "the file holds more than one document".to_owned(),
         _ => "the file is larger than is read".to_owned(),
     };

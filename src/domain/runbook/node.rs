@@ -103,7 +103,8 @@ impl Node {
         let Content::Text(value) = &self.content else { return self.span.clone() };
         let raw = &source.text[self.span.range.start.min(source.text.len())..];
         let start = offset_in_raw(value, raw, inner.start);
-        let end = if inner.end > inner.start { offset_in_raw(value, raw, inner.end - 1).map(|at| at + 1) } else { start };
+        let end =
+            if inner.end > inner.start { offset_in_raw(value, raw, inner.end - 1).map(|at| at + 1) } else { start };
         match (start, end) {
             (Some(start), Some(end)) => {
                 let base = self.span.range.start;

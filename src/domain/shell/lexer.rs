@@ -27,13 +27,20 @@ pub(super) fn read(marked: &str, values: &[Datum]) -> Read {
 /// An open construct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frame {
-    Bare { parens: usize, substitution: bool },
+    Bare {
+        parens: usize,
+        substitution: bool,
+    },
     Double,
     /// The body of a here-document that is expanded.
     Expanded,
-    Arithmetic { parens: usize },
+    Arithmetic {
+        parens: usize,
+    },
     /// `${ … }`, inside double quotes or not.
-    Parameter { quoted: bool },
+    Parameter {
+        quoted: bool,
+    },
 }
 
 /// A here-document that was announced and whose body follows the next newline.
@@ -166,7 +173,8 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) {
         if self.word_start {
-            let word: &str = self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+            let word: &str =
+                self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
             let inside = matches!(self.frames.last(), Some(Frame::Bare { substitution: true, .. }));
             match word {
                 "eval" => self.lose("`eval` reads its words a second time, as code"),
@@ -259,7 +267,9 @@ impl<'a> Lexer<'a> {
 
     fn parameter(&mut self, next: char, quoted: bool) {
         match next {
-            MARK => self.refuse_here("a value cannot stand inside `${ … }`", "Assign it to a variable first: `x={{ … }}`."),
+            MARK => {
+                self.refuse_here("a value cannot stand inside `${ … }`", "Assign it to a variable first: `x={{ … }}`.")
+            }
             '}' => {
                 self.take();
                 self.pop();
@@ -292,7 +302,10 @@ impl<'a> Lexer<'a> {
     fn backslash(&mut self) {
         self.take();
         match self.peek() {
-            Some(MARK) => self.refuse_here("a value cannot stand after a backslash", "Take the backslash away; the value is quoted by itself."),
+            Some(MARK) => self.refuse_here(
+                "a value cannot stand after a backslash",
+                "Take the backslash away; the value is quoted by itself.",
+            ),
             Some('\n') => {
                 self.inner_newline();
                 self.take(); // A continued line is still where it was: `word_start` stays.
@@ -331,7 +344,9 @@ impl<'a> Lexer<'a> {
         self.word_start = false;
         while let Some(next) = self.peek() {
             match next {
-                MARK => self.refuse_here("a value cannot stand inside back-ticks", "Write `$( … )` instead of back-ticks."),
+                MARK => {
+                    self.refuse_here("a value cannot stand inside back-ticks", "Write `$( … )` instead of back-ticks.")
+                }
                 '`' => {
                     self.take();
                     return;
@@ -455,7 +470,10 @@ impl<'a> Lexer<'a> {
             match next {
                 ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => break,
                 MARK => {
-                    self.refuse_here("a value cannot be the end word of a here-document", "Write a word such as `END`.");
+                    self.refuse_here(
+                        "a value cannot be the end word of a here-document",
+                        "Write a word such as `END`.",
+                    );
                     return None;
                 }
                 '$' | '`' => return None,
@@ -535,14 +553,20 @@ impl<'a> Lexer<'a> {
             return;
         }
         let written = &self.out[from..];
-        let strip = |line: &'_ str| -> String { if pending.strips_tabs { line.trim_start_matches('\t').to_owned() } else { line.to_owned() } };
+        let strip = |line: &'_ str| -> String {
+            if pending.strips_tabs { line.trim_start_matches('\t').to_owned() } else { line.to_owned() }
+        };
         let ends = written.lines().chain(written.split('\n')).any(|line| strip(line) == pending.word);
         let tabs = pending.strips_tabs && stripped(written) != stripped(body);
         let at = self.base + self.at - body.len() + body.find(MARK).unwrap_or(0);
         if ends {
             self.refuse(at, "a value holds the end word of its here-document".to_owned(), "Choose another end word.");
         } else if tabs {
-            self.refuse(at, "a value has a line that starts with a tab, which `<<-` takes away".to_owned(), "Write `<<` instead of `<<-`.");
+            self.refuse(
+                at,
+                "a value has a line that starts with a tab, which `<<-` takes away".to_owned(),
+                "Write `<<` instead of `<<-`.",
+            );
         }
     }
 
@@ -566,18 +590,34 @@ impl<'a> Lexer<'a> {
         let (at, index) = self.mark();
         self.word_start = false;
         let Some(datum) = index.and_then(|index| self.values.get(index)) else {
-            return self.refuse_value(at, index, "a filter has cut a value in two".to_owned(), "Filter the value, not the text around it.");
+            return self.refuse_value(
+                at,
+                index,
+                "a filter has cut a value in two".to_owned(),
+                "Filter the value, not the text around it.",
+            );
         };
         if let Some(why) = self.lost {
-            return self.refuse_value(at, index, format!("a value cannot stand here: {why}"), "Assign the value to a variable on a line before: `x={{ … }}`.");
+            return self.refuse_value(
+                at,
+                index,
+                format!("a value cannot stand here: {why}"),
+                "Assign the value to a variable on a line before: `x={{ … }}`.",
+            );
         }
         if matches!(datum, Datum::Words(_)) && place == Place::Bare && !(starts_word && self.ends_word()) {
             let message = "a list cannot be a part of a word".to_owned();
-            return self.refuse_value(at, index, message, "Put a blank before and after it, or use `| join(',')` for one text.");
+            return self.refuse_value(
+                at,
+                index,
+                message,
+                "Put a blank before and after it, or use `| join(',')` for one text.",
+            );
         }
         match quoting::write(datum, place) {
             Ok(text) if !self.pending.is_empty() && text.contains('\n') => {
-                let message = "a value of several lines cannot stand on the line that announces a here-document".to_owned();
+                let message =
+                    "a value of several lines cannot stand on the line that announces a here-document".to_owned();
                 self.refuse_value(at, index, message, "Assign it to a variable on a line before.");
             }
             Ok(text) => self.out.push_str(&text),

@@ -60,7 +60,10 @@ pub(super) fn write(datum: &Datum, place: Place) -> Result<String, Unwritable> {
 
 fn scalar(text: &str, place: Place) -> Result<String, Unwritable> {
     if text.contains('\0') {
-        return Err(("the value holds a NUL byte, which no program can be given".to_owned(), "Remove it with a filter."));
+        return Err((
+            "the value holds a NUL byte, which no program can be given".to_owned(),
+            "Remove it with a filter.",
+        ));
     }
     if text.contains([super::MARK, super::MARK_END]) {
         return Err((
@@ -101,6 +104,9 @@ fn integer(text: &str) -> Result<String, Unwritable> {
     match (canonical, text.starts_with('-')) {
         (true, true) => Ok(format!("({text})")),
         (true, false) => Ok(text.to_owned()),
-        (false, _) => Err(("only whole numbers can stand in arithmetic".to_owned(), "Use `| int`, or take the value out of `$(( … ))`.")),
+        (false, _) => Err((
+            "only whole numbers can stand in arithmetic".to_owned(),
+            "Use `| int`, or take the value out of `$(( … ))`.",
+        )),
     }
 }

@@ -20,7 +20,10 @@ fn every_value_has_its_place() {
     let text = "a: 1\nb:\n  - x\n  - \"y\\n\"\n  - {c: true, d: ~}\n";
     let node = node(text);
     let entries = node.as_map().expect("a mapping");
-    assert_eq!((entries[0].key_span.line, entries[0].key_span.column, &text[entries[0].key_span.range.clone()]), (1, 1, "a"));
+    assert_eq!(
+        (entries[0].key_span.line, entries[0].key_span.column, &text[entries[0].key_span.range.clone()]),
+        (1, 1, "a")
+    );
     let Content::List(items) = &entries[1].value.content else { panic!("a list") };
     assert_eq!((items[0].span.line, items[0].span.column, &text[items[0].span.range.clone()]), (3, 5, "x"));
     assert_eq!(items[1].content, Content::Text("y\n".to_owned()));
