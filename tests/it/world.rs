@@ -80,6 +80,26 @@ impl World {
         .expect("the run starts")
     }
 
+    /// The same, written straight into a log that the engine's own store wraps.
+    pub async fn start_in(&self, log: &Memory, steps: Value) {
+        let shared: Arc<dyn EventStore> = Arc::new(log.clone());
+        let clock = Arc::clone(&self.engine.parts().clock);
+        let by = World { engine: engine(shared, clock, self.directory.path()), ..self.beside() };
+        by.start(steps).await;
+    }
+
+    fn beside(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            id: self.id.clone(),
+            mode: self.mode,
+            estate: self.estate.clone(),
+            params: self.params.clone(),
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub async fn submit(&self, request: Request) -> Result<Incident, EngineError> {
         let by = Actor::person("ada", "test");
         self.engine.submit(&self.id, Command { by, request }).await
@@ -113,7 +133,8 @@ impl World {
 }
 
 pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::path::Path) -> Engine {
-    let basics = ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let basics =
+        ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     Engine::new(Parts {
         store,
         clock,
@@ -133,7 +154,9 @@ fn line(event: &Event) -> String {
         Event::StepEnded { step, outcome, .. } => format!(" {step} {:?}", outcome.verdict),
         Event::StepConcluded { step, conclusion, .. } => format!(" {step} {conclusion:?}"),
         Event::RunEnded { outcome, .. } => format!(" {outcome:?}"),
-        Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => format!(" {name}"),
+        Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => {
+            format!(" {name}")
+        }
         Event::DeadlineMet { name, .. } => format!(" {name}"),
         Event::Reconciled { step, finding, .. } => {
             format!(" {step} {}", serde_json::to_value(finding).unwrap().as_object().unwrap().keys().next().unwrap())
