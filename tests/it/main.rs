@@ -5,7 +5,5 @@
 mod cut;
 mod engine;
 mod real;
-
-mod engine;
 mod store;
 mod world;
