@@ -69,7 +69,7 @@ struct StepView(Map<String, Value>);
 impl minijinja::value::Object for StepView {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
         let field = self.0.get(key.as_str()?);
-        Some(field.map_or_else(|| minijinja::Value::from(()), |field| plain(field)))
+        Some(field.map_or_else(|| minijinja::Value::from(()), plain))
     }
 
     fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
