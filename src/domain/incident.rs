@@ -201,6 +201,7 @@ impl Incident {
             ended_at: None,
             steps: BTreeMap::new(),
             order: Vec::new(),
+            ids: runbook.all_steps().into_iter().map(|step| step.id.clone()).collect(),
         });
         Ok(())
     }
@@ -219,7 +220,7 @@ impl Incident {
         self.advance_run(id, recorded)?;
         let run = find(&mut self.runs, id, recorded)?;
         if !run.steps.contains_key(&key) {
-            if run.runbook.step(&key.id).is_none() {
+            if !run.ids.contains(&key.id) {
                 return Err(illegal(recorded, &format!("the runbook has no step `{}`", key.id)));
             }
             run.order.push(key.clone());

@@ -125,8 +125,9 @@ impl StepState {
     ///
     /// **Invariant:** the standing after an event depends on the standing before it and the event alone:
     /// [`next`] is the table.
-    pub fn apply(&mut self, event: &Event, seq: u64, at: Timestamp) -> Result<(), Misfit> {
-        self.standing = next(&self.standing, event, at).ok_or_else(|| Misfit { standing: self.standing.clone() })?;
+    pub fn apply(&mut self, event: &Event, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
+        let next = next(&self.standing, event, at);
+        self.standing = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
         self.remember(event, seq, at);
         if matches!(self.standing, Standing::Concluded(_)) {
             self.concluded_at = Some(at);

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::estate::Estate;
 use crate::domain::id;
-use crate::domain::problem::{Problem, Source};
+use crate::domain::problem::{self, Problem, Source};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::file::MAX_FILE;
 
@@ -105,7 +105,8 @@ impl Catalog {
         };
         let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
         let known = estate.content.as_ref().ok();
-        let sheet = |text: Text| (text.source.stem().to_owned(), text.sheet(|source| checked::runbook(source, known, &ids)));
+        let sheet =
+            |text: Text| (text.source.stem().to_owned(), text.sheet(|source| checked::runbook(source, known, &ids)));
         let sheets = runbooks.into_iter().map(sheet).collect();
         Self { directory: directory.to_owned(), estate, sheets }
     }
@@ -124,6 +125,18 @@ impl Catalog {
     pub fn runbook(&self, id: &str) -> Option<(&Runbook, &str)> {
         let sheet = self.sheets.get(id)?;
         Some((sheet.content.as_ref().ok()?, &sheet.digest))
+    }
+
+    /// A runbook that may be started, with the digest of its file's text; why not, in words.
+    ///
+    /// # Errors
+    /// When there is no such runbook, or it has problems.
+    pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
+        let sheet = self.sheets.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
+        match &sheet.content {
+            Ok(runbook) => Ok((runbook.clone(), sheet.digest.clone())),
+            Err(problems) => Err(format!("runbook `{id}` has {}", problem::count(problems.len()))),
+        }
     }
 
     /// The file by this id, with or without problems.
@@ -199,7 +212,9 @@ fn misnamed(source: &Source, name: &str) -> Option<Problem> {
     let stem = source.stem();
     let problem = |message: String| Problem::new(source.span(0..0), message);
     if name.ends_with(".yml") {
-        return Some(problem("a runbook's file ends in `.yaml`".to_owned()).help(format!("Rename it to `{stem}.yaml`.")));
+        return Some(
+            problem("a runbook's file ends in `.yaml`".to_owned()).help(format!("Rename it to `{stem}.yaml`.")),
+        );
     }
     if !id::is_name(stem) {
         return Some(
@@ -244,7 +259,11 @@ mod checked {
         Ok(Estate::default())
     }
 
-    pub(super) fn runbook(_source: &Source, _estate: Option<&Estate>, _ids: &[String]) -> Result<Runbook, Vec<Problem>> {
+    pub(super) fn runbook(
+        _source: &Source,
+        _estate: Option<&Estate>,
+        _ids: &[String],
+    ) -> Result<Runbook, Vec<Problem>> {
         Err(Vec::new())
     }
 }

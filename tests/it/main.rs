@@ -2,4 +2,7 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod engine;
 mod real;
+mod store;
+mod world;

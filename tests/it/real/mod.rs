@@ -18,6 +18,7 @@
 pub mod aws;
 pub mod journal;
 pub mod repository;
+pub mod shop;
 pub mod slack;
 
 use std::path::PathBuf;
