@@ -4,6 +4,7 @@
 
 mod cut;
 mod engine;
+mod hostile;
 mod real;
 mod store;
 mod world;
