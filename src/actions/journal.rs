@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDateTime, TimeDelta};
+use chrono::TimeDelta;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,6 +27,7 @@ use super::process::{self, Ending, Job};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
+use crate::domain::moment::moment;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::plan::Change;
 use crate::domain::text;
@@ -231,8 +232,8 @@ fn said(complaint: &str, context: &Context) -> String {
 impl Search {
     fn new(spec: &Spec, context: &Context) -> Result<Self, String> {
         let now = context.clock.now();
-        let since = moment("since", spec.since.as_deref().unwrap_or(SINCE), now)?;
-        let until = spec.until.as_deref().map(|until| moment("until", until, now)).transpose()?;
+        let since = moment(spec.since.as_deref().unwrap_or(SINCE), now).map_err(|wrong| format!("`since` is {wrong}"))?;
+        let until = spec.until.as_deref().map(|until| moment(until, now).map_err(|wrong| format!("`until` is {wrong}"))).transpose()?;
         if until.is_some_and(|until| until < since) {
             return Err("`until` is before `since`".to_owned());
         }
@@ -325,22 +326,6 @@ impl Search {
             _ => found,
         }
     }
-}
-
-/// An instant: so long ago, RFC 3339, or date and time in UTC.
-fn moment(field: &str, given: &str, now: Timestamp) -> Result<Timestamp, String> {
-    let given = given.trim();
-    if let Ok(ago) = given.parse::<Span>() {
-        let ago = TimeDelta::from_std(ago.0).ok().and_then(|ago| now.checked_sub_signed(ago));
-        return Ok(ago.unwrap_or(DateTime::UNIX_EPOCH).max(DateTime::UNIX_EPOCH));
-    }
-    let plain = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"];
-    let utc = || plain.iter().find_map(|form| NaiveDateTime::parse_from_str(given, form).ok()).map(|at| at.and_utc());
-    let zoned = DateTime::parse_from_rfc3339(given).ok().map(|at| at.to_utc());
-    let at = zoned.or_else(utc).filter(|at| *at >= DateTime::UNIX_EPOCH);
-    at.ok_or_else(|| {
-        format!("`{field}` is `{}`, no length of time such as `5m` and no instant", text::one_line(given, 80))
-    })
 }
 
 /// A pattern that tells upper from lower case only when it holds upper case, as journalctl's does.

@@ -15,6 +15,7 @@ pub mod expression;
 pub mod form;
 pub mod id;
 pub mod incident;
+pub mod moment;
 pub mod outcome;
 pub mod plan;
 pub mod postmortem;
