@@ -2,4 +2,6 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod act;
 mod real;
+mod systemd;
