@@ -65,6 +65,7 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     hub: Arc<Hub>,
+    office: Arc<courier::Office>,
 }
 
 /// When [`Engine::drive`] comes back.
@@ -112,6 +113,9 @@ pub enum EngineError {
         /// Which begin so.
         candidates: Vec<String>,
     },
+    /// The post-mortem draft is not on disk.
+    #[error(transparent)]
+    Archive(#[from] archive::ArchiveError),
     /// Our own input or output outside the store.
     #[error("{what}: {source}")]
     Io {
@@ -125,7 +129,9 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()) }
+        let office =
+            courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
+        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office) }
     }
 
     /// What it is made of.

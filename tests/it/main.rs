@@ -5,3 +5,8 @@
 mod act;
 mod real;
 mod systemd;
+mod cut;
+mod engine;
+mod real;
+mod store;
+mod world;

@@ -65,7 +65,7 @@ fn what_is_no_yaml_is_refused_with_a_place() {
         ("a: [1, 2", "1:4"),
         ("a: b: c", "1:5"),
         ("a:\n\tb: 1\n", "2:2"),
-        ("a: !!python/object x\n", "1:4"),
+        ("a: !!python/object x\n", "1:20"),
         ("a: 1\n---\nb: 2\n", "2:1"),
         ("a: *nowhere\n", "1:4"),
         ("a: 'x\n", "1:4"),
