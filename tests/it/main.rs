@@ -2,6 +2,9 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod act;
+mod real;
+mod systemd;
 mod cut;
 mod engine;
 mod hostile;
