@@ -46,14 +46,21 @@ async fn steps_are_done_in_order_and_the_draft_is_written() {
 async fn a_question_waits_and_its_answer_decides_what_follows() {
     let world = World::new();
     let ask = json!({"id": "cause", "name": "Why?", "body": {"ask": {"choices": ["infrastructure", "code"], "suggest": "code"}}});
-    let when = |id: &str, cause: &str| with(set(id, json!({})), json!({"when": format!("steps.cause.answer == '{cause}'")}));
+    let when =
+        |id: &str, cause: &str| with(set(id, json!({})), json!({"when": format!("steps.cause.answer == '{cause}'")}));
     world.start(json!([ask, when("rollback", "code"), when("restart", "infrastructure")])).await;
     assert_eq!(world.drive().await, Stop::NeedsPerson);
     let refused = world.submit(answer("cause", "cod")).await.unwrap_err();
-    assert!(matches!(&refused, EngineError::Refused(refused) if refused.hint.as_deref() == Some("Answer one of: infrastructure, code.")), "{refused:?}");
+    assert!(
+        matches!(&refused, EngineError::Refused(refused) if refused.hint.as_deref() == Some("Answer one of: infrastructure, code.")),
+        "{refused:?}"
+    );
     world.submit(answer("cause", "infrastructure")).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
-    assert_eq!(world.story_of(&["step_skipped", "step_concluded"]).await, ["step_skipped rollback", "step_concluded restart Succeeded"]);
+    assert_eq!(
+        world.story_of(&["step_skipped", "step_concluded"]).await,
+        ["step_skipped rollback", "step_concluded restart Succeeded"]
+    );
 }
 
 #[tokio::test]
@@ -132,7 +139,9 @@ async fn a_failure_asks_a_person_who_may_retry_skip_or_stop() {
         (Request::Retry { step: key("change") }, None),
     ] {
         let world = World::new();
-        world.start_whole(json!({"steps": [run("change", "once", &["false"])], "finally": [set("tidy", json!({}))]})).await;
+        world
+            .start_whole(json!({"steps": [run("change", "once", &["false"])], "finally": [set("tidy", json!({}))]}))
+            .await;
         assert_eq!(world.drive().await, Stop::NeedsPerson);
         let incident = world.submit(request).await.unwrap();
         let again = world.drive().await;
@@ -163,7 +172,10 @@ async fn a_guided_run_asks_before_a_change_and_only_what_was_agreed_to_runs() {
     assert!(world.submit(stale).await.is_err(), "another digest is another change");
     world.submit(Request::Approve { step: None, digest: Some(digest.clone()) }).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
-    assert_eq!(world.story_of(&["asked", "approved", "step_started"]).await, ["step_started look", "asked change", "approved change", "step_started change"]);
+    assert_eq!(
+        world.story_of(&["asked", "approved", "step_started"]).await,
+        ["step_started look", "asked change", "approved change", "step_started change"]
+    );
 }
 
 #[tokio::test]
@@ -181,7 +193,9 @@ async fn a_denied_change_is_not_made_and_the_run_goes_on() {
 
 #[tokio::test]
 async fn a_change_is_verified_and_one_that_is_not_verified_has_failed() {
-    for (check, stop, conclusion) in [("true", Stop::Over, Some(Conclusion::Succeeded)), ("false", Stop::NeedsPerson, None)] {
+    for (check, stop, conclusion) in
+        [("true", Stop::Over, Some(Conclusion::Succeeded)), ("false", Stop::NeedsPerson, None)]
+    {
         let world = World::new();
         let verify = json!({"verify": {
             "action": {"kind": "command", "spec": {"argv": [check]}, "effect": "read"}, "within": "0s", "every": "1s",
@@ -202,7 +216,10 @@ async fn an_undo_on_request_runs_even_after_the_run() {
     assert!(world.submit(Request::Undo { step: key("other") }).await.is_err());
     world.submit(Request::Undo { step: key("change") }).await.unwrap();
     assert_eq!(world.drive().await, Stop::Over);
-    assert_eq!(world.story_of(&["undo_requested", "step_concluded change.undo"]).await, ["undo_requested change.undo", "step_concluded change.undo Succeeded"]);
+    assert_eq!(
+        world.story_of(&["undo_requested", "step_concluded change.undo"]).await,
+        ["undo_requested change.undo", "step_concluded change.undo Succeeded"]
+    );
 }
 
 #[tokio::test]
@@ -262,7 +279,10 @@ async fn data_is_never_evaluated_again() {
     let hostile = "{{ 7 * 7 }} {% for x in y %} {{ secrets.token }} $(id) `id` \u{1b}[2J";
     world.params.insert("word".to_owned(), hostile.into());
     let param = json!([{"name": "word", "type": "text"}]);
-    let steps = json!([set("one", json!({"word": "{{ params.word }}"})), set("two", json!({"word": "{{ steps.one.word }}", "text": "<{{ steps.one.word }}>"}))]);
+    let steps = json!([
+        set("one", json!({"word": "{{ params.word }}"})),
+        set("two", json!({"word": "{{ steps.one.word }}", "text": "<{{ steps.one.word }}>"}))
+    ]);
     world.start_whole(json!({"params": param, "steps": steps})).await;
     assert_eq!(world.drive().await, Stop::Over);
     let output = world.incident().await.runs[0].state(&key("two")).unwrap().outcome.clone().unwrap().output;
@@ -285,7 +305,11 @@ async fn two_workers_on_one_store_do_no_step_twice() {
     let append = format!("echo done >> {}", file.display());
     let steps: Vec<Value> = (0..20).map(|n| run(&format!("s{n}"), "once", &["sh", "-c", &append])).collect();
     world.start(Value::Array(steps)).await;
-    let other = crate::world::engine(world.engine.parts().store.clone(), world.engine.parts().clock.clone(), world.directory.path());
+    let other = crate::world::engine(
+        world.engine.parts().store.clone(),
+        world.engine.parts().clock.clone(),
+        world.directory.path(),
+    );
     let both = [world.engine.clone(), other].map(|engine| {
         let id = world.id.clone();
         tokio::spawn(async move {

@@ -3,6 +3,7 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod engine;
+mod language;
 mod real;
 mod store;
 mod world;

@@ -113,7 +113,8 @@ impl World {
 }
 
 pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::path::Path) -> Engine {
-    let basics = ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let basics =
+        ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     Engine::new(Parts {
         store,
         clock,
@@ -133,7 +134,9 @@ fn line(event: &Event) -> String {
         Event::StepEnded { step, outcome, .. } => format!(" {step} {:?}", outcome.verdict),
         Event::StepConcluded { step, conclusion, .. } => format!(" {step} {conclusion:?}"),
         Event::RunEnded { outcome, .. } => format!(" {outcome:?}"),
-        Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => format!(" {name}"),
+        Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => {
+            format!(" {name}")
+        }
         Event::DeadlineMet { name, .. } => format!(" {name}"),
         Event::Reconciled { step, finding, .. } => {
             format!(" {step} {}", serde_json::to_value(finding).unwrap().as_object().unwrap().keys().next().unwrap())

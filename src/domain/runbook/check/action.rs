@@ -33,7 +33,8 @@ impl Checker<'_> {
         let known: Vec<&str> = all_fields(form).map(|field| field.name).collect();
         let empty = Node { content: Content::Map(Vec::new()), span: entry.key_span.clone() };
         let node = if node.content == Content::Null { &empty } else { node };
-        let mut given = Fields::open(&mut self.report, node, &format!("a mapping for {what}"), &known).or_else(|| self.usage(form))?;
+        let mut given = Fields::open(&mut self.report, node, &format!("a mapping for {what}"), &known)
+            .or_else(|| self.usage(form))?;
         if node.as_map().is_some_and(<[Entry]>::is_empty) {
             given.span = entry.key_span.clone();
         }
@@ -64,7 +65,8 @@ impl Checker<'_> {
             }
             [first, second, ..] => {
                 let message = format!("`{}` is told to do two things, `{}` and `{}`", form.name, first.key, second.key);
-                let problem = Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
+                let problem =
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
                 self.report.add(problem.help("Make two steps of it."));
             }
         }
@@ -73,13 +75,17 @@ impl Checker<'_> {
     /// A program takes an argument that starts with `-` for an option, whoever wrote it.
     fn option_injection(&mut self, node: &Node, form: &KindForm) {
         let Some(argv) = all_fields(form).find(|field| field.name == "argv") else { return };
-        let list = if form.shorthand == Some(argv.name) && node.as_map().is_none() { Some(node) } else { node.get(argv.name) };
+        let list =
+            if form.shorthand == Some(argv.name) && node.as_map().is_none() { Some(node) } else { node.get(argv.name) };
         let Some(Content::List(items)) = list.map(|list| &list.content) else { return };
         for item in items.iter().skip(1) {
             match item.as_text() {
                 Some("--") => return,
                 Some(text) if text.trim_start().starts_with("{{") && !self.is_closed(text) => {
-                    let problem = Problem::new(item.span.clone(), "the program would take a value that starts with `-` for an option");
+                    let problem = Problem::new(
+                        item.span.clone(),
+                        "the program would take a value that starts with `-` for an option",
+                    );
                     self.report.add(problem.help("Put `--` before it, write `--option={{ … }}`, or take a param of a closed type such as `service` or `choice`."));
                 }
                 _ => {}
@@ -89,7 +95,8 @@ impl Checker<'_> {
 
     /// The class of an action after the step's own word for it.
     pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
-        const WORDS: &[(&str, EffectClass)] = &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
+        const WORDS: &[(&str, EffectClass)] =
+            &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
         let Some(declared) = self.report.word(node, WORDS) else { return };
         if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
             let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
@@ -112,7 +119,9 @@ fn shorthand<'f>(node: &Node, form: &'f KindForm) -> Option<&'f Field> {
     let stands = match &node.content {
         Content::Null => false,
         Content::Map(entries) => {
-            matches!(field.shape, Shape::MapOf(_)) && !entries.is_empty() && entries.iter().all(|entry| all_fields(form).all(|field| field.name != entry.key))
+            matches!(field.shape, Shape::MapOf(_))
+                && !entries.is_empty()
+                && entries.iter().all(|entry| all_fields(form).all(|field| field.name != entry.key))
         }
         _ => true,
     };
@@ -121,7 +130,9 @@ fn shorthand<'f>(node: &Node, form: &'f KindForm) -> Option<&'f Field> {
 
 /// The fields that hold scripts with something to quote.
 fn scripts(form: &KindForm, spec: &Value) -> Vec<String> {
-    let is_script = |field: &&Field| matches!(field.shape, Shape::Script) && spec[field.name].as_str().is_some_and(|text| !text.is_empty());
+    let is_script = |field: &&Field| {
+        matches!(field.shape, Shape::Script) && spec[field.name].as_str().is_some_and(|text| !text.is_empty())
+    };
     all_fields(form).filter(is_script).map(|field| field.name.to_owned()).collect()
 }
 

@@ -10,14 +10,14 @@ use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbo
 use crate::domain::time::Span;
 
 /// The keys of a runbook.
-pub(in crate::domain) const RUNBOOK_KEYS: &[&str] =
+const RUNBOOK_KEYS: &[&str] =
     &["runbook", "title", "severity", "summary", "environments", "deadlines", "params", "steps", "finally"];
 
 /// The keys of a deadline.
 pub(in crate::domain) const DEADLINE_KEYS: &[&str] = &["within", "from", "warn_at", "fallback_at"];
 
 /// The keys of a param.
-pub(in crate::domain) const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
+const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
 
 /// The severities as they are written.
 pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
@@ -34,8 +34,12 @@ impl Checker<'_> {
     pub(super) fn document(&mut self, node: &Node) -> Option<Runbook> {
         let fields = Fields::open(&mut self.report, node, "a runbook", RUNBOOK_KEYS)?;
         let id = self.id(&fields);
-        let title = fields.required(&mut self.report, "title", "a runbook").and_then(|node| self.report.text(node).map(str::to_owned));
-        let severity = fields.required(&mut self.report, "severity", "a runbook").and_then(|node| self.report.word(node, SEVERITIES));
+        let title = fields
+            .required(&mut self.report, "title", "a runbook")
+            .and_then(|node| self.report.text(node).map(str::to_owned));
+        let severity = fields
+            .required(&mut self.report, "severity", "a runbook")
+            .and_then(|node| self.report.word(node, SEVERITIES));
         let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
@@ -49,7 +53,17 @@ impl Checker<'_> {
         self.deadlines_are_met();
         self.number_of_steps(&fields);
         let params = std::mem::take(&mut self.params);
-        Some(Runbook { id: id?, title: title?, severity: severity?, summary, environments, deadlines, params, steps: steps?, finally })
+        Some(Runbook {
+            id: id?,
+            title: title?,
+            severity: severity?,
+            summary,
+            environments,
+            deadlines,
+            params,
+            steps: steps?,
+            finally,
+        })
     }
 
     fn id(&mut self, fields: &Fields<'_>) -> Option<String> {
@@ -58,18 +72,25 @@ impl Checker<'_> {
         let stem = self.report.source.stem();
         if id != stem {
             let message = format!("the runbook is called `{id}` and its file `{}.yaml`", visible(stem, MAX_QUOTED));
-            self.report.add(Problem::new(node.span.clone(), message).help(format!("Rename one of the two: the file to `{id}.yaml`, or write `runbook: {}`.", visible(stem, MAX_QUOTED))));
+            self.report.add(Problem::new(node.span.clone(), message).help(format!(
+                "Rename one of the two: the file to `{id}.yaml`, or write `runbook: {}`.",
+                visible(stem, MAX_QUOTED)
+            )));
         }
         Some(id)
     }
 
     fn environments(&mut self, node: &Node) -> Vec<String> {
-        let known: Option<Vec<&str>> = self.world.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
+        let known: Option<Vec<&str>> =
+            self.world.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
         let items = self.report.one_or_many(node);
-        items.iter().filter_map(|item| {
-            self.name_of_the_estate(item, "environment", known.clone());
-            item.as_text().map(str::to_owned)
-        }).collect()
+        items
+            .iter()
+            .filter_map(|item| {
+                self.name_of_the_estate(item, "environment", known.clone());
+                item.as_text().map(str::to_owned)
+            })
+            .collect()
     }
 
     // ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────
@@ -88,7 +109,8 @@ impl Checker<'_> {
         if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
             fields.span = entry.key_span.clone();
         }
-        let within = fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node));
+        let within =
+            fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node));
         let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.word(node, FROM));
         let warn_at = self.before(&fields, "warn_at", within);
         let fallback_at = self.before(&fields, "fallback_at", within);
@@ -101,17 +123,20 @@ impl Checker<'_> {
         let at = self.report.duration(node)?;
         if within.is_some_and(|within| at >= within) {
             let help = "It is counted from the same instant as `within` and must be the shorter.";
-            self.report.add(Problem::new(node.span.clone(), format!("`{key}` comes after the deadline itself")).help(help));
+            self.report
+                .add(Problem::new(node.span.clone(), format!("`{key}` comes after the deadline itself")).help(help));
         }
         Some(at)
     }
 
     fn deadlines_are_met(&mut self) {
         let unmet = self.deadlines.iter().filter(|(name, (_, by_a_step))| *by_a_step && !self.met.contains(*name));
-        let problems: Vec<Problem> = unmet.map(|(name, (span, _))| {
-            Problem::new(span.clone(), format!("no step meets the deadline `{}`", visible(name, MAX_QUOTED)))
-                .help(format!("Write `meets: {}` in the step whose success keeps it.", visible(name, MAX_QUOTED)))
-        }).collect();
+        let problems: Vec<Problem> = unmet
+            .map(|(name, (span, _))| {
+                Problem::new(span.clone(), format!("no step meets the deadline `{}`", visible(name, MAX_QUOTED)))
+                    .help(format!("Write `meets: {}` in the step whose success keeps it.", visible(name, MAX_QUOTED)))
+            })
+            .collect();
         self.report.problems.extend(problems);
     }
 
@@ -129,11 +154,16 @@ impl Checker<'_> {
     fn param(&mut self, entry: &Entry) -> Param {
         self.report.named(&entry.key, &entry.key_span);
         if entry.key.contains('-') {
-            let problem = Problem::new(entry.key_span.clone(), format!("`params.{}` would be a subtraction", visible(&entry.key, MAX_QUOTED)));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`params.{}` would be a subtraction", visible(&entry.key, MAX_QUOTED)),
+            );
             self.report.add(problem.help(format!("Call it `{}`.", visible(&entry.key.replace('-', "_"), MAX_QUOTED))));
         }
         let mut param = Param { name: entry.key.clone(), kind: ParamKind::Text, default: None, help: None };
-        let Some(mut fields) = Fields::open(&mut self.report, &entry.value, "a param", PARAM_KEYS) else { return param };
+        let Some(mut fields) = Fields::open(&mut self.report, &entry.value, "a param", PARAM_KEYS) else {
+            return param;
+        };
         if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
             fields.span = entry.key_span.clone();
         }
@@ -150,7 +180,9 @@ impl Checker<'_> {
         let word = self.report.text(node)?;
         let choices = fields.get("choices");
         if let Some(choices) = choices.filter(|_| word != "choice") {
-            self.report.add(Problem::new(choices.span.clone(), "`choices` belongs to `type: choice`").help("Write `type: choice`."));
+            self.report.add(
+                Problem::new(choices.span.clone(), "`choices` belongs to `type: choice`").help("Write `type: choice`."),
+            );
         }
         Some(match word {
             "text" => ParamKind::Text,
@@ -188,14 +220,25 @@ impl Checker<'_> {
             ParamKind::Boolean => drop(self.report.boolean(node)),
             ParamKind::Duration => drop(self.report.duration(node)),
             ParamKind::Service => {
-                self.name_of_the_estate(node, "service", estate.map(|estate| estate.services.keys().map(String::as_str).collect()));
+                self.name_of_the_estate(
+                    node,
+                    "service",
+                    estate.map(|estate| estate.services.keys().map(String::as_str).collect()),
+                );
             }
             ParamKind::Unit => self.unit_literal(node),
             ParamKind::Choice(words) => {
                 let known: Vec<&str> = words.iter().map(String::as_str).collect();
                 if let Some(text) = self.report.text(node).filter(|text| !known.contains(text)) {
-                    let problem = Problem::new(node.span.clone(), format!("`{}` is not one of the choices", visible(text, MAX_QUOTED)));
-                    self.report.add(problem.did_you_mean(text, known.iter().copied()).or_help(format!("The choices are {}.", list(&known))));
+                    let problem = Problem::new(
+                        node.span.clone(),
+                        format!("`{}` is not one of the choices", visible(text, MAX_QUOTED)),
+                    );
+                    self.report.add(
+                        problem
+                            .did_you_mean(text, known.iter().copied())
+                            .or_help(format!("The choices are {}.", list(&known))),
+                    );
                 }
             }
         }

@@ -87,7 +87,8 @@ impl<'a> Report<'a> {
 
     /// Reports a word that is none of `known`.
     pub fn unknown_word(&mut self, node: &Node, text: &str, known: &[&str]) {
-        let problem = Problem::new(node.span.clone(), format!("`{}` is not one of {}", visible(text, MAX_QUOTED), list(known)));
+        let problem =
+            Problem::new(node.span.clone(), format!("`{}` is not one of {}", visible(text, MAX_QUOTED), list(known)));
         self.add(problem.did_you_mean(text, known.iter().copied()));
     }
 
@@ -95,11 +96,14 @@ impl<'a> Report<'a> {
     pub fn duration(&mut self, node: &Node) -> Option<time::Span> {
         let problem = match &node.content {
             Content::Text(text) => match text.parse::<time::Span>() {
-                Ok(span) if span > MAX_SPAN => Problem::new(node.span.clone(), format!("`{span}` is longer than {MAX_SPAN}")),
+                Ok(span) if span > MAX_SPAN => {
+                    Problem::new(node.span.clone(), format!("`{span}` is longer than {MAX_SPAN}"))
+                }
                 Ok(span) => return Some(span),
                 Err(_) => {
                     let shown = visible(text, MAX_QUOTED);
-                    Problem::new(node.span.clone(), format!("`{shown}` is not a length of time")).help("Write a number and a unit, such as `90s`, `15m` or `24h`.")
+                    Problem::new(node.span.clone(), format!("`{shown}` is not a length of time"))
+                        .help("Write a number and a unit, such as `90s`, `15m` or `24h`.")
                 }
             },
             Content::Integer(number) => Problem::new(node.span.clone(), "a length of time needs a unit")
@@ -115,8 +119,11 @@ impl<'a> Report<'a> {
         match &node.content {
             Content::Boolean(value) => Some(*value),
             Content::Text(text) if matches!(text.as_str(), "yes" | "no" | "on" | "off" | "True" | "False") => {
-                let help = if matches!(text.as_str(), "yes" | "on" | "True") { "Write `true`." } else { "Write `false`." };
-                self.add(Problem::new(node.span.clone(), format!("expected `true` or `false`, found `{text}`")).help(help));
+                let help =
+                    if matches!(text.as_str(), "yes" | "on" | "True") { "Write `true`." } else { "Write `false`." };
+                self.add(
+                    Problem::new(node.span.clone(), format!("expected `true` or `false`, found `{text}`")).help(help),
+                );
                 None
             }
             _ => self.expected(node, "`true` or `false`"),
@@ -132,7 +139,10 @@ impl<'a> Report<'a> {
                 None
             }
             Content::Text(text) if text.parse::<i64>().is_ok() => {
-                self.add(Problem::new(node.span.clone(), "expected a whole number, found text").help("Take the quotes away."));
+                self.add(
+                    Problem::new(node.span.clone(), "expected a whole number, found text")
+                        .help("Take the quotes away."),
+                );
                 None
             }
             _ => self.expected(node, "a whole number"),
@@ -164,7 +174,7 @@ impl<'a> Report<'a> {
             match seen.get(entry.key.as_str()) {
                 Some(first) => self.doubled(entry, first),
                 None => {
-                    seen.insert(entry.key.as_str(), &entry.key_span);
+                    seen.insert(entry.key.as_str(), entry.key_span.clone());
                     kept.push(entry);
                 }
             }
@@ -193,7 +203,8 @@ impl<'n> Fields<'n> {
     /// Opens a mapping; unknown and doubled keys are reported.
     pub fn open(report: &mut Report<'_>, node: &'n Node, what: &str, known: &[&str]) -> Option<Self> {
         let mut fields = Self::open_any(report, node, what)?;
-        let (kept, unknown): (Vec<&Entry>, Vec<&Entry>) = fields.entries.iter().partition(|entry| known.contains(&entry.key.as_str()));
+        let (kept, unknown): (Vec<&Entry>, Vec<&Entry>) =
+            fields.entries.iter().partition(|entry| known.contains(&entry.key.as_str()));
         for entry in unknown {
             unknown_key(report, entry, what, known);
         }
@@ -222,7 +233,8 @@ impl<'n> Fields<'n> {
     pub fn required(&self, report: &mut Report<'_>, key: &str, what: &str) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
-            report.add(Problem::new(self.span.clone(), format!("{what} needs `{key}`")).help(format!("Add `{key}: …`.")));
+            report
+                .add(Problem::new(self.span.clone(), format!("{what} needs `{key}`")).help(format!("Add `{key}: …`.")));
         }
         found
     }

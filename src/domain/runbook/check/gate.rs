@@ -45,16 +45,23 @@ impl Checker<'_> {
     fn answers(&mut self, node: &Node) -> Option<Vec<String>> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_CHOICES {
-            let problem = Problem::new(node.span.clone(), format!("a question has from 1 to {MAX_CHOICES} choices, this one {}", items.len()));
+            let problem = Problem::new(
+                node.span.clone(),
+                format!("a question has from 1 to {MAX_CHOICES} choices, this one {}", items.len()),
+            );
             self.report.add(problem.help("Leave `choices` out for a free answer."));
         }
         let mut answers: Vec<String> = Vec::new();
         for item in items {
             let Some(text) = self.template(item) else { continue };
             if answers.contains(&text) {
-                self.report.add(Problem::new(item.span.clone(), format!("the choice `{}` is there twice", visible(&text, MAX_QUOTED))));
+                self.report.add(Problem::new(
+                    item.span.clone(),
+                    format!("the choice `{}` is there twice", visible(&text, MAX_QUOTED)),
+                ));
+            } else {
+                answers.push(text);
             }
-            answers.push(text);
         }
         Some(answers)
     }
@@ -62,9 +69,18 @@ impl Checker<'_> {
     fn suggestion(&mut self, node: &Node, choices: &[String]) -> Option<String> {
         let text = self.template(node)?;
         let known: Vec<&str> = choices.iter().map(String::as_str).collect();
-        if is_literal(&text) && !known.is_empty() && !known.contains(&text.as_str()) && choices.iter().all(|choice| is_literal(choice)) {
-            let problem = Problem::new(node.span.clone(), format!("`{}` is not one of the choices", visible(&text, MAX_QUOTED)));
-            self.report.add(problem.did_you_mean(&text, known.iter().copied()).or_help(format!("The choices are {}.", list(&known))));
+        if is_literal(&text)
+            && !known.is_empty()
+            && !known.contains(&text.as_str())
+            && choices.iter().all(|choice| is_literal(choice))
+        {
+            let problem =
+                Problem::new(node.span.clone(), format!("`{}` is not one of the choices", visible(&text, MAX_QUOTED)));
+            self.report.add(
+                problem
+                    .did_you_mean(&text, known.iter().copied())
+                    .or_help(format!("The choices are {}.", list(&known))),
+            );
         }
         Some(text)
     }
@@ -73,7 +89,8 @@ impl Checker<'_> {
         if let (Some(entry), None) = (fields.entry("auto"), fields.get("suggest"))
             && entry.value.content == Content::Boolean(true)
         {
-            let problem = Problem::new(entry.key_span.clone(), "`auto` takes the suggested answer, and none is suggested");
+            let problem =
+                Problem::new(entry.key_span.clone(), "`auto` takes the suggested answer, and none is suggested");
             self.report.add(problem.help("Add `suggest: …`, or take `auto` away."));
         }
     }
@@ -93,17 +110,23 @@ impl Checker<'_> {
 
     fn given_params(&mut self, node: &Node) -> Map<String, Value> {
         let entries = self.report.entries(node, "a mapping of params").unwrap_or_default();
-        entries.into_iter().map(|entry| {
-            self.templates_within(&entry.value);
-            (entry.key.clone(), entry.value.to_json())
-        }).collect()
+        entries
+            .into_iter()
+            .map(|entry| {
+                self.templates_within(&entry.value);
+                (entry.key.clone(), entry.value.to_json())
+            })
+            .collect()
     }
 
     fn other_runbook(&mut self, node: &Node) -> Option<String> {
         let id = self.report.text(node)?;
         let known: Vec<&str> = self.world.runbooks.iter().map(String::as_str).collect();
         if id == self.report.source.stem() {
-            self.report.add(Problem::new(node.span.clone(), "a runbook cannot start itself").help("Use `for_each` or `retry` to do something again."));
+            self.report.add(
+                Problem::new(node.span.clone(), "a runbook cannot start itself")
+                    .help("Use `for_each` or `retry` to do something again."),
+            );
         } else if !known.contains(&id) {
             let problem = Problem::new(node.span.clone(), format!("there is no runbook `{}`", visible(id, MAX_QUOTED)));
             let problem = problem.did_you_mean(id, known.iter().copied());

@@ -91,13 +91,15 @@ impl Checker<'_> {
         let shown = visible(text, MAX_QUOTED);
         if pattern::is_pattern(text) {
             if !known.iter().any(|unit| pattern::matches(&wanted, unit)) {
-                let problem = Problem::new(node.span.clone(), format!("the pattern `{shown}` matches no unit of the estate"));
+                let problem =
+                    Problem::new(node.span.clone(), format!("the pattern `{shown}` matches no unit of the estate"));
                 self.report.add(problem.did_you_mean(&wanted, known.iter().map(String::as_str)));
             }
         } else if !known.contains(&wanted) && !estate.services.contains_key(text) {
             let problem = Problem::new(node.span.clone(), format!("the unit `{shown}` is not in the estate"));
             let problem = problem.did_you_mean(&wanted, known.iter().map(String::as_str));
-            self.report.add(problem.or_help("Runbooks act only on units that a service or datastore of the estate names."));
+            self.report
+                .add(problem.or_help("Runbooks act only on units that a service or datastore of the estate names."));
         }
     }
 
@@ -115,7 +117,10 @@ impl Checker<'_> {
     pub(super) fn name_of_the_estate(&mut self, node: &Node, what: &str, known: Option<Vec<&str>>) {
         let Some(text) = self.report.text(node) else { return };
         let Some(known) = known.filter(|known| !known.contains(&text)) else { return };
-        let problem = Problem::new(node.span.clone(), format!("there is no {what} `{}` in the estate", visible(text, MAX_QUOTED)));
+        let problem = Problem::new(
+            node.span.clone(),
+            format!("there is no {what} `{}` in the estate", visible(text, MAX_QUOTED)),
+        );
         let problem = problem.did_you_mean(text, known.iter().copied());
         self.report.add(problem.or_help(if known.is_empty() || known.len() > 20 {
             format!("Add it to the estate's {what}s.")
@@ -159,7 +164,12 @@ impl Checker<'_> {
     }
 
     /// The given ones of some fields, each in its shape; the missing ones reported.
-    pub(super) fn known_fields<'f>(&mut self, given: &Fields<'_>, fields: impl IntoIterator<Item = &'f Field>, what: &str) -> Value {
+    pub(super) fn known_fields<'f>(
+        &mut self,
+        given: &Fields<'_>,
+        fields: impl IntoIterator<Item = &'f Field>,
+        what: &str,
+    ) -> Value {
         let mut spec = Map::new();
         for field in fields {
             match given.get(field.name) {

@@ -9,12 +9,25 @@ use crate::domain::runbook::node::{Content, Entry, Node};
 use crate::domain::runbook::{Action, Body, OnFailure, STEP_LIMIT, Step};
 
 /// The bodies that the machine itself knows.
-pub(in crate::domain) const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
+const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
 
 /// The keys around a body.
-pub(in crate::domain) const MODIFIERS: &[&str] = &[
-    "id", "name", "phase", "why", "when", "for_each", "approve", "timeout", "retry", "until", "verify", "on_failure", "undo",
-    "meets", "effect",
+const MODIFIERS: &[&str] = &[
+    "id",
+    "name",
+    "phase",
+    "why",
+    "when",
+    "for_each",
+    "approve",
+    "timeout",
+    "retry",
+    "until",
+    "verify",
+    "on_failure",
+    "undo",
+    "meets",
+    "effect",
 ];
 
 /// The modifiers that only an action can have.
@@ -44,7 +57,8 @@ impl Checker<'_> {
         match self.ids.get(&id) {
             Some(first) => {
                 let problem = Problem::new(node.span.clone(), format!("two steps are called `{id}`"));
-                self.report.add(problem.related(first.clone(), "the first is here").help("Give one of them another id."));
+                self.report
+                    .add(problem.related(first.clone(), "the first is here").help("Give one of them another id."));
             }
             None => drop(self.ids.insert(id, node.span.clone())),
         }
@@ -53,7 +67,8 @@ impl Checker<'_> {
     /// An id for a step that has none: from its name, so that the log reads well.
     fn made_up_id(&mut self, step: &Node) -> String {
         let name = step.get("name").and_then(Node::as_text).unwrap_or_default();
-        let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let mut base = words.join("_").to_ascii_lowercase();
         base.truncate(40);
         if !base.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -86,7 +101,10 @@ impl Checker<'_> {
     pub(super) fn parallel(&mut self, node: &Node) -> Option<Body> {
         let items = self.report.items(node)?;
         if items.is_empty() || items.len() > MAX_PARALLEL {
-            self.report.add(Problem::new(node.span.clone(), format!("a group has from 1 to {MAX_PARALLEL} steps, this one {}", items.len())));
+            self.report.add(Problem::new(
+                node.span.clone(),
+                format!("a group has from 1 to {MAX_PARALLEL} steps, this one {}", items.len()),
+            ));
         }
         let before = self.visible.clone();
         let mut after = before.clone();
@@ -103,7 +121,9 @@ impl Checker<'_> {
     pub(super) fn number_of_steps(&mut self, fields: &Fields<'_>) {
         if self.ids.len() > STEP_LIMIT {
             let message = format!("the runbook has {} steps, and may have {STEP_LIMIT}", self.ids.len());
-            self.report.add(Problem::new(fields.span.clone(), message).help("Start a second runbook from the first with `start`."));
+            self.report.add(
+                Problem::new(fields.span.clone(), message).help("Start a second runbook from the first with `start`."),
+            );
         }
     }
 
@@ -116,21 +136,24 @@ impl Checker<'_> {
             None => self.made_up_id(node),
         };
         let phase = fields.get("phase").and_then(|node| self.report.name(node));
-        let when = fields.get("when").map(|node| self.expression(node));
-        let for_each = fields.get("for_each").map(|node| self.items_expression(node));
-        let locals: &[&'static str] = if for_each.is_some() { &["item", "index"] } else { &[] };
-        let mut step = self.with_locals(locals, |checker| {
-            let body = checker.body(&fields, node)?;
-            checker.around(&fields, body, &id)
-        });
-        self.visible.insert(id.clone());
-        if let Some(step) = &mut step {
-            step.id = id;
-            step.phase = phase;
-            step.when = when.flatten();
-            step.for_each = for_each.flatten();
+        let when = fields.get("when").and_then(|node| self.expression(node));
+        let for_each = fields.get("for_each").and_then(|node| self.items_expression(node));
+        let outside = self.has_item;
+        self.has_item |= fields.get("for_each").is_some();
+        let body = self.body(&fields, node);
+        if let (Some((Body::Action(action), _)), None) = (&body, &for_each) {
+            self.remember_kind(&id, &action.kind);
         }
-        step
+        let step = self.around(&fields, body, &id);
+        self.has_item = outside;
+        self.visible.insert(id.clone());
+        step.map(|step| Step { id, phase, when, for_each, ..step })
+    }
+
+    fn remember_kind(&mut self, id: &str, kind: &str) {
+        if let Some(form) = self.form(kind) {
+            self.kinds.insert(id.to_owned(), form.name);
+        }
     }
 
     /// What is gone through: an expression, or a list written out.
@@ -138,8 +161,13 @@ impl Checker<'_> {
         match &node.content {
             Content::List(_) => {
                 let json = node.to_json();
-                let plain = json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
-                if plain { Some(json.to_string()) } else { self.report.expected(node, "an expression or a list of plain values") }
+                let plain =
+                    json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
+                if plain {
+                    Some(json.to_string())
+                } else {
+                    self.report.expected(node, "an expression or a list of plain values")
+                }
             }
             _ => self.expression(node),
         }
@@ -149,7 +177,10 @@ impl Checker<'_> {
     fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(Body, &'n Entry)> {
         let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
         let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
-        let unknown: Vec<&Entry> = fields.iter().filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str())).collect();
+        let unknown: Vec<&Entry> = fields
+            .iter()
+            .filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str()))
+            .collect();
         for entry in &unknown {
             self.unknown_part(entry, &names, bodies.is_empty());
         }
@@ -163,7 +194,8 @@ impl Checker<'_> {
             [one] => self.body_of(one, node).map(|body| (body, *one)),
             [first, second, ..] => {
                 let message = format!("the step does two things, `{}` and `{}`", first.key, second.key);
-                let problem = Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
+                let problem =
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
                 self.report.add(problem.help("Make two steps of it."));
                 for entry in &bodies {
                     self.body_of(entry, node);
@@ -178,7 +210,8 @@ impl Checker<'_> {
         if !bodiless {
             return unknown_key(&mut self.report, entry, "a step", &known);
         }
-        let problem = Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
+        let problem =
+            Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
         self.report.add(problem.did_you_mean(&entry.key, known).or_help(format!("The kinds are {}.", list(names))));
     }
 
@@ -196,38 +229,46 @@ impl Checker<'_> {
         }
     }
 
-    /// The modifiers around a body; `id` is the step's own, which its check and its undoing may refer to.
-    fn around(&mut self, fields: &Fields<'_>, (mut body, entry): (Body, &Entry), id: &str) -> Option<Step> {
-        self.fitting_modifiers(fields, &body, entry);
-        if let (Body::Action(action), Some(node)) = (&mut body, fields.get("effect")) {
-            self.declared_effect(node, action);
+    /// The modifiers around a body, looked at even where the body is wrong. `id` is the step's own, which its check and
+    /// its undoing may refer to.
+    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(Body, &Entry)>, id: &str) -> Option<Step> {
+        if let Some((body, entry)) = &mut body {
+            self.fitting_modifiers(fields, body, entry);
+            if let (Body::Action(action), Some(node)) = (body, fields.get("effect")) {
+                self.declared_effect(node, action);
+            }
         }
-        let name = self.step_name(fields, &body, entry);
+        let name = self.step_name(fields, body.as_ref());
         let why = fields.get("why").and_then(|node| self.template(node));
         let approve = fields.get("approve").and_then(|node| self.approve(node));
         let timeout = fields.get("timeout").and_then(|node| self.report.duration(node));
-        let retry = fields.get("retry").and_then(|node| self.with_locals(&["outcome"], |checker| checker.retry(node)));
-        let until = fields.get("until").and_then(|node| self.with_locals(&["output", "summary", "succeeded"], |checker| checker.until(node)));
+        let retry = fields.get("retry").and_then(|node| self.with_only(&["outcome"], |checker| checker.retry(node)));
+        let until = fields
+            .get("until")
+            .and_then(|node| self.with_only(&["output", "summary", "succeeded"], |checker| checker.until(node)));
         let on_failure = fields.get("on_failure").map_or(Some(OnFailure::Ask), |node| self.on_failure(node));
-        let meets = self.meets(fields, &body);
+        let meets = self.meets(fields);
         self.visible.insert(id.to_owned());
         let verify = fields.get("verify").and_then(|node| self.verify(node));
-        let undo = fields.get("undo").and_then(|node| self.one_action(node, "undo"));
+        let undo = fields.get("undo").and_then(|node| self.undo(node));
+        let (body, entry) = body?;
         self.changes_are_verified(&body, fields, entry);
+        let (id, on_failure) = (String::new(), on_failure?);
+        let (phase, when, for_each) = (None, None, None);
         Some(Step {
-            id: String::new(),
+            id,
             name: name?,
-            phase: None,
+            phase,
             why,
-            when: None,
-            for_each: None,
+            when,
+            for_each,
             body,
             approve,
             timeout,
             retry,
             until,
             verify,
-            on_failure: on_failure?,
+            on_failure,
             undo,
             meets,
         })
@@ -237,28 +278,38 @@ impl Checker<'_> {
     fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) {
         let unfit = |key: &str| match body {
             Body::Action(action) => key == "until" && action.effect.changes(),
-            Body::Parallel(_) => FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets"),
+            Body::Parallel(_) => {
+                FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets")
+            }
             Body::Ask(_) | Body::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
             Body::Manual(_) | Body::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
         };
-        let problems: Vec<Problem> = fields.iter().filter(|given| unfit(&given.key)).map(|given| {
-            let problem = if let Body::Action(action) = body {
-                Problem::new(given.key_span.clone(), format!("`until` repeats a reading, and `{}` changes something here", action.kind))
+        let problems: Vec<Problem> = fields
+            .iter()
+            .filter(|given| unfit(&given.key))
+            .map(|given| {
+                let problem = if let Body::Action(action) = body {
+                    Problem::new(
+                        given.key_span.clone(),
+                        format!("`until` repeats a reading, and `{}` changes something here", action.kind),
+                    )
                     .help("Use `verify` to wait for a change to take effect, or `retry` to try it again.")
-            } else {
-                Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
-                    .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
-            };
-            problem.related(entry.key_span.clone(), "the step does this")
-        }).collect();
+                } else {
+                    Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
+                        .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
+                };
+                problem.related(entry.key_span.clone(), "the step does this")
+            })
+            .collect();
         self.report.problems.extend(problems);
     }
 
     /// What people read. Only a question must have one; everything else can be named by what it does.
-    fn step_name(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) -> Option<String> {
+    fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(Body, &Entry)>) -> Option<String> {
         if let Some(node) = fields.get("name") {
             return self.template(node);
         }
+        let (body, entry) = body?;
         Some(match body {
             Body::Ask(_) => {
                 let problem = Problem::new(entry.key_span.clone(), "a question needs `name`, which is what is asked");
@@ -282,18 +333,19 @@ impl Checker<'_> {
     }
 
     /// The deadline that the step meets: its own word, or a field `meets` of its action.
-    fn meets(&mut self, fields: &Fields<'_>, body: &Body) -> Option<String> {
-        let own = fields.get("meets");
-        let Body::Action(action) = body else { return own.and_then(|node| self.deadline_name(node)) };
-        let inner = fields.get(&action.kind).and_then(|node| node.get("meets"));
-        let (own, inner) = (own.and_then(|node| self.deadline_name(node)), inner.and_then(|node| Some((self.deadline_name(node)?, node))));
-        match (own, inner) {
-            (Some(own), Some((inner, node))) if own != inner => {
-                self.report.add(Problem::new(node.span.clone(), format!("the step says that it meets `{own}`, the action says `{inner}`")).help("Keep one of the two."));
-                Some(own)
+    fn meets(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let own = fields.get("meets").and_then(|node| self.deadline_name(node));
+        let action = fields.iter().find(|entry| self.form(&entry.key).is_some());
+        let inner = action.and_then(|entry| entry.value.get("meets"));
+        let named = inner.and_then(|node| self.deadline_name(node));
+        match (&own, &named, inner) {
+            (Some(one), Some(other), Some(node)) if one != other => {
+                let message = format!("the step says that it meets `{one}`, the action says `{other}`");
+                self.report.add(Problem::new(node.span.clone(), message).help("Keep one of the two."));
             }
-            (own, inner) => own.or(inner.map(|(name, _)| name)),
+            _ => {}
         }
+        own.or(named)
     }
 
     fn deadline_name(&mut self, node: &Node) -> Option<String> {
@@ -301,7 +353,8 @@ impl Checker<'_> {
         let known: Vec<&str> = self.deadlines.keys().map(String::as_str).collect();
         match self.deadlines.get(name) {
             None => {
-                let problem = Problem::new(node.span.clone(), format!("there is no deadline `{}`", visible(name, MAX_QUOTED)));
+                let problem =
+                    Problem::new(node.span.clone(), format!("there is no deadline `{}`", visible(name, MAX_QUOTED)));
                 let problem = problem.did_you_mean(name, known);
                 self.report.add(problem.or_help("Declare it under `deadlines`."));
                 None
@@ -311,8 +364,15 @@ impl Checker<'_> {
                 Some(name.to_owned())
             }
             Some((span, false)) => {
-                let problem = Problem::new(node.span.clone(), format!("no step can meet `{name}`: it runs after the incident is resolved"));
-                self.report.add(problem.related(span.clone(), "it is declared here").help("Take `meets` away: completing the post-mortem meets it."));
+                let problem = Problem::new(
+                    node.span.clone(),
+                    format!("no step can meet `{name}`: it runs after the incident is resolved"),
+                );
+                self.report.add(
+                    problem
+                        .related(span.clone(), "it is declared here")
+                        .help("Take `meets` away: completing the post-mortem meets it."),
+                );
                 None
             }
         }
@@ -326,6 +386,8 @@ impl Checker<'_> {
         }
         let message = format!("`{}` changes something here, and the step has no `verify`", action.kind);
         let problem = Problem::new(entry.key_span.clone(), message);
-        self.report.add(problem.help("Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`."));
+        self.report.add(problem.help(
+            "Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+        ));
     }
 }
