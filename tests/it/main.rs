@@ -8,6 +8,7 @@ mod systemd;
 mod cut;
 mod engine;
 mod hostile;
+mod language;
 mod real;
 mod store;
 mod world;
