@@ -2,4 +2,8 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod cut;
+mod engine;
 mod real;
+mod store;
+mod world;

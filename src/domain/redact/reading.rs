@@ -1,0 +1,241 @@
+//! The ways in which a text may be read: as it stands, with percent escapes decoded, with
+//! backslash escapes decoded, and each of these once more. A secret is looked for in every
+//! reading, so it is found however it was escaped. Deliberately absent: base64 and hexadecimal,
+//! which hide a secret without marking where; for those there are needles of their own.
+//!
+//! **Invariant:** every byte of a reading knows the bytes of the source that it was read from.
+
+use std::borrow::Cow;
+
+/// How many times escapes are decoded: JSON inside JSON, an escaped address inside JSON.
+const LAYERS: usize = 2;
+
+/// One reading of a source text.
+pub(super) struct Reading<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
+    /// Where each byte was read from, as start and end; nothing when each is its own place.
+    places: Option<Vec<(u32, u32)>>,
+    /// Where in the source an escape begins that the source ends before the end of.
+    pub(super) unfinished: Option<usize>,
+}
+
+impl<'a> Reading<'a> {
+    /// Every reading of `source`, the plain one first. When the source goes on, a reading ends
+    /// where an escape is cut; else a cut escape stands for itself.
+    pub(super) fn all(source: &'a [u8], goes_on: bool) -> Vec<Self> {
+        let mut readings = vec![Reading { bytes: Cow::Borrowed(source), places: None, unfinished: None }];
+        let mut layer = 0..1;
+        for _ in 0..LAYERS {
+            for at in layer.clone() {
+                for escape in [Escape::Percent, Escape::Backslash] {
+                    readings.extend(readings[at].decoded(escape, goes_on));
+                }
+            }
+            layer = layer.end..readings.len();
+        }
+        readings
+    }
+
+    /// The part of the source that the byte at this index was read from, as start and end.
+    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+        match &self.places {
+            None => (at, at + 1),
+            Some(places) => (places[at].0 as usize, places[at].1 as usize),
+        }
+    }
+
+    fn decoded(&self, escape: Escape, goes_on: bool) -> Option<Reading<'static>> {
+        let lead = escape.lead();
+        if !self.bytes.contains(&lead) {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut places = Vec::with_capacity(self.bytes.len());
+        let mut unfinished = self.unfinished;
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let rest = &self.bytes[at..];
+            let (width, meaning) = match escape.read(rest) {
+                Read::Literal => (1, Meaning::byte(rest[0])),
+                Read::Escaped { width, meaning } => (width, meaning),
+                Read::Unfinished if goes_on => {
+                    let start = self.place(at).0;
+                    unfinished = Some(unfinished.map_or(start, |earlier| earlier.min(start)));
+                    break;
+                }
+                Read::Unfinished => (1, Meaning::byte(rest[0])),
+            };
+            let place = (self.place(at).0 as u32, self.place(at + width - 1).1 as u32);
+            bytes.extend_from_slice(meaning.bytes());
+            places.extend(meaning.bytes().iter().map(|_| place));
+            at += width;
+        }
+        Some(Reading { bytes: Cow::Owned(bytes), places: Some(places), unfinished })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Escape {
+    /// `%2F`, as in addresses and forms.
+    Percent,
+    /// `\n`, `\"`, `\u00e9`, `\x41`, as in JSON and most programming languages.
+    Backslash,
+}
+
+enum Read {
+    Literal,
+    Escaped { width: usize, meaning: Meaning },
+    Unfinished,
+}
+
+/// What an escape stands for: a byte or the bytes of one character.
+struct Meaning {
+    bytes: [u8; 4],
+    len: usize,
+}
+
+impl Meaning {
+    fn byte(byte: u8) -> Self {
+        Self { bytes: [byte, 0, 0, 0], len: 1 }
+    }
+
+    fn char(c: char) -> Self {
+        let mut bytes = [0; 4];
+        let len = c.encode_utf8(&mut bytes).len();
+        Self { bytes, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Escape {
+    fn lead(self) -> u8 {
+        match self {
+            Self::Percent => b'%',
+            Self::Backslash => b'\\',
+        }
+    }
+
+    fn read(self, rest: &[u8]) -> Read {
+        if rest[0] != self.lead() {
+            return Read::Literal;
+        }
+        match (self, rest.get(1)) {
+            (_, None) => Read::Unfinished,
+            (Self::Percent, _) => read_digits(rest, 1, 2),
+            (Self::Backslash, Some(b'u')) => read_utf16(rest),
+            (Self::Backslash, Some(b'x')) => read_digits(rest, 2, 2),
+            (Self::Backslash, Some(&named)) => Read::Escaped { width: 2, meaning: Meaning::byte(named_control(named)) },
+        }
+    }
+}
+
+fn named_control(name: u8) -> u8 {
+    match name {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        other => other,
+    }
+}
+
+fn read_digits(rest: &[u8], from: usize, count: usize) -> Read {
+    match hexadecimal(rest, from, count) {
+        Digits::Number(byte) => Read::Escaped { width: from + count, meaning: Meaning::byte(byte as u8) },
+        Digits::Missing => Read::Unfinished,
+        Digits::Wrong => Read::Literal,
+    }
+}
+
+/// `\u00e9`, or the two halves of a character beyond the first 65,536.
+fn read_utf16(rest: &[u8]) -> Read {
+    let high = match hexadecimal(rest, 2, 4) {
+        Digits::Number(unit) => unit,
+        Digits::Missing => return Read::Unfinished,
+        Digits::Wrong => return Read::Literal,
+    };
+    if let Some(c) = char::from_u32(high) {
+        return Read::Escaped { width: 6, meaning: Meaning::char(c) };
+    }
+    if rest.len() < 12 && b"\\u".starts_with(&rest[6..rest.len().min(8)]) {
+        return Read::Unfinished;
+    }
+    let low = match (rest[6..].starts_with(b"\\u"), hexadecimal(rest, 8, 4)) {
+        (true, Digits::Number(low)) => low,
+        _ => return Read::Literal,
+    };
+    match char::decode_utf16([high as u16, low as u16]).next() {
+        Some(Ok(c)) => Read::Escaped { width: 12, meaning: Meaning::char(c) },
+        _ => Read::Literal,
+    }
+}
+
+enum Digits {
+    Number(u32),
+    Missing,
+    Wrong,
+}
+
+fn hexadecimal(rest: &[u8], from: usize, count: usize) -> Digits {
+    let digits = &rest[from.min(rest.len())..rest.len().min(from + count)];
+    let mut number = 0;
+    for &digit in digits {
+        match char::from(digit).to_digit(16) {
+            Some(value) => number = number * 16 + value,
+            None => return Digits::Wrong,
+        }
+    }
+    if digits.len() == count { Digits::Number(number) } else { Digits::Missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn readings(source: &str) -> Vec<String> {
+        let all = Reading::all(source.as_bytes(), false);
+        all.iter().map(|r| String::from_utf8_lossy(&r.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn plain_text_has_one_reading() {
+        assert_eq!(readings("plain + text"), ["plain + text"]);
+    }
+
+    #[test]
+    fn escapes_are_decoded_in_every_order() {
+        assert!(readings("a%2Fb%c3%a9").contains(&"a/bé".to_owned()));
+        assert!(readings(r#"\"\u00e9\ud83d\ude80\x41\/"#).contains(&"\"é🚀A/".to_owned()));
+        assert!(readings(r"\\u0041").contains(&"A".to_owned()), "JSON inside JSON");
+        assert!(readings("%5Cu0041").contains(&"A".to_owned()), "JSON inside an address");
+        assert!(readings(r"\u00252F").contains(&"/".to_owned()), "an address inside JSON");
+    }
+
+    #[test]
+    fn broken_escapes_stand_for_themselves_and_cut_ones_are_told() {
+        assert!(readings("100% of %zz").contains(&"100% of %zz".to_owned()));
+        for (text, at) in [("ab%4", 2), ("ab\\", 2), ("ab\\u00", 2), ("ab\\ud83d\\u", 2), ("%", 0)] {
+            let unfinished = Reading::all(text.as_bytes(), true).iter().filter_map(|r| r.unfinished).min();
+            assert_eq!(unfinished, Some(at), "{text}");
+        }
+        assert!(Reading::all(b"a%41 \\n", true).iter().all(|r| r.unfinished.is_none()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_read_and_places_stay_inside(source in prop::collection::vec(prop_oneof![
+            any::<u8>(), Just(b'%'), Just(b'\\'), Just(b'u'), Just(b'd'), Just(b'8')], 0..40)) {
+            for reading in Reading::all(&source, false) {
+                for at in 0..reading.bytes.len() {
+                    let (start, end) = reading.place(at);
+                    prop_assert!(start < end && end <= source.len());
+                }
+            }
+        }
+    }
+}
