@@ -116,7 +116,14 @@ mod tests {
         assert_eq!(editor.words(), "roll back");
         press(&mut editor, &[(KeyCode::Home, KeyModifiers::NONE), (KeyCode::Delete, KeyModifiers::NONE)]);
         press(&mut editor, &[(KeyCode::Char('t'), KeyModifiers::NONE), (KeyCode::End, KeyModifiers::NONE)]);
-        press(&mut editor, &[(KeyCode::Left, KeyModifiers::NONE), (KeyCode::Left, KeyModifiers::NONE), (KeyCode::Backspace, KeyModifiers::NONE)]);
+        press(
+            &mut editor,
+            &[
+                (KeyCode::Left, KeyModifiers::NONE),
+                (KeyCode::Left, KeyModifiers::NONE),
+                (KeyCode::Backspace, KeyModifiers::NONE),
+            ],
+        );
         assert_eq!(editor.words(), "toll bak");
         press(&mut editor, &[(KeyCode::Char('u'), KeyModifiers::CONTROL)]);
         assert_eq!(editor.words(), "k");

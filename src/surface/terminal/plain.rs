@@ -29,8 +29,10 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
         Work::Watch => Driver::idle(engine, incident),
     };
     let clock = engine.parts().clock.clone();
-    let mut said =
-        Said { options: &options, model: Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after) };
+    let mut said = Said {
+        options: &options,
+        model: Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after),
+    };
     let mut feed = engine.feed(incident, 0);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(lost)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(lost)?;
