@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::estate::Estate;
 use super::event::{Actor, Mode, Parent};
-use super::id::StepKey;
+use super::id::{IncidentId, StepKey};
 use super::runbook::Runbook;
 use super::time::Timestamp;
 
@@ -84,6 +84,8 @@ pub enum Request {
 /// A runbook to start, with everything the run keeps a copy of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Start {
+    /// The incident: a new one's id, made from chance at the door.
+    pub incident: IncidentId,
     /// The runbook.
     pub runbook: Runbook,
     /// SHA-256 of the file's text, in hex.

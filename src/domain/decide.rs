@@ -1,1 +1,395 @@
-//! What a command makes happen.
+//! What a command makes happen: the events it is worth, or our no to the person who gave it.
+//!
+//! Nothing is done here. What follows from the events is found by [`super::due`].
+
+use serde_json::{Map, Value};
+
+use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
+use super::deadline::Deadline;
+use super::event::{Actor, Conclusion, Event, Gate, StopCause};
+use super::id::{Part, RunId, StepKey};
+use super::incident::{Incident, IncidentStatus};
+use super::run::{Run, RunStatus};
+use super::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbook};
+use super::step::Standing;
+use super::time::{Span, Timestamp};
+
+/// The answer to an unclear attempt that says it has happened.
+pub const HAPPENED: &str = "happened";
+/// The most runs of one incident: a runbook that starts itself is stopped here.
+pub const RUN_LIMIT: usize = 50;
+/// How far apart two names may be for one to be suggested for the other (Jaro-Winkler).
+const LIKENESS: f64 = 0.75;
+
+/// The events that a command is worth at `now`, or our no.
+pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
+    if let Request::Start(start) = &command.request {
+        return start_run(incident, start, now);
+    }
+    let incident = incident.ok_or_else(|| Refused::usage("there is no such incident"))?;
+    match &command.request {
+        Request::Start(_) => Ok(Vec::new()),
+        Request::Acknowledge => acknowledge(incident),
+        Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
+        Request::Answer { step, value } => answer(incident, step, value),
+        Request::Approve { step, digest } => approve(incident, &command.by, step.as_ref(), digest.as_deref()),
+        Request::Deny { step, reason } => deny(incident, &command.by, step.as_ref(), reason),
+        Request::Retry { step } => retry(incident, step, now),
+        Request::Skip { step, reason } => skip(incident, step, reason),
+        Request::Undo { step } => undo(incident, step),
+        Request::Cancel { reason } => cancel(incident, reason),
+        Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
+        Request::CompletePostmortem => complete(incident),
+    }
+}
+
+fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
+    let runbook = &start.runbook;
+    check_environment(start)?;
+    let params = params(runbook, start)?;
+    let mut events = Vec::new();
+    match incident {
+        None => events.push(Event::IncidentOpened {
+            id: start.incident.clone(),
+            title: start.title.clone().unwrap_or_else(|| runbook.title.clone()),
+            severity: runbook.severity,
+            environment: start.environment.clone(),
+            detected_at: start.detected_at.filter(|at| *at <= now),
+        }),
+        Some(incident) if incident.status == IncidentStatus::Resolved => {
+            return Err(Refused::usage("the incident is resolved")
+                .hint(format!("Open a new one: `runbook start {} --env {}`.", runbook.id, incident.environment)));
+        }
+        Some(incident) if incident.environment != start.environment => {
+            return Err(Refused::usage(format!("the incident is in `{}`", incident.environment)));
+        }
+        Some(incident) if incident.runs.len() >= RUN_LIMIT => {
+            return Err(Refused::usage(format!("the incident has {RUN_LIMIT} runs already")));
+        }
+        Some(_) => {}
+    }
+    let set = incident.map_or(&[][..], |incident| &incident.deadlines);
+    events.extend(deadlines(runbook, DeadlineFrom::Opened, set, now));
+    events.push(Event::RunStarted {
+        run: RunId(incident.map_or(0, |incident| incident.runs.len() as u32) + 1),
+        runbook: Box::new(runbook.clone()),
+        digest: start.digest.clone(),
+        estate: Box::new(start.estate.clone()),
+        params,
+        mode: start.mode,
+        parent: start.parent.clone(),
+    });
+    Ok(events)
+}
+
+fn check_environment(start: &Start) -> Result<(), Refused> {
+    let known: Vec<&str> = start.estate.environments.keys().map(String::as_str).collect();
+    if !known.contains(&start.environment.as_str()) {
+        let refused = Refused::usage(format!("there is no environment `{}`", start.environment));
+        return Err(refused.hint(suggest(&start.environment, &known, "--env")));
+    }
+    let allowed = &start.runbook.environments;
+    if !allowed.is_empty() && !allowed.contains(&start.environment) {
+        let refused = Refused::usage(format!("`{}` does not run in `{}`", start.runbook.id, start.environment));
+        return Err(refused.hint(format!("It runs in: {}.", allowed.join(", "))));
+    }
+    Ok(())
+}
+
+/// Every parameter with its value: what was given, checked, and the defaults.
+fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refused> {
+    let known: Vec<&str> = runbook.params.iter().map(|param| param.name.as_str()).collect();
+    if let Some(unknown) = start.params.keys().find(|name| !known.contains(&name.as_str())) {
+        let refused = Refused::usage(format!("`{}` has no parameter `{}`", runbook.id, unknown.escape_debug()));
+        return Err(refused.hint(suggest(unknown, &known, "--param")));
+    }
+    let mut values = Map::new();
+    for param in &runbook.params {
+        let given = start.params.get(&param.name).or(param.default.as_ref());
+        let given = given.ok_or_else(|| {
+            Refused::usage(format!("`{}` needs the parameter `{}`", runbook.id, param.name)).hint(format!(
+                "Type `--param {}=…`{}.",
+                param.name,
+                help(param)
+            ))
+        })?;
+        values.insert(param.name.clone(), param_value(param, given, start)?);
+    }
+    Ok(values)
+}
+
+fn help(param: &Param) -> String {
+    param.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default()
+}
+
+/// A parameter's value in its own type; texts from a command line are read as such.
+fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Refused> {
+    let text = match given {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let wrong =
+        |what: &str| Refused::usage(format!("parameter `{}` is {what}, not `{}`", param.name, text.escape_debug()));
+    if text.len() > WORDS_LIMIT {
+        return Err(Refused::usage(format!("parameter `{}` is longer than {WORDS_LIMIT} bytes", param.name)));
+    }
+    let one_of = |known: Vec<&str>, what: &str| {
+        if known.contains(&text.as_str()) {
+            return Ok(Value::String(text.clone()));
+        }
+        Err(wrong(what).hint(suggest(&text, &known, &format!("--param {}=", param.name))))
+    };
+    match &param.kind {
+        ParamKind::Text if text.contains('\0') => Err(wrong("text without NUL")),
+        ParamKind::Text => Ok(Value::String(text)),
+        ParamKind::Integer => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
+        ParamKind::Number => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::from(number)),
+            _ => Err(wrong("a number")),
+        },
+        ParamKind::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`")),
+        ParamKind::Duration => {
+            text.parse::<Span>().map(|_| Value::String(text.clone())).map_err(|_| wrong("a length of time"))
+        }
+        ParamKind::Service => one_of(start.estate.services.keys().map(String::as_str).collect(), "a service"),
+        ParamKind::Unit => one_of(start.estate.units().collect(), "a unit of the estate"),
+        ParamKind::Choice(choices) => one_of(choices.iter().map(String::as_str).collect(), "one of the choices"),
+    }
+}
+
+/// A sentence with the nearest name, or all of them.
+pub fn suggest(given: &str, known: &[&str], flag: &str) -> String {
+    let near = known.iter().map(|name| (strsim::jaro_winkler(given, name), name));
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, name)) if likeness >= LIKENESS => format!("Did you mean `{flag} {name}`?").replace("= ", "="),
+        Some(_) => format!("Known are: {}.", known.join(", ")),
+        None => "None are known.".to_owned(),
+    }
+}
+
+fn deadlines<'a>(
+    runbook: &'a Runbook,
+    from: DeadlineFrom,
+    set: &'a [Deadline],
+    now: Timestamp,
+) -> impl Iterator<Item = Event> + 'a {
+    let fresh = move |rule: &&DeadlineRule| rule.from == from && !set.iter().any(|deadline| deadline.name == rule.name);
+    runbook.deadlines.iter().filter(fresh).map(move |rule| Event::DeadlineSet {
+        name: rule.name.clone(),
+        from,
+        due: rule.within.after(now),
+        warn_at: rule.warn_at.map(|length| length.after(now)),
+    })
+}
+
+fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
+    match (&incident.acknowledged, incident.status) {
+        (Some(mark), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", mark.by.name()))),
+        (None, IncidentStatus::Resolved) => Err(Refused::usage("the incident is resolved")),
+        (None, _) => Ok(vec![Event::Acknowledged]),
+    }
+}
+
+fn answer(incident: &Incident, key: &StepKey, value: &Value) -> Result<Vec<Event>, Refused> {
+    let run = waiting_run(incident, key)?;
+    let answered = |answer| Ok(vec![Event::Answered { run: run.id, step: key.clone(), answer }]);
+    match run.state(key).and_then(|state| state.gate()) {
+        Some(Gate::Ask { choices, many, .. }) => answered(chosen(key, choices, *many, value)?),
+        Some(Gate::Manual { .. }) => answered(Value::Null),
+        Some(Gate::Unclear { .. }) if value.as_str() == Some(HAPPENED) => answered(value.clone()),
+        Some(Gate::Unclear { .. }) => {
+            Err(Refused::usage(format!("`{key}` was cut off: it is asked whether it happened"))
+                .hint(format!("Answer `{HAPPENED}`, or type `runbook retry` or `runbook skip`.")))
+        }
+        Some(Gate::Approve { .. }) => Err(Refused::usage(format!("`{key}` waits for agreement, not for an answer"))
+            .hint(format!(
+                "Type `runbook approve {} {key}` or `runbook deny {} {key} <reason>`.",
+                incident.id, incident.id
+            ))),
+        Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{key}` has failed: it waits for a decision"))
+            .hint(format!("Type `runbook retry {} {key}` or `runbook skip {} {key}`.", incident.id, incident.id))),
+        Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{key}` asks nothing"))),
+    }
+}
+
+/// The answer among the choices: one of them, or a list where several may be given.
+fn chosen(key: &StepKey, choices: &[String], many: bool, value: &Value) -> Result<Value, Refused> {
+    let texts: Vec<String> = match value {
+        Value::String(text) if many => {
+            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+        }
+        Value::Array(items) if many => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::String(text) => vec![words("answer", text)?],
+        other => vec![other.to_string()],
+    };
+    if let Some(unknown) = texts.iter().find(|text| !choices.is_empty() && !choices.contains(text)) {
+        let known: Vec<&str> = choices.iter().map(String::as_str).collect();
+        let refused = Refused::usage(format!("`{}` is no answer to `{key}`", unknown.escape_debug()));
+        return Err(refused.hint(format!("Answer one of: {}.", known.join(", "))));
+    }
+    Ok(if many { texts.into() } else { texts.into_iter().next().unwrap_or_default().into() })
+}
+
+/// The run in which a step waits, is done, or is to come.
+fn waiting_run<'a>(incident: &'a Incident, key: &StepKey) -> Result<&'a Run, Refused> {
+    incident.find_step(key).ok_or_else(|| {
+        let known: Vec<String> =
+            incident.runs.iter().flat_map(|run| run.runbook.all_steps()).map(|step| step.id.clone()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        Refused::usage(format!("there is no step `{key}`")).hint(suggest(&key.id, &known, "").replace("` ", "`"))
+    })
+}
+
+/// The change that a person speaks of: the step named, or the only one that waits.
+fn change<'a>(
+    incident: &'a Incident,
+    step: Option<&StepKey>,
+) -> Result<(RunId, StepKey, &'a [String], &'a str), Refused> {
+    let mut open = incident.waiting_for_person().into_iter().filter_map(|(run, key, gate)| match gate {
+        Gate::Approve { by, digest, .. } if step.is_none_or(|step| step == key) => {
+            Some((run, key.clone(), by.as_slice(), digest.as_str()))
+        }
+        _ => None,
+    });
+    match (open.next(), open.next(), step) {
+        (Some(one), None, _) => Ok(one),
+        (Some(one), Some(two), _) => Err(Refused::usage("more than one change waits for agreement")
+            .hint(format!("Name one: `{}`, `{}` …", one.1, two.1))),
+        (None, _, Some(step)) => Err(Refused::usage(format!("`{step}` does not wait for agreement"))
+            .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
+        (None, _, None) => Err(Refused::usage("no change waits for agreement")),
+    }
+}
+
+fn may(incident: &Incident, run: RunId, by: &Actor, roles: &[String]) -> Result<(), Refused> {
+    let Some(run) = incident.run(run).filter(|_| !roles.is_empty()) else {
+        return Ok(());
+    };
+    if roles.iter().any(|role| run.estate.may_act_as(by.name(), role)) {
+        return Ok(());
+    }
+    let people: Vec<&str> = roles
+        .iter()
+        .filter_map(|role| run.estate.roles.get(role))
+        .flat_map(|role| role.people.iter().map(String::as_str))
+        .collect();
+    Err(Refused::not_allowed(format!("`{}` is not {}", by.name(), roles.join(" or ")))
+        .hint(format!("Ask one of: {}.", people.join(", "))))
+}
+
+fn approve(incident: &Incident, by: &Actor, step: Option<&StepKey>, seen: Option<&str>) -> Result<Vec<Event>, Refused> {
+    let (run, step, roles, digest) = change(incident, step)?;
+    may(incident, run, by, roles)?;
+    if seen.is_some_and(|seen| seen.len() < 8 || !digest.starts_with(seen)) {
+        return Err(Refused::usage(format!("what `{step}` would do has changed since"))
+            .hint(format!("Look again: `runbook watch {}`.", incident.id)));
+    }
+    Ok(vec![Event::Approved { run, step, digest: digest.to_owned() }])
+}
+
+fn deny(incident: &Incident, by: &Actor, step: Option<&StepKey>, reason: &str) -> Result<Vec<Event>, Refused> {
+    let (run, step, roles, _) = change(incident, step)?;
+    may(incident, run, by, roles)?;
+    Ok(vec![Event::Denied { run, step, reason: words("reason", reason)? }])
+}
+
+fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event>, Refused> {
+    let run = waiting_run(incident, key)?;
+    let open = run.status == RunStatus::Running || key.part == Part::Undo;
+    match run.standing(key) {
+        Standing::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
+        Standing::Concluded(Conclusion::Tolerated | Conclusion::Failed) if open && key.part == Part::Main => {}
+        _ => {
+            return Err(Refused::usage(format!("`{key}` has nothing to try again"))
+                .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
+        }
+    }
+    Ok(vec![Event::RetryScheduled { run: run.id, step: key.clone(), at: now }])
+}
+
+fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, Refused> {
+    let run = waiting_run(incident, key)?;
+    let skippable = matches!(run.standing(key), Standing::Pending | Standing::Ready { .. } | Standing::Waiting(_));
+    if run.is_over() && key.part != Part::Undo || !skippable {
+        return Err(Refused::usage(format!(
+            "`{key}` cannot be skipped: it is {}",
+            super::scope::status(run.standing(key))
+        )));
+    }
+    let reason = super::event::SkipReason::Person { reason: words("reason", reason)? };
+    Ok(vec![Event::StepSkipped { run: run.id, step: key.clone(), reason }])
+}
+
+fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
+    let run = waiting_run(incident, key)?;
+    let step = run.runbook.step(&key.id).filter(|step| step.undo.is_some());
+    let Some(_) = step else {
+        return Err(Refused::usage(format!("`{key}` says no way to undo it")));
+    };
+    let undoing = key.part(Part::Undo);
+    if run.state(&undoing).is_some() {
+        return Err(Refused::usage(format!("`{key}` is being undone already"))
+            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
+    }
+    let acted = run.state(key).is_some_and(|state| state.attempts > 0);
+    if !acted {
+        return Err(Refused::usage(format!("`{key}` has changed nothing")));
+    }
+    Ok(vec![Event::UndoRequested { run: run.id, step: undoing }])
+}
+
+fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
+    let reason = words("reason", reason)?;
+    let stop = |run: &Run| Event::RunStopping { run: run.id, cause: StopCause::Cancelled { reason: reason.clone() } };
+    let events: Vec<Event> = incident.live_runs().filter(|run| !is_cancelled(run)).map(stop).collect();
+    if events.is_empty() {
+        return Err(Refused::usage("nothing is running")
+            .hint(format!("Say that it is over: `runbook resolve {}`.", incident.id)));
+    }
+    Ok(events)
+}
+
+fn is_cancelled(run: &Run) -> bool {
+    matches!(run.status, RunStatus::Stopping(StopCause::Cancelled { .. }))
+}
+
+fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result<Vec<Event>, Refused> {
+    if let Some(mark) = &incident.resolved {
+        return Err(Refused::usage(format!("`{}` has resolved it already", mark.by.name()))
+            .hint(format!("Read the draft: `runbook postmortem {}`.", incident.id)));
+    }
+    let summary = summary.map(|text| words("summary", text)).transpose()?;
+    let mut events = vec![Event::Resolved { summary }];
+    for run in &incident.runs {
+        let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
+            .filter(|event| !events.iter().any(|other| same_deadline(event, other)))
+            .collect();
+        events.extend(fresh);
+    }
+    Ok(events)
+}
+
+fn same_deadline(one: &Event, other: &Event) -> bool {
+    matches!((one, other), (Event::DeadlineSet { name: a, .. }, Event::DeadlineSet { name: b, .. }) if a == b)
+}
+
+fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
+    match (&incident.completed, &incident.draft, incident.status) {
+        (Some(mark), _, _) => Err(Refused::usage(format!("`{}` has completed it already", mark.by.name()))),
+        (None, Some(_), IncidentStatus::Resolved) => Ok(vec![Event::PostmortemCompleted]),
+        (None, _, _) => Err(Refused::usage("there is no post-mortem to complete before the incident is resolved")
+            .hint(format!("Type `runbook resolve {}`.", incident.id))),
+    }
+}
+
+/// A person's words: not empty, and not longer than we keep.
+fn words(what: &str, text: &str) -> Result<String, Refused> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Refused::usage(format!("the {what} is empty")));
+    }
+    if text.len() > WORDS_LIMIT {
+        return Err(Refused::usage(format!("the {what} is longer than {WORDS_LIMIT} bytes")));
+    }
+    Ok(text.to_owned())
+}

@@ -201,6 +201,7 @@ impl Incident {
             ended_at: None,
             steps: BTreeMap::new(),
             order: Vec::new(),
+            ids: runbook.all_steps().into_iter().map(|step| step.id.clone()).collect(),
         });
         Ok(())
     }
@@ -219,7 +220,7 @@ impl Incident {
         self.advance_run(id, recorded)?;
         let run = find(&mut self.runs, id, recorded)?;
         if !run.steps.contains_key(&key) {
-            if run.runbook.step(&key.id).is_none() {
+            if !run.ids.contains(&key.id) {
                 return Err(illegal(recorded, &format!("the runbook has no step `{}`", key.id)));
             }
             run.order.push(key.clone());
@@ -227,7 +228,7 @@ impl Incident {
         run.steps
             .entry(key.clone())
             .or_insert_with(|| StepState::new(recorded.at))
-            .apply(&recorded.event, recorded.at)
+            .apply(&recorded.event, recorded.seq, recorded.at)
             .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
         self.remember_delivery(recorded);
         Ok(())

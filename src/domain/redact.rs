@@ -115,6 +115,11 @@ impl Redactor {
         Ok(Self(Some(Arc::new(Inner { names, needles, automaton }))))
     }
 
+    /// Whether there is nothing to scrub.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The text with `[redacted:name]` in place of every secret. Where secrets overlap, all that
     /// they cover goes, under the name of the longest.
     pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {

@@ -1,6 +1,6 @@
 //! One execution of a runbook, as far as it has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -50,6 +50,8 @@ pub struct Run {
     pub steps: BTreeMap<StepKey, StepState>,
     /// The order in which steps were reached.
     pub order: Vec<StepKey>,
+    /// The ids of every step of the runbook.
+    pub ids: BTreeSet<String>,
 }
 
 impl Run {

@@ -1,1 +1,253 @@
-//! What templates may refer to.
+//! What templates and expressions of a run may refer to, and the rendering of its actions.
+//!
+//! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
+//! alerts or actions enter as data, and are never looked at for `{{` again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::event::Conclusion;
+use super::expression::{self, ExpressionError};
+use super::id::StepKey;
+use super::incident::Incident;
+use super::plan::RenderedAction;
+use super::run::Run;
+use super::runbook::Action;
+use super::step::{Standing, StepState};
+
+/// The names at the top of the scope, for the checker and the manual.
+pub const NAMES: &[(&str, &str)] = &[
+    ("params", "The run's parameters by name."),
+    ("environment", "The environment: `name`, `branch`, `domain`, `repository`, `vars` and its other keys."),
+    ("estate", "The whole estate, `estate.estate` being the shop's name."),
+    ("services", "The services by name, with `unit`, `port`, `health` and their other keys."),
+    ("datastores", "The datastores by name."),
+    ("steps", "Earlier steps by id: their outputs, and `status`, `answer`, `summary`, `error`, `output`, `items`."),
+    ("item", "The present item of a `for_each`."),
+    ("incident", "The incident: `id`, `title`, `severity`, `environment`, `opened_at`, `opened_by`."),
+    ("run", "The run: `number`, `runbook`, `mode`."),
+];
+
+/// The scope for `sources`: only what they name is gathered, since a run may hold much.
+pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
+    let named = |name: &str| sources.iter().any(|source| source.contains(name));
+    let mut scope: Vec<(&str, minijinja::Value)> = vec![
+        ("params", plain(&run.params)),
+        ("incident", plain(&incident_value(incident))),
+        ("run", plain(&json!({"number": run.id, "runbook": run.runbook.id, "mode": run.mode}))),
+    ];
+    if named("environment") {
+        scope.push(("environment", plain(&environment_value(incident, run))));
+    }
+    if named("services") {
+        scope.push(("services", plain(&run.estate.services)));
+    }
+    if named("datastores") {
+        scope.push(("datastores", plain(&run.estate.datastores)));
+    }
+    if named("estate") {
+        scope.push(("estate", plain(&*run.estate)));
+    }
+    if named("steps") {
+        scope.push(("steps", steps_value(run, &named)));
+    }
+    if let Some(item) = item(run, key) {
+        scope.push(("item", plain(item)));
+    }
+    map(scope)
+}
+
+fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
+    minijinja::Value::from_object(
+        pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
+    )
+}
+
+fn plain(value: &impl serde::Serialize) -> minijinja::Value {
+    minijinja::Value::from(minijinja::value::Serde(value))
+}
+
+/// A step as expressions see it: a field that it has not left, because it was skipped or has failed, is none.
+#[derive(Debug)]
+struct StepView(Map<String, Value>);
+
+impl minijinja::value::Object for StepView {
+    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        let field = self.0.get(key.as_str()?);
+        Some(field.map_or_else(|| minijinja::Value::from(()), plain))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
+        minijinja::value::Enumerator::Values(self.0.keys().map(|name| minijinja::Value::from(name.as_str())).collect())
+    }
+}
+
+/// The item that a member of a `for_each` is for.
+pub fn item<'a>(run: &'a Run, key: &StepKey) -> Option<&'a Value> {
+    let items = run.state(&StepKey::main(key.id.clone()))?.items.as_ref()?;
+    items.get(key.index? as usize)
+}
+
+fn incident_value(incident: &Incident) -> Value {
+    json!({
+        "id": incident.id,
+        "title": incident.title,
+        "severity": incident.severity.to_string(),
+        "environment": incident.environment,
+        "opened_at": super::time::stamp(incident.opened.at),
+        "opened_by": incident.opened.by.name(),
+    })
+}
+
+fn environment_value(incident: &Incident, run: &Run) -> Value {
+    let mut value = run
+        .environment(&incident.environment)
+        .and_then(|environment| serde_json::to_value(environment).ok())
+        .unwrap_or_else(|| json!({}));
+    value["name"] = Value::String(incident.environment.clone());
+    value
+}
+
+fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> minijinja::Value {
+    let steps = run.ids.iter().filter(|id| named(id)).map(|id| {
+        let key = StepKey::main(id.clone());
+        let fields = run.state(&key).map_or_else(unreached, |state| step_fields(run, &key, state));
+        (id.clone(), minijinja::Value::from_object(StepView(fields)))
+    });
+    map(steps)
+}
+
+/// A step that was not reached: `finally` may speak of it.
+fn unreached() -> Map<String, Value> {
+    Map::from_iter([("status".to_owned(), status(&Standing::Pending).into())])
+}
+
+fn step_fields(run: &Run, key: &StepKey, state: &StepState) -> Map<String, Value> {
+    let mut fields = plain_step(state);
+    if let Some(items) = &state.items {
+        let members = (0..items.len()).map(|index| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            run.state(&key.at(index)).map_or(Value::Null, |state| Value::Object(plain_step(state)))
+        });
+        fields.insert("items".to_owned(), members.collect());
+    }
+    fields
+}
+
+fn plain_step(state: &StepState) -> Map<String, Value> {
+    let outcome = state.outcome.as_ref();
+    let output = outcome.map_or(Value::Null, |outcome| outcome.output.clone());
+    let mut fields = output.as_object().cloned().unwrap_or_default();
+    let summary = outcome.map(|outcome| outcome.summary.clone());
+    let failed = matches!(state.conclusion(), Some(Conclusion::Failed | Conclusion::Tolerated));
+    let error = state.reason.clone().or_else(|| summary.clone()).filter(|_| failed);
+    fields.extend([
+        ("status".to_owned(), status(&state.standing).into()),
+        ("answer".to_owned(), state.answer.clone().unwrap_or(Value::Null)),
+        ("error".to_owned(), error.into()),
+        ("summary".to_owned(), summary.into()),
+        ("output".to_owned(), output),
+    ]);
+    fields
+}
+
+/// The word for a standing, as expressions see it.
+pub fn status(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Pending => "pending",
+        Standing::Waiting(_) => "waiting",
+        Standing::Unclear => "unclear",
+        Standing::Expanded | Standing::Ready { .. } | Standing::Running | Standing::Acted | Standing::Faltered => {
+            "running"
+        }
+        Standing::Concluded(Conclusion::Succeeded) => "succeeded",
+        Standing::Concluded(Conclusion::Skipped) => "skipped",
+        Standing::Concluded(Conclusion::Failed | Conclusion::Tolerated) => "failed",
+        Standing::Concluded(Conclusion::Cancelled) => "cancelled",
+    }
+}
+
+/// Renders one template to text.
+pub fn text(incident: &Incident, run: &Run, key: &StepKey, source: &str) -> Result<String, ExpressionError> {
+    if !source.contains('{') {
+        return Ok(source.to_owned());
+    }
+    expression::render_text(source, &of(incident, run, key, &[source]))
+}
+
+/// Renders every text of an action; the fields that are shell scripts with quoting.
+pub fn action(
+    incident: &Incident,
+    run: &Run,
+    key: &StepKey,
+    action: &Action,
+) -> Result<RenderedAction, ExpressionError> {
+    let mut sources = Vec::new();
+    gather(&action.spec, &mut sources);
+    let scope = if sources.is_empty() { minijinja::Value::UNDEFINED } else { of(incident, run, key, &sources) };
+    let mut spec = action.spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        for (name, field) in fields.iter_mut() {
+            match field {
+                Value::String(script) if action.scripts.contains(name) => {
+                    *script = expression::render_shell(script, &scope)?;
+                }
+                field => value(field, &scope)?,
+            }
+        }
+    }
+    Ok(RenderedAction { kind: action.kind.clone(), spec, effect: action.effect })
+}
+
+/// Renders every text of a value in place.
+pub fn value(target: &mut Value, scope: &minijinja::Value) -> Result<(), ExpressionError> {
+    match target {
+        Value::String(source) if source.contains('{') => *target = expression::render(source, scope)?,
+        Value::Array(items) => {
+            for item in items {
+                value(item, scope)?;
+            }
+        }
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                value(field, scope)?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// Every text of a value that may hold a template.
+pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
+    match source {
+        Value::String(text) if text.contains('{') => into.push(text),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
+        Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_none_in_place_of_what_it_has_not_left() {
+        let fields = json!({"x": 1}).as_object().unwrap().clone();
+        let steps = map([("a".to_owned(), minijinja::Value::from_object(StepView(fields)))]);
+        let scope = map([("steps", steps)]);
+        for (expression, value) in
+            [("steps.a.x + 1", json!(2)), ("steps.a.y", Value::Null), ("steps.a.y or 'none'", json!("none"))]
+        {
+            assert_eq!(
+                expression::evaluate(expression, &scope).map_err(|error| error.message),
+                Ok(value),
+                "{expression}"
+            );
+        }
+        assert!(expression::evaluate("steps.b", &scope).is_err());
+    }
+}

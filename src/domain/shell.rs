@@ -1,1 +1,195 @@
-//! Quoting for shells.
+//! Shell scripts with data in them: every interpolation is written as data of the place in which it stands.
+//!
+//! Single-quoting every value is not enough: inside `"…"` single quotes are ordinary characters and `$(…)` runs. So a
+//! script is rendered with a mark for each value; then the [`lexer`] walks the script as the shell would, knows at each mark
+//! whether it stands bare, in quotes, in a here-document, in arithmetic or in a comment, and writes the value in that
+//! place's own quoting, or refuses.
+//!
+//! **Invariant:** whatever a value holds, the shell reads it as one word (a list: as one word for each item), as a
+//! part of the quoted text around it, or the script is refused before anything runs.
+//!
+//! Deliberately absent: protection from a *second* reading by a program that the script itself calls (`sh -c "$1"`,
+//! `ssh host "$cmd"`), and from values that start with `-`; `eval` is refused.
+
+mod lexer;
+mod quoting;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::{Environment, Error, ErrorKind, Value};
+use serde_json::Value as Json;
+
+use super::expression::scan::{self, PieceKind};
+use super::expression::{self, ExpressionError};
+
+/// Opens a mark. A noncharacter of Unicode: no text that means anything holds it.
+const MARK: char = '\u{FDD0}';
+
+/// Closes a mark.
+const MARK_END: char = '\u{FDD1}';
+
+/// Values that one script may interpolate.
+const MAX_VALUES: usize = 10_000;
+
+/// A value as the quoting needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Datum {
+    /// One word, whatever it holds.
+    Text(String),
+    /// One word for each item; only where words stand.
+    Words(Vec<String>),
+    /// Some value that is not known yet: what the checker sees.
+    Unknown,
+    /// A value that has no form in a script.
+    Unfit(&'static str),
+}
+
+/// Renders a script; see the invariant above.
+///
+/// # Errors
+/// A template error, an undefined name, or an interpolation that cannot be written safely, with its place in `script`.
+pub(super) fn render(script: &str, scope: &Value) -> Result<String, ExpressionError> {
+    expression::guard(script)?;
+    no_marks(script)?;
+    let values = Arc::new(Mutex::new(Vec::new()));
+    let environment = marking(Arc::clone(&values));
+    let failed = |error: Error| expression::explain(script, &error, scope);
+    let template = environment.template_from_named_str(expression::NAME, script).map_err(failed)?;
+    let (marked, spans) = template.render_with_spans(scope.clone()).map_err(failed)?;
+    let values = values.lock().unwrap_or_else(PoisonError::into_inner);
+    let read = lexer::read(&marked, &values);
+    if let Some(refusal) = read.refusals.into_iter().next() {
+        let span = spans.iter().find(|span| span.output_range().contains(&refusal.at));
+        return Err(refusal.into_error(script, span.map_or(0..script.len(), minijinja::OutputSpan::source_range)));
+    }
+    expression::within_limit(script, read.script.len())?;
+    Ok(read.script)
+}
+
+/// What [`render`] will refuse whatever the values are, for the checker. A script with `{% … %}` is left to the
+/// rendering, because its text differs from run to run.
+pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
+    if expression::guard(script).is_err() {
+        return Vec::new(); // The template's own problem is reported by whoever reads its references.
+    }
+    if let Err(error) = no_marks(script) {
+        return vec![error];
+    }
+    let pieces = scan::pieces(script);
+    if pieces.iter().any(|piece| piece.kind == PieceKind::Block) {
+        return Vec::new();
+    }
+    let (marked, places) = mark_statically(script, &pieces);
+    let unknown = vec![Datum::Unknown; places.len()];
+    let refusals = lexer::read(&marked, &unknown).refusals;
+    refusals
+        .into_iter()
+        .map(|refusal| {
+            let place = refusal.value.and_then(|value| places.get(value)).cloned().unwrap_or(0..script.len());
+            refusal.into_error(script, place)
+        })
+        .collect()
+}
+
+/// Why an interpolation cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refusal {
+    /// Where the mark stands in the marked script.
+    at: usize,
+    /// Which value it is, where the mark is whole.
+    value: Option<usize>,
+    message: String,
+    hint: &'static str,
+}
+
+impl Refusal {
+    fn into_error(self, source: &str, range: Range<usize>) -> ExpressionError {
+        ExpressionError::at(source, range, self.message).hint(self.hint)
+    }
+}
+
+fn no_marks(script: &str) -> Result<(), ExpressionError> {
+    match script.find([MARK, MARK_END, '\0']) {
+        Some(at) => Err(ExpressionError::at(script, at..at, "the script holds a character that no script may hold")),
+        None => Ok(()),
+    }
+}
+
+/// An environment whose output holds a mark for each value. What would turn a value into text for other eyes
+/// (`safe`, `escape`) is gone: the place alone decides.
+fn marking(values: Arc<Mutex<Vec<Datum>>>) -> Environment<'static> {
+    let mut environment = expression::environment();
+    for filter in ["safe", "escape", "e"] {
+        environment.remove_filter(filter);
+    }
+    environment.set_formatter(move |out, _, value| {
+        let datum = datum(value)?;
+        let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+        if values.len() >= MAX_VALUES {
+            return Err(Error::new(ErrorKind::InvalidOperation, "the script interpolates more than 10,000 values"));
+        }
+        values.push(datum);
+        write_mark(values.len() - 1, |text| out.write_str(text).map_err(Error::from))
+    });
+    environment
+}
+
+fn write_mark<E>(index: usize, mut write: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    write(&format!("{MARK}{index}{MARK_END}"))
+}
+
+fn datum(value: &Value) -> Result<Datum, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    let json = expression::plain(value, 0).map_err(|why| Error::new(ErrorKind::BadSerialization, why))?;
+    Ok(match json {
+        Json::Array(items) => match items.iter().map(word).collect() {
+            Some(words) => Datum::Words(words),
+            None => Datum::Unfit("a list of lists or mappings"),
+        },
+        Json::Object(_) => Datum::Unfit("a mapping"),
+        Json::Null => Datum::Unfit("`none`"),
+        scalar => word(&scalar).map_or(Datum::Unfit("this value"), Datum::Text),
+    })
+}
+
+fn word(json: &Json) -> Option<String> {
+    match json {
+        Json::String(text) => Some(text.clone()),
+        Json::Bool(_) | Json::Number(_) => Some(json.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// The script with a mark for each `{{ … }}`, comments gone and blanks trimmed where the delimiters say so.
+fn mark_statically(script: &str, pieces: &[scan::Piece]) -> (String, Vec<Range<usize>>) {
+    let mut marked = String::with_capacity(script.len());
+    let mut places = Vec::new();
+    let trims_before = |piece: &scan::Piece| script[piece.outer.clone()].as_bytes().get(2) == Some(&b'-');
+    let trims_after = |piece: &scan::Piece| script[..piece.outer.end.saturating_sub(2)].ends_with('-');
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece.kind {
+            PieceKind::Text => {
+                let mut text = &script[piece.outer.clone()];
+                if index > 0 && trims_after(&pieces[index - 1]) {
+                    text = text.trim_start();
+                }
+                if pieces.get(index + 1).is_some_and(trims_before) {
+                    text = text.trim_end();
+                }
+                marked.push_str(text);
+            }
+            PieceKind::Expression => {
+                marked.push_str(&format!("{MARK}{}{MARK_END}", places.len()));
+                places.push(piece.outer.clone());
+            }
+            PieceKind::Comment | PieceKind::Block => {}
+        }
+    }
+    (marked, places)
+}
+
+#[cfg(test)]
+mod tests;

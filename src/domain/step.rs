@@ -64,6 +64,8 @@ pub struct StepState {
 /// An attempt that has begun.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptState {
+    /// The event that began it.
+    pub seq: u64,
     /// The claim under which it was begun.
     pub epoch: u64,
     /// What is done.
@@ -123,16 +125,17 @@ impl StepState {
     ///
     /// **Invariant:** the standing after an event depends on the standing before it and the event alone:
     /// [`next`] is the table.
-    pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Misfit> {
-        self.standing = next(&self.standing, event, at).ok_or_else(|| Misfit { standing: self.standing.clone() })?;
-        self.remember(event, at);
+    pub fn apply(&mut self, event: &Event, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
+        let next = next(&self.standing, event, at);
+        self.standing = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
+        self.remember(event, seq, at);
         if matches!(self.standing, Standing::Concluded(_)) {
             self.concluded_at = Some(at);
         }
         Ok(())
     }
 
-    fn remember(&mut self, event: &Event, at: Timestamp) {
+    fn remember(&mut self, event: &Event, seq: u64, at: Timestamp) {
         match event {
             Event::StepExpanded { items, .. } => self.items.clone_from(items),
             Event::Answered { answer, .. } => self.answer = Some(answer.clone()),
@@ -145,6 +148,7 @@ impl StepState {
             Event::StepStarted { attempt, epoch, action, digest, before, deadline, .. } => {
                 self.attempts = *attempt;
                 self.attempt = Some(AttemptState {
+                    seq,
                     epoch: *epoch,
                     action: action.clone(),
                     digest: digest.clone(),
@@ -178,7 +182,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (Pending | Ready { .. },                Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
         (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
         (Pending,                               Event::StepExpanded { .. })    => Expanded,
-        (Pending | Ready { .. } | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
+        (Pending | Ready { .. } | Acted | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ Gate::Approve { .. }, .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), Event::Answered { .. }) => Concluded(Conclusion::Succeeded),
         (Waiting(Gate::Unclear { .. }),         Event::Answered { .. })        => Acted,
@@ -190,7 +194,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (Running, Event::Reconciled { finding: Finding::Happened(outcome), .. })  => ended(outcome),
         (Running, Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. }) => Ready { at },
         (Running, Event::Reconciled { finding: Finding::CannotTell { .. }, .. })  => Unclear,
-        (Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
         (Concluded(Conclusion::Tolerated | Conclusion::Failed), Event::RetryScheduled { at, .. }) => Ready { at: *at },
         (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, Event::StepConcluded { conclusion, .. }) => Concluded(*conclusion),
         (_, Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => standing.clone(),

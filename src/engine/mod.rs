@@ -7,20 +7,35 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use serde_json::{Map, Value};
 
+use self::feed::{Hint, Hub};
 use crate::actions::Secrets;
 use crate::clock::SharedClock;
-use crate::domain::command::{Command, Refused};
-use crate::domain::event::Recorded;
+use crate::domain::command::{Command, Refused, Request, Start};
+use crate::domain::decide::decide;
+use crate::domain::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
-use crate::domain::incident::{Illegal, Incident};
+use crate::domain::incident::{Illegal, Incident, extend, fold};
 use crate::domain::redact::Redactor;
-use crate::store::{Claim, EventStore, StoreError};
+use crate::domain::time::Timestamp;
+use crate::store::{Claim, Draft, EventStore, StoreError};
+
+pub use self::claim::holder;
+pub use self::feed::{Feed, News};
 
 pub mod archive;
 pub mod catalog;
+mod claim;
 pub mod courier;
+mod feed;
+mod flight;
+mod turn;
+
+/// How often a command is decided again because somebody else was first.
+const CONFLICT_LIMIT: usize = 50;
+/// How many candidates an ambiguous prefix names.
+const CANDIDATE_LIMIT: u32 = 8;
 
 /// What an engine is made of.
 #[derive(Debug, Clone)]
@@ -49,6 +64,8 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Engine {
     parts: Arc<Parts>,
+    hub: Arc<Hub>,
+    office: Arc<courier::Office>,
 }
 
 /// When [`Engine::drive`] comes back.
@@ -96,6 +113,9 @@ pub enum EngineError {
         /// Which begin so.
         candidates: Vec<String>,
     },
+    /// The post-mortem draft is not on disk.
+    #[error(transparent)]
+    Archive(#[from] archive::ArchiveError),
     /// Our own input or output outside the store.
     #[error("{what}: {source}")]
     Io {
@@ -106,37 +126,12 @@ pub enum EngineError {
     },
 }
 
-/// What a face hears of an incident.
-#[derive(Debug, Clone, PartialEq)]
-pub enum News {
-    /// Events that are durable, in order.
-    Events(Vec<Recorded>),
-    /// A line that a running step has printed, redacted; never recorded. Only heard in the process that runs it.
-    Line {
-        /// The run.
-        run: RunId,
-        /// The step.
-        step: StepKey,
-        /// The line, not yet made printable.
-        text: String,
-    },
-}
-
-/// The news of one incident: from this process at once, from others within a quarter of a second.
-#[derive(Debug)]
-pub struct Feed {}
-
-impl Feed {
-    /// Waits for the next news. Cancel-safe.
-    pub async fn next(&mut self) -> Result<News, EngineError> {
-        std::future::pending().await
-    }
-}
-
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let office =
+            courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
+        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office) }
     }
 
     /// What it is made of.
@@ -145,32 +140,146 @@ impl Engine {
     }
 
     /// The one door in: decides on the present state and appends; again when somebody else was first.
-    pub async fn submit(&self, _incident: &IncidentId, _command: Command) -> Result<Incident, EngineError> {
-        std::future::pending().await
+    pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
+        self.guard_host(&command)?;
+        let mut conflict = None;
+        for _ in 0..CONFLICT_LIMIT {
+            let mut present = fold(&self.parts.store.read(incident, 0).await?)?;
+            let now = self.parts.clock.now();
+            let events = decide(present.as_ref(), &command, now)?;
+            let seq = present.as_ref().map_or(0, |incident| incident.seq);
+            let drafts: Vec<Draft> = events
+                .into_iter()
+                .map(|event| Draft { at: now, by: command.by.clone(), event: self.scrubbed(event) })
+                .collect();
+            room_for(seq, drafts.len())?;
+            // What would not fold is never written.
+            let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
+            extend(&mut present, &foreseen)?;
+            match self.parts.store.append(incident, seq, drafts).await {
+                Ok(_) => {
+                    self.hub.tell(incident, Hint::Appended);
+                    return present.ok_or_else(|| EngineError::NotFound(incident.to_string()));
+                }
+                Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(conflict.map_or_else(|| EngineError::NotFound(incident.to_string()), EngineError::Store))
+    }
+
+    /// The events of an incident, none missing.
+    pub async fn log(&self, id: &IncidentId) -> Result<Vec<Recorded>, EngineError> {
+        let log = self.parts.store.read(id, 0).await?;
+        if log.is_empty() { Err(EngineError::NotFound(id.to_string())) } else { Ok(log) }
     }
 
     /// What is true of an incident.
-    pub async fn incident(&self, _id: &IncidentId) -> Result<Incident, EngineError> {
-        std::future::pending().await
+    pub async fn incident(&self, id: &IncidentId) -> Result<Incident, EngineError> {
+        fold(&self.log(id).await?)?.ok_or_else(|| EngineError::NotFound(id.to_string()))
     }
 
     /// The incident whose id begins with `prefix`; with none given, the one changed last.
-    pub async fn find(&self, _prefix: Option<&str>) -> Result<IncidentId, EngineError> {
-        std::future::pending().await
+    pub async fn find(&self, prefix: Option<&str>) -> Result<IncidentId, EngineError> {
+        let Some(prefix) = prefix else {
+            let latest = self.parts.store.incidents(1, 0).await?;
+            let latest = latest.into_iter().next().map(|summary| summary.id);
+            return latest.ok_or_else(|| {
+                Refused::usage("there is no incident yet").hint("Open one: `runbook start <id>`.").into()
+            });
+        };
+        let mut candidates = self.parts.store.find(prefix, CANDIDATE_LIMIT).await?;
+        if let Some(exact) = candidates.iter().find(|id| id.as_str() == prefix) {
+            return Ok(exact.clone());
+        }
+        match (candidates.pop(), candidates.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(last), false) => {
+                let candidates = candidates.iter().chain([&last]).map(ToString::to_string).collect();
+                Err(EngineError::Ambiguous { prefix: prefix.to_owned(), candidates })
+            }
+            (None, _) => Err(EngineError::NotFound(prefix.to_owned())),
+        }
     }
 
     /// The news of an incident from event `after` on.
-    pub fn feed(&self, _incident: &IncidentId, _after: u64) -> Feed {
-        Feed {}
+    pub fn feed(&self, incident: &IncidentId, after: u64) -> Feed {
+        Feed::new(Arc::clone(&self.parts), &self.hub, incident.clone(), after)
     }
 
-    /// Works on an incident: claims it, does what is due, sleeps until something is, and comes back as `patience` says.
-    pub async fn drive(
-        &self,
-        _incident: &IncidentId,
-        _patience: Patience,
-        _detach: &CancellationToken,
-    ) -> Result<Stop, EngineError> {
-        std::future::pending().await
+    /// Nothing runs on a host that the environment's guard does not name.
+    fn guard_host(&self, command: &Command) -> Result<(), Refused> {
+        let Request::Start(start) = &command.request else {
+            return Ok(());
+        };
+        let guard =
+            start.estate.environments.get(&start.environment).and_then(|environment| environment.hostname.as_ref());
+        match guard {
+            Some(pattern) if !crate::domain::estate::matches(pattern, &self.parts.hostname) => {
+                let message = format!("`{}` is not a host of `{}`", self.parts.hostname, start.environment);
+                Err(Refused::not_allowed(message).hint(format!("Its hosts are `{pattern}`: type it there.")))
+            }
+            _ => Ok(()),
+        }
     }
+
+    /// The events of a runbook that a step starts; why not, in words.
+    fn further_run(
+        &self,
+        incident: &Incident,
+        run: RunId,
+        step: &StepKey,
+        runbook: &str,
+        params: Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, String> {
+        let (runbook, digest) = self.parts.catalog.get(runbook)?;
+        let parent = incident.run(run).ok_or_else(|| format!("there is no run {run}"))?;
+        let start = Start {
+            incident: incident.id.clone(),
+            runbook,
+            digest,
+            estate: (*parent.estate).clone(),
+            environment: incident.environment.clone(),
+            params,
+            mode: parent.mode,
+            detected_at: None,
+            title: None,
+            parent: Some(Parent { run, step: step.clone() }),
+        };
+        let command = Command { by: Actor::Engine, request: Request::Start(Box::new(start)) };
+        decide(Some(incident), &command, now).map_err(|refused| refused.to_string())
+    }
+
+    /// Writes the post-mortem draft of what is durable; its path and the digest of it as generated.
+    async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<(String, String), EngineError> {
+        let log = self.log(id).await?;
+        let written = archive::write(&self.parts.directory, incident, &log)?;
+        Ok((written.path, written.digest))
+    }
+
+    /// The event with every secret replaced: the last thing that happens before it is written.
+    fn scrubbed(&self, event: Event) -> Event {
+        if self.parts.redactor.is_empty() {
+            return event;
+        }
+        let Ok(mut value) = serde_json::to_value(&event) else {
+            return event;
+        };
+        self.parts.redactor.scrub_value(&mut value);
+        // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
+        // secret then, and the event stays as it is.
+        serde_json::from_value(value).unwrap_or(event)
+    }
+}
+
+fn recorded(seq: u64, draft: &Draft) -> Recorded {
+    Recorded { seq, at: draft.at, by: draft.by.clone(), event: draft.event.clone() }
+}
+
+fn room_for(seq: u64, more: usize) -> Result<(), StoreError> {
+    if seq + more as u64 > EVENT_LIMIT {
+        return Err(StoreError::TooLarge(format!("an incident holds at most {EVENT_LIMIT} events")));
+    }
+    Ok(())
 }

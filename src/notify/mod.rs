@@ -12,11 +12,13 @@ pub const MESSAGE_LIMIT: usize = 3_000;
 /// A message on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
+    /// The message's own name, the same for every try, so that a repeat can be recognised where it arrives.
+    pub key: String,
     /// Plain text; no markup of any channel is understood in it.
     pub text: String,
     /// The message in whose thread it goes: its id at the channel.
     pub thread: Option<String>,
-    /// The place of that thread, as the channel named it.
+    /// The place of that thread, as the channel named it, such as `C0123456`.
     pub place: Option<String>,
 }
 

@@ -1,1 +1,267 @@
-//! Slack: the Web API with a bot token, or an incoming webhook.
+//! Slack: by the Web API with a bot token, or by an incoming webhook.
+//!
+//! The Web API answers with the message's `ts`, so that further messages can follow in its thread; a webhook answers
+//! `ok` and nothing else, so its messages stand alone. Both send plain text: see [`plain`].
+//!
+//! Slack has no way to send a message exactly once: `client_msg_id` belongs to Slack's own programs. Every message
+//! carries its key as `metadata` (Web API), so that a repeat can be recognised; after a crash between sending and
+//! recording there is **at worst one duplicate**.
+//!
+//! Deliberately absent: retries and the time limit of a whole delivery, which are the courier's; proxies; and markup.
+//!
+//! **Invariant:** no error of this room holds the token or the webhook's address.
+
+mod plain;
+mod word;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
+
+use super::{Channel, Letter, Receipt, Undelivered};
+pub use plain::plain;
+
+/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one exchange may take when nobody above is less patient.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How much of a webhook's answer is read: the words that Slack answers with are shorter.
+const ANSWER_LIMIT: usize = 512;
+
+/// The word that Slack answers when the message that began a thread is gone.
+const THREAD_GONE: &str = "thread_not_found";
+
+type Cause = dyn std::error::Error + Send + Sync;
+type Connector = SlackClientHyperConnector<HttpsConnector<HttpConnector>>;
+
+/// A Slack channel by the Web API.
+pub struct SlackApi {
+    client: SlackClient<Connector>,
+    token: SlackApiToken,
+    channel: String,
+}
+
+impl SlackApi {
+    /// The channel `channel` (`#incidents` or an id), by `token`; `api` when it is not Slack's own address.
+    pub fn new(channel: &str, token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
+        let mut connector = SlackClientHyperConnector::from(https_or_http()?);
+        if let Some(api) = api {
+            connector = connector.with_slack_api_url(api.trim_end_matches('/'));
+        }
+        Ok(Self {
+            client: SlackClient::new(connector),
+            token: SlackApiToken::new(token.expose_secret().to_owned().into()),
+            channel: channel.to_owned(),
+        })
+    }
+
+    async fn post(&self, letter: &Letter, thread: Option<&str>) -> Result<Posted, SlackClientError> {
+        let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
+        let message = Message { channel: Some(channel), thread_ts: thread, ..Message::of(letter) };
+        let session = self.client.open_session(&self.token);
+        tokio::time::timeout(EXCHANGE_LIMIT, session.http_session_api.http_post("chat.postMessage", &message, None))
+            .await
+            .unwrap_or_else(|_| Err(Box::<Cause>::from("no answer").into()))
+    }
+}
+
+impl std::fmt::Debug for SlackApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SlackApi({})", self.channel)
+    }
+}
+
+#[async_trait]
+impl Channel for SlackApi {
+    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+        let mut posted = self.post(letter, letter.thread.as_deref()).await;
+        if matches!(&posted, Err(SlackClientError::ApiError(error)) if error.code == THREAD_GONE) {
+            // Somebody has deleted the first message; the news matters more than its place.
+            posted = self.post(letter, None).await;
+        }
+        let posted = posted.map_err(|error| undelivered(&error, &self.channel))?;
+        Ok(Receipt { message: Some(posted.ts), place: Some(posted.channel) })
+    }
+}
+
+/// A Slack channel by its incoming webhook.
+pub struct SlackWebhook {
+    client: reqwest::Client,
+    address: url::Url,
+}
+
+impl SlackWebhook {
+    /// The channel behind the webhook's address, which is a secret.
+    pub fn new(address: &SecretString) -> Result<Self, Undelivered> {
+        let address: url::Url = address
+            .expose_secret()
+            .trim()
+            .parse()
+            .map_err(|error: url::ParseError| permanent(format!("the webhook's address is no URL: {error}")))?;
+        if !matches!(address.scheme(), "https" | "http") {
+            return Err(permanent("the webhook's address does not begin with `https://`"));
+        }
+        use_ring();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(EXCHANGE_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))?;
+        Ok(Self { client, address })
+    }
+}
+
+impl std::fmt::Debug for SlackWebhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SlackWebhook")
+    }
+}
+
+#[async_trait]
+impl Channel for SlackWebhook {
+    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+        let message = Message { metadata: None, ..Message::of(letter) };
+        let answer = self.client.post(self.address.clone()).json(&message).send().await.map_err(unreachable)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Receipt { message: None, place: None });
+        }
+        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            let seconds = answer.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            return Err(word::too_many(seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs)));
+        }
+        let said = first_bytes(answer).await;
+        Err(word::explain(&said, "the webhook's channel").unwrap_or_else(|| word::status(status.as_u16())))
+    }
+}
+
+/// The beginning of an answer, as text.
+async fn first_bytes(mut answer: reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        said.extend_from_slice(&chunk[..chunk.len().min(ANSWER_LIMIT - said.len())]);
+        if said.len() >= ANSWER_LIMIT {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
+
+/// What is sent, the same for both ways.
+#[derive(Debug, Serialize)]
+struct Message<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
+    /// What notifications and old clients show.
+    text: String,
+    blocks: [serde_json::Value; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_ts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<serde_json::Value>,
+    parse: &'static str,
+    mrkdwn: bool,
+    link_names: bool,
+    unfurl_links: bool,
+    unfurl_media: bool,
+}
+
+impl<'a> Message<'a> {
+    /// A section of plain text: Slack looks for no markup, mention or emoji name in it.
+    fn of(letter: &Letter) -> Message<'a> {
+        let text = plain(&letter.text);
+        let shown = serde_json::json!({"type": "plain_text", "text": text, "emoji": false});
+        Message {
+            channel: None,
+            blocks: [serde_json::json!({"type": "section", "text": shown})],
+            text,
+            thread_ts: None,
+            metadata: Some(serde_json::json!({
+                "event_type": "runbook_message", "event_payload": {"key": letter.key},
+            })),
+            parse: "none",
+            mrkdwn: false,
+            link_names: false,
+            unfurl_links: false,
+            unfurl_media: false,
+        }
+    }
+}
+
+/// What `chat.postMessage` answers, as far as we need it.
+#[derive(Debug, Deserialize)]
+struct Posted {
+    channel: String,
+    ts: String,
+}
+
+fn https_or_http() -> Result<HttpsConnector<HttpConnector>, Undelivered> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(CONNECT_LIMIT));
+    http.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(provider)
+        .map_err(|error| permanent(format!("no certificates to trust: {error}; install `ca-certificates`")))?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(http))
+}
+
+/// Makes ring the process's cryptography, unless it has one; `reqwest` asks for that and brings none.
+fn use_ring() {
+    // The error says that there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// In our words what went wrong: the crate's own quote bodies and addresses.
+fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
+    match error {
+        SlackClientError::ApiError(error) => {
+            word::explain(&error.code, &format!("`{channel}`")).unwrap_or_else(|| permanent("Slack gave no reason"))
+        }
+        SlackClientError::RateLimitError(error) => word::too_many(error.retry_after),
+        SlackClientError::HttpError(error) => word::status(error.status_code.as_u16()),
+        SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => {
+            permanent("what answered is not Slack; check `api` of the channel in estate.yaml")
+        }
+        SlackClientError::HttpProtocolError(error) => cut_off(error.cause.as_deref()),
+        SlackClientError::SystemError(error) => cut_off(error.cause.as_deref()),
+        SlackClientError::EndOfStream(_) => cut_off(None),
+    }
+}
+
+fn cut_off(cause: Option<&Cause>) -> Undelivered {
+    let cause = cause.map_or_else(|| "the answer was cut off".to_owned(), |cause| root(cause));
+    fleeting(format!("Slack cannot be reached: {cause}"))
+}
+
+fn unreachable(error: reqwest::Error) -> Undelivered {
+    cut_off(Some(&error.without_url()))
+}
+
+/// The innermost cause, which is the system's own word: "connection refused".
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    crate::domain::text::one_line(&cause.to_string(), 200)
+}
+
+fn permanent(reason: impl Into<String>) -> Undelivered {
+    Undelivered { reason: reason.into(), retry_after: None, permanent: true }
+}
+
+fn fleeting(reason: impl Into<String>) -> Undelivered {
+    Undelivered { reason: reason.into(), retry_after: None, permanent: false }
+}

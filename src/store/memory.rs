@@ -1,1 +1,137 @@
-//! The log in memory, for tests.
+//! The log in memory, for tests: the same semantics and the same bytes as on disk, without the disk.
+//!
+//! **Invariant:** what is read has passed through JSON, as it would on disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use super::claim::{Wish, answer, is_released, released};
+use super::record::prepare;
+use super::stream::{Extension, Head, Row, Walk, check, extend, report};
+use super::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use crate::domain::event::Recorded;
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+
+/// A log that is gone with its last clone; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    streams: BTreeMap<IncidentId, Stream>,
+    claims: BTreeMap<IncidentId, Claim>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    head: Head,
+    rows: Vec<Row>,
+}
+
+impl Memory {
+    /// An empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the log")
+    }
+}
+
+#[async_trait]
+impl EventStore for Memory {
+    async fn append(
+        &self,
+        incident: &IncidentId,
+        expected: u64,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&drafts)?;
+        let mut state = self.state();
+        let before = state.streams.get(incident).map(|stream| &stream.head);
+        let Extension { head, rows, recorded } = extend(incident, before, expected, prepared)?;
+        if let Some(head) = head {
+            let empty = || Stream { head: head.clone(), rows: Vec::new() };
+            let stream = state.streams.entry(incident.clone()).or_insert_with(empty);
+            stream.rows.extend(rows);
+            stream.head = head;
+        }
+        Ok(recorded)
+    }
+
+    async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
+        let state = self.state();
+        let Some(stream) = state.streams.get(incident) else { return check(incident, after, None, &[]) };
+        let from = usize::try_from(after.saturating_sub(1)).unwrap_or(usize::MAX);
+        check(incident, after, Some(&stream.head), stream.rows.get(from..).unwrap_or_default())
+    }
+
+    async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
+        Ok(self.state().streams.get(incident).map_or(0, |stream| stream.head.summary.seq))
+    }
+
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+        let mut all: Vec<_> = self.state().streams.values().map(|stream| stream.head.summary.clone()).collect();
+        // The sort is stable and the map is in the order of ids.
+        all.sort_by_key(|summary| std::cmp::Reverse(summary.changed_at));
+        Ok(all.into_iter().skip(offset as usize).take(limit as usize).collect())
+    }
+
+    async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
+        let state = self.state();
+        let found = state.streams.keys().filter(|id| id.as_str().starts_with(prefix));
+        Ok(found.take(limit as usize).cloned().collect())
+    }
+
+    async fn claim(
+        &self,
+        incident: &IncidentId,
+        holder: &str,
+        gone: Option<&str>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claiming, StoreError> {
+        let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
+        let mut state = self.state();
+        let current = state.claims.get(incident).cloned();
+        let answer = answer(current, Wish { incident: incident.clone(), holder, gone, now, until });
+        if let Claiming::Held(claim) = &answer {
+            state.claims.insert(incident.clone(), claim.clone());
+        }
+        Ok(answer)
+    }
+
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
+        Ok(self.state().claims.get(incident).filter(|claim| !is_released(claim)).cloned())
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        if let Some(current) = self.state().claims.get_mut(&claim.incident)
+            && current.holder == claim.holder
+            && current.epoch == claim.epoch
+        {
+            *current = released(current);
+        }
+        Ok(())
+    }
+
+    async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
+        let state = self.state();
+        let stream = state.streams.get(incident);
+        let mut walk = Walk::new(incident);
+        let rows = stream.map(|stream| stream.rows.as_slice()).unwrap_or_default();
+        let broken = rows.iter().find_map(|row| walk.pass(row).err());
+        let broken = broken.or_else(|| walk.end(stream.map(|stream| &stream.head)).err());
+        Ok(report(&walk, broken))
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -13,8 +13,13 @@ use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
 pub mod chain;
+mod claim;
 pub mod memory;
+mod record;
 pub mod sqlite;
+mod stream;
+
+pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT};
 
 /// An event that is to be recorded: the store gives it its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,4 +144,7 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
 
     /// Reads a whole stream from its bytes and says where the chain breaks.
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;
+
+    /// Looks through the whole place for damage outside the streams, such as a stream that nothing leads to.
+    async fn inspect(&self) -> Result<(), StoreError>;
 }

@@ -1,1 +1,217 @@
-//! The log in SQLite.
+//! The log in an SQLite file: two connections a process, any number of processes.
+//!
+//! Deliberately absent: anything kept in memory. What another process wrote a moment ago is what the next call sees.
+//!
+//! **Invariant:** an append returns after the disk has it (`synchronous=FULL`), and everything of it or nothing is there.
+//! **Invariant:** a file that is damaged is an error and never a shorter or different log. What the hash chain does not
+//! cover has a checksum of its own, and the two tables vouch for each other: the head of a stream names its last event.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use tokio::sync::Mutex;
+
+use super::claim::{Wish, is_released};
+use super::record::prepare;
+use super::stream::{Head, Row, Walk, check, report};
+use super::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use crate::domain::event::Recorded;
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+
+mod fault;
+mod file;
+mod link;
+mod row;
+mod wal;
+mod writer;
+
+use link::{Link, Question};
+use writer::Writer;
+
+/// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
+/// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
+const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
+
+/// Rows that an audit holds in memory at a time.
+const AUDIT_PAGE: u64 = 1_000;
+
+/// The log in a file; clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    path: PathBuf,
+    reader: Arc<Mutex<Link>>,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens the log at `path` and makes it, with its directory, when it is not there.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        file::make(path.as_ref()).await?;
+        Self::open_existing(path).await
+    }
+
+    /// Opens the log at `path`, which must be there.
+    pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        file::examine(path)?;
+        wal::examine(path)?;
+        let mut reader = Link::reader(path);
+        let size = std::fs::metadata(path).map_err(|error| fault::refused(path, &error))?.len();
+        if size <= SEARCHED_AT_OPENING {
+            search(&mut reader, "PRAGMA quick_check(1)").await?;
+        } else {
+            reader.ask(sqlx::query("SELECT 1")).await?;
+        }
+        let writer = Writer::start(Link::writer(path));
+        Ok(Self { path: path.to_owned(), reader: Arc::new(Mutex::new(reader)), writer })
+    }
+
+    /// Closes both connections, which folds the journal into the file unless another process still has it open.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.reader.lock().await.close().await?;
+        self.writer.close().await
+    }
+
+    async fn ask(&self, question: Question) -> Result<Vec<SqliteRow>, StoreError> {
+        self.reader.lock().await.ask(question).await
+    }
+
+    async fn head(&self, incident: &IncidentId) -> Result<Option<Head>, StoreError> {
+        const HEAD: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams WHERE incident = ?1";
+        let rows = self.ask(sqlx::query(HEAD).bind(incident.as_str().to_owned())).await?;
+        rows.first().map(|row| row::head(&self.path, row)).transpose()
+    }
+
+    /// The stream's head and its rows from number `from` on, as they were at one moment; at most `limit` rows.
+    async fn rows(&self, incident: &IncidentId, from: u64, limit: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
+        const ROWS: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams WHERE incident = ?1 \
+            UNION ALL SELECT * FROM (SELECT incident, seq, at, body, hash, NULL FROM events \
+            WHERE incident = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3)";
+        let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(limit));
+        let found = self.ask(question).await?;
+        let mut head = None;
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            if row.try_get_raw(5).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
+                rows.push(row::event(&self.path, row)?);
+            } else {
+                head = Some(row::head(&self.path, row)?);
+            }
+        }
+        Ok((head, rows))
+    }
+
+    async fn walk(&self, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, StoreError> {
+        let incident = walk.incident().clone();
+        loop {
+            let (head, rows) = self.rows(&incident, walk.seq() + 1, AUDIT_PAGE).await?;
+            if let Some(broken) = rows.iter().find_map(|row| walk.pass(row).err()) {
+                return Ok(Some(broken));
+            }
+            // A page that is not full is the last, and its head belongs to the same moment.
+            if (rows.len() as u64) < AUDIT_PAGE {
+                return Ok(walk.end(head.as_ref()).err());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for Sqlite {
+    async fn append(
+        &self,
+        incident: &IncidentId,
+        expected: u64,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&drafts)?;
+        self.writer.append(incident.clone(), expected, prepared).await
+    }
+
+    async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
+        let (head, rows) = self.rows(incident, after, u64::MAX).await?;
+        check(incident, after, head.as_ref(), &rows)
+    }
+
+    async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
+        Ok(self.head(incident).await?.map_or(0, |head| head.summary.seq))
+    }
+
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+        // Without its `Z`, an instant with fewer decimals sorts before one with more.
+        const LIST: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams \
+            ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2";
+        let rows = self.ask(sqlx::query(LIST).bind(i64::from(limit)).bind(i64::from(offset))).await?;
+        rows.iter().map(|row| row::head(&self.path, row).map(|head| head.summary)).collect()
+    }
+
+    async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
+        // `{` follows `z`, the last character that an id can have.
+        const FIND: &str = "SELECT incident FROM streams WHERE incident >= ?1 AND incident < ?1 || '{' \
+            AND substr(incident, 1, length(?1)) = ?1 ORDER BY incident LIMIT ?2";
+        let rows = self.ask(sqlx::query(FIND).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
+        rows.iter().map(|row| row::incident(&self.path, row)).collect()
+    }
+
+    async fn claim(
+        &self,
+        incident: &IncidentId,
+        holder: &str,
+        gone: Option<&str>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claiming, StoreError> {
+        let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
+        self.writer.claim(Wish { incident: incident.clone(), holder, gone, now, until }).await
+    }
+
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
+        let rows = self.ask(sqlx::query(writer::CLAIMED).bind(incident.as_str().to_owned())).await?;
+        let claim = rows.first().map(|row| row::claim(&self.path, row)).transpose()?;
+        Ok(claim.filter(|claim| !is_released(claim)))
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.writer.release(claim.clone()).await
+    }
+
+    async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
+        let mut walk = Walk::new(incident);
+        let broken = self.walk(&mut walk).await?;
+        Ok(report(&walk, broken))
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        file::examine(&self.path)?;
+        wal::examine(&self.path)?;
+        let mut reader = self.reader.lock().await;
+        search(&mut reader, "PRAGMA integrity_check(1)").await?;
+        const STRAY: &str = "SELECT DISTINCT incident FROM events WHERE incident NOT IN (SELECT incident FROM streams)";
+        match reader.ask(sqlx::query(STRAY)).await?.first() {
+            None => Ok(()),
+            Some(row) => {
+                let incident = row::incident(&self.path, row)?;
+                Err(fault::damaged(&self.path, &format!("incident `{incident}` has events but no head")))
+            }
+        }
+    }
+}
+
+/// Lets SQLite look through the file's structure.
+async fn search(link: &mut Link, pragma: &'static str) -> Result<(), StoreError> {
+    let rows = link.ask(sqlx::query(pragma)).await?;
+    let verdict: String = match rows.first() {
+        None => String::new(),
+        Some(row) => row.try_get(0).map_err(|error| fault::fault(link.path(), &error))?,
+    };
+    if verdict == "ok" { Ok(()) } else { Err(fault::damaged(link.path(), &verdict.replace('\n', " "))) }
+}
+
+/// SQLite's integers are signed; ours are far below the difference, except for "no limit".
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

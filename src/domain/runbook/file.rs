@@ -1,1 +1,234 @@
-//! YAML as written.
+//! Reading YAML into spanned nodes, leniently in meaning and strictly in size.
+//!
+//! This is the only file that knows the YAML reader. Doubled keys come through as they are, so that the checker can
+//! report each; what is not YAML at all is one problem, because nothing after it can be trusted.
+//!
+//! **Invariant:** whatever the bytes, reading ends in well under a second with nodes or with a problem that has a line.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::budget::BudgetBreach;
+use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_yaml::{Budget, Error, Location, Options, Spanned};
+
+use super::node::{Content, Entry, Node};
+use crate::domain::problem::{Problem, Source, Span};
+
+/// The largest file that is read, in bytes: a thousand steps fit in a tenth of it.
+pub const MAX_FILE: usize = 1 << 20;
+
+/// How deep lists and mappings may nest. A step within `parallel` needs about twelve; the reader recurses, and twice
+/// this fits on the two MiB stack of a thread even without optimisation.
+const MAX_DEPTH: usize = 32;
+
+/// Values that a file may have, aliases expanded.
+const MAX_NODES: usize = 20_000;
+
+/// Aliases that a file may use.
+const MAX_ALIASES: usize = 100;
+
+/// Reads one YAML document.
+///
+/// # Errors
+/// The first thing that makes the text no YAML document within the limits.
+pub fn read(source: &Source) -> Result<Node, Box<Problem>> {
+    if source.text.len() > MAX_FILE {
+        return Err(Box::new(too_large(source)));
+    }
+    serde_yaml::from_str_with_options::<Node>(&source.text, options())
+        .map_err(|error| Box::new(problem(source, &error)))
+}
+
+/// The problem of a file over [`MAX_FILE`], for a reader that stops there: `source` may hold only the file's start.
+pub fn too_large(source: &Source) -> Problem {
+    let at = source.text.len().min(MAX_FILE);
+    Problem::new(source.span(at..at), "the file is larger than 1 MiB")
+        .help("Split it into several runbooks and call one from another with `start`.")
+}
+
+/// The text of a file's bytes.
+///
+/// # Errors
+/// The place of the first byte that is not UTF-8.
+pub fn text(name: &str, bytes: &[u8]) -> Result<Source, Box<(Source, Problem)>> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(name, text)),
+        Err(error) => {
+            let source = Source::new(name, String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_FILE)]));
+            let at = error.valid_up_to();
+            let problem = Problem::new(source.span(at..at + 1), "the file is not UTF-8 text").help("Save it as UTF-8.");
+            Err(Box::new((source, problem)))
+        }
+    }
+}
+
+fn options() -> Options {
+    let mut budget = Budget::default();
+    budget.max_depth = MAX_DEPTH;
+    budget.max_nodes = MAX_NODES;
+    budget.max_events = MAX_NODES * 4;
+    budget.max_aliases = MAX_ALIASES;
+    budget.max_anchors = MAX_ALIASES;
+    budget.max_documents = 1;
+    budget.flow_nesting_limit = MAX_DEPTH;
+    budget.max_total_scalar_bytes = 4 * MAX_FILE;
+    let mut options = Options::default();
+    options.budget = Some(budget);
+    options.alias_limits.max_total_replayed_events = MAX_NODES;
+    options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
+    options.merge_keys = MergeKeyPolicy::AsOrdinary;
+    options.strict_booleans = true;
+    options.reject_unsupported_tags = true;
+    options.with_snippet = false;
+    options
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Content>::deserialize(deserializer)?;
+        Ok(Self { span: span(spanned.referenced), content: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Content, E> {
+        Ok(Content::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Content, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Boolean(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Content, E> {
+        Ok(Content::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Content, E> {
+        #[expect(clippy::cast_precision_loss, reason = "a number beyond i64 is refused by every integer field anyway")]
+        Ok(i64::try_from(value).map_or(Content::Number(value as f64), Content::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Content, E> {
+        Ok(Content::Number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Content, E> {
+        Ok(Content::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Content, E> {
+        Ok(Content::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Content::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let value = map.next_value()?;
+            entries.push(Entry { key_span: span(key.referenced), key: key.value, value });
+        }
+        Ok(Content::Map(entries))
+    }
+}
+
+fn span(location: Location) -> Span {
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let start = number(location.span().byte_offset().unwrap_or(0));
+    let length = number(location.span().byte_len().unwrap_or(0));
+    Span {
+        line: number(location.line()),
+        column: number(location.column()),
+        range: start..start.saturating_add(length),
+    }
+}
+
+/// Says in our words what the reader refused.
+fn problem(source: &Source, error: &Error) -> Problem {
+    let error = error.without_snippet();
+    let place = error.location().map_or_else(|| source.span(0..0), span);
+    let end = place.range.end.max(place.range.start + 1);
+    let place = Span { range: place.range.start..end, ..place };
+    let (message, help) = words(error);
+    let problem = Problem::new(place, message);
+    match help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+fn words(error: &Error) -> (String, Option<&'static str>) {
+    let said = |message: &str, help| (message.to_owned(), Some(help));
+    match error {
+        Error::Budget { breach, .. } => exceeded(breach),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            said("the file's aliases expand to too much", "Write the values out, or use `params`.")
+        }
+        Error::MultipleDocuments { .. } => {
+            said("the file holds more than one document", "Write one file for each; take `---` away.")
+        }
+        Error::UnknownAnchor { .. } => {
+            said("an alias to an anchor that is not there", "Quote a text that starts with `*`.")
+        }
+        Error::TaggedScalarCannotDeserializeIntoString { .. } => said("tags are not read", "Take the `!…` away."),
+        Error::Eof { .. } => said("the file is empty", "Start with `runbook: <id>`."),
+        other => {
+            let text = other.to_string();
+            let text = text.split(" at line ").next().unwrap_or_default();
+            if text.starts_with("recursion limit") {
+                return (format!("lists and mappings nest deeper than {MAX_DEPTH}"), None);
+            }
+            let help = text.contains("mapping values are not allowed").then_some("Quote a text that holds `: `.");
+            (format!("not YAML: {text}"), help)
+        }
+    }
+}
+
+fn exceeded(breach: &BudgetBreach) -> (String, Option<&'static str>) {
+    let message = match breach {
+        BudgetBreach::Depth { .. } => format!("lists and mappings nest deeper than {MAX_DEPTH}"),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("the file has more than {MAX_NODES} values")
+        }
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("the file has more than {MAX_ALIASES} aliases")
+        }
+        BudgetBreach::Documents { .. } => "the file holds more than one document".to_owned(),
+        _ => "the file is larger than is read".to_owned(),
+    };
+    (message, None)
+}
+
+#[cfg(test)]
+mod tests;

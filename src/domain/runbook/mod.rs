@@ -325,6 +325,13 @@ impl Runbook {
     }
 }
 
+impl Action {
+    /// Whether it only tells people something: no change of a system, so nobody is asked and nothing verified.
+    pub fn is_message(&self) -> bool {
+        self.kind == "notify"
+    }
+}
+
 impl Step {
     /// The effect class of what the step does; asking and waiting change nothing.
     pub fn effect(&self) -> EffectClass {

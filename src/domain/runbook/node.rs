@@ -1,1 +1,182 @@
-//! YAML nodes with spans.
+//! YAML as it was written: values with their places, nothing decided yet.
+//!
+//! Deliberately absent: reading (that is [`file`](super::file)) and meaning (that is [`check`](super::check)).
+
+use crate::domain::problem::{Source, Span};
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What was written.
+    pub content: Content,
+    /// Where. A scalar's range covers its characters in the file; a list's or mapping's is its first character.
+    pub span: Span,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Number(f64),
+    /// Any other scalar.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order of the file, doubled keys included.
+    Map(Vec<Entry>),
+}
+
+/// One key of a mapping and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The key's place.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The text, if it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entries, if it is a mapping.
+    pub fn as_map(&self) -> Option<&[Entry]> {
+        match &self.content {
+            Content::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The first value under `key`, if it is a mapping that has one.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// What it is, with its article, for "expected …, found …".
+    pub fn what(&self) -> String {
+        match &self.content {
+            Content::Null => "nothing".to_owned(),
+            Content::Boolean(value) => format!("`{value}`"),
+            Content::Integer(number) => format!("the number `{number}`"),
+            Content::Number(number) => format!("the number `{number}`"),
+            Content::Text(_) => "text".to_owned(),
+            Content::List(_) => "a list".to_owned(),
+            Content::Map(_) => "a mapping".to_owned(),
+        }
+    }
+
+    /// The same value as plain JSON; of a doubled key the first stays.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match &self.content {
+            Content::Null => Value::Null,
+            Content::Boolean(value) => Value::Bool(*value),
+            Content::Integer(number) => Value::from(*number),
+            Content::Number(number) => Value::from(*number),
+            Content::Text(text) => Value::String(text.clone()),
+            Content::List(items) => items.iter().map(Self::to_json).collect(),
+            Content::Map(entries) => {
+                let mut map = serde_json::Map::new();
+                for entry in entries {
+                    map.entry(entry.key.clone()).or_insert_with(|| entry.value.to_json());
+                }
+                Value::Object(map)
+            }
+        }
+    }
+
+    /// Where a range of this text's bytes stands in the file: through quotes, escapes, indentation and folding.
+    pub fn span_within(&self, source: &Source, inner: std::ops::Range<usize>) -> Span {
+        let Content::Text(value) = &self.content else { return self.span.clone() };
+        let raw = &source.text[self.span.range.start.min(source.text.len())..];
+        let start = offset_in_raw(value, raw, inner.start);
+        let end =
+            if inner.end > inner.start { offset_in_raw(value, raw, inner.end - 1).map(|at| at + 1) } else { start };
+        match (start, end) {
+            (Some(start), Some(end)) => {
+                let base = self.span.range.start;
+                source.span(base + start..base + end.max(start))
+            }
+            _ => self.span.clone(),
+        }
+    }
+}
+
+/// The byte of `raw`, a scalar as written, that gave the byte `target` of its `value`.
+///
+/// Quotes are decoded and blanks are not compared, because folding, indentation and line ends change nothing else: the
+/// character wanted is the n-th that is not blank, in both.
+fn offset_in_raw(value: &str, raw: &str, target: usize) -> Option<usize> {
+    let wanted = value.get(..target)?.chars().filter(|c| !c.is_whitespace()).count();
+    let mut units = Units::new(raw);
+    let mut seen = 0;
+    loop {
+        let (at, character) = units.next()?;
+        if character.is_whitespace() {
+            continue;
+        }
+        if seen == wanted {
+            return Some(at);
+        }
+        seen += 1;
+    }
+}
+
+/// The characters of a scalar as YAML reads them, each with the byte where it starts.
+struct Units<'a> {
+    raw: &'a str,
+    at: usize,
+    quote: Option<char>,
+}
+
+impl<'a> Units<'a> {
+    fn new(raw: &'a str) -> Self {
+        let quote = raw.chars().next().filter(|c| matches!(c, '"' | '\''));
+        Self { raw, at: usize::from(quote.is_some()), quote }
+    }
+
+    fn next(&mut self) -> Option<(usize, char)> {
+        let at = self.at;
+        let rest = &self.raw[at..];
+        let first = rest.chars().next()?;
+        self.at += first.len_utf8();
+        match (self.quote, first) {
+            (Some('\''), '\'') => {
+                self.at += usize::from(rest.starts_with("''"));
+                rest.starts_with("''").then_some((at, '\''))
+            }
+            (Some('"'), '"') => None,
+            (Some('"'), '\\') => Some((at, self.escape())),
+            _ => Some((at, first)),
+        }
+    }
+
+    /// Reads the rest of an escape; which character it is matters only as far as blank or not.
+    fn escape(&mut self) -> char {
+        let Some(kind) = self.raw[self.at..].chars().next() else { return ' ' };
+        self.at += kind.len_utf8();
+        let digits = match kind {
+            'x' => 2,
+            'u' => 4,
+            'U' => 8,
+            'n' | 't' | 'r' | ' ' | '\t' | '\n' | '\r' | 'N' | '_' | 'L' | 'P' | 'v' | 'f' => return ' ',
+            other => return other,
+        };
+        let code = self.raw.get(self.at..self.at + digits).unwrap_or_default();
+        self.at += code.len();
+        u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap_or('x')
+    }
+}

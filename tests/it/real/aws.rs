@@ -37,8 +37,7 @@ impl Aws {
         }
         let program = directory.path().join("bin/aws");
         fs::write(&program, PROGRAM).expect("a file can be written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
-            .expect("a program can be made executable");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program can be made executable");
         Self { directory }
     }
 
@@ -49,10 +48,7 @@ impl Aws {
 
     /// A value for `PATH` that finds the stand-in first and everything else where it always is.
     pub fn path(&self) -> String {
-        format!(
-            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            self.bin().display()
-        )
+        format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.bin().display())
     }
 
     /// From now on `aws <service> <operation> …` answers this.
@@ -68,9 +64,7 @@ impl Aws {
     /// Every call so far, each as its arguments without the program's name.
     pub fn calls(&self) -> Vec<Vec<String>> {
         let written = fs::read(self.directory.path().join("calls")).unwrap_or_default();
-        let mut words = written
-            .split(|byte| *byte == 0)
-            .map(|word| String::from_utf8_lossy(word).into_owned());
+        let mut words = written.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
         let mut calls = Vec::new();
         while let Some(count) = words.next().and_then(|word| word.parse().ok()) {
             calls.push(words.by_ref().take(count).collect());
@@ -79,10 +73,7 @@ impl Aws {
     }
 
     fn put(&self, service: &str, operation: &str, kind: &str, text: &str) -> &Self {
-        let file = self
-            .directory
-            .path()
-            .join(format!("answers/{service}.{operation}.{kind}"));
+        let file = self.directory.path().join(format!("answers/{service}.{operation}.{kind}"));
         fs::write(file, text).expect("a file can be written");
         self
     }
@@ -97,43 +88,13 @@ mod tests {
     #[test]
     fn it_answers_what_it_was_told_and_remembers_how_it_was_asked() {
         let aws = Aws::new();
-        aws.answers(
-            "cloudwatch",
-            "describe-alarms",
-            &json!({"MetricAlarms": []}),
-        );
-        let call = |arguments: &[&str]| {
-            Command::new(aws.bin().join("aws"))
-                .args(arguments)
-                .output()
-                .unwrap()
-        };
-        let answered = call(&[
-            "cloudwatch",
-            "describe-alarms",
-            "--alarm-names",
-            "a b\nc",
-            "",
-        ]);
+        aws.answers("cloudwatch", "describe-alarms", &json!({"MetricAlarms": []}));
+        let call = |arguments: &[&str]| Command::new(aws.bin().join("aws")).args(arguments).output().unwrap();
+        let answered = call(&["cloudwatch", "describe-alarms", "--alarm-names", "a b\nc", ""]);
         assert!(answered.status.success());
-        assert_eq!(
-            serde_json::from_slice::<Value>(&answered.stdout).unwrap(),
-            json!({"MetricAlarms": []})
-        );
-        assert_eq!(
-            call(&["ec2", "terminate-instances"]).status.code(),
-            Some(254)
-        );
-        assert_eq!(
-            aws.calls()[0],
-            [
-                "cloudwatch",
-                "describe-alarms",
-                "--alarm-names",
-                "a b\nc",
-                ""
-            ]
-        );
+        assert_eq!(serde_json::from_slice::<Value>(&answered.stdout).unwrap(), json!({"MetricAlarms": []}));
+        assert_eq!(call(&["ec2", "terminate-instances"]).status.code(), Some(254));
+        assert_eq!(aws.calls()[0], ["cloudwatch", "describe-alarms", "--alarm-names", "a b\nc", ""]);
         assert_eq!(aws.calls().len(), 2);
     }
 }

@@ -30,17 +30,14 @@ impl Entry {
     /// What a service that prints plain text leaves in the journal: its message at priority 6, now.
     pub fn text(unit: &str, message: impl AsRef<[u8]>) -> Self {
         let identifier = unit.strip_suffix(".service").unwrap_or(unit);
-        Self {
-            at: Utc::now(),
-            fields: Vec::new(),
-        }
-        .field("_SYSTEMD_UNIT", unit)
-        .field("SYSLOG_IDENTIFIER", identifier)
-        .field("PRIORITY", "6")
-        .field("_PID", "4242")
-        .field("_TRANSPORT", "stdout")
-        .field("_HOSTNAME", "web1")
-        .field("MESSAGE", message)
+        Self { at: Utc::now(), fields: Vec::new() }
+            .field("_SYSTEMD_UNIT", unit)
+            .field("SYSLOG_IDENTIFIER", identifier)
+            .field("PRIORITY", "6")
+            .field("_PID", "4242")
+            .field("_TRANSPORT", "stdout")
+            .field("_HOSTNAME", "web1")
+            .field("MESSAGE", message)
     }
 
     /// What a service that logs with pino leaves: one JSON object as the message, priority 6 whatever its level.
@@ -84,11 +81,7 @@ impl Entry {
 
     /// The entry in the journal export format. Every field takes the binary form, which any value survives.
     fn export(&self) -> Vec<u8> {
-        let mut text = format!(
-            "__REALTIME_TIMESTAMP={}\n_BOOT_ID={BOOT}\n",
-            self.at.timestamp_micros()
-        )
-        .into_bytes();
+        let mut text = format!("__REALTIME_TIMESTAMP={}\n_BOOT_ID={BOOT}\n", self.at.timestamp_micros()).into_bytes();
         for (name, value) in &self.fields {
             text.extend_from_slice(name.as_bytes());
             text.push(b'\n');
@@ -111,10 +104,7 @@ impl Journal {
     /// A journal that holds these entries.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let mut journal = Self {
-            directory,
-            files: 0,
-        };
+        let mut journal = Self { directory, files: 0 };
         journal.append(entries);
         journal
     }
@@ -130,10 +120,7 @@ impl Journal {
         entries.sort_by_key(|entry| entry.at);
         let exported: Vec<u8> = entries.iter().flat_map(Entry::export).collect();
         self.files += 1;
-        let file = self
-            .directory
-            .path()
-            .join(format!("part-{}.journal", self.files));
+        let file = self.directory.path().join(format!("part-{}.journal", self.files));
         let writer = super::installed(WRITER, "systemd-journal-remote");
         let mut child = Command::new(writer)
             .arg(format!("--output={}", file.display()))
@@ -144,13 +131,9 @@ impl Journal {
             .spawn()
             .expect("systemd-journal-remote starts");
         let mut stdin = child.stdin.take().expect("stdin was asked for");
-        stdin
-            .write_all(&exported)
-            .expect("systemd-journal-remote reads its standard input");
+        stdin.write_all(&exported).expect("systemd-journal-remote reads its standard input");
         drop(stdin);
-        let output = child
-            .wait_with_output()
-            .expect("systemd-journal-remote ends");
+        let output = child.wait_with_output().expect("systemd-journal-remote ends");
         assert!(
             output.status.success(),
             "systemd-journal-remote refused the entries: {}",
@@ -165,11 +148,7 @@ mod tests {
 
     fn read(journal: &Journal, arguments: &[&str]) -> Vec<Value> {
         let mut command = Command::new("journalctl");
-        command
-            .arg("--directory")
-            .arg(journal.directory())
-            .args(["-o", "json"])
-            .args(arguments);
+        command.arg("--directory").arg(journal.directory()).args(["-o", "json"]).args(arguments);
         let output = super::super::run(&mut command, "systemd");
         String::from_utf8(output.stdout)
             .expect("journalctl prints UTF-8")
@@ -181,22 +160,13 @@ mod tests {
     #[test]
     fn entries_come_back_by_unit_and_time() {
         let mut journal = Journal::of([
-            Entry::pino(
-                "pakashop-gateway.service",
-                50,
-                "boom",
-                json!({"orderId": "A-17"}),
-            )
-            .ago(60),
+            Entry::pino("pakashop-gateway.service", 50, "boom", json!({"orderId": "A-17"})).ago(60),
             Entry::text("pakashop-gateway.service", "old").ago(7200),
             Entry::text("pakashop-search.service", "other"),
         ]);
         journal.append([Entry::text("pakashop-gateway.service", "later")]);
         let found = read(&journal, &["-u", "pakashop-gateway", "--since", "-5m"]);
-        let messages: Vec<&str> = found
-            .iter()
-            .filter_map(|entry| entry["MESSAGE"].as_str())
-            .collect();
+        let messages: Vec<&str> = found.iter().filter_map(|entry| entry["MESSAGE"].as_str()).collect();
         assert_eq!(messages.len(), 2, "{found:?}");
         assert!(messages[0].contains("A-17"));
         assert_eq!(messages[1], "later");
@@ -205,9 +175,6 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_survive() {
         let journal = Journal::of([Entry::text("a.service", b"\x1b[31m\xff\0\n")]);
-        assert_eq!(
-            read(&journal, &[])[0]["MESSAGE"],
-            json!([27, 91, 51, 49, 109, 255, 0, 10])
-        );
+        assert_eq!(read(&journal, &[])[0]["MESSAGE"], json!([27, 91, 51, 49, 109, 255, 0, 10]));
     }
 }

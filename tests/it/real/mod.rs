@@ -13,14 +13,12 @@
     clippy::disallowed_methods,
     reason = "tests start real programs, wait for them and read the clock of the machine"
 )]
-#![expect(
-    dead_code,
-    reason = "a harness offers more than the tests of one day use"
-)]
+#![expect(dead_code, reason = "a harness offers more than the tests of one day use")]
 
 pub mod aws;
 pub mod journal;
 pub mod repository;
+pub mod shop;
 pub mod slack;
 
 use std::path::PathBuf;
@@ -47,10 +45,6 @@ pub fn run(command: &mut Command, package: &str) -> Output {
 /// Where a program that is not on `PATH` must be, or the test fails naming its package.
 pub fn installed(path: &str, package: &str) -> PathBuf {
     let path = PathBuf::from(path);
-    assert!(
-        path.exists(),
-        "`{}` is missing; install the Debian package `{package}`",
-        path.display()
-    );
+    assert!(path.exists(), "`{}` is missing; install the Debian package `{package}`", path.display());
     path
 }

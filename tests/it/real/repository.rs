@@ -20,20 +20,9 @@ pub struct Repository {
 impl Repository {
     /// A work tree on `production` with one commit, pushed.
     pub fn new() -> Self {
-        let repository = Self {
-            directory: tempfile::tempdir().expect("a temporary directory can be made"),
-        };
+        let repository = Self { directory: tempfile::tempdir().expect("a temporary directory can be made") };
         let root = repository.directory.path();
-        git_in(
-            root,
-            &[
-                "init",
-                "--quiet",
-                "--bare",
-                "--initial-branch=production",
-                "remote.git",
-            ],
-        );
+        git_in(root, &["init", "--quiet", "--bare", "--initial-branch=production", "remote.git"]);
         git_in(root, &["clone", "--quiet", "remote.git", "work"]);
         repository.identify(&repository.work());
         repository.git(&["checkout", "--quiet", "-b", "production"]);
@@ -45,26 +34,14 @@ impl Repository {
     /// A history like the shop's: some ordinary commits, then a feature merged into `production` as the newest commit.
     pub fn with_history() -> Self {
         let repository = Self::new();
-        repository.commit(
-            "gateway/server.js",
-            "listen(8000)\n",
-            "gateway: answer health checks",
-        );
+        repository.commit("gateway/server.js", "listen(8000)\n", "gateway: answer health checks");
         repository.git(&["branch", "main"]);
         repository.git(&["push", "--quiet", "-u", "origin", "main"]);
         repository.merge(
             "payments-retry",
             &[
-                (
-                    "gateway/payments.js",
-                    "retry(3)\n",
-                    "gateway: try a payment again",
-                ),
-                (
-                    "gateway/server.js",
-                    "listen(8000)\nretry()\n",
-                    "gateway: use the new retry",
-                ),
+                ("gateway/payments.js", "retry(3)\n", "gateway: try a payment again"),
+                ("gateway/server.js", "listen(8000)\nretry()\n", "gateway: use the new retry"),
             ],
         );
         repository.push();
@@ -120,10 +97,7 @@ impl Repository {
 
     /// The commit that a branch of the remote stands on.
     pub fn remote_head(&self, branch: &str) -> String {
-        git_in(
-            &self.remote(),
-            &["rev-parse", &format!("refs/heads/{branch}")],
-        )
+        git_in(&self.remote(), &["rev-parse", &format!("refs/heads/{branch}")])
     }
 
     /// `git status --porcelain`: empty means that nothing is changed, staged or in the middle of a merge or revert.
@@ -133,44 +107,25 @@ impl Repository {
 
     /// Subjects of a branch of the remote, newest first.
     pub fn remote_log(&self, branch: &str) -> Vec<String> {
-        git_in(&self.remote(), &["log", "--format=%s", branch])
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        git_in(&self.remote(), &["log", "--format=%s", branch]).lines().map(str::to_owned).collect()
     }
 
     /// Leaves a change that nobody has committed.
     pub fn make_dirty(&self) {
-        write(
-            &self.work().join("README.md"),
-            "# Somebody was editing here\n",
-        );
+        write(&self.work().join("README.md"), "# Somebody was editing here\n");
     }
 
     /// Somebody else pushes a commit to `branch`; the work tree does not know of it. Returns its hash.
     pub fn pushed_by_somebody_else(&self, branch: &str, file: &str, content: &str) -> String {
         let elsewhere = tempfile::tempdir().expect("a temporary directory can be made");
         let remote = self.remote();
-        let remote = remote
-            .to_str()
-            .expect("temporary directories have names in UTF-8");
-        git_in(
-            elsewhere.path(),
-            &["clone", "--quiet", "--branch", branch, remote, "copy"],
-        );
+        let remote = remote.to_str().expect("temporary directories have names in UTF-8");
+        git_in(elsewhere.path(), &["clone", "--quiet", "--branch", branch, remote, "copy"]);
         let copy = elsewhere.path().join("copy");
         self.identify(&copy);
         write(&copy.join(file), content);
         git_in(&copy, &["add", "--all"]);
-        git_in(
-            &copy,
-            &[
-                "commit",
-                "--quiet",
-                "-m",
-                "elsewhere: a change by a colleague",
-            ],
-        );
+        git_in(&copy, &["commit", "--quiet", "-m", "elsewhere: a change by a colleague"]);
         git_in(&copy, &["push", "--quiet", "origin", "HEAD"]);
         git_in(&copy, &["rev-parse", "HEAD"])
     }
@@ -193,24 +148,20 @@ impl Repository {
     fn hook(&self, script: &str) {
         let hook = self.remote().join("hooks/pre-receive");
         write(&hook, &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))
-            .expect("a hook can be made executable");
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a hook can be made executable");
     }
 
     fn identify(&self, tree: &Path) {
-        for (key, value) in [
-            ("user.name", "Pakashop Deploy"),
-            ("user.email", "deploy@pakashop.store"),
-            ("commit.gpgsign", "false"),
-        ] {
+        for (key, value) in
+            [("user.name", "Pakashop Deploy"), ("user.email", "deploy@pakashop.store"), ("commit.gpgsign", "false")]
+        {
             git_in(tree, &["config", key, value]);
         }
     }
 }
 
 fn write(path: &Path, content: &str) {
-    fs::create_dir_all(path.parent().expect("a file has a directory"))
-        .expect("a directory can be made");
+    fs::create_dir_all(path.parent().expect("a file has a directory")).expect("a directory can be made");
     fs::write(path, content).expect("a file can be written");
 }
 
@@ -225,10 +176,7 @@ fn git_in(directory: &Path, arguments: &[&str]) -> String {
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE");
     let output = super::run(&mut command, "git");
-    String::from_utf8(output.stdout)
-        .expect("git prints UTF-8")
-        .trim_end()
-        .to_owned()
+    String::from_utf8(output.stdout).expect("git prints UTF-8").trim_end().to_owned()
 }
 
 #[cfg(test)]

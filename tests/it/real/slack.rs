@@ -100,15 +100,8 @@ impl Slack {
         let (bound, address) = std::sync::mpsc::channel();
         let state = Arc::clone(&workspace);
         let thread = std::thread::spawn(move || serve(state, &bound, stopped));
-        let address = address
-            .recv()
-            .expect("the stand-in for Slack binds a port of loopback");
-        Self {
-            address,
-            workspace,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let address = address.recv().expect("the stand-in for Slack binds a port of loopback");
+        Self { address, workspace, stop: Some(stop), thread: Some(thread) }
     }
 
     /// What stands for `https://slack.com/api`.
@@ -153,9 +146,7 @@ impl Slack {
     }
 
     fn workspace(&self) -> MutexGuard<'_, Workspace> {
-        self.workspace
-            .lock()
-            .expect("no handler panics while it holds the workspace")
+        self.workspace.lock().expect("no handler panics while it holds the workspace")
     }
 }
 
@@ -164,30 +155,16 @@ impl Drop for Slack {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
-            assert!(
-                ended.is_ok() || std::thread::panicking(),
-                "the stand-in for Slack panicked"
-            );
+            assert!(ended.is_ok() || std::thread::panicking(), "the stand-in for Slack panicked");
         }
     }
 }
 
-fn serve(
-    state: Arc<Mutex<Workspace>>,
-    bound: &std::sync::mpsc::Sender<SocketAddr>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
+fn serve(state: Arc<Mutex<Workspace>>, bound: &std::sync::mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
     runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has free ports");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        let address = listener.local_addr().expect("a bound listener has an address");
         bound.send(address).expect("the test waits for the address");
         let routes = Router::new()
             .route("/api/{method}", post(web_api))
@@ -204,12 +181,7 @@ fn serve(
 
 type Shared = State<Arc<Mutex<Workspace>>>;
 
-async fn web_api(
-    State(state): Shared,
-    Path(method): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn web_api(State(state): Shared, Path(method): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let (body, fault) = arrive(&state, &method, &headers, &body);
     let lost = matches!(fault, Some(Fault::Lost));
     match fault {
@@ -257,29 +229,12 @@ async fn webhook(
 }
 
 /// Records the request; returns its body and what it must meet.
-fn arrive(
-    state: &Mutex<Workspace>,
-    method: &str,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> (Value, Option<Fault>) {
+fn arrive(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Bytes) -> (Value, Option<Fault>) {
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let authorization = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let mut workspace = state
-        .lock()
-        .expect("no handler panics while it holds the workspace");
-    workspace.requests.push(Request {
-        method: method.to_owned(),
-        body: body.clone(),
-        authorization,
-    });
-    let fault = workspace
-        .faults
-        .pop_front()
-        .or_else(|| workspace.always.clone());
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
+    workspace.requests.push(Request { method: method.to_owned(), body: body.clone(), authorization });
+    let fault = workspace.faults.pop_front().or_else(|| workspace.always.clone());
     (body, fault)
 }
 
@@ -287,22 +242,12 @@ async fn meet(fault: Fault) -> Response {
     match fault {
         Fault::TooMany(seconds) => {
             let retry = [(header::RETRY_AFTER, seconds.to_string())];
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                retry,
-                r#"{"ok":false,"error":"ratelimited"}"#,
-            )
-                .into_response()
+            (StatusCode::TOO_MANY_REQUESTS, retry, r#"{"ok":false,"error":"ratelimited"}"#).into_response()
         }
         Fault::Status(status) => {
             let status = StatusCode::from_u16(status).expect("a test names a real status");
             let html = [(header::CONTENT_TYPE, "text/html")];
-            (
-                status,
-                html,
-                "<html><body><h1>upstream trouble</h1></body></html>",
-            )
-                .into_response()
+            (status, html, "<html><body><h1>upstream trouble</h1></body></html>").into_response()
         }
         Fault::Error(word) => failed(word),
         Fault::Hang | Fault::Lost => {
@@ -312,12 +257,7 @@ async fn meet(fault: Fault) -> Response {
     }
 }
 
-fn answer(
-    state: &Mutex<Workspace>,
-    method: &str,
-    headers: &HeaderMap,
-    body: &Value,
-) -> Result<Value, &'static str> {
+fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Value) -> Result<Value, &'static str> {
     let authorization = headers.get(header::AUTHORIZATION).ok_or("not_authed")?;
     if authorization.as_bytes() != format!("Bearer {TOKEN}").as_bytes() {
         return Err("invalid_auth");
@@ -344,15 +284,11 @@ fn post_message(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'stati
 
 fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
     let channel = channel(body)?;
-    let mut workspace = state
-        .lock()
-        .expect("no handler panics while it holds the workspace");
+    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     let message = workspace
         .messages
         .iter_mut()
-        .find(|message| {
-            message.channel == channel && Some(message.ts.as_str()) == body["ts"].as_str()
-        })
+        .find(|message| message.channel == channel && Some(message.ts.as_str()) == body["ts"].as_str())
         .ok_or("message_not_found")?;
     message.text = body["text"].as_str().unwrap_or_default().to_owned();
     message.blocks = body["blocks"].clone();
@@ -363,9 +299,7 @@ fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str>
 }
 
 fn keep(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {
-    let mut workspace = state
-        .lock()
-        .expect("no handler panics while it holds the workspace");
+    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     let message = Message {
         channel: channel.to_owned(),
         ts: format!("1795374639.{:06}", workspace.messages.len() + 1),
@@ -389,9 +323,7 @@ fn channel(body: &Value) -> Result<&'static str, &'static str> {
 
 fn has_content(body: &Value) -> bool {
     let text = body["text"].as_str().is_some_and(|text| !text.is_empty());
-    let blocks = body["blocks"]
-        .as_array()
-        .is_some_and(|blocks| !blocks.is_empty());
+    let blocks = body["blocks"].as_array().is_some_and(|blocks| !blocks.is_empty());
     text || blocks || body["attachments"].is_array()
 }
 
@@ -423,31 +355,15 @@ mod tests {
     fn call(slack: &Slack, method: &str, token: &str, body: &Value) -> Value {
         let mut command = Command::new("curl");
         command
-            .args([
-                "-s",
-                "-H",
-                "content-type: application/json",
-                "-H",
-                &format!("authorization: Bearer {token}"),
-            ])
-            .args([
-                "-d",
-                &body.to_string(),
-                &format!("{}/{method}", slack.api_url()),
-            ]);
-        serde_json::from_slice(&super::super::run(&mut command, "curl").stdout)
-            .expect("Slack answers JSON")
+            .args(["-s", "-H", "content-type: application/json", "-H", &format!("authorization: Bearer {token}")])
+            .args(["-d", &body.to_string(), &format!("{}/{method}", slack.api_url())]);
+        serde_json::from_slice(&super::super::run(&mut command, "curl").stdout).expect("Slack answers JSON")
     }
 
     #[test]
     fn a_message_can_be_posted_answered_in_its_thread_and_changed() {
         let slack = Slack::start();
-        let first = call(
-            &slack,
-            "chat.postMessage",
-            TOKEN,
-            &json!({"channel": "#incidents", "text": "down"}),
-        );
+        let first = call(&slack, "chat.postMessage", TOKEN, &json!({"channel": "#incidents", "text": "down"}));
         assert_eq!(first["ok"], true);
         let reply = json!({"channel": "C0INCIDENTS", "text": "more", "thread_ts": first["ts"]});
         call(&slack, "chat.postMessage", TOKEN, &reply);
@@ -462,19 +378,10 @@ mod tests {
     fn errors_have_slacks_shape() {
         let slack = Slack::start();
         let body = json!({"channel": "#nowhere", "text": "x"});
-        assert_eq!(
-            call(&slack, "chat.postMessage", TOKEN, &body)["error"],
-            "channel_not_found"
-        );
-        assert_eq!(
-            call(&slack, "chat.postMessage", "xoxb-other", &body)["error"],
-            "invalid_auth"
-        );
+        assert_eq!(call(&slack, "chat.postMessage", TOKEN, &body)["error"], "channel_not_found");
+        assert_eq!(call(&slack, "chat.postMessage", "xoxb-other", &body)["error"], "invalid_auth");
         slack.next(Fault::TooMany(3));
-        assert_eq!(
-            call(&slack, "chat.postMessage", TOKEN, &body)["error"],
-            "ratelimited"
-        );
+        assert_eq!(call(&slack, "chat.postMessage", TOKEN, &body)["error"], "ratelimited");
         assert_eq!(slack.requests().len(), 3);
     }
 }

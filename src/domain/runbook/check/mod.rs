@@ -1,1 +1,113 @@
-//! The checker.
+//! The checker: from YAML as written to a [`Runbook`], or to every [`Problem`] that the file has.
+//!
+//! **Invariant:** a runbook comes out only when there is no problem at all; nothing is guessed.
+//! **Invariant:** the checker knows no kind by name but `notify` (which needs no `verify`); it reads the forms.
+//!
+//! Deliberately absent: reading files, other runbooks' contents, and anything that is only known when a run starts.
+
+mod action;
+mod document;
+pub(in crate::domain) mod fields;
+mod gate;
+mod modifier;
+pub(crate) mod pattern;
+mod reference;
+mod shape;
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Param, Runbook, file};
+use crate::domain::estate::Estate;
+use crate::domain::form::KindForm;
+use crate::domain::problem::{Problem, Source, Span};
+
+use fields::Report;
+
+pub(in crate::domain) use action::all_fields;
+pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_TYPES, SEVERITIES};
+pub(in crate::domain) use gate::{ASK_KEYS, START_KEYS};
+pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
+
+/// What a runbook may speak of.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// The shop; without one (its own file has problems) names of the estate are not checked.
+    pub estate: Option<&'a Estate>,
+    /// Every kind.
+    pub forms: &'a [&'static KindForm],
+    /// The ids of all runbooks of the shop, this one included.
+    pub runbooks: &'a [String],
+}
+
+/// Checks a runbook.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn check(source: &Source, world: &World<'_>) -> Result<Runbook, Vec<Problem>> {
+    let node = file::read(source).map_err(|problem| vec![*problem])?;
+    let mut checker = Checker::new(source, world);
+    let runbook = checker.document(&node);
+    let mut problems = checker.report.problems;
+    problems.sort_by_key(|problem| problem.span.range.start);
+    match runbook {
+        Some(runbook) if problems.is_empty() => Ok(runbook),
+        _ => Err(problems),
+    }
+}
+
+/// What is known while a file is walked.
+struct Checker<'a> {
+    report: Report<'a>,
+    world: &'a World<'a>,
+    params: Vec<Param>,
+    /// Every step's id and where it is given.
+    ids: BTreeMap<String, Span>,
+    /// The steps that have run before the place where the walk stands.
+    visible: BTreeSet<String>,
+    /// The kind of every step so far whose action stands by itself.
+    kinds: BTreeMap<String, &'static str>,
+    /// The choices of every `ask` so far, by step.
+    choices: BTreeMap<String, Vec<String>>,
+    /// Whether `item` exists at this place.
+    has_item: bool,
+    /// The only names that exist at this place, where it is not the usual scope.
+    only: Option<&'static [&'static str]>,
+    /// The deadlines, each with its place and whether a step can meet it.
+    deadlines: BTreeMap<String, (Span, bool)>,
+    /// The deadlines that some step meets.
+    met: BTreeSet<String>,
+}
+
+impl<'a> Checker<'a> {
+    const fn new(source: &'a Source, world: &'a World<'a>) -> Self {
+        Self {
+            report: Report::new(source),
+            world,
+            params: Vec::new(),
+            ids: BTreeMap::new(),
+            visible: BTreeSet::new(),
+            kinds: BTreeMap::new(),
+            choices: BTreeMap::new(),
+            has_item: false,
+            only: None,
+            deadlines: BTreeMap::new(),
+            met: BTreeSet::new(),
+        }
+    }
+
+    /// Walks a part of a step in which only some names exist.
+    fn with_only<T>(&mut self, names: &'static [&'static str], walk: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.only.replace(names);
+        let result = walk(self);
+        self.only = before;
+        result
+    }
+
+    fn form(&self, name: &str) -> Option<&'static KindForm> {
+        self.world.forms.iter().copied().find(|form| form.name == name)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,142 @@
+//! Actions: a kind and what it is given, held against the kind's form.
+
+use serde_json::{Map, Value};
+
+use super::Checker;
+use super::fields::{Fields, list};
+use crate::domain::effect::EffectClass;
+use crate::domain::expression;
+use crate::domain::form::{Field, KindForm, Shape};
+use crate::domain::problem::Problem;
+use crate::domain::runbook::Action;
+use crate::domain::runbook::node::{Content, Entry, Node};
+
+impl Checker<'_> {
+    /// The action that an entry `kind: spec` asks for.
+    pub(super) fn action(&mut self, entry: &Entry, form: &'static KindForm) -> Option<Action> {
+        let found = self.report.problems.len();
+        let spec = self.spec(&entry.value, entry, form)?;
+        self.option_injection(&entry.value, form);
+        if self.report.problems.len() > found {
+            return None;
+        }
+        Some(Action { kind: form.name.to_owned(), effect: (form.effect)(&spec), scripts: scripts(form, &spec), spec })
+    }
+
+    fn spec(&mut self, node: &Node, entry: &Entry, form: &'static KindForm) -> Option<Value> {
+        if let Some(field) = shorthand(node, form) {
+            let mut spec = Map::new();
+            spec.insert(field.name.to_owned(), self.shaped(node, &field.shape));
+            return Some(Value::Object(spec));
+        }
+        let what = format!("`{}`", form.name);
+        let known: Vec<&str> = all_fields(form).map(|field| field.name).collect();
+        let empty = Node { content: Content::Map(Vec::new()), span: entry.key_span.clone() };
+        let node = if node.content == Content::Null { &empty } else { node };
+        let mut given = Fields::open(&mut self.report, node, &format!("a mapping for {what}"), &known)
+            .or_else(|| self.usage(form))?;
+        if node.as_map().is_some_and(<[Entry]>::is_empty) {
+            given.span = entry.key_span.clone();
+        }
+        self.exactly_one_verb(&given, form);
+        Some(self.known_fields(&given, all_fields(form), &what))
+    }
+
+    /// After a spec that is no mapping: say how the kind is written.
+    fn usage<T>(&mut self, form: &KindForm) -> Option<T> {
+        if let Some(problem) = self.report.problems.last_mut() {
+            let keys: Vec<&str> = all_fields(form).map(|field| field.name).collect();
+            problem.help = Some(format!("The keys of `{}` are {}.", form.name, list(&keys)));
+        }
+        None
+    }
+
+    fn exactly_one_verb(&mut self, given: &Fields<'_>, form: &KindForm) {
+        if form.verbs.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = form.verbs.iter().map(|verb| verb.field.name).collect();
+        let asked: Vec<&Entry> = given.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
+        match asked.as_slice() {
+            [_] => {}
+            [] => {
+                let problem = Problem::new(given.span.clone(), format!("`{}` is not told what to do", form.name));
+                self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
+            }
+            [first, second, ..] => {
+                let message = format!("`{}` is told to do two things, `{}` and `{}`", form.name, first.key, second.key);
+                let problem =
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
+                self.report.add(problem.help("Make two steps of it."));
+            }
+        }
+    }
+
+    /// A program takes an argument that starts with `-` for an option, whoever wrote it.
+    fn option_injection(&mut self, node: &Node, form: &KindForm) {
+        let Some(argv) = all_fields(form).find(|field| field.name == "argv") else { return };
+        let list =
+            if form.shorthand == Some(argv.name) && node.as_map().is_none() { Some(node) } else { node.get(argv.name) };
+        let Some(Content::List(items)) = list.map(|list| &list.content) else { return };
+        for item in items.iter().skip(1) {
+            match item.as_text() {
+                Some("--") => return,
+                Some(text) if text.trim_start().starts_with("{{") && !self.is_closed(text) => {
+                    let problem = Problem::new(
+                        item.span.clone(),
+                        "the program would take a value that starts with `-` for an option",
+                    );
+                    self.report.add(problem.help("Put `--` before it, write `--option={{ … }}`, or take a param of a closed type such as `service` or `choice`."));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The class of an action after the step's own word for it.
+    pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
+        const WORDS: &[(&str, EffectClass)] =
+            &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
+        let Some(declared) = self.report.word(node, WORDS) else { return };
+        if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
+            let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
+            self.report.add(Problem::new(node.span.clone(), message).help("Take `effect` away."));
+            return;
+        }
+        action.effect = declared;
+    }
+}
+
+/// The verbs' fields and the others.
+pub(in crate::domain) fn all_fields(form: &KindForm) -> impl Iterator<Item = &Field> {
+    form.verbs.iter().map(|verb| &verb.field).chain(form.fields)
+}
+
+/// The field that a value stands for by itself: any scalar or list, and a mapping where the field is a mapping of free
+/// names and the value names no field.
+fn shorthand<'f>(node: &Node, form: &'f KindForm) -> Option<&'f Field> {
+    let field = all_fields(form).find(|field| Some(field.name) == form.shorthand)?;
+    let stands = match &node.content {
+        Content::Null => false,
+        Content::Map(entries) => {
+            matches!(field.shape, Shape::MapOf(_))
+                && !entries.is_empty()
+                && entries.iter().all(|entry| all_fields(form).all(|field| field.name != entry.key))
+        }
+        _ => true,
+    };
+    stands.then_some(field)
+}
+
+/// The fields that hold scripts with something to quote.
+fn scripts(form: &KindForm, spec: &Value) -> Vec<String> {
+    let is_script = |field: &&Field| {
+        matches!(field.shape, Shape::Script) && spec[field.name].as_str().is_some_and(|text| !text.is_empty())
+    };
+    all_fields(form).filter(is_script).map(|field| field.name.to_owned()).collect()
+}
+
+/// Whether a literal text of a spec is a template.
+pub(super) fn is_literal(text: &str) -> bool {
+    !expression::is_template(text)
+}

@@ -1,0 +1,251 @@
+//! The document itself: its head, its deadlines and its params; then its steps.
+
+use serde_json::Value;
+
+use super::Checker;
+use super::fields::{Fields, list};
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbook, Severity};
+use crate::domain::time::Span;
+
+/// The keys of a runbook.
+const RUNBOOK_KEYS: &[&str] =
+    &["runbook", "title", "severity", "summary", "environments", "deadlines", "params", "steps", "finally"];
+
+/// The keys of a deadline.
+pub(in crate::domain) const DEADLINE_KEYS: &[&str] = &["within", "from", "warn_at", "fallback_at"];
+
+/// The keys of a param.
+const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
+
+/// The severities as they are written.
+pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
+    &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3), ("p4", Severity::P4)];
+
+/// The types of params as they are written.
+pub(in crate::domain) const PARAM_TYPES: &[&str] =
+    &["text", "integer", "number", "boolean", "duration", "service", "unit", "choice"];
+
+/// Params that one runbook may have: a form of more is no form for three in the morning.
+const MAX_PARAMS: usize = 50;
+
+impl Checker<'_> {
+    pub(super) fn document(&mut self, node: &Node) -> Option<Runbook> {
+        let fields = Fields::open(&mut self.report, node, "a runbook", RUNBOOK_KEYS)?;
+        let id = self.id(&fields);
+        let title = fields
+            .required(&mut self.report, "title", "a runbook")
+            .and_then(|node| self.report.text(node).map(str::to_owned));
+        let severity = fields
+            .required(&mut self.report, "severity", "a runbook")
+            .and_then(|node| self.report.word(node, SEVERITIES));
+        let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
+        let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
+        let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
+        self.params = fields.get("params").map(|node| self.declared(node)).unwrap_or_default();
+        let steps = fields.required(&mut self.report, "steps", "a runbook");
+        for given in [steps, fields.get("finally")].into_iter().flatten() {
+            self.gather_ids(given);
+        }
+        let steps = steps.and_then(|node| self.steps(node, "steps"));
+        let finally = fields.get("finally").and_then(|node| self.steps(node, "finally")).unwrap_or_default();
+        self.deadlines_are_met();
+        self.number_of_steps(&fields);
+        let params = std::mem::take(&mut self.params);
+        Some(Runbook {
+            id: id?,
+            title: title?,
+            severity: severity?,
+            summary,
+            environments,
+            deadlines,
+            params,
+            steps: steps?,
+            finally,
+        })
+    }
+
+    fn id(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let node = fields.required(&mut self.report, "runbook", "a runbook")?;
+        let id = self.report.name(node)?;
+        let stem = self.report.source.stem();
+        if id != stem {
+            let message = format!("the runbook is called `{id}` and its file `{}.yaml`", visible(stem, MAX_QUOTED));
+            self.report.add(Problem::new(node.span.clone(), message).help(format!(
+                "Rename one of the two: the file to `{id}.yaml`, or write `runbook: {}`.",
+                visible(stem, MAX_QUOTED)
+            )));
+        }
+        Some(id)
+    }
+
+    fn environments(&mut self, node: &Node) -> Vec<String> {
+        let known: Option<Vec<&str>> =
+            self.world.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
+        let items = self.report.one_or_many(node);
+        items
+            .iter()
+            .filter_map(|item| {
+                self.name_of_the_estate(item, "environment", known.clone());
+                item.as_text().map(str::to_owned)
+            })
+            .collect()
+    }
+
+    // ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn deadlines(&mut self, node: &Node) -> Vec<DeadlineRule> {
+        let entries = self.report.entries(node, "a mapping of deadlines by name").unwrap_or_default();
+        entries.into_iter().filter_map(|entry| self.deadline(entry)).collect()
+    }
+
+    fn deadline(&mut self, entry: &Entry) -> Option<DeadlineRule> {
+        const FROM: &[(&str, DeadlineFrom)] = &[("opened", DeadlineFrom::Opened), ("resolved", DeadlineFrom::Resolved)];
+        let name = self.report.named(&entry.key, &entry.key_span);
+        // Known by name even when its own fields are wrong, so that `meets` is not blamed too.
+        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), false));
+        let mut fields = Fields::open(&mut self.report, &entry.value, "a deadline", DEADLINE_KEYS)?;
+        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
+            fields.span = entry.key_span.clone();
+        }
+        let within =
+            fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node));
+        let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.word(node, FROM));
+        let warn_at = self.before(&fields, "warn_at", within);
+        let fallback_at = self.before(&fields, "fallback_at", within);
+        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), from == Some(DeadlineFrom::Opened)));
+        Some(DeadlineRule { name: name?, within: within?, from: from?, warn_at, fallback_at })
+    }
+
+    fn before(&mut self, fields: &Fields<'_>, key: &str, within: Option<Span>) -> Option<Span> {
+        let node = fields.get(key)?;
+        let at = self.report.duration(node)?;
+        if within.is_some_and(|within| at >= within) {
+            let help = "It is counted from the same instant as `within` and must be the shorter.";
+            self.report
+                .add(Problem::new(node.span.clone(), format!("`{key}` comes after the deadline itself")).help(help));
+        }
+        Some(at)
+    }
+
+    fn deadlines_are_met(&mut self) {
+        let unmet = self.deadlines.iter().filter(|(name, (_, by_a_step))| *by_a_step && !self.met.contains(*name));
+        let problems: Vec<Problem> = unmet
+            .map(|(name, (span, _))| {
+                Problem::new(span.clone(), format!("no step meets the deadline `{}`", visible(name, MAX_QUOTED)))
+                    .help(format!("Write `meets: {}` in the step whose success keeps it.", visible(name, MAX_QUOTED)))
+            })
+            .collect();
+        self.report.problems.extend(problems);
+    }
+
+    // ── params ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn declared(&mut self, node: &Node) -> Vec<Param> {
+        let entries = self.report.entries(node, "a mapping of params by name").unwrap_or_default();
+        if let Some(entry) = entries.get(MAX_PARAMS) {
+            self.report.add(Problem::new(entry.key_span.clone(), format!("a runbook has at most {MAX_PARAMS} params")));
+        }
+        entries.into_iter().map(|entry| self.param(entry)).collect()
+    }
+
+    /// A param; one that is wrong is still declared, so that its uses are not blamed too.
+    fn param(&mut self, entry: &Entry) -> Param {
+        self.report.named(&entry.key, &entry.key_span);
+        if entry.key.contains('-') {
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`params.{}` would be a subtraction", visible(&entry.key, MAX_QUOTED)),
+            );
+            self.report.add(problem.help(format!("Call it `{}`.", visible(&entry.key.replace('-', "_"), MAX_QUOTED))));
+        }
+        let mut param = Param { name: entry.key.clone(), kind: ParamKind::Text, default: None, help: None };
+        let Some(mut fields) = Fields::open(&mut self.report, &entry.value, "a param", PARAM_KEYS) else {
+            return param;
+        };
+        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
+            fields.span = entry.key_span.clone();
+        }
+        if let Some(kind) = self.param_kind(&fields) {
+            param.kind = kind;
+            param.default = fields.get("default").map(|node| self.default_value(node, &param.kind));
+        }
+        param.help = fields.get("help").and_then(|node| self.report.text(node).map(str::to_owned));
+        param
+    }
+
+    fn param_kind(&mut self, fields: &Fields<'_>) -> Option<ParamKind> {
+        let node = fields.required(&mut self.report, "type", "a param")?;
+        let word = self.report.text(node)?;
+        let choices = fields.get("choices");
+        if let Some(choices) = choices.filter(|_| word != "choice") {
+            self.report.add(
+                Problem::new(choices.span.clone(), "`choices` belongs to `type: choice`").help("Write `type: choice`."),
+            );
+        }
+        Some(match word {
+            "text" => ParamKind::Text,
+            "integer" => ParamKind::Integer,
+            "number" => ParamKind::Number,
+            "boolean" => ParamKind::Boolean,
+            "duration" => ParamKind::Duration,
+            "service" => ParamKind::Service,
+            "unit" => ParamKind::Unit,
+            "choice" => ParamKind::Choice(self.choices_of(fields)?),
+            other => {
+                self.report.unknown_word(node, other, PARAM_TYPES);
+                return None;
+            }
+        })
+    }
+
+    fn choices_of(&mut self, fields: &Fields<'_>) -> Option<Vec<String>> {
+        let node = fields.required(&mut self.report, "choices", "a param of type `choice`")?;
+        let items = self.report.items(node)?;
+        let words: Vec<String> = items.iter().filter_map(|item| self.report.text(item).map(str::to_owned)).collect();
+        if items.is_empty() {
+            self.report.add(Problem::new(node.span.clone(), "there is nothing to choose from"));
+        }
+        Some(words)
+    }
+
+    fn default_value(&mut self, node: &Node, kind: &ParamKind) -> Value {
+        let estate = self.world.estate;
+        match kind {
+            ParamKind::Text => drop(self.report.text(node)),
+            ParamKind::Integer => drop(self.report.integer(node, i64::MIN, i64::MAX)),
+            ParamKind::Number if matches!(node.content, Content::Integer(_) | Content::Number(_)) => {}
+            ParamKind::Number => drop(self.report.expected::<()>(node, "a number")),
+            ParamKind::Boolean => drop(self.report.boolean(node)),
+            ParamKind::Duration => drop(self.report.duration(node)),
+            ParamKind::Service => {
+                self.name_of_the_estate(
+                    node,
+                    "service",
+                    estate.map(|estate| estate.services.keys().map(String::as_str).collect()),
+                );
+            }
+            ParamKind::Unit => self.unit_literal(node),
+            ParamKind::Choice(words) => {
+                let known: Vec<&str> = words.iter().map(String::as_str).collect();
+                if let Some(text) = self.report.text(node).filter(|text| !known.contains(text)) {
+                    let problem = Problem::new(
+                        node.span.clone(),
+                        format!("`{}` is not one of the choices", visible(text, MAX_QUOTED)),
+                    );
+                    self.report.add(
+                        problem
+                            .did_you_mean(text, known.iter().copied())
+                            .or_help(format!("The choices are {}.", list(&known))),
+                    );
+                }
+            }
+        }
+        node.to_json()
+    }
+
+    fn unit_literal(&mut self, node: &Node) {
+        self.shaped(node, &crate::domain::form::Shape::Unit);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the machine itself knows how to do: ask, and start another runbook.
+
+use serde_json::{Map, Value};
+
+use super::Checker;
+use super::action::is_literal;
+use super::fields::{Fields, list};
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::runbook::{Ask, Body, Start};
+
+/// The keys of a question.
+pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", "many"];
+
+/// The keys of a start.
+pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
+
+/// Choices of one question: more do not fit a screen.
+const MAX_CHOICES: usize = 20;
+
+impl Checker<'_> {
+    /// A question: a mapping, a list of its choices, or nothing for a free answer.
+    pub(super) fn ask(&mut self, entry: &Entry, step: &Node) -> Option<Body> {
+        let node = &entry.value;
+        let mut ask = Ask { choices: Vec::new(), suggest: None, auto: false, many: false };
+        match &node.content {
+            Content::Null => return Some(Body::Ask(ask)),
+            Content::List(_) => ask.choices = self.answers(node)?,
+            _ => {
+                let fields = Fields::open(&mut self.report, node, "a question", ASK_KEYS)?;
+                ask.choices = fields.get("choices").map_or(Some(Vec::new()), |node| self.answers(node))?;
+                ask.auto = fields.get("auto").is_some_and(|node| self.report.boolean(node).unwrap_or_default());
+                ask.many = fields.get("many").is_some_and(|node| self.report.boolean(node).unwrap_or_default());
+                ask.suggest = fields.get("suggest").and_then(|node| self.suggestion(node, &ask.choices));
+                self.automatic(&fields);
+            }
+        }
+        let literal = !ask.choices.is_empty() && !ask.many && ask.choices.iter().all(|choice| is_literal(choice));
+        if let Some(id) = step.get("id").and_then(Node::as_text).filter(|_| literal) {
+            self.choices.insert(id.to_owned(), ask.choices.clone());
+        }
+        Some(Body::Ask(ask))
+    }
+
+    fn answers(&mut self, node: &Node) -> Option<Vec<String>> {
+        let items = self.report.items(node)?;
+        if items.is_empty() || items.len() > MAX_CHOICES {
+            let problem = Problem::new(
+                node.span.clone(),
+                format!("a question has from 1 to {MAX_CHOICES} choices, this one {}", items.len()),
+            );
+            self.report.add(problem.help("Leave `choices` out for a free answer."));
+        }
+        let mut answers: Vec<String> = Vec::new();
+        for item in items {
+            let Some(text) = self.template(item) else { continue };
+            if answers.contains(&text) {
+                self.report.add(Problem::new(
+                    item.span.clone(),
+                    format!("the choice `{}` is there twice", visible(&text, MAX_QUOTED)),
+                ));
+            } else {
+                answers.push(text);
+            }
+        }
+        Some(answers)
+    }
+
+    fn suggestion(&mut self, node: &Node, choices: &[String]) -> Option<String> {
+        let text = self.template(node)?;
+        let known: Vec<&str> = choices.iter().map(String::as_str).collect();
+        if is_literal(&text)
+            && !known.is_empty()
+            && !known.contains(&text.as_str())
+            && choices.iter().all(|choice| is_literal(choice))
+        {
+            let problem =
+                Problem::new(node.span.clone(), format!("`{}` is not one of the choices", visible(&text, MAX_QUOTED)));
+            self.report.add(
+                problem
+                    .did_you_mean(&text, known.iter().copied())
+                    .or_help(format!("The choices are {}.", list(&known))),
+            );
+        }
+        Some(text)
+    }
+
+    fn automatic(&mut self, fields: &Fields<'_>) {
+        if let (Some(entry), None) = (fields.entry("auto"), fields.get("suggest"))
+            && entry.value.content == Content::Boolean(true)
+        {
+            let problem =
+                Problem::new(entry.key_span.clone(), "`auto` takes the suggested answer, and none is suggested");
+            self.report.add(problem.help("Add `suggest: …`, or take `auto` away."));
+        }
+    }
+
+    /// Another runbook: its id, or a mapping with its params.
+    pub(super) fn start(&mut self, entry: &Entry) -> Option<Body> {
+        let node = &entry.value;
+        if matches!(node.content, Content::Text(_)) {
+            let runbook = self.other_runbook(node)?;
+            return Some(Body::Start(Start { runbook, params: Map::new() }));
+        }
+        let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
+        let params = fields.get("params").map(|node| self.given_params(node)).unwrap_or_default();
+        let runbook = fields.required(&mut self.report, "runbook", "`start`")?;
+        Some(Body::Start(Start { runbook: self.other_runbook(runbook)?, params }))
+    }
+
+    fn given_params(&mut self, node: &Node) -> Map<String, Value> {
+        let entries = self.report.entries(node, "a mapping of params").unwrap_or_default();
+        entries
+            .into_iter()
+            .map(|entry| {
+                self.templates_within(&entry.value);
+                (entry.key.clone(), entry.value.to_json())
+            })
+            .collect()
+    }
+
+    fn other_runbook(&mut self, node: &Node) -> Option<String> {
+        let id = self.report.text(node)?;
+        let known: Vec<&str> = self.world.runbooks.iter().map(String::as_str).collect();
+        if id == self.report.source.stem() {
+            self.report.add(
+                Problem::new(node.span.clone(), "a runbook cannot start itself")
+                    .help("Use `for_each` or `retry` to do something again."),
+            );
+        } else if !known.contains(&id) {
+            let problem = Problem::new(node.span.clone(), format!("there is no runbook `{}`", visible(id, MAX_QUOTED)));
+            let problem = problem.did_you_mean(id, known.iter().copied());
+            self.report.add(problem.or_help(format!("The runbooks are {}.", list(&known))));
+        }
+        Some(id.to_owned())
+    }
+}

@@ -1,0 +1,148 @@
+//! What stands around a body: who agrees, when to try again, what to wait for, how it is known to have worked.
+
+use std::num::NonZeroU32;
+
+use super::Checker;
+use super::fields::{Fields, list};
+use crate::domain::problem::Problem;
+use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::runbook::{Action, Approve, OnFailure, Retry, Until, Verify};
+use crate::domain::time::Span;
+
+/// The keys of an approval.
+pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by"];
+
+/// The keys of a retry.
+pub(in crate::domain) const RETRY_KEYS: &[&str] = &["attempts", "backoff", "if"];
+
+/// The keys of an `until`.
+pub(in crate::domain) const UNTIL_KEYS: &[&str] = &["condition", "every"];
+
+/// The keys of a `verify` besides its one kind.
+pub(in crate::domain) const VERIFY_KEYS: &[&str] = &["within", "hold", "every", "effect"];
+
+/// The keys of an `undo` besides its one kind.
+pub(in crate::domain) const UNDO_KEYS: &[&str] = &["effect"];
+
+/// Attempts that a step may make: with a doubled pause between them, more are never seen.
+pub(in crate::domain) const MAX_ATTEMPTS: i64 = 100;
+
+/// The pause before a second attempt, and between readings, unless the file says otherwise.
+pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
+
+/// How long a change may take to show, unless the file says otherwise.
+pub(in crate::domain) const WITHIN: Span = Span::seconds(60);
+
+impl Checker<'_> {
+    /// Who must agree: roles, or a mapping with `by`; nothing for anybody.
+    pub(super) fn approve(&mut self, node: &Node) -> Option<Approve> {
+        let by = match &node.content {
+            Content::Null | Content::Boolean(true) => None,
+            Content::Text(_) | Content::List(_) => Some(node),
+            _ => Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?.get("by"),
+        };
+        let known: Option<Vec<&str>> =
+            self.world.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
+        let mut roles = Vec::new();
+        for role in by.map_or(&[][..], |node| self.report.one_or_many(node)) {
+            self.name_of_the_estate(role, "role", known.clone());
+            roles.push(role.as_text()?.to_owned());
+        }
+        Some(Approve { by: roles })
+    }
+
+    /// How often: a number, or a mapping.
+    pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
+        if matches!(node.content, Content::Integer(_)) {
+            return Some(Retry { attempts: self.attempts(node)?, backoff: PAUSE, condition: None });
+        }
+        let fields = Fields::open(&mut self.report, node, "a retry", RETRY_KEYS)?;
+        let attempts = fields.required(&mut self.report, "attempts", "a retry").and_then(|node| self.attempts(node));
+        let backoff = fields.get("backoff").map_or(Some(PAUSE), |node| self.report.duration(node));
+        let condition = fields.get("if").and_then(|node| self.expression(node));
+        Some(Retry { attempts: attempts?, backoff: backoff?, condition })
+    }
+
+    fn attempts(&mut self, node: &Node) -> Option<NonZeroU32> {
+        let number = self.report.integer(node, 1, MAX_ATTEMPTS)?;
+        u32::try_from(number).ok().and_then(NonZeroU32::new)
+    }
+
+    /// What a reading is repeated for: an expression, or a mapping with one.
+    pub(super) fn until(&mut self, node: &Node) -> Option<Until> {
+        if !matches!(node.content, Content::Map(_)) {
+            return Some(Until { condition: self.expression(node)?, every: PAUSE });
+        }
+        let fields = Fields::open(&mut self.report, node, "`until`", UNTIL_KEYS)?;
+        let condition =
+            fields.required(&mut self.report, "condition", "`until`").and_then(|node| self.expression(node));
+        let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
+        Some(Until { condition: condition?, every: every? })
+    }
+
+    /// How a change is known to have worked: one reading, and times.
+    pub(super) fn verify(&mut self, node: &Node) -> Option<Verify> {
+        let (fields, action) = self.one_action(node, "verify", VERIFY_KEYS)?;
+        let within = fields.get("within").map_or(Some(WITHIN), |node| self.report.duration(node));
+        let hold = fields.get("hold").map_or(Some(Span::default()), |node| self.report.duration(node));
+        let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
+        let action = action?;
+        if action.effect.changes() {
+            let span = fields.entry(&action.kind).map_or(node.span.clone(), |entry| entry.key_span.clone());
+            let problem =
+                Problem::new(span, format!("a check only reads, and `{}` changes something here", action.kind));
+            self.report
+                .add(problem.help("Use a reading such as `health`, or add `effect: read` if this command only reads."));
+            return None;
+        }
+        Some(Verify { action, within: within?, hold: hold?, every: every? })
+    }
+
+    fn pause(&mut self, node: &Node) -> Option<Span> {
+        let span = self.report.duration(node)?;
+        if span < Span::seconds(1) {
+            self.report.add(Problem::new(node.span.clone(), "readings are at least `1s` apart"));
+            return None;
+        }
+        Some(span)
+    }
+
+    pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
+        self.report.word(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
+    }
+
+    /// How a change is taken back.
+    pub(super) fn undo(&mut self, node: &Node) -> Option<Action> {
+        self.one_action(node, "undo", UNDO_KEYS)?.1
+    }
+
+    /// The mapping of a `verify` or an `undo`, and its one action.
+    fn one_action<'n>(&mut self, node: &'n Node, what: &str, extra: &[&str]) -> Option<(Fields<'n>, Option<Action>)> {
+        let names: Vec<&str> = self.world.forms.iter().map(|form| form.name).collect();
+        let known: Vec<&str> = names.iter().chain(extra).copied().collect();
+        let fields = Fields::open(&mut self.report, node, &format!("`{what}`"), &known)?;
+        let actions: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
+        let action = match actions.as_slice() {
+            [entry] => self.form(&entry.key).and_then(|form| self.action(entry, form)),
+            [] => {
+                let problem = Problem::new(fields.span.clone(), format!("`{what}` names no action"));
+                self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
+                None
+            }
+            [first, second, ..] => {
+                let message = format!("`{what}` names two actions, `{}` and `{}`", first.key, second.key);
+                self.report.add(
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here"),
+                );
+                None
+            }
+        };
+        let action = action.map(|mut action| {
+            if let Some(node) = fields.get("effect") {
+                self.declared_effect(node, &mut action);
+            }
+            action
+        });
+        Some((fields, action))
+    }
+}

@@ -1,0 +1,393 @@
+//! Steps: their ids, their order, exactly one body, and the modifiers around it.
+
+use super::Checker;
+use super::fields::{Fields, list, unknown_key};
+use crate::domain::effect::EffectClass;
+use crate::domain::form::KindForm;
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::runbook::{Action, Body, OnFailure, STEP_LIMIT, Step};
+
+/// The bodies that the machine itself knows.
+const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
+
+/// The keys around a body.
+const MODIFIERS: &[&str] = &[
+    "id",
+    "name",
+    "phase",
+    "why",
+    "when",
+    "for_each",
+    "approve",
+    "timeout",
+    "retry",
+    "until",
+    "verify",
+    "on_failure",
+    "undo",
+    "meets",
+    "effect",
+];
+
+/// The modifiers that only an action can have.
+const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect"];
+
+/// Steps that may run at once in one group.
+const MAX_PARALLEL: usize = 100;
+
+impl Checker<'_> {
+    // ── ids ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Learns every id before the walk, so that a use before its step is told from a name that nobody has.
+    pub(super) fn gather_ids(&mut self, steps: &Node) {
+        let Content::List(steps) = &steps.content else { return };
+        for step in steps {
+            if let Some(node) = step.get("id") {
+                self.gather_id(node);
+            }
+            if let Some(children) = step.get("parallel") {
+                self.gather_ids(children);
+            }
+        }
+    }
+
+    fn gather_id(&mut self, node: &Node) {
+        let Some(id) = self.report.name(node) else { return };
+        match self.ids.get(&id) {
+            Some(first) => {
+                let problem = Problem::new(node.span.clone(), format!("two steps are called `{id}`"));
+                self.report
+                    .add(problem.related(first.clone(), "the first is here").help("Give one of them another id."));
+            }
+            None => drop(self.ids.insert(id, node.span.clone())),
+        }
+    }
+
+    /// An id for a step that has none: from its name, so that the log reads well.
+    fn made_up_id(&mut self, step: &Node) -> String {
+        let name = step.get("name").and_then(Node::as_text).unwrap_or_default();
+        let words: Vec<&str> =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let mut base = words.join("_").to_ascii_lowercase();
+        base.truncate(40);
+        if !base.starts_with(|c: char| c.is_ascii_lowercase()) {
+            base = "step".to_owned();
+        }
+        let mut id = base.clone();
+        for number in 2.. {
+            if !self.ids.contains_key(&id) {
+                break;
+            }
+            id = format!("{base}_{number}");
+        }
+        self.ids.insert(id.clone(), step.span.clone());
+        id
+    }
+
+    // ── lists ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// A list of steps one after the other: each sees those before it.
+    pub(super) fn steps(&mut self, node: &Node, what: &str) -> Option<Vec<Step>> {
+        let items = self.report.items(node)?;
+        if items.is_empty() && what == "steps" {
+            self.report.add(Problem::new(node.span.clone(), "a runbook without steps does nothing"));
+        }
+        let steps: Vec<Option<Step>> = items.iter().map(|item| self.step(item)).collect();
+        steps.into_iter().collect()
+    }
+
+    /// A group: its steps see what was before the group, and are seen by what is behind it.
+    pub(super) fn parallel(&mut self, node: &Node) -> Option<Body> {
+        let items = self.report.items(node)?;
+        if items.is_empty() || items.len() > MAX_PARALLEL {
+            self.report.add(Problem::new(
+                node.span.clone(),
+                format!("a group has from 1 to {MAX_PARALLEL} steps, this one {}", items.len()),
+            ));
+        }
+        let before = self.visible.clone();
+        let mut after = before.clone();
+        let mut steps = Vec::with_capacity(items.len());
+        for item in items {
+            self.visible.clone_from(&before);
+            steps.push(self.step(item));
+            after.append(&mut self.visible);
+        }
+        self.visible = after;
+        steps.into_iter().collect::<Option<Vec<Step>>>().map(Body::Parallel)
+    }
+
+    pub(super) fn number_of_steps(&mut self, fields: &Fields<'_>) {
+        if self.ids.len() > STEP_LIMIT {
+            let message = format!("the runbook has {} steps, and may have {STEP_LIMIT}", self.ids.len());
+            self.report.add(
+                Problem::new(fields.span.clone(), message).help("Start a second runbook from the first with `start`."),
+            );
+        }
+    }
+
+    // ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn step(&mut self, node: &Node) -> Option<Step> {
+        let fields = Fields::open_any(&mut self.report, node, "a step")?;
+        let id = match fields.get("id") {
+            Some(id) => id.as_text().unwrap_or_default().to_owned(),
+            None => self.made_up_id(node),
+        };
+        let phase = fields.get("phase").and_then(|node| self.report.name(node));
+        let when = fields.get("when").and_then(|node| self.expression(node));
+        let for_each = fields.get("for_each").and_then(|node| self.items_expression(node));
+        let outside = self.has_item;
+        self.has_item |= fields.get("for_each").is_some();
+        let body = self.body(&fields, node);
+        if let (Some((Body::Action(action), _)), None) = (&body, &for_each) {
+            self.remember_kind(&id, &action.kind);
+        }
+        let step = self.around(&fields, body, &id);
+        self.has_item = outside;
+        self.visible.insert(id.clone());
+        step.map(|step| Step { id, phase, when, for_each, ..step })
+    }
+
+    fn remember_kind(&mut self, id: &str, kind: &str) {
+        if let Some(form) = self.form(kind) {
+            self.kinds.insert(id.to_owned(), form.name);
+        }
+    }
+
+    /// What is gone through: an expression, or a list written out.
+    fn items_expression(&mut self, node: &Node) -> Option<String> {
+        match &node.content {
+            Content::List(_) => {
+                let json = node.to_json();
+                let plain =
+                    json.as_array().is_some_and(|items| items.iter().all(|item| !item.is_array() && !item.is_object()));
+                if plain {
+                    Some(json.to_string())
+                } else {
+                    self.report.expected(node, "an expression or a list of plain values")
+                }
+            }
+            _ => self.expression(node),
+        }
+    }
+
+    /// The one thing that a step does.
+    fn body<'n>(&mut self, fields: &Fields<'n>, node: &Node) -> Option<(Body, &'n Entry)> {
+        let names: Vec<&str> = GATES.iter().copied().chain(self.world.forms.iter().map(|form| form.name)).collect();
+        let bodies: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
+        let unknown: Vec<&Entry> = fields
+            .iter()
+            .filter(|entry| !names.contains(&entry.key.as_str()) && !MODIFIERS.contains(&entry.key.as_str()))
+            .collect();
+        for entry in &unknown {
+            self.unknown_part(entry, &names, bodies.is_empty());
+        }
+        match bodies.as_slice() {
+            [] if unknown.is_empty() => {
+                let problem = Problem::new(fields.span.clone(), "the step does nothing");
+                self.report.add(problem.help(format!("Give it exactly one of {}.", list(&names))));
+                None
+            }
+            [] => None,
+            [one] => self.body_of(one, node).map(|body| (body, *one)),
+            [first, second, ..] => {
+                let message = format!("the step does two things, `{}` and `{}`", first.key, second.key);
+                let problem =
+                    Problem::new(second.key_span.clone(), message).related(first.key_span.clone(), "the first is here");
+                self.report.add(problem.help("Make two steps of it."));
+                for entry in &bodies {
+                    self.body_of(entry, node);
+                }
+                None
+            }
+        }
+    }
+
+    fn unknown_part(&mut self, entry: &Entry, names: &[&str], bodiless: bool) {
+        let known: Vec<&str> = MODIFIERS.iter().copied().chain(names.iter().copied()).collect();
+        if !bodiless {
+            return unknown_key(&mut self.report, entry, "a step", &known);
+        }
+        let problem =
+            Problem::new(entry.key_span.clone(), format!("unknown kind `{}`", visible(&entry.key, MAX_QUOTED)));
+        self.report.add(problem.did_you_mean(&entry.key, known).or_help(format!("The kinds are {}.", list(names))));
+    }
+
+    fn body_of(&mut self, entry: &Entry, node: &Node) -> Option<Body> {
+        match entry.key.as_str() {
+            "ask" => self.ask(entry, node),
+            "manual" => self.template(&entry.value).map(Body::Manual),
+            "wait" => self.report.duration(&entry.value).map(Body::Wait),
+            "parallel" => self.parallel(&entry.value),
+            "start" => self.start(entry),
+            kind => {
+                let form = self.form(kind)?;
+                self.action(entry, form).map(Body::Action)
+            }
+        }
+    }
+
+    /// The modifiers around a body, looked at even where the body is wrong. `id` is the step's own, which its check and
+    /// its undoing may refer to.
+    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(Body, &Entry)>, id: &str) -> Option<Step> {
+        if let Some((body, entry)) = &mut body {
+            self.fitting_modifiers(fields, body, entry);
+            if let (Body::Action(action), Some(node)) = (body, fields.get("effect")) {
+                self.declared_effect(node, action);
+            }
+        }
+        let name = self.step_name(fields, body.as_ref());
+        let why = fields.get("why").and_then(|node| self.template(node));
+        let approve = fields.get("approve").and_then(|node| self.approve(node));
+        let timeout = fields.get("timeout").and_then(|node| self.report.duration(node));
+        let retry = fields.get("retry").and_then(|node| self.with_only(&["outcome"], |checker| checker.retry(node)));
+        let until = fields
+            .get("until")
+            .and_then(|node| self.with_only(&["output", "summary", "succeeded"], |checker| checker.until(node)));
+        let on_failure = fields.get("on_failure").map_or(Some(OnFailure::Ask), |node| self.on_failure(node));
+        let meets = self.meets(fields);
+        self.visible.insert(id.to_owned());
+        let verify = fields.get("verify").and_then(|node| self.verify(node));
+        let undo = fields.get("undo").and_then(|node| self.undo(node));
+        let (body, entry) = body?;
+        self.changes_are_verified(&body, fields, entry);
+        let (id, on_failure) = (String::new(), on_failure?);
+        let (phase, when, for_each) = (None, None, None);
+        Some(Step {
+            id,
+            name: name?,
+            phase,
+            why,
+            when,
+            for_each,
+            body,
+            approve,
+            timeout,
+            retry,
+            until,
+            verify,
+            on_failure,
+            undo,
+            meets,
+        })
+    }
+
+    /// Modifiers that would do nothing around this body.
+    fn fitting_modifiers(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) {
+        let unfit = |key: &str| match body {
+            Body::Action(action) => key == "until" && action.effect.changes(),
+            Body::Parallel(_) => {
+                FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets")
+            }
+            Body::Ask(_) | Body::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
+            Body::Manual(_) | Body::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",
+        };
+        let problems: Vec<Problem> = fields
+            .iter()
+            .filter(|given| unfit(&given.key))
+            .map(|given| {
+                let problem = if let Body::Action(action) = body {
+                    Problem::new(
+                        given.key_span.clone(),
+                        format!("`until` repeats a reading, and `{}` changes something here", action.kind),
+                    )
+                    .help("Use `verify` to wait for a change to take effect, or `retry` to try it again.")
+                } else {
+                    Problem::new(given.key_span.clone(), format!("`{}` does not go with `{}`", given.key, entry.key))
+                        .help(format!("Take it away, or put it on another step; `{}` would not heed it.", entry.key))
+                };
+                problem.related(entry.key_span.clone(), "the step does this")
+            })
+            .collect();
+        self.report.problems.extend(problems);
+    }
+
+    /// What people read. Only a question must have one; everything else can be named by what it does.
+    fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(Body, &Entry)>) -> Option<String> {
+        if let Some(node) = fields.get("name") {
+            return self.template(node);
+        }
+        let (body, entry) = body?;
+        Some(match body {
+            Body::Ask(_) => {
+                let problem = Problem::new(entry.key_span.clone(), "a question needs `name`, which is what is asked");
+                self.report.add(problem.help("Add `name: …?` to the step."));
+                return None;
+            }
+            Body::Manual(text) => text.lines().next().unwrap_or_default().to_owned(),
+            Body::Wait(span) => format!("wait {span}"),
+            Body::Parallel(steps) => format!("{} steps at once", steps.len()),
+            Body::Start(start) => format!("start {}", start.runbook),
+            Body::Action(action) => self.action_name(action),
+        })
+    }
+
+    fn action_name(&self, action: &Action) -> String {
+        let verbs = self.form(&action.kind).map_or(&[][..], |form: &KindForm| form.verbs);
+        match verbs.iter().find(|verb| action.spec.get(verb.field.name).is_some()) {
+            Some(verb) => format!("{} {}", action.kind, verb.field.name),
+            None => action.kind.clone(),
+        }
+    }
+
+    /// The deadline that the step meets: its own word, or a field `meets` of its action.
+    fn meets(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let own = fields.get("meets").and_then(|node| self.deadline_name(node));
+        let action = fields.iter().find(|entry| self.form(&entry.key).is_some());
+        let inner = action.and_then(|entry| entry.value.get("meets"));
+        let named = inner.and_then(|node| self.deadline_name(node));
+        match (&own, &named, inner) {
+            (Some(one), Some(other), Some(node)) if one != other => {
+                let message = format!("the step says that it meets `{one}`, the action says `{other}`");
+                self.report.add(Problem::new(node.span.clone(), message).help("Keep one of the two."));
+            }
+            _ => {}
+        }
+        own.or(named)
+    }
+
+    fn deadline_name(&mut self, node: &Node) -> Option<String> {
+        let name = self.report.text(node)?;
+        let known: Vec<&str> = self.deadlines.keys().map(String::as_str).collect();
+        match self.deadlines.get(name) {
+            None => {
+                let problem =
+                    Problem::new(node.span.clone(), format!("there is no deadline `{}`", visible(name, MAX_QUOTED)));
+                let problem = problem.did_you_mean(name, known);
+                self.report.add(problem.or_help("Declare it under `deadlines`."));
+                None
+            }
+            Some((_, true)) => {
+                self.met.insert(name.to_owned());
+                Some(name.to_owned())
+            }
+            Some((span, false)) => {
+                let problem = Problem::new(
+                    node.span.clone(),
+                    format!("no step can meet `{name}`: it runs after the incident is resolved"),
+                );
+                self.report.add(
+                    problem
+                        .related(span.clone(), "it is declared here")
+                        .help("Take `meets` away: completing the post-mortem meets it."),
+                );
+                None
+            }
+        }
+    }
+
+    /// A change whose effect nobody looks at is a hope. A message is its own proof: the channel has answered.
+    fn changes_are_verified(&mut self, body: &Body, fields: &Fields<'_>, entry: &Entry) {
+        let Body::Action(action) = body else { return };
+        if action.effect == EffectClass::Read || action.kind == "notify" || fields.get("verify").is_some() {
+            return;
+        }
+        let message = format!("`{}` changes something here, and the step has no `verify`", action.kind);
+        let problem = Problem::new(entry.key_span.clone(), message);
+        self.report.add(problem.help(
+            "Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+        ));
+    }
+}

@@ -1,0 +1,112 @@
+//! How a value is written in each place of a script. Deliberately absent: finding out which place it is.
+
+use super::Datum;
+
+/// Where in a script a value can stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Outside quotes.
+    Bare,
+    /// Inside `'…'`.
+    Single,
+    /// Inside `"…"`.
+    Double,
+    /// Inside `$(( … ))`.
+    Arithmetic,
+    /// After `#`.
+    Comment,
+    /// In a here-document whose end word is quoted.
+    Verbatim,
+    /// In a here-document whose end word is not quoted.
+    Expanded,
+}
+
+impl Place {
+    /// The place's name in a message.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "outside quotes",
+            Self::Single => "inside single quotes",
+            Self::Double => "inside double quotes",
+            Self::Arithmetic => "in arithmetic",
+            Self::Comment => "in a comment",
+            Self::Verbatim | Self::Expanded => "in a here-document",
+        }
+    }
+}
+
+/// Why a value has no form in a place: the message and what to do.
+pub(super) type Unwritable = (String, &'static str);
+
+/// Writes one value in the quoting of its place.
+pub(super) fn write(datum: &Datum, place: Place) -> Result<String, Unwritable> {
+    match datum {
+        Datum::Unknown => Ok(if place == Place::Arithmetic { "1".to_owned() } else { "x".to_owned() }),
+        Datum::Unfit(what) => Err((
+            format!("{what} has no form in a script"),
+            "Interpolate one of its parts, or its text with `| tojson`.",
+        )),
+        Datum::Text(text) => scalar(text, place),
+        Datum::Words(words) if place == Place::Bare => {
+            let quoted: Result<Vec<String>, Unwritable> = words.iter().map(|word| scalar(word, place)).collect();
+            Ok(quoted?.join(" "))
+        }
+        Datum::Words(_) => Err((
+            format!("a list cannot stand {}", place.name()),
+            "Take the quotes away to get one word for each item, or use `| join(' ')` for one text.",
+        )),
+    }
+}
+
+fn scalar(text: &str, place: Place) -> Result<String, Unwritable> {
+    if text.contains('\0') {
+        return Err((
+            "the value holds a NUL byte, which no program can be given".to_owned(),
+            "Remove it with a filter.",
+        ));
+    }
+    if text.contains([super::MARK, super::MARK_END]) {
+        return Err((
+            "the value is text that was captured by a block or holds U+FDD0".to_owned(),
+            "Interpolate the values themselves, outside `{% set %}`, `{% filter %}` and macros.",
+        ));
+    }
+    match place {
+        Place::Bare => Ok(format!("'{}'", text.replace('\'', r"'\''"))),
+        Place::Single => Ok(text.replace('\'', r"'\''")),
+        Place::Double => Ok(escaped(text, &['\\', '$', '`', '"'])),
+        Place::Expanded => Ok(escaped(text, &['\\', '$', '`'])),
+        Place::Verbatim => Ok(text.to_owned()),
+        Place::Comment => Ok(text.chars().map(|c| if harmless(c) { c } else { '_' }).collect()),
+        Place::Arithmetic => integer(text),
+    }
+}
+
+fn escaped(text: &str, special: &[char]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if special.contains(&character) {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
+
+/// Characters that mean nothing to a shell wherever they stand, so that a comment is harmless even where a shell
+/// would not see one.
+const fn harmless(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, ' ' | '_' | '.' | '/' | ':' | '@' | '%' | '+' | ',')
+}
+
+fn integer(text: &str) -> Result<String, Unwritable> {
+    let canonical = text.parse::<i64>().is_ok_and(|number| number.to_string() == text && number != i64::MIN);
+    match (canonical, text.starts_with('-')) {
+        (true, true) => Ok(format!("({text})")),
+        (true, false) => Ok(text.to_owned()),
+        (false, _) => Err((
+            "only whole numbers can stand in arithmetic".to_owned(),
+            "Use `| int`, or take the value out of `$(( … ))`.",
+        )),
+    }
+}

@@ -1,0 +1,373 @@
+//! The words for each event, one function a concern.
+//!
+//! **Invariant:** [`of`] names every event; a new one does not compile until it has words.
+
+use serde_json::Value;
+
+use super::Reader;
+use crate::domain::event::{
+    Actor, Conclusion, Event, Finding, Gate, Mode, Parent, Recorded, RunOutcome, SkipReason, StopCause,
+};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::runbook::DeadlineFrom;
+use crate::domain::time::{Span, Timestamp, stamp};
+
+/// What sort of line an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sign {
+    /// The incident begins, is taken notice of, or is over.
+    Incident,
+    /// A person said something.
+    Words,
+    /// A person is waited for.
+    Question,
+    /// Something begins.
+    Begun,
+    /// Something was done or found.
+    Done,
+    /// The world said no.
+    Failed,
+    /// Something was passed over or stopped.
+    Skipped,
+    /// A message arrived.
+    Told,
+    /// A time that must be kept.
+    Deadline,
+    /// What we do for ourselves.
+    Inner,
+}
+
+impl Sign {
+    /// One character for it.
+    pub fn glyph(self) -> &'static str {
+        match self {
+            Self::Incident => "●",
+            Self::Words => "›",
+            Self::Question => "?",
+            Self::Begun => "▸",
+            Self::Done => "✓",
+            Self::Failed => "✗",
+            Self::Skipped => "–",
+            Self::Told => "→",
+            Self::Deadline => "⏱",
+            Self::Inner => "·",
+        }
+    }
+}
+
+/// An entry's words, not yet made printable.
+#[derive(Debug)]
+pub(super) struct Phrase {
+    pub sign: Sign,
+    pub text: String,
+    pub detail: Option<String>,
+    pub notable: bool,
+}
+
+impl Phrase {
+    fn notable(sign: Sign, text: impl Into<String>) -> Self {
+        Self { sign, text: text.into(), detail: None, notable: true }
+    }
+
+    fn quiet(sign: Sign, text: impl Into<String>) -> Self {
+        Self { notable: false, ..Self::notable(sign, text) }
+    }
+
+    fn detail(self, detail: impl Into<Option<String>>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+}
+
+/// The words for an event.
+pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
+    match &recorded.event {
+        Event::IncidentOpened { .. }
+        | Event::Acknowledged
+        | Event::NoteAdded { .. }
+        | Event::Resolved { .. }
+        | Event::PostmortemWritten { .. }
+        | Event::PostmortemCompleted => incident(recorded),
+        Event::DeadlineSet { .. }
+        | Event::DeadlineWarned { .. }
+        | Event::DeadlineMet { .. }
+        | Event::DeadlineMissed { .. } => deadline(reader, recorded),
+        Event::RunStarted { run, runbook, params, mode, parent, .. } => {
+            let title = format!("{} ({})", runbook.id, runbook.title);
+            started(*run, &title, params, *mode, parent.as_ref())
+        }
+        Event::RunStopping { run, cause } => stopping(reader, *run, cause),
+        Event::RunEnded { run, outcome } => ended(reader, *run, *outcome),
+        Event::Notified { channel, place, .. } => {
+            let detail = place.as_ref().map(|place| format!("as {place}"));
+            Phrase::notable(Sign::Told, format!("told `{channel}`")).detail(detail)
+        }
+        Event::NotifyFailed { channel, error, .. } => {
+            Phrase::notable(Sign::Failed, format!("message to `{channel}` not delivered: {error}"))
+        }
+        Event::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
+        Event::Answered { run, step, answer } => answered(reader, &recorded.by, *run, step, answer),
+        Event::Approved { run, step, .. } => {
+            let what = agreed(reader, *run, step);
+            Phrase::notable(Sign::Words, format!("approved: {what}"))
+        }
+        Event::Denied { run, step, reason } => {
+            let what = agreed(reader, *run, step);
+            Phrase::notable(Sign::Words, format!("denied: {what}{}", because(reason)))
+        }
+        Event::UndoRequested { run, step } => {
+            Phrase::notable(Sign::Words, format!("wants to take back: {}", reader.name(*run, step)))
+        }
+        Event::StepExpanded { run, step, items } => expanded(&reader.name(*run, step), items.as_ref()),
+        Event::StepSkipped { run, step, reason } => skipped(&reader.name(*run, step), reason),
+        Event::StepStarted { run, step, attempt, action, .. } => {
+            let name = reader.name(*run, step);
+            let detail = format!("{} {}", action.kind, action.spec);
+            Phrase::quiet(Sign::Begun, format!("{name}: begun{}", again(*attempt))).detail(detail)
+        }
+        Event::StepEnded { run, step, attempt, outcome } => {
+            let told = reader.has_told(*run, step) && outcome.is_success();
+            let phrase = outcome_of(&reader.name(*run, step), *attempt, outcome);
+            Phrase { notable: !told, ..phrase }
+        }
+        Event::Reconciled { run, step, finding, .. } => reconciled(&reader.name(*run, step), finding),
+        Event::RetryScheduled { run, step, at } => {
+            let text = format!("{}: tried again at {}", reader.name(*run, step), clock_time(*at));
+            let by_person = matches!(recorded.by, Actor::Person { .. });
+            Phrase { notable: by_person, ..Phrase::quiet(Sign::Begun, text) }
+        }
+        Event::StepConcluded { run, step, conclusion, reason } => {
+            concluded(reader, *run, step, *conclusion, reason.as_deref())
+        }
+    }
+}
+
+/// The incident's own events.
+fn incident(recorded: &Recorded) -> Phrase {
+    match &recorded.event {
+        Event::IncidentOpened { title, severity, environment, detected_at, .. } => {
+            let detail =
+                detected_at.map(|at| format!("first noticed {}, {} before", stamp(at), Span::between(at, recorded.at)));
+            Phrase::notable(Sign::Incident, format!("opened {severity} in {environment}: {title}")).detail(detail)
+        }
+        Event::Acknowledged => Phrase::notable(Sign::Incident, "acknowledged"),
+        Event::NoteAdded { text } => Phrase::notable(Sign::Words, format!("note: {text}")),
+        Event::Resolved { summary: Some(summary) } => Phrase::notable(Sign::Incident, format!("resolved: {summary}")),
+        Event::Resolved { summary: None } => Phrase::notable(Sign::Incident, "resolved"),
+        Event::PostmortemWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("post-mortem draft: {path}")),
+        _ => Phrase::notable(Sign::Incident, "post-mortem completed"),
+    }
+}
+
+/// Times that must be kept.
+fn deadline(reader: &mut Reader, recorded: &Recorded) -> Phrase {
+    let due = |name: &str| {
+        let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
+        deadlines.iter().find(|deadline| deadline.name == name).map(|deadline| deadline.due)
+    };
+    match &recorded.event {
+        Event::DeadlineSet { name, due, from, .. } => {
+            let from = match from {
+                DeadlineFrom::Opened => "opening",
+                DeadlineFrom::Resolved => "resolution",
+            };
+            let text = format!("deadline `{name}` is {}", stamp(*due));
+            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
+        }
+        Event::DeadlineWarned { name } => {
+            let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
+            Phrase::notable(Sign::Deadline, format!("deadline `{name}` comes near{}", left.unwrap_or_default()))
+        }
+        Event::DeadlineMet { name, met_at, step } => {
+            let margin = due(name).map(|due| margin(*met_at, due)).unwrap_or_default();
+            let detail = step.as_ref().map(|step| format!("by {step}"));
+            Phrase::notable(Sign::Deadline, format!("deadline `{name}` met{margin}")).detail(detail)
+        }
+        Event::DeadlineMissed { name } => Phrase::notable(Sign::Deadline, format!("deadline `{name}` missed")),
+        _ => Phrase::quiet(Sign::Inner, "deadline"),
+    }
+}
+
+/// `, 11m 2s to spare`, or by how much it was too late.
+fn margin(at: Timestamp, due: Timestamp) -> String {
+    if at <= due {
+        format!(", {} to spare", Span::between(at, due))
+    } else {
+        format!(", {} late", Span::between(due, at))
+    }
+}
+
+fn started(
+    run: RunId,
+    title: &str,
+    params: &serde_json::Map<String, Value>,
+    mode: Mode,
+    parent: Option<&Parent>,
+) -> Phrase {
+    let mode = match mode {
+        Mode::Step => "asking before every step",
+        Mode::Guided => "asking before every change",
+        Mode::Auto => "asking only what nobody else can decide",
+    };
+    let with: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+    let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" ")) };
+    let from = parent.map(|parent| format!(", from step {} of run {}", parent.step, parent.run)).unwrap_or_default();
+    Phrase::notable(Sign::Begun, format!("run {run}: {title} began{with}{from}")).detail(mode.to_owned())
+}
+
+fn stopping(reader: &mut Reader, run: RunId, cause: &StopCause) -> Phrase {
+    let why = match cause {
+        StopCause::Cancelled { reason } => format!("cancelled{}", because(reason)),
+        StopCause::StepFailed { step } => format!("{} failed", reader.name(run, step)),
+    };
+    Phrase::notable(Sign::Skipped, format!("run {run} goes no further: {why}"))
+}
+
+fn ended(reader: &Reader, run: RunId, outcome: RunOutcome) -> Phrase {
+    let name = reader.run(run).map_or_else(String::new, |run| format!(" ({})", run.runbook.id));
+    let (sign, how) = match outcome {
+        RunOutcome::Succeeded => (Sign::Done, "every step done"),
+        RunOutcome::Failed => (Sign::Failed, "a step failed"),
+        RunOutcome::Cancelled => (Sign::Skipped, "stopped by a person"),
+    };
+    Phrase::notable(sign, format!("run {run}{name} ended: {how}"))
+}
+
+/// A gate closes: quiet, since its answer says all; but what nobody can answer is not.
+fn asked(name: &str, gate: &Gate) -> Phrase {
+    match gate {
+        Gate::Ask { prompt, choices, suggest, .. } => {
+            let choices = if choices.is_empty() { String::new() } else { format!(" ({})", choices.join(", ")) };
+            let suggest = suggest.as_ref().map(|suggest| format!("the evidence suggests: {suggest}"));
+            Phrase::quiet(Sign::Question, format!("asked: {prompt}{choices}")).detail(suggest)
+        }
+        Gate::Manual { instruction } => Phrase::quiet(Sign::Question, format!("to be done by hand: {instruction}")),
+        Gate::Approve { by, change, .. } => {
+            let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(" or ")) };
+            let at = if change.place.is_empty() { String::new() } else { format!(" ({})", change.place) };
+            Phrase::quiet(Sign::Question, format!("approval{by} wanted: {}{at}", change.what))
+        }
+        Gate::Timer { until } => Phrase::quiet(Sign::Inner, format!("{name}: waits until {}", clock_time(*until))),
+        Gate::Failure { error } => Phrase::quiet(Sign::Question, format!("{name}: again, skip or cancel? {error}")),
+        Gate::Unclear { detail } => {
+            Phrase::notable(Sign::Question, format!("{name}: nobody can say whether it happened: {detail}"))
+        }
+    }
+}
+
+fn answered(reader: &mut Reader, by: &Actor, run: RunId, step: &StepKey, answer: &Value) -> Phrase {
+    let name = reader.name(run, step);
+    let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
+    match gate {
+        Some(Gate::Timer { .. }) => Phrase::quiet(Sign::Inner, format!("{name}: the time is over")),
+        Some(Gate::Manual { .. }) => {
+            let said = if answer.is_null() { String::new() } else { format!(": {}", plain(answer)) };
+            Phrase::notable(Sign::Words, format!("did by hand: {name}{said}"))
+        }
+        Some(Gate::Unclear { .. }) => {
+            Phrase::notable(Sign::Words, format!("says whether it happened: {name} → {}", plain(answer)))
+        }
+        Some(Gate::Ask { suggest, .. }) => {
+            let unasked = matches!(by, Actor::Engine).then(|| "taken from the evidence, nobody was asked".to_owned());
+            let against = suggest.as_ref().filter(|suggest| **suggest != plain(answer));
+            let against = against.map(|suggest| format!("the evidence suggested: {suggest}"));
+            Phrase::notable(Sign::Words, format!("{name} → {}", plain(answer))).detail(unasked.or(against))
+        }
+        Some(Gate::Approve { .. } | Gate::Failure { .. }) | None => {
+            Phrase::notable(Sign::Words, format!("{name} → {}", plain(answer)))
+        }
+    }
+}
+
+/// What was agreed to or refused: the change as it was put to the person.
+fn agreed(reader: &mut Reader, run: RunId, step: &StepKey) -> String {
+    let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
+    if let Some(Gate::Approve { change, .. }) = gate
+        && !change.what.is_empty()
+    {
+        return change.what.clone();
+    }
+    reader.name(run, step)
+}
+
+fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
+    match items {
+        Some(items) => {
+            let list: Vec<String> = items.iter().map(plain).collect();
+            Phrase::quiet(Sign::Inner, format!("{name}: for {} items", items.len())).detail(list.join(", "))
+        }
+        None => Phrase::quiet(Sign::Inner, format!("{name}: begun")),
+    }
+}
+
+fn skipped(name: &str, reason: &SkipReason) -> Phrase {
+    match reason {
+        SkipReason::Condition { when } => Phrase::quiet(Sign::Skipped, format!("{name}: skipped, `{when}` is false")),
+        SkipReason::Person { reason } => Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason))),
+    }
+}
+
+/// How an attempt ended.
+fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
+    let (sign, how) = match outcome.verdict {
+        Verdict::Succeeded => (Sign::Done, ""),
+        Verdict::Failed => (Sign::Failed, "failed: "),
+        Verdict::TimedOut => (Sign::Failed, "timed out: "),
+        Verdict::Cancelled => (Sign::Skipped, "stopped: "),
+        Verdict::Unknown => (Sign::Failed, "nobody can say how it ended: "),
+    };
+    Phrase::notable(sign, format!("{name}: {how}{}{}", outcome.summary, again(attempt)))
+}
+
+fn reconciled(name: &str, finding: &Finding) -> Phrase {
+    const AFTER: &str = "after an interruption";
+    match finding {
+        Finding::Happened(outcome) => {
+            let phrase = outcome_of(name, 1, outcome);
+            Phrase { text: format!("{} ({AFTER}: it had happened)", phrase.text), ..phrase }
+        }
+        Finding::DidNotHappen { detail } => {
+            Phrase::notable(Sign::Begun, format!("{name}: {AFTER}: it had not happened{}", because(detail)))
+        }
+        Finding::CannotTell { detail } => {
+            Phrase::notable(Sign::Failed, format!("{name}: {AFTER}: it cannot be told{}", because(detail)))
+        }
+    }
+}
+
+/// What a step came to. Mostly quiet: the attempt, the answer or the skip has said it.
+fn concluded(reader: &mut Reader, run: RunId, step: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Phrase {
+    let name = reader.name(run, step);
+    let state = reader.run(run).and_then(|run| run.state(step));
+    let summary = state.and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());
+    let new = reason.is_some_and(|reason| summary.is_none_or(|summary| !reason.contains(summary)));
+    let reason = reason.map(because).unwrap_or_default();
+    match conclusion {
+        Conclusion::Succeeded => Phrase::quiet(Sign::Done, format!("{name}: done{reason}")),
+        Conclusion::Skipped => Phrase::quiet(Sign::Skipped, format!("{name}: skipped{reason}")),
+        Conclusion::Tolerated => Phrase::notable(Sign::Skipped, format!("{name}: failed, and the run goes on{reason}")),
+        Conclusion::Failed => Phrase { notable: new, ..Phrase::quiet(Sign::Failed, format!("{name}: failed{reason}")) },
+        Conclusion::Cancelled => Phrase::quiet(Sign::Skipped, format!("{name}: stopped{reason}")),
+    }
+}
+
+fn again(attempt: u32) -> String {
+    if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
+}
+
+fn because(reason: &str) -> String {
+    if reason.trim().is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+/// A value as a person would write it: text without quotes, lists with commas.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        value => value.to_string(),
+    }
+}
+
+fn clock_time(at: Timestamp) -> String {
+    at.format("%H:%M:%S UTC").to_string()
+}

@@ -1,0 +1,137 @@
+//! Who works on an incident: a lease on it, and whether its holder is still alive.
+//!
+//! A claim saves work; it is the comparison in `append` that keeps order. What a dead process held is free
+//! at once: its holder names the process so exactly that no later one can be mistaken for it.
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::domain::id::IncidentId;
+use crate::domain::time::{Span, Timestamp};
+use crate::store::{Claim, Claiming, EventStore, StoreError};
+
+/// How long a claim is good without being renewed: long enough for a stalled disk, short enough for a person
+/// who waits for another host to take over.
+pub const LEASE: Span = Span(Duration::from_secs(15));
+/// How often a claim is renewed: two renewals may be lost before it lapses.
+pub const RENEWAL: Span = Span(Duration::from_secs(5));
+
+/// The name of this process as a holder: host, boot, process and its start, so that none is ever reused.
+pub fn holder(hostname: &str) -> String {
+    let (boot, pid) = (boot_id(), std::process::id());
+    format!("{hostname}/{boot}/{pid}/{}", started(pid).unwrap_or_default())
+}
+
+/// A name for one worker of this process.
+fn worker(holder: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{holder}/{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether the process that a holder names has surely ended: on this host, in this boot or an earlier one.
+fn is_gone(holder: &str, hostname: &str) -> bool {
+    let mut parts = holder.split('/');
+    let (Some(host), Some(boot), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let Ok(pid) = pid.parse::<u32>() else {
+        return false;
+    };
+    host == hostname && (boot != boot_id() || started(pid).as_deref() != Some(start))
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)). A zombie has ended.
+fn started(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses and may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
+}
+
+/// A claim that is held and renewed.
+#[derive(Debug)]
+pub(super) struct Held {
+    claim: Claim,
+    renew_at: Timestamp,
+}
+
+impl Held {
+    /// Takes the claim on an incident, or says whose it is.
+    pub(super) async fn take(
+        store: &dyn EventStore,
+        incident: &IncidentId,
+        holder: &str,
+        hostname: &str,
+        now: Timestamp,
+    ) -> Result<Result<Self, Claim>, StoreError> {
+        let worker = worker(holder);
+        let gone = store.claimed(incident).await?.map(|claim| claim.holder).filter(|other| is_gone(other, hostname));
+        let claiming = store.claim(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
+        Ok(match claiming {
+            Claiming::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
+            Claiming::Taken(claim) => Err(claim),
+        })
+    }
+
+    /// Higher than that of every worker before.
+    pub(super) fn epoch(&self) -> u64 {
+        self.claim.epoch
+    }
+
+    /// When it wants to be renewed.
+    pub(super) fn renew_at(&self) -> Timestamp {
+        self.renew_at
+    }
+
+    /// Renews it when it is time; the other's claim when we were too late.
+    pub(super) async fn renew(
+        &mut self,
+        store: &dyn EventStore,
+        now: Timestamp,
+    ) -> Result<Result<(), Claim>, StoreError> {
+        if now < self.renew_at {
+            return Ok(Ok(()));
+        }
+        let (incident, holder) = (&self.claim.incident, &self.claim.holder);
+        match store.claim(incident, holder, None, now, LEASE.after(now)).await? {
+            // A higher epoch means that somebody else has had it in between.
+            Claiming::Held(claim) if claim.epoch == self.claim.epoch => {
+                *self = Self { claim, renew_at: RENEWAL.after(now) };
+                Ok(Ok(()))
+            }
+            Claiming::Held(claim) | Claiming::Taken(claim) => Ok(Err(claim)),
+        }
+    }
+
+    /// Gives it back.
+    pub(super) async fn release(&self, store: &dyn EventStore) -> Result<(), StoreError> {
+        store.release(&self.claim).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_others_that_have_its_number_are_gone() {
+        let holder = holder("web1");
+        assert!(!is_gone(&worker(&holder), "web1"));
+        assert!(!is_gone(&worker(&holder), "web2"), "nothing is known of other hosts");
+        let boot = boot_id();
+        assert!(is_gone(&format!("web1/{boot}/{}/1/0", std::process::id()), "web1"), "another start");
+        assert!(is_gone("web1/another-boot/1/1/0", "web1"));
+        assert!(!is_gone("nonsense", "web1"));
+    }
+}

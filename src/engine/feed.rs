@@ -1,0 +1,113 @@
+//! What a face hears of an incident: durable events from the store, live lines from this process.
+
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{EngineError, Parts};
+use crate::clock;
+use crate::domain::event::Recorded;
+use crate::domain::id::{IncidentId, RunId, StepKey};
+use std::sync::Arc;
+
+/// How often the store is asked for what other processes have written.
+pub const POLL: Duration = Duration::from_millis(250);
+/// How many live lines a slow face may be behind before it misses some; events are never missed.
+const BACKLOG: usize = 1_024;
+
+/// What a face hears of an incident.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// Events that are durable, in order.
+    Events(Vec<Recorded>),
+    /// A line that a running step has printed, redacted; never recorded. Only heard in the process that runs it.
+    Line {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The line, not yet made printable.
+        text: String,
+    },
+}
+
+/// What is told within this process.
+#[derive(Debug, Clone)]
+pub(super) enum Hint {
+    /// The store holds more.
+    Appended,
+    /// A step has printed a line.
+    Line(RunId, StepKey, String),
+}
+
+/// Tells the faces and workers of this process; others find out by asking the store.
+#[derive(Debug)]
+pub(super) struct Hub {
+    hints: broadcast::Sender<(IncidentId, Hint)>,
+}
+
+impl Hub {
+    pub(super) fn new() -> Self {
+        Self { hints: broadcast::Sender::new(BACKLOG) }
+    }
+
+    pub(super) fn tell(&self, incident: &IncidentId, hint: Hint) {
+        // Nobody listening is fine.
+        let _ = self.hints.send((incident.clone(), hint));
+    }
+
+    pub(super) fn listen(&self) -> broadcast::Receiver<(IncidentId, Hint)> {
+        self.hints.subscribe()
+    }
+}
+
+/// The news of one incident: from this process at once, from others within a quarter of a second.
+#[derive(Debug)]
+pub struct Feed {
+    parts: Arc<Parts>,
+    incident: IncidentId,
+    after: u64,
+    hints: broadcast::Receiver<(IncidentId, Hint)>,
+    stale: bool,
+}
+
+impl Feed {
+    pub(super) fn new(parts: Arc<Parts>, hub: &Hub, incident: IncidentId, after: u64) -> Self {
+        Self { parts, incident, after, hints: hub.listen(), stale: true }
+    }
+
+    /// Waits for the next news. Cancel-safe.
+    pub async fn next(&mut self) -> Result<News, EngineError> {
+        loop {
+            if self.stale {
+                if self.parts.store.seq(&self.incident).await? > self.after {
+                    let events = self.parts.store.read(&self.incident, self.after).await?;
+                    self.after = events.last().map_or(self.after, |last| last.seq);
+                    return Ok(News::Events(events));
+                }
+                self.stale = false;
+            }
+            if let Some(news) = self.hear().await {
+                return Ok(news);
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Option<News> {
+        let hint = tokio::select! {
+            hint = self.hints.recv() => hint,
+            () = clock::sleep(&*self.parts.clock, POLL) => Err(RecvError::Lagged(0)),
+        };
+        match hint {
+            Ok((incident, Hint::Line(run, step, text))) if incident == self.incident => {
+                return Some(News::Line { run, step, text });
+            }
+            Ok((incident, _)) if incident != self.incident => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => self.stale = true,
+            // The hub lives as long as the engine, which the face holds.
+            Err(RecvError::Closed) => clock::sleep(&*self.parts.clock, POLL).await,
+        }
+        None
+    }
+}

@@ -1,0 +1,154 @@
+//! One attempt on its way: performed, repeated as long as it polls, and ended when its time is over.
+//!
+//! **Invariant:** a flight always lands: what panics, hangs or is cancelled ends in an outcome.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+
+use crate::actions::{Context, Kind, Reconciled};
+use crate::clock;
+use crate::domain::event::Finding;
+use crate::domain::expression;
+use crate::domain::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
+use crate::domain::plan::{Poll, RenderedAction};
+use crate::domain::time::{Span, Timestamp};
+
+/// How long an action that was told to stop may take to end children and say so, before it is dropped.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Makes one attempt.
+pub(super) async fn attempt(action: RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
+    let Some(kind) = crate::actions::kind(&action.kind) else {
+        return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);
+    };
+    let attempt = async {
+        match poll {
+            None => once(kind, &action.spec, &context).await,
+            Some(poll) => repeated(kind, &action.spec, &poll, &context).await,
+        }
+    };
+    limited(caught(attempt).await)
+}
+
+/// Asks the world what became of an attempt that was cut off.
+pub(super) async fn reconcile(action: RenderedAction, before: Value, context: Context) -> Finding {
+    let Some(kind) = crate::actions::kind(&action.kind) else {
+        return Finding::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
+    };
+    let looked = bounded(kind.reconcile(&action.spec, &before, &context), &context).await;
+    match looked {
+        Some(Reconciled::Happened(outcome)) => Finding::Happened(limited(outcome)),
+        Some(Reconciled::DidNotHappen(detail)) => Finding::DidNotHappen { detail },
+        Some(Reconciled::CannotTell(detail)) => Finding::CannotTell { detail },
+        None => Finding::CannotTell { detail: "looking took too long".to_owned() },
+    }
+}
+
+/// What the world looks like before a change.
+pub(super) async fn observe(action: RenderedAction, context: Context) -> Value {
+    let Some(kind) = crate::actions::kind(&action.kind) else {
+        return Value::Null;
+    };
+    bounded(kind.observe(&action.spec, &context), &context).await.unwrap_or(Value::Null)
+}
+
+/// A future's result, none when it panicked or its context's time is over.
+async fn bounded<T>(future: impl Future<Output = T>, context: &Context) -> Option<T> {
+    let caught = AssertUnwindSafe(future).catch_unwind();
+    tokio::select! {
+        result = caught => result.ok(),
+        () = expiry(context) => None,
+        () = context.cancel.cancelled() => None,
+    }
+}
+
+async fn caught(attempt: impl Future<Output = Outcome>) -> Outcome {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| {
+        Outcome::ended(Verdict::Unknown, "the action broke off by a fault of this program; see standard error")
+    })
+}
+
+/// Performs once, and no longer than the attempt's deadline.
+async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outcome {
+    let mut performing = std::pin::pin!(kind.perform(spec, context));
+    let late = tokio::select! {
+        outcome = &mut performing => return outcome,
+        () = expiry(context) => true,
+        () = context.cancel.cancelled() => false,
+    };
+    context.cancel.cancel();
+    let left = tokio::select! {
+        outcome = &mut performing => Some(outcome),
+        () = clock::sleep(&*context.clock, GRACE) => None,
+    };
+    let said = left.filter(|outcome| !outcome.summary.is_empty());
+    match (late, said) {
+        // It came in at the last moment.
+        (_, Some(outcome)) if outcome.is_success() => outcome,
+        (true, Some(outcome)) => Outcome { verdict: Verdict::TimedOut, ..outcome },
+        (true, None) => Outcome::ended(Verdict::TimedOut, "it did not end in time"),
+        (false, Some(outcome)) => Outcome { verdict: Verdict::Cancelled, ..outcome },
+        (false, None) => Outcome::ended(Verdict::Cancelled, "it was stopped"),
+    }
+}
+
+/// Reads again and again until the condition holds, and has held for as long as it must.
+async fn repeated(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &Context) -> Outcome {
+    let mut held_since: Option<Timestamp> = None;
+    loop {
+        let reading = once(kind, spec, context).await;
+        if matches!(reading.verdict, Verdict::Cancelled) {
+            return reading;
+        }
+        let now = context.clock.now();
+        held_since = if holds(poll, &reading) { held_since.or(Some(now)) } else { None };
+        if held_since.is_some_and(|since| Span::between(since, now) >= poll.hold) {
+            return Outcome { verdict: Verdict::Succeeded, ..reading };
+        }
+        if context.deadline.is_some_and(|deadline| now >= deadline) {
+            let summary = format!("not in time: {}", reading.summary);
+            return Outcome { verdict: Verdict::TimedOut, summary, ..reading };
+        }
+        tokio::select! {
+            () = clock::sleep(&*context.clock, poll.every.0) => {}
+            () = expiry(context) => {
+                let summary = format!("not in time: {}", reading.summary);
+                return Outcome { verdict: Verdict::TimedOut, summary, ..reading };
+            }
+            () = context.cancel.cancelled() => {
+                return Outcome { verdict: Verdict::Cancelled, ..reading };
+            }
+        }
+        context.progress.line(&reading.summary);
+    }
+}
+
+fn holds(poll: &Poll, reading: &Outcome) -> bool {
+    let Some(until) = &poll.until else {
+        return reading.is_success();
+    };
+    let seen = json!({"output": reading.output, "summary": reading.summary, "succeeded": reading.is_success()});
+    let scope = minijinja::Value::from(minijinja::value::Serde(&seen));
+    expression::truthy(&until.condition, &scope).unwrap_or(false)
+}
+
+async fn expiry(context: &Context) {
+    match context.deadline {
+        Some(deadline) => context.clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps what the log can hold; an output that is larger is named, not silently cut.
+fn limited(outcome: Outcome) -> Outcome {
+    let size = outcome.output.to_string().len();
+    if size <= OUTPUT_LIMIT {
+        return outcome;
+    }
+    let output = json!({"too_large": size, "limit": OUTPUT_LIMIT});
+    let summary = format!("{} (its output of {size} bytes is more than the log keeps)", outcome.summary);
+    Outcome { output, summary, ..outcome }
+}

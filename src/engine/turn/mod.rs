@@ -1,0 +1,381 @@
+//! The worker: takes up what is due, records intents before it acts and results after, until nothing is owed.
+//!
+//! One turn gathers every fact that follows from the state and every intent, appends them together, and
+//! only then lets the attempts begin: in a plain sequence of steps that is one append a step.
+//!
+//! **Invariant:** an attempt begins only after its `StepStarted` is durable. What was begun under an earlier
+//! claim and has not ended is settled by looking at the world, never simply done again.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::claim::Held;
+use super::feed::Hint;
+use super::{Engine, EngineError, Patience, Stop, flight};
+use crate::domain::due::{Confirmation, Effect, due};
+use crate::domain::effect::EffectClass;
+use crate::domain::event::{Actor, Event, Finding, Gate};
+use crate::domain::id::{IncidentId, RunId, StepKey};
+use crate::domain::incident::Incident;
+use crate::domain::plan::{Attempt, RenderedAction};
+use crate::domain::step::Standing;
+use crate::domain::time::{Span, Timestamp};
+use crate::store::{Draft, StoreError};
+
+mod pause;
+mod settle;
+
+/// How long a reconciling look may take.
+const LOOK_LIMIT: Span = Span::seconds(60);
+/// How many rounds of facts one turn may follow from one another: more is a fault of ours, not of a runbook.
+const ROUND_LIMIT: usize = 100_000;
+
+type Place = (RunId, StepKey);
+
+/// What came of a task.
+enum Landed {
+    Observed { place: Place, digest: String, before: Value },
+    Ended { place: Place, attempt: u32, outcome: crate::domain::outcome::Outcome, told: Vec<Event> },
+    Settled { place: Place, attempt: u32, finding: Finding },
+}
+
+impl Landed {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Observed { place, .. } | Self::Ended { place, .. } | Self::Settled { place, .. } => place,
+        }
+    }
+}
+
+/// A task that is under way.
+struct Flight {
+    cancel: CancellationToken,
+    effect: EffectClass,
+    acting: bool,
+}
+
+/// An attempt whose intent is about to become durable.
+struct Launch {
+    place: Place,
+    attempt: Box<Attempt>,
+    deadline: Timestamp,
+}
+
+pub(super) struct Worker<'a> {
+    engine: &'a Engine,
+    id: &'a IncidentId,
+    incident: Incident,
+    /// The last event that is in the store; `incident` may be ahead by `drafts`.
+    stored: u64,
+    held: Held,
+    drafts: Vec<Draft>,
+    launches: Vec<Launch>,
+    observed: HashMap<Place, (String, Value)>,
+    flights: HashMap<Place, Flight>,
+    tasks: JoinSet<Landed>,
+    landed: Vec<Landed>,
+    hints: broadcast::Receiver<(IncidentId, Hint)>,
+    /// An error of ours that forbids going on with the present turn's post-mortem.
+    archive_failed_at: Option<u64>,
+}
+
+impl Engine {
+    /// Works on an incident: claims it, does what is due, sleeps until something is, and comes back as `patience` says.
+    pub async fn drive(
+        &self,
+        incident: &IncidentId,
+        patience: Patience,
+        detach: &CancellationToken,
+    ) -> Result<Stop, EngineError> {
+        let parts = self.parts();
+        let taken = Held::take(&*parts.store, incident, &parts.holder, &parts.hostname, parts.clock.now()).await?;
+        let held = match taken {
+            Ok(held) => held,
+            Err(claim) => return Ok(Stop::Taken(claim)),
+        };
+        let hints = self.hub.listen();
+        let folded = match self.incident(incident).await {
+            Ok(folded) => folded,
+            Err(error) => {
+                held.release(&*parts.store).await?;
+                return Err(error);
+            }
+        };
+        let mut worker = Worker {
+            engine: self,
+            id: incident,
+            stored: folded.seq,
+            incident: folded,
+            held,
+            drafts: Vec::new(),
+            launches: Vec::new(),
+            observed: HashMap::new(),
+            flights: HashMap::new(),
+            tasks: JoinSet::new(),
+            landed: Vec::new(),
+            hints,
+            archive_failed_at: None,
+        };
+        let stop = worker.work(patience, detach).await;
+        worker.tasks.shutdown().await;
+        worker.held.release(&*parts.store).await?;
+        stop
+    }
+}
+
+impl Worker<'_> {
+    async fn work(&mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
+        loop {
+            if let Some(claim) = self.turn().await? {
+                return Ok(Stop::Taken(claim));
+            }
+            if let Some(stop) = self.rest(patience) {
+                return Ok(stop);
+            }
+            if detach.is_cancelled() {
+                return self.leave().await;
+            }
+            self.wait(detach).await?;
+        }
+    }
+
+    /// One turn: everything that follows from the state is recorded, then what is owed begins. The other's
+    /// claim when ours was lost.
+    async fn turn(&mut self) -> Result<Option<crate::store::Claim>, EngineError> {
+        loop {
+            let parts = self.engine.parts();
+            if let Err(claim) = self.held.renew(&*parts.store, parts.clock.now()).await? {
+                return Ok(Some(claim));
+            }
+            self.gather().await?;
+            if self.drafts.is_empty() {
+                return Ok(None);
+            }
+            if self.commit().await? {
+                self.launch();
+            }
+        }
+    }
+
+    /// Applies what has landed and what follows, until nothing more does.
+    async fn gather(&mut self) -> Result<(), EngineError> {
+        for landed in std::mem::take(&mut self.landed) {
+            self.land(landed)?;
+        }
+        for _ in 0..ROUND_LIMIT {
+            let before = self.incident.seq;
+            let now = self.engine.parts().clock.now();
+            for effect in due(&self.incident, now) {
+                self.take_up(effect, now).await?;
+            }
+            if self.incident.seq == before {
+                return Ok(());
+            }
+        }
+        Err(StoreError::TooLarge(format!("one turn led to more than {ROUND_LIMIT} rounds of facts")).into())
+    }
+
+    async fn take_up(&mut self, effect: Effect, now: Timestamp) -> Result<(), EngineError> {
+        match effect {
+            Effect::Record(event) => self.draft(event, now),
+            Effect::Ask(confirmation) => self.confirm(*confirmation, now),
+            Effect::Perform { run, attempt } => self.begin(run, attempt, now).await,
+            Effect::Settle { run, step, halt } => self.settle((run, step), halt, now),
+            Effect::StartRun { run, step, runbook, params } => {
+                let events = self.engine.further_run(&self.incident, run, &step, &runbook, params, now);
+                match events {
+                    Ok(events) => events.into_iter().try_for_each(|event| self.draft(event, now)),
+                    Err(reason) => self.draft(failure_of_start(&self.incident, run, step, reason), now),
+                }
+            }
+            Effect::WritePostmortem => self.write_postmortem(now).await,
+        }
+    }
+
+    /// Adds a fact to what will be appended, and to the state that is decided on next.
+    fn draft(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
+        let event = self.engine.scrubbed(event);
+        let draft = Draft { at: now, by: Actor::Engine, event };
+        self.incident.apply(&super::recorded(self.incident.seq + 1, &draft))?;
+        self.drafts.push(draft);
+        Ok(())
+    }
+
+    fn confirm(&mut self, asked: Confirmation, now: Timestamp) -> Result<(), EngineError> {
+        let describe = |action: &RenderedAction| {
+            crate::actions::kind(&action.kind).map(|kind| kind.describe(&action.spec)).unwrap_or_default()
+        };
+        let mut change = describe(&asked.action);
+        change.why = asked.why;
+        if let Some(undo) = &asked.undo {
+            change.undo = Some(describe(undo).what);
+        }
+        if change.place.is_empty() {
+            change.place.clone_from(&self.incident.environment);
+        } else {
+            change.place = format!("{}, {}", self.incident.environment, change.place);
+        }
+        let gate = Gate::Approve { by: asked.by, change, digest: asked.digest };
+        self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
+    }
+
+    /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
+    async fn begin(&mut self, run: RunId, attempt: Box<Attempt>, now: Timestamp) -> Result<(), EngineError> {
+        let place = (run, attempt.step.clone());
+        if self.flights.contains_key(&place) {
+            return Ok(());
+        }
+        let before = match self.observed.remove(&place) {
+            Some((digest, before)) if digest == attempt.digest => before,
+            _ if attempt.action.effect != EffectClass::Once => Value::Null,
+            _ => match self.look(&place, &attempt, now).await {
+                Some(before) => before,
+                None => return Ok(()),
+            },
+        };
+        let deadline = attempt.timeout.after(now);
+        let started = Event::StepStarted {
+            run,
+            step: attempt.step.clone(),
+            attempt: attempt.number,
+            epoch: self.held.epoch(),
+            action: attempt.action.clone(),
+            digest: attempt.digest.clone(),
+            before,
+            deadline: Some(deadline),
+        };
+        self.draft(started, now)?;
+        self.launches.push(Launch { place, attempt, deadline });
+        Ok(())
+    }
+
+    /// What the world looks like before a change: at once when the kind needs not wait for it.
+    async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
+        let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
+        let (context, _) = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
+        let mut looking = Box::pin(flight::observe(attempt.action.clone(), context));
+        if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
+            return Some(before);
+        }
+        self.flights.insert(place.clone(), Flight { cancel, effect, acting: false });
+        let (place, digest) = (place.clone(), attempt.digest.clone());
+        self.tasks.spawn(async move { Landed::Observed { place, digest, before: looking.await } });
+        None
+    }
+
+    async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
+        // The draft is written from what is durable: what is only drafted here comes first.
+        if !self.drafts.is_empty() || self.archive_failed_at == Some(self.incident.seq) {
+            return Ok(());
+        }
+        match self.engine.write_draft(self.id, &self.incident).await {
+            Ok((path, digest)) => self.draft(Event::PostmortemWritten { path, digest }, now),
+            Err(error) => {
+                tracing::error!(%error, "the post-mortem draft could not be written");
+                self.archive_failed_at = Some(self.incident.seq);
+                Ok(())
+            }
+        }
+    }
+
+    fn land(&mut self, landed: Landed) -> Result<(), EngineError> {
+        let now = self.engine.parts().clock.now();
+        self.flights.remove(landed.place());
+        match landed {
+            Landed::Observed { place, digest, before } => {
+                self.observed.insert(place, (digest, before));
+                Ok(())
+            }
+            Landed::Ended { place, attempt, .. } | Landed::Settled { place, attempt, .. }
+                if !self.awaits(&place, attempt) =>
+            {
+                // Another worker has settled it meanwhile.
+                Ok(())
+            }
+            Landed::Ended { place: (run, step), attempt, outcome, told } => {
+                told.into_iter().try_for_each(|event| self.draft(event, now))?;
+                self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
+            }
+            Landed::Settled { place: (run, step), attempt, finding } => {
+                self.draft(Event::Reconciled { run, step, attempt, finding }, now)
+            }
+        }
+    }
+
+    fn awaits(&self, place: &Place, attempt: u32) -> bool {
+        let state = self.incident.run(place.0).and_then(|run| run.state(&place.1));
+        state.is_some_and(|state| state.standing == Standing::Running && state.attempts == attempt)
+    }
+
+    /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
+    async fn commit(&mut self) -> Result<bool, EngineError> {
+        let drafts = std::mem::take(&mut self.drafts);
+        let store = &self.engine.parts().store;
+        match store.append(self.id, self.stored, drafts.clone()).await {
+            Ok(recorded) => {
+                self.stored = recorded.last().map_or(self.stored, |last| last.seq);
+                self.engine.hub.tell(self.id, Hint::Appended);
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => {
+                self.keep_results(drafts);
+                self.launches.clear();
+                self.incident = self.engine.incident(self.id).await?;
+                self.stored = self.incident.seq;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the world has answered stays true, whoever else has written meanwhile.
+    fn keep_results(&mut self, drafts: Vec<Draft>) {
+        let mut told = Vec::new();
+        for draft in drafts {
+            match draft.event {
+                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => told.push(event),
+                Event::StepEnded { run, step, attempt, outcome } => {
+                    let told = std::mem::take(&mut told);
+                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome, told });
+                }
+                Event::Reconciled { run, step, attempt, finding } => {
+                    self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets the attempts begin whose intents are durable now.
+    fn launch(&mut self) {
+        for Launch { place, attempt, deadline } in std::mem::take(&mut self.launches) {
+            let cancel = CancellationToken::new();
+            let Some((context, courier)) = self.context(&place, deadline, cancel.clone()) else {
+                continue;
+            };
+            let effect = attempt.action.effect;
+            self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
+            self.tasks.spawn(async move {
+                let Attempt { number, action, poll, .. } = *attempt;
+                let outcome = flight::attempt(action, poll, context).await;
+                Landed::Ended { place, attempt: number, outcome, told: courier.told() }
+            });
+        }
+    }
+}
+
+/// A runbook that cannot be started fails its step, by the step's own rule.
+fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
+    use crate::domain::event::Conclusion::{Failed, Tolerated};
+    use crate::domain::runbook::OnFailure;
+    let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);
+    match rule {
+        Some(OnFailure::Ask) => Event::Asked { run, step, gate: Gate::Failure { error: reason } },
+        Some(OnFailure::Continue) => Event::StepConcluded { run, step, conclusion: Tolerated, reason: Some(reason) },
+        Some(OnFailure::Stop) | None => Event::StepConcluded { run, step, conclusion: Failed, reason: Some(reason) },
+    }
+}

@@ -1,0 +1,81 @@
+//! Text that means nothing to Slack: no mention, no link with another name, no formatting.
+//!
+//! Slack parses `&`, `<` and `>` (<https://docs.slack.dev/messaging/formatting-message-text>); all mentions and named
+//! links need them, so they are replaced by their entities. `@here` and its like need them too, but some clients and
+//! bridges look for the bare words: a word joiner after the `@` keeps them readable and dead.
+
+use crate::domain::text::printable;
+use crate::notify::MESSAGE_LIMIT;
+
+/// Words that call a whole channel.
+const CALLS: &[&str] = &["here", "channel", "everyone", "group"];
+
+/// What stands at the end of a message that was cut.
+const CUT: &str = "… (cut)";
+
+/// The text as Slack is given it: at most [`MESSAGE_LIMIT`] characters, a cut being visible.
+pub fn plain(text: &str) -> String {
+    let text = printable(text);
+    let safe = escape(text.trim_end(), MESSAGE_LIMIT);
+    if safe.complete {
+        return safe.text;
+    }
+    let mut short = escape(&text, MESSAGE_LIMIT - CUT.chars().count()).text;
+    short.push_str(CUT);
+    short
+}
+
+struct Escaped {
+    text: String,
+    complete: bool,
+}
+
+/// Escapes as many characters as fit into `limit` characters; an entity is never cut in two.
+fn escape(text: &str, limit: usize) -> Escaped {
+    let mut safe = String::with_capacity(text.len().min(limit * 4));
+    let mut length = 0;
+    for (at, c) in text.char_indices() {
+        let mut one = [0; 4];
+        let piece: &str = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '@' if calls(&text[at + 1..]) => "@\u{2060}",
+            c => c.encode_utf8(&mut one),
+        };
+        length += piece.chars().count();
+        if length > limit {
+            return Escaped { text: safe, complete: false };
+        }
+        safe.push_str(piece);
+    }
+    Escaped { text: safe, complete: true }
+}
+
+/// Whether what follows an `@` is a word that calls a channel.
+fn calls(rest: &str) -> bool {
+    CALLS.iter().any(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_that_slack_would_parse() {
+        let sent = plain("<!here> <@U1> <http://evil|bank> @here @Channel a@b *bold* & \u{1b}[31mred");
+        assert_eq!(
+            sent,
+            "&lt;!here&gt; &lt;@U1&gt; &lt;http://evil|bank&gt; @\u{2060}here @\u{2060}Channel a@b *bold* &amp; ␛[31mred"
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_visibly_and_between_entities() {
+        let sent = plain(&"<".repeat(5_000));
+        assert!(sent.chars().count() <= MESSAGE_LIMIT);
+        assert!(sent.ends_with("&lt;… (cut)"), "{}", &sent[sent.len() - 30..]);
+        let exact = "x".repeat(MESSAGE_LIMIT);
+        assert_eq!(plain(&exact), exact);
+    }
+}

@@ -1,0 +1,98 @@
+//! What Slack's error words mean, and what to do about each.
+//!
+//! The words are those of <https://docs.slack.dev/reference/methods/chat.postMessage> and
+//! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>. Any other word is passed on as it is.
+
+use std::time::Duration;
+
+use super::{fleeting, permanent};
+use crate::domain::text::one_line;
+use crate::notify::Undelivered;
+
+/// Words that say nothing about the message: trying again can help.
+const FLEETING: &[&str] = &[
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "ratelimited",
+    "rate_limited",
+    "message_limit_exceeded",
+    "team_added_to_org",
+    "rollup_error",
+];
+
+/// Words and what to do; `{}` is the channel.
+const HINTS: &[(&[&str], &str)] = &[
+    (&["not_in_channel"], "the bot is not in {}; type `/invite @<the bot>` there"),
+    (
+        &["channel_not_found"],
+        "there is no {} that the bot can see; check its name in estate.yaml, and invite the bot when it is private",
+    ),
+    (&["is_archived", "channel_is_archived"], "{} is archived; name another one in estate.yaml"),
+    (
+        &["invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"],
+        "Slack does not take the bot token; put a new one where estate.yaml says that the secret is found",
+    ),
+    (
+        &["missing_scope", "no_permission", "not_allowed_token_type"],
+        "the bot token may not write; give the app the scope `chat:write` and install it again",
+    ),
+    (
+        &["restricted_action", "posting_to_general_channel_denied", "action_prohibited"],
+        "the workspace does not let the bot write to {}; ask its owner",
+    ),
+    (
+        &["no_service", "no_service_id", "no_active_hooks", "invalid_token", "no_team", "team_disabled"],
+        "the webhook is gone; make a new one and put it where estate.yaml says that the secret is found",
+    ),
+    (&["msg_too_long", "msg_blocks_too_long", "no_text"], "Slack does not take a message of this length"),
+];
+
+/// What an error word means for `channel`; none when it is no word of Slack's at all, such as a proxy's page.
+pub(super) fn explain(word: &str, channel: &str) -> Option<Undelivered> {
+    if word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return None;
+    }
+    let word = one_line(word, 60);
+    if FLEETING.contains(&word.as_str()) {
+        return Some(fleeting(format!("Slack says `{word}`")));
+    }
+    let hint = HINTS.iter().find(|(words, _)| words.contains(&word.as_str()));
+    Some(permanent(match hint {
+        Some((_, hint)) => format!("Slack says `{word}`: {}", hint.replace("{}", channel)),
+        None => format!("Slack says `{word}`"),
+    }))
+}
+
+/// Slack asks to be left alone for a while.
+pub(super) fn too_many(retry_after: Option<Duration>) -> Undelivered {
+    let when = retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default();
+    Undelivered { reason: format!("Slack says `ratelimited`{when}"), retry_after, permanent: false }
+}
+
+/// An HTTP status without a word of Slack's.
+pub(super) fn status(status: u16) -> Undelivered {
+    let reason = format!("the answer was HTTP status {status}, and not one of Slack's");
+    if status >= 500 { fleeting(reason) } else { permanent(reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_word_says_what_to_do() {
+        let error = explain("not_in_channel", "`#incidents`").unwrap();
+        assert!(error.permanent);
+        assert!(error.reason.contains("`not_in_channel`") && error.reason.contains("/invite"), "{}", error.reason);
+        assert!(!explain("internal_error", "`#incidents`").unwrap().permanent);
+    }
+
+    #[test]
+    fn a_page_is_no_word() {
+        assert_eq!(explain("<html>upstream trouble</html>", "x"), None);
+        assert_eq!(explain("", "x"), None);
+        assert!(status(502).reason.contains("502") && !status(502).permanent);
+    }
+}

@@ -1,0 +1,53 @@
+//! Who may hold an incident next: the one decision about claims, the same for every backend.
+//!
+//! Pure; `now` is an argument.
+//!
+//! **Invariant:** an epoch never goes down and is never given to two holders, even when claims are given back.
+
+use chrono::DateTime;
+
+use super::{Claim, Claiming};
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+
+/// What a holder asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Who wants it.
+    pub holder: String,
+    /// A holder that has ended.
+    pub gone: Option<String>,
+    /// The instant of asking.
+    pub now: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// The answer to a wish, given the claim that is on record.
+pub(super) fn answer(current: Option<Claim>, wish: Wish) -> Claiming {
+    let Wish { incident, holder, gone, now, until } = wish;
+    let epoch = match current {
+        None => 1,
+        Some(claim) if claim.holder == holder && !is_released(&claim) => claim.epoch,
+        Some(claim) => {
+            let free = is_released(&claim) || claim.expires_at <= now || gone.as_ref() == Some(&claim.holder);
+            if !free {
+                return Claiming::Taken(claim);
+            }
+            claim.epoch.saturating_add(1)
+        }
+    };
+    Claiming::Held(Claim { incident, holder, epoch, expires_at: until })
+}
+
+/// What stays on record when a claim is given back: its epoch, so that the next holder gets a higher one.
+pub(super) fn released(claim: &Claim) -> Claim {
+    Claim { holder: String::new(), expires_at: DateTime::UNIX_EPOCH, ..claim.clone() }
+}
+
+/// Whether the claim on record is one that was given back.
+pub(super) fn is_released(claim: &Claim) -> bool {
+    claim.holder.is_empty()
+}

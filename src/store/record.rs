@@ -1,0 +1,169 @@
+//! An event between the types of the domain and the bytes of the store, with the limits on its size.
+//!
+//! Numbers and hashes are not given here; see [`super::stream`].
+//!
+//! **Invariant:** what is written has been read back first, and the value that was read back is what the caller gets.
+//! So a fold in memory and a fold after a restart see the same values, and nothing enters the log that cannot leave it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Draft, StoreError};
+use crate::domain::event::{Actor, Event, Recorded};
+use crate::domain::time::Timestamp;
+
+/// The largest event, in bytes of JSON: four times the largest output, so that one output with its transcript fits.
+pub const EVENT_BYTES_LIMIT: usize = 256 * 1024;
+
+/// The most events in one append: a turn of the engine makes a few dozen.
+pub const APPEND_LIMIT: usize = 1_000;
+
+/// The largest append, in bytes of JSON: it is held in memory whole and is one transaction.
+pub const APPEND_BYTES_LIMIT: usize = 16 * 1024 * 1024;
+
+/// A draft with its bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// When, as it is written.
+    pub at: String,
+    /// Who and what, as it is written.
+    pub body: String,
+    /// What the bytes say.
+    pub draft: Draft,
+}
+
+#[derive(Serialize)]
+struct BodyOut<'a> {
+    by: &'a Actor,
+    event: &'a Event,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BodyIn {
+    by: Actor,
+    event: Event,
+}
+
+/// An instant as the store writes it: the shortest form that loses nothing.
+pub(super) fn written(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+/// The drafts of one append as bytes, or why they are not taken.
+pub(super) fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
+    if drafts.len() > APPEND_LIMIT {
+        return Err(StoreError::TooLarge(format!(
+            "{} events at once are more than the {APPEND_LIMIT} that the log takes",
+            drafts.len()
+        )));
+    }
+    let mut bytes = 0;
+    let mut prepared = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let one = Prepared::of(draft)?;
+        bytes += one.body.len();
+        prepared.push(one);
+    }
+    if bytes > APPEND_BYTES_LIMIT {
+        return Err(StoreError::TooLarge(format!(
+            "{bytes} bytes of events at once are more than the {APPEND_BYTES_LIMIT} that the log takes"
+        )));
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    fn of(draft: &Draft) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(&BodyOut { by: &draft.by, event: &draft.event })
+            .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
+        if body.len() > EVENT_BYTES_LIMIT {
+            return Err(StoreError::TooLarge(format!(
+                "an event of {} bytes is larger than the {EVENT_BYTES_LIMIT} that the log takes",
+                body.len()
+            )));
+        }
+        let at = written(draft.at);
+        // JSON that is nested too deeply, or an instant that is too far away, can be written but not read again.
+        let draft = parse(at.as_bytes(), body.as_bytes())
+            .map_err(|why| StoreError::TooLarge(format!("an event could not be read again: {why}")))?;
+        Ok(Self { at, body, draft })
+    }
+
+    /// The event with its place in the stream.
+    pub(super) fn recorded(self, seq: u64) -> Recorded {
+        let Draft { at, by, event } = self.draft;
+        Recorded { seq, at, by, event }
+    }
+}
+
+/// What the bytes of an event say.
+pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<Draft, String> {
+    let BodyIn { by, event } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok(Draft { at: parse_instant(at)?, by, event })
+}
+
+/// The instant that [`written`] wrote.
+pub(super) fn parse_instant(text: &[u8]) -> Result<Timestamp, String> {
+    let text = str::from_utf8(text).map_err(|_| "the time is not text".to_owned())?;
+    text.parse().map_err(|_| format!("`{}` is not a time", text.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    fn note(text: String) -> Draft {
+        let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();
+        Draft { at, by: Actor::Engine, event: Event::NoteAdded { text } }
+    }
+
+    #[test]
+    fn an_event_survives_being_written() {
+        let draft = note("a \u{0} \u{1b}[31m \u{202e} \u{fffd} \"quoted\" \\ 😀\n".into());
+        let prepared = prepare(std::slice::from_ref(&draft)).unwrap().remove(0);
+        assert_eq!(prepared.at, "2026-05-28T20:26:40.123Z");
+        assert_eq!(prepared.recorded(3), Recorded { seq: 3, at: draft.at, by: draft.by, event: draft.event });
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_is_refused() {
+        assert!(prepare(&[note("x".repeat(EVENT_BYTES_LIMIT - 100))]).is_ok());
+        let error = prepare(&[note("x".repeat(EVENT_BYTES_LIMIT))]).unwrap_err().to_string();
+        assert!(error.ends_with("larger than the 262144 that the log takes"), "{error}");
+    }
+
+    #[test]
+    fn too_many_events_at_once_are_refused() {
+        assert!(matches!(prepare(&vec![note(String::new()); APPEND_LIMIT + 1]), Err(StoreError::TooLarge(_))));
+        let large = vec![note("x".repeat(EVENT_BYTES_LIMIT / 2)); 2 + APPEND_BYTES_LIMIT / (EVENT_BYTES_LIMIT / 2)];
+        assert!(matches!(prepare(&large), Err(StoreError::TooLarge(_))));
+    }
+
+    #[test]
+    fn an_event_that_could_not_be_read_again_is_refused() {
+        let mut answer = serde_json::Value::Null;
+        for _ in 0..200 {
+            answer = serde_json::Value::Array(vec![answer]);
+        }
+        let event = Event::Answered {
+            run: crate::domain::id::RunId(1),
+            step: crate::domain::id::StepKey::main("cause"),
+            answer,
+        };
+        let error = prepare(&[Draft { event, ..note(String::new()) }]).unwrap_err();
+        assert!(matches!(&error, StoreError::TooLarge(why) if why.contains("could not be read again")), "{error}");
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        for (at, body) in [
+            ("2026-11-22T03:04:05Z", "{"),
+            ("2026-11-22T03:04:05Z", r#"{"by":"engine","event":{"type":"unheard_of"}}"#),
+            ("2026-11-22T03:04:05Z", r#"{"by":"engine","event":{"type":"acknowledged"},"more":1}"#),
+            ("yesterday", r#"{"by":"engine","event":{"type":"acknowledged"}}"#),
+        ] {
+            assert!(parse(at.as_bytes(), body.as_bytes()).is_err(), "{at} {body}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What SQLite's error codes mean for a person, and what to do about each.
+//!
+//! Nothing is retried here.
+
+use std::path::Path;
+
+use sqlx::Error;
+
+use crate::store::StoreError;
+
+/// SQLite's primary result codes, from <https://www.sqlite.org/rescode.html>.
+mod code {
+    pub(super) const BUSY: u32 = 5;
+    pub(super) const LOCKED: u32 = 6;
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const IOERR: u32 = 10;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const CONSTRAINT: u32 = 19;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+/// An extended code: the file ends within a page.
+const SHORT_READ: u32 = code::IOERR | 2 << 8;
+
+/// An extended code: there is no room for the file that processes share beside the log.
+const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
+
+/// The low byte of an extended code is the primary one.
+const PRIMARY: u32 = 0xff;
+
+/// Our words for an error of the database at `path`.
+pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
+    match error {
+        Error::Database(inner) => {
+            let extended = inner.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+            of_code(path, extended, inner.message())
+        }
+        // A column that is missing or of another type than the format says.
+        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => {
+            damaged(path, &error.to_string())
+        }
+        other => StoreError::Unavailable(format!("`{}`: {other}", path.display())),
+    }
+}
+
+/// The file is not what was written.
+pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
+    StoreError::Damaged(format!(
+        "`{}`: {why}; copy the file and the `-wal` beside it to a safe place, then put a backup in their stead",
+        path.display()
+    ))
+}
+
+/// The file system said no.
+pub(super) fn refused(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("`{}`: {error}", path.display()))
+}
+
+fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
+    let file = path.display();
+    if extended == SHORT_READ {
+        return damaged(path, "the file is cut short");
+    }
+    let primary = if extended == SHARED_MEMORY_SIZE { code::FULL } else { extended & PRIMARY };
+    let words = match primary {
+        code::CORRUPT | code::NOTADB | code::CONSTRAINT => return damaged(path, message),
+        code::BUSY | code::LOCKED => {
+            format!("another process keeps `{file}` locked; see which with `fuser {file}`, and repeat when it is done")
+        }
+        code::READONLY => format!("`{file}` may not be written; check its owner and mode, and how its disk is mounted"),
+        code::FULL => format!("the disk that holds `{file}` is full; nothing was written: free some space and repeat"),
+        code::IOERR => format!(
+            "the disk that holds `{file}` failed ({message}, code {extended}); nothing was written: see the kernel's log"
+        ),
+        code::CANTOPEN => {
+            format!("`{file}` cannot be opened; check that its directory is there and may be read and written")
+        }
+        _ => format!("`{file}`: {message} (SQLite's code {extended})"),
+    };
+    StoreError::Unavailable(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(extended: u32) -> StoreError {
+        of_code(Path::new("/state/log.db"), extended, "as SQLite says")
+    }
+
+    #[test]
+    fn damage_is_told_apart_from_trouble() {
+        for extended in [11, 26, 267, 522, 1555] {
+            assert!(matches!(words(extended), StoreError::Damaged(_)), "{extended}");
+        }
+        for extended in [5, 6, 8, 10, 13, 14, 261, 517, 1032, 778, 1, 9999] {
+            assert!(matches!(words(extended), StoreError::Unavailable(_)), "{extended}");
+        }
+    }
+
+    #[test]
+    fn every_message_names_the_file_and_what_to_do() {
+        assert_eq!(
+            words(13).to_string(),
+            "the log cannot be written or read: the disk that holds `/state/log.db` is full; nothing was written: \
+             free some space and repeat"
+        );
+        assert!(words(5).to_string().contains("fuser /state/log.db"));
+        assert!(words(778).to_string().contains("code 778"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The log's file before SQLite opens it: making it, and refusing what is not a log.
+//!
+//! **Invariant:** a file appears under its name whole, with its tables and in WAL mode, or not at all. So an empty or
+//! short file is damage and never a log that is about to be made, and two processes that make it at once share one.
+//! **Invariant:** a file that is not a log of ours is never written to.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use super::fault::{damaged, fault, refused};
+use crate::store::StoreError;
+
+/// SQLite's application id of a log: `rnbk`.
+pub(super) const APPLICATION_ID: u32 = 0x726e_626b;
+
+/// The newest format that this program writes and the only one that there has been.
+pub(super) const FORMAT: u32 = 1;
+
+/// The tables of the format.
+pub(super) const SCHEMA: &str = include_str!("format_1.sql");
+
+/// The size of a page, in bytes: that of a block of the file systems that we meet.
+pub(super) const PAGE_SIZE: u32 = 4096;
+
+/// The size of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
+const HEADER: usize = 100;
+
+/// Bytes of the header that are the same in every log, by offset: magic; page size 4096; WAL twice, no reserved
+/// bytes and the three fixed fractions; schema format 4; UTF-8.
+const FIXED: [(usize, &[u8]); 5] = [
+    (0, b"SQLite format 3\0"),
+    (16, &[0x10, 0x00]),
+    (18, &[2, 2, 0, 64, 32, 32]),
+    (44, &[0, 0, 0, 4]),
+    (56, &[0, 0, 0, 1]),
+];
+
+/// The log's directory and file are for their owner: a log quotes what hosts print.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Tells the unfinished files of one process apart.
+static UNFINISHED: AtomicU64 = AtomicU64::new(0);
+
+/// Makes the log with its directory, unless it is there.
+pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
+    if path.try_exists().map_err(|error| refused(path, &error))? {
+        return Ok(());
+    }
+    let wal = beside(path, "-wal");
+    if wal.exists() {
+        return Err(StoreError::Damaged(format!(
+            "`{}` is gone, but its journal `{}` is there; put the file back, or move the journal away to begin anew",
+            path.display(),
+            wal.display()
+        )));
+    }
+    let directory = directory(path);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory)
+        .map_err(|error| refused(directory, &error))?;
+    let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
+    let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
+    let made = fill(&unfinished).await.and_then(|()| publish(&unfinished, path));
+    // These names are ours alone and of no use any more, whether published or not.
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(beside(&unfinished, suffix));
+    }
+    made
+}
+
+/// Writes an empty log at a place of our own.
+async fn fill(unfinished: &Path) -> Result<(), StoreError> {
+    // An earlier process of the same number may have been killed here.
+    let _ = fs::remove_file(unfinished);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(unfinished)
+        .map_err(|error| refused(unfinished, &error))?;
+    let options = SqliteConnectOptions::new().filename(unfinished).page_size(PAGE_SIZE).disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|error| fault(unfinished, &error))?;
+    let identity = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}");
+    let filled = sqlx::raw_sql(AssertSqlSafe(identity)).execute(&mut connection).await;
+    // Closing folds the journal into the file.
+    let closed = connection.close().await;
+    filled.map(drop).and(closed).map_err(|error| fault(unfinished, &error))
+}
+
+/// Gives the finished file its name, unless another process was first.
+fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
+    let publish = || -> io::Result<()> {
+        File::open(unfinished)?.sync_all()?;
+        match fs::hard_link(unfinished, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }?;
+        File::open(directory(path))?.sync_all()
+    };
+    publish().map_err(|error| refused(path, &error))
+}
+
+/// Refuses a file that is absent, not a log, of a later format, or visibly damaged.
+pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(StoreError::Unavailable(format!("there is no log at `{}` yet", path.display())));
+        }
+        other => other.map_err(|error| refused(path, &error))?,
+    };
+    let mut header = [0; HEADER];
+    match file.read_exact(&mut header) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            return Err(damaged(path, "the file is cut short within its first 100 bytes"));
+        }
+        other => other.map_err(|error| refused(path, &error))?,
+    }
+    examine_header(path, &header)?;
+    let size = file.metadata().map_err(|error| refused(path, &error))?.len();
+    examine_size(path, &header, size)
+}
+
+/// Refuses a file that is shorter than its header says, unless pages may still be on their way from the journal.
+fn examine_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
+    let pages = u64::from(number(header, 28));
+    let page = u64::from(PAGE_SIZE);
+    let whole = size.is_multiple_of(page) && size >= pages * page;
+    if !whole && !beside(path, "-wal").exists() {
+        let why = format!("the file is cut short: it has {size} bytes of {}", pages * page);
+        return Err(damaged(path, &why));
+    }
+    Ok(())
+}
+
+/// The big-endian number at an offset of the header.
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+fn examine_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> {
+    let is_sqlite = header.starts_with(FIXED[0].1);
+    let application = number(header, 68);
+    if is_sqlite && application != APPLICATION_ID {
+        return Err(StoreError::Unavailable(format!(
+            "`{}` is an SQLite file of another program (application id {application:#010x}); give another `--state`",
+            path.display()
+        )));
+    }
+    let format = number(header, 60);
+    if is_sqlite && format > FORMAT {
+        return Err(StoreError::Unavailable(format!(
+            "`{}` has format {format}, and this program knows formats up to {FORMAT}; use a newer `runbook`",
+            path.display()
+        )));
+    }
+    let whole = FIXED.iter().all(|(at, bytes)| header[*at..].starts_with(bytes));
+    if !whole || format != FORMAT || header[72..92].iter().any(|byte| *byte != 0) {
+        return Err(damaged(path, "the first 100 bytes are not those of a log"));
+    }
+    Ok(())
+}
+
+/// A file beside `path`, with more at the end of its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

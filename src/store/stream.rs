@@ -1,0 +1,188 @@
+//! What every backend does alike: number and chain new events, and check what was read against the chain.
+//!
+//! Pure; where the rows come from is the backend's affair.
+//!
+//! **Invariant:** events leave the store only through [`check`], which accepts exactly what [`extend`] made: numbers
+//! without gaps, every hash right, and the last event the one that the head names.
+
+use super::chain::{self, Hash, Stored};
+use super::record::{Prepared, parse, written};
+use super::{Audit, StoreError, Summary};
+use crate::domain::event::{EVENT_LIMIT, Recorded};
+use crate::domain::id::IncidentId;
+
+/// Where a stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its line in the list.
+    pub summary: Summary,
+    /// The hash of the last event.
+    pub hash: Hash,
+}
+
+impl Head {
+    /// A checksum over all of it, since it stands outside the chain.
+    pub(super) fn seal(&self) -> Hash {
+        let Summary { id, seq, opened_at, changed_at } = &self.summary;
+        chain::seal(&[
+            id.as_str().as_bytes(),
+            &seq.to_be_bytes(),
+            written(*opened_at).as_bytes(),
+            written(*changed_at).as_bytes(),
+            &self.hash,
+        ])
+    }
+}
+
+/// An event as a row of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its number.
+    pub seq: u64,
+    /// When, as written.
+    pub at: Vec<u8>,
+    /// Who and what, as written.
+    pub body: Vec<u8>,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// What an append comes to.
+#[derive(Debug)]
+pub(super) struct Extension {
+    /// Where the stream stands afterwards; `None` when it does not exist and nothing is added.
+    pub head: Option<Head>,
+    /// The new rows.
+    pub rows: Vec<Row>,
+    /// The new events.
+    pub recorded: Vec<Recorded>,
+}
+
+/// Numbers and chains new events, unless somebody else was first or there is no more room.
+pub(super) fn extend(
+    incident: &IncidentId,
+    head: Option<&Head>,
+    expected: u64,
+    prepared: Vec<Prepared>,
+) -> Result<Extension, StoreError> {
+    let actual = head.map_or(0, |head| head.summary.seq);
+    if actual != expected {
+        return Err(StoreError::Conflict { expected, actual });
+    }
+    if actual + prepared.len() as u64 > EVENT_LIMIT {
+        return Err(StoreError::TooLarge(format!(
+            "incident `{incident}` has {actual} events, and {EVENT_LIMIT} are the most that the log takes"
+        )));
+    }
+    let mut head = head.cloned();
+    let mut rows = Vec::with_capacity(prepared.len());
+    let mut recorded = Vec::with_capacity(prepared.len());
+    for one in prepared {
+        let (row, next) = link(incident, head.as_ref(), &one);
+        recorded.push(one.recorded(row.seq));
+        rows.push(row);
+        head = Some(next);
+    }
+    Ok(Extension { head, rows, recorded })
+}
+
+fn link(incident: &IncidentId, head: Option<&Head>, one: &Prepared) -> (Row, Head) {
+    let seq = head.map_or(0, |head| head.summary.seq) + 1;
+    let at = one.draft.at;
+    let opened_at = head.map_or(at, |head| head.summary.opened_at);
+    let previous = head.map_or(chain::START, |head| head.hash);
+    let stored = Stored { incident: incident.as_str(), seq, at: one.at.as_bytes(), body: one.body.as_bytes() };
+    let hash = chain::hash(&previous, stored);
+    let row = Row { seq, at: one.at.clone().into_bytes(), body: one.body.clone().into_bytes(), hash };
+    (row, Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at }, hash })
+}
+
+/// Goes along a stream, row by row.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    incident: &'a IncidentId,
+    seq: u64,
+    hash: Hash,
+}
+
+impl<'a> Walk<'a> {
+    /// From the beginning.
+    pub(super) fn new(incident: &'a IncidentId) -> Self {
+        Self { incident, seq: 0, hash: chain::START }
+    }
+
+    /// From behind a row whose hash is taken as it stands.
+    pub(super) fn behind(incident: &'a IncidentId, row: &Row) -> Self {
+        Self { incident, seq: row.seq, hash: row.hash }
+    }
+
+    /// The stream.
+    pub(super) fn incident(&self) -> &'a IncidentId {
+        self.incident
+    }
+
+    /// How many events have been passed.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Passes one row, or says what is wrong with it and with which number.
+    pub(super) fn pass(&mut self, row: &Row) -> Result<Recorded, (u64, String)> {
+        let seq = self.seq + 1;
+        if row.seq != seq {
+            return Err((seq, format!("event {seq} is missing; {} is the next that is there", row.seq)));
+        }
+        let stored = Stored { incident: self.incident.as_str(), seq, at: &row.at, body: &row.body };
+        let hash = chain::hash(&self.hash, stored);
+        if hash != row.hash {
+            return Err((seq, format!("event {seq} was changed after it was written, or the one before it was")));
+        }
+        let draft = parse(&row.at, &row.body).map_err(|why| (seq, format!("event {seq} cannot be read: {why}")))?;
+        self.seq = seq;
+        self.hash = hash;
+        Ok(Recorded { seq, at: draft.at, by: draft.by, event: draft.event })
+    }
+
+    /// Whether the walk ended where the head says that the stream ends.
+    pub(super) fn end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
+        let last = head.map_or(0, |head| head.summary.seq);
+        let hash = head.map_or(chain::START, |head| head.hash);
+        let next = self.seq + 1;
+        match self.seq.cmp(&last) {
+            std::cmp::Ordering::Less => Err((next, format!("event {next} is missing; there should be {last} events"))),
+            std::cmp::Ordering::Greater => {
+                Err((last + 1, format!("there are {} events, but there should be {last}", self.seq)))
+            }
+            std::cmp::Ordering::Equal if self.hash != hash => {
+                Err((last, format!("event {last} is not the one that was written last")))
+            }
+            std::cmp::Ordering::Equal => Ok(()),
+        }
+    }
+}
+
+/// The events after number `after`; `rows` begins with number `after` itself, unless that is 0.
+pub(super) fn check(
+    incident: &IncidentId,
+    after: u64,
+    head: Option<&Head>,
+    rows: &[Row],
+) -> Result<Vec<Recorded>, StoreError> {
+    let damaged = |(_, why): (u64, String)| StoreError::Damaged(format!("incident `{incident}`: {why}"));
+    let (mut walk, rows) = match rows {
+        _ if after == 0 => (Walk::new(incident), rows),
+        [first, rest @ ..] if first.seq == after => (Walk::behind(incident, first), rest),
+        _ => {
+            let last = head.map_or(0, |head| head.summary.seq);
+            return Err(damaged((after, format!("event {after} is not there; the log ends with event {last}"))));
+        }
+    };
+    let recorded = rows.iter().map(|row| walk.pass(row)).collect::<Result<_, _>>().map_err(damaged)?;
+    walk.end(head).map_err(damaged)?;
+    Ok(recorded)
+}
+
+/// What a walk along a whole stream found.
+pub(super) fn report(walk: &Walk<'_>, broken: Option<(u64, String)>) -> Audit {
+    Audit { incident: walk.incident.clone(), events: walk.seq, head: hex::encode(walk.hash), broken }
+}

@@ -1,0 +1,153 @@
+//! A control group of our own, for one private manager and everything that it starts.
+//!
+//! A manager takes the group in which it is started for the root of its world, makes its units' groups there and kills
+//! what is in them. Two managers in one group would kill each other's services; one started in the root group would
+//! even move every process of the machine.
+//!
+//! The group is named like a slice, so that journald, which reads the unit's name out of the path, sees the units as
+//! it sees those of a real host: `/runbook_7_0.slice/app.slice/pakashop-gateway.service`.
+//!
+//! **Invariant:** after [`ControlGroup::empty`] no process is left of what ran inside.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Where the kernel's control groups are mounted.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// Hierarchies of version 1 that systemd uses for its units.
+const HIERARCHIES: &[&str] = &["name=systemd", "memory", "pids"];
+
+/// How often a group is emptied and looked at again; each look sends SIGKILL to what is there.
+const SWEEPS: u32 = 1000;
+
+/// The time between two looks: a killed process is gone within a few milliseconds.
+const PAUSE: Duration = Duration::from_millis(5);
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The group, in every hierarchy that systemd uses here.
+#[derive(Debug)]
+pub struct ControlGroup {
+    directories: Vec<PathBuf>,
+}
+
+impl ControlGroup {
+    /// Makes an empty group beside the one in which this process is.
+    ///
+    /// # Errors
+    /// When control groups may not be made here: in a container where they are read-only, or in a session that was
+    /// not given its own part of the tree.
+    pub fn new() -> io::Result<Self> {
+        let name = format!("runbook_{}_{}.slice", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let own = fs::read_to_string("/proc/self/cgroup")?;
+        let mut group = Self { directories: Vec::new() };
+        for parent in parents(&own, Path::new(MOUNT)) {
+            let directory = parent.join(&name);
+            fs::create_dir(&directory)
+                .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", directory.display())))?;
+            group.directories.push(directory);
+        }
+        if group.directories.is_empty() {
+            return Err(io::Error::other(format!("no control groups are mounted at `{MOUNT}`")));
+        }
+        Ok(group)
+    }
+
+    /// The files into which a process writes its id to join the group.
+    pub fn doors(&self) -> impl Iterator<Item = PathBuf> {
+        self.directories.iter().map(|directory| directory.join("cgroup.procs"))
+    }
+
+    /// Kills every process inside and removes the group.
+    ///
+    /// # Errors
+    /// When something inside does not die.
+    #[expect(clippy::disallowed_methods, reason = "it is the kernel that is waited for, in a destructor too")]
+    pub fn empty(&mut self) -> io::Result<()> {
+        for _ in 0..SWEEPS {
+            for directory in &self.directories {
+                kill_all(directory);
+            }
+            self.directories.retain(|directory| remove(directory).is_err());
+            if self.directories.is_empty() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(io::Error::other(format!("`{}` does not become empty", self.directories[0].display())))
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        let _ = self.empty();
+    }
+}
+
+/// The directories beside our own group, in each hierarchy that systemd uses.
+///
+/// A trailing `init.scope` is where a manager keeps itself; its units live beside that.
+fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
+    own.lines()
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, hierarchy, path) = (parts.next()?, parts.next()?, parts.next()?);
+            let root = match hierarchy {
+                "" if mount.join("cgroup.procs").exists() => mount.to_owned(),
+                "" => mount.join("unified"),
+                named if HIERARCHIES.contains(&named) => mount.join(named.trim_start_matches("name=")),
+                _ => return None,
+            };
+            let path = path.strip_suffix("/init.scope").unwrap_or(path);
+            root.exists().then(|| root.join(path.trim_start_matches('/')))
+        })
+        .collect()
+}
+
+fn kill_all(directory: &Path) {
+    for inner in inner(directory) {
+        kill_all(&inner);
+    }
+    let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    for process in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = kill_process(process, Signal::KILL);
+    }
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    for inner in inner(directory) {
+        remove(&inner)?;
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn inner(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_group_stands_beside_the_managers_own() {
+        let mount = tempfile::tempdir().unwrap();
+        for hierarchy in ["unified", "systemd", "memory"] {
+            fs::create_dir(mount.path().join(hierarchy)).unwrap();
+        }
+        let own = "9:name=systemd:/init.scope\n4:memory:/a/init.scope\n1:cpu:/\n0::/\nnonsense\n";
+        let found = parents(own, mount.path());
+        let expected = ["systemd", "memory/a", "unified"].map(|path| mount.path().join(path));
+        assert_eq!(found, expected);
+    }
+}

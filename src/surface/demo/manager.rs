@@ -1,0 +1,302 @@
+//! A private systemd user manager with its own bus, units, runtime directory and control group.
+//!
+//! It is a real manager that real programs talk to through D-Bus; only its world is small. Any number of them run at
+//! once, beside each other and beside the machine's own, and none sees another.
+//!
+//! What it needs: the programs `systemd`, `dbus-daemon`, `setpriv`; a place for control groups (root has it, and so
+//! has a user inside a delegated scope); and `/run/systemd/system`, which [`Booted`] makes for the time being when it
+//! may. Never `systemd --system`.
+//!
+//! **Invariant:** after [`PrivateManager::stop`], or a drop, or the death of this process, nothing that the manager
+//! started is left running.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::background::{Background, Start};
+use super::booted::Booted;
+use super::cgroup::ControlGroup;
+use super::journald::Journald;
+
+/// The manager and the bus, where Debian puts them.
+const MANAGER: &str = "/lib/systemd/systemd";
+const BUS: &str = "/usr/bin/dbus-daemon";
+
+/// The longest directory that still leaves room for a socket's name in the 107 bytes of a socket's address.
+const LONGEST_DIRECTORY: usize = 80;
+
+/// How long a start may take on a busy machine; usually it is a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an orderly end may take before what is left is killed: a little more than [`CONFIGURATION`] gives a unit.
+const FAREWELL: Duration = Duration::from_secs(8);
+
+/// A unit that does not end when asked to is killed after this time, not after the usual 90 s.
+const CONFIGURATION: &str = "[Manager]\nDefaultTimeoutStopSec=5s\n";
+
+/// The units without which a manager does not come up, serve a bus, or go down.
+const UNITS: &[(&str, &str)] = &[
+    ("basic.target", "[Unit]\nWants=dbus.socket\nAfter=dbus.socket\n"),
+    ("default.target", "[Unit]\nRequires=basic.target dbus.service\nAfter=basic.target dbus.service\n"),
+    ("shutdown.target", "[Unit]\nDefaultDependencies=no\nRefuseManualStart=yes\n"),
+    ("exit.target", "[Unit]\nDefaultDependencies=no\nRequires=systemd-exit.service\nAfter=systemd-exit.service\n"),
+    (
+        "systemd-exit.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=shutdown.target\nAfter=shutdown.target\nSuccessAction=exit-force\n\
+         [Service]\nSlice=-.slice\n",
+    ),
+    ("dbus.socket", "[Socket]\nListenStream=%t/bus\n"),
+    (
+        "dbus.service",
+        "[Unit]\nRequires=dbus.socket\n[Service]\nType=notify\nNotifyAccess=main\n\
+         ExecStart=/usr/bin/dbus-daemon --session --address=systemd: --nofork --nopidfile --systemd-activation \
+         --syslog-only\n",
+    ),
+];
+
+/// Makes the shell join the groups whose doors it is given, then become the program.
+const JOIN: &str = r#"while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@""#;
+
+/// Why there is no private manager.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program is not installed.
+    #[error("`{program}` is missing; install the Debian package `{package}`")]
+    Missing {
+        /// The program.
+        program: &'static str,
+        /// The package that brings it.
+        package: &'static str,
+    },
+    /// A socket in the directory would have too long a name.
+    #[error("`{0}` is too long a path for the sockets of a manager")]
+    PathTooLong(PathBuf),
+    /// `/run/systemd/system` is missing and may not be made.
+    #[error("`/run/systemd/system` could not be made: {0}")]
+    NotBooted(io::Error),
+    /// No control group can be made here.
+    #[error("a control group could not be made: {0}")]
+    ControlGroup(io::Error),
+    /// A file could not be written.
+    #[error("`{path}` could not be written: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The manager was started and did not come up.
+    #[error("a private systemd manager did not come up: {0}")]
+    Start(String),
+    /// Something that the manager started does not end.
+    #[error("the private systemd manager left something behind: {0}")]
+    Left(io::Error),
+}
+
+/// A manager that is not started yet.
+#[derive(Debug)]
+pub struct Blueprint<'a> {
+    directory: &'a Path,
+    units: Vec<(String, String)>,
+    door: Vec<OsString>,
+}
+
+impl<'a> Blueprint<'a> {
+    /// A manager whose files will be in `directory`, which exists and is empty.
+    pub fn new(directory: &'a Path) -> Self {
+        Self { directory, units: Vec::new(), door: Vec::new() }
+    }
+
+    /// With this unit: its file name and its text. It is loaded, not started.
+    #[must_use]
+    pub fn unit(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.units.push((name.into(), text.into()));
+        self
+    }
+
+    /// With units that log into this journal.
+    #[must_use]
+    pub fn logging_to(mut self, journal: &Journald) -> Self {
+        self.door = journal.door();
+        self
+    }
+
+    /// Starts it. Blocks until it serves its bus.
+    ///
+    /// # Errors
+    /// When something that it needs is missing, each told apart.
+    pub fn start(self) -> Result<PrivateManager, Error> {
+        for (program, package) in [(MANAGER, "systemd"), (BUS, "dbus-daemon")] {
+            if !Path::new(program).exists() {
+                return Err(Error::Missing { program, package });
+            }
+        }
+        if self.directory.as_os_str().len() > LONGEST_DIRECTORY {
+            return Err(Error::PathTooLong(self.directory.to_owned()));
+        }
+        let layout = Layout { directory: self.directory };
+        layout.write(&self.units)?;
+        let booted = Booted::ensure().map_err(Error::NotBooted)?;
+        let group = ControlGroup::new().map_err(Error::ControlGroup)?;
+        let process = Background::start(Start {
+            argv: argv(self.door, &group),
+            environment: layout.environment(),
+            directory: self.directory,
+            name: "manager",
+        })
+        .map_err(|error| Error::Start(error.to_string()))?;
+        process.wait_ready(PATIENCE).map_err(Error::Start)?;
+        let manager = PrivateManager { process, group, _booted: booted, directory: self.directory.to_owned() };
+        wait_for_bus(manager.bus_address())?;
+        Ok(manager)
+    }
+}
+
+/// A running private manager.
+#[derive(Debug)]
+pub struct PrivateManager {
+    process: Background,
+    group: ControlGroup,
+    _booted: Booted,
+    directory: PathBuf,
+}
+
+impl PrivateManager {
+    /// The D-Bus address at which it answers as `org.freedesktop.systemd1`.
+    pub fn bus_address(&self) -> String {
+        format!("unix:path={}", Layout { directory: &self.directory }.runtime().join("bus").display())
+    }
+
+    /// What `XDG_RUNTIME_DIR` is for programs such as `systemctl --user`.
+    pub fn runtime_directory(&self) -> PathBuf {
+        Layout { directory: &self.directory }.runtime()
+    }
+
+    /// Writes a unit file; the manager reads it on its next reload.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_unit(&self, name: &str, text: &str) -> Result<(), Error> {
+        write(&Layout { directory: &self.directory }.units().join(name), text)
+    }
+
+    /// Ends every unit, then the manager, in order; what does not end is killed.
+    ///
+    /// # Errors
+    /// When something is left running all the same.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.process.stop(FAREWELL);
+        self.group.empty().map_err(Error::Left)
+    }
+}
+
+impl Drop for PrivateManager {
+    fn drop(&mut self) {
+        // A drop has nobody to tell; `stop` is there for who wants to know.
+        let _ = self.end();
+    }
+}
+
+/// Where the manager's files are.
+struct Layout<'a> {
+    directory: &'a Path,
+}
+
+impl Layout<'_> {
+    fn runtime(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    fn units(&self) -> PathBuf {
+        self.directory.join("units")
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.directory.join("config")
+    }
+
+    fn environment(&self) -> BTreeMap<&'static str, OsString> {
+        BTreeMap::from([
+            ("HOME", self.directory.into()),
+            ("XDG_RUNTIME_DIR", self.runtime().into()),
+            ("XDG_CONFIG_HOME", self.configuration().into()),
+            ("SYSTEMD_UNIT_PATH", self.unit_path()),
+        ])
+    }
+
+    /// First where a user manager puts the symlinks of enabled and of masked units, then the units themselves.
+    fn unit_path(&self) -> OsString {
+        let mut path = self.configuration().join("systemd/user").into_os_string();
+        for directory in [self.runtime().join("systemd/user"), self.units()] {
+            path.push(":");
+            path.push(directory);
+        }
+        path
+    }
+
+    fn write(&self, units: &[(String, String)]) -> Result<(), Error> {
+        let runtime = self.runtime();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&runtime)
+            .map_err(|source| Error::Write { path: runtime, source })?;
+        write(&self.configuration().join("systemd/user.conf"), CONFIGURATION)?;
+        for (name, text) in UNITS {
+            write(&self.units().join(name), text)?;
+        }
+        for (name, text) in units {
+            write(&self.units().join(name), text)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let parent = path.parent().expect("every file of the layout is in a directory");
+    fs::create_dir_all(parent)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+/// Through the journal's door, into the control group, then the manager.
+fn argv(door: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
+    let mut argv = door;
+    argv.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
+    argv.extend(group.doors().map(OsString::from));
+    argv.extend(["--", MANAGER, "--user", "--log-target=journal"].map(OsString::from));
+    argv
+}
+
+/// Waits until the manager answers on the bus: it takes its name there only after the bus has started.
+fn wait_for_bus(address: String) -> Result<(), Error> {
+    let waited = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, manager_appears(&address)).await });
+        answer.map_err(|_| io::Error::other("its bus does not know it"))?.map_err(io::Error::other)
+    });
+    let waited = waited.join().unwrap_or_else(|_| Err(io::Error::other("the wait for its bus panicked")));
+    waited.map_err(|error| Error::Start(error.to_string()))
+}
+
+async fn manager_appears(address: &str) -> zbus::Result<()> {
+    use futures_util::StreamExt;
+    const NAME: &str = "org.freedesktop.systemd1";
+    let connection = zbus::connection::Builder::address(address).build().await?;
+    let bus = zbus::fdo::DBusProxy::new(&connection).await?;
+    // Listened first and asked second, so that it cannot appear in between unnoticed.
+    let mut changes = bus.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+    while !bus.name_has_owner(NAME.try_into()?).await? {
+        changes.next().await;
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The shop without systemd: plain children, each started again when it ends, as `Restart=always` would.
+//!
+//! **Invariant:** no child outlives its [`Processes`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, test_kill_process};
+use tokio::task::JoinHandle;
+
+use super::background::{Background, Start};
+use crate::clock::{SharedClock, sleep};
+
+/// How often it is looked whether a service has ended: a restart is to feel immediate.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a service may take to end in good order.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A service to keep running.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+}
+
+/// The services, watched over.
+#[derive(Debug)]
+pub struct Processes {
+    watch: JoinHandle<()>,
+}
+
+impl Processes {
+    /// Starts every service; the file `directory/<name>` holds each one's process id.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start(services: Vec<Service>, directory: &Path, clock: SharedClock) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let keeper = Arc::new(directory.to_owned());
+        let mut running = BTreeMap::new();
+        for service in services {
+            let child = start(&service, &keeper)?;
+            running.insert(service.name.clone(), (service, child));
+        }
+        let watch = tokio::spawn(async move {
+            loop {
+                sleep(&*clock, LOOK).await;
+                for (service, child) in running.values_mut() {
+                    if !is_alive(child)
+                        && let Ok(next) = start(service, &keeper)
+                    {
+                        *child = next;
+                    }
+                }
+            }
+        });
+        Ok(Self { watch })
+    }
+
+    /// Ends every service.
+    pub async fn stop(mut self) {
+        self.watch.abort();
+        // The children are dropped, and thereby ended, with the task.
+        let _ = tokio::time::timeout(FAREWELL, &mut self.watch).await;
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn start(service: &Service, directory: &PathBuf) -> io::Result<Background> {
+    let child = Background::start(Start {
+        argv: service.argv.clone(),
+        environment: BTreeMap::new(),
+        directory,
+        name: &format!("{}.service", service.name),
+    })?;
+    std::fs::write(directory.join(&service.name), child.pid().to_string())?;
+    Ok(child)
+}
+
+fn is_alive(child: &Background) -> bool {
+    Pid::from_raw(child.pid()).is_some_and(|pid| test_kill_process(pid).is_ok())
+}

@@ -1,0 +1,117 @@
+//! The person at the keys of a demo that plays by itself: reads every question for a while, then answers it.
+//!
+//! Answers go in by the same door as everybody's. Deliberately absent: knowledge of the runbook; what the evidence
+//! suggests is taken.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clock::sleep;
+use crate::domain::command::{Command, Request};
+use crate::domain::event::{Actor, Gate};
+use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::incident::Incident;
+use crate::engine::{Engine, EngineError};
+
+/// How long a question stands before it is answered: long enough to read it.
+const READING: Duration = Duration::from_millis(2_500);
+
+/// How much longer a change stands, with its what, where, why and how to undo.
+const WEIGHING: Duration = Duration::from_millis(1_000);
+
+/// Who answers.
+const NAME: &str = "demo";
+
+/// The most failures that are tried again before a step is passed over, so that the demo ends whatever happens.
+const PATIENCE: u32 = 2;
+
+/// The actor of the script.
+pub fn actor() -> Actor {
+    Actor::person(NAME, "script")
+}
+
+/// Answers whatever a person is asked, until every run is over.
+///
+/// # Errors
+/// When the log cannot be read or written.
+pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
+    submit(engine, id, Request::Acknowledge).await?;
+    loop {
+        let incident = engine.incident(id).await?;
+        if incident.live_runs().next().is_none() {
+            return Ok(());
+        }
+        let Some((step, request, time)) = next(&incident) else {
+            // Whatever happens next, somebody has to look at it: the feed says when.
+            engine.feed(id, incident.seq).next().await?;
+            continue;
+        };
+        sleep(&*engine.parts().clock, time).await;
+        // A question may have been answered or withdrawn meanwhile; then there is nothing to say.
+        if let Err(EngineError::Refused(refused)) = submit(engine, id, request).await {
+            tracing::debug!(%step, %refused, "the script came too late");
+        }
+    }
+}
+
+/// Says that the trouble is over.
+///
+/// # Errors
+/// As [`play`].
+pub async fn resolve(engine: &Engine, id: &IncidentId, summary: &str) -> Result<(), EngineError> {
+    submit(engine, id, Request::Resolve { summary: Some(summary.to_owned()) }).await
+}
+
+async fn submit(engine: &Engine, id: &IncidentId, request: Request) -> Result<(), EngineError> {
+    engine.submit(id, Command { by: actor(), request }).await.map(|_| ())
+}
+
+/// The first question that waits, what to say to it, and after how long.
+fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
+    let (run, step, gate) = incident.waiting_for_person().into_iter().next()?;
+    let attempts = incident.run(run).and_then(|run| run.state(step)).map_or(0, |state| state.attempts);
+    let (request, time) = match gate {
+        Gate::Approve { digest, .. } => {
+            (Request::Approve { step: Some(step.clone()), digest: Some(digest.clone()) }, READING + WEIGHING)
+        }
+        Gate::Failure { .. } if attempts < PATIENCE => (Request::Retry { step: step.clone() }, READING),
+        Gate::Failure { .. } => {
+            (Request::Skip { step: step.clone(), reason: "the demo goes on without it".to_owned() }, READING)
+        }
+        Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. } | Gate::Timer { .. } => {
+            (Request::Answer { step: step.clone(), value: answer(gate) }, READING)
+        }
+    };
+    Some((step.clone(), request, time))
+}
+
+/// What the evidence suggests, else the first choice.
+fn answer(gate: &Gate) -> Value {
+    match gate {
+        Gate::Ask { choices, suggest, many, .. } => {
+            let said = suggest.clone().or_else(|| choices.first().cloned()).unwrap_or_default();
+            if *many { Value::from(vec![said]) } else { Value::from(said) }
+        }
+        Gate::Unclear { .. } => Value::Bool(true),
+        Gate::Manual { .. } | Gate::Approve { .. } | Gate::Timer { .. } | Gate::Failure { .. } => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suggestion_is_taken_and_a_list_is_given_where_many_are_asked() {
+        let ask = |suggest: Option<&str>, many| Gate::Ask {
+            prompt: String::new(),
+            choices: vec!["a".to_owned(), "b".to_owned()],
+            suggest: suggest.map(str::to_owned),
+            many,
+        };
+        assert_eq!(answer(&ask(Some("b"), false)), "b");
+        assert_eq!(answer(&ask(None, false)), "a");
+        assert_eq!(answer(&ask(Some("b"), true)), serde_json::json!(["b"]));
+    }
+}

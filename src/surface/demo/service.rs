@@ -1,0 +1,236 @@
+//! A tiny real service: it answers health checks and logs as the shop's services do, and can be broken from outside.
+//!
+//! What is wrong with it stands in a file, so that anybody can break it while it runs: see [`Trouble`].
+//!
+//! Deliberately absent: any business. It sells nothing.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::{Clock, SystemClock, sleep};
+use crate::domain::time::Timestamp;
+
+/// How long a slow service takes to answer: longer than any time-out for a health check.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How often the file with the trouble is looked at, and how often a troubled service complains.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The largest file with a trouble that is read.
+const TROUBLE_LIMIT: u64 = 1024;
+
+/// pino's levels.
+const INFO: u8 = 30;
+const ERROR: u8 = 50;
+const FATAL: u8 = 60;
+
+/// What to serve.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The service's name, such as `gateway`
+    #[arg(long)]
+    pub name: String,
+    /// The shop's name, which the service's name in logs and answers begins with
+    #[arg(long, default_value = "pakashop")]
+    pub shop: String,
+    /// The port of 127.0.0.1 to listen on
+    #[arg(long)]
+    pub port: u16,
+    /// The file that says what is wrong with it
+    #[arg(long)]
+    pub broken_file: Option<PathBuf>,
+}
+
+/// What is wrong with the service: the first word of the file; the second word of `unready` is the dependency.
+///
+/// A last word `until-restart` means that a process which started after the file was written is well again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trouble {
+    /// `crash`: it ends with status 1.
+    Crash,
+    /// `unready postgres`: it lives, but says 503 and names what it misses.
+    Unready(String),
+    /// `slow`: it answers far too late.
+    Slow,
+    /// `error-log`: it answers well and logs errors.
+    ErrorLog,
+}
+
+impl Trouble {
+    /// The trouble that a file's text means for a process that started before or after it was written.
+    fn of(text: &str, started_after: bool) -> Option<Self> {
+        let mut words: Vec<&str> = text.split_whitespace().take(8).collect();
+        if words.last() == Some(&"until-restart") {
+            if started_after {
+                return None;
+            }
+            words.pop();
+        }
+        match *words.first()? {
+            "crash" => Some(Self::Crash),
+            "unready" => Some(Self::Unready((*words.get(1).unwrap_or(&"postgres")).to_owned())),
+            "slow" => Some(Self::Slow),
+            "error-log" => Some(Self::ErrorLog),
+            _ => None,
+        }
+    }
+}
+
+struct Service {
+    name: String,
+    hostname: String,
+    started: Timestamp,
+    broken_file: Option<PathBuf>,
+    requests: AtomicU64,
+    lines: AtomicU64,
+}
+
+/// Serves until it is asked to end (SIGTERM, SIGINT) or its trouble is to crash.
+///
+/// # Errors
+/// When the port cannot be bound, or when it was told to crash: the process should end with status 1.
+pub async fn serve(options: Options) -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let service = Arc::new(Service {
+        name: format!("{}-{}", options.shop, options.name),
+        hostname,
+        started: SystemClock.now(),
+        broken_file: options.broken_file,
+        requests: AtomicU64::new(0),
+        lines: AtomicU64::new(0),
+    });
+    service.log(INFO, "service started", json!({ "port": options.port }));
+    let routes = Router::new()
+        .route("/health", get(live))
+        .route("/health/ready", get(ready))
+        .route("/health/metrics", get(metrics))
+        .with_state(Arc::clone(&service));
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        served = axum::serve(listener, routes).into_future() => served,
+        crashed = service.suffer() => Err(crashed),
+        _ = term.recv() => Ok(service.log(INFO, "service stopped", json!({}))),
+        _ = int.recv() => Ok(service.log(INFO, "service stopped", json!({}))),
+    }
+}
+
+impl Service {
+    fn trouble(&self) -> Option<Trouble> {
+        let file = std::fs::File::open(self.broken_file.as_ref()?).ok()?;
+        let written = file.metadata().ok()?.modified().ok()?;
+        let text = io::read_to_string(io::Read::take(file, TROUBLE_LIMIT)).ok()?;
+        Trouble::of(&text, self.started > Timestamp::from(written))
+    }
+
+    /// Looks for trouble again and again; returns when it is to crash.
+    async fn suffer(&self) -> io::Error {
+        loop {
+            match self.trouble() {
+                Some(Trouble::Crash) => {
+                    let stack = "TypeError: Cannot read properties of undefined (reading 'total')";
+                    self.log(FATAL, "unhandled exception", json!({ "err": { "type": "TypeError", "stack": stack } }));
+                    return io::Error::other("told to crash");
+                }
+                Some(Trouble::Unready(dependency)) => {
+                    self.log(ERROR, "dependency is not reachable", json!({ "dependency": dependency }));
+                }
+                Some(Trouble::ErrorLog) => {
+                    let order = format!("A-{}", 1000 + self.lines.load(Ordering::Relaxed) % 7);
+                    self.log(ERROR, "payment.process failed", json!({ "orderId": order, "gateway": "PawaPay" }));
+                }
+                Some(Trouble::Slow) => self.log(40, "event loop is blocked", json!({})),
+                None => {}
+            }
+            sleep(&SystemClock, LOOK).await;
+        }
+    }
+
+    /// One line as pino writes it.
+    fn log(&self, level: u8, message: &str, more: Value) {
+        let number = self.lines.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let trace = hex::encode(Sha256::digest(format!("{pid} {number}")));
+        let mut line = json!({
+            "level": level, "time": SystemClock.now().timestamp_millis(), "pid": pid, "hostname": self.hostname,
+            "service": self.name, "traceId": &trace[..32], "spanId": &trace[32..48], "msg": message,
+        });
+        if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
+            line.extend(more);
+        }
+        // Nobody is left to tell when the journal is gone.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+
+    /// Counts and logs a request, and takes as long as it takes.
+    async fn accept(&self, path: &str) -> Option<Trouble> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let trouble = self.trouble();
+        if trouble == Some(Trouble::Slow) {
+            sleep(&SystemClock, SLOW).await;
+        }
+        let status = if matches!(trouble, Some(Trouble::Unready(_))) && path.ends_with("ready") { 503 } else { 200 };
+        self.log(INFO, "request completed", json!({ "method": "GET", "url": path, "statusCode": status }));
+        trouble
+    }
+}
+
+async fn live(State(service): State<Arc<Service>>) -> Response {
+    service.accept("/health").await;
+    answer(StatusCode::OK, &json!({ "status": "ok", "service": service.name }))
+}
+
+async fn ready(State(service): State<Arc<Service>>) -> Response {
+    let mut dependencies = json!({ "postgres": "ok", "redis": "ok" });
+    if let Some(Trouble::Unready(dependency)) = service.accept("/health/ready").await {
+        dependencies[dependency] = json!("unreachable");
+        let body = json!({ "status": "not_ready", "dependencies": dependencies });
+        return answer(StatusCode::SERVICE_UNAVAILABLE, &body);
+    }
+    answer(StatusCode::OK, &json!({ "status": "ready", "dependencies": dependencies }))
+}
+
+async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    service.accept("/health/metrics").await;
+    let text = format!(
+        "# HELP http_requests_total Requests answered.\n# TYPE http_requests_total counter\n\
+         http_requests_total{{service=\"{name}\"}} {requests}\n\
+         # HELP process_start_time_seconds When the process started, in seconds since 1970.\n\
+         # TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started}\n",
+        name = service.name,
+        requests = service.requests.load(Ordering::Relaxed),
+        started = service.started.timestamp(),
+    );
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_heals_only_what_says_so() {
+        assert_eq!(Trouble::of("crash\n", true), Some(Trouble::Crash));
+        assert_eq!(Trouble::of("crash until-restart", true), None);
+        assert_eq!(Trouble::of("unready redis until-restart", false), Some(Trouble::Unready("redis".to_owned())));
+        assert_eq!(Trouble::of("", false), None);
+        assert_eq!(Trouble::of("something else", false), None);
+    }
+}

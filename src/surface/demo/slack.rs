@@ -1,0 +1,85 @@
+//! The demo's `#incidents`: a server on loopback that takes messages as Slack's Web API does, and keeps them.
+//!
+//! Deliberately absent: everything of Slack but `chat.postMessage`, and the network.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Json;
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The most messages that are kept; the demo sends two.
+const KEPT: usize = 100;
+
+/// A message that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its text.
+    pub text: String,
+    /// Whether it is an answer in the thread of an earlier one.
+    pub in_thread: bool,
+}
+
+/// The server; it ends with the value.
+#[derive(Debug)]
+pub struct Slack {
+    address: String,
+    messages: Arc<Mutex<Vec<Message>>>,
+    server: JoinHandle<()>,
+}
+
+impl Slack {
+    /// Starts it on a free port.
+    ///
+    /// # Errors
+    /// When loopback has none.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}/api", listener.local_addr()?);
+        let messages = Arc::default();
+        let routes = Router::new().route("/api/chat.postMessage", post(take)).with_state(Arc::clone(&messages));
+        let server = tokio::spawn(async move {
+            // It serves until it is aborted; there is nobody to tell of an error.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Ok(Self { address, messages, server })
+    }
+
+    /// What stands for `https://slack.com/api`.
+    pub fn api(&self) -> &str {
+        &self.address
+    }
+
+    /// What has arrived so far.
+    pub fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Slack {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(State(messages): State<Arc<Mutex<Vec<Message>>>>, Json(body): Json<Value>) -> Json<Value> {
+    let text = body["text"].as_str().unwrap_or_default().to_owned();
+    let thread = body.get("thread_ts").filter(|thread| !thread.is_null()).cloned();
+    let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+    if messages.len() >= KEPT {
+        return Json(json!({ "ok": false, "error": "ratelimited" }));
+    }
+    messages.push(Message { text: text.clone(), in_thread: thread.is_some() });
+    let ts = format!("1700000000.{:06}", messages.len());
+    let mut message =
+        json!({ "type": "message", "subtype": "bot_message", "text": text, "bot_id": "B0DEMO", "ts": ts });
+    if let Some(thread) = thread {
+        message["thread_ts"] = thread;
+    }
+    Json(json!({ "ok": true, "channel": "C0INCIDENTS", "ts": ts, "message": message }))
+}

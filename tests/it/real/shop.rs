@@ -1,0 +1,297 @@
+//! A shop of real units under a private systemd manager: nineteen small services that answer and log, or bare units.
+//!
+//! [`Shop::start`] is the whole shop, with a private journald that every unit logs to. [`Shop::bare`] has only the
+//! units that a test writes itself and comes up in a tenth of a second.
+//!
+//! Deliberately absent: any knowledge of runbooks, except [`Shop::estate`], which says in YAML where everything is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use runbook::surface::demo::journald::Journald;
+use runbook::surface::demo::manager::{Blueprint, PrivateManager};
+use tempfile::TempDir;
+
+/// The customer's services.
+pub const SERVICES: [&str; 19] = [
+    "gateway",
+    "backend",
+    "config",
+    "notifications",
+    "tracking",
+    "scheduler",
+    "fraud",
+    "coupon",
+    "loyalty",
+    "whatsapp",
+    "invoicing",
+    "pricing",
+    "settlement",
+    "reports",
+    "reconciliation",
+    "search",
+    "analytics",
+    "moderation",
+    "recommendations",
+];
+
+/// Units besides the services, as the estate's datastores have them.
+const OTHERS: [&str; 3] = ["redis-server.service", "meilisearch.service", "nginx.service"];
+
+/// Ports below those that the kernel gives to outgoing connections, so that nobody else is given one of ours.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// How long anything may take to become true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A shop; everything in it ends with the value.
+pub struct Shop {
+    // Dropped in this order: the manager's units log until they end.
+    manager: PrivateManager,
+    journald: Option<Journald>,
+    ports: BTreeMap<String, u16>,
+    directory: TempDir,
+}
+
+impl Shop {
+    /// All nineteen services, started and answering, logging to a journald of their own. Needs root.
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        fs::create_dir(directory.path().join("broken")).expect("a directory can be made");
+        let journald = Journald::start(directory.path()).expect("a private journald starts");
+        let ports = free_ports();
+        let mut blueprint = Blueprint::new(directory.path()).logging_to(&journald);
+        for (name, port) in &ports {
+            blueprint = blueprint.unit(unit(name), service_unit(name, *port, &broken(directory.path(), name)));
+        }
+        for name in OTHERS {
+            blueprint = blueprint.unit(name, "[Service]\nExecStart=/bin/sleep infinity\n");
+        }
+        let manager = blueprint.start().expect("a private systemd manager starts");
+        let shop = Self { manager, journald: Some(journald), ports, directory };
+        let units: Vec<String> = SERVICES.iter().map(|name| unit(name)).collect();
+        let mut start = vec!["start"];
+        start.extend(units.iter().map(String::as_str).chain(OTHERS));
+        shop.systemctl(&start);
+        for name in SERVICES {
+            eventually(&format!("{name} listens"), || TcpStream::connect(("127.0.0.1", shop.port(name))).is_ok());
+        }
+        shop
+    }
+
+    /// A manager with these units (file name and text) and no others; none is started.
+    pub fn bare(units: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut blueprint = Blueprint::new(directory.path());
+        for (name, text) in units {
+            blueprint = blueprint.unit(*name, *text);
+        }
+        let manager = blueprint.start().expect("a private systemd manager starts");
+        Self { manager, journald: None, ports: BTreeMap::new(), directory }
+    }
+
+    /// The D-Bus address of the manager, for `systemd:` of an environment.
+    pub fn bus(&self) -> String {
+        self.manager.bus_address()
+    }
+
+    /// The directory of the journal's files, for `journal:` of an environment.
+    pub fn journal(&self) -> &Path {
+        self.journald.as_ref().expect("a bare shop has no journal").files()
+    }
+
+    /// The port of a service.
+    pub fn port(&self, service: &str) -> u16 {
+        self.ports[service]
+    }
+
+    /// A directory that is removed with the shop.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Breaks a service: `crash`, `unready postgres`, `slow`, `error-log`, each with ` until-restart` behind it or not.
+    pub fn break_service(&self, service: &str, trouble: &str) {
+        let file = broken(self.directory.path(), service);
+        let draft = file.with_extension("new");
+        fs::write(&draft, trouble).and_then(|()| fs::rename(&draft, &file)).expect("the trouble can be written");
+    }
+
+    /// Takes the trouble away.
+    pub fn heal(&self, service: &str) {
+        fs::remove_file(broken(self.directory.path(), service)).expect("the service was broken before");
+    }
+
+    /// Runs `systemctl --user` against the manager and returns what it printed.
+    pub fn systemctl(&self, arguments: &[&str]) -> String {
+        let output = self.try_systemctl(arguments);
+        assert!(
+            output.status.success(),
+            "systemctl {arguments:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("systemctl prints UTF-8").trim_end().to_owned()
+    }
+
+    /// The same, whatever it ends with.
+    pub fn try_systemctl(&self, arguments: &[&str]) -> Output {
+        let mut all = vec!["--user"];
+        all.extend(arguments);
+        self.on_bus("systemctl", &all)
+    }
+
+    /// Runs a program of systemd's that finds the manager by the environment, as `systemctl --user` does.
+    pub fn on_bus(&self, program: &str, arguments: &[&str]) -> Output {
+        Command::new(program)
+            .args(arguments)
+            .env("XDG_RUNTIME_DIR", self.manager.runtime_directory())
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .output()
+            .expect("the program starts; install the Debian package `systemd`")
+    }
+
+    /// One property of a unit, as `systemctl show` prints it.
+    pub fn property(&self, unit: &str, property: &str) -> String {
+        self.systemctl(&["show", "--value", "-p", property, unit])
+    }
+
+    /// Writes a unit file. The manager does not read it before its next reload.
+    pub fn write_unit(&self, name: &str, text: &str) {
+        self.manager.write_unit(name, text).expect("a unit file can be written");
+    }
+
+    /// An `estate.yaml` of this shop with one environment, `production`; `more` is added to that environment.
+    pub fn estate(&self, more: &str) -> String {
+        let mut text =
+            String::from("estate: Pakashop\ndefault_environment: production\nenvironments:\n  production:\n");
+        let mut line = |indent: usize, line: String| {
+            text.extend([&" ".repeat(indent), line.as_str(), "\n"]);
+        };
+        line(4, "branch: production".to_owned());
+        line(4, "domain: pakashop.store".to_owned());
+        line(4, format!("systemd: \"{}\"", self.bus()));
+        if let Some(journald) = &self.journald {
+            line(4, format!("journal: \"{}\"", journald.files().display()));
+        }
+        more.lines().for_each(|more| line(4, more.to_owned()));
+        line(0, "services:".to_owned());
+        for (name, port) in &self.ports {
+            let unit = unit(name);
+            line(2, format!("{name}: {{ unit: {unit}, port: {port}, health: \"http://127.0.0.1:{port}\" }}"));
+        }
+        text
+    }
+
+    /// Ends everything and fails the test when something is left.
+    pub fn stop(self) {
+        self.manager.stop().expect("nothing is left behind");
+    }
+}
+
+/// Waits until something is true, or fails the test with what was waited for.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < until, "waited {} s in vain until {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The unit of a service.
+pub fn unit(service: &str) -> String {
+    format!("pakashop-{service}.service")
+}
+
+fn broken(directory: &Path, service: &str) -> PathBuf {
+    directory.join("broken").join(service)
+}
+
+/// As on the customer's hosts, except that a restart waits a tenth of a second instead of five.
+fn service_unit(name: &str, port: u16, broken: &Path) -> String {
+    format!(
+        "[Unit]\nDescription=Pakashop {name}\n[Service]\nRestart=always\nRestartSec=100ms\n\
+         SyslogIdentifier=pakashop-{name}\nExecStart={program} demo-service --name {name} --port {port} \
+         --broken-file {broken}\n[Install]\nWantedBy=default.target\n",
+        program = env!("CARGO_BIN_EXE_runbook"),
+        broken = broken.display(),
+    )
+}
+
+/// A free port for each service. Tests of one process never look at the same range of ports.
+fn free_ports() -> BTreeMap<String, u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let width = PORTS.end - PORTS.start;
+    let own = u16::try_from(std::process::id() % u32::from(width)).expect("less than the width");
+    let mut ports = BTreeMap::new();
+    for name in SERVICES {
+        let port = loop {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(own.wrapping_mul(37)) % width;
+            if TcpListener::bind(("127.0.0.1", PORTS.start + offset)).is_ok() {
+                break PORTS.start + offset;
+            }
+        };
+        ports.insert(name.to_owned(), port);
+    }
+    ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a process runs; one that has ended and was not collected yet does not.
+    fn runs(pid: &str) -> bool {
+        let state = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    }
+
+    #[test]
+    fn two_shops_with_the_same_units_do_not_see_each_other() {
+        let units = [("a.service", "[Service]\nExecStart=/bin/sleep infinity\n")];
+        let (one, two) = (Shop::bare(&units), Shop::bare(&units));
+        one.systemctl(&["start", "a.service"]);
+        two.systemctl(&["start", "a.service"]);
+        let survivor = two.property("a.service", "MainPID");
+        let victim = one.property("a.service", "MainPID");
+        one.stop();
+        assert!(!runs(&victim), "the first shop's process is left");
+        assert_eq!(two.property("a.service", "MainPID"), survivor);
+        assert_eq!(two.property("a.service", "ActiveState"), "active");
+    }
+
+    #[test]
+    fn a_unit_that_ignores_every_request_is_gone_as_well() {
+        let stubborn = "[Service]\nExecStart=/bin/sh -c \"trap '' TERM; setsid sleep 1000 & while :; do sleep 1; done\"\n\
+                        KillMode=process\nTimeoutStopSec=infinity\n";
+        let shop = Shop::bare(&[("stubborn.service", stubborn)]);
+        shop.systemctl(&["start", "stubborn.service"]);
+        let process = shop.property("stubborn.service", "MainPID");
+        shop.stop();
+        assert!(!runs(&process));
+    }
+
+    #[test]
+    fn the_whole_shop_answers_logs_breaks_and_heals() {
+        let shop = Shop::start();
+        let url = format!("http://127.0.0.1:{}/health/ready", shop.port("gateway"));
+        let get = || Command::new("curl").args(["-s", &url]).output().expect("curl starts").stdout;
+        let ready = r#"{"status":"ready","dependencies":{"postgres":"ok","redis":"ok"}}"#;
+        assert_eq!(String::from_utf8_lossy(&get()), ready);
+        shop.break_service("gateway", "unready postgres until-restart");
+        eventually("the gateway misses postgres", || String::from_utf8_lossy(&get()).contains("unreachable"));
+        eventually("the journal holds an error of the gateway", || {
+            let mut command = Command::new("journalctl");
+            command.arg("--directory").arg(shop.journal()).args(["-u", "pakashop-gateway", "-o", "cat"]);
+            String::from_utf8_lossy(&super::super::run(&mut command, "systemd").stdout).contains(r#""level":50"#)
+        });
+        shop.systemctl(&["restart", "pakashop-gateway.service"]);
+        eventually("a restart heals the gateway", || String::from_utf8_lossy(&get()) == ready);
+        shop.stop();
+    }
+}

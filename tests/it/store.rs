@@ -1,0 +1,31 @@
+//! The store: one contract for every backend, and what only a file has: damage, other processes, a full disk, SIGKILL.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runbook::domain::event::{Actor, Event};
+use runbook::domain::id::IncidentId;
+use runbook::store::Draft;
+
+mod contract;
+mod damage;
+mod file;
+mod processes;
+
+/// An incident's id.
+fn id(text: &str) -> IncidentId {
+    text.parse().unwrap()
+}
+
+/// The instant `seconds` after a fixed one.
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+/// A note by a person, written at second `seconds`.
+fn note(seconds: i64, text: impl Into<String>) -> Draft {
+    Draft { at: at(seconds), by: Actor::person("ada", "cli"), event: Event::NoteAdded { text: text.into() } }
+}
+
+/// `count` notes that differ.
+fn notes(count: usize) -> Vec<Draft> {
+    (0..count).map(|n| note(n.try_into().unwrap(), format!("note {n}"))).collect()
+}

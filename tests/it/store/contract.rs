@@ -1,0 +1,314 @@
+//! What every backend promises. Each sentence is written once and run on all of them.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use runbook::domain::event::{Actor, Event, Recorded};
+use runbook::domain::id::{RunId, StepKey};
+use runbook::store::memory::Memory;
+use runbook::store::sqlite::Sqlite;
+use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, StoreError};
+use serde_json::json;
+
+use super::{at, id, note, notes};
+
+macro_rules! contract {
+    ($($sentence:ident)*) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $sentence() {
+                super::$sentence(super::Memory::new()).await;
+            })*
+        }
+
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $sentence() {
+                let directory = tempfile::tempdir().unwrap();
+                let store = super::Sqlite::open(directory.path().join("log.db")).await.unwrap();
+                super::$sentence(store.clone()).await;
+                super::EventStore::inspect(&store).await.unwrap();
+            })*
+        }
+    };
+}
+
+contract! {
+    what_is_appended_is_read_in_order
+    a_stream_that_does_not_exist_is_empty
+    reading_goes_on_behind_any_event
+    reading_behind_the_end_is_an_error
+    who_comes_second_gets_a_conflict
+    an_append_is_all_or_nothing
+    nothing_can_be_appended_when_it_is_too_large
+    an_append_of_nothing_still_compares
+    streams_do_not_mix
+    what_is_returned_is_what_is_read
+    text_of_every_kind_survives
+    the_incident_changed_last_is_listed_first
+    incidents_are_found_by_prefix
+    an_audit_reads_everything
+    of_many_racing_appends_one_wins_each_number
+    many_streams_grow_at_once
+    a_claim_is_taken_renewed_and_lapses
+    a_claim_passes_from_a_holder_that_is_gone
+    a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again
+}
+
+async fn what_is_appended_is_read_in_order(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let first = store.append(&inc, 0, notes(3)).await.unwrap();
+    let second = store.append(&inc, 3, notes(2)).await.unwrap();
+    let numbers: Vec<u64> = first.iter().chain(&second).map(|recorded| recorded.seq).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    assert_eq!(store.read(&inc, 0).await.unwrap(), [first, second].concat());
+    assert_eq!(store.seq(&inc).await.unwrap(), 5);
+}
+
+async fn a_stream_that_does_not_exist_is_empty(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    assert_eq!(store.read(&inc, 0).await.unwrap(), []);
+    assert_eq!(store.seq(&inc).await.unwrap(), 0);
+    assert_eq!(store.claimed(&inc).await.unwrap(), None);
+    assert_eq!(store.incidents(10, 0).await.unwrap(), []);
+    let audit = store.audit(&inc).await.unwrap();
+    assert_eq!((audit.events, audit.broken), (0, None));
+}
+
+async fn reading_goes_on_behind_any_event(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let all = store.append(&inc, 0, notes(20)).await.unwrap();
+    for after in 0..=20 {
+        assert_eq!(store.read(&inc, after as u64).await.unwrap(), all[after..]);
+    }
+}
+
+async fn reading_behind_the_end_is_an_error(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    store.append(&inc, 0, notes(2)).await.unwrap();
+    for after in [3, u64::MAX] {
+        let error = store.read(&inc, after).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged(why) if why.contains("ends with event 2")), "{error}");
+    }
+}
+
+async fn who_comes_second_gets_a_conflict(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    store.append(&inc, 0, notes(2)).await.unwrap();
+    for expected in [0, 1, 3, u64::MAX] {
+        let error = store.append(&inc, expected, notes(1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict { expected: e, actual: 2 } if e == expected), "{error}");
+    }
+    assert_eq!(store.seq(&inc).await.unwrap(), 2);
+}
+
+async fn an_append_is_all_or_nothing(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let mut drafts = notes(3);
+    drafts.push(note(4, "x".repeat(EVENT_BYTES_LIMIT)));
+    assert!(matches!(store.append(&inc, 0, drafts).await, Err(StoreError::TooLarge(_))));
+    assert_eq!(store.read(&inc, 0).await.unwrap(), []);
+    assert_eq!(store.incidents(10, 0).await.unwrap(), []);
+}
+
+async fn nothing_can_be_appended_when_it_is_too_large(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let answered = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer: deep };
+    for drafts in [notes(1_001), vec![Draft { event: answered, ..note(0, "") }], vec![note(0, "x".repeat(1 << 20))]] {
+        assert!(matches!(store.append(&inc, 0, drafts).await, Err(StoreError::TooLarge(_))));
+    }
+    store.append(&inc, 0, notes(1_000)).await.unwrap();
+    assert_eq!(store.seq(&inc).await.unwrap(), 1_000);
+}
+
+async fn an_append_of_nothing_still_compares(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    assert_eq!(store.append(&inc, 0, Vec::new()).await.unwrap(), []);
+    assert_eq!(store.incidents(10, 0).await.unwrap(), []);
+    store.append(&inc, 0, notes(1)).await.unwrap();
+    assert!(matches!(store.append(&inc, 0, Vec::new()).await, Err(StoreError::Conflict { .. })));
+}
+
+async fn streams_do_not_mix(store: impl EventStore) {
+    let (one, other) = (id("lusab-fidok"), id("lusab-fidoj"));
+    let first = store.append(&one, 0, notes(2)).await.unwrap();
+    let second = store.append(&other, 0, notes(3)).await.unwrap();
+    assert_eq!(store.read(&one, 0).await.unwrap(), first);
+    assert_eq!(store.read(&other, 0).await.unwrap(), second);
+}
+
+/// A fold in memory and a fold after a restart must see the same, to the last bit of a number.
+async fn what_is_returned_is_what_is_read(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let answer = json!({
+        "fraction": 0.1 + 0.2, "tiny": 5e-324, "large": 1.797_693_134_862_315_7e308, "awkward": 2.638_344_616_030_823e-256,
+        "minus": -0.0, "whole": u64::MAX, "low": i64::MIN, "z": 1, "a": [null, true, ""],
+    });
+    let event = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer };
+    let fine = at(0) + TimeDelta::nanoseconds(123_456_789);
+    let draft = Draft { at: fine, by: Actor::Engine, event };
+    let returned = store.append(&inc, 0, vec![draft.clone()]).await.unwrap();
+    let read = store.read(&inc, 0).await.unwrap();
+    assert_eq!(returned, read);
+    assert_eq!(serde_json::to_string(&returned[0].event).unwrap(), serde_json::to_string(&read[0].event).unwrap());
+    assert_eq!(read[0].at, fine);
+}
+
+async fn text_of_every_kind_survives(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let hostile =
+        ["", "\0", "\u{1b}[31m", "'; DROP TABLE events; --", "$(reboot)", "\u{202e}", "😀\r\n", "\u{fffd}", "\""];
+    let drafts = hostile.map(|text| note(0, text)).to_vec();
+    let recorded = store.append(&inc, 0, drafts.clone()).await.unwrap();
+    let back = store.read(&inc, 0).await.unwrap();
+    assert_eq!(recorded, back);
+    let back: Vec<Draft> = back.into_iter().map(|Recorded { at, by, event, .. }| Draft { at, by, event }).collect();
+    assert_eq!(back, drafts);
+}
+
+async fn the_incident_changed_last_is_listed_first(store: impl EventStore) {
+    for (name, opened) in [("a", 10), ("b", 20), ("c", 30)] {
+        store.append(&id(name), 0, vec![note(opened, "opened")]).await.unwrap();
+    }
+    let later = Draft { at: at(30) + TimeDelta::milliseconds(5), ..note(0, "later") };
+    store.append(&id("a"), 1, vec![later]).await.unwrap();
+    let all = store.incidents(10, 0).await.unwrap();
+    let names: Vec<&str> = all.iter().map(|summary| summary.id.as_str()).collect();
+    assert_eq!(names, ["a", "c", "b"]);
+    assert_eq!((all[0].seq, all[0].opened_at), (2, at(10)));
+    assert_eq!(all[0].changed_at, at(30) + TimeDelta::milliseconds(5));
+    assert_eq!(store.incidents(1, 1).await.unwrap(), all[1..2]);
+    assert_eq!(store.incidents(10, 3).await.unwrap(), []);
+    assert_eq!(store.incidents(0, 0).await.unwrap(), []);
+}
+
+async fn incidents_are_found_by_prefix(store: impl EventStore) {
+    for name in ["lusab-fidok", "lusab-fidoj", "lusa", "zuzuz-zuzuz", "a_b"] {
+        store.append(&id(name), 0, notes(1)).await.unwrap();
+    }
+    let found = async |prefix: &str, limit| {
+        let found = store.find(prefix, limit).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(found("lusab", 10).await, "lusab-fidoj lusab-fidok");
+    assert_eq!(found("lus", 2).await, "lusa lusab-fidoj");
+    assert_eq!(found("lusab-fidok", 10).await, "lusab-fidok");
+    assert_eq!(found("z", 10).await, "zuzuz-zuzuz");
+    assert_eq!(found("", 10).await, "a_b lusa lusab-fidoj lusab-fidok zuzuz-zuzuz");
+    for none in ["lusab-fidokk", "%", "_", "a%", "LUS", "'", "\0", "é", "{"] {
+        assert_eq!(found(none, 10).await, "", "{none:?}");
+    }
+}
+
+async fn an_audit_reads_everything(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    for part in 0..3 {
+        store.append(&inc, part * 1_000, notes(1_000)).await.unwrap();
+    }
+    let audit = store.audit(&inc).await.unwrap();
+    assert_eq!((audit.events, audit.broken), (3_000, None));
+    assert_eq!(audit.head.len(), 64);
+    store.append(&inc, 3_000, notes(1)).await.unwrap();
+    assert_ne!(store.audit(&inc).await.unwrap().head, audit.head);
+    store.inspect().await.unwrap();
+}
+
+async fn of_many_racing_appends_one_wins_each_number(store: impl EventStore + Clone + 'static) {
+    let inc = id("lusab-fidok");
+    let racers: Vec<_> = (0..16).map(|racer| tokio::spawn(race(store.clone(), inc.clone(), racer, 20))).collect();
+    for racer in racers {
+        racer.await.unwrap();
+    }
+    let read = store.read(&inc, 0).await.unwrap();
+    assert_eq!(read.len(), 320);
+    assert_eq!(texts(&read).len(), 320);
+}
+
+/// Appends `count` notes one by one, reading again after each conflict.
+pub(super) async fn race(store: impl EventStore, inc: runbook::domain::id::IncidentId, racer: u32, count: u32) {
+    let mut seq = 0;
+    for number in 0..count {
+        loop {
+            match store.append(&inc, seq, vec![note(0, format!("{racer}/{number}"))]).await {
+                Ok(recorded) => {
+                    seq = recorded[0].seq;
+                    break;
+                }
+                Err(StoreError::Conflict { actual, .. }) => seq = actual,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+}
+
+/// The notes' texts without repetition.
+pub(super) fn texts(events: &[Recorded]) -> BTreeSet<String> {
+    events
+        .iter()
+        .map(|recorded| match &recorded.event {
+            Event::NoteAdded { text } => text.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+async fn many_streams_grow_at_once(store: impl EventStore + Clone + 'static) {
+    let grow = |number: u32| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let inc = runbook::domain::id::IncidentId::from_bits(number);
+            for seq in 0..10 {
+                store.append(&inc, seq, notes(1)).await.unwrap();
+            }
+            assert_eq!(store.audit(&inc).await.unwrap().events, 10);
+        })
+    };
+    for task in (0..32).map(grow).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(store.incidents(100, 0).await.unwrap().len(), 32);
+}
+
+/// Held with this epoch, or taken by this holder.
+fn seen(claiming: &Claiming) -> String {
+    match claiming {
+        Claiming::Held(claim) => format!("held by {} in epoch {}", claim.holder, claim.epoch),
+        Claiming::Taken(claim) => format!("taken by {} in epoch {}", claim.holder, claim.epoch),
+    }
+}
+
+async fn a_claim_is_taken_renewed_and_lapses(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let claim =
+        async |holder: &str, now, until| seen(&store.claim(&inc, holder, None, at(now), at(until)).await.unwrap());
+    assert_eq!(claim("a", 0, 10).await, "held by a in epoch 1");
+    assert_eq!(claim("b", 5, 15).await, "taken by a in epoch 1");
+    assert_eq!(claim("a", 5, 15).await, "held by a in epoch 1");
+    assert_eq!(claim("b", 14, 24).await, "taken by a in epoch 1");
+    assert_eq!(claim("b", 15, 25).await, "held by b in epoch 2");
+    assert_eq!(claim("a", 15, 25).await, "taken by b in epoch 2");
+    let on_record = store.claimed(&inc).await.unwrap().unwrap();
+    assert_eq!((on_record.holder.as_str(), on_record.epoch, on_record.expires_at), ("b", 2, at(25)));
+}
+
+async fn a_claim_passes_from_a_holder_that_is_gone(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    store.claim(&inc, "a", None, at(0), at(100)).await.unwrap();
+    let other = store.claim(&inc, "b", Some("c"), at(1), at(101)).await.unwrap();
+    assert_eq!(seen(&other), "taken by a in epoch 1");
+    let gone = store.claim(&inc, "b", Some("a"), at(1), at(101)).await.unwrap();
+    assert_eq!(seen(&gone), "held by b in epoch 2");
+}
+
+async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(store: impl EventStore) {
+    let inc = id("lusab-fidok");
+    let Claiming::Held(first) = store.claim(&inc, "a", None, at(0), at(100)).await.unwrap() else { panic!() };
+    store.release(&first).await.unwrap();
+    assert_eq!(store.claimed(&inc).await.unwrap(), None);
+    let second = store.claim(&inc, "a", None, at(1), at(101)).await.unwrap();
+    assert_eq!(seen(&second), "held by a in epoch 2");
+    store.release(&first).await.unwrap();
+    let third = store.claim(&inc, "b", None, at(2), at(102)).await.unwrap();
+    assert_eq!(seen(&third), "taken by a in epoch 2");
+}
