@@ -7,6 +7,8 @@ mod cut;
 mod engine;
 mod health;
 mod http;
+mod hostile;
+mod language;
 mod real;
 mod store;
 mod systemd;
