@@ -120,7 +120,7 @@ async fn a_file_that_is_cut_short_is_refused() {
         fs::write(&path, &bytes[..length]).unwrap();
         let error = attempt(&path).await.expect_err(&format!("{length} of {} bytes", bytes.len()));
         assert!(matches!(error, StoreError::Damaged(_)), "{length} bytes: {error}");
-        let error = Sqlite::open(&path).await.expect_err("a damaged log is not made anew");
+        let error = Sqlite::open(&path).await.map(drop).expect_err("a damaged log is not made anew");
         assert!(matches!(error, StoreError::Damaged(_)), "{length} bytes: {error}");
     }
 }
@@ -194,9 +194,17 @@ async fn an_audit_says_which_event_was_tampered_with() {
             7,
             "event 7 was changed",
         ),
-        ("INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41", 42, "event 42 was changed"),
+        (
+            "INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41",
+            42,
+            "event 42 was changed",
+        ),
         ("DELETE FROM streams", 1, "there are 41 events, but there should be 0"),
-        ("UPDATE events SET incident = 'other-other'", 1, "event 1 is missing; there should be 41 events"),
+        (
+            "UPDATE events SET incident = 'other-other' WHERE incident = 'lusab-fidok'",
+            1,
+            "event 1 is missing; there should be 41 events",
+        ),
     ] {
         let (_directory, path, _) = closed().await;
         tamper(&path, sql).await;
@@ -259,7 +267,12 @@ async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
 
 #[tokio::test]
 async fn other_tables_than_those_of_a_log_are_refused() {
-    for sql in ["CREATE TABLE more (x)", "DROP TABLE claims", "CREATE INDEX i ON events (at)", "DROP TRIGGER events_are_never_changed"] {
+    for sql in [
+        "CREATE TABLE more (x)",
+        "DROP TABLE claims",
+        "CREATE INDEX i ON events (at)",
+        "DROP TRIGGER events_are_never_changed",
+    ] {
         let (_directory, path, _) = closed().await;
         let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
