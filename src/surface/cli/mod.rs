@@ -25,6 +25,7 @@ mod asking;
 mod cancel;
 mod completions;
 mod demo;
+mod demo_service;
 mod deny;
 mod detach;
 mod drive;
@@ -108,6 +109,8 @@ enum Command {
     Completions(completions::Completions),
     Man(man::Man),
     #[command(hide = true)]
+    DemoService(demo_service::DemoService),
+    #[command(hide = true)]
     Reference(reference::Reference),
     #[command(hide = true)]
     Work(work::Work),
@@ -138,6 +141,7 @@ impl Command {
             Self::Schema(command) => command.run(station),
             Self::Kinds(command) => command.run(station),
             Self::Demo(command) => command.run(station),
+            Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),
             Self::Man(command) => command.run(station),
             Self::Reference(command) => command.run(station),
