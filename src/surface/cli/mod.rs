@@ -32,7 +32,6 @@ mod drive;
 mod failure;
 mod filling;
 mod incidents;
-mod interim;
 mod kinds;
 mod lint;
 mod list;
