@@ -10,6 +10,7 @@ mod http;
 mod hostile;
 mod language;
 mod real;
+mod real;
 mod store;
 mod systemd;
 mod world;
