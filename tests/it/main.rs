@@ -5,7 +5,9 @@
 mod act;
 mod cut;
 mod engine;
+mod health;
 mod hostile;
+mod http;
 mod language;
 mod real;
 mod store;
