@@ -3,6 +3,9 @@
 //! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
 //! alerts or actions enter as data, and are never looked at for `{{` again.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::event::Conclusion;
@@ -30,29 +33,55 @@ pub const NAMES: &[(&str, &str)] = &[
 /// The scope for `sources`: only what they name is gathered, since a run may hold much.
 pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
     let named = |name: &str| sources.iter().any(|source| source.contains(name));
-    let mut scope = Map::new();
-    scope.insert("params".to_owned(), Value::Object(run.params.clone()));
-    scope.insert("incident".to_owned(), incident_value(incident));
-    scope.insert("run".to_owned(), json!({"number": run.id, "runbook": run.runbook.id, "mode": run.mode}));
+    let mut scope: Vec<(&str, minijinja::Value)> = vec![
+        ("params", plain(&run.params)),
+        ("incident", plain(&incident_value(incident))),
+        ("run", plain(&json!({"number": run.id, "runbook": run.runbook.id, "mode": run.mode}))),
+    ];
     if named("environment") {
-        scope.insert("environment".to_owned(), environment_value(incident, run));
+        scope.push(("environment", plain(&environment_value(incident, run))));
     }
-    for (name, value) in [
-        ("services", serde_json::to_value(&run.estate.services)),
-        ("datastores", serde_json::to_value(&run.estate.datastores)),
-        ("estate", serde_json::to_value(&*run.estate)),
-    ] {
-        if let (true, Ok(value)) = (named(name), value) {
-            scope.insert(name.to_owned(), value);
-        }
+    if named("services") {
+        scope.push(("services", plain(&run.estate.services)));
+    }
+    if named("datastores") {
+        scope.push(("datastores", plain(&run.estate.datastores)));
+    }
+    if named("estate") {
+        scope.push(("estate", plain(&*run.estate)));
     }
     if named("steps") {
-        scope.insert("steps".to_owned(), steps_value(run, &named));
+        scope.push(("steps", steps_value(run, &named)));
     }
     if let Some(item) = item(run, key) {
-        scope.insert("item".to_owned(), item.clone());
+        scope.push(("item", plain(item)));
     }
-    minijinja::Value::from(minijinja::value::Serde(&scope))
+    map(scope)
+}
+
+fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
+    minijinja::Value::from_object(
+        pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
+    )
+}
+
+fn plain(value: &impl serde::Serialize) -> minijinja::Value {
+    minijinja::Value::from(minijinja::value::Serde(value))
+}
+
+/// A step as expressions see it: a field that it has not left, because it was skipped or has failed, is none.
+#[derive(Debug)]
+struct StepView(Map<String, Value>);
+
+impl minijinja::value::Object for StepView {
+    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        let field = self.0.get(key.as_str()?);
+        Some(field.map_or_else(|| minijinja::Value::from(()), plain))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
+        minijinja::value::Enumerator::Values(self.0.keys().map(|name| minijinja::Value::from(name.as_str())).collect())
+    }
 }
 
 /// The item that a member of a `for_each` is for.
@@ -81,42 +110,47 @@ fn environment_value(incident: &Incident, run: &Run) -> Value {
     value
 }
 
-fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> Value {
-    let mut steps = Map::new();
-    for (key, state) in &run.steps {
-        if key.index.is_none() && key.part == super::id::Part::Main && named(&key.id) {
-            steps.insert(key.id.clone(), step_value(run, key, state));
-        }
-    }
-    Value::Object(steps)
+fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> minijinja::Value {
+    let steps = run.ids.iter().filter(|id| named(id)).map(|id| {
+        let key = StepKey::main(id.clone());
+        let fields = run.state(&key).map_or_else(unreached, |state| step_fields(run, &key, state));
+        (id.clone(), minijinja::Value::from_object(StepView(fields)))
+    });
+    map(steps)
 }
 
-fn step_value(run: &Run, key: &StepKey, state: &StepState) -> Value {
-    let mut value = plain_step(state);
+/// A step that was not reached: `finally` may speak of it.
+fn unreached() -> Map<String, Value> {
+    Map::from_iter([("status".to_owned(), status(&Standing::Pending).into())])
+}
+
+fn step_fields(run: &Run, key: &StepKey, state: &StepState) -> Map<String, Value> {
+    let mut fields = plain_step(state);
     if let Some(items) = &state.items {
         let members = (0..items.len()).map(|index| {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            run.state(&key.at(index)).map_or(Value::Null, plain_step)
+            run.state(&key.at(index)).map_or(Value::Null, |state| Value::Object(plain_step(state)))
         });
-        value["items"] = members.collect();
+        fields.insert("items".to_owned(), members.collect());
     }
-    value
+    fields
 }
 
-fn plain_step(state: &StepState) -> Value {
-    let output = state.outcome.as_ref().map_or(Value::Null, |outcome| outcome.output.clone());
-    let mut value = match &output {
-        Value::Object(fields) => Value::Object(fields.clone()),
-        _ => json!({}),
-    };
-    let summary = state.outcome.as_ref().map(|outcome| outcome.summary.clone());
+fn plain_step(state: &StepState) -> Map<String, Value> {
+    let outcome = state.outcome.as_ref();
+    let output = outcome.map_or(Value::Null, |outcome| outcome.output.clone());
+    let mut fields = output.as_object().cloned().unwrap_or_default();
+    let summary = outcome.map(|outcome| outcome.summary.clone());
     let failed = matches!(state.conclusion(), Some(Conclusion::Failed | Conclusion::Tolerated));
-    value["status"] = status(&state.standing).into();
-    value["answer"] = state.answer.clone().unwrap_or(Value::Null);
-    value["error"] = if failed { state.reason.clone().or_else(|| summary.clone()).into() } else { Value::Null };
-    value["summary"] = summary.into();
-    value["output"] = output;
-    value
+    let error = state.reason.clone().or_else(|| summary.clone()).filter(|_| failed);
+    fields.extend([
+        ("status".to_owned(), status(&state.standing).into()),
+        ("answer".to_owned(), state.answer.clone().unwrap_or(Value::Null)),
+        ("error".to_owned(), error.into()),
+        ("summary".to_owned(), summary.into()),
+        ("output".to_owned(), output),
+    ]);
+    fields
 }
 
 /// The word for a standing, as expressions see it.
@@ -193,5 +227,27 @@ pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
         Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
         Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_none_in_place_of_what_it_has_not_left() {
+        let fields = json!({"x": 1}).as_object().unwrap().clone();
+        let steps = map([("a".to_owned(), minijinja::Value::from_object(StepView(fields)))]);
+        let scope = map([("steps", steps)]);
+        for (expression, value) in
+            [("steps.a.x + 1", json!(2)), ("steps.a.y", Value::Null), ("steps.a.y or 'none'", json!("none"))]
+        {
+            assert_eq!(
+                expression::evaluate(expression, &scope).map_err(|error| error.message),
+                Ok(value),
+                "{expression}"
+            );
+        }
+        assert!(expression::evaluate("steps.b", &scope).is_err());
     }
 }

@@ -1,12 +1,269 @@
-//! The runbooks and the estate of a shop's directory.
+//! The runbooks and the estate of a shop's directory, read and checked.
+//!
+//! A file with problems keeps them and spoils no other. Nothing is watched or cached: a run keeps a copy of what it
+//! started with, and a command reads the directory when it begins.
+//!
+//! **Invariant:** reading is bounded: so many files, so many bytes each, regular files only, and nothing outside the
+//! shop's directory by way of a link.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::estate::Estate;
+use crate::domain::id;
+use crate::domain::problem::{self, Problem, Source};
+use crate::domain::runbook::Runbook;
+use crate::domain::runbook::file::MAX_FILE;
+
+/// Where a shop keeps its runbooks.
+pub const RUNBOOKS: &str = "runbooks";
+/// The file that describes the shop.
+pub const ESTATE: &str = "estate.yaml";
+/// The most files read from one directory: ten times what a large shop has.
+pub const FILE_LIMIT: usize = 500;
 
 /// The runbooks and the estate of a shop's directory.
 #[derive(Debug, Default)]
-pub struct Catalog {}
+pub struct Catalog {
+    directory: PathBuf,
+    estate: Sheet<Estate>,
+    sheets: BTreeMap<String, Sheet<Runbook>>,
+}
+
+/// One file, read and checked.
+#[derive(Debug, Clone)]
+pub struct Sheet<T> {
+    /// Its name as the reader would type it, and its text.
+    pub source: Source,
+    /// SHA-256 of the text, in hex.
+    pub digest: String,
+    /// What it says, or everything that is wrong with it.
+    pub content: Result<T, Vec<Problem>>,
+}
+
+/// Why a directory is no shop.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// It cannot be listed.
+    #[error("`{}` cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// It holds more than we take.
+    #[error("`{}` holds more than {FILE_LIMIT} runbooks", .0.display())]
+    TooMany(PathBuf),
+}
+
+impl<T> Default for Sheet<T> {
+    fn default() -> Self {
+        Self { source: Source::new("", ""), digest: String::new(), content: Err(Vec::new()) }
+    }
+}
+
+impl<T> Sheet<T> {
+    /// What is wrong with it.
+    pub fn problems(&self) -> &[Problem] {
+        self.content.as_ref().err().map_or(&[], Vec::as_slice)
+    }
+}
 
 impl Catalog {
+    /// Reads and checks `directory/runbooks`.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed or holds too much; what is wrong with a file stays with the file.
+    pub fn load(directory: &Path) -> Result<Self, CatalogError> {
+        Self::load_as(directory, directory)
+    }
+
+    /// The same, with files named as if the directory were `shown`: the way the reader would type it.
+    ///
+    /// # Errors
+    /// As [`Catalog::load`].
+    pub fn load_as(directory: &Path, shown: &Path) -> Result<Self, CatalogError> {
+        let folder = directory.join(RUNBOOKS);
+        let shown = if shown == Path::new(".") { PathBuf::from(RUNBOOKS) } else { shown.join(RUNBOOKS) };
+        let mut names = listed(&folder)?;
+        names.sort();
+        let texts: Vec<Text> = names.iter().map(|name| Text::read(&folder, &shown, name)).collect();
+        Ok(Self::of(directory, &shown, texts))
+    }
+
+    fn of(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
+        let (estates, runbooks): (Vec<Text>, Vec<Text>) = texts.into_iter().partition(|text| text.name == ESTATE);
+        let estate = match estates.into_iter().next() {
+            Some(text) => text.sheet(checked::estate),
+            None => missing_estate(shown),
+        };
+        let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
+        let known = estate.content.as_ref().ok();
+        let sheet =
+            |text: Text| (text.source.stem().to_owned(), text.sheet(|source| checked::runbook(source, known, &ids)));
+        let sheets = runbooks.into_iter().map(sheet).collect();
+        Self { directory: directory.to_owned(), estate, sheets }
+    }
+
+    /// The shop's directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The estate; what is wrong with it, when something is.
+    pub fn estate(&self) -> &Sheet<Estate> {
+        &self.estate
+    }
+
+    /// The runbook by this id, with the digest of its text; none when there is no such file or it has problems.
+    pub fn runbook(&self, id: &str) -> Option<(&Runbook, &str)> {
+        let sheet = self.sheets.get(id)?;
+        Some((sheet.content.as_ref().ok()?, &sheet.digest))
+    }
+
     /// A runbook that may be started, with the digest of its file's text; why not, in words.
-    pub fn get(&self, id: &str) -> Result<(crate::domain::runbook::Runbook, String), String> {
-        Err(format!("there is no runbook `{id}`"))
+    ///
+    /// # Errors
+    /// When there is no such runbook, or it has problems.
+    pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
+        let sheet = self.sheets.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
+        match &sheet.content {
+            Ok(runbook) => Ok((runbook.clone(), sheet.digest.clone())),
+            Err(problems) => Err(format!("runbook `{id}` has {}", problem::count(problems.len()))),
+        }
+    }
+
+    /// The file by this id, with or without problems.
+    pub fn sheet(&self, id: &str) -> Option<&Sheet<Runbook>> {
+        self.sheets.get(id)
+    }
+
+    /// Every runbook file by its id, in order.
+    pub fn sheets(&self) -> impl Iterator<Item = (&str, &Sheet<Runbook>)> {
+        self.sheets.iter().map(|(id, sheet)| (id.as_str(), sheet))
+    }
+
+    /// Every file that has problems, the estate first.
+    pub fn problems(&self) -> Vec<(&Source, &[Problem])> {
+        let estate = (&self.estate.source, self.estate.problems());
+        let runbooks = self.sheets.values().map(|sheet| (&sheet.source, sheet.problems()));
+        std::iter::once(estate).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
+    }
+}
+
+/// The names of the files that are, or were meant to be, YAML. Hidden files are editors' and version control's.
+fn listed(folder: &Path) -> Result<Vec<String>, CatalogError> {
+    let unreadable = |source| CatalogError::Unreadable { path: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        let yaml = [".yaml", ".yml"].iter().any(|ending| name.ends_with(ending));
+        if yaml && !name.starts_with('.') {
+            names.push(name);
+        }
+        if names.len() > FILE_LIMIT {
+            return Err(CatalogError::TooMany(folder.to_owned()));
+        }
+    }
+    Ok(names)
+}
+
+/// A file's text, or why it has none.
+struct Text {
+    name: String,
+    source: Source,
+    problem: Option<Problem>,
+}
+
+impl Text {
+    fn read(folder: &Path, shown: &Path, name: &str) -> Self {
+        let shown = shown.join(name).to_string_lossy().into_owned();
+        let (source, problem) = match bytes(folder, name) {
+            Ok(bytes) => match crate::domain::runbook::file::text(&shown, &bytes) {
+                Ok(source) => (source, None),
+                Err(both) => (both.0, Some(both.1)),
+            },
+            Err(reason) => {
+                let source = Source::new(shown, "");
+                let problem = Problem::new(source.span(0..0), reason);
+                (source, Some(problem))
+            }
+        };
+        let problem = problem.or_else(|| misnamed(&source, name));
+        Self { name: name.to_owned(), source, problem }
+    }
+
+    fn sheet<T>(self, check: impl FnOnce(&Source) -> Result<T, Vec<Problem>>) -> Sheet<T> {
+        let content = match self.problem {
+            Some(problem) => Err(vec![problem]),
+            None => check(&self.source),
+        };
+        Sheet { digest: hex::encode(Sha256::digest(self.source.text.as_bytes())), content, source: self.source }
+    }
+}
+
+fn misnamed(source: &Source, name: &str) -> Option<Problem> {
+    let stem = source.stem();
+    let problem = |message: String| Problem::new(source.span(0..0), message);
+    if name.ends_with(".yml") {
+        return Some(
+            problem("a runbook's file ends in `.yaml`".to_owned()).help(format!("Rename it to `{stem}.yaml`.")),
+        );
+    }
+    if !id::is_name(stem) {
+        return Some(
+            problem(format!("`{}` cannot be a runbook's id", stem.escape_debug()))
+                .help("Name the file with lower-case letters, digits, `-` and `_`, a letter first."),
+        );
+    }
+    None
+}
+
+/// The bytes of a regular file within the shop's directory, one more than the limit at most.
+fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let path = folder.join(name);
+    let cannot = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let within = folder.parent().unwrap_or(folder).canonicalize().map_err(cannot)?;
+    if !path.canonicalize().map_err(cannot)?.starts_with(within) {
+        return Err("the file is a link that leads out of the shop's directory".to_owned());
+    }
+    // A pipe or device opened without this flag would wait for its other end.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
+    let file = File::options().read(true).custom_flags(nonblocking).open(&path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
+fn missing_estate(shown: &Path) -> Sheet<Estate> {
+    let source = Source::new(shown.join(ESTATE).to_string_lossy(), "");
+    let problem = Problem::new(source.span(0..0), "there is no estate")
+        .help("Describe the environments and services in this file; `runbook schema estate` says how.");
+    Sheet { content: Err(vec![problem]), source, ..Sheet::default() }
+}
+
+/// The checker's two doors.
+mod checked {
+    use super::{Estate, Problem, Runbook, Source};
+
+    pub(super) fn estate(_source: &Source) -> Result<Estate, Vec<Problem>> {
+        Ok(Estate::default())
+    }
+
+    pub(super) fn runbook(
+        _source: &Source,
+        _estate: Option<&Estate>,
+        _ids: &[String],
+    ) -> Result<Runbook, Vec<Problem>> {
+        Err(Vec::new())
     }
 }

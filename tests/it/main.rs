@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod cut;
 mod engine;
 mod language;
 mod real;

@@ -80,6 +80,26 @@ impl World {
         .expect("the run starts")
     }
 
+    /// The same, written straight into a log that the engine's own store wraps.
+    pub async fn start_in(&self, log: &Memory, steps: Value) {
+        let shared: Arc<dyn EventStore> = Arc::new(log.clone());
+        let clock = Arc::clone(&self.engine.parts().clock);
+        let by = World { engine: engine(shared, clock, self.directory.path()), ..self.beside() };
+        by.start(steps).await;
+    }
+
+    fn beside(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            id: self.id.clone(),
+            mode: self.mode,
+            estate: self.estate.clone(),
+            params: self.params.clone(),
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub async fn submit(&self, request: Request) -> Result<Incident, EngineError> {
         let by = Actor::person("ada", "test");
         self.engine.submit(&self.id, Command { by, request }).await
@@ -87,7 +107,10 @@ impl World {
 
     /// Works until a person is needed or all is over.
     pub async fn drive(&self) -> Stop {
-        self.try_drive().await.expect("the engine works")
+        let stop = self.try_drive().await.expect("the engine works");
+        // Shown when the test fails.
+        println!("{:#?}", self.incident().await.waiting_for_person());
+        stop
     }
 
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {

@@ -1,0 +1,47 @@
+//! `runbook answer`.
+
+use serde_json::Value;
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident, Step};
+use crate::domain::command::Request;
+
+/// Answers a question of a run
+///
+/// The answer is one of the choices, or any words where there are none.
+/// Several are given one after the other. For something to be done by
+/// hand, `done` says that it is. For a step that was cut off, `happened`
+/// says that it took effect nevertheless.
+///
+/// Examples:
+///   runbook answer lusab-fidok cause infrastructure
+///   runbook answer lusab-fidok suspects gateway search
+///   runbook answer lusab-fidok failover done
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Answer {
+    #[command(flatten)]
+    target: Incident,
+    #[command(flatten)]
+    step: Step,
+    /// The answer
+    #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_hyphen_values = true)]
+    values: Vec<String>,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Answer {
+    /// Answers.
+    pub fn run(self, station: &Station) -> Result {
+        let value = match self.values.as_slice() {
+            [one] => Value::String(one.clone()),
+            many => many.iter().cloned().map(Value::String).collect(),
+        };
+        let said = format!("`{}` is answered", self.step.step);
+        let request = Request::Answer { step: self.step.step, value };
+        asking::then_go_on(station, &self.target, &self.going, &said, request)
+    }
+}

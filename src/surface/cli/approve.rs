@@ -1,0 +1,39 @@
+//! `runbook approve`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident, key};
+use crate::domain::command::Request;
+use crate::domain::id::StepKey;
+
+/// Agrees to a change that a run waits to make
+///
+/// With `--digest`, only to exactly the change that was shown: when it
+/// has become another one since, nothing happens.
+///
+/// Examples:
+///   runbook approve lusab-fidok
+///   runbook approve lusab-fidok rollback --digest 3f1c0a9e8b7d
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Approve {
+    #[command(flatten)]
+    target: Incident,
+    /// The step; not needed when only one change waits
+    #[arg(value_name = "STEP", value_parser = key)]
+    step: Option<StepKey>,
+    /// The digest of the change that was shown, or its first 8 or more letters
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Approve {
+    /// Agrees.
+    pub fn run(self, station: &Station) -> Result {
+        let request = Request::Approve { step: self.step, digest: self.digest };
+        asking::then_go_on(station, &self.target, &self.going, "agreed", request)
+    }
+}

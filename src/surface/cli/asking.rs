@@ -1,0 +1,33 @@
+//! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
+
+use super::drive;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident};
+use crate::domain::command::Request;
+use crate::engine::Patience;
+use crate::surface::exit::Exit;
+
+/// Asks, says so, and goes on until a person is needed again.
+pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
+    let desk = station.open_existing()?;
+    let id = desk.find(Some(&target.incident))?;
+    let before = desk.incident(&id)?.seq;
+    let incident = desk.submit(&id, request)?;
+    station.output.say(&format!("{}: {said}", incident.id));
+    if going.detach {
+        station.output.next(&[station.command(&format!("watch {id}"))]);
+        return Ok(Exit::DONE);
+    }
+    drive::plain(&desk, &id, before, Patience::UntilPerson)
+}
+
+/// Asks, says so, and leaves the rest to whoever works on it.
+pub fn only(station: &Station, target: &Incident, said: &str, request: Request) -> Result {
+    let desk = station.look()?;
+    let id = desk.find(Some(&target.incident))?;
+    let incident = desk.submit(&id, request)?;
+    station.output.say(&format!("{}: {said}", incident.id));
+    station.output.next(&[station.command(&format!("timeline {id}"))]);
+    Ok(Exit::DONE)
+}

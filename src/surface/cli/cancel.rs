@@ -1,0 +1,36 @@
+//! `runbook cancel`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident};
+use crate::domain::command::Request;
+use crate::surface::exit::Exit;
+
+/// Stops every run of an incident
+///
+/// What is being done is stopped, and what stands under `finally` is still
+/// done. The incident stays open; `runbook start --incident` goes on in it.
+///
+/// Examples:
+///   runbook cancel lusab-fidok 'false alarm'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Cancel {
+    #[command(flatten)]
+    target: Incident,
+    /// Why, in a few words
+    #[arg(value_name = "REASON")]
+    reason: String,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Cancel {
+    /// Stops. A run that ends as it was told to is no failure of this command.
+    pub fn run(self, station: &Station) -> Result {
+        let request = Request::Cancel { reason: self.reason };
+        let exit = asking::then_go_on(station, &self.target, &self.going, "cancelled", request)?;
+        Ok(if exit == Exit::CANCELLED { Exit::DONE } else { exit })
+    }
+}

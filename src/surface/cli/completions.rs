@@ -1,0 +1,31 @@
+//! `runbook completions`.
+
+use clap::CommandFactory;
+
+use super::Cli;
+use super::failure::Result;
+use super::station::Station;
+use crate::surface::exit::Exit;
+
+/// Prints the completions for a shell
+///
+/// Examples:
+///   runbook completions bash > /etc/bash_completion.d/runbook
+///   runbook completions fish > ~/.config/fish/completions/runbook.fish
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    /// Prints them.
+    pub fn run(self, station: &Station) -> Result {
+        let mut bytes = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "runbook", &mut bytes);
+        station.output.text(&String::from_utf8_lossy(&bytes))?;
+        Ok(Exit::DONE)
+    }
+}

@@ -1,0 +1,54 @@
+//! `runbook deny`.
+
+use super::asking;
+use super::failure::{Failure, Result};
+use super::station::Station;
+use super::target::{Going, Incident, key};
+use crate::domain::command::Request;
+use crate::domain::id::StepKey;
+
+/// Refuses a change that a run waits to make
+///
+/// The step is passed over, and the run goes on without it.
+///
+/// Examples:
+///   runbook deny lusab-fidok 'the merge is innocent'
+///   runbook deny lusab-fidok rollback 'the merge is innocent'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, allow_missing_positional = true)]
+pub struct Deny {
+    #[command(flatten)]
+    target: Incident,
+    /// The step; not needed when only one change waits
+    #[arg(value_name = "STEP", value_parser = key)]
+    step: Option<StepKey>,
+    /// Why, in a few words
+    #[arg(value_name = "REASON", required = true)]
+    reason: String,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Deny {
+    /// Refuses.
+    pub fn run(self, station: &Station) -> Result {
+        if self.step.is_none() {
+            self.refuse_a_step_for_a_reason(station)?;
+        }
+        let request = Request::Deny { step: self.step, reason: self.reason };
+        asking::then_go_on(station, &self.target, &self.going, "refused", request)
+    }
+
+    /// One word that names a waiting step was meant as the step, and the reason was forgotten.
+    fn refuse_a_step_for_a_reason(&self, station: &Station) -> Result<()> {
+        let Ok(step) = self.reason.parse::<StepKey>() else { return Ok(()) };
+        let desk = station.look()?;
+        let id = desk.find(Some(&self.target.incident))?;
+        let waits = desk.incident(&id)?.waiting_for_person().iter().any(|(_, key, _)| **key == step);
+        if waits {
+            let typed = station.command(&format!("deny {id} {step} 'why not'"));
+            return Err(Failure::usage("the reason is missing").hint(format!("Type `{typed}`.")));
+        }
+        Ok(())
+    }
+}

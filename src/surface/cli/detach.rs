@@ -1,0 +1,83 @@
+//! Going on in the background: the same program as a hidden `work`, out of this terminal's reach.
+//!
+//! **Invariant:** what goes on in the background is not needed for what is true: killing it loses nothing.
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use super::failure::{Failure, Result};
+use super::station::Desk;
+use crate::clock;
+use crate::domain::id::IncidentId;
+use crate::surface::exit::Exit;
+
+/// How long the worker may take to claim the incident: starting it takes a hundredth of this.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Starts a worker in the background and comes back when it has the incident in its hands.
+pub fn work(desk: &Desk<'_>, id: &IncidentId) -> Result {
+    let log = desk.station.state()?.join(format!("{id}.log"));
+    let mut child = spawn(desk, id, &log)?;
+    let pid = child.id();
+    let ended = desk.wait(claimed(desk, id, &mut child))?;
+    let output = &desk.station.output;
+    if ended {
+        output.say(&format!("{id} went as far as it could at once"));
+    } else {
+        output.say(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
+    }
+    let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
+    output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
+    Ok(Exit::DONE)
+}
+
+/// Waits until the worker holds the incident or has ended; says whether it has ended.
+async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
+    let parts = desk.engine.parts();
+    let late = crate::domain::time::Span(PATIENCE).after(parts.clock.now());
+    loop {
+        let status = child.try_wait().map_err(|error| Failure::error(format!("the worker is lost: {error}")))?;
+        if let Some(status) = status {
+            let expected = [Exit::ERROR, Exit::USAGE].iter().all(|exit| status.code() != Some(i32::from(exit.code())));
+            return if expected { Ok(true) } else { Err(Failure::error(format!("the worker ended: {status}"))) };
+        }
+        let claim = parts.store.claimed(id).await?;
+        let ours = format!("/{}/", child.id());
+        if claim.is_some_and(|claim| claim.holder.contains(&ours)) {
+            return Ok(false);
+        }
+        if parts.clock.now() >= late {
+            return Err(Failure::error("the worker has not taken the incident").hint("`runbook watch` goes on here."));
+        }
+        clock::sleep(&*parts.clock, GLANCE).await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the child is this program, not an action, and outlives this process")]
+fn spawn(desk: &Desk<'_>, id: &IncidentId, log: &PathBuf) -> Result<Child> {
+    let cannot = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
+    let program = std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(log)
+        .map_err(|error| cannot(&format!("`{}` cannot be written", log.display()), error))?;
+    let errors = file.try_clone().map_err(|error| cannot("the log cannot be shared", error))?;
+    std::process::Command::new(program)
+        .arg("--state")
+        .arg(desk.station.state()?)
+        .arg("--dir")
+        .arg(&desk.engine.parts().directory)
+        .args(["work", id.as_str()])
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| cannot("the worker cannot start", error))
+}

@@ -1,0 +1,217 @@
+//! Going on with an incident from the command line: until a person is needed or it is over, then what that means for
+//! the exit code and what to type next.
+//!
+//! Deliberately absent: how events look. The stepper's rooms draw them.
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Result;
+use super::interim::{self as terminal, Left};
+use super::settings::Format;
+use super::station::Desk;
+use super::{output, waiting};
+use crate::domain::event::{Conclusion, Recorded, RunOutcome};
+use crate::domain::id::{IncidentId, RunId};
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::outcome::Verdict;
+use crate::domain::run::{Run, RunStatus};
+use crate::engine::{EngineError, Feed, News, Patience, Stop};
+use crate::surface::exit::Exit;
+
+/// Signals after which we leave and the log stays as it is.
+const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+
+/// Steps through an incident on the terminal.
+pub fn step(desk: &Desk<'_>, id: &IncidentId) -> Result {
+    let options = options(desk, 0, Patience::UntilOver);
+    let left = desk.wait(terminal::step(&desk.engine, id, options))?;
+    conclude(desk, id, left)
+}
+
+/// Goes on without asking anybody, telling what happens after event `after`.
+pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Result {
+    let output = &desk.station.output;
+    let left = match output.format() {
+        Format::Table => desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?,
+        Format::Json => desk.wait(follow(desk, id, after, patience, |_| Ok(())))?,
+        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event)))?,
+    };
+    conclude(desk, id, left)
+}
+
+fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options {
+    terminal::Options { actor: desk.who.clone(), after, patience }
+}
+
+/// A token that ends when a signal asks us to leave.
+fn leaving() -> CancellationToken {
+    let token = CancellationToken::new();
+    for kind in LEAVING {
+        // Without the handler the signal ends the process, which loses nothing either.
+        if let Ok(mut signal) = signal(kind) {
+            let token = token.clone();
+            tokio::spawn(async move {
+                signal.recv().await;
+                token.cancel();
+                // Whoever insists is let go at once: the log is whole at every moment.
+                signal.recv().await;
+                std::process::exit(i32::from(Exit::INTERRUPTED.code()));
+            });
+        }
+    }
+    token
+}
+
+/// Works on the incident, or watches who does, and hands over every event.
+async fn follow(
+    desk: &Desk<'_>,
+    id: &IncidentId,
+    after: u64,
+    patience: Patience,
+    mut show: impl FnMut(&Recorded) -> Result<()>,
+) -> Result<Left> {
+    let detach = leaving();
+    let mut feed = desk.engine.feed(id, after);
+    let mut seen = after;
+    let drive = desk.engine.drive(id, patience, &detach);
+    tokio::pin!(drive);
+    let stop = loop {
+        tokio::select! {
+            stop = &mut drive => break stop?,
+            events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+        }
+    };
+    loop {
+        let incident = desk.engine.incident(id).await?;
+        let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
+        if seen >= incident.seq && !moving {
+            return Ok(left(&stop));
+        }
+        tokio::select! {
+            () = detach.cancelled() => return Ok(Left::Detached),
+            events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+        }
+    }
+}
+
+fn left(stop: &Stop) -> Left {
+    match stop {
+        Stop::Over => Left::Over,
+        Stop::NeedsPerson => Left::NeedsPerson,
+        Stop::Taken(_) => Left::Taken,
+        Stop::Detached => Left::Detached,
+    }
+}
+
+async fn heard(feed: &mut Feed) -> std::result::Result<Vec<Recorded>, EngineError> {
+    loop {
+        if let News::Events(events) = feed.next().await? {
+            return Ok(events);
+        }
+    }
+}
+
+fn shown(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Result<()>) -> Result<u64> {
+    events.iter().try_for_each(show)?;
+    Ok(events.last().map_or(seen, |last| last.seq))
+}
+
+/// How an incident stands, for programs.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    incident: &'a IncidentId,
+    status: &'static str,
+    runs: Vec<RunReport<'a>>,
+    waiting: Vec<waiting::Waiting<'a>>,
+    exit: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct RunReport<'a> {
+    run: RunId,
+    runbook: &'a str,
+    status: &'static str,
+}
+
+/// Says how it stands and what to type next; the exit code says the same.
+fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
+    let incident = desk.incident(id)?;
+    let exit = match left {
+        Left::Detached => Exit::INTERRUPTED,
+        Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
+    };
+    report(desk, &incident, exit)?;
+    desk.station.output.next(&next(desk, &incident, exit));
+    Ok(exit)
+}
+
+fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
+    let output = &desk.station.output;
+    let program = desk.station.settings.command();
+    let waiting = waiting::of(incident, &program);
+    if output.is_table() {
+        return output.text(&waiting::render(&waiting));
+    }
+    let runs = incident.runs.iter();
+    let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
+    let report = Report { incident: &incident.id, status: status_word(incident), runs, waiting, exit: exit.code() };
+    output.text(&output::json(&report, output.format() == Format::Json))
+}
+
+/// What may be typed next.
+fn next(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
+    let id = &incident.id;
+    let typed = |words: String| desk.station.command(&words);
+    match exit {
+        Exit::WAITING => vec![typed(format!("watch {id}"))],
+        Exit::INTERRUPTED => vec![typed(format!("watch {id}")), typed(format!("cancel {id} 'why'"))],
+        _ if incident.live_runs().next().is_some() => vec![typed(format!("watch {id}"))],
+        _ if incident.status == IncidentStatus::Resolved => vec![typed(format!("postmortem {id}"))],
+        _ => vec![typed(format!("resolve {id} 'what it was'")), typed(format!("timeline {id}"))],
+    }
+}
+
+/// What an incident that stands still means as an exit code; none while something is being done.
+pub fn verdict(incident: &Incident) -> Option<Exit> {
+    if incident.live_runs().next().is_some() {
+        return (!incident.waiting_for_person().is_empty()).then_some(Exit::WAITING);
+    }
+    let run = incident.runs.iter().rev().find(|run| run.parent.is_none())?;
+    match run.status {
+        RunStatus::Ended(RunOutcome::Succeeded) => Some(Exit::DONE),
+        RunStatus::Ended(RunOutcome::Cancelled) => Some(Exit::CANCELLED),
+        RunStatus::Ended(RunOutcome::Failed) if timed_out(run) => Some(Exit::CANCELLED),
+        RunStatus::Ended(RunOutcome::Failed) => Some(Exit::FAILED),
+        RunStatus::Running | RunStatus::Stopping(_) => None,
+    }
+}
+
+/// Whether time alone stopped the run.
+fn timed_out(run: &Run) -> bool {
+    let mut fatal = run.failures().filter(|(_, state)| state.conclusion() == Some(Conclusion::Failed)).peekable();
+    let late = |verdict| verdict == Verdict::TimedOut;
+    fatal.peek().is_some()
+        && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
+}
+
+/// The word for an incident's status.
+pub fn status_word(incident: &Incident) -> &'static str {
+    match incident.status {
+        IncidentStatus::Open => "open",
+        IncidentStatus::Acknowledged => "acknowledged",
+        IncidentStatus::Resolved => "resolved",
+    }
+}
+
+/// The word for a run's status.
+pub fn run_word(run: &Run) -> &'static str {
+    match run.status {
+        RunStatus::Running => "running",
+        RunStatus::Stopping(_) => "stopping",
+        RunStatus::Ended(RunOutcome::Succeeded) => "succeeded",
+        RunStatus::Ended(RunOutcome::Failed) => "failed",
+        RunStatus::Ended(RunOutcome::Cancelled) => "cancelled",
+    }
+}

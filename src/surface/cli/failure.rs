@@ -1,0 +1,169 @@
+//! Why a command did not do what was asked, as it is told on standard error: one line, then what to type instead.
+//!
+//! Deliberately absent: failures of the world. Those are data in the log, and a run that ends so is an exit code.
+
+use crate::domain::command::{Refused, RefusedCause};
+use crate::domain::incident::Illegal;
+use crate::domain::text::printable;
+use crate::engine::EngineError;
+use crate::store::StoreError;
+use crate::surface::exit::Exit;
+
+/// A command's no: the exit code, a fragment, and sentences that say what to type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The code to end with.
+    pub exit: Exit,
+    /// A lowercase fragment; empty when everything has been printed already.
+    pub message: String,
+    /// What to do instead.
+    pub hints: Vec<String>,
+}
+
+/// What a command comes to.
+pub type Result<T = Exit> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A mistake in what was typed.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::USAGE, message: message.into(), hints: Vec::new() }
+    }
+
+    /// Our own error.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self { exit: Exit::ERROR, ..Self::usage(message) }
+    }
+
+    /// A file or a plan has problems.
+    pub fn problems(message: impl Into<String>) -> Self {
+        Self { exit: Exit::PROBLEMS, ..Self::usage(message) }
+    }
+
+    /// The person may not do that.
+    pub fn not_allowed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::NOT_ALLOWED, ..Self::usage(message) }
+    }
+
+    /// The reader of our output has gone: nothing is wrong, and nobody is left to be told.
+    pub fn reader_gone() -> Self {
+        Self { exit: Exit::DONE, ..Self::usage("") }
+    }
+
+    /// With a sentence that says what to type.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// With the question whether one of the known names was meant, where one is near.
+    #[must_use]
+    pub fn did_you_mean<'a>(self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(wrong, known) {
+            Some(name) => self.hint(format!("Did you mean `{name}`?")),
+            None => self,
+        }
+    }
+
+    /// Tells it on standard error.
+    pub fn tell(&self) {
+        use std::io::Write as _;
+        if self.message.is_empty() {
+            return;
+        }
+        // Nothing is left to do when standard error is closed: the exit code still says it.
+        let mut out = anstream::stderr().lock();
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
+        let _ = writeln!(out, "{red}error:{red:#} {}", printable(&self.message));
+        for hint in &self.hints {
+            let _ = writeln!(out, "{cyan}hint:{cyan:#} {}", printable(hint));
+        }
+    }
+}
+
+/// How alike two names must be, from 0 to 1, before one is offered for the other.
+const ALIKE: f64 = 0.7;
+
+/// The known name that is most like `wrong`, if one is like it at all.
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong: String = wrong.chars().take(crate::domain::id::NAME_LIMIT).collect();
+    let likeness = |name: &str| strsim::jaro_winkler(&wrong, name);
+    let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= ALIKE).then_some(best)
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let exit = match refused.cause {
+            RefusedCause::Usage => Exit::USAGE,
+            RefusedCause::NotAllowed => Exit::NOT_ALLOWED,
+        };
+        Self { exit, message: refused.message, hints: refused.hint.into_iter().collect() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let damaged = matches!(error, StoreError::Damaged(_));
+        let failure = Self::error(error.to_string());
+        if damaged {
+            failure.hint("`runbook verify` says where, and a copy of the file helps to find out why.")
+        } else {
+            failure
+        }
+    }
+}
+
+impl From<Illegal> for Failure {
+    fn from(error: Illegal) -> Self {
+        Self::error(error.to_string()).hint("`runbook verify` says where the log stops making sense.")
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(refused) => refused.into(),
+            EngineError::Store(error) => error.into(),
+            EngineError::Illegal(error) => error.into(),
+            EngineError::NotFound(_) => Self::usage(error.to_string()).hint("`runbook incidents` lists them."),
+            EngineError::Ambiguous { .. } => {
+                Self::usage(error.to_string()).hint("Type more letters of the one you mean.")
+            }
+            EngineError::Archive(error) => {
+                Self { hints: error.hint.into_iter().collect(), ..Self::error(error.message) }
+            }
+            EngineError::Io { .. } => Self::error(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// Only writing to the terminal or a pipe comes here as it is; everything else says what it was about.
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::reader_gone(),
+            _ => Self::error(format!("standard output cannot be written: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_words_and_finds_its_code() {
+        let refused = Refused::not_allowed("`mallory` may not").hint("Ask `alice`.");
+        let failure = Failure::from(refused);
+        assert_eq!((failure.exit, failure.hints.len()), (Exit::NOT_ALLOWED, 1));
+        assert_eq!(Failure::from(Refused::usage("no")).exit, Exit::USAGE);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::DONE, ""));
+    }
+}

@@ -1,0 +1,151 @@
+//! `runbook incidents`.
+
+use serde::Serialize;
+
+use super::drive::{run_word, status_word};
+use super::failure::Result;
+use super::station::{Desk, Station};
+use super::table::Table;
+use super::waiting;
+use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::runbook::Severity;
+use crate::domain::time::{Span, Timestamp, stamp};
+use crate::store::Summary;
+use crate::surface::exit::Exit;
+
+/// Lists incidents, the one changed last first
+///
+/// Examples:
+///   runbook incidents
+///   runbook incidents --open
+///   runbook incidents --limit 100 -o jsonl
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Incidents {
+    /// Only those that are not resolved
+    #[arg(long)]
+    open: bool,
+    /// How many are looked at
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// How many of the latest are passed over
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: u32,
+}
+
+/// One incident, for programs.
+#[derive(Serialize)]
+struct Row {
+    id: IncidentId,
+    severity: Option<Severity>,
+    title: String,
+    environment: String,
+    status: &'static str,
+    opened_at: Timestamp,
+    changed_at: Timestamp,
+    runs: Vec<String>,
+    waiting: Vec<StepKey>,
+    #[serde(skip)]
+    standing: String,
+}
+
+impl Incidents {
+    /// Lists them. A log that is damaged is a line that says so, and hides no other.
+    pub fn run(self, station: &Station) -> Result {
+        let rows = if station.has_log()? { self.rows(&station.look()?)? } else { Vec::new() };
+        if station.output.is_table() {
+            let now = station.clock().now();
+            if !rows.is_empty() {
+                station.output.text(&table(&rows, now).render(station.settings.width()))?;
+            }
+        } else {
+            station.output.list(&rows)?;
+        }
+        match rows.first() {
+            None => {
+                station.output.say("there are no incidents");
+                station.output.next(&[station.command("start <runbook>")]);
+            }
+            Some(row) => station.output.next(&[station.command(&format!("watch {}", row.id))]),
+        }
+        Ok(Exit::DONE)
+    }
+
+    fn rows(&self, desk: &Desk<'_>) -> Result<Vec<Row>> {
+        let summaries = desk.wait(desk.store().incidents(self.limit, self.offset))?;
+        let rows = summaries.into_iter().map(|summary| match desk.incident(&summary.id) {
+            Ok(incident) => row(&incident, &summary),
+            Err(failure) => damaged(&summary, &failure.message),
+        });
+        Ok(rows.filter(|row| !self.open || row.status != "resolved").collect())
+    }
+}
+
+fn row(incident: &Incident, summary: &Summary) -> Row {
+    let waits = incident.waiting_for_person();
+    let standing = match (waits.first(), incident.status) {
+        (_, IncidentStatus::Resolved) => "resolved".to_owned(),
+        (Some((_, key, gate)), _) => format!("waits: {key}, {}", waiting::question(gate)),
+        (None, _) => {
+            incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())
+        }
+    };
+    Row {
+        id: incident.id.clone(),
+        severity: Some(incident.severity),
+        title: incident.title.clone(),
+        environment: incident.environment.clone(),
+        status: status_word(incident),
+        opened_at: incident.opened.at,
+        changed_at: summary.changed_at,
+        runs: incident.runs.iter().map(|run| format!("{}: {}", run.runbook.id, run_word(run))).collect(),
+        waiting: waits.iter().map(|(_, key, _)| (*key).clone()).collect(),
+        standing,
+    }
+}
+
+fn damaged(summary: &Summary, message: &str) -> Row {
+    Row {
+        id: summary.id.clone(),
+        severity: None,
+        title: message.to_owned(),
+        environment: String::new(),
+        status: "damaged",
+        opened_at: summary.opened_at,
+        changed_at: summary.changed_at,
+        runs: Vec::new(),
+        waiting: Vec::new(),
+        standing: "damaged".to_owned(),
+    }
+}
+
+fn table(rows: &[Row], now: Timestamp) -> Table {
+    let mut table = Table::new(["INCIDENT", "SEVERITY", "OPENED", "ENVIRONMENT", "TITLE", "STANDS"]);
+    for row in rows {
+        let severity = row.severity.map(|severity| severity.to_string()).unwrap_or_default();
+        let opened = age(row.opened_at, now);
+        table.row([
+            row.id.to_string(),
+            severity,
+            opened,
+            row.environment.clone(),
+            row.title.clone(),
+            row.standing.clone(),
+        ]);
+    }
+    table
+}
+
+/// How long ago within a day, else the date.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    /// Seconds of a day: beyond it a date says more.
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = Span::between(at, now).0.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s ago"),
+        60..3600 => format!("{}m ago", seconds / 60),
+        3600..DAY => format!("{}h ago", seconds / 3600),
+        _ => stamp(at).split('T').next().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,135 @@
+//! `runbook lint`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::failure::{Failure, Result};
+use super::settings::ShopSource;
+use super::shop::Shop;
+use super::station::Station;
+use crate::domain::problem::{self, Problem, Source, Style};
+use crate::engine::catalog::RUNBOOKS;
+use crate::surface::exit::Exit;
+
+/// Checks runbooks and the estate, and shows every problem at once
+///
+/// Without a path, everything in the shop's `runbooks/`. A path is a
+/// runbook, or a shop's directory. Ends with 7 when there are problems.
+///
+/// Examples:
+///   runbook lint
+///   runbook lint runbooks/p1.yaml
+///   runbook lint -o jsonl
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Lint {
+    /// What to check
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// One problem, for programs.
+#[derive(Serialize)]
+struct Row<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+/// A shop, and the files of it that are meant; all of them when none is named.
+struct Wanted {
+    shop: Shop,
+    files: Vec<String>,
+}
+
+impl Wanted {
+    fn problems(&self) -> Vec<(&Source, &[Problem])> {
+        let named = |source: &Source| self.files.is_empty() || self.files.iter().any(|file| ends_with(source, file));
+        self.shop.catalog.problems().into_iter().filter(|(source, _)| named(source)).collect()
+    }
+
+    fn count(&self) -> usize {
+        if self.files.is_empty() { self.shop.catalog.sheets().count() + 1 } else { self.files.len() }
+    }
+}
+
+fn ends_with(source: &Source, file: &str) -> bool {
+    Path::new(&source.name).file_name().is_some_and(|name| name == file)
+}
+
+impl Lint {
+    /// Checks.
+    pub fn run(self, station: &Station) -> Result {
+        let wanted = self.wanted(station)?;
+        let problems: Vec<_> = wanted.iter().flat_map(Wanted::problems).collect();
+        if station.output.is_table() {
+            for (source, problems) in &problems {
+                station.output.text(&problem::render(source, problems, Style::Styled))?;
+            }
+        } else {
+            station.output.list(&rows(&problems))?;
+        }
+        let files: usize = wanted.iter().map(Wanted::count).sum();
+        let total: usize = problems.iter().map(|(_, problems)| problems.len()).sum();
+        let word = if files == 1 { "file" } else { "files" };
+        station.output.say(&format!("{files} {word}: {}", problem::count(total)));
+        if total > 0 {
+            return Ok(Exit::PROBLEMS);
+        }
+        station.output.next(&[station.command("list")]);
+        Ok(Exit::DONE)
+    }
+
+    /// The shops that the paths are in, in the order in which they were typed.
+    fn wanted(&self, station: &Station) -> Result<Vec<Wanted>> {
+        if self.paths.is_empty() {
+            return Ok(vec![Wanted { shop: Shop::open(&station.settings)?, files: Vec::new() }]);
+        }
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for path in &self.paths {
+            let (directory, file) = place(&station.settings.working_directory.join(path))?;
+            let known = wanted.iter_mut().find(|one| one.shop.directory == directory);
+            match (known, file) {
+                (Some(one), Some(file)) if !one.files.is_empty() => one.files.push(file),
+                (Some(one), None) => one.files.clear(),
+                (Some(_), Some(_)) => {}
+                (None, file) => {
+                    let settings =
+                        super::settings::Settings { shop: ShopSource::Named(directory), ..station.settings.clone() };
+                    wanted.push(Wanted { shop: Shop::open(&settings)?, files: file.into_iter().collect() });
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// The shop's directory of a path, and the file in its `runbooks/`; none when the path is the directory itself.
+fn place(path: &Path) -> Result<(PathBuf, Option<String>)> {
+    if path.is_dir() {
+        let directory = if path.ends_with(RUNBOOKS) { path.parent().unwrap_or(path) } else { path };
+        return Ok((directory.to_owned(), None));
+    }
+    let missing = || Failure::usage(format!("there is no file `{}`", path.display()));
+    let name = path.file_name().filter(|_| path.exists()).ok_or_else(missing)?.to_string_lossy().into_owned();
+    let folder = path.parent().filter(|folder| folder.ends_with(RUNBOOKS));
+    let shop = folder.and_then(Path::parent).ok_or_else(|| {
+        Failure::usage(format!("`{}` is not in a shop's `{RUNBOOKS}/`", path.display()))
+            .hint("A runbook is checked against the `estate.yaml` beside it.")
+    })?;
+    Ok((shop.to_owned(), Some(name)))
+}
+
+fn rows<'a>(problems: &[(&'a Source, &'a [Problem])]) -> Vec<Row<'a>> {
+    let row = |source: &'a Source, problem: &'a Problem| Row {
+        file: &source.name,
+        line: problem.span.line,
+        column: problem.span.column,
+        message: &problem.message,
+        help: problem.help.as_deref(),
+    };
+    problems.iter().flat_map(|(source, problems)| problems.iter().map(move |problem| row(source, problem))).collect()
+}

@@ -1,0 +1,75 @@
+//! `runbook list`.
+
+use serde::Serialize;
+
+use super::failure::Result;
+use super::shop::Shop;
+use super::station::Station;
+use super::table::Table;
+use crate::domain::problem;
+use crate::domain::runbook::{Runbook, Severity};
+use crate::engine::catalog::Sheet;
+use crate::surface::exit::Exit;
+
+/// Lists the runbooks of the shop
+///
+/// Examples:
+///   runbook list
+///   runbook list -o json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct List {}
+
+/// One runbook, for programs.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    title: Option<&'a str>,
+    severity: Option<Severity>,
+    environments: &'a [String],
+    steps: usize,
+    problems: usize,
+}
+
+impl List {
+    /// Lists them.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let rows: Vec<Row<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
+        if station.output.is_table() {
+            station.output.text(&table(&rows).render(station.settings.width()))?;
+        } else {
+            station.output.list(&rows)?;
+        }
+        let first = rows.iter().find(|row| row.problems == 0).map_or("<runbook>", |row| row.id);
+        let mut next = vec![station.command(&format!("show {first}")), station.command(&format!("start {first}"))];
+        if rows.iter().any(|row| row.problems > 0) {
+            next = vec![station.command("lint")];
+        }
+        station.output.next(&next);
+        Ok(Exit::DONE)
+    }
+}
+
+fn row<'a>(id: &'a str, sheet: &'a Sheet<Runbook>) -> Row<'a> {
+    let runbook = sheet.content.as_ref().ok();
+    Row {
+        id,
+        title: runbook.map(|runbook| runbook.title.as_str()),
+        severity: runbook.map(|runbook| runbook.severity),
+        environments: runbook.map_or(&[], |runbook| &runbook.environments),
+        steps: runbook.map_or(0, |runbook| runbook.all_steps().len()),
+        problems: sheet.problems().len(),
+    }
+}
+
+fn table(rows: &[Row<'_>]) -> Table {
+    let mut table = Table::new(["RUNBOOK", "SEVERITY", "TITLE", "ENVIRONMENTS", "STEPS"]);
+    for row in rows {
+        let title = row.title.map_or_else(|| problem::count(row.problems), str::to_owned);
+        let environments = if row.environments.is_empty() { "all".to_owned() } else { row.environments.join(", ") };
+        let severity = row.severity.map(|severity| severity.to_string()).unwrap_or_default();
+        table.row([row.id.to_owned(), severity, title, environments, row.steps.to_string()]);
+    }
+    table
+}

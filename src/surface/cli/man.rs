@@ -1,0 +1,56 @@
+//! `runbook man`.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use super::Cli;
+use super::failure::{Failure, Result};
+use super::station::Station;
+use crate::surface::exit::Exit;
+
+/// Prints the manual page, or writes one for every command
+///
+/// Examples:
+///   runbook man | man -l -
+///   runbook man --into /usr/local/share/man/man1
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Man {
+    /// The directory to write pages into
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+}
+
+impl Man {
+    /// Prints or writes.
+    pub fn run(self, station: &Station) -> Result {
+        let mut command = Cli::command().after_long_help(exit_codes());
+        command.build();
+        let Some(directory) = self.into else {
+            station.output.text(&page(&command)?)?;
+            return Ok(Exit::DONE);
+        };
+        let cannot = |error| Failure::error(format!("`{}` cannot be written: {error}", directory.display()));
+        std::fs::create_dir_all(&directory).map_err(cannot)?;
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+        for command in std::iter::once(&command).chain(shown) {
+            let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+            std::fs::write(directory.join(format!("{name}.1")), page(command)?).map_err(cannot)?;
+        }
+        station.output.say(&format!("the manual is in `{}`", directory.display()));
+        station.output.next(&[format!("man -l {}/runbook.1", directory.display())]);
+        Ok(Exit::DONE)
+    }
+}
+
+fn page(command: &clap::Command) -> Result<String> {
+    let mut bytes = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn exit_codes() -> String {
+    let lines = Exit::ALL.iter().map(|(exit, meaning)| format!("{:>3}  {meaning}", exit.code()));
+    format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,28 @@
+//! `runbook note`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::Incident;
+use crate::domain::command::Request;
+
+/// Writes something down in the timeline of an incident
+///
+/// Examples:
+///   runbook note lusab-fidok the payment provider confirms an outage
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Note {
+    #[command(flatten)]
+    target: Incident,
+    /// The words; quotes are not needed
+    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+impl Note {
+    /// Writes it down.
+    pub fn run(self, station: &Station) -> Result {
+        asking::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
+    }
+}

@@ -1,0 +1,35 @@
+//! `runbook resolve`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident};
+use crate::domain::command::Request;
+use crate::surface::exit::Exit;
+
+/// Says that the trouble is over
+///
+/// The draft of the post-mortem is written, and its deadline begins to run.
+///
+/// Examples:
+///   runbook resolve lusab-fidok 'a bad merge, reverted'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Resolve {
+    #[command(flatten)]
+    target: Incident,
+    /// What it was, in a few words
+    #[arg(value_name = "SUMMARY")]
+    summary: Option<String>,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Resolve {
+    /// Resolves. How its runs ended was said when they did, and is no failure of this command.
+    pub fn run(self, station: &Station) -> Result {
+        let request = Request::Resolve { summary: self.summary };
+        let exit = asking::then_go_on(station, &self.target, &self.going, "resolved", request)?;
+        Ok(if [Exit::CANCELLED, Exit::FAILED].contains(&exit) { Exit::DONE } else { exit })
+    }
+}

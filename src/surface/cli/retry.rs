@@ -1,0 +1,32 @@
+//! `runbook retry`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident, Step};
+use crate::domain::command::Request;
+
+/// Tries a failed step again
+///
+/// Examples:
+///   runbook retry lusab-fidok restart
+///   runbook retry lusab-fidok restart[2]
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Retry {
+    #[command(flatten)]
+    target: Incident,
+    #[command(flatten)]
+    step: Step,
+    #[command(flatten)]
+    going: Going,
+}
+
+impl Retry {
+    /// Tries again.
+    pub fn run(self, station: &Station) -> Result {
+        let said = format!("`{}` is tried again", self.step.step);
+        let request = Request::Retry { step: self.step.step };
+        asking::then_go_on(station, &self.target, &self.going, &said, request)
+    }
+}

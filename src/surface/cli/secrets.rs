@@ -1,0 +1,173 @@
+//! The values of the estate's secrets: from a variable, a file, one line of an environment file, or a systemd credential.
+//!
+//! **Invariant:** a value leaves this file only as a `SecretString`; a reason why there is none never quotes what was read.
+//!
+//! Deliberately absent: failing. A secret that cannot be read is kept with the reason, and matters only to the step
+//! that needs it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::settings::Environment;
+use crate::actions::Secrets;
+use crate::domain::estate::{Estate, SecretSource};
+use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
+
+/// The largest environment file, in bytes.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// Reads every secret of the estate. Relative files are relative to the shop's directory.
+pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Secrets {
+    let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
+    Secrets::new(estate.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect::<BTreeMap<_, _>>())
+}
+
+fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> Result<String, String> {
+    let value = match (&source.env, &source.file, &source.credential) {
+        (Some(name), None, None) => environment
+            .get(name)
+            .ok_or_else(|| format!("`{name}` is not set"))?
+            .to_str()
+            .ok_or_else(|| not_text(name))?
+            .to_owned(),
+        (None, Some(file), None) => in_file(&directory.join(file), source.key.as_deref())?,
+        (None, None, Some(name)) => in_file(&credential(name, environment)?, None)?,
+        _ => return Err("the estate does not say where it is found".to_owned()),
+    };
+    let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+    match (solid, value.len()) {
+        (0, _) => Err("it is empty".to_owned()),
+        (..SHORTEST_SECRET, _) => {
+            Err(format!("it is shorter than {SHORTEST_SECRET} characters: too short to be kept secret"))
+        }
+        (_, ..=LONGEST_SECRET) => Ok(value),
+        _ => Err(format!("it is longer than {} KiB", LONGEST_SECRET / 1024)),
+    }
+}
+
+fn not_text(name: &str) -> String {
+    format!("`{name}` is not UTF-8 text")
+}
+
+/// The file of a systemd credential: `LoadCredential=` puts it there.
+fn credential(name: &str, environment: &Environment) -> Result<PathBuf, String> {
+    let directory = environment
+        .get("CREDENTIALS_DIRECTORY")
+        .ok_or("`CREDENTIALS_DIRECTORY` is not set: systemd sets it for a unit with `LoadCredential=`")?;
+    if name.contains('/') || name.starts_with('.') {
+        return Err(format!("`{}` cannot be a credential's name", name.escape_debug()));
+    }
+    Ok(Path::new(directory).join(name))
+}
+
+fn in_file(path: &Path, key: Option<&str>) -> Result<String, String> {
+    let shown = path.display();
+    let text = contents(path).map_err(|reason| format!("`{shown}` {reason}"))?;
+    match key {
+        None => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Some(key) => assigned(&text, key).map_err(|reason| format!("`{key}` in `{shown}` {reason}")),
+    }
+}
+
+/// The whole text of a regular file. A pipe or device is refused before it can block.
+fn contents(path: &Path) -> Result<String, String> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
+    let file: File = File::options()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let metadata = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    if !metadata.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut text = String::new();
+    let read =
+        file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if read as u64 > FILE_LIMIT {
+        return Err(format!("is larger than {} MiB", FILE_LIMIT / 1024 / 1024));
+    }
+    Ok(text)
+}
+
+/// The value of the last `KEY=value` line, as systemd and shells read an environment file: the last assignment counts.
+fn assigned(text: &str, key: &str) -> Result<String, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let value = lines
+        .filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='))
+        .filter(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim())
+        .last()
+        .ok_or("is not set")?;
+    unquoted(value)
+}
+
+fn unquoted(value: &str) -> Result<String, String> {
+    let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+        // A comment after a bare value needs a blank before its `#`.
+        return Ok(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
+    };
+    let mut out = String::new();
+    let mut rest = value[1..].chars();
+    while let Some(character) = rest.next() {
+        match character {
+            end if end == quote => return Ok(out),
+            '\\' if quote == '"' => match rest.next() {
+                Some('n') => out.push('\n'),
+                Some(escaped) => out.push(escaped),
+                None => break,
+            },
+            other => out.push(other),
+        }
+    }
+    Err("has no closing quote on its line".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn an_environment_file_is_read_as_systemd_reads_it() {
+        let text = "# A=no\nA=first\nexport A=last # why\nB=\"two\\nlines \\\"q\\\"\"\nC='it # is'\nD=\"open\nE=\n";
+        let value = |key| assigned(text, key);
+        assert_eq!(value("A").unwrap(), "last");
+        assert_eq!(value("B").unwrap(), "two\nlines \"q\"");
+        assert_eq!(value("C").unwrap(), "it # is");
+        assert_eq!(value("D").unwrap_err(), "has no closing quote on its line");
+        assert_eq!(value("E").unwrap(), "");
+        assert_eq!(value("F").unwrap_err(), "is not set");
+    }
+
+    #[test]
+    fn each_secret_keeps_its_own_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("token"), "xoxb-1\n").unwrap();
+        std::fs::write(directory.path().join("long"), "x".repeat(LONGEST_SECRET + 1)).unwrap();
+        let file = |name: &str| SecretSource { file: Some(name.to_owned()), ..SecretSource::default() };
+        let mut estate = Estate::default();
+        estate.secrets.insert("token".into(), file("token"));
+        estate.secrets.insert("long".into(), file("long"));
+        estate.secrets.insert("device".into(), file("/dev/zero"));
+        std::fs::write(directory.path().join("short"), "a\n").unwrap();
+        estate.secrets.insert("short".into(), file("short"));
+        estate.secrets.insert("gone".into(), file("gone"));
+        estate
+            .secrets
+            .insert("cred".into(), SecretSource { credential: Some("../x".into()), ..SecretSource::default() });
+        let secrets = read(&estate, directory.path(), &Environment::default());
+        assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
+        assert!(secrets.get("long").unwrap_err().contains("longer than 32 KiB"));
+        assert!(secrets.get("device").unwrap_err().contains("is not a regular file"));
+        assert!(secrets.get("short").unwrap_err().contains("too short"));
+        assert!(secrets.get("gone").unwrap_err().contains("cannot be read"));
+        assert!(secrets.get("cred").unwrap_err().contains("CREDENTIALS_DIRECTORY"));
+    }
+}

@@ -1,0 +1,253 @@
+//! The settings: by flag, then by `RUNBOOK_*`, then by what the host says. Parsed into [`Flags`], resolved into [`Settings`].
+//!
+//! **Invariant:** no other file of this crate reads the environment of the process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Result};
+
+/// Where a shop's directory is when nothing else says so.
+const SYSTEM_DIRECTORY: &str = "/etc/runbook";
+/// The variables that every child gets.
+const BASICS: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+/// What PATH is when the process has none, as systemd has it.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Flags {
+    /// How data is printed
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "RUNBOOK_OUTPUT",
+        hide_env_values = true
+    )]
+    pub output: Option<Format>,
+    /// Prints without colour, as `NO_COLOR` does
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// The directory that holds the log of incidents
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// The shop's directory: the one that holds `runbooks/`
+    #[arg(short = 'C', long = "dir", global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// The parts of the process's environment that matter, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&OsString> {
+        self.variables.get(&OsString::from(name)).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set, not empty, and text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.to_str()
+    }
+
+    /// A variable that holds an absolute path; others are to be ignored, says the XDG base directory specification.
+    fn absolute(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    }
+}
+
+/// Where the shop's directory comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShopSource {
+    /// A flag or `RUNBOOK_DIR` names it.
+    Named(PathBuf),
+    /// It is to be found upwards of the working directory, else in the system's place.
+    Found(PathBuf),
+}
+
+/// Everything a command needs to know of its surroundings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How data is printed.
+    pub format: Format,
+    /// The state directory; a sentence when none can be found.
+    pub state: std::result::Result<PathBuf, String>,
+    /// Where to look for the shop.
+    pub shop: ShopSource,
+    /// The flags that a command to type next has to repeat.
+    pub repeat: Vec<String>,
+    /// The environment.
+    pub environment: Environment,
+    /// The working directory.
+    pub working_directory: PathBuf,
+    /// What this process is connected to.
+    pub streams: Streams,
+}
+
+/// Which of the standard streams are terminals that can do more than print lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// Somebody can type.
+    pub input: bool,
+    /// Data is read by a person.
+    pub output: bool,
+    /// The terminal understands control sequences: `TERM` is not `dumb`.
+    pub capable: bool,
+}
+
+impl Streams {
+    /// Whether the stepper can be shown.
+    pub fn interactive(self) -> bool {
+        self.input && self.output && self.capable
+    }
+}
+
+impl Settings {
+    /// The settings that flags and environment come to.
+    pub fn resolve(flags: &Flags, environment: Environment) -> Result<Self> {
+        let working_directory = std::env::current_dir()
+            .map_err(|error| Failure::error(format!("the working directory cannot be read: {error}")))?;
+        let named = flags.directory.clone().or_else(|| environment.get("RUNBOOK_DIR").map(PathBuf::from));
+        let shop = match named {
+            Some(path) => ShopSource::Named(working_directory.join(path)),
+            None => ShopSource::Found(PathBuf::from(SYSTEM_DIRECTORY)),
+        };
+        let capable = environment.text("TERM").is_some_and(|term| term != "dumb");
+        let streams =
+            Streams { input: std::io::stdin().is_terminal(), output: std::io::stdout().is_terminal(), capable };
+        Ok(Self {
+            format: flags.output.unwrap_or_default(),
+            state: state(flags, &environment, &working_directory),
+            shop,
+            repeat: repeated(flags),
+            environment,
+            working_directory,
+            streams,
+        })
+    }
+
+    /// The variables that every child gets: PATH, HOME, LANG, TZ.
+    pub fn basics(&self) -> BTreeMap<String, String> {
+        let mut basics: BTreeMap<String, String> = BASICS
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), self.environment.text(name)?.to_owned())))
+            .collect();
+        basics.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
+        basics
+    }
+
+    /// `runbook`, with the flags that the next command has to repeat.
+    pub fn command(&self) -> String {
+        let mut words = vec!["runbook".to_owned()];
+        words.extend(self.repeat.iter().cloned());
+        words.join(" ")
+    }
+
+    /// How wide a line may be; none when nobody looks at it.
+    pub fn width(&self) -> Option<usize> {
+        let columns = self.environment.text("COLUMNS").and_then(|columns| columns.parse().ok());
+        if !self.streams.output {
+            return columns;
+        }
+        crossterm::terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).or(columns)
+    }
+
+    /// A path as the reader would type it: relative to the working directory where it is below.
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.working_directory) {
+            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),
+            Ok(rest) => rest.to_owned(),
+            Err(_) => path.to_owned(),
+        }
+    }
+}
+
+fn state(flags: &Flags, environment: &Environment, base: &Path) -> std::result::Result<PathBuf, String> {
+    let named = flags.state.clone().or_else(|| environment.get("RUNBOOK_STATE").map(PathBuf::from));
+    named
+        .map(|path| base.join(path))
+        .or_else(|| environment.absolute("XDG_STATE_HOME").map(|home| home.join("runbook")))
+        .or_else(|| environment.absolute("HOME").map(|home| home.join(".local/state/runbook")))
+        .ok_or_else(|| "neither `XDG_STATE_HOME` nor `HOME` is set".to_owned())
+}
+
+/// The flags that lead to another log or shop: without them the next command would not find the incident.
+fn repeated(flags: &Flags) -> Vec<String> {
+    let pairs = [("--state", &flags.state), ("--dir", &flags.directory)];
+    pairs
+        .into_iter()
+        .filter_map(|(flag, path)| Some([flag.to_owned(), quoted(&path.as_ref()?.to_string_lossy())]))
+        .flatten()
+        .collect()
+}
+
+/// A word as a shell takes it back unchanged.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,[]".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment { variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    }
+
+    #[test]
+    fn a_flag_goes_before_a_variable_and_a_variable_before_the_host() {
+        let base = Path::new("/work");
+        let host = environment(&[("HOME", "/home/ada"), ("XDG_STATE_HOME", "/x"), ("RUNBOOK_STATE", "there")]);
+        let flags = Flags { state: Some("here".into()), ..Flags::default() };
+        assert_eq!(state(&flags, &host, base).unwrap(), Path::new("/work/here"));
+        assert_eq!(state(&Flags::default(), &host, base).unwrap(), Path::new("/work/there"));
+        let host = environment(&[("HOME", "/home/ada"), ("XDG_STATE_HOME", "relative")]);
+        assert_eq!(state(&Flags::default(), &host, base).unwrap(), Path::new("/home/ada/.local/state/runbook"));
+        assert!(state(&Flags::default(), &environment(&[]), base).is_err());
+    }
+
+    #[test]
+    fn the_next_command_repeats_the_flags_that_lead_elsewhere() {
+        let flags = Flags { state: Some("/tmp/a b".into()), directory: Some("shop".into()), ..Flags::default() };
+        assert_eq!(repeated(&flags), ["--state", "'/tmp/a b'", "--dir", "shop"]);
+    }
+
+    #[test]
+    fn a_word_survives_the_shell() {
+        assert_eq!(quoted("code"), "code");
+        assert_eq!(quoted("it's; $(x)"), r"'it'\''s; $(x)'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("~root"), "'~root'");
+    }
+}

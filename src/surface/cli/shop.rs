@@ -1,0 +1,120 @@
+//! The shop: its directory, its runbooks and its estate, as the command line finds them.
+//!
+//! **Invariant:** a `runbooks/` that anybody may have put there is never used unasked.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Result};
+use super::output::Output;
+use super::settings::{Settings, ShopSource};
+use crate::domain::estate::Estate;
+use crate::domain::problem::{self, Problem, Source, Style};
+use crate::domain::runbook::Runbook;
+use crate::engine::catalog::{Catalog, RUNBOOKS};
+
+/// How many directories upwards a shop is looked for.
+const CLIMB_LIMIT: usize = 64;
+
+/// A shop whose files have been read.
+#[derive(Debug)]
+pub struct Shop {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// What is in it.
+    pub catalog: Catalog,
+}
+
+impl Shop {
+    /// Finds the shop's directory and reads it.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        Self::at(directory(settings)?, settings)
+    }
+
+    /// Reads the shop in this directory.
+    pub fn at(directory: PathBuf, settings: &Settings) -> Result<Self> {
+        let catalog = Catalog::load_as(&directory, &settings.shown(&directory))
+            .map_err(|error| Failure::error(error.to_string()))?;
+        Ok(Self { directory, catalog })
+    }
+
+    /// The estate; its problems are printed when it has any.
+    pub fn estate(&self, output: &Output) -> Result<&Estate> {
+        let sheet = self.catalog.estate();
+        sheet.content.as_ref().map_err(|problems| shown(output, &sheet.source, problems))
+    }
+
+    /// The runbook by this id, with its digest; its problems are printed when it has any.
+    pub fn runbook(&self, id: &str, output: &Output) -> Result<(&Runbook, &str)> {
+        let sheet = self.catalog.sheet(id).ok_or_else(|| {
+            Failure::usage(format!("there is no runbook `{}`", id.escape_debug()))
+                .did_you_mean(id, self.catalog.sheets().map(|(id, _)| id))
+                .hint("`runbook list` shows every one.")
+        })?;
+        let runbook = sheet.content.as_ref().map_err(|problems| shown(output, &sheet.source, problems))?;
+        Ok((runbook, &sheet.digest))
+    }
+
+    /// The environment that is meant: the one named, the estate's own choice, or the only one there is.
+    pub fn environment(&self, named: Option<&str>, estate: &Estate) -> Result<String> {
+        let only = || estate.environments.keys().next().filter(|_| estate.environments.len() == 1);
+        let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
+        chosen.map(str::to_owned).ok_or_else(|| {
+            let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
+            Failure::usage("the environment is not given")
+                .hint(format!("Type `--env` and one of: {}.", known.join(", ")))
+        })
+    }
+}
+
+/// Prints the problems of a file on standard error.
+fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
+    output.say(&problem::render(source, problems, Style::Styled));
+    Failure::problems(format!("`{}` has {}", source.name, problem::count(problems.len())))
+        .hint(format!("`runbook lint {}` shows them again.", super::settings::quoted(&source.name)))
+}
+
+fn directory(settings: &Settings) -> Result<PathBuf> {
+    match &settings.shop {
+        ShopSource::Named(path) if path.join(RUNBOOKS).is_dir() => Ok(path.clone()),
+        // The folder itself is often named instead of its parent.
+        ShopSource::Named(path) if path.ends_with(RUNBOOKS) && path.is_dir() => {
+            Ok(path.parent().unwrap_or(path).to_owned())
+        }
+        ShopSource::Named(path) => Err(Failure::usage(format!("`{}` holds no `{RUNBOOKS}/`", path.display()))),
+        ShopSource::Found(fallback) => found(settings, fallback),
+    }
+}
+
+fn found(settings: &Settings, fallback: &Path) -> Result<PathBuf> {
+    for directory in settings.working_directory.ancestors().take(CLIMB_LIMIT) {
+        if directory.join(RUNBOOKS).is_dir() {
+            return trusted(directory, settings);
+        }
+    }
+    if fallback.join(RUNBOOKS).is_dir() {
+        return Ok(fallback.to_owned());
+    }
+    Err(Failure::usage(format!("there is no `{RUNBOOKS}/` here, above, or in `{}`", fallback.display()))
+        .hint("Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`."))
+}
+
+/// Refuses a folder that stands where everybody may write, such as `/tmp`, unless it is our own or root's.
+fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
+    /// The permission bit that lets everybody write.
+    const OTHERS_WRITE: u32 = 0o002;
+    let owner = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.uid(), metadata.mode()));
+    let cannot = |error| Failure::error(format!("`{}` cannot be read: {error}", directory.display()));
+    let (_, mode) = owner(directory).map_err(cannot)?;
+    let (uid, _) = owner(&directory.join(RUNBOOKS)).map_err(cannot)?;
+    if mode & OTHERS_WRITE == 0 || uid == 0 || uid == rustix::process::getuid().as_raw() {
+        return Ok(directory.to_owned());
+    }
+    let shown = settings.shown(directory);
+    let folder = directory.join(RUNBOOKS);
+    Err(Failure::not_allowed(format!(
+        "`{}` is somebody else's, in a place where everybody may write",
+        folder.display()
+    ))
+    .hint(format!("If you trust it, name it: `--dir {}`.", super::settings::quoted(&shown.to_string_lossy()))))
+}

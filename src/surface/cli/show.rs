@@ -1,0 +1,40 @@
+//! `runbook show`.
+
+use super::failure::Result;
+use super::outline;
+use super::shop::Shop;
+use super::station::Station;
+use crate::surface::exit::Exit;
+
+/// Shows a runbook: what it takes, its deadlines, and its steps
+///
+/// Examples:
+///   runbook show p1
+///   runbook show p1 -o json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Show {
+    /// The runbook's id
+    #[arg(value_name = "RUNBOOK")]
+    id: String,
+}
+
+impl Show {
+    /// Shows it.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
+        if station.output.is_table() {
+            station.output.text(&outline::runbook(runbook).render(station.settings.width()))?;
+        } else {
+            let mut value = serde_json::to_value(runbook).expect("a runbook has text keys only");
+            value["digest"] = digest.into();
+            station.output.document(&value)?;
+        }
+        station.output.next(&[
+            station.command(&format!("start {} --plan", self.id)),
+            station.command(&format!("start {}", self.id)),
+        ]);
+        Ok(Exit::DONE)
+    }
+}

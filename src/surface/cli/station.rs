@@ -1,0 +1,212 @@
+//! What commands work with: the settings, the output, and, once a command asks for it, the engine with its runtime.
+//!
+//! **Invariant:** making a [`Station`] opens nothing. Only [`Station::open`] and its like start a runtime or touch the store.
+
+use std::fs::DirBuilder;
+use std::future::Future;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use tokio::runtime::Runtime;
+
+use super::failure::{Failure, Result, nearest};
+use super::output::Output;
+use super::settings::Settings;
+use super::shop::Shop;
+use super::{person, secrets};
+use crate::actions::Secrets;
+use crate::clock::{SharedClock, SystemClock};
+use crate::domain::command::{Command, Request};
+use crate::domain::event::{Actor, Recorded};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::domain::redact::Redactor;
+use crate::engine::catalog::Catalog;
+use crate::engine::{self, Engine, EngineError, Parts};
+use crate::store::EventStore;
+use crate::store::sqlite::Sqlite;
+
+/// The log's file in the state directory.
+const LOG_FILE: &str = "runbook.db";
+/// How many incidents are looked at for a name like the one that was typed.
+const NEAREST_OF: u32 = 200;
+/// The word for the incident that was changed last.
+const LAST: &str = "last";
+
+/// Where a command works.
+#[derive(Debug)]
+pub struct Station {
+    /// The settings.
+    pub settings: Settings,
+    /// Where it writes.
+    pub output: Output,
+}
+
+/// An engine with everything that a command needs to use it.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    /// The station.
+    pub station: &'a Station,
+    /// The engine.
+    pub engine: Engine,
+    /// Who types.
+    pub who: Actor,
+    runtime: Runtime,
+}
+
+impl Station {
+    /// A station with these settings.
+    pub fn new(settings: Settings) -> Self {
+        let output = Output::new(&settings);
+        Self { settings, output }
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> SharedClock {
+        Arc::new(SystemClock)
+    }
+
+    /// `runbook <words>` as it has to be typed from here.
+    pub fn command(&self, words: &str) -> String {
+        format!("{} {words}", self.settings.command())
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> Result<PathBuf> {
+        self.settings.state.clone().map_err(|reason| {
+            Failure::usage(format!("there is no place for the log: {reason}"))
+                .hint("Name a directory: `--state DIR` or `RUNBOOK_STATE`.")
+        })
+    }
+
+    /// Opens the log, making it when there is none, for work on this shop.
+    pub fn open(&self, shop: Shop) -> Result<Desk<'_>> {
+        let state = self.state()?;
+        // Only its owner may look: the log holds what commands printed.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&state)
+            .map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", state.display())))?;
+        self.desk(shop)
+    }
+
+    /// Opens a log that is there already, for work on this shop.
+    pub fn open_existing(&self) -> Result<Desk<'_>> {
+        self.require_log()?;
+        self.desk(Shop::open(&self.settings)?)
+    }
+
+    /// Opens a log that is there already, only to look: the shop may be missing.
+    pub fn look(&self) -> Result<Desk<'_>> {
+        self.require_log()?;
+        let nowhere = || Shop { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
+        self.desk(Shop::open(&self.settings).unwrap_or_else(|_| nowhere()))
+    }
+
+    /// Whether there is a log.
+    pub fn has_log(&self) -> Result<bool> {
+        Ok(self.state()?.join(LOG_FILE).exists())
+    }
+
+    fn require_log(&self) -> Result<()> {
+        if self.has_log()? {
+            return Ok(());
+        }
+        let state = self.state()?;
+        Err(Failure::usage(format!("there are no incidents in `{}`", state.display()))
+            .hint("`runbook start <runbook>` opens one."))
+    }
+
+    fn desk(&self, shop: Shop) -> Result<Desk<'_>> {
+        // One thread: what is waited for is the disk, children and the network, and every hand-over between threads
+        // costs more than it brings.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
+        let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
+        let estate = shop.catalog.estate().content.as_ref().ok();
+        let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &self.settings.environment));
+        let secrets = secrets.unwrap_or_default();
+        let who = person::actor(estate, &self.settings.environment);
+        let hostname = hostname();
+        let parts = Parts {
+            store: Arc::new(store),
+            clock: self.clock(),
+            redactor: Arc::new(redactor(&secrets)?),
+            secrets: Arc::new(secrets),
+            basics: Arc::new(self.settings.basics()),
+            directory: shop.directory,
+            catalog: Arc::new(shop.catalog),
+            holder: engine::holder(&hostname),
+            hostname,
+        };
+        Ok(Desk { station: self, engine: Engine::new(parts), who, runtime })
+    }
+}
+
+impl Desk<'_> {
+    /// Waits for a future.
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn EventStore {
+        &*self.engine.parts().store
+    }
+
+    /// The incident that is meant: by its id or how that begins, `last`, or the one changed last when none is given.
+    pub fn find(&self, typed: Option<&str>) -> Result<IncidentId> {
+        let prefix = typed.filter(|typed| *typed != LAST);
+        match (self.wait(self.engine.find(prefix)), prefix) {
+            (Ok(id), _) => Ok(id),
+            (Err(EngineError::NotFound(_)), None) => {
+                Err(Failure::usage("there are no incidents").hint("`runbook start <runbook>` opens one."))
+            }
+            (Err(EngineError::NotFound(_)), Some(prefix)) => Err(self.unknown(prefix)),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    fn unknown(&self, typed: &str) -> Failure {
+        let known = self.wait(self.store().incidents(NEAREST_OF, 0)).unwrap_or_default();
+        let failure = Failure::usage(format!("there is no incident `{}`", typed.escape_debug()));
+        match nearest(typed, known.iter().map(|summary| summary.id.as_str())) {
+            Some(id) => failure.hint(format!("Did you mean `{id}`?")),
+            None => failure,
+        }
+        .hint("`runbook incidents` lists them.")
+    }
+
+    /// What is true of an incident.
+    pub fn incident(&self, id: &IncidentId) -> Result<Incident> {
+        Ok(self.wait(self.engine.incident(id))?)
+    }
+
+    /// The whole log of an incident.
+    pub fn log(&self, id: &IncidentId) -> Result<Vec<Recorded>> {
+        Ok(self.wait(self.store().read(id, 0))?)
+    }
+
+    /// Asks something of an incident in the name of who types.
+    pub fn submit(&self, id: &IncidentId, request: Request) -> Result<Incident> {
+        let command = Command { by: self.who.clone(), request };
+        Ok(self.wait(self.engine.submit(id, command))?)
+    }
+}
+
+/// What scrubs the secrets that were read.
+fn redactor(secrets: &Secrets) -> Result<Redactor> {
+    Redactor::new(secrets.iter().map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
+        Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
+    })
+}
+
+/// This host's name.
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,121 @@
+//! Tables for people: columns where they fit, one small paragraph a row where they do not.
+//!
+//! **Invariant:** every cell is made printable here, so that foreign text can put no control sequence on the terminal.
+
+use comfy_table::{ContentArrangement, presets};
+use unicode_width::UnicodeWidthStr;
+
+use crate::domain::text::printable;
+
+/// Below this width a row becomes a paragraph: five columns of eight letters say nothing to anybody.
+const PARAGRAPHS_BELOW: usize = 60;
+
+/// Rows under headings.
+#[derive(Debug, Default)]
+pub struct Table {
+    headings: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// An empty table under these headings.
+    pub fn new<const N: usize>(headings: [&str; N]) -> Self {
+        Self { headings: headings.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row: a cell a heading.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        debug_assert_eq!(N, self.headings.len(), "a cell a heading");
+        self.rows.push(cells.iter().map(|cell| single_line(cell)).collect());
+    }
+
+    /// The table at this width; without one, every row stays on its line.
+    pub fn render(&self, width: Option<usize>) -> String {
+        match width {
+            Some(width) if width < PARAGRAPHS_BELOW => self.paragraphs(width),
+            _ => self.columns(width),
+        }
+    }
+
+    fn columns(&self, width: Option<usize>) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING).set_header(&self.headings).add_rows(&self.rows);
+        if let Some(width) = width {
+            table
+                .set_width(u16::try_from(width).unwrap_or(u16::MAX))
+                .set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let lines: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        lines
+    }
+
+    /// The first cells as a head line, the others below, each after its heading.
+    fn paragraphs(&self, width: usize) -> String {
+        let mut out = String::new();
+        for row in &self.rows {
+            let (head, rest) = row.split_first().map_or(("", &[][..]), |(head, rest)| (head.as_str(), rest));
+            out.push_str(&wrapped(head, width, ""));
+            for (heading, cell) in self.headings.iter().skip(1).zip(rest).filter(|(_, cell)| !cell.is_empty()) {
+                out.push_str(&wrapped(&format!("{}: {cell}", heading.to_lowercase()), width, "  "));
+            }
+        }
+        out
+    }
+}
+
+/// Text broken between words so that no line is wider than `width`; every line begins with `indent`.
+pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let room = width.saturating_sub(indent.width()).max(1);
+    let mut out = String::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
+            out.push_str(&format!("{indent}{line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    out.push_str(&format!("{indent}{line}\n"));
+    out
+}
+
+/// Foreign text on one line.
+pub fn single_line(text: &str) -> String {
+    printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["RUNBOOK", "SEVERITY", "TITLE"]);
+        table.row([
+            "p1".to_owned(),
+            "P1".to_owned(),
+            "Live platform down, customers cannot use the shop at all".to_owned(),
+        ]);
+        table.row(["restart-search".to_owned(), "P3".to_owned(), "Search\nis stale".to_owned()]);
+        table
+    }
+
+    #[test]
+    fn lines_fit_the_width_that_there_is() {
+        for width in [40, 59, 60, 80] {
+            let text = table().render(Some(width));
+            assert!(text.lines().all(|line| line.width() <= width), "{width}\n{text}");
+            assert!(text.contains("restart-search") && text.contains("Search is stale"), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_width_a_row_is_a_line() {
+        assert_eq!(table().render(None).lines().count(), 3);
+    }
+}

@@ -1,0 +1,40 @@
+//! The incident and the step that a command is about, as arguments that many commands share.
+
+use crate::domain::id::StepKey;
+
+/// The incident to change: it has to be named.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Incident {
+    /// The incident: its id, how that begins, or `last`
+    #[arg(value_name = "INCIDENT")]
+    pub incident: String,
+}
+
+/// The incident to look at.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Looked {
+    /// The incident: its id, or how that begins [default: the one changed last]
+    #[arg(value_name = "INCIDENT")]
+    pub incident: Option<String>,
+}
+
+/// A step that has to be named.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Step {
+    /// The step, such as `rollback` or `restart[2]`
+    #[arg(value_name = "STEP", value_parser = key)]
+    pub step: StepKey,
+}
+
+/// Whether a command that has changed an incident goes on with it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Going {
+    /// Does not go on with the run afterwards
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// A step as it was typed.
+pub fn key(typed: &str) -> Result<StepKey, String> {
+    typed.parse()
+}

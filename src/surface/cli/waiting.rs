@@ -1,0 +1,111 @@
+//! What an incident waits for, each with the commands that answer it, ready to be copied.
+//!
+//! **Invariant:** a printed command does what it says when it is pasted: foreign words in it are quoted for the shell.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::settings::quoted;
+use super::table::single_line;
+use crate::domain::decide::HAPPENED;
+use crate::domain::event::Gate;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::incident::Incident;
+
+/// The most choices that are written out as commands.
+const CHOICES_SHOWN: usize = 8;
+/// How much of a digest is typed: what git shows of one, and enough to tell two changes apart.
+const DIGEST_SHOWN: usize = 12;
+
+/// One thing that a person is asked for.
+#[derive(Debug, Serialize)]
+pub struct Waiting<'a> {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: &'a StepKey,
+    /// What is waited for.
+    #[serde(flatten)]
+    pub gate: &'a Gate,
+    /// What to type.
+    pub commands: Vec<String>,
+}
+
+/// Everything that a person is asked for. `program` is how `runbook` has to be called.
+pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
+    let one = |(run, step, gate)| Waiting { run, step, gate, commands: commands(incident, step, gate, program) };
+    incident.waiting_for_person().into_iter().map(one).collect()
+}
+
+fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> Vec<String> {
+    let id = &incident.id;
+    let place = quoted(&step.to_string());
+    let typed = |verb: &str, rest: &str| format!("{program} {verb} {id} {place}{rest}");
+    let again = || [typed("retry", ""), typed("skip", " 'why not'"), format!("{program} cancel {id} 'why'")];
+    match gate {
+        Gate::Ask { choices, many: true, .. } if !choices.is_empty() => {
+            let all: Vec<&str> = choices.iter().map(String::as_str).collect();
+            vec![typed("answer", &format!(" {}", quoted(&all.join(","))))]
+        }
+        Gate::Ask { choices, .. } if !choices.is_empty() => {
+            choices.iter().take(CHOICES_SHOWN).map(|choice| typed("answer", &format!(" {}", quoted(choice)))).collect()
+        }
+        Gate::Ask { .. } => vec![typed("answer", " 'your words'")],
+        Gate::Manual { .. } => vec![typed("answer", " done")],
+        Gate::Approve { digest, .. } => {
+            let seen = digest.get(..DIGEST_SHOWN).unwrap_or(digest);
+            vec![typed("approve", &format!(" --digest {}", quoted(seen))), typed("deny", " 'why not'")]
+        }
+        Gate::Timer { .. } => Vec::new(),
+        Gate::Failure { .. } => again().into(),
+        Gate::Unclear { .. } => {
+            let mut commands = vec![typed("answer", &format!(" {HAPPENED}"))];
+            commands.extend(again());
+            commands
+        }
+    }
+}
+
+/// What is waited for, for people.
+pub fn render(waiting: &[Waiting<'_>]) -> String {
+    let mut out = String::new();
+    for one in waiting {
+        let _ = writeln!(out, "waiting: {} · {}", one.step, single_line(&question(one.gate)));
+        for line in details(one.gate) {
+            let _ = writeln!(out, "    {}", single_line(&line));
+        }
+        for command in &one.commands {
+            let _ = writeln!(out, "  {}", single_line(command));
+        }
+    }
+    out
+}
+
+/// One line that says what a gate asks.
+pub fn question(gate: &Gate) -> String {
+    match gate {
+        Gate::Ask { prompt, .. } => prompt.clone(),
+        Gate::Manual { instruction } => format!("to be done by hand: {instruction}"),
+        Gate::Approve { change, .. } => format!("agreement to: {}", change.what),
+        Gate::Timer { until } => format!("until {}", crate::domain::time::stamp(*until)),
+        Gate::Failure { error } => format!("failed: {error}"),
+        Gate::Unclear { detail } => format!("nobody knows whether it happened: {detail}"),
+    }
+}
+
+fn details(gate: &Gate) -> Vec<String> {
+    match gate {
+        Gate::Ask { suggest: Some(suggest), .. } => vec![format!("the evidence suggests: {suggest}")],
+        Gate::Approve { by, change, .. } => {
+            let mut lines = vec![format!("where: {}", change.place)];
+            lines.extend(change.why.iter().map(|why| format!("why: {why}")));
+            lines.extend(change.undo.iter().map(|undo| format!("undo: {undo}")));
+            if !by.is_empty() {
+                lines.push(format!("by: {}", by.join(" or ")));
+            }
+            lines
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,223 @@
+//! A run is cut at every event, the last action having happened and not having happened; each continuation ends
+//! the same way, and nothing that may happen once happens twice.
+//!
+//! The world is real: a unit under a private systemd manager and a git repository with a bare remote.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use runbook::clock::SystemClock;
+use runbook::domain::event::{Conclusion, Mode, Recorded, RunOutcome};
+use runbook::domain::id::IncidentId;
+use runbook::domain::run::RunStatus;
+use runbook::domain::time::Timestamp;
+use runbook::engine::Stop;
+use runbook::store::memory::Memory;
+use runbook::store::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use serde_json::{Value, json};
+
+use crate::real::repository::Repository;
+use crate::real::shop::{Shop, eventually};
+use crate::world::World;
+
+/// Whether the batch that holds the last event is torn right after it, or is the last one that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// The writer hears an error: what it intended does not happen.
+    Before,
+    /// The writer hears that all is well, acts, and then cannot write any more.
+    After,
+}
+
+/// A store that takes events up to a number, and then fails as a process does that is killed.
+#[derive(Debug)]
+struct Cutting {
+    inner: Memory,
+    last: AtomicU64,
+    cut: Cut,
+}
+
+fn dead() -> StoreError {
+    StoreError::Unavailable("the process was killed here".to_owned())
+}
+
+#[async_trait]
+impl EventStore for Cutting {
+    async fn append(
+        &self,
+        id: &IncidentId,
+        expected: u64,
+        mut drafts: Vec<Draft>,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let last = self.last.load(Ordering::SeqCst);
+        let room = usize::try_from(last.saturating_sub(expected)).unwrap();
+        let fits = drafts.len() <= room;
+        if fits && (drafts.len() < room || self.cut == Cut::After) {
+            return self.inner.append(id, expected, drafts).await;
+        }
+        drafts.truncate(room);
+        if !drafts.is_empty() {
+            self.inner.append(id, expected, drafts).await?;
+        }
+        Err(dead())
+    }
+
+    async fn read(&self, id: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
+        self.inner.read(id, after).await
+    }
+
+    async fn seq(&self, id: &IncidentId) -> Result<u64, StoreError> {
+        self.inner.seq(id).await
+    }
+
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+        self.inner.incidents(limit, offset).await
+    }
+
+    async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
+        self.inner.find(prefix, limit).await
+    }
+
+    async fn claim(
+        &self,
+        id: &IncidentId,
+        holder: &str,
+        gone: Option<&str>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claiming, StoreError> {
+        self.inner.claim(id, holder, gone, now, until).await
+    }
+
+    async fn claimed(&self, id: &IncidentId) -> Result<Option<Claim>, StoreError> {
+        self.inner.claimed(id).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.inner.release(claim).await
+    }
+
+    async fn audit(&self, id: &IncidentId) -> Result<Audit, StoreError> {
+        self.inner.audit(id).await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        self.inner.inspect().await
+    }
+}
+
+/// What a P1 does to the world: restarts a unit, and reverts and pushes a merge.
+fn steps() -> Value {
+    let step = |id: &str, kind: &str, effect: &str, spec: Value| {
+        json!({"id": id, "name": id, "timeout": "30s", "on_failure": "stop",
+               "body": {"action": {"kind": kind, "effect": effect, "spec": spec}}})
+    };
+    let verified = |mut step: Value, kind: &str, spec: Value| {
+        step["verify"] =
+            json!({"action": {"kind": kind, "effect": "read", "spec": spec}, "within": "20s", "every": "100ms"});
+        step
+    };
+    let board = json!({"status": "gateway.service", "expect": "active"});
+    json!([
+        step("board", "systemd", "read", board.clone()),
+        step("history", "git", "read", json!({"log": {"branch": "production"}})),
+        verified(step("restart", "systemd", "once", json!({"restart": "gateway.service", "settle": "100ms"})), "systemd", board),
+        verified(
+            step("rollback", "git", "once", json!({"revert": "{{ steps.history.commits[0].sha }}", "branch": "production", "push": true})),
+            "git",
+            json!({"log": {"branch": "production"}})
+        ),
+        {"id": "tell", "name": "Tell", "body": {"action": {"kind": "set", "effect": "read", "spec": {"values": {"done": true}}}}},
+    ])
+}
+
+/// A unit that leaves a line in a file whenever it starts, and a repository, for one run.
+struct Scene {
+    world: World,
+    repository: Repository,
+    stage: Arc<Stage>,
+    starts_before: usize,
+}
+
+/// The manager is shared by the runs: each counts from where it began.
+struct Stage {
+    shop: Shop,
+    starts: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Arc<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let starts = directory.path().join("starts");
+        let unit =
+            format!("[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n", starts.display());
+        let shop = Shop::bare(&[("gateway.service", unit.as_str())]);
+        shop.systemctl(&["start", "gateway.service"]);
+        eventually("the gateway has started", || starts.exists());
+        Arc::new(Self { shop, starts, _directory: directory })
+    }
+
+    fn starts(&self) -> usize {
+        std::fs::read_to_string(&self.starts).unwrap_or_default().lines().count()
+    }
+}
+
+impl Scene {
+    fn new(store: Arc<dyn EventStore>, stage: &Arc<Stage>) -> Self {
+        let repository = Repository::with_history();
+        let mut world = World::over(Arc::clone(&store));
+        world.engine = crate::world::engine(store, Arc::new(SystemClock), world.directory.path());
+        world.mode = Mode::Auto;
+        let environment = world.estate.environments.get_mut("production").unwrap();
+        environment.systemd.0 = stage.shop.bus();
+        environment.repository = Some(repository.work().display().to_string());
+        environment.branch = Some("production".to_owned());
+        Self { world, repository, stage: Arc::clone(stage), starts_before: stage.starts() }
+    }
+
+    /// How often the unit was restarted and the merge reverted.
+    fn effects(&self) -> (usize, usize) {
+        let reverts = self.repository.remote_log("production").iter().filter(|line| line.contains("Revert")).count();
+        (self.stage.starts() - self.starts_before, reverts)
+    }
+
+    /// Another process carries on with what is in the log.
+    async fn carry_on(&mut self, log: Memory) {
+        self.world.engine = crate::world::engine(Arc::new(log), Arc::new(SystemClock), self.world.directory.path());
+        assert_eq!(self.world.drive().await, Stop::Over, "{:#?}", self.world.story().await);
+    }
+
+    async fn end(&self) -> (RunStatus, Vec<(String, Option<Conclusion>)>) {
+        let incident = self.world.incident().await;
+        let run = &incident.runs[0];
+        (run.status.clone(), run.steps.iter().map(|(key, state)| (key.to_string(), state.conclusion())).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_cut_anywhere_ends_as_if_it_had_not_been() {
+    let stage = Stage::new();
+    let whole = Scene::new(Arc::new(Memory::new()), &stage);
+    whole.world.start(steps()).await;
+    assert_eq!(whole.world.drive().await, Stop::Over, "{:#?}", whole.world.story().await);
+    assert_eq!(whole.effects(), (1, 1), "{:#?}", whole.world.story().await);
+    let (story, end) = (whole.world.story().await, whole.end().await);
+    assert_eq!(end.0, RunStatus::Ended(RunOutcome::Succeeded), "{story:#?}");
+    for last in 2..story.len() as u64 {
+        for cut in [Cut::Before, Cut::After] {
+            let log = Memory::new();
+            let store = Cutting { inner: log.clone(), last: AtomicU64::new(last), cut };
+            let mut scene = Scene::new(Arc::new(store), &stage);
+            let place = format!("cut {cut:?} event {last} ({})", story[last as usize - 1]);
+            // The start itself is two events in one piece; what is cut there never was.
+            scene.world.start_in(&log, steps()).await;
+            let _killed = scene.world.try_drive().await.expect_err(&place);
+            scene.carry_on(log).await;
+            assert_eq!(scene.end().await, end, "{place}: {:#?}", scene.world.story().await);
+            assert_eq!(scene.effects(), (1, 1), "{place}: {:#?}", scene.world.story().await);
+        }
+    }
+}
