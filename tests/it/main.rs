@@ -7,3 +7,4 @@ mod engine;
 mod real;
 mod store;
 mod world;
+mod shop;
