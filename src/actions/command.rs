@@ -1,27 +1,41 @@
-//! The kind `command`.
+//! The kind `command`: runs a program with an argument vector.
+//!
+//! Deliberately absent: a shell. What an argument holds, a program receives, whatever characters are in it.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::process::report::{self, Surroundings, word};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text;
 
 /// The kind `command`.
 #[derive(Debug)]
 pub struct Command;
 
+/// Characters of a command line in what a person is told.
+const SHOWN: usize = 120;
+
 static FORM: KindForm = KindForm {
     name: "command",
-    summary: "",
-    shorthand: None,
+    summary: "Runs a program with arguments, without a shell.",
+    shorthand: Some("argv"),
     verbs: &[],
-    fields: &[],
+    fields: &[
+        Field::required("argv", Shape::ListOf(&Shape::Text), "The program and its arguments."),
+        report::ENV,
+        report::CWD,
+        report::STDIN,
+        report::EXPECT_EXIT,
+        report::PARSE,
+    ],
     effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    outputs: report::OUTPUTS,
+    example: "command:\n  argv: [npm, audit, --json]\n  expect_exit: [0, 1]\n  parse: json\n",
 };
 
 #[async_trait]
@@ -30,11 +44,39 @@ impl Kind for Command {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let argv = spec.get("argv").and_then(Value::as_array);
+        let words: Vec<String> = argv.into_iter().flatten().map(shown).collect();
+        Change {
+            what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)),
+            place: report::place(spec),
+            ..Change::default()
+        }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        match read(spec) {
+            Ok((argv, surroundings)) => {
+                let program = argv.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
+                let program = text::one_line(&context.redactor.scrub(program), SHOWN);
+                surroundings.run(argv, &program, context).await
+            }
+            Err(reason) => Outcome::failed(reason, Value::Null),
+        }
     }
+}
+
+fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
+    let mut fields = spec.as_object().cloned().unwrap_or_default();
+    let argv = fields.remove("argv").unwrap_or_default();
+    let argv = argv.as_array().ok_or("`argv` is not a list")?;
+    let word = |(at, value)| word(value).map_err(|reason| format!("`argv[{at}]` {reason}"));
+    let argv = argv.iter().enumerate().map(word).collect::<Result<_, _>>()?;
+    Ok((argv, Surroundings::read(fields)?))
+}
+
+fn shown(argument: &Value) -> String {
+    let word = word(argument).unwrap_or_else(|_| argument.to_string());
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

@@ -32,6 +32,8 @@ pub mod process;
 pub mod set;
 pub mod shell;
 pub mod systemd;
+#[cfg(test)]
+pub mod testing;
 
 /// Every kind. A new kind is one file, its `mod` line, and one line here.
 pub static KINDS: &[&dyn Kind] = &[

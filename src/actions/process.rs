@@ -1,1 +1,200 @@
-//! Child processes.
+//! Child processes: the one file that starts them, and what becomes of them.
+//!
+//! A child is started from an argument vector, never through a shell, in a process group of its own, with exactly the
+//! environment that it is given, and with nothing on its standard input unless that is given too. Its output flows
+//! into a [`Sink`] as it comes, so that endless output takes bounded memory. Deliberately absent: what a child is for,
+//! and terminals; whoever needs one is no step of a runbook.
+//!
+//! # What is guaranteed, and what is not
+//!
+//! * After a timeout, a cancellation, or when the future is dropped, the child and everything that it started are
+//!   gone, daemons that left its process group and session included. They are known by a mark that children
+//!   inherit and hardly anybody changes; see [`tree`]. A process that runs as another user (`sudo`) cannot be killed by
+//!   us, and one that changed the mark (its own real-time limit) is found only within the process group.
+//! * A child that ends by itself ends the step. What it left running in the background lives on, as it does after a
+//!   shell ends, whether it holds the output open or not; [`Exit::left_behind`] says so where it is cheap to know.
+//! * When this process itself is killed, children live on.
+//!
+//! **Invariant:** the child is not reaped before its process group has been dealt with, so no signal ever
+//! reaches a stranger that got the same number.
+
+pub mod capture;
+pub mod report;
+mod running;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::Context;
+use crate::domain::time::{Span, Timestamp};
+
+use self::capture::{Capture, Sink};
+use self::running::Running;
+
+/// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// A program to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Job {
+    /// The program, by path or by name in the `PATH` of `environment`, and its arguments.
+    pub argv: Vec<String>,
+    /// All of the child's environment.
+    pub environment: BTreeMap<String, String>,
+    /// Where it runs.
+    pub directory: PathBuf,
+    /// What it reads on standard input; nothing at all without.
+    pub input: Option<Vec<u8>>,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal that we did not send.
+    Signal(i32),
+    /// We ended it, since its time was over.
+    TimedOut,
+    /// We ended it, since it was to stop.
+    Cancelled,
+}
+
+/// What is left of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// How it ended.
+    pub ending: Ending,
+    /// Whether it left processes of its group running.
+    pub left_behind: bool,
+}
+
+/// Why a child did not start; the program is named in it.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is nothing to run.
+    #[error("no program is given")]
+    Nothing,
+    /// No such program.
+    #[error("`{0}` is not in `{1}`")]
+    NotFound(String, String),
+    /// The directory to run in does not exist.
+    #[error("there is no directory `{}`", .0.display())]
+    NoDirectory(PathBuf),
+    /// The system refused.
+    #[error("`{0}` could not be started: {1}")]
+    Refused(String, #[source] io::Error),
+}
+
+impl Job {
+    /// A job with the basic environment of the context, in its directory.
+    pub fn new(argv: impl IntoIterator<Item = impl Into<String>>, context: &Context) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            environment: (*context.basics).clone(),
+            directory: context.directory.clone(),
+            input: None,
+        }
+    }
+
+    /// The same job with one more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Runs a job to its end and keeps the beginning and the end of what it prints, scrubbed.
+///
+/// # Errors
+///
+/// When it cannot be started at all; everything later is in the [`Exit`].
+pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+    let mut capture = Capture::new(context);
+    let exit = run_into(job, context, &mut capture).await?;
+    capture.finish();
+    Ok((exit, capture))
+}
+
+/// Runs a job to its end; its output goes into `sink` as it comes, unscrubbed.
+///
+/// # Errors
+///
+/// When it cannot be started at all.
+pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
+    let mut running = spawn(job)?;
+    let stop = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => Some(Ending::Cancelled),
+        () = over(context) => Some(Ending::TimedOut),
+        () = running.flow_until_exit(sink) => None,
+    };
+    match stop {
+        None => Ok(running.ended(sink).await),
+        Some(ending) => {
+            running.stop(GRACE, sink).await;
+            Ok(Exit { ending, left_behind: false })
+        }
+    }
+}
+
+/// Completes a little before the context's deadline, so that there is time to end the child in good order.
+async fn over(context: &Context) {
+    match context.deadline {
+        None => std::future::pending().await,
+        Some(deadline) => context.clock.sleep_until(early(context.clock.now(), deadline)).await,
+    }
+}
+
+/// A tenth of the time is kept for ending the child, and never more than twice what that may take.
+fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
+    let reserve = (Span::between(now, deadline).0 / 10).min(GRACE * 2);
+    deadline - chrono::TimeDelta::from_std(reserve).expect("seconds fit")
+}
+
+/// Starts the child. The program is looked up here, since the standard library falls back from `posix_spawn` to a
+/// slow `fork` when it has to look in another `PATH` than its own.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
+fn spawn(job: &Job) -> Result<Running, NotStarted> {
+    let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
+    if !job.directory.is_dir() {
+        return Err(NotStarted::NoDirectory(job.directory.clone()));
+    }
+    let mut command = std::process::Command::new(located(name, job)?);
+    command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(&job.environment);
+    command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let refused = |error| NotStarted::Refused(name.clone(), error);
+    let (child, mark) = tree::marked(|| command.spawn()).map_err(refused)?;
+    Running::new(child, mark, job.input.clone()).map_err(refused)
+}
+
+/// The file of a program: `name` itself when it holds a slash, else the first in the child's `PATH`.
+fn located(name: &str, job: &Job) -> Result<PathBuf, NotStarted> {
+    if name.contains('/') {
+        return Ok(job.directory.join(name));
+    }
+    let path = job.environment.get("PATH").map_or("", String::as_str);
+    let candidates = path.split(':').filter(|part| !part.is_empty()).map(|part| job.directory.join(part).join(name));
+    let found = candidates.into_iter().find(|file| is_program(file));
+    found.filter(|_| !name.is_empty()).ok_or_else(|| NotStarted::NotFound(name.to_owned(), path.to_owned()))
+}
+
+fn is_program(file: &Path) -> bool {
+    file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+/// A pipe's end of the standard library as one of ours.
+fn owned(end: Option<impl Into<OwnedFd>>) -> Option<OwnedFd> {
+    end.map(Into::into)
+}

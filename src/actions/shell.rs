@@ -1,27 +1,43 @@
-//! The kind `shell`.
+//! The kind `shell`: runs a script with a shell.
+//!
+//! The renderer has quoted every value that was put into the script. The shell stops at the first command that fails
+//! and at the first variable that is not set (`-eu`). Deliberately absent: start-up files of the shell.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::process::report::{self, Surroundings};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text;
 
 /// The kind `shell`.
 #[derive(Debug)]
 pub struct Shell;
 
+/// Characters of a script in what a person is told.
+const SHOWN: usize = 120;
+
 static FORM: KindForm = KindForm {
     name: "shell",
-    summary: "",
-    shorthand: None,
+    summary: "Runs a shell script; every value put into it is quoted.",
+    shorthand: Some("script"),
     verbs: &[],
-    fields: &[],
+    fields: &[
+        Field::required("script", Shape::Script, "The script; it stops at the first command that fails."),
+        Field::optional("shell", Shape::OneOf(&["sh", "bash"]), "The shell; `sh` by default."),
+        report::ENV,
+        report::CWD,
+        report::STDIN,
+        report::EXPECT_EXIT,
+        report::PARSE,
+    ],
     effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    outputs: report::OUTPUTS,
+    example: "shell:\n  script: |\n    df -h /var/log | tail -n 1\n  parse: lines\n",
 };
 
 #[async_trait]
@@ -30,11 +46,29 @@ impl Kind for Shell {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let script = spec.get("script").and_then(Value::as_str).unwrap_or_default();
+        let what = format!("run the script `{}`", text::one_line(script, SHOWN));
+        Change { what, place: report::place(spec), ..Change::default() }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        match read(spec) {
+            Ok((argv, surroundings)) => surroundings.run(argv, "script", context).await,
+            Err(reason) => Outcome::failed(reason, Value::Null),
+        }
     }
+}
+
+fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
+    let mut fields = spec.as_object().cloned().unwrap_or_default();
+    let script = fields.remove("script").unwrap_or_default();
+    let script = report::word(&script).map_err(|reason| format!("`script` {reason}"))?;
+    let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
+        None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
+        // A pipeline fails with any of its commands; plain `sh` cannot say so.
+        Some(Some("bash")) => ["bash", "-eu", "-o", "pipefail", "-c", &script].map(str::to_owned).to_vec(),
+        _ => return Err("`shell` is neither `sh` nor `bash`".to_owned()),
+    };
+    Ok((argv, Surroundings::read(fields)?))
 }

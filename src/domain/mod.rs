@@ -13,6 +13,7 @@ pub mod estate_check;
 pub mod event;
 pub mod expression;
 pub mod form;
+pub mod gate;
 pub mod id;
 pub mod incident;
 pub mod outcome;

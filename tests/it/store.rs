@@ -6,6 +6,9 @@ use runbook::domain::id::IncidentId;
 use runbook::store::Draft;
 
 mod contract;
+mod damage;
+mod file;
+mod processes;
 
 /// An incident's id.
 fn id(text: &str) -> IncidentId {

@@ -1,10 +1,159 @@
-//! The journal beside the file, before SQLite opens it.
+//! The journal beside the file, looked at before SQLite opens it.
+//!
+//! After a crash SQLite plays the journal back up to the first frame whose checksum is wrong, and drops the rest without
+//! a word. That is right for the one transaction that a power failure can cut, since nobody was told that it is durable.
+//! When more of the same journal follows behind it, durable transactions would be dropped: that is damage.
+//!
+//! **Invariant:** nothing is written here; a journal that another process writes at this moment is not refused.
+//!
+//! The format is <https://www.sqlite.org/fileformat2.html#walformat>.
 
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
+use super::fault::{damaged, refused};
+use super::file::beside;
 use crate::store::StoreError;
 
-/// Refuses a journal with damage.
-pub(super) fn examine(_path: &Path) -> Result<(), StoreError> {
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+const PAGE: usize = super::file::PAGE_SIZE as usize;
+
+/// The header's first word but for its last bit, which says whether checksums read words as big-endian.
+const MAGIC: u32 = 0x377f_0682;
+/// The only version of the format that there has been.
+const VERSION: u32 = 3_007_000;
+
+/// How often to look again when another process begins the journal anew meanwhile.
+const LOOKS: u32 = 5;
+
+/// Refuses a journal from which SQLite would drop durable transactions.
+pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
+    let journal = beside(path, "-wal");
+    for _ in 0..LOOKS {
+        let seen = look(&journal).map_err(|error| refused(&journal, &error))?;
+        let Seen { header, why: Some(why) } = seen else { return Ok(()) };
+        let again = first_bytes(&journal).map_err(|error| refused(&journal, &error))?;
+        if again == Some(header) {
+            return Err(damaged(path, &format!("in the journal beside it, {why}")));
+        }
+    }
     Ok(())
+}
+
+/// What a look at a journal found.
+struct Seen {
+    header: [u8; HEADER],
+    why: Option<String>,
+}
+
+fn first_bytes(journal: &Path) -> io::Result<Option<[u8; HEADER]>> {
+    let mut header = [0; HEADER];
+    match File::open(journal).and_then(|mut file| file.read_exact(&mut header)) {
+        // Absent, or empty after a checkpoint.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+        other => other.map(|()| Some(header)),
+    }
+}
+
+fn look(journal: &Path) -> io::Result<Seen> {
+    let Some(header) = first_bytes(journal)? else { return Ok(Seen { header: [0; HEADER], why: None }) };
+    let seen = |why: Option<String>| Ok(Seen { header, why });
+    let mut frames = BufReader::with_capacity(16 * PAGE, File::open(journal)?);
+    frames.read_exact(&mut [0; HEADER])?;
+    let Some(mut sum) = Sum::of_header(&header) else {
+        return seen(next(&mut frames)?.map(|_| "the first 32 bytes are damaged".to_owned()));
+    };
+    let salts = &header[16..24];
+    let mut number = 0;
+    let cut = loop {
+        number += 1;
+        match next(&mut frames)? {
+            None => return seen(None),
+            Some(frame) if frame.salts() == salts && sum.accepts(&frame) => {}
+            Some(frame) => break frame,
+        }
+    };
+    // The rest of the transaction that was cut, up to its commit.
+    let mut ended = cut.salts() == salts && cut.commits();
+    while let Some(frame) = next(&mut frames)? {
+        if frame.salts() != salts {
+            continue;
+        }
+        if ended {
+            return seen(Some(format!("frame {number} is damaged and later transactions follow it")));
+        }
+        ended = frame.commits();
+    }
+    seen(None)
+}
+
+/// A page with its header.
+struct Frame(Box<[u8; FRAME_HEADER + PAGE]>);
+
+impl Frame {
+    fn salts(&self) -> &[u8] {
+        &self.0[8..16]
+    }
+
+    /// A commit frame holds the size of the file after it.
+    fn commits(&self) -> bool {
+        word(&self.0[4..]) != 0
+    }
+}
+
+/// The next whole frame.
+fn next(frames: &mut impl Read) -> io::Result<Option<Frame>> {
+    let mut frame = Frame(Box::new([0; FRAME_HEADER + PAGE]));
+    match frames.read_exact(&mut *frame.0) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        other => other.map(|()| Some(frame)),
+    }
+}
+
+/// The running checksum of a journal.
+struct Sum {
+    big_endian: bool,
+    first: u32,
+    second: u32,
+}
+
+impl Sum {
+    /// After the header, unless that is damaged.
+    fn of_header(header: &[u8; HEADER]) -> Option<Self> {
+        let magic = word(header);
+        let mut sum = Self { big_endian: magic & 1 == 1, first: 0, second: 0 };
+        sum.add(&header[..24]);
+        let known = magic & !1 == MAGIC && word(&header[4..]) == VERSION && word(&header[8..]) as usize == PAGE;
+        (known && sum.is(&header[24..])).then_some(sum)
+    }
+
+    /// Goes on over a frame; whether its checksum is right.
+    fn accepts(&mut self, frame: &Frame) -> bool {
+        self.add(&frame.0[..8]);
+        self.add(&frame.0[FRAME_HEADER..]);
+        self.is(&frame.0[16..])
+    }
+
+    fn is(&self, stored: &[u8]) -> bool {
+        word(stored) == self.first && word(&stored[4..]) == self.second
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let read = |bytes: &[u8]| {
+            let big = word(bytes);
+            if self.big_endian { big } else { big.swap_bytes() }
+        };
+        let (mut first, mut second) = (self.first, self.second);
+        for pair in bytes.chunks_exact(8) {
+            first = first.wrapping_add(read(pair)).wrapping_add(second);
+            second = second.wrapping_add(read(&pair[4..])).wrapping_add(first);
+        }
+        (self.first, self.second) = (first, second);
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }

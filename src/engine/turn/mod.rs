@@ -7,7 +7,6 @@
 //! claim and has not ended is settled by looking at the world, never simply done again.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -15,26 +14,23 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::Held;
-use super::courier::EngineCourier;
-use super::feed::{Hint, POLL};
+use super::feed::Hint;
 use super::{Engine, EngineError, Patience, Stop, flight};
-use crate::actions::{Context, Progress};
-use crate::clock;
-use crate::domain::due::{Confirmation, Effect, due, wake_at};
+use crate::domain::due::{Confirmation, Effect, due};
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Finding, Gate};
 use crate::domain::id::{IncidentId, RunId, StepKey};
-use crate::domain::incident::{Incident, extend};
-use crate::domain::plan::{Attempt, Poll, RenderedAction};
-use crate::domain::run::Run;
+use crate::domain::incident::Incident;
+use crate::domain::plan::{Attempt, RenderedAction};
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
 use crate::store::{Draft, StoreError};
 
+mod pause;
+mod settle;
+
 /// How long a reconciling look may take.
 const LOOK_LIMIT: Span = Span::seconds(60);
-/// How long a face that leaves waits for a change that is being made: longer than most restarts take.
-const LEAVE_LIMIT: Span = Span::seconds(10);
 /// How many rounds of facts one turn may follow from one another: more is a fault of ours, not of a runbook.
 const ROUND_LIMIT: usize = 100_000;
 
@@ -188,7 +184,7 @@ impl Worker<'_> {
             Effect::Record(event) => self.draft(event, now),
             Effect::Ask(confirmation) => self.confirm(*confirmation, now),
             Effect::Perform { run, attempt } => self.begin(run, attempt, now).await,
-            Effect::Settle { run, step, poll, halt } => self.settle((run, step), poll, halt, now),
+            Effect::Settle { run, step, halt } => self.settle((run, step), halt, now),
             Effect::StartRun { run, step, runbook, params } => {
                 let events = self.engine.further_run(&self.incident, run, &step, &runbook, params, now);
                 match events {
@@ -269,52 +265,6 @@ impl Worker<'_> {
         let (place, digest) = (place.clone(), attempt.digest.clone());
         self.tasks.spawn(async move { Landed::Observed { place, digest, before: looking.await } });
         None
-    }
-
-    /// An attempt has begun and not ended. Ours goes on, or is told to stop; another's is settled.
-    fn settle(&mut self, place: Place, _poll: Option<Poll>, halt: bool, now: Timestamp) -> Result<(), EngineError> {
-        if let Some(flight) = self.flights.get(&place) {
-            if halt {
-                flight.cancel.cancel();
-            }
-            return Ok(());
-        }
-        if self.launches.iter().any(|launch| launch.place == place) {
-            return Ok(());
-        }
-        let Some(state) = self.incident.run(place.0).and_then(|run| run.state(&place.1)) else {
-            return Ok(());
-        };
-        let (Some(begun), attempt) = (state.attempt.clone(), state.attempts) else {
-            return Ok(());
-        };
-        let detail = match begun.action.effect {
-            EffectClass::Read => "it only reads, and may be read again",
-            EffectClass::Repeatable => "it may be repeated without harm",
-            EffectClass::Once => return self.look_back(place, attempt, begun.action, begun.before, now),
-        };
-        let finding = Finding::DidNotHappen { detail: detail.to_owned() };
-        self.draft(Event::Reconciled { run: place.0, step: place.1, attempt, finding }, now)
-    }
-
-    fn look_back(
-        &mut self,
-        place: Place,
-        attempt: u32,
-        action: RenderedAction,
-        before: Value,
-        now: Timestamp,
-    ) -> Result<(), EngineError> {
-        let cancel = CancellationToken::new();
-        let Some((context, _)) = self.context(&place, LOOK_LIMIT.after(now), cancel.clone()) else {
-            return Ok(());
-        };
-        self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
-        self.tasks.spawn(async move {
-            let finding = flight::reconcile(action, before, context).await;
-            Landed::Settled { place, attempt, finding }
-        });
-        Ok(())
     }
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
@@ -416,141 +366,6 @@ impl Worker<'_> {
             });
         }
     }
-
-    /// What an action is given besides its spec.
-    fn context(
-        &self,
-        place: &Place,
-        deadline: Timestamp,
-        cancel: CancellationToken,
-    ) -> Option<(Context, Arc<EngineCourier>)> {
-        let (parts, run) = (self.engine.parts(), self.incident.run(place.0)?);
-        let courier = Arc::new(EngineCourier::new(Arc::clone(&self.engine.office), &self.incident, run));
-        let context = Context {
-            place: place.clone(),
-            environment_name: self.incident.environment.clone(),
-            environment: Arc::new(run.environment(&self.incident.environment)?.clone()),
-            estate: Arc::clone(&run.estate),
-            clock: Arc::clone(&parts.clock),
-            secrets: Arc::clone(&parts.secrets),
-            redactor: Arc::clone(&parts.redactor),
-            basics: Arc::clone(&parts.basics),
-            directory: parts.directory.clone(),
-            progress: self.progress(place),
-            cancel,
-            deadline: Some(deadline),
-            courier: Arc::clone(&courier) as _,
-        };
-        Some((context, courier))
-    }
-
-    fn progress(&self, place: &Place) -> Progress {
-        let (engine, id, place) = (self.engine.clone(), self.id.clone(), place.clone());
-        Progress::new(move |line| {
-            engine.hub.tell(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
-        })
-    }
-
-    /// Whether the work is at rest in the way that the caller waits for.
-    fn rest(&self, patience: Patience) -> Option<Stop> {
-        if !self.flights.is_empty() || !self.landed.is_empty() {
-            return None;
-        }
-        let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(is_undoing);
-        if self.incident.live_runs().next().is_none() && !undoing {
-            return Some(Stop::Over);
-        }
-        let person = !self.incident.waiting_for_person().is_empty();
-        let timer = self.incident.runs.iter().any(waits_for_timer);
-        (patience == Patience::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
-    }
-
-    /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
-    async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
-        let parts = self.engine.parts();
-        let now = parts.clock.now();
-        let wake = wake_at(&self.incident).filter(|at| *at > now);
-        let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
-        loop {
-            tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // A task catches its own panics, so that it always lands.
-                    self.landed.extend(landed.ok());
-                    return Ok(());
-                }
-                heard = self.hints.recv() => match heard {
-                    Ok((id, Hint::Appended)) if &id == self.id => {}
-                    Ok(_) => continue,
-                    Err(_) => {}
-                },
-                () = parts.clock.sleep_until(until) => return Ok(()),
-                () = clock::sleep(&*parts.clock, POLL) => {}
-                () = detach.cancelled() => return Ok(()),
-            }
-            if self.catch_up().await? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads what others have written; whether there was any.
-    async fn catch_up(&mut self) -> Result<bool, EngineError> {
-        let store = &self.engine.parts().store;
-        if store.seq(self.id).await? == self.stored {
-            return Ok(false);
-        }
-        let events = store.read(self.id, self.stored).await?;
-        let mut incident = Some(self.incident.clone());
-        extend(&mut incident, &events)?;
-        if let Some(incident) = incident {
-            self.stored = incident.seq;
-            self.incident = incident;
-        }
-        Ok(true)
-    }
-
-    /// The face leaves: readings are dropped and will be read again, changes are waited for a little.
-    async fn leave(&mut self) -> Result<Stop, EngineError> {
-        for flight in self.flights.values().filter(|flight| !flight.effect.changes() || !flight.acting) {
-            flight.cancel.cancel();
-        }
-        let clock = Arc::clone(&self.engine.parts().clock);
-        let until = LEAVE_LIMIT.after(clock.now());
-        while self.flights.values().any(|flight| flight.acting && flight.effect.changes()) {
-            tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    if let Ok(landed) = landed {
-                        self.keep_if_change(landed)?;
-                    }
-                }
-                () = clock.sleep_until(until) => break,
-            }
-        }
-        if !self.drafts.is_empty() {
-            self.commit().await?;
-        }
-        Ok(Stop::Detached)
-    }
-
-    fn keep_if_change(&mut self, landed: Landed) -> Result<(), EngineError> {
-        let changed = self.flights.get(landed.place()).is_some_and(|flight| flight.acting && flight.effect.changes());
-        if changed {
-            return self.land(landed);
-        }
-        self.flights.remove(landed.place());
-        Ok(())
-    }
-}
-
-fn is_undoing(run: &Run) -> bool {
-    let undo = |key: &&StepKey| key.part == crate::domain::id::Part::Undo;
-    run.order.iter().filter(undo).any(|key| !matches!(run.standing(key), Standing::Concluded(_) | Standing::Waiting(_)))
-}
-
-fn waits_for_timer(run: &Run) -> bool {
-    run.steps
-        .values()
-        .any(|state| matches!(state.standing, Standing::Ready { .. } | Standing::Waiting(Gate::Timer { .. })))
 }
 
 /// A runbook that cannot be started fails its step, by the step's own rule.

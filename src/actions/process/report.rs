@@ -1,0 +1,275 @@
+//! What the kinds that run a program of the runbook's choice have in common: the surroundings that a step declares,
+//! and the outcome that an ending makes. Deliberately absent: where the argument vector comes from.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::capture::{Capture, KEPT};
+use super::{Ending, Exit, Job, NotStarted};
+use crate::actions::{Context, SecretText};
+use crate::domain::form::{Field, Output, Shape};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::text;
+
+/// What is kept for later steps of standard output, in bytes, half of it from the end. Quotes and backslashes double
+/// in JSON, so all parts together stay below [`crate::domain::outcome::OUTPUT_LIMIT`].
+const STDOUT_FOR_STEPS: usize = 20 * 1024;
+
+/// Likewise of standard error.
+const STDERR_FOR_STEPS: usize = 6 * 1024;
+
+/// Likewise of standard output when it is also given as JSON or lines.
+const STDOUT_BESIDE_PARSED: usize = 2 * 1024;
+
+/// The most that is kept as JSON or lines, in bytes of JSON.
+const PARSED_FOR_STEPS: usize = 40 * 1024;
+
+/// What is read of a program's JSON before it is parsed; the rest is an error.
+const JSON_READ: usize = 1024 * 1024;
+
+/// Characters of the program's own words in a summary.
+const SAID: usize = 160;
+
+/// The field `env`.
+pub const ENV: Field = Field::optional(
+    "env",
+    Shape::MapOf(&Shape::Secret),
+    "Environment variables besides PATH, HOME, LANG and TZ; the safest way to hand over a value.",
+);
+
+/// The field `cwd`.
+pub const CWD: Field =
+    Field::optional("cwd", Shape::Text, "The directory to run in, relative to the shop's directory, the default.");
+
+/// The field `stdin`.
+pub const STDIN: Field =
+    Field::optional("stdin", Shape::Secret, "What the program reads on standard input; nothing by default.");
+
+/// The field `expect_exit`.
+pub const EXPECT_EXIT: Field = Field::optional(
+    "expect_exit",
+    Shape::ListOf(&Shape::Integer { min: 0, max: 255 }),
+    "The exit codes that mean success; `[0]` by default.",
+);
+
+/// The field `parse`.
+pub const PARSE: Field = Field::optional(
+    "parse",
+    Shape::OneOf(&["none", "json", "lines"]),
+    "How standard output is understood for later steps; `none` by default.",
+);
+
+/// What later steps may refer to.
+pub static OUTPUTS: &[Output] = &[
+    Output { name: "exit_code", help: "The exit code; null when a signal ended the program." },
+    Output { name: "signal", help: "The number of the signal that ended the program; else null." },
+    Output { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
+    Output { name: "stderr", help: "Standard error, likewise." },
+    Output { name: "json", help: "With `parse: json`, standard output as a value." },
+    Output { name: "lines", help: "With `parse: lines`, the lines of standard output." },
+];
+
+/// What a step declares around a program.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Surroundings {
+    env: BTreeMap<String, Value>,
+    cwd: Option<String>,
+    stdin: Option<SecretText>,
+    expect_exit: Option<Vec<i32>>,
+    parse: Parse,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Parse {
+    #[default]
+    None,
+    Json,
+    Lines,
+}
+
+impl Surroundings {
+    /// What is left of a spec when the kind has taken its own fields.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about the field that is wrong.
+    pub fn read(rest: Map<String, Value>) -> Result<Self, String> {
+        serde_json::from_value(Value::Object(rest)).map_err(|error| error.to_string())
+    }
+
+    /// Runs the program and says how it went.
+    pub async fn run(&self, argv: Vec<String>, shown: &str, context: &Context) -> Outcome {
+        let job = match self.job(argv, context) {
+            Ok(job) => job,
+            Err(reason) => return Outcome::failed(reason, Value::Null),
+        };
+        match self.performed(&job, context).await {
+            Ok((exit, capture)) => self.outcome(shown, exit, &capture),
+            Err(error) => Outcome::failed(context.redactor.scrub(&error.to_string()), Value::Null),
+        }
+    }
+
+    async fn performed(&self, job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+        let kept = if self.parse == Parse::None { KEPT } else { JSON_READ };
+        let mut capture = Capture::keeping(kept, context);
+        let exit = super::run_into(job, context, &mut capture).await?;
+        capture.finish();
+        Ok((exit, capture))
+    }
+
+    fn job(&self, argv: Vec<String>, context: &Context) -> Result<Job, String> {
+        let mut job = Job::new(argv, context);
+        for (name, value) in &self.env {
+            job.environment.insert(name.clone(), variable(name, value, context)?);
+        }
+        if let Some(cwd) = &self.cwd {
+            job.directory = context.directory.join(cwd);
+        }
+        if let Some(stdin) = &self.stdin {
+            job.input = Some(stdin.reveal(&context.secrets)?.into_bytes());
+        }
+        Ok(job)
+    }
+
+    fn outcome(&self, shown: &str, exit: Exit, capture: &Capture) -> Outcome {
+        let code = match exit.ending {
+            Ending::Code(code) => code,
+            Ending::Signal(signal) => {
+                let summary = format!("`{shown}` was ended by signal {signal}{}", said(&capture.stderr()));
+                return finished(Outcome::failed(summary, kept(None, Some(signal), capture, Parse::None)), capture);
+            }
+            Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
+            Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
+        };
+        let output = kept(Some(code), None, capture, self.parse);
+        if !self.expect_exit.as_deref().unwrap_or(&[0]).contains(&code) {
+            let words = [capture.stderr(), capture.stdout()].into_iter().find(|text| !text.trim().is_empty());
+            let summary = format!("`{shown}` ended with code {code}{}", said(&words.unwrap_or_default()));
+            return finished(Outcome::failed(summary, output), capture);
+        }
+        let parsed = match self.parse {
+            Parse::None => Ok(None),
+            Parse::Json => json_of(capture).map(|value| Some(("json", value))),
+            Parse::Lines => Ok(Some(("lines", lines_of(capture)))),
+        };
+        finished(concluded(shown, code, exit.left_behind, output, parsed, capture), capture)
+    }
+}
+
+fn concluded(
+    shown: &str,
+    code: i32,
+    left_behind: bool,
+    mut output: Value,
+    parsed: Result<Option<(&str, Value)>, String>,
+    capture: &Capture,
+) -> Outcome {
+    match parsed {
+        Err(reason) => return Outcome::failed(format!("`{shown}` {reason}"), output),
+        Ok(Some((name, value))) => output[name] = value,
+        Ok(None) => {}
+    }
+    let left = if left_behind { " and left something running" } else { "" };
+    let ended = if code == 0 { "succeeded".to_owned() } else { format!("ended with code {code}") };
+    Outcome::succeeded(format!("`{shown}` {ended}{left}{}", said(&capture.stdout())), output)
+}
+
+/// A value from a rendered spec as the text that a program is given: numbers and truth values as they are written.
+///
+/// # Errors
+///
+/// A phrase that says what the value is instead.
+pub fn word(value: &Value) -> Result<String, &'static str> {
+    match value {
+        Value::String(text) if text.contains('\0') => Err("holds a NUL byte, which no program can be given"),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(truth) => Ok(truth.to_string()),
+        Value::Null => Err("is null, not text"),
+        Value::Array(_) => Err("is a list, not text"),
+        Value::Object(_) => Err("is a mapping, not text"),
+    }
+}
+
+fn variable(name: &str, value: &Value, context: &Context) -> Result<String, String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(format!("`{}` is no name for an environment variable", text::printable(name)));
+    }
+    let given = match value {
+        Value::Object(_) => {
+            let secret: SecretText = serde_json::from_value(value.clone())
+                .map_err(|_| format!("environment variable `{name}` is a mapping, not text or `{{secret: name}}`"))?;
+            Value::String(secret.reveal(&context.secrets)?)
+        }
+        plain => plain.clone(),
+    };
+    word(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
+}
+
+/// Where a program runs, for a person.
+pub fn place(spec: &Value) -> String {
+    match spec.get("cwd").and_then(Value::as_str) {
+        Some(cwd) => format!("this host, in {}", text::one_line(cwd, SAID)),
+        None => "this host".to_owned(),
+    }
+}
+
+fn stopped(verdict: Verdict, shown: &str, how: &str, capture: &Capture) -> Outcome {
+    let summary = format!("`{shown}` {how} and was stopped{}", said(&capture.stderr()));
+    finished(Outcome { output: kept(None, None, capture, Parse::None), ..Outcome::ended(verdict, summary) }, capture)
+}
+
+fn finished(outcome: Outcome, capture: &Capture) -> Outcome {
+    let transcript = capture.transcript();
+    if transcript.is_empty() { outcome } else { outcome.with_transcript(transcript) }
+}
+
+/// The last line of a text, for a summary.
+fn said(text: &str) -> String {
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.map(|line| format!(": {}", text::one_line(line, SAID))).unwrap_or_default()
+}
+
+fn kept(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse: Parse) -> Value {
+    let most = if parse == Parse::None { STDOUT_FOR_STEPS } else { STDOUT_BESIDE_PARSED };
+    json!({
+        "exit_code": code,
+        "signal": signal,
+        "stdout": for_steps(&capture.stdout(), most),
+        "stderr": for_steps(&capture.stderr(), STDERR_FOR_STEPS),
+    })
+}
+
+fn for_steps(output: &str, most: usize) -> String {
+    let shown = text::printable(output.trim_end_matches(['\n', '\r']));
+    text::head_and_tail(&shown, most / 2, most / 2)
+}
+
+fn json_of(capture: &Capture) -> Result<Value, String> {
+    if !capture.is_whole() {
+        return Err(format!("printed more than {} bytes of JSON", text::grouped(JSON_READ as u64)));
+    }
+    let value: Value = serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
+    let size = value.to_string().len();
+    if size > PARSED_FOR_STEPS {
+        let (size, most) = (text::grouped(size as u64), text::grouped(PARSED_FOR_STEPS as u64));
+        return Err(format!("printed {size} bytes of JSON, and {most} can be kept for later steps"));
+    }
+    Ok(value)
+}
+
+/// The first lines, as many as can be kept.
+fn lines_of(capture: &Capture) -> Value {
+    let mut size = 0;
+    let stdout = capture.stdout();
+    let lines = stdout.lines().map(|line| Value::String(text::printable(line).into_owned()));
+    let kept = lines.take_while(|line| {
+        size += line.to_string().len() + 1;
+        size <= PARSED_FOR_STEPS
+    });
+    Value::Array(kept.collect())
+}

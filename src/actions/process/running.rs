@@ -1,0 +1,206 @@
+//! A child while it runs: its pipes, its end, its stopping. Deliberately absent: how it was started.
+//!
+//! **Invariant:** dropped at any moment, the child and its tree are killed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+use super::capture::{Sink, Source};
+use super::tree::{Mark, Tree};
+use super::{Ending, Exit, owned};
+
+/// How long output is still read when the child has ended and something that it left behind holds the pipes: what
+/// the child itself wrote is there already.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How long a killed process is waited for; longer only when the kernel itself hangs on a device.
+const DEATH: Duration = Duration::from_secs(2);
+
+/// What is read at once: the size of a pipe's buffer.
+const PIECE: usize = 64 * 1024;
+
+/// A child that has been started.
+pub(super) struct Running {
+    /// Gone when it has been reaped, or handed to who waits for it.
+    child: Option<Child>,
+    tree: Tree,
+    end: AsyncFd<OwnedFd>,
+    stdout: Pipe,
+    stderr: Pipe,
+    stdin: Option<(Sender, Vec<u8>, usize)>,
+}
+
+/// The reading end of a pipe, while it is open, and room for what is read.
+struct Pipe(Option<Receiver>, Vec<u8>);
+
+/// What happened next.
+enum Next {
+    Moved,
+    Exited,
+    Drained,
+}
+
+impl Running {
+    pub(super) fn new(mut child: Child, mark: Option<Mark>, input: Option<Vec<u8>>) -> io::Result<Self> {
+        let pid = Pid::from_child(&child);
+        let tree = Tree::new(pid, mark);
+        let made = Parts::of(&mut child, pid, input);
+        let parts = made.inspect_err(|_| drop(tree.kill()))?;
+        Ok(Self {
+            child: Some(child),
+            tree,
+            end: parts.end,
+            stdout: Pipe(parts.stdout, Vec::new()),
+            stderr: Pipe(parts.stderr, Vec::new()),
+            stdin: parts.stdin,
+        })
+    }
+
+    /// Moves data until the child itself has ended.
+    pub(super) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
+        while !matches!(self.next(sink, true).await, Next::Exited) {}
+    }
+
+    /// After the child has ended: the rest of its output, and how it ended.
+    pub(super) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
+        // In the ordinary case both pipes are at their end already and nobody waits.
+        self.drain(LINGER, sink).await;
+        let status = self.reap();
+        let ending = match status.map(|status| (status.code(), status.signal())) {
+            Some((Some(code), _)) => Ending::Code(code),
+            Some((None, Some(signal))) => Ending::Signal(signal),
+            // An ended child always has a status; were it stolen, the code would be unknown.
+            _ => Ending::Code(-1),
+        };
+        Exit { ending, left_behind: self.tree.has_group() }
+    }
+
+    /// Asks the child and its tree to end, and kills what has not ended after `grace`.
+    pub(super) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
+        self.tree.terminate();
+        // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
+        let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
+        let killed = self.tree.kill();
+        let _ = tokio::time::timeout(DEATH, gone(killed)).await;
+        let _ = tokio::time::timeout(DEATH, self.flow_until_exit(sink)).await;
+        self.drain(LINGER, sink).await;
+        self.reap();
+    }
+
+    /// Reads until both pipes are at their end, or for so long.
+    async fn drain(&mut self, longest: Duration, sink: &mut (dyn Sink + Send)) {
+        let drained = async { while !matches!(self.next(sink, false).await, Next::Drained) {} };
+        let _ = tokio::time::timeout(longest, drained).await;
+    }
+
+    async fn next(&mut self, sink: &mut (dyn Sink + Send), watch_exit: bool) -> Next {
+        if !watch_exit && self.stdout.0.is_none() && self.stderr.0.is_none() {
+            return Next::Drained;
+        }
+        let (source, read) = tokio::select! {
+            read = self.stdout.read(), if self.stdout.0.is_some() => (Source::Stdout, read),
+            read = self.stderr.read(), if self.stderr.0.is_some() => (Source::Stderr, read),
+            () = feed(&mut self.stdin), if self.stdin.is_some() => return Next::Moved,
+            _ = self.end.readable(), if watch_exit => return Next::Exited,
+        };
+        let pipe = if source == Source::Stdout { &self.stdout } else { &self.stderr };
+        sink.take(source, &pipe.1[..read]);
+        if read == PIECE {
+            // Output without end must not keep who waits beside us, for a deadline, from being asked.
+            tokio::task::yield_now().await;
+        }
+        Next::Moved
+    }
+
+    /// The child's status, which frees its number.
+    fn reap(&mut self) -> Option<std::process::ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
+        self.child = None;
+        Some(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.is_none() {
+            return;
+        }
+        self.tree.kill();
+        self.reap();
+        if let Some(mut child) = self.child.take() {
+            // A killed child takes an instant to end; a thread of its own waits for it, since nobody else will.
+            let _ = std::thread::Builder::new().spawn(move || child.wait());
+        }
+    }
+}
+
+impl Pipe {
+    /// How many more bytes have come; none, and the pipe is closed.
+    async fn read(&mut self) -> usize {
+        let Self(receiver, piece) = self;
+        let Some(open) = receiver else {
+            return 0;
+        };
+        piece.resize(PIECE, 0);
+        let read = open.read(piece).await.unwrap_or(0);
+        if read == 0 {
+            *receiver = None;
+        }
+        read
+    }
+}
+
+/// The parts that are made from a child.
+struct Parts {
+    end: AsyncFd<OwnedFd>,
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
+    stdin: Option<(Sender, Vec<u8>, usize)>,
+}
+
+impl Parts {
+    fn of(child: &mut Child, pid: Pid, input: Option<Vec<u8>>) -> io::Result<Self> {
+        let end = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
+        let stdout = owned(child.stdout.take()).map(Receiver::from_owned_fd).transpose()?;
+        let stderr = owned(child.stderr.take()).map(Receiver::from_owned_fd).transpose()?;
+        let stdin = owned(child.stdin.take()).map(Sender::from_owned_fd).transpose()?;
+        Ok(Self { end, stdout, stderr, stdin: stdin.zip(input).map(|(sender, input)| (sender, input, 0)) })
+    }
+}
+
+/// Writes some more of the input, and closes the pipe after the last of it or when nobody reads.
+async fn feed(stdin: &mut Option<(Sender, Vec<u8>, usize)>) {
+    let Some((sender, input, written)) = stdin else {
+        return;
+    };
+    if *written < input.len()
+        && let Ok(more) = sender.write(&input[*written..]).await
+    {
+        *written += more;
+        return;
+    }
+    *stdin = None;
+}
+
+/// Completes when every one of these processes is gone.
+async fn gone(processes: Vec<OwnedFd>) {
+    for process in processes {
+        if let Ok(process) = watched(process) {
+            let _ = process.readable().await;
+        }
+    }
+}
+
+/// A process's descriptor, readable when the process has ended.
+#[expect(deprecated, reason = "its successor is unsafe to call, for the sake of types that change their descriptor")]
+fn watched(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(process, Interest::READABLE)
+}

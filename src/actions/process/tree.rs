@@ -1,0 +1,161 @@
+//! Everything that a child has started, found and ended.
+//!
+//! A process can leave its group and its session and outlive its parents, but it cannot leave behind what it
+//! inherits. So a child is started with a number of its own in a place where nobody looks: the soft limit of
+//! `RLIMIT_RTTIME`, in microseconds of real-time computing, more than a hundred thousand years. Children inherit it, it
+//! survives `setsid`, `exec` and a cleared environment, it changes nothing, and every user may read it in
+//! `/proc/<pid>/limits`. An environment variable would do for most, but the environment belongs to the runbook.
+//!
+//! Deliberately absent: control groups, which need rights that an on-call engineer may not have, and a
+//! child subreaper, which would make this process the parent of every daemon.
+//!
+//! **Invariant:** a process is signalled through a descriptor that was opened before it was looked at, so
+//! the signal reaches the process that bore the mark or nobody.
+
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Child;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getpid, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
+    setrlimit, test_kill_process_group,
+};
+
+/// How many times `/proc` is read while new processes of the tree keep turning up: a fork bomb is outrun
+/// because each round kills all that the round before let be born.
+const ROUNDS: usize = 64;
+
+/// Above this, no real limit is mistaken for a mark.
+const MARK_BASE: u64 = 1 << 62;
+
+/// Bits of a mark that count children; the others tell apart who counts.
+const COUNTER_BITS: u32 = 24;
+
+/// What every process of a tree bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+/// A child and all that it started.
+#[derive(Debug)]
+pub(super) struct Tree {
+    leader: Pid,
+    mark: Option<Mark>,
+}
+
+/// Starts a child that bears a new mark. Without a mark when the limit is not ours to choose.
+pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<Mark>)> {
+    /// The limit is the whole process's; one child at a time may borrow it.
+    static BORROWED: Mutex<()> = Mutex::new(());
+    let _borrowed = BORROWED.lock().unwrap_or_else(PoisonError::into_inner);
+    let ours = getrlimit(Resource::Rttime);
+    let mark = Mark::next();
+    let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..ours }).is_ok().then_some(mark);
+    let child = spawn();
+    if mark.is_some() {
+        setrlimit(Resource::Rttime, ours).expect("a limit that was in force may be in force again");
+    }
+    Ok((child?, mark))
+}
+
+impl Mark {
+    fn next() -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let counter = COUNTER.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
+        let us = who() & ((MARK_BASE >> COUNTER_BITS) - 1);
+        Self(MARK_BASE | (us << COUNTER_BITS) | counter)
+    }
+
+    fn is_on(self, pid: Pid) -> bool {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"));
+        line.and_then(|line| line.split_whitespace().next()) == Some(self.0.to_string().as_str())
+    }
+}
+
+/// A number that no other process alive on this host has: from our number and when we were started.
+fn who() -> u64 {
+    static WHO: OnceLock<u64> = OnceLock::new();
+    *WHO.get_or_init(|| {
+        let mut hasher = DefaultHasher::new();
+        for file in ["/proc/self/stat", "/proc/sys/kernel/random/boot_id"] {
+            fs::read(file).unwrap_or_default().hash(&mut hasher);
+        }
+        fs::read_link("/proc/self/ns/pid").unwrap_or_default().hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+impl Tree {
+    pub(super) fn new(leader: Pid, mark: Option<Mark>) -> Self {
+        Self { leader, mark }
+    }
+
+    /// Asks every process of the tree to end.
+    pub(super) fn terminate(&self) {
+        // Nobody left to hear it is as good.
+        let _ = kill_process_group(self.leader, Signal::TERM);
+        self.signal_marked(Signal::TERM, &mut HashSet::new());
+    }
+
+    /// Kills every process of the tree, and gives a descriptor of each that was found by its mark, readable when the
+    /// process is gone.
+    pub(super) fn kill(&self) -> Vec<OwnedFd> {
+        let _ = kill_process_group(self.leader, Signal::KILL);
+        let (mut known, mut killed) = (HashSet::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let found = self.signal_marked(Signal::KILL, &mut known);
+            if found.is_empty() {
+                break;
+            }
+            killed.extend(found);
+        }
+        killed
+    }
+
+    /// Whether the child's group still has processes. Only to be asked when the child itself has been reaped.
+    pub(super) fn has_group(&self) -> bool {
+        test_kill_process_group(self.leader).is_ok()
+    }
+
+    /// Signals every process with our mark that is not in `known` yet.
+    fn signal_marked(&self, signal: Signal, known: &mut HashSet<Pid>) -> Vec<OwnedFd> {
+        let Some(mark) = self.mark else {
+            return Vec::new();
+        };
+        let mut signalled = Vec::new();
+        for pid in processes() {
+            if known.contains(&pid) {
+                continue;
+            }
+            let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+                continue;
+            };
+            if mark.is_on(pid) && self.is_of_tree(pid) && pidfd_send_signal(&process, signal).is_ok() {
+                known.insert(pid);
+                signalled.push(process);
+            }
+        }
+        signalled
+    }
+
+    /// Whether a marked process is the child or descends from it, and still runs. Another thread may start a child of
+    /// ours, by another way, during the instant in which we bear the mark; that one is our own child.
+    fn is_of_tree(&self, pid: Pid) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; state and parent follow the last of them.
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let (state, parent) = (fields.next(), fields.next());
+        let is_ours = parent == Some(getpid().to_string().as_str());
+        !matches!(state, None | Some("Z" | "X")) && (pid == self.leader || !is_ours)
+    }
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+}

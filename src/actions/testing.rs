@@ -1,0 +1,44 @@
+//! A context for the tests of kinds: no estate, no secrets, the system's clock, this machine's programs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Courier, Delivery, Progress, Secrets};
+use crate::clock::SystemClock;
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::redact::Redactor;
+
+#[derive(Debug)]
+struct NoCourier;
+
+#[async_trait]
+impl Courier for NoCourier {
+    async fn deliver(&self, _place: &(RunId, StepKey), _channel: &str, _message: &str) -> Delivery {
+        Delivery::Already
+    }
+}
+
+/// A context in `/tmp`.
+pub fn context() -> Context {
+    let basics = [("PATH", "/usr/bin:/bin"), ("HOME", "/nonexistent"), ("LANG", "C.UTF-8"), ("TZ", "UTC")];
+    Context {
+        place: (RunId(1), StepKey::main("step")),
+        environment_name: "production".to_owned(),
+        environment: Arc::new(Environment::default()),
+        estate: Arc::new(Estate::default()),
+        clock: Arc::new(SystemClock),
+        secrets: Arc::new(Secrets::default()),
+        redactor: Arc::new(Redactor::default()),
+        basics: Arc::new(BTreeMap::from(basics.map(|(name, value)| (name.to_owned(), value.to_owned())))),
+        directory: Path::new("/tmp").to_owned(),
+        progress: Progress::none(),
+        cancel: CancellationToken::new(),
+        deadline: None,
+        courier: Arc::new(NoCourier),
+    }
+}

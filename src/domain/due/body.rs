@@ -1,0 +1,206 @@
+//! What one step is owed: a question, a timer, a further run, an attempt, a check of its change.
+
+use serde_json::Value;
+
+use super::walk::{Walk, last_summary};
+use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, READ_TIMEOUT};
+use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome};
+use crate::domain::expression::{self, ExpressionError};
+use crate::domain::id::{Part, StepKey};
+use crate::domain::plan::{self, Attempt, Poll, RenderedAction};
+use crate::domain::run::{Run, RunStatus};
+use crate::domain::runbook::{Action, Ask, Body, OnFailure, Start, Step, Verify};
+use crate::domain::scope;
+use crate::domain::step::{Standing, StepState};
+use crate::domain::time::{Span, Timestamp};
+
+impl Walk<'_> {
+    /// What the step does, once it is reached and wanted.
+    pub(super) fn body(&mut self, step: &Step, key: &StepKey) {
+        let result = match &step.body {
+            Body::Action(action) => return self.action(step, key, action),
+            Body::Parallel(_) => return self.expand(key, None),
+            Body::Start(start) => self.start(step, key, start),
+            Body::Ask(ask) => self.question(step, key, ask),
+            Body::Manual(instruction) => self.text(key, instruction).map(|instruction| {
+                self.ask(key, Gate::Manual { instruction });
+            }),
+            Body::Wait(length) => {
+                self.ask(key, Gate::Timer { until: length.after(self.now) });
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            self.fail(step, key, error.to_string());
+        }
+    }
+
+    fn question(&mut self, step: &Step, key: &StepKey, ask: &Ask) -> Result<(), ExpressionError> {
+        let prompt = self.text(key, &step.name)?;
+        let choices = ask.choices.iter().map(|choice| self.text(key, choice)).collect::<Result<Vec<_>, _>>()?;
+        let suggest = ask.suggest.as_ref().map(|suggest| self.text(key, suggest)).transpose()?;
+        let suggest = suggest.filter(|suggest| choices.is_empty() || choices.contains(suggest));
+        match suggest {
+            Some(answer) if ask.auto && self.run.mode == Mode::Auto => {
+                let answer = Value::String(answer);
+                self.answer(key, if ask.many { Value::Array(vec![answer]) } else { answer });
+            }
+            suggest => self.ask(key, Gate::Ask { prompt, choices, suggest, many: ask.many }),
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, step: &Step, key: &StepKey, start: &Start) -> Result<(), ExpressionError> {
+        let ours = |run: &&Run| run.parent.as_ref().is_some_and(|p| p.run == self.run.id && &p.step == key);
+        let child = self.incident.runs.iter().rev().find(ours);
+        let again = |run: &Run| matches!(self.run.standing(key), Standing::Ready { at } if run.ended_at <= Some(*at));
+        match child.map(|run| (run, &run.status)) {
+            Some((run, RunStatus::Ended(outcome))) if !again(run) => match outcome {
+                RunOutcome::Succeeded => self.conclude(key, Conclusion::Succeeded, None),
+                RunOutcome::Failed | RunOutcome::Cancelled => {
+                    let word = if *outcome == RunOutcome::Failed { "failed" } else { "was cancelled" };
+                    self.fail(step, key, format!("run {} of `{}` {word}", run.id, start.runbook));
+                }
+            },
+            Some((_, RunStatus::Running | RunStatus::Stopping(_))) => {}
+            Some((_, RunStatus::Ended(_))) | None => {
+                let mut params = Value::Object(start.params.clone());
+                let mut sources = Vec::new();
+                scope::gather(&params, &mut sources);
+                let scope = scope::of(self.incident, self.run, key, &sources);
+                scope::value(&mut params, &scope)?;
+                let params = params.as_object().cloned().unwrap_or_default();
+                let (run, runbook) = (self.run.id, start.runbook.clone());
+                self.effects.push(Effect::StartRun { run, step: key.clone(), runbook, params });
+            }
+        }
+        Ok(())
+    }
+
+    /// An action: agreed to where a person must, then attempted.
+    fn action(&mut self, step: &Step, key: &StepKey, action: &Action) {
+        let rendered = match scope::action(self.incident, self.run, key, action) {
+            Ok(rendered) => rendered,
+            Err(error) => return self.fail(step, key, error.to_string()),
+        };
+        let digest = plan::digest(&self.incident.environment, key, &rendered);
+        let approved = self.run.state(key).and_then(|state| state.approved.as_ref());
+        if self.must_agree(step, action) && approved != Some(&digest) {
+            return self.confirm(step, key, rendered, digest);
+        }
+        let timeout = step.timeout.unwrap_or(if action.effect.changes() { CHANGE_TIMEOUT } else { READ_TIMEOUT });
+        self.perform(key, rendered, digest, timeout, poll(step));
+    }
+
+    /// A person agrees where the runbook asks for it, and where the mode does.
+    fn must_agree(&self, step: &Step, action: &Action) -> bool {
+        let by_mode = match self.run.mode {
+            Mode::Step => true,
+            Mode::Guided => action.effect.changes() && !action.is_message(),
+            Mode::Auto => false,
+        };
+        by_mode || step.approve.is_some()
+    }
+
+    fn confirm(&mut self, step: &Step, key: &StepKey, action: RenderedAction, digest: String) {
+        let why = step.why.as_ref().and_then(|why| self.text(key, why).ok());
+        let undo = step.undo.as_ref().and_then(|undo| scope::action(self.incident, self.run, key, undo).ok());
+        let by = step.approve.as_ref().map(|approve| approve.by.clone()).unwrap_or_default();
+        let (run, step) = (self.run.id, key.clone());
+        self.effects.push(Effect::Ask(Box::new(Confirmation { run, step, by, action, digest, why, undo })));
+    }
+
+    /// Renders and attempts an action that needs no further agreement: a check, or a change taken back.
+    pub(super) fn attempt(&mut self, key: &StepKey, action: &Action, timeout: Option<Span>, poll: Option<Poll>) {
+        match scope::action(self.incident, self.run, key, action) {
+            Ok(rendered) => {
+                let digest = plan::digest(&self.incident.environment, key, &rendered);
+                self.perform(key, rendered, digest, timeout.unwrap_or(CHANGE_TIMEOUT), poll);
+            }
+            Err(error) => self.conclude(key, Conclusion::Failed, Some(error.to_string())),
+        }
+    }
+
+    fn perform(&mut self, key: &StepKey, action: RenderedAction, digest: String, timeout: Span, poll: Option<Poll>) {
+        let number = self.run.state(key).map_or(0, |state| state.attempts) + 1;
+        let attempt = Box::new(Attempt { step: key.clone(), number, action, digest, timeout, poll });
+        self.effects.push(Effect::Perform { run: self.run.id, attempt });
+    }
+
+    /// The action has succeeded: is its change to be verified?
+    pub(super) fn after_action(&mut self, step: &Step, key: &StepKey) {
+        let Some(verify) = &step.verify else {
+            return self.conclude(key, Conclusion::Succeeded, None);
+        };
+        let check = key.part(Part::Verify);
+        let (main, seen) = (self.run.state(key), self.run.state(&check));
+        let stale = begun(seen).is_some_and(|seen| Some(seen) < begun(main));
+        match self.run.standing(&check) {
+            Standing::Pending => self.check(&check, verify),
+            Standing::Ready { at } if self.now >= *at => self.check(&check, verify),
+            Standing::Running => self.settle(&check, false),
+            Standing::Acted => self.conclude(&check, Conclusion::Succeeded, None),
+            Standing::Faltered | Standing::Unclear => {
+                self.conclude(&check, Conclusion::Failed, Some(last_summary(seen)));
+            }
+            Standing::Concluded(_) if stale => {
+                self.record(Event::RetryScheduled { run: self.run.id, step: check, at: self.now });
+            }
+            Standing::Concluded(Conclusion::Succeeded | Conclusion::Skipped) => {
+                self.conclude(key, Conclusion::Succeeded, None);
+            }
+            Standing::Concluded(_) => {
+                let reason = seen.and_then(|state| state.reason.clone()).unwrap_or_else(|| last_summary(seen));
+                self.fail(step, key, format!("not verified: {reason}"));
+            }
+            Standing::Ready { .. } | Standing::Expanded | Standing::Waiting(_) => {}
+        }
+    }
+
+    fn check(&mut self, key: &StepKey, verify: &Verify) {
+        self.attempt(key, &verify.action, Some(verify.within), Some(poll_of(verify)));
+    }
+
+    /// What a failure means: again, go on, stop, or ask.
+    pub(super) fn fail(&mut self, step: &Step, key: &StepKey, error: String) {
+        let run = self.run.id;
+        if let Some(at) = self.again_at(step, key) {
+            return self.record(Event::RetryScheduled { run, step: key.clone(), at });
+        }
+        match step.on_failure {
+            OnFailure::Continue => self.conclude(key, Conclusion::Tolerated, Some(error)),
+            OnFailure::Stop => self.conclude(key, Conclusion::Failed, Some(error)),
+            OnFailure::Ask => self.ask(key, Gate::Failure { error }),
+        }
+    }
+
+    /// When the policy wants another attempt.
+    fn again_at(&self, step: &Step, key: &StepKey) -> Option<Timestamp> {
+        let (retry, state) = (step.retry.as_ref()?, self.run.state(key)?);
+        if state.attempts == 0 || state.attempts >= retry.attempts.get() {
+            return None;
+        }
+        if let Some(condition) = &retry.condition {
+            let outcome = serde_json::json!({"outcome": state.outcome});
+            let scope = minijinja::Value::from(minijinja::value::Serde(&outcome));
+            if !expression::truthy(condition, &scope).unwrap_or(false) {
+                return None;
+            }
+        }
+        let doubled = retry.backoff.0.saturating_mul(2_u32.saturating_pow(state.attempts - 1));
+        Some(Span(doubled.min(BACKOFF_LIMIT.0)).after(self.now))
+    }
+}
+
+fn poll(step: &Step) -> Option<Poll> {
+    let until = step.until.clone()?;
+    Some(Poll { every: until.every, until: Some(until), hold: Span::default() })
+}
+
+fn poll_of(verify: &Verify) -> Poll {
+    Poll { until: None, every: verify.every, hold: verify.hold }
+}
+
+fn begun(state: Option<&StepState>) -> Option<u64> {
+    state.and_then(|state| state.attempt.as_ref()).map(|attempt| attempt.seq)
+}

@@ -1,0 +1,293 @@
+//! How far a run has come, and so which steps are owed something.
+//!
+//! **Invariant:** a walk goes from the first step to the first that is not done, and looks at nothing beyond it.
+
+use serde_json::Value;
+
+use super::Effect;
+use crate::domain::event::{Conclusion, Event, Gate, RunOutcome, SkipReason, StopCause};
+use crate::domain::expression::{self, ExpressionError};
+use crate::domain::id::{Part, StepKey};
+use crate::domain::incident::Incident;
+use crate::domain::run::{Run, RunStatus};
+use crate::domain::runbook::{Body, ITEM_LIMIT, OnFailure, Step};
+use crate::domain::scope;
+use crate::domain::step::{Standing, StepState};
+use crate::domain::time::Timestamp;
+
+/// How far a sequence has come.
+enum Progress {
+    /// Something is being done or waited for.
+    Blocked,
+    /// Nothing is left.
+    Passed,
+    /// A step failed and the run is to stop.
+    Stopped(StepKey),
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) incident: &'a Incident,
+    pub(super) run: &'a Run,
+    pub(super) now: Timestamp,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl<'a> Walk<'a> {
+    /// What a run is owed.
+    pub(super) fn of(incident: &'a Incident, run: &'a Run, now: Timestamp) -> Vec<Effect> {
+        let mut walk = Self { incident, run, now, effects: Vec::new() };
+        walk.undoings();
+        walk.run();
+        walk.effects
+    }
+}
+
+impl Walk<'_> {
+    fn run(&mut self) {
+        let run = self.run;
+        match &run.status {
+            RunStatus::Running => match self.sequence(&run.runbook.steps) {
+                Progress::Blocked => {}
+                Progress::Passed => self.finish(RunOutcome::Succeeded),
+                Progress::Stopped(step) => {
+                    self.record(Event::RunStopping { run: run.id, cause: StopCause::StepFailed { step } });
+                }
+            },
+            RunStatus::Stopping(cause) => {
+                if !self.wind_down() {
+                    let cancelled = matches!(cause, StopCause::Cancelled { .. });
+                    self.finish(if cancelled { RunOutcome::Cancelled } else { RunOutcome::Failed });
+                }
+            }
+            RunStatus::Ended(_) => {}
+        }
+    }
+
+    /// Does what always runs at the end, then ends the run.
+    fn finish(&mut self, outcome: RunOutcome) {
+        let run = self.run;
+        let outcome = match self.sequence(&run.runbook.finally) {
+            Progress::Blocked => return,
+            Progress::Passed => outcome,
+            Progress::Stopped(_) if outcome == RunOutcome::Succeeded => RunOutcome::Failed,
+            Progress::Stopped(_) => outcome,
+        };
+        self.record(Event::RunEnded { run: run.id, outcome });
+    }
+
+    /// Ends what the stopped run has begun; whether something of it is still going on.
+    fn wind_down(&mut self) -> bool {
+        let run = self.run;
+        let last: Vec<&str> = finally_ids(run);
+        let mut busy = false;
+        for key in &run.order {
+            if key.part == Part::Undo || last.contains(&key.id.as_str()) {
+                continue;
+            }
+            match run.standing(key) {
+                Standing::Concluded(_) => continue,
+                Standing::Running => self.settle(key, true),
+                _ => self.conclude(key, Conclusion::Cancelled, Some("the run was stopped".to_owned())),
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    /// Changes that a person wants taken back: they may be asked for at any time, also after the run.
+    fn undoings(&mut self) {
+        let run = self.run;
+        for key in run.order.iter().filter(|key| key.part == Part::Undo) {
+            let Some(action) = run.runbook.step(&key.id).and_then(|step| step.undo.as_ref()) else {
+                continue;
+            };
+            match run.standing(key) {
+                Standing::Pending => self.attempt(key, action, None, None),
+                Standing::Ready { at } if self.now >= *at => self.attempt(key, action, None, None),
+                Standing::Running => self.settle(key, false),
+                Standing::Acted => self.conclude(key, Conclusion::Succeeded, None),
+                Standing::Faltered => {
+                    let error = last_summary(run.state(key));
+                    self.ask(key, Gate::Failure { error });
+                }
+                Standing::Unclear => self.unclear(key),
+                Standing::Ready { .. } | Standing::Expanded | Standing::Waiting(_) | Standing::Concluded(_) => {}
+            }
+        }
+    }
+
+    fn sequence(&mut self, steps: &[Step]) -> Progress {
+        for step in steps {
+            match self.step(step, &StepKey::main(step.id.clone())) {
+                Progress::Passed => {}
+                other => return other,
+            }
+        }
+        Progress::Passed
+    }
+
+    fn step(&mut self, step: &Step, key: &StepKey) -> Progress {
+        let run = self.run;
+        match run.standing(key) {
+            Standing::Concluded(Conclusion::Succeeded | Conclusion::Skipped | Conclusion::Tolerated) => {
+                return Progress::Passed;
+            }
+            Standing::Concluded(Conclusion::Failed | Conclusion::Cancelled) => return Progress::Stopped(key.clone()),
+            Standing::Pending => self.enter(step, key),
+            Standing::Expanded => self.members(step, key),
+            Standing::Ready { at } => {
+                if self.now >= *at {
+                    self.body(step, key);
+                }
+            }
+            Standing::Running => self.settle(key, false),
+            Standing::Acted => self.after_action(step, key),
+            Standing::Faltered => self.fail(step, key, last_summary(run.state(key))),
+            Standing::Unclear => self.unclear(key),
+            Standing::Waiting(Gate::Timer { until }) => {
+                if self.now >= *until {
+                    self.answer(key, Value::Null);
+                }
+            }
+            Standing::Waiting(_) => {}
+        }
+        Progress::Blocked
+    }
+
+    /// A step is reached: is it wanted, and for which items?
+    fn enter(&mut self, step: &Step, key: &StepKey) {
+        if key.index.is_some() {
+            return self.body(step, key);
+        }
+        if let Some(when) = &step.when {
+            match self.truthy(key, when) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let reason = SkipReason::Condition { when: when.clone() };
+                    return self.record(Event::StepSkipped { run: self.run.id, step: key.clone(), reason });
+                }
+                Err(error) => return self.fail(step, key, format!("`when`: {error}")),
+            }
+        }
+        match (&step.for_each, &step.body) {
+            (Some(list), _) => match self.items(key, list) {
+                Ok(items) => self.expand(key, Some(items)),
+                Err(error) => self.fail(step, key, format!("`for_each`: {error}")),
+            },
+            (None, Body::Parallel(_)) => self.expand(key, None),
+            (None, _) => self.body(step, key),
+        }
+    }
+
+    fn items(&self, key: &StepKey, list: &str) -> Result<Vec<Value>, String> {
+        let scope = scope::of(self.incident, self.run, key, &[list]);
+        match expression::evaluate(list, &scope).map_err(|error| error.to_string())? {
+            Value::Array(items) if items.len() <= ITEM_LIMIT => Ok(items),
+            Value::Array(items) => Err(format!("{} items are more than {ITEM_LIMIT}", items.len())),
+            other => Err(format!("`{list}` is not a list but {other}")),
+        }
+    }
+
+    /// A group's steps all at once; a `for_each`'s items one after the other.
+    fn members(&mut self, step: &Step, key: &StepKey) {
+        let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
+            (_, Some(items)) => self.each(step, key, items.len()),
+            (Body::Parallel(children), None) => self.all(children),
+            _ => Progress::Passed,
+        };
+        match progress {
+            Progress::Blocked => {}
+            Progress::Passed => self.conclude(key, Conclusion::Succeeded, None),
+            Progress::Stopped(member) => {
+                let tolerated = step.on_failure == OnFailure::Continue;
+                let conclusion = if tolerated { Conclusion::Tolerated } else { Conclusion::Failed };
+                self.conclude(key, conclusion, Some(format!("`{member}` failed")));
+            }
+        }
+    }
+
+    fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> Progress {
+        for index in 0..u32::try_from(count).unwrap_or(u32::MAX) {
+            match self.step(step, &key.at(index)) {
+                Progress::Passed => {}
+                other => return other,
+            }
+        }
+        Progress::Passed
+    }
+
+    fn all(&mut self, children: &[Step]) -> Progress {
+        let (mut blocked, mut stopped) = (false, None);
+        for child in children {
+            match self.step(child, &StepKey::main(child.id.clone())) {
+                Progress::Blocked => blocked = true,
+                Progress::Passed => {}
+                Progress::Stopped(member) => stopped = stopped.or(Some(member)),
+            }
+        }
+        match (blocked, stopped) {
+            (true, _) => Progress::Blocked,
+            (false, Some(member)) => Progress::Stopped(member),
+            (false, None) => Progress::Passed,
+        }
+    }
+
+    fn unclear(&mut self, key: &StepKey) {
+        let detail = self
+            .run
+            .state(key)
+            .and_then(|state| state.reason.clone())
+            .unwrap_or_else(|| "it was cut off, and the world does not show whether it happened".to_owned());
+        self.ask(key, Gate::Unclear { detail });
+    }
+
+    pub(super) fn settle(&mut self, key: &StepKey, halt: bool) {
+        self.effects.push(Effect::Settle { run: self.run.id, step: key.clone(), halt });
+    }
+
+    pub(super) fn expand(&mut self, key: &StepKey, items: Option<Vec<Value>>) {
+        self.record(Event::StepExpanded { run: self.run.id, step: key.clone(), items });
+    }
+
+    pub(super) fn ask(&mut self, key: &StepKey, gate: Gate) {
+        self.record(Event::Asked { run: self.run.id, step: key.clone(), gate });
+    }
+
+    pub(super) fn answer(&mut self, key: &StepKey, answer: Value) {
+        self.record(Event::Answered { run: self.run.id, step: key.clone(), answer });
+    }
+
+    pub(super) fn conclude(&mut self, key: &StepKey, conclusion: Conclusion, reason: Option<String>) {
+        self.record(Event::StepConcluded { run: self.run.id, step: key.clone(), conclusion, reason });
+    }
+
+    pub(super) fn record(&mut self, event: Event) {
+        self.effects.push(Effect::Record(event));
+    }
+
+    pub(super) fn text(&self, key: &StepKey, source: &str) -> Result<String, ExpressionError> {
+        scope::text(self.incident, self.run, key, source)
+    }
+
+    fn truthy(&self, key: &StepKey, condition: &str) -> Result<bool, ExpressionError> {
+        expression::truthy(condition, &scope::of(self.incident, self.run, key, &[condition]))
+    }
+}
+
+fn finally_ids(run: &Run) -> Vec<&str> {
+    let mut ids = Vec::new();
+    let mut open: Vec<&Step> = run.runbook.finally.iter().collect();
+    while let Some(step) = open.pop() {
+        ids.push(step.id.as_str());
+        if let Body::Parallel(children) = &step.body {
+            open.extend(children);
+        }
+    }
+    ids
+}
+
+pub(super) fn last_summary(state: Option<&StepState>) -> String {
+    state
+        .and_then(|state| state.outcome.as_ref())
+        .map_or_else(|| "it failed".to_owned(), |outcome| outcome.summary.clone())
+}

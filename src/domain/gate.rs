@@ -1,0 +1,116 @@
+//! What a step waits for, and how its waiting and its attempts may end.
+//!
+//! Gates are closed: the machine must know how to wait. Kinds of action are open, and are not here.
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::Outcome;
+use super::plan::Change;
+use super::time::Timestamp;
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "snake_case")]
+pub enum Gate {
+    /// A question.
+    Ask {
+        /// The question.
+        prompt: String,
+        /// The answers to choose from; empty means any text.
+        #[serde(default)]
+        choices: Vec<String>,
+        /// What the evidence suggests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suggest: Option<String>,
+        /// Whether several choices may be given.
+        #[serde(default)]
+        many: bool,
+    },
+    /// Something to do by hand.
+    Manual {
+        /// What.
+        instruction: String,
+    },
+    /// A change to agree to.
+    Approve {
+        /// Any of these roles; empty means anybody.
+        #[serde(default)]
+        by: Vec<String>,
+        /// What, where, why and how to undo.
+        change: Change,
+        /// The digest of exactly what would run.
+        digest: String,
+    },
+    /// A timer.
+    Timer {
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// A step failed: again, go on without it, or stop?
+    Failure {
+        /// Why it failed.
+        error: String,
+    },
+    /// Nobody can say whether an attempt happened: did it?
+    Unclear {
+        /// What is known.
+        detail: String,
+    },
+}
+
+impl Gate {
+    /// Whether a person opens it.
+    pub fn needs_person(&self) -> bool {
+        !matches!(self, Self::Timer { .. })
+    }
+}
+
+/// Why a step was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its `when` was false.
+    Condition {
+        /// The expression.
+        when: String,
+    },
+    /// A person said so.
+    Person {
+        /// In the person's words.
+        reason: String,
+    },
+}
+
+/// What the world says of an attempt that was cut off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// It happened, and ended so.
+    Happened(Outcome),
+    /// It did not happen, or harmlessly may happen again.
+    DidNotHappen {
+        /// How that is known.
+        detail: String,
+    },
+    /// It cannot be told.
+    CannotTell {
+        /// What is known.
+        detail: String,
+    },
+}
+
+/// How a step stands when nothing more will be done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// Done.
+    Succeeded,
+    /// Passed over.
+    Skipped,
+    /// Failed, and the run goes on.
+    Tolerated,
+    /// Failed, and the run stops.
+    Failed,
+    /// Stopped with its run.
+    Cancelled,
+}

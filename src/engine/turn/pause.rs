@@ -1,0 +1,125 @@
+//! Between two turns: resting, waiting, catching up with what others have written, and leaving.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Landed, Worker};
+use crate::clock;
+use crate::domain::due::wake_at;
+use crate::domain::event::Gate;
+use crate::domain::id::StepKey;
+use crate::domain::incident::extend;
+use crate::domain::run::Run;
+use crate::domain::step::Standing;
+use crate::domain::time::{Span, Timestamp};
+use crate::engine::feed::{Hint, POLL};
+use crate::engine::{EngineError, Patience, Stop};
+
+/// How long a face that leaves waits for a change that is being made: longer than most restarts take.
+const LEAVE_LIMIT: Span = Span::seconds(10);
+
+impl Worker<'_> {
+    /// Whether the work is at rest in the way that the caller waits for.
+    pub(super) fn rest(&self, patience: Patience) -> Option<Stop> {
+        if !self.flights.is_empty() || !self.landed.is_empty() {
+            return None;
+        }
+        let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(is_undoing);
+        if self.incident.live_runs().next().is_none() && !undoing {
+            return Some(Stop::Over);
+        }
+        let person = !self.incident.waiting_for_person().is_empty();
+        let timer = self.incident.runs.iter().any(waits_for_timer);
+        (patience == Patience::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
+    }
+
+    /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
+    pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
+        let parts = self.engine.parts();
+        let now = parts.clock.now();
+        let wake = wake_at(&self.incident).filter(|at| *at > now);
+        let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
+        loop {
+            tokio::select! {
+                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    // A task catches its own panics, so that it always lands.
+                    self.landed.extend(landed.ok());
+                    return Ok(());
+                }
+                heard = self.hints.recv() => match heard {
+                    Ok((id, Hint::Appended)) if &id == self.id => {}
+                    Ok(_) => continue,
+                    Err(_) => {}
+                },
+                () = parts.clock.sleep_until(until) => return Ok(()),
+                () = clock::sleep(&*parts.clock, POLL) => {}
+                () = detach.cancelled() => return Ok(()),
+            }
+            if self.catch_up().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what others have written; whether there was any.
+    async fn catch_up(&mut self) -> Result<bool, EngineError> {
+        let store = &self.engine.parts().store;
+        if store.seq(self.id).await? == self.stored {
+            return Ok(false);
+        }
+        let events = store.read(self.id, self.stored).await?;
+        let mut incident = Some(self.incident.clone());
+        extend(&mut incident, &events)?;
+        if let Some(incident) = incident {
+            self.stored = incident.seq;
+            self.incident = incident;
+        }
+        Ok(true)
+    }
+
+    /// The face leaves: readings are dropped and will be read again, changes are waited for a little.
+    pub(super) async fn leave(&mut self) -> Result<Stop, EngineError> {
+        for flight in self.flights.values().filter(|flight| !flight.effect.changes() || !flight.acting) {
+            flight.cancel.cancel();
+        }
+        let clock = Arc::clone(&self.engine.parts().clock);
+        let until = LEAVE_LIMIT.after(clock.now());
+        while self.flights.values().any(|flight| flight.acting && flight.effect.changes()) {
+            tokio::select! {
+                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok(landed) = landed {
+                        self.keep_if_change(landed)?;
+                    }
+                }
+                () = clock.sleep_until(until) => break,
+            }
+        }
+        while !self.drafts.is_empty() && !self.commit().await? {
+            for landed in std::mem::take(&mut self.landed) {
+                self.land(landed)?;
+            }
+        }
+        Ok(Stop::Detached)
+    }
+
+    fn keep_if_change(&mut self, landed: Landed) -> Result<(), EngineError> {
+        let changed = self.flights.get(landed.place()).is_some_and(|flight| flight.acting && flight.effect.changes());
+        if changed {
+            return self.land(landed);
+        }
+        self.flights.remove(landed.place());
+        Ok(())
+    }
+}
+
+fn is_undoing(run: &Run) -> bool {
+    let undo = |key: &&StepKey| key.part == crate::domain::id::Part::Undo;
+    run.order.iter().filter(undo).any(|key| !matches!(run.standing(key), Standing::Concluded(_) | Standing::Waiting(_)))
+}
+
+fn waits_for_timer(run: &Run) -> bool {
+    run.steps
+        .values()
+        .any(|state| matches!(state.standing, Standing::Ready { .. } | Standing::Waiting(Gate::Timer { .. })))
+}

@@ -1,0 +1,283 @@
+//! A log that is not what was written: each way of damaging it is noticed, and never gives another log.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runbook::domain::event::Recorded;
+use runbook::domain::id::IncidentId;
+use runbook::store::sqlite::Sqlite;
+use runbook::store::{Audit, Claim, EventStore, StoreError, Summary};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tempfile::TempDir;
+
+use super::{at, id, note, notes};
+
+/// How many bits are flipped, one at a time: about one in two hundred of the file's.
+const FLIPS: usize = 1_500;
+/// Flips in the journal.
+const JOURNAL_FLIPS: usize = 500;
+
+/// All that can be read of a log.
+#[derive(Debug, PartialEq)]
+struct Everything {
+    list: Vec<Summary>,
+    found: Vec<IncidentId>,
+    streams: Vec<(u64, Vec<Recorded>, Audit, Option<Claim>)>,
+}
+
+const INCIDENTS: [&str; 3] = ["lusab-fidok", "lusab-fidoj", "zuzuz-zuzuz"];
+
+async fn everything(store: &Sqlite) -> Result<Everything, StoreError> {
+    let mut streams = Vec::new();
+    for incident in INCIDENTS.map(id) {
+        let audit = store.audit(&incident).await?;
+        if let Some((_, why)) = audit.broken {
+            return Err(StoreError::Damaged(why));
+        }
+        let (seq, claim) = (store.seq(&incident).await?, store.claimed(&incident).await?);
+        streams.push((seq, store.read(&incident, 0).await?, audit, claim));
+    }
+    Ok(Everything { list: store.incidents(10, 0).await?, found: store.find("", 10).await?, streams })
+}
+
+/// Three streams, one with events that span several pages, and a claim.
+async fn fill(store: &Sqlite) {
+    for (number, incident) in INCIDENTS.map(id).iter().enumerate() {
+        for part in 0..4 {
+            store.append(incident, part * 10, notes(10)).await.unwrap();
+        }
+        store.append(incident, 40, vec![note(50, "x".repeat(9_000 * number))]).await.unwrap();
+    }
+    store.claim(&id(INCIDENTS[0]), "host/1", None, at(0), at(10)).await.unwrap();
+}
+
+/// A directory with a log of which only the file is left, closed as it should be.
+async fn closed() -> (TempDir, PathBuf, Everything) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    fill(&store).await;
+    let everything = everything(&store).await.unwrap();
+    store.close().await.unwrap();
+    assert!(!wal(&path).exists(), "closing folds the journal into the file");
+    (directory, path, everything)
+}
+
+fn wal(path: &Path) -> PathBuf {
+    path.with_extension("db-wal")
+}
+
+/// Opens and reads everything.
+async fn attempt(path: &Path) -> Result<Everything, StoreError> {
+    let store = Sqlite::open_existing(path).await?;
+    let everything = everything(&store).await;
+    // So that no connection of this attempt sees the next one's file.
+    let _ = store.close().await;
+    let _ = fs::remove_file(wal(path));
+    let _ = fs::remove_file(path.with_extension("db-shm"));
+    everything
+}
+
+/// Numbers that look random and are the same in every run (Knuth's MMIX generator).
+fn dice() -> impl FnMut(usize) -> usize {
+    let mut state = 0x5eed_u64;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_noticed_or_changes_nothing() {
+    let (_directory, path, original) = closed().await;
+    let bytes = fs::read(&path).unwrap();
+    let mut dice = dice();
+    let mut noticed = 0;
+    // The headers of file and pages are where a flip does most harm; the rest is chosen by the dice.
+    let headers = (0..100).chain((1..bytes.len() / 4096).flat_map(|page| page * 4096..page * 4096 + 12));
+    let places: Vec<usize> = headers.chain((0..FLIPS).map(|_| dice(bytes.len()))).collect();
+    for &place in &places {
+        let bit = dice(8);
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 1 << bit;
+        fs::write(&path, flipped).unwrap();
+        match attempt(&path).await {
+            Ok(read) => assert_eq!(read, original, "bit {bit} of byte {place}"),
+            Err(StoreError::Damaged(_) | StoreError::Unavailable(_)) => noticed += 1,
+            Err(other) => panic!("bit {bit} of byte {place}: {other}"),
+        }
+    }
+    assert!(noticed > places.len() / 2, "only {noticed} of {} flips were noticed", places.len());
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_is_refused() {
+    let (_directory, path, _) = closed().await;
+    let bytes = fs::read(&path).unwrap();
+    let lengths = (0..bytes.len()).step_by(1024).chain([1, 15, 16, 99, 100, 101, bytes.len() - 1]);
+    for length in lengths {
+        fs::write(&path, &bytes[..length]).unwrap();
+        let error = attempt(&path).await.expect_err(&format!("{length} of {} bytes", bytes.len()));
+        assert!(matches!(error, StoreError::Damaged(_)), "{length} bytes: {error}");
+        let error = Sqlite::open(&path).await.map(drop).expect_err("a damaged log is not made anew");
+        assert!(matches!(error, StoreError::Damaged(_)), "{length} bytes: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let live = directory.path().join("live.db");
+    let store = Sqlite::open(&live).await.unwrap();
+    fill(&store).await;
+    let original = everything(&store).await.unwrap();
+    // What a power failure at this moment would leave.
+    let (file, journal) = (fs::read(&live).unwrap(), fs::read(wal(&live)).unwrap());
+    assert!(journal.len() > 10 * 4096);
+
+    let path = directory.path().join("log.db");
+    let mut dice = dice();
+    let (mut noticed, mut shorter) = (0, 0);
+    let places: Vec<usize> = (0..64).chain((0..JOURNAL_FLIPS).map(|_| dice(journal.len()))).collect();
+    for place in places {
+        let mut flipped = journal.clone();
+        flipped[place] ^= 1 << dice(8);
+        fs::write(&path, &file).unwrap();
+        fs::write(wal(&path), flipped).unwrap();
+        match attempt(&path).await {
+            Err(StoreError::Damaged(_) | StoreError::Unavailable(_)) => noticed += 1,
+            Err(other) => panic!("byte {place}: {other}"),
+            Ok(read) if read == original => {}
+            Ok(read) => {
+                // The last transactions are the claim and the long event: what a power failure could have cut.
+                shorter += 1;
+                for ((seq, events, ..), (full, all, ..)) in read.streams.iter().zip(&original.streams) {
+                    assert!(*seq + 1 >= *full, "byte {place}: {seq} of {full} events are left");
+                    assert_eq!(events[..], all[..events.len()], "byte {place}");
+                }
+            }
+        }
+    }
+    assert!(noticed > 10 * shorter, "{noticed} noticed, {shorter} taken for the work of a power failure");
+}
+
+/// Does as somebody with the `sqlite3` program would who goes out of the way to change the log.
+async fn tamper(path: &Path, sql: &str) {
+    let mut connection = SqliteConnectOptions::new().filename(path).foreign_keys(false).connect().await.unwrap();
+    let triggers: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let names: Vec<&str> = triggers.iter().map(|(name, _)| name.as_str()).collect();
+    let drop: String = names.iter().map(|name| format!("DROP TRIGGER {name};")).collect();
+    let make: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
+    sqlx::raw_sql(AssertSqlSafe(format!("{drop}{sql};{make}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_audit_says_which_event_was_tampered_with() {
+    let first = INCIDENTS[0];
+    for (sql, seq, words) in [
+        ("UPDATE events SET body = replace(body, 'note 6', 'note 9') WHERE seq = 7", 7, "event 7 was changed"),
+        ("UPDATE events SET at = '2026-01-01T00:00:00Z' WHERE seq = 7", 7, "event 7 was changed"),
+        ("UPDATE events SET body = '{}' WHERE seq = 41", 41, "event 41 was changed"),
+        ("UPDATE events SET hash = zeroblob(32) WHERE seq = 7", 7, "event 7 was changed"),
+        ("DELETE FROM events WHERE seq = 7", 7, "event 7 is missing; 8 is the next that is there"),
+        ("DELETE FROM events WHERE seq > 30", 31, "event 31 is missing; there should be 41 events"),
+        ("DELETE FROM events WHERE seq = 1", 1, "event 1 is missing"),
+        (
+            "UPDATE events SET seq = 1007 WHERE seq = 7; UPDATE events SET seq = 7 WHERE seq = 8; \
+             UPDATE events SET seq = 8 WHERE seq = 1007",
+            7,
+            "event 7 was changed",
+        ),
+        (
+            "INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41",
+            42,
+            "event 42 was changed",
+        ),
+        ("DELETE FROM streams", 1, "there are 41 events, but there should be 0"),
+        (
+            "UPDATE events SET incident = 'other-other' WHERE incident = 'lusab-fidok'",
+            1,
+            "event 1 is missing; there should be 41 events",
+        ),
+    ] {
+        let (_directory, path, _) = closed().await;
+        tamper(&path, sql).await;
+        let store = Sqlite::open_existing(&path).await.unwrap();
+        let audit = store.audit(&id(first)).await.unwrap();
+        let (broken, why) = audit.broken.unwrap_or_else(|| panic!("unnoticed: {sql}"));
+        assert_eq!(broken, seq, "{sql}: {why}");
+        assert!(why.contains(words), "{sql}: {why}");
+        let error = store.read(&id(first), 0).await.expect_err(sql);
+        assert!(matches!(&error, StoreError::Damaged(why) if why.contains(first)), "{sql}: {error}");
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_appended_to_a_stream_whose_end_was_tampered_with() {
+    for sql in [
+        "DELETE FROM events WHERE seq = 41",
+        "UPDATE events SET hash = zeroblob(32) WHERE seq = 41",
+        "UPDATE streams SET seq = 40",
+        "UPDATE streams SET changed_at = '2030-01-01T00:00:00Z'",
+        "DELETE FROM streams",
+    ] {
+        let (_directory, path, _) = closed().await;
+        tamper(&path, sql).await;
+        let store = Sqlite::open_existing(&path).await.unwrap();
+        let seq = store.seq(&id(INCIDENTS[0])).await.unwrap_or(41);
+        let error = store.append(&id(INCIDENTS[0]), seq, notes(1)).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Damaged(_)), "{sql}: {error}");
+        // Another stream of the same transaction is not held back.
+        store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stray_stream_and_a_changed_claim_are_noticed() {
+    let (_directory, path, _) = closed().await;
+    tamper(&path, "DELETE FROM streams WHERE incident = 'zuzuz-zuzuz'; UPDATE claims SET epoch = 7").await;
+    let store = Sqlite::open_existing(&path).await.unwrap();
+    let error = store.inspect().await.unwrap_err().to_string();
+    assert!(error.contains("incident `zuzuz-zuzuz` has events but no head"), "{error}");
+    let error = store.claimed(&id(INCIDENTS[0])).await.unwrap_err().to_string();
+    assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
+    let error = store.claim(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    // The lock for writing was given back.
+    store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
+    let (_directory, path, _) = closed().await;
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    for sql in ["UPDATE events SET body = '{}'", "DELETE FROM events WHERE seq = 1"] {
+        let error = sqlx::query(sql).execute(&mut connection).await.unwrap_err().to_string();
+        assert!(error.contains("the log is append-only"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn other_tables_than_those_of_a_log_are_refused() {
+    for sql in [
+        "CREATE TABLE more (x)",
+        "DROP TABLE claims",
+        "CREATE INDEX i ON events (at)",
+        "DROP TRIGGER events_are_never_changed",
+    ] {
+        let (_directory, path, _) = closed().await;
+        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let error = Sqlite::open(&path).await.expect_err(sql).to_string();
+        assert!(error.contains("the tables are not those of a log"), "{sql}: {error}");
+    }
+}
