@@ -111,15 +111,6 @@ impl Catalog {
         Self { directory: directory.to_owned(), estate, sheets }
     }
 
-    /// A runbook that a step may start, with the digest of its file's text; why not, in words.
-    pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
-        match self.sheet(id).map(|sheet| (&sheet.content, &sheet.digest)) {
-            Some((Ok(runbook), digest)) => Ok((runbook.clone(), digest.clone())),
-            Some((Err(problems), _)) => Err(format!("runbook `{id}` has {} problems", problems.len())),
-            None => Err(format!("there is no runbook `{id}`")),
-        }
-    }
-
     /// The shop's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
