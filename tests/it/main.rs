@@ -13,3 +13,4 @@ mod real;
 mod store;
 mod systemd;
 mod world;
+mod shop;
