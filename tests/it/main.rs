@@ -4,6 +4,7 @@
 
 mod cut;
 mod engine;
+mod postmortem;
 mod real;
 mod store;
 mod world;

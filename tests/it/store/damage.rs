@@ -194,7 +194,11 @@ async fn an_audit_says_which_event_was_tampered_with() {
             7,
             "event 7 was changed",
         ),
-        ("INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41", 42, "event 42 was changed"),
+        (
+            "INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41",
+            42,
+            "event 42 was changed",
+        ),
         ("DELETE FROM streams", 1, "there are 41 events, but there should be 0"),
         ("UPDATE events SET incident = 'other-other'", 1, "event 1 is missing; there should be 41 events"),
     ] {
@@ -259,7 +263,12 @@ async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
 
 #[tokio::test]
 async fn other_tables_than_those_of_a_log_are_refused() {
-    for sql in ["CREATE TABLE more (x)", "DROP TABLE claims", "CREATE INDEX i ON events (at)", "DROP TRIGGER events_are_never_changed"] {
+    for sql in [
+        "CREATE TABLE more (x)",
+        "DROP TABLE claims",
+        "CREATE INDEX i ON events (at)",
+        "DROP TRIGGER events_are_never_changed",
+    ] {
         let (_directory, path, _) = closed().await;
         let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();

@@ -98,7 +98,8 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
         let mut child = part("appends_until_killed", &path, None);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         // Killed after another number of appends each time, so at another moment of the fourth.
-        let heard: Vec<String> = lines.by_ref().filter(|line| line.contains("durable ")).take(1 + 7 * kill as usize).collect();
+        let heard: Vec<String> =
+            lines.by_ref().filter(|line| line.contains("durable ")).take(1 + 7 * kill as usize).collect();
         child.kill().unwrap();
         // What it had said before it died counts as well; a line that was cut by the kill does not.
         for line in heard.into_iter().chain(lines) {
