@@ -2,9 +2,13 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+mod act;
 mod cut;
 mod engine;
 mod postmortem;
+mod hostile;
+mod language;
 mod real;
 mod store;
+mod systemd;
 mod world;

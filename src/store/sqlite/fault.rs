@@ -21,6 +21,12 @@ mod code {
     pub(super) const NOTADB: u32 = 26;
 }
 
+/// An extended code: the file ends within a page.
+const SHORT_READ: u32 = code::IOERR | 2 << 8;
+
+/// An extended code: there is no room for the file that processes share beside the log.
+const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
+
 /// The low byte of an extended code is the primary one.
 const PRIMARY: u32 = 0xff;
 
@@ -54,7 +60,11 @@ pub(super) fn refused(path: &Path, error: &std::io::Error) -> StoreError {
 
 fn of_code(path: &Path, extended: u32, message: &str) -> StoreError {
     let file = path.display();
-    let words = match extended & PRIMARY {
+    if extended == SHORT_READ {
+        return damaged(path, "the file is cut short");
+    }
+    let primary = if extended == SHARED_MEMORY_SIZE { code::FULL } else { extended & PRIMARY };
+    let words = match primary {
         code::CORRUPT | code::NOTADB | code::CONSTRAINT => return damaged(path, message),
         code::BUSY | code::LOCKED => {
             format!("another process keeps `{file}` locked; see which with `fuser {file}`, and repeat when it is done")
@@ -82,7 +92,7 @@ mod tests {
 
     #[test]
     fn damage_is_told_apart_from_trouble() {
-        for extended in [11, 26, 267, 1555] {
+        for extended in [11, 26, 267, 522, 1555] {
             assert!(matches!(words(extended), StoreError::Damaged(_)), "{extended}");
         }
         for extended in [5, 6, 8, 10, 13, 14, 261, 517, 1032, 778, 1, 9999] {

@@ -10,8 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::fault::{damaged, fault, refused};
 use crate::store::StoreError;
@@ -24,6 +24,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// The tables of the format.
 pub(super) const SCHEMA: &str = include_str!("format_1.sql");
+
+/// The size of a page, in bytes: that of a block of the file systems that we meet.
+pub(super) const PAGE_SIZE: u32 = 4096;
 
 /// The size of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
 const HEADER: usize = 100;
@@ -67,8 +70,10 @@ pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
     let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
     let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
     let made = fill(&unfinished).await.and_then(|()| publish(&unfinished, path));
-    // Its name is ours alone, and it is of no use any more, whether published or not.
-    let _ = fs::remove_file(&unfinished);
+    // These names are ours alone and of no use any more, whether published or not.
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(beside(&unfinished, suffix));
+    }
     made
 }
 
@@ -82,17 +87,13 @@ async fn fill(unfinished: &Path) -> Result<(), StoreError> {
         .mode(FILE_MODE)
         .open(unfinished)
         .map_err(|error| refused(unfinished, &error))?;
-    let options = SqliteConnectOptions::new()
-        .filename(unfinished)
-        .page_size(4096)
-        .journal_mode(SqliteJournalMode::Wal)
-        .pragma("application_id", APPLICATION_ID.to_string())
-        .disable_statement_logging();
-    let words = |error: &sqlx::Error| fault(unfinished, error);
-    let mut connection = options.connect().await.map_err(|error| words(&error))?;
-    sqlx::raw_sql(SCHEMA).execute(&mut connection).await.map_err(|error| words(&error))?;
+    let options = SqliteConnectOptions::new().filename(unfinished).page_size(PAGE_SIZE).disable_statement_logging();
+    let mut connection = options.connect().await.map_err(|error| fault(unfinished, &error))?;
+    let identity = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}");
+    let filled = sqlx::raw_sql(AssertSqlSafe(identity)).execute(&mut connection).await;
     // Closing folds the journal into the file.
-    connection.close().await.map_err(|error| words(&error))
+    let closed = connection.close().await;
+    filled.map(drop).and(closed).map_err(|error| fault(unfinished, &error))
 }
 
 /// Gives the finished file its name, unless another process was first.
@@ -123,20 +124,38 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
         }
         other => other.map_err(|error| refused(path, &error))?,
     }
-    examine_header(path, &header)
+    examine_header(path, &header)?;
+    let size = file.metadata().map_err(|error| refused(path, &error))?.len();
+    examine_size(path, &header, size)
+}
+
+/// Refuses a file that is shorter than its header says, unless pages may still be on their way from the journal.
+fn examine_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
+    let pages = u64::from(number(header, 28));
+    let page = u64::from(PAGE_SIZE);
+    let whole = size.is_multiple_of(page) && size >= pages * page;
+    if !whole && !beside(path, "-wal").exists() {
+        let why = format!("the file is cut short: it has {size} bytes of {}", pages * page);
+        return Err(damaged(path, &why));
+    }
+    Ok(())
+}
+
+/// The big-endian number at an offset of the header.
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
 fn examine_header(path: &Path, header: &[u8; HEADER]) -> Result<(), StoreError> {
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let is_sqlite = header.starts_with(FIXED[0].1);
-    let application = number(68);
+    let application = number(header, 68);
     if is_sqlite && application != APPLICATION_ID {
         return Err(StoreError::Unavailable(format!(
             "`{}` is an SQLite file of another program (application id {application:#010x}); give another `--state`",
             path.display()
         )));
     }
-    let format = number(60);
+    let format = number(header, 60);
     if is_sqlite && format > FORMAT {
         return Err(StoreError::Unavailable(format!(
             "`{}` has format {format}, and this program knows formats up to {FORMAT}; use a newer `runbook`",

