@@ -6,6 +6,7 @@ mod act;
 mod cut;
 mod engine;
 mod health;
+mod postmortem;
 mod hostile;
 mod http;
 mod language;
