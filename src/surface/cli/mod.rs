@@ -31,7 +31,6 @@ mod drive;
 mod failure;
 mod filling;
 mod incidents;
-mod interim;
 mod kinds;
 mod lint;
 mod list;

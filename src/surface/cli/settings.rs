@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
+use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
@@ -177,6 +178,22 @@ impl Settings {
             return columns;
         }
         crossterm::terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).or(columns)
+    }
+
+    /// Whether talk is coloured: `--no-color`, `NO_COLOR`, `CLICOLOR_FORCE`, `TERM` and the stream decide, in this order.
+    pub fn colour(&self) -> Colour {
+        match anstream::AutoStream::choice(&std::io::stderr()) {
+            anstream::ColorChoice::Never => Colour::None,
+            _ => Colour::Sixteen,
+        }
+    }
+
+    /// Which letters the locale has: the first of the variables that is set decides, as POSIX has it.
+    pub fn letters(&self) -> Letters {
+        let locale =
+            ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| self.environment.text(name)).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase();
+        if locale.contains("utf-8") || locale.contains("utf8") { Letters::Unicode } else { Letters::Ascii }
     }
 
     /// A path as the reader would type it: relative to the working directory where it is below.
