@@ -47,7 +47,11 @@ impl Kind for Command {
     fn describe(&self, spec: &Value) -> Change {
         let argv = spec.get("argv").and_then(Value::as_array);
         let words: Vec<String> = argv.into_iter().flatten().map(shown).collect();
-        Change { what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)), place: report::place(spec), ..Change::default() }
+        Change {
+            what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)),
+            place: report::place(spec),
+            ..Change::default()
+        }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {

@@ -51,11 +51,8 @@ impl Capture {
 
     /// A capture that keeps so many bytes of the beginning and the end of each stream.
     pub fn keeping(each: usize, context: &Context) -> Self {
-        let stream = || Stream {
-            scrubber: Some(context.redactor.stream()),
-            kept: HeadAndTail::new(each),
-            line: Vec::new(),
-        };
+        let stream =
+            || Stream { scrubber: Some(context.redactor.stream()), kept: HeadAndTail::new(each), line: Vec::new() };
         let (stdout, stderr) = (stream(), stream());
         Self { stdout, stderr, transcript: HeadAndTail::new(KEPT), progress: context.progress.clone() }
     }

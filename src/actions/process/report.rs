@@ -253,8 +253,7 @@ fn json_of(capture: &Capture) -> Result<Value, String> {
     if !capture.is_whole() {
         return Err(format!("printed more than {} bytes of JSON", text::grouped(JSON_READ as u64)));
     }
-    let value: Value =
-        serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
+    let value: Value = serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
     let size = value.to_string().len();
     if size > PARSED_FOR_STEPS {
         let (size, most) = (text::grouped(size as u64), text::grouped(PARSED_FOR_STEPS as u64));

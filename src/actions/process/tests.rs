@@ -223,7 +223,8 @@ fn the_middle_is_cut_between_characters() {
 #[tokio::test]
 async fn hostile_values_reach_a_program_as_data() {
     let context = context();
-    for hostile in ["$(id)", "`id`", "{{7*7}}", "--now", "-H root@x", "../..", "a\nb", "\x1b[2J", "';id;'", "é\u{202e}"] {
+    for hostile in ["$(id)", "`id`", "{{7*7}}", "--now", "-H root@x", "../..", "a\nb", "\x1b[2J", "';id;'", "é\u{202e}"]
+    {
         let spec = json!({"argv": ["printf", "%s", hostile], "env": {"V": hostile}});
         let outcome = Command.perform(&spec, &context).await;
         assert_eq!(outcome.verdict, Verdict::Succeeded, "{}", outcome.summary);

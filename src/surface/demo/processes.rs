@@ -53,7 +53,9 @@ impl Processes {
             loop {
                 sleep(&*clock, LOOK).await;
                 for (service, child) in running.values_mut() {
-                    if !is_alive(child) && let Ok(next) = start(service, &keeper) {
+                    if !is_alive(child)
+                        && let Ok(next) = start(service, &keeper)
+                    {
                         *child = next;
                     }
                 }

@@ -35,7 +35,9 @@ impl Repository {
         }
         run(directory, &["init", "--quiet", "--initial-branch", BRANCH, &text(&work)])?;
         let repository = Self { work };
-        for (key, value) in [("user.name", "Corner shop"), ("user.email", "shop@localhost"), ("commit.gpgsign", "false")] {
+        for (key, value) in
+            [("user.name", "Corner shop"), ("user.email", "shop@localhost"), ("commit.gpgsign", "false")]
+        {
             repository.git(&["config", key, value])?;
         }
         repository.git(&["remote", "add", "origin", &text(&remote)])?;
@@ -102,7 +104,8 @@ mod tests {
     #[test]
     fn the_last_merge_is_what_broke_the_gateway() {
         let directory = tempfile::tempdir().unwrap();
-        let repository = Repository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
+        let repository =
+            Repository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
         assert!(!repository.work().join(GATEWAY).exists());
         repository.merge_the_fault().unwrap();
         assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);

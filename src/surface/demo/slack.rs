@@ -76,7 +76,8 @@ async fn take(State(messages): State<Arc<Mutex<Vec<Message>>>>, Json(body): Json
     }
     messages.push(Message { text: text.clone(), in_thread: thread.is_some() });
     let ts = format!("1700000000.{:06}", messages.len());
-    let mut message = json!({ "type": "message", "subtype": "bot_message", "text": text, "bot_id": "B0DEMO", "ts": ts });
+    let mut message =
+        json!({ "type": "message", "subtype": "bot_message", "text": text, "bot_id": "B0DEMO", "ts": ts });
     if let Some(thread) = thread {
         message["thread_ts"] = thread;
     }

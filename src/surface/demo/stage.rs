@@ -207,7 +207,9 @@ impl Ground {
             _ => self.trouble(service),
         };
         let mut argv = self.service.clone();
-        argv.extend(["--shop", "demo", "--name", service, "--port", &port.to_string(), "--broken-file"].map(OsString::from));
+        argv.extend(
+            ["--shop", "demo", "--name", service, "--port", &port.to_string(), "--broken-file"].map(OsString::from),
+        );
         argv.push(trouble.into_os_string());
         argv
     }
