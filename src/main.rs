@@ -1,16 +1,5 @@
-//! The program.
+//! The program: hands what was typed to the command line and ends with its code.
 
-use clap::Parser;
-
-#[derive(Parser)]
-enum Program {
-    /// One service of the demo's shop
-    #[command(hide = true)]
-    DemoService(runbook::surface::demo::service::Options),
-}
-
-#[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let Program::DemoService(options) = Program::parse();
-    runbook::surface::demo::service::serve(options).await
+fn main() -> runbook::surface::exit::Exit {
+    runbook::surface::cli::run(std::env::args_os())
 }

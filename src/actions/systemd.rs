@@ -1,28 +1,175 @@
-//! The kind `systemd`.
+//! The kind `systemd`: looks at units, and starts, stops, restarts, reloads, enables and disables them over D-Bus.
+//!
+//! A request is not done when systemd has taken it: the job's result is awaited, and after a start the unit is watched
+//! for a while, since the job of a service that ends at once is `done` all the same.
+//!
+//! Deliberately absent: children (`systemctl` is not called), transient units, which would let a runbook run anything
+//! as root, and changes to units that the estate does not name.
+//!
+//! **Invariant:** a change is asked of systemd at most once an attempt, and only after what was there before is known.
+
+mod bus;
+mod change;
+mod files;
+mod job;
+mod names;
+mod reconcile;
+mod status;
+mod trouble;
+mod unit;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Context, Kind};
+use self::change::Verb;
+use self::trouble::Trouble;
+use super::{Context, Kind, Reconciled};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::form::{Field, KindForm, Output, Shape, Verb as FormVerb};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::time::Span;
+
+/// How long a started unit is watched unless the step says otherwise. Most programs that cannot run end within it.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The longest time that a unit is watched; longer is what `verify` with `hold` is for.
+const LONGEST_SETTLE: Duration = Duration::from_secs(60);
 
 /// The kind `systemd`.
 #[derive(Debug)]
 pub struct Systemd;
 
+const UNITS: Shape = Shape::OneOrMany(&Shape::Unit);
+
+const fn verb(name: &'static str, effect: EffectClass, help: &'static str) -> FormVerb {
+    FormVerb { field: Field::optional(name, UNITS, help), effect }
+}
+
 static FORM: KindForm = KindForm {
     name: "systemd",
-    summary: "",
+    summary: "Looks at systemd units and changes them; waits for the result, and for the unit to stay up.",
     shorthand: None,
-    verbs: &[],
-    fields: &[],
-    effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    verbs: &[
+        verb("status", EffectClass::Read, "Units, services or patterns such as `pakashop-*` to look at."),
+        verb("start", EffectClass::Repeatable, "Units to start, one after the other."),
+        verb("stop", EffectClass::Repeatable, "Units to stop, one after the other."),
+        verb("restart", EffectClass::Once, "Units to restart, one after the other."),
+        verb("reload", EffectClass::Repeatable, "Units to tell to read their configuration again."),
+        verb("enable", EffectClass::Repeatable, "Units to start at boot."),
+        verb("disable", EffectClass::Repeatable, "Units to start no longer at boot."),
+        FormVerb {
+            field: Field::optional("daemon_reload", Shape::Boolean, "`true`: read all unit files again."),
+            effect: EffectClass::Repeatable,
+        },
+    ],
+    fields: &[
+        Field::optional(
+            "expect",
+            Shape::OneOf(&["active", "inactive"]),
+            "With `status`: the state that every unit must have, else the step fails and names those that have not.",
+        ),
+        Field::optional(
+            "settle",
+            Shape::Duration,
+            "With `start` and `restart`: how long the unit must stay up; 2s unless given, 60s at most.",
+        ),
+    ],
+    effect: |spec| {
+        let given = |name: &str| spec.get(name).is_some();
+        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
+    },
+    outputs: &[
+        Output {
+            name: "units",
+            help: "Each unit: `{name, active, sub, load, result, since, n_restarts, invocation_id, memory (bytes), \
+                   main_pid, exit, type}`.",
+        },
+        Output {
+            name: "counts",
+            help: "With `status`: how many units are in each state, such as `{active: 18, failed: 1}`.",
+        },
+        Output { name: "failing", help: "With `status`: the names of the units that are not as they should be." },
+        Output { name: "before", help: "With a change of one unit: the unit before it." },
+        Output { name: "after", help: "With a change of one unit: the unit after it." },
+        Output {
+            name: "error",
+            help: "When it failed: `{kind, message}`; kinds: no_such_unit, outside_estate, access_denied, start_failed, \
+                   start_limit_hit, crash_loop, ended, masked, job_timeout, job_dependency, job_canceled, …",
+        },
+    ],
+    example: "systemd:\n  restart: \"{{ services[params.service].unit }}\"\n",
 };
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    status: Option<OneOrMany>,
+    start: Option<OneOrMany>,
+    stop: Option<OneOrMany>,
+    restart: Option<OneOrMany>,
+    reload: Option<OneOrMany>,
+    enable: Option<OneOrMany>,
+    disable: Option<OneOrMany>,
+    daemon_reload: Option<bool>,
+    expect: Option<String>,
+    settle: Option<Span>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(units: OneOrMany) -> Self {
+        match units {
+            OneOrMany::One(unit) => vec![unit],
+            OneOrMany::Many(units) => units,
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq)]
+enum Request {
+    Status { units: Vec<String>, expect: Option<String> },
+    Change { verb: Verb, units: Vec<String>, settle: Duration },
+    DaemonReload,
+}
+
+impl Request {
+    fn read(spec: &Value) -> Result<Self, Trouble> {
+        let invalid = |message: String| Trouble::new("spec", format!("systemd: {message}"));
+        let spec = Spec::deserialize(spec).map_err(|error| invalid(error.to_string()))?;
+        let settle = spec.settle.map_or(SETTLE, |settle| settle.0).min(LONGEST_SETTLE);
+        if let Some(units) = spec.status {
+            return Ok(Self::Status { units: units.into(), expect: spec.expect });
+        }
+        let changes = [
+            (Verb::Start, spec.start),
+            (Verb::Stop, spec.stop),
+            (Verb::Restart, spec.restart),
+            (Verb::Reload, spec.reload),
+            (Verb::Enable, spec.enable),
+            (Verb::Disable, spec.disable),
+        ];
+        for (verb, units) in changes {
+            if let Some(units) = units {
+                return Ok(Self::Change { verb, units: units.into(), settle });
+            }
+        }
+        match spec.daemon_reload {
+            Some(true) => Ok(Self::DaemonReload),
+            _ => Err(invalid("nothing is asked for".to_owned())),
+        }
+    }
+}
 
 #[async_trait]
 impl Kind for Systemd {
@@ -30,11 +177,66 @@ impl Kind for Systemd {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let (what, undo) = match Request::read(spec) {
+            Ok(Request::Status { units, .. }) => (format!("look at {}", units.join(", ")), None),
+            Ok(Request::DaemonReload) => ("read all unit files again".to_owned(), None),
+            Ok(Request::Change { verb, units, .. }) => {
+                let units = units.join(", ");
+                (format!("{} {units}", verb.word()), verb.undo().map(|undo| format!("{undo} {units}")))
+            }
+            Err(trouble) => (trouble.message, None),
+        };
+        Change { what, place: "this host's systemd".to_owned(), undo, ..Change::default() }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn observe(&self, spec: &Value, context: &Context) -> Value {
+        let Ok(Request::Change { units, .. }) = Request::read(spec) else { return Value::Null };
+        let Ok(units) = names::named(&units, &context.estate) else { return Value::Null };
+        change::snapshot(&units, context).await.unwrap_or(Value::Null)
+    }
+
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        let done = match Request::read(spec) {
+            Ok(Request::Status { units, expect }) => status::status(&units, expect.as_deref(), context).await,
+            Ok(Request::Change { verb, units, settle }) => change::change(verb, &units, settle, context).await,
+            Ok(Request::DaemonReload) => files::daemon_reload(context).await,
+            Err(trouble) => Err(trouble),
+        };
+        done.unwrap_or_else(|trouble| change::failed(&trouble, json!({})))
+    }
+
+    async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
+        match Request::read(spec) {
+            Ok(Request::Change { verb, units, .. }) => reconcile::reconcile(verb, &units, before, context).await,
+            Ok(_) => Reconciled::DidNotHappen("it changes nothing that could not be done again".to_owned()),
+            Err(trouble) => Reconciled::CannotTell(trouble.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_may_happen_once_and_a_look_any_number_of_times() {
+        assert_eq!((FORM.effect)(&json!({"restart": "a.service"})), EffectClass::Once);
+        assert_eq!((FORM.effect)(&json!({"status": "a-*", "expect": "active"})), EffectClass::Read);
+        assert_eq!((FORM.effect)(&json!({"settle": "3s", "start": ["{{ item }}"]})), EffectClass::Repeatable);
+    }
+
+    #[test]
+    fn a_change_says_what_it_does_and_how_it_is_taken_back() {
+        let change = Systemd.describe(&json!({"stop": ["a.service", "b.service"]}));
+        assert_eq!(change.what, "stop a.service, b.service");
+        assert_eq!(change.undo.as_deref(), Some("start a.service, b.service"));
+        assert_eq!(Systemd.describe(&json!({"restart": "a.service"})).undo, None);
+    }
+
+    #[test]
+    fn a_key_that_is_unknown_is_refused() {
+        let refused = Request::read(&json!({"restart": "a.service", "force": true})).unwrap_err();
+        assert!(refused.message.contains("force"), "{}", refused.message);
     }
 }

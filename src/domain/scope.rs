@@ -3,6 +3,7 @@
 //! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
 //! alerts or actions enter as data, and are never looked at for `{{` again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -55,7 +56,13 @@ pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> mi
     if let Some(item) = item(run, key) {
         scope.push(("item", plain(item)));
     }
-    minijinja::Value::from_iter(scope)
+    map(scope)
+}
+
+fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
+    minijinja::Value::from_object(
+        pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
+    )
 }
 
 fn plain(value: &impl serde::Serialize) -> minijinja::Value {
@@ -109,7 +116,7 @@ fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> minijinja::Value {
         let fields = run.state(&key).map_or_else(unreached, |state| step_fields(run, &key, state));
         (id.clone(), minijinja::Value::from_object(StepView(fields)))
     });
-    minijinja::Value::from_iter(steps)
+    map(steps)
 }
 
 /// A step that was not reached: `finally` may speak of it.
@@ -220,5 +227,27 @@ pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
         Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
         Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_none_in_place_of_what_it_has_not_left() {
+        let fields = json!({"x": 1}).as_object().unwrap().clone();
+        let steps = map([("a".to_owned(), minijinja::Value::from_object(StepView(fields)))]);
+        let scope = map([("steps", steps)]);
+        for (expression, value) in
+            [("steps.a.x + 1", json!(2)), ("steps.a.y", Value::Null), ("steps.a.y or 'none'", json!("none"))]
+        {
+            assert_eq!(
+                expression::evaluate(expression, &scope).map_err(|error| error.message),
+                Ok(value),
+                "{expression}"
+            );
+        }
+        assert!(expression::evaluate("steps.b", &scope).is_err());
     }
 }

@@ -156,7 +156,7 @@ impl Reader {
 }
 
 /// What a step is called in its runbook, templates filled in; the item is named where the name does not say it.
-fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<String> {
+pub(super) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<String> {
     let step = run.runbook.step(&key.id)?;
     let name = super::scope::text(incident, run, key, &step.name).ok()?;
     let name = one_line(&name, NAME_LIMIT);

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::estate::Estate;
 use crate::domain::id;
-use crate::domain::problem::{Problem, Source};
+use crate::domain::problem::{self, Problem, Source};
 use crate::domain::runbook::Runbook;
 use crate::domain::runbook::file::MAX_FILE;
 
@@ -111,15 +111,6 @@ impl Catalog {
         Self { directory: directory.to_owned(), estate, sheets }
     }
 
-    /// A runbook that a step may start, with the digest of its file's text; why not, in words.
-    pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
-        match self.sheet(id).map(|sheet| (&sheet.content, &sheet.digest)) {
-            Some((Ok(runbook), digest)) => Ok((runbook.clone(), digest.clone())),
-            Some((Err(problems), _)) => Err(format!("runbook `{id}` has {} problems", problems.len())),
-            None => Err(format!("there is no runbook `{id}`")),
-        }
-    }
-
     /// The shop's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -134,6 +125,18 @@ impl Catalog {
     pub fn runbook(&self, id: &str) -> Option<(&Runbook, &str)> {
         let sheet = self.sheets.get(id)?;
         Some((sheet.content.as_ref().ok()?, &sheet.digest))
+    }
+
+    /// A runbook that may be started, with the digest of its file's text; why not, in words.
+    ///
+    /// # Errors
+    /// When there is no such runbook, or it has problems.
+    pub fn get(&self, id: &str) -> Result<(Runbook, String), String> {
+        let sheet = self.sheets.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
+        match &sheet.content {
+            Ok(runbook) => Ok((runbook.clone(), sheet.digest.clone())),
+            Err(problems) => Err(format!("runbook `{id}` has {}", problem::count(problems.len()))),
+        }
     }
 
     /// The file by this id, with or without problems.

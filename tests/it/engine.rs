@@ -198,10 +198,16 @@ async fn a_change_is_verified_and_one_that_is_not_verified_has_failed() {
     {
         let world = World::new();
         let verify = json!({"verify": {
-            "action": {"kind": "command", "spec": {"argv": [check]}, "effect": "read"}, "within": "0s", "every": "1s",
+            "action": {"kind": "command", "spec": {"argv": [check]}, "effect": "read"}, "within": "10s", "every": "1s",
         }});
         world.start(json!([with(run("change", "once", &["true"]), verify)])).await;
-        assert_eq!(world.drive().await, stop);
+        let clock = async {
+            for _ in 0..20 {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                world.clock.advance(TimeDelta::seconds(1));
+            }
+        };
+        assert_eq!(tokio::join!(world.drive(), clock).0, stop);
         assert_eq!(world.incident().await.runs[0].state(&key("change")).unwrap().conclusion(), conclusion);
         assert_eq!(world.story_of(&["step_started change.verify"]).await.len(), 1);
     }

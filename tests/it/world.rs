@@ -107,7 +107,10 @@ impl World {
 
     /// Works until a person is needed or all is over.
     pub async fn drive(&self) -> Stop {
-        self.try_drive().await.expect("the engine works")
+        let stop = self.try_drive().await.expect("the engine works");
+        // Shown when the test fails.
+        println!("{:#?}", self.incident().await.waiting_for_person());
+        stop
     }
 
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {

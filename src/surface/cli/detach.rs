@@ -47,7 +47,7 @@ async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<
             return if expected { Ok(true) } else { Err(Failure::error(format!("the worker ended: {status}"))) };
         }
         let claim = parts.store.claimed(id).await?;
-        let ours = format!(":{}:", child.id());
+        let ours = format!("/{}/", child.id());
         if claim.is_some_and(|claim| claim.holder.contains(&ours)) {
             return Ok(false);
         }

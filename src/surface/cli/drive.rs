@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Result;
+use super::interim::{self as terminal, Left};
 use super::settings::Format;
 use super::station::Desk;
 use super::{output, waiting};
@@ -18,31 +19,30 @@ use crate::domain::outcome::Verdict;
 use crate::domain::run::{Run, RunStatus};
 use crate::engine::{EngineError, Feed, News, Patience, Stop};
 use crate::surface::exit::Exit;
-use crate::surface::terminal;
 
 /// Signals after which we leave and the log stays as it is.
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
 /// Steps through an incident on the terminal.
 pub fn step(desk: &Desk<'_>, id: &IncidentId) -> Result {
-    let stop = desk.wait(async {
-        let detach = leaving();
-        terminal::step(&desk.engine, id, &desk.who, &detach).await
-    })?;
-    conclude(desk, id, &stop)
+    let options = options(desk, 0, Patience::UntilOver);
+    let left = desk.wait(terminal::step(&desk.engine, id, options))?;
+    conclude(desk, id, left)
 }
 
-/// Goes on without asking anybody, printing what happens after event `after`.
+/// Goes on without asking anybody, telling what happens after event `after`.
 pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Result {
-    let stop = desk.wait(async {
-        let detach = leaving();
-        match desk.station.output.format() {
-            Format::Table => terminal::plain(&desk.engine, id, after, patience, &detach).await,
-            Format::Json => follow(desk, id, after, patience, &detach, |_| Ok(())).await,
-            Format::Jsonl => follow(desk, id, after, patience, &detach, |event| desk.station.output.document(event)).await,
-        }
-    })?;
-    conclude(desk, id, &stop)
+    let output = &desk.station.output;
+    let left = match output.format() {
+        Format::Table => desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?,
+        Format::Json => desk.wait(follow(desk, id, after, patience, |_| Ok(())))?,
+        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event)))?,
+    };
+    conclude(desk, id, left)
+}
+
+fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options {
+    terminal::Options { actor: desk.who.clone(), after, patience }
 }
 
 /// A token that ends when a signal asks us to leave.
@@ -70,12 +70,12 @@ async fn follow(
     id: &IncidentId,
     after: u64,
     patience: Patience,
-    detach: &CancellationToken,
     mut show: impl FnMut(&Recorded) -> Result<()>,
-) -> Result<Stop> {
+) -> Result<Left> {
+    let detach = leaving();
     let mut feed = desk.engine.feed(id, after);
     let mut seen = after;
-    let drive = desk.engine.drive(id, patience, detach);
+    let drive = desk.engine.drive(id, patience, &detach);
     tokio::pin!(drive);
     let stop = loop {
         tokio::select! {
@@ -87,12 +87,21 @@ async fn follow(
         let incident = desk.engine.incident(id).await?;
         let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
         if seen >= incident.seq && !moving {
-            return Ok(stop);
+            return Ok(left(&stop));
         }
         tokio::select! {
-            () = detach.cancelled() => return Ok(Stop::Detached),
+            () = detach.cancelled() => return Ok(Left::Detached),
             events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
         }
+    }
+}
+
+fn left(stop: &Stop) -> Left {
+    match stop {
+        Stop::Over => Left::Over,
+        Stop::NeedsPerson => Left::NeedsPerson,
+        Stop::Taken(_) => Left::Taken,
+        Stop::Detached => Left::Detached,
     }
 }
 
@@ -127,20 +136,13 @@ struct RunReport<'a> {
 }
 
 /// Says how it stands and what to type next; the exit code says the same.
-pub fn conclude(desk: &Desk<'_>, id: &IncidentId, stop: &Stop) -> Result {
+fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
     let incident = desk.incident(id)?;
-    let exit = match stop {
-        Stop::Detached => Exit::INTERRUPTED,
-        _ => verdict(&incident).unwrap_or(Exit::DONE),
+    let exit = match left {
+        Left::Detached => Exit::INTERRUPTED,
+        Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
     };
     report(desk, &incident, exit)?;
-    match stop {
-        Stop::Detached => desk.station.output.say("detached: nothing more is begun until somebody watches"),
-        Stop::Taken(claim) if exit == Exit::DONE => {
-            desk.station.output.say(&format!("another process goes on with it: {}", crate::domain::text::printable(&claim.holder)));
-        }
-        _ => {}
-    }
     desk.station.output.next(&next(desk, &incident, exit));
     Ok(exit)
 }
@@ -154,8 +156,7 @@ fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
     }
     let runs = incident.runs.iter();
     let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
-    let report =
-        Report { incident: &incident.id, status: status_word(incident), runs, waiting, exit: exit.code() };
+    let report = Report { incident: &incident.id, status: status_word(incident), runs, waiting, exit: exit.code() };
     output.text(&output::json(&report, output.format() == Format::Json))
 }
 
@@ -191,7 +192,8 @@ pub fn verdict(incident: &Incident) -> Option<Exit> {
 fn timed_out(run: &Run) -> bool {
     let mut fatal = run.failures().filter(|(_, state)| state.conclusion() == Some(Conclusion::Failed)).peekable();
     let late = |verdict| verdict == Verdict::TimedOut;
-    fatal.peek().is_some() && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
+    fatal.peek().is_some()
+        && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
 }
 
 /// The word for an incident's status.

@@ -107,7 +107,11 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let damaged = matches!(error, StoreError::Damaged(_));
         let failure = Self::error(error.to_string());
-        if damaged { failure.hint("`runbook verify` says where, and a copy of the file helps to find out why.") } else { failure }
+        if damaged {
+            failure.hint("`runbook verify` says where, and a copy of the file helps to find out why.")
+        } else {
+            failure
+        }
     }
 }
 
@@ -124,7 +128,12 @@ impl From<EngineError> for Failure {
             EngineError::Store(error) => error.into(),
             EngineError::Illegal(error) => error.into(),
             EngineError::NotFound(_) => Self::usage(error.to_string()).hint("`runbook incidents` lists them."),
-            EngineError::Ambiguous { .. } => Self::usage(error.to_string()).hint("Type more letters of the one you mean."),
+            EngineError::Ambiguous { .. } => {
+                Self::usage(error.to_string()).hint("Type more letters of the one you mean.")
+            }
+            EngineError::Archive(error) => {
+                Self { hints: error.hint.into_iter().collect(), ..Self::error(error.message) }
+            }
             EngineError::Io { .. } => Self::error(error.to_string()),
         }
     }

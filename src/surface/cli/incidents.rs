@@ -87,7 +87,9 @@ fn row(incident: &Incident, summary: &Summary) -> Row {
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
         (Some((_, key, gate)), _) => format!("waits: {key}, {}", waiting::question(gate)),
-        (None, _) => incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned()),
+        (None, _) => {
+            incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())
+        }
     };
     Row {
         id: incident.id.clone(),
@@ -123,7 +125,14 @@ fn table(rows: &[Row], now: Timestamp) -> Table {
     for row in rows {
         let severity = row.severity.map(|severity| severity.to_string()).unwrap_or_default();
         let opened = age(row.opened_at, now);
-        table.row([row.id.to_string(), severity, opened, row.environment.clone(), row.title.clone(), row.standing.clone()]);
+        table.row([
+            row.id.to_string(),
+            severity,
+            opened,
+            row.environment.clone(),
+            row.title.clone(),
+            row.standing.clone(),
+        ]);
     }
     table
 }

@@ -103,7 +103,12 @@ fn manual(form: &KindForm, width: usize) -> String {
         out.push_str("\nexactly one of\n");
     }
     for verb in form.verbs {
-        entry(&mut out, &format!("{}: {}  [{}]", verb.field.name, shape(&verb.field.shape), verb.effect), verb.field.help, width);
+        entry(
+            &mut out,
+            &format!("{}: {}  [{}]", verb.field.name, shape(&verb.field.shape), verb.effect),
+            verb.field.help,
+            width,
+        );
     }
     if !form.fields.is_empty() {
         out.push_str("\nfields\n");

@@ -97,10 +97,8 @@ impl Lint {
                 (Some(one), None) => one.files.clear(),
                 (Some(_), Some(_)) => {}
                 (None, file) => {
-                    let settings = super::settings::Settings {
-                        shop: ShopSource::Named(directory),
-                        ..station.settings.clone()
-                    };
+                    let settings =
+                        super::settings::Settings { shop: ShopSource::Named(directory), ..station.settings.clone() };
                     wanted.push(Wanted { shop: Shop::open(&settings)?, files: file.into_iter().collect() });
                 }
             }

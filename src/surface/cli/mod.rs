@@ -1,1 +1,216 @@
-//! The command line.
+//! The command line: parses what was typed, opens what the command needs, and ends with an exit code.
+//!
+//! One file a command; its doc comment is its help. Beside them stand the rooms they share: [`settings`] and
+//! [`station`] (what a command works with), [`shop`], [`secrets`] and [`person`] (what the host knows), [`output`],
+//! [`table`], [`outline`] and [`waiting`] (how things look), [`drive`] and [`detach`] (going on), [`failure`].
+//!
+//! **Invariant:** a command opens no more than it needs: `--version`, `list`, `lint`, `show`, `kinds`, `schema`,
+//! `completions` and `man` start no runtime and touch neither store nor network.
+//!
+//! Deliberately absent: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use self::failure::{Failure, Result};
+use self::settings::{Environment, Flags, Settings};
+use self::station::Station;
+use crate::surface::exit::Exit;
+
+mod ack;
+mod answer;
+mod approve;
+mod asking;
+mod cancel;
+mod completions;
+mod demo;
+mod deny;
+mod detach;
+mod drive;
+mod failure;
+mod filling;
+mod incidents;
+mod interim;
+mod kinds;
+mod lint;
+mod list;
+mod man;
+mod note;
+mod outline;
+mod output;
+mod person;
+mod plan;
+mod postmortem;
+mod reference;
+mod resolve;
+mod retry;
+mod schema;
+mod secrets;
+mod settings;
+mod shop;
+mod show;
+mod skip;
+mod start;
+mod station;
+mod table;
+mod target;
+mod timeline;
+mod undo;
+mod verify;
+mod waiting;
+mod watch;
+mod work;
+
+/// Executable runbooks for on-call engineers
+///
+/// Steps through an incident, acts on hosts, keeps a durable log of it, and
+/// writes the post-mortem. `runbook demo` shows it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "runbook",
+    version,
+    verbatim_doc_comment,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Start(start::Start),
+    Watch(watch::Watch),
+    Incidents(incidents::Incidents),
+    Answer(answer::Answer),
+    Approve(approve::Approve),
+    Deny(deny::Deny),
+    Retry(retry::Retry),
+    Skip(skip::Skip),
+    Undo(undo::Undo),
+    Cancel(cancel::Cancel),
+    Note(note::Note),
+    Ack(ack::Ack),
+    Resolve(resolve::Resolve),
+    Timeline(timeline::Timeline),
+    Postmortem(postmortem::Postmortem),
+    Verify(verify::Verify),
+    List(list::List),
+    Show(show::Show),
+    Lint(lint::Lint),
+    Schema(schema::Schema),
+    Kinds(kinds::Kinds),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
+    #[command(hide = true)]
+    Reference(reference::Reference),
+    #[command(hide = true)]
+    Work(work::Work),
+}
+
+impl Command {
+    fn run(self, station: &Station) -> Result {
+        match self {
+            Self::Start(command) => command.run(station),
+            Self::Watch(command) => command.run(station),
+            Self::Incidents(command) => command.run(station),
+            Self::Answer(command) => command.run(station),
+            Self::Approve(command) => command.run(station),
+            Self::Deny(command) => command.run(station),
+            Self::Retry(command) => command.run(station),
+            Self::Skip(command) => command.run(station),
+            Self::Undo(command) => command.run(station),
+            Self::Cancel(command) => command.run(station),
+            Self::Note(command) => command.run(station),
+            Self::Ack(command) => command.run(station),
+            Self::Resolve(command) => command.run(station),
+            Self::Timeline(command) => command.run(station),
+            Self::Postmortem(command) => command.run(station),
+            Self::Verify(command) => command.run(station),
+            Self::List(command) => command.run(station),
+            Self::Show(command) => command.run(station),
+            Self::Lint(command) => command.run(station),
+            Self::Schema(command) => command.run(station),
+            Self::Kinds(command) => command.run(station),
+            Self::Demo(command) => command.run(station),
+            Self::Completions(command) => command.run(station),
+            Self::Man(command) => command.run(station),
+            Self::Reference(command) => command.run(station),
+            Self::Work(command) => command.run(station),
+        }
+    }
+}
+
+/// Does what was typed. `words` begins with the program's name.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
+    let words: Vec<OsString> = words.into_iter().collect();
+    // Colour has to be settled before the parser may complain.
+    if words.iter().any(|word| word == "--no-color") {
+        anstream::ColorChoice::Never.write_global();
+    }
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return complain(&error),
+    };
+    let ended = settled(cli.flags).and_then(|station| cli.command.run(&station));
+    ended.unwrap_or_else(|failure: Failure| {
+        failure.tell();
+        failure.exit
+    })
+}
+
+fn settled(flags: Flags) -> Result<Station> {
+    Ok(Station::new(Settings::resolve(&flags, Environment::of_process())?))
+}
+
+/// Prints the parser's word: help and version are data, everything else is a mistake.
+fn complain(error: &clap::Error) -> Exit {
+    let text = error.render();
+    if error.use_stderr() {
+        eprint_quietly(&text.ansi().to_string());
+        return Exit::USAGE;
+    }
+    use std::io::Write as _;
+    // A reader that has gone needs no help any more.
+    let _ = write!(anstream::stdout().lock(), "{}", text.ansi());
+    Exit::DONE
+}
+
+fn eprint_quietly(text: &str) {
+    use std::io::Write as _;
+    let _ = write!(anstream::stderr().lock(), "{text}");
+}
+
+/// 32 random bits, for ids that are made at the door.
+#[expect(clippy::disallowed_methods, reason = "the door")]
+fn chance() -> u32 {
+    // The last four bytes of a version 7 UUID are random.
+    uuid::Uuid::now_v7().as_u128() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            let example = format!("  runbook {}", command.get_name());
+            assert!(help.contains(&example), "{}: {help}", command.get_name());
+            assert!(help.lines().all(|line| line.len() <= 78), "{}", command.get_name());
+        }
+    }
+}

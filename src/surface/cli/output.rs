@@ -58,6 +58,12 @@ impl Output {
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
 
+    /// Says what is not as it should be, on standard error.
+    pub fn warn(&self, text: &str) {
+        let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+        self.say(&format!("{yellow}warning:{yellow:#} {}", crate::domain::text::printable(text)));
+    }
+
     /// Ends with the commands to type next.
     pub fn next(&self, commands: &[String]) {
         let dim = anstyle::Style::new().dimmed();
@@ -152,7 +158,8 @@ mod tests {
 
     #[test]
     fn json_is_the_same_value_and_holds_nothing_that_a_terminal_obeys() {
-        let hostile = serde_json::json!({"a\u{9b}2J": ["\u{1b}[2J", "é\u{202e}x", "\u{e0041}", {"b": {}}, []], "c": null});
+        let hostile =
+            serde_json::json!({"a\u{9b}2J": ["\u{1b}[2J", "é\u{202e}x", "\u{e0041}", {"b": {}}, []], "c": null});
         for indented in [true, false] {
             let text = json(&hostile, indented);
             assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && !is_hostile(c))), "{text:?}");

@@ -16,9 +16,8 @@ use secrecy::SecretString;
 use super::settings::Environment;
 use crate::actions::Secrets;
 use crate::domain::estate::{Estate, SecretSource};
+use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 
-/// The longest secret, in bytes: a certificate chain with its key fits.
-const VALUE_LIMIT: usize = 64 * 1024;
 /// The largest environment file, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
@@ -30,17 +29,24 @@ pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Sec
 
 fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> Result<String, String> {
     let value = match (&source.env, &source.file, &source.credential) {
-        (Some(name), None, None) => {
-            environment.get(name).ok_or_else(|| format!("`{name}` is not set"))?.to_str().ok_or_else(|| not_text(name))?.to_owned()
-        }
+        (Some(name), None, None) => environment
+            .get(name)
+            .ok_or_else(|| format!("`{name}` is not set"))?
+            .to_str()
+            .ok_or_else(|| not_text(name))?
+            .to_owned(),
         (None, Some(file), None) => in_file(&directory.join(file), source.key.as_deref())?,
         (None, None, Some(name)) => in_file(&credential(name, environment)?, None)?,
         _ => return Err("the estate does not say where it is found".to_owned()),
     };
-    match value.len() {
-        0 => Err("it is empty".to_owned()),
-        1..=VALUE_LIMIT => Ok(value),
-        _ => Err(format!("it is longer than {} KiB", VALUE_LIMIT / 1024)),
+    let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+    match (solid, value.len()) {
+        (0, _) => Err("it is empty".to_owned()),
+        (..SHORTEST_SECRET, _) => {
+            Err(format!("it is shorter than {SHORTEST_SECRET} characters: too short to be kept secret"))
+        }
+        (_, ..=LONGEST_SECRET) => Ok(value),
+        _ => Err(format!("it is longer than {} KiB", LONGEST_SECRET / 1024)),
     }
 }
 
@@ -50,7 +56,9 @@ fn not_text(name: &str) -> String {
 
 /// The file of a systemd credential: `LoadCredential=` puts it there.
 fn credential(name: &str, environment: &Environment) -> Result<PathBuf, String> {
-    let directory = environment.get("CREDENTIALS_DIRECTORY").ok_or("`CREDENTIALS_DIRECTORY` is not set: systemd sets it for a unit with `LoadCredential=`")?;
+    let directory = environment
+        .get("CREDENTIALS_DIRECTORY")
+        .ok_or("`CREDENTIALS_DIRECTORY` is not set: systemd sets it for a unit with `LoadCredential=`")?;
     if name.contains('/') || name.starts_with('.') {
         return Err(format!("`{}` cannot be a credential's name", name.escape_debug()));
     }
@@ -79,7 +87,8 @@ fn contents(path: &Path) -> Result<String, String> {
         return Err("is not a regular file".to_owned());
     }
     let mut text = String::new();
-    let read = file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    let read =
+        file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
     if read as u64 > FILE_LIMIT {
         return Err(format!("is larger than {} MiB", FILE_LIMIT / 1024 / 1024));
     }
@@ -141,18 +150,23 @@ mod tests {
     fn each_secret_keeps_its_own_reason() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("token"), "xoxb-1\n").unwrap();
-        std::fs::write(directory.path().join("long"), "x".repeat(VALUE_LIMIT + 1)).unwrap();
+        std::fs::write(directory.path().join("long"), "x".repeat(LONGEST_SECRET + 1)).unwrap();
         let file = |name: &str| SecretSource { file: Some(name.to_owned()), ..SecretSource::default() };
         let mut estate = Estate::default();
         estate.secrets.insert("token".into(), file("token"));
         estate.secrets.insert("long".into(), file("long"));
         estate.secrets.insert("device".into(), file("/dev/zero"));
+        std::fs::write(directory.path().join("short"), "a\n").unwrap();
+        estate.secrets.insert("short".into(), file("short"));
         estate.secrets.insert("gone".into(), file("gone"));
-        estate.secrets.insert("cred".into(), SecretSource { credential: Some("../x".into()), ..SecretSource::default() });
+        estate
+            .secrets
+            .insert("cred".into(), SecretSource { credential: Some("../x".into()), ..SecretSource::default() });
         let secrets = read(&estate, directory.path(), &Environment::default());
         assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
-        assert!(secrets.get("long").unwrap_err().contains("longer than 64 KiB"));
+        assert!(secrets.get("long").unwrap_err().contains("longer than 32 KiB"));
         assert!(secrets.get("device").unwrap_err().contains("is not a regular file"));
+        assert!(secrets.get("short").unwrap_err().contains("too short"));
         assert!(secrets.get("gone").unwrap_err().contains("cannot be read"));
         assert!(secrets.get("cred").unwrap_err().contains("CREDENTIALS_DIRECTORY"));
     }

@@ -33,7 +33,15 @@ pub enum Format {
 #[command(next_help_heading = "Global options")]
 pub struct Flags {
     /// How data is printed
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", env = "RUNBOOK_OUTPUT", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "RUNBOOK_OUTPUT",
+        hide_env_values = true
+    )]
     pub output: Option<Format>,
     /// Prints without colour, as `NO_COLOR` does
     #[arg(long, global = true)]

@@ -61,7 +61,8 @@ impl Shop {
         let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
         chosen.map(str::to_owned).ok_or_else(|| {
             let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
-            Failure::usage("the environment is not given").hint(format!("Type `--env` and one of: {}.", known.join(", ")))
+            Failure::usage("the environment is not given")
+                .hint(format!("Type `--env` and one of: {}.", known.join(", ")))
         })
     }
 }
@@ -111,6 +112,9 @@ fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
     }
     let shown = settings.shown(directory);
     let folder = directory.join(RUNBOOKS);
-    Err(Failure::not_allowed(format!("`{}` is somebody else's, in a place where everybody may write", folder.display()))
-        .hint(format!("If you trust it, name it: `--dir {}`.", super::settings::quoted(&shown.to_string_lossy()))))
+    Err(Failure::not_allowed(format!(
+        "`{}` is somebody else's, in a place where everybody may write",
+        folder.display()
+    ))
+    .hint(format!("If you trust it, name it: `--dir {}`.", super::settings::quoted(&shown.to_string_lossy()))))
 }

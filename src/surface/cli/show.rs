@@ -31,7 +31,10 @@ impl Show {
             value["digest"] = digest.into();
             station.output.document(&value)?;
         }
-        station.output.next(&[station.command(&format!("start {} --plan", self.id)), station.command(&format!("start {}", self.id))]);
+        station.output.next(&[
+            station.command(&format!("start {} --plan", self.id)),
+            station.command(&format!("start {}", self.id)),
+        ]);
         Ok(Exit::DONE)
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::ExposeSecret as _;
 use tokio::runtime::Runtime;
 
 use super::failure::{Failure, Result, nearest};
@@ -15,16 +16,17 @@ use super::output::Output;
 use super::settings::Settings;
 use super::shop::Shop;
 use super::{person, secrets};
+use crate::actions::Secrets;
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::command::{Command, Request};
 use crate::domain::event::{Actor, Recorded};
-use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::redact::Redactor;
 use crate::engine::catalog::Catalog;
-use crate::engine::{Engine, EngineError, Parts};
+use crate::engine::{self, Engine, EngineError, Parts};
 use crate::store::EventStore;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::Sqlite;
 
 /// The log's file in the state directory.
 const LOG_FILE: &str = "runbook.db";
@@ -125,7 +127,7 @@ impl Station {
             .enable_all()
             .build()
             .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
-        let store = runtime.block_on(SqliteStore::open(&self.state()?.join(LOG_FILE)))?;
+        let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let estate = shop.catalog.estate().content.as_ref().ok();
         let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &self.settings.environment));
         let secrets = secrets.unwrap_or_default();
@@ -134,12 +136,12 @@ impl Station {
         let parts = Parts {
             store: Arc::new(store),
             clock: self.clock(),
-            redactor: Arc::new(redactor(&secrets)),
+            redactor: Arc::new(redactor(&secrets)?),
             secrets: Arc::new(secrets),
             basics: Arc::new(self.settings.basics()),
             directory: shop.directory,
             catalog: Arc::new(shop.catalog),
-            holder: holder(&hostname),
+            holder: engine::holder(&hostname),
             hostname,
         };
         Ok(Desk { station: self, engine: Engine::new(parts), who, runtime })
@@ -197,29 +199,14 @@ impl Desk<'_> {
     }
 }
 
-/// A step as it was typed.
-pub fn step_key(typed: &str) -> std::result::Result<StepKey, String> {
-    typed.parse()
-}
-
 /// What scrubs the secrets that were read.
-fn redactor(_secrets: &crate::actions::Secrets) -> Redactor {
-    Redactor
+fn redactor(secrets: &Secrets) -> Result<Redactor> {
+    Redactor::new(secrets.iter().map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
+        Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
+    })
 }
 
-fn hostname() -> String {
+/// This host's name.
+pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// This process, so that another can find out whether it is still there: host, number, when it started, and chance.
-fn holder(hostname: &str) -> String {
-    let pid = rustix::process::getpid().as_raw_nonzero();
-    format!("{hostname}:{pid}:{}:{:08x}", started(), super::chance())
-}
-
-/// When this process started, in ticks since boot: field 22 of `/proc/self/stat`, counted after the last `)`.
-fn started() -> String {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    after_name.split_whitespace().nth(19).unwrap_or("0").to_owned()
 }

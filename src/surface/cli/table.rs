@@ -39,9 +39,11 @@ impl Table {
 
     fn columns(&self, width: Option<usize>) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_preset(presets::NOTHING).set_header(&self.headings).add_rows(&self.rows);
+        table.load_style(presets::NOTHING).set_header(&self.headings).add_rows(&self.rows);
         if let Some(width) = width {
-            table.set_width(u16::try_from(width).unwrap_or(u16::MAX)).set_content_arrangement(ContentArrangement::Dynamic);
+            table
+                .set_width(u16::try_from(width).unwrap_or(u16::MAX))
+                .set_content_arrangement(ContentArrangement::Dynamic);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -94,7 +96,11 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(["RUNBOOK", "SEVERITY", "TITLE"]);
-        table.row(["p1".to_owned(), "P1".to_owned(), "Live platform down, customers cannot use the shop at all".to_owned()]);
+        table.row([
+            "p1".to_owned(),
+            "P1".to_owned(),
+            "Live platform down, customers cannot use the shop at all".to_owned(),
+        ]);
         table.row(["restart-search".to_owned(), "P3".to_owned(), "Search\nis stale".to_owned()]);
         table
     }

@@ -2,7 +2,10 @@
 
 use super::failure::Result;
 use super::station::Station;
+use super::table::wrapped;
 use super::target::Looked;
+use crate::domain::event::Recorded;
+use crate::domain::timeline;
 use crate::surface::exit::Exit;
 
 /// Prints what happened in an incident, event by event
@@ -18,6 +21,9 @@ use crate::surface::exit::Exit;
 pub struct Timeline {
     #[command(flatten)]
     target: Looked,
+    /// Only what a reader in a hurry wants to know
+    #[arg(long)]
+    short: bool,
 }
 
 impl Timeline {
@@ -27,11 +33,30 @@ impl Timeline {
         let id = desk.find(self.target.incident.as_deref())?;
         let log = desk.log(&id)?;
         if station.output.is_table() {
-            station.output.text("")?;
+            station.output.text(&self.lines(&log, station.settings.width()))?;
         } else {
             station.output.list(&log)?;
         }
         station.output.next(&[station.command(&format!("postmortem {id} --print"))]);
         Ok(Exit::DONE)
+    }
+
+    fn lines(&self, log: &[Recorded], width: Option<usize>) -> String {
+        let timeline = timeline::Timeline::of(log);
+        let entries: Vec<&timeline::Entry> =
+            if self.short { timeline.notable().collect() } else { timeline.entries.iter().collect() };
+        entries.into_iter().map(|entry| line(entry, width)).collect()
+    }
+}
+
+/// One entry: its number, its time, who, and what; continued under the time where it is too wide.
+fn line(entry: &timeline::Entry, width: Option<usize>) -> String {
+    let head = format!("{:>4}  {}  ", entry.seq, entry.at.format("%Y-%m-%d %H:%M:%SZ"));
+    let text = format!("{}: {}", entry.who, entry.text);
+    match width {
+        Some(width) if width < head.len() + text.chars().count() => {
+            format!("{}\n{}", head.trim_end(), wrapped(&text, width, "      "))
+        }
+        _ => format!("{head}{text}\n"),
     }
 }

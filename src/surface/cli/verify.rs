@@ -80,7 +80,12 @@ fn all(desk: &Desk<'_>) -> Result<Vec<IncidentId>> {
 
 fn line(audit: &Audit) -> String {
     match &audit.broken {
-        None => format!("{}  {} events  whole  {}\n", audit.incident, audit.events, audit.head.get(..12).unwrap_or(&audit.head)),
+        None => format!(
+            "{}  {} events  whole  {}\n",
+            audit.incident,
+            audit.events,
+            audit.head.get(..12).unwrap_or(&audit.head)
+        ),
         Some((seq, reason)) => format!("{}  broken at event {seq}: {}\n", audit.incident, single_line(reason)),
     }
 }

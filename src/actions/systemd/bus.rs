@@ -1,0 +1,112 @@
+//! The D-Bus side of systemd: the manager's interface as a proxy, and one kept connection per bus.
+//!
+//! Source: `org.freedesktop.systemd1(5)`. Only what the verbs need is declared.
+//!
+//! Deliberately absent: systemd's private socket, where it answers under a name that the bus library refuses; and the
+//! caching of properties, since a value that was true a moment ago is what we must not report.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Id};
+use zbus::connection::Builder;
+use zbus::{Connection, OwnedObjectPath, proxy};
+
+use crate::domain::estate::ManagerBus;
+
+/// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long connecting may take; the bus is on this host.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The largest number of buses that a connection is kept to; environments are few.
+const KEPT: usize = 16;
+
+/// One row of `ListUnits…`: name, description, load, active and sub state, whom it follows, path, and the job.
+pub(super) type UnitRow =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+/// One change to the symlinks of unit files: what was done, where, and what it points to.
+pub(super) type FileChange = (String, String, String);
+
+#[proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+pub(super) trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<UnitRow>>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<UnitRow>>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reload_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn get_job(&self, id: u32) -> zbus::Result<OwnedObjectPath>;
+    fn enable_unit_files(&self, files: &[&str], runtime: bool, force: bool) -> zbus::Result<(bool, Vec<FileChange>)>;
+    fn disable_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Vec<FileChange>>;
+    fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
+    fn reload(&self) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: zbus::ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
+}
+
+/// Connections by bus. A connection is served by tasks of the runtime in which it was made, and is of no use to
+/// another one.
+static CONNECTIONS: Mutex<Option<HashMap<(ManagerBus, Id), Connection>>> = Mutex::new(None);
+
+/// The manager behind a bus, over the kept connection; connects when there is none or it has died.
+///
+/// # Errors
+/// A sentence that says which bus cannot be reached and why.
+pub(super) async fn manager(bus: &ManagerBus) -> Result<ManagerProxy<'static>, String> {
+    let connected = tokio::time::timeout(CONNECT_LIMIT, connected(bus)).await;
+    let said = |reason: String| format!("the systemd manager at `{}` cannot be reached: {reason}", bus.0);
+    match connected {
+        Ok(Ok(manager)) => Ok(manager),
+        Ok(Err(error)) => Err(said(error.to_string())),
+        Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
+    }
+}
+
+async fn connected(bus: &ManagerBus) -> zbus::Result<ManagerProxy<'static>> {
+    let key = (bus.clone(), Handle::current().id());
+    if let Some(connection) = kept(&key) {
+        return proxy(&connection).await;
+    }
+    let connection = builder(&bus.0).method_timeout(CALL_LIMIT).build().await?;
+    let manager = proxy(&connection).await?;
+    // Without this no signal is ever sent, and a job would seem to run for ever.
+    manager.subscribe().await?;
+    keep(key, connection);
+    Ok(manager)
+}
+
+async fn proxy(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
+    ManagerProxy::builder(connection).cache_properties(zbus::proxy::CacheProperties::No).build().await
+}
+
+fn builder(bus: &str) -> Builder<'_> {
+    match bus {
+        "system" => Builder::system(),
+        "user" => Builder::session(),
+        address => Builder::address(address),
+    }
+}
+
+fn kept(key: &(ManagerBus, Id)) -> Option<Connection> {
+    let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
+}
+
+fn keep(key: (ManagerBus, Id), connection: Connection) {
+    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let connections = connections.get_or_insert_default();
+    connections.retain(|_, connection| !connection.is_closed());
+    if connections.len() < KEPT {
+        connections.insert(key, connection);
+    }
+}

@@ -1,0 +1,185 @@
+//! The verbs that change units: `start`, `stop`, `restart`, `reload`; each unit after the other, the first failure ends it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zbus::OwnedObjectPath;
+
+use super::bus::{self, ManagerProxy};
+use super::trouble::Trouble;
+use super::unit::Unit;
+use super::{files, job, names};
+use crate::actions::Context;
+use crate::domain::outcome::{Outcome, Verdict};
+
+/// How a new job treats the ones that are there: it takes their place, as with `systemctl`.
+const MODE: &str = "replace";
+
+/// What is done to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+    Enable,
+    Disable,
+}
+
+impl Verb {
+    /// As a runbook writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+
+    /// As it is told when it is done.
+    fn past(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+            Self::Reload => "reloaded",
+            Self::Enable => "enabled",
+            Self::Disable => "disabled",
+        }
+    }
+
+    /// What takes it back, if anything does.
+    pub fn undo(self) -> Option<&'static str> {
+        match self {
+            Self::Start => Some("stop"),
+            Self::Stop => Some("start"),
+            Self::Enable => Some("disable"),
+            Self::Disable => Some("enable"),
+            Self::Restart | Self::Reload => None,
+        }
+    }
+
+    /// Whether it is about what happens at boot, not about what runs.
+    pub fn is_about_files(self) -> bool {
+        matches!(self, Self::Enable | Self::Disable)
+    }
+}
+
+/// Changes units.
+pub(super) async fn change(
+    verb: Verb,
+    words: &[String],
+    settle: Duration,
+    context: &Context,
+) -> Result<Outcome, Trouble> {
+    let units = names::named(words, &context.estate)?;
+    let manager =
+        bus::manager(&context.environment.systemd).await.map_err(|error| Trouble::new("no_manager", error))?;
+    if verb.is_about_files() {
+        return files::change(&manager, verb, &units).await;
+    }
+    let mut done: Vec<(Unit, Unit)> = Vec::new();
+    for unit in &units {
+        let before = Unit::one(&manager, unit).await.map_err(|error| Trouble::of_bus(verb.word(), unit, &error))?;
+        context.progress.line(&format!("{} `{unit}`, which is {}", verb.word(), before.state()));
+        match one(&manager, verb, &before, settle, context).await {
+            Ok(after) => done.push((before, after)),
+            Err(trouble) => {
+                let after = Unit::one(&manager, unit).await.unwrap_or_default();
+                done.push((before, after));
+                return Ok(failed(&trouble, output(&done)));
+            }
+        }
+    }
+    Ok(Outcome::succeeded(summary(verb, &done), output(&done)))
+}
+
+/// Changes one unit, waits for the job, and sees whether it came to what was asked for.
+async fn one(
+    manager: &ManagerProxy<'_>,
+    verb: Verb,
+    before: &Unit,
+    settle: Duration,
+    context: &Context,
+) -> Result<Unit, Trouble> {
+    let name = before.name.as_str();
+    if before.load == "not-found" {
+        let known: Vec<String> = context.estate.units().filter(|unit| *unit != name).map(str::to_owned).collect();
+        return Err(Trouble::no_such_unit(name, &known));
+    }
+    let of_bus = |error: zbus::Error| Trouble::of_bus(verb.word(), name, &error);
+    // First the ear, then the request: a job can be over before the answer to the request has arrived.
+    let mut removed = manager.receive_job_removed().await.map_err(of_bus)?;
+    let job = request(manager, verb, name).await.map_err(of_bus)?;
+    let result = job::result(manager, &mut removed, &job, context).await?;
+    let now = Unit::one(manager, name).await.map_err(of_bus)?;
+    if let Some(trouble) = Trouble::of_job(verb.word(), &now, &result) {
+        return Err(trouble);
+    }
+    match verb {
+        Verb::Start | Verb::Restart => {
+            // A unit that was up already, and was only asked to start, keeps the count of its restarts.
+            let is_new = now.invocation_id != before.invocation_id;
+            let restarts = if is_new { 0 } else { before.n_restarts.unwrap_or(0) };
+            let (unit, trouble) = job::settled(manager, name, restarts, settle, context).await.map_err(of_bus)?;
+            trouble.map_or(Ok(unit), Err)
+        }
+        Verb::Stop if now.active == "active" => {
+            Err(Trouble::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
+        }
+        Verb::Reload if !now.is_up() => Err(Trouble::of_unit(verb.word(), &now)),
+        _ => Ok(now),
+    }
+}
+
+async fn request(manager: &ManagerProxy<'_>, verb: Verb, name: &str) -> zbus::Result<OwnedObjectPath> {
+    match verb {
+        Verb::Stop => manager.stop_unit(name, MODE).await,
+        Verb::Restart => manager.restart_unit(name, MODE).await,
+        Verb::Reload => manager.reload_unit(name, MODE).await,
+        Verb::Start | Verb::Enable | Verb::Disable => manager.start_unit(name, MODE).await,
+    }
+}
+
+/// What the units look like before a change, for the log.
+pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Value> {
+    let manager = bus::manager(&context.environment.systemd).await.ok()?;
+    let names: Vec<&str> = units.iter().map(String::as_str).collect();
+    let seen = Unit::many(&manager, &names).await.ok()?;
+    let mut files = serde_json::Map::new();
+    for unit in &seen {
+        files.insert(unit.name.clone(), json!(files::state(&manager, &unit.name).await));
+    }
+    Some(json!({ "units": seen, "files": files }))
+}
+
+/// The outcome of a change that did not go well.
+pub(super) fn failed(trouble: &Trouble, mut output: Value) -> Outcome {
+    output["error"] = trouble.output();
+    let outcome = Outcome::failed(trouble.message.clone(), output);
+    if trouble.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }
+}
+
+/// What later steps may refer to: `units` as they are now; for one unit also `before` and `after`.
+pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
+    let units: Vec<&Unit> = done.iter().map(|(_, after)| after).collect();
+    let mut output = json!({ "units": units });
+    if let [(before, after)] = done {
+        output["before"] = json!(before);
+        output["after"] = json!(after);
+    }
+    output
+}
+
+/// What was done, in one line.
+pub(super) fn summary(verb: Verb, done: &[(Unit, Unit)]) -> String {
+    let told = |(before, after): &(Unit, Unit)| {
+        let already = verb == Verb::Start && before.invocation_id == after.invocation_id && before.is_up();
+        let past = if already { "already runs" } else { verb.past() };
+        format!("`{}` {past}: {}", after.name, after.state())
+    };
+    done.iter().map(told).collect::<Vec<_>>().join("; ")
+}

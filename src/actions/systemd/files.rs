@@ -1,0 +1,49 @@
+//! The verbs about unit files: `enable`, `disable`, `daemon_reload`.
+
+use serde_json::{Value, json};
+
+use super::bus::{self, FileChange, ManagerProxy};
+use super::change::Verb;
+use super::trouble::Trouble;
+use crate::actions::Context;
+use crate::domain::outcome::Outcome;
+
+/// What polkit and people call the reading of all unit files.
+const RELOAD: &str = "reload the unit files of";
+
+/// Reads all unit files again.
+pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, Trouble> {
+    let manager =
+        bus::manager(&context.environment.systemd).await.map_err(|error| Trouble::new("no_manager", error))?;
+    manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
+    Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
+}
+
+/// Makes or removes the symlinks by which units start at boot, and has systemd notice.
+pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, Trouble> {
+    let names: Vec<&str> = units.iter().map(String::as_str).collect();
+    let said = names.join(", ");
+    let trouble = |error: zbus::Error| Trouble::of_bus(verb.word(), &said, &error);
+    let (installable, changes) = match verb {
+        Verb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
+        _ => (true, manager.disable_unit_files(&names, false).await.map_err(trouble)?),
+    };
+    if !installable && changes.is_empty() {
+        let message = format!("`{said}` has no `[Install]` section, so that nothing says when it would start");
+        return Err(Trouble::new("not_installable", message));
+    }
+    manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
+    Ok(report(verb, &said, &changes))
+}
+
+fn report(verb: Verb, units: &str, changes: &[FileChange]) -> Outcome {
+    let listed: Vec<Value> =
+        changes.iter().map(|(what, link, to)| json!({ "what": what, "link": link, "to": to })).collect();
+    let noted = if changes.is_empty() { "already" } else { "now" };
+    Outcome::succeeded(format!("`{units}` is {noted} {}d", verb.word()), json!({ "changes": listed }))
+}
+
+/// Whether a unit starts at boot: `enabled`, `disabled`, `static`, …
+pub(super) async fn state(manager: &ManagerProxy<'_>, unit: &str) -> Option<String> {
+    manager.get_unit_file_state(unit).await.ok()
+}

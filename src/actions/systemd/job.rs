@@ -1,0 +1,125 @@
+//! Waiting: for a job's result, and for a started unit to stay up.
+//!
+//! **Invariant:** every wait here ends when the context's time is over or it is cancelled.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use zbus::OwnedObjectPath;
+
+use super::bus::{JobRemovedStream, ManagerProxy};
+use super::trouble::Trouble;
+use super::unit::Unit;
+use crate::actions::Context;
+use crate::clock;
+
+/// How often a watched unit is looked at; one look takes a millisecond.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often systemd is asked whether a job is still there, in case its signal was lost.
+const ASK: Duration = Duration::from_secs(1);
+
+/// The result of a job that was gone before its signal was seen; the unit's own state tells how it went.
+const GONE: &str = "done";
+
+/// Completes when there is no more time, or somebody wants it to stop; says which.
+pub(super) async fn over(context: &Context) -> &'static str {
+    let late = async {
+        match context.deadline {
+            Some(deadline) => context.clock.sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = context.cancel.cancelled() => "it was stopped",
+        () = late => "its time was over",
+    }
+}
+
+/// Waits for the job's result. `removed` was subscribed to before the job was made.
+pub(super) async fn result(
+    manager: &ManagerProxy<'_>,
+    removed: &mut JobRemovedStream,
+    job: &OwnedObjectPath,
+    context: &Context,
+) -> Result<String, Trouble> {
+    let number = job.as_str().rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    loop {
+        tokio::select! {
+            signal = removed.next() => {
+                let Some(signal) = signal else { return Err(lost(job)) };
+                if let Ok(arguments) = signal.args() && arguments.job.as_str() == job.as_str() {
+                    return Ok(arguments.result.to_owned());
+                }
+            }
+            () = clock::sleep(&*context.clock, ASK) => {
+                if manager.get_job(number).await.is_err() {
+                    return Ok(GONE.to_owned());
+                }
+            }
+            why = over(context) => {
+                let message = format!("{why} while systemd was still working on it (job {number}, which goes on)");
+                return Err(Trouble { uncertain: true, ..Trouble::new("still_running", message) });
+            }
+        }
+    }
+}
+
+fn lost(job: &OwnedObjectPath) -> Trouble {
+    let message = format!("the connection to systemd broke while it was working (job `{job}`)");
+    Trouble { uncertain: true, ..Trouble::new("connection", message) }
+}
+
+/// Waits until no job is left for the unit; returns it as it is then.
+pub(super) async fn quiet(manager: &ManagerProxy<'_>, name: &str, context: &Context) -> zbus::Result<Unit> {
+    loop {
+        let unit = Unit::one(manager, name).await?;
+        if unit.job == 0 {
+            return Ok(unit);
+        }
+        tokio::select! {
+            () = clock::sleep(&*context.clock, LOOK) => {}
+            _ = over(context) => return Ok(unit),
+        }
+    }
+}
+
+/// Watches a unit that was just started for so long; returns it as it is then, or what went wrong.
+///
+/// `restarts` is how often systemd had started it by itself before the watch: more of that is a crash loop.
+pub(super) async fn settled(
+    manager: &ManagerProxy<'_>,
+    name: &str,
+    restarts: u32,
+    settle: Duration,
+    context: &Context,
+) -> zbus::Result<(Unit, Option<Trouble>)> {
+    let until = crate::domain::time::Span(settle).after(context.clock.now());
+    let mut first: Option<String> = None;
+    loop {
+        let unit = Unit::one(manager, name).await?;
+        let invocation = first.get_or_insert_with(|| unit.invocation_id.clone());
+        let trouble = fallen(&unit, invocation, restarts);
+        // What is on its way up may still come up; what has fallen will not be less fallen for waiting.
+        let is_over = context.clock.now() >= until || context.cancel.is_cancelled();
+        if trouble.is_some() || is_over {
+            return Ok((unit, trouble));
+        }
+        tokio::select! {
+            () = clock::sleep(&*context.clock, LOOK) => {}
+            _ = over(context) => {}
+        }
+    }
+}
+
+/// What is wrong with a unit that should be up.
+fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<Trouble> {
+    let restarted = unit.n_restarts.unwrap_or(0) > restarts || unit.invocation_id != invocation;
+    match unit.active.as_str() {
+        "failed" => Some(Trouble::of_unit("start", unit)),
+        "activating" if unit.sub.starts_with("auto-restart") => Some(Trouble::crash_loop(unit)),
+        _ if restarted => Some(Trouble::crash_loop(unit)),
+        "inactive" | "deactivating" if !unit.is_up() => Some(Trouble::of_unit("start", unit)),
+        _ => None,
+    }
+}

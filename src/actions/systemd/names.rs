@@ -1,0 +1,176 @@
+//! The names of units as a step gives them, made the names that systemd knows.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::trouble::Trouble;
+use crate::domain::estate::Estate;
+
+/// The most units that one step may name or match.
+const MOST: usize = 500;
+
+/// The longest name that systemd takes.
+const LONGEST: usize = 255;
+
+/// What a unit's name can end with.
+const SUFFIXES: &[&str] = &[
+    ".service",
+    ".socket",
+    ".target",
+    ".timer",
+    ".path",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".slice",
+    ".scope",
+    ".device",
+];
+
+/// Names to look at: some whole, some patterns.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Wanted {
+    /// Whole names.
+    pub names: Vec<String>,
+    /// Patterns.
+    pub patterns: Vec<String>,
+}
+
+impl Wanted {
+    /// What these words mean: a unit, a service of the estate, or a pattern.
+    pub fn of(words: &[String], estate: &Estate) -> Result<Self, Trouble> {
+        let mut wanted = Self::default();
+        for word in limited(words)? {
+            let name = full(word, estate)?;
+            if is_pattern(&name) { wanted.patterns.push(name) } else { wanted.names.push(name) }
+        }
+        Ok(wanted)
+    }
+
+    /// The units of the estate that a pattern matches: they are looked at even when systemd has not loaded them.
+    pub fn of_estate(&self, estate: &Estate) -> BTreeSet<String> {
+        let patterns: Vec<Regex> = self.patterns.iter().filter_map(|pattern| expression(pattern)).collect();
+        let units = estate.units().map(|unit| suffixed(unit.to_owned()));
+        units.filter(|unit| patterns.iter().any(|pattern| pattern.is_match(unit))).take(MOST).collect()
+    }
+}
+
+/// The units that a change is for: each named whole, and each in the estate.
+pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Trouble> {
+    let known: Vec<String> = estate.units().map(|unit| suffixed(unit.to_owned())).collect();
+    let mut names: Vec<String> = Vec::new();
+    for word in limited(words)? {
+        let name = full(word, estate)?;
+        if is_pattern(&name) {
+            let message = format!("`{word}` is a pattern, and a change must name each unit");
+            return Err(Trouble::new("pattern", message));
+        }
+        if !known.contains(&name) {
+            let unknown = Trouble::no_such_unit(&name, &known);
+            let message = unknown.message.replacen("there is no unit", "the estate has no unit", 1);
+            return Err(Trouble { kind: "outside_estate", message, ..unknown });
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn limited(words: &[String]) -> Result<&[String], Trouble> {
+    match words.len() {
+        0 => Err(Trouble::new("no_units", "no unit is named")),
+        1..=MOST => Ok(words),
+        many => Err(Trouble::new("too_many_units", format!("{many} units are named, and {MOST} is the most"))),
+    }
+}
+
+/// A service's unit, or the name with the suffix that it left out. What no unit can be called is refused here.
+fn full(word: &str, estate: &Estate) -> Result<String, Trouble> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
+    if word.is_empty() || word.len() > LONGEST || word.starts_with('-') || !word.chars().all(allowed) {
+        let shown = crate::domain::text::one_line(word, 80);
+        return Err(Trouble::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
+    }
+    let unit = estate.services.get(word).map_or(word, |service| &service.unit);
+    Ok(suffixed(unit.to_owned()))
+}
+
+fn suffixed(name: String) -> String {
+    if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name } else { name + ".service" }
+}
+
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
+}
+
+/// A shell pattern as a regular expression over whole names.
+fn expression(pattern: &str) -> Option<Regex> {
+    let mut text = String::from("^");
+    let mut in_set = false;
+    for character in pattern.chars() {
+        match character {
+            '[' | ']' => {
+                in_set = character == '[';
+                text.push(character);
+            }
+            '!' if in_set => text.push('^'),
+            '-' | '^' if in_set => text.push(character),
+            '*' => text.push_str(".*"),
+            '?' => text.push('.'),
+            other => text.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    text.push('$');
+    Regex::new(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::estate::Service;
+
+    fn estate() -> Estate {
+        let service = |name: &str| {
+            let unit = format!("pakashop-{name}.service");
+            (name.to_owned(), serde_json::from_value::<Service>(serde_json::json!({ "unit": unit })).unwrap())
+        };
+        Estate { services: [service("gateway"), service("search")].into(), ..Estate::default() }
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_service_a_bare_name_and_a_unit_mean_the_same() {
+        let all = named(&words(&["gateway", "pakashop-gateway", "pakashop-gateway.service"]), &estate());
+        assert_eq!(all.unwrap(), ["pakashop-gateway.service"]);
+    }
+
+    #[test]
+    fn a_change_outside_the_estate_is_refused_with_the_nearest_name() {
+        let refused = named(&words(&["sshd.service"]), &estate()).unwrap_err();
+        assert_eq!(refused.kind, "outside_estate");
+        let refused = named(&words(&["pakashop-serch"]), &estate()).unwrap_err();
+        assert!(refused.message.contains("`pakashop-search.service`"), "{}", refused.message);
+        assert_eq!(named(&words(&["pakashop-*"]), &estate()).unwrap_err().kind, "pattern");
+    }
+
+    #[test]
+    fn hostile_names_are_refused_before_they_leave() {
+        for hostile in ["--now", "-H root@x", "../../x", "a b", "a\nb", "a\0b", "\u{1b}[31m", "", "é"] {
+            assert_eq!(Wanted::of(&words(&[hostile]), &estate()).unwrap_err().kind, "invalid_name", "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_finds_the_units_of_the_estate() {
+        let found = |pattern: &str| Wanted::of(&words(&[pattern]), &estate()).unwrap().of_estate(&estate()).len();
+        assert_eq!(found("pakashop-*"), 2);
+        assert_eq!(found("pakashop-[a-h]*"), 1);
+        assert_eq!(found("*.socket"), 0);
+        assert_eq!(found("pakashop-[!s]*"), 1);
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether a change that was cut off has happened.
+//!
+//! Every start of a unit has an invocation id of its own. A unit whose id is the one recorded before was not started
+//! since; one with another id was. Only systemd's own restarts can be mistaken for ours, and those it counts; the count
+//! starts anew when somebody restarts the unit.
+
+use serde_json::{Value, json};
+
+use super::bus::{self, ManagerProxy};
+use super::change::{self, Verb};
+use super::trouble::Trouble;
+use super::unit::Unit;
+use super::{files, job, names};
+use crate::actions::{Context, Reconciled};
+use crate::domain::outcome::Outcome;
+
+/// What was found about one unit.
+#[derive(Debug, PartialEq)]
+enum Found {
+    Happened,
+    DidNotHappen(String),
+    CannotTell(String),
+}
+
+/// Looks at every unit of a change; only when all of them say the same is it told.
+pub(super) async fn reconcile(verb: Verb, words: &[String], before: &Value, context: &Context) -> Reconciled {
+    let units = match names::named(words, &context.estate) {
+        Ok(units) => units,
+        // It is refused before anything is done, so that it cannot have been done.
+        Err(trouble) => return Reconciled::DidNotHappen(trouble.message),
+    };
+    let Some(recorded) = recorded(&units, before) else {
+        return Reconciled::CannotTell("how it was before was not recorded".to_owned());
+    };
+    match looked_at(verb, recorded, before, context).await {
+        Ok(found) => concluded(verb, found),
+        Err(reason) => Reconciled::CannotTell(reason),
+    }
+}
+
+fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
+    let seen: Vec<Unit> = serde_json::from_value(before.get("units")?.clone()).ok()?;
+    units.iter().map(|name| seen.iter().find(|unit| unit.name == *name).cloned()).collect()
+}
+
+type Looked = Vec<(Unit, Unit, Found)>;
+
+async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<Looked, String> {
+    let manager = bus::manager(&context.environment.systemd).await?;
+    let mut looked = Vec::new();
+    for was in recorded {
+        let now = job::quiet(&manager, &was.name, context).await.map_err(|error| error.to_string())?;
+        let found = if now.job != 0 {
+            Found::CannotTell(format!("systemd is still working on `{}`", now.name))
+        } else if verb.is_about_files() {
+            file(&manager, verb, &was, before).await
+        } else {
+            found(verb, &was, &now)
+        };
+        looked.push((was, now, found));
+    }
+    Ok(looked)
+}
+
+async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value) -> Found {
+    let now = files::state(manager, &was.name).await.unwrap_or_default();
+    let wanted = if verb == Verb::Enable { "enabled" } else { "disabled" };
+    if now == wanted && before["files"][&was.name] != json!(now) {
+        return Found::Happened;
+    }
+    Found::DidNotHappen(format!("`{}` is {now}", was.name))
+}
+
+/// What one unit says of one verb.
+fn found(verb: Verb, was: &Unit, now: &Unit) -> Found {
+    let same = was.invocation_id == now.invocation_id;
+    let by_itself = now.n_restarts.unwrap_or(0) > was.n_restarts.unwrap_or(0);
+    let name = &now.name;
+    match verb {
+        Verb::Start | Verb::Restart if same && verb == Verb::Start && now.is_up() => Found::Happened,
+        Verb::Start | Verb::Restart if same => {
+            Found::DidNotHappen(format!("`{name}` is still in the invocation that it was in before"))
+        }
+        Verb::Start | Verb::Restart if by_itself => {
+            Found::CannotTell(format!("`{name}` was started again since, and systemd restarts it by itself"))
+        }
+        Verb::Start | Verb::Restart => Found::Happened,
+        Verb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => Found::Happened,
+        Verb::Stop if same => Found::DidNotHappen(format!("`{name}` still runs")),
+        Verb::Stop => Found::CannotTell(format!("`{name}` runs, but was started again since")),
+        _ => Found::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.word())),
+    }
+}
+
+fn concluded(verb: Verb, looked: Looked) -> Reconciled {
+    let all = looked.len();
+    let mut reasons: Vec<(bool, String)> = Vec::new();
+    let mut done: Vec<(Unit, Unit)> = Vec::new();
+    for (was, now, found) in looked {
+        match found {
+            Found::Happened => done.push((was, now)),
+            Found::DidNotHappen(reason) => reasons.push((true, reason)),
+            Found::CannotTell(reason) => reasons.push((false, reason)),
+        }
+    }
+    if reasons.is_empty() {
+        return Reconciled::Happened(outcome(verb, &done));
+    }
+    let text = reasons.iter().map(|(_, reason)| reason.as_str()).collect::<Vec<_>>().join("; ");
+    if reasons.len() == all && reasons.iter().all(|(not, _)| *not) {
+        return Reconciled::DidNotHappen(text);
+    }
+    let happened: Vec<&str> = done.iter().map(|(_, now)| now.name.as_str()).collect();
+    let done = if happened.is_empty() { String::new() } else { format!("it happened to {}; ", happened.join(", ")) };
+    Reconciled::CannotTell(done + &text)
+}
+
+/// How it ended, judged by what the units are like now.
+fn outcome(verb: Verb, done: &[(Unit, Unit)]) -> Outcome {
+    let output = change::output(done);
+    let fallen = done.iter().find(|(_, now)| matches!(verb, Verb::Start | Verb::Restart) && !now.is_up());
+    match fallen {
+        Some((_, now)) if now.sub.starts_with("auto-restart") => change::failed(&Trouble::crash_loop(now), output),
+        Some((_, now)) => change::failed(&Trouble::of_unit(verb.word(), now), output),
+        None => Outcome::succeeded(change::summary(verb, done), output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(invocation: &str, active: &str, restarts: u32) -> Unit {
+        Unit {
+            name: "a.service".to_owned(),
+            invocation_id: invocation.to_owned(),
+            active: active.to_owned(),
+            n_restarts: Some(restarts),
+            ..Unit::default()
+        }
+    }
+
+    #[test]
+    fn a_new_invocation_is_a_restart_unless_systemd_restarts_by_itself() {
+        let was = unit("a1", "active", 0);
+        assert_eq!(found(Verb::Restart, &was, &unit("b2", "active", 0)), Found::Happened);
+        assert!(matches!(found(Verb::Restart, &was, &unit("a1", "active", 0)), Found::DidNotHappen(_)));
+        assert!(matches!(found(Verb::Restart, &was, &unit("b2", "active", 1)), Found::CannotTell(_)));
+    }
+
+    #[test]
+    fn a_restart_of_a_unit_that_kept_restarting_begins_the_count_anew() {
+        assert_eq!(found(Verb::Restart, &unit("a1", "activating", 7), &unit("c3", "active", 0)), Found::Happened);
+    }
+
+    #[test]
+    fn units_that_say_different_things_are_for_a_person_to_judge() {
+        let (was, now) = (unit("a1", "active", 0), unit("b2", "active", 0));
+        let looked =
+            vec![(was.clone(), now, Found::Happened), (was.clone(), was, Found::DidNotHappen("not".to_owned()))];
+        assert!(
+            matches!(concluded(Verb::Restart, looked), Reconciled::CannotTell(reason) if reason.contains("a.service"))
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! The verb `status`: every unit that is meant, in one call.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::bus;
+use super::names::Wanted;
+use super::trouble::Trouble;
+use super::unit::Unit;
+use crate::actions::Context;
+use crate::domain::outcome::Outcome;
+
+/// How many units a summary names before it only counts.
+const NAMED: usize = 5;
+
+/// Looks at units; with `expect`, fails when one is in another state.
+pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, Trouble> {
+    let wanted = Wanted::of(words, &context.estate)?;
+    let manager =
+        bus::manager(&context.environment.systemd).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let trouble = |error: zbus::Error| Trouble::of_bus("be looked at", &words.join(", "), &error);
+    let mut names = wanted.of_estate(&context.estate);
+    names.extend(wanted.names.iter().cloned());
+    if !wanted.patterns.is_empty() {
+        let patterns: Vec<&str> = wanted.patterns.iter().map(String::as_str).collect();
+        let rows = manager.list_units_by_patterns(&[], &patterns).await.map_err(trouble)?;
+        names.extend(rows.into_iter().map(|row| row.0));
+    }
+    if names.is_empty() {
+        return Err(Trouble::new("no_units", format!("no unit matches `{}`", words.join("`, `"))));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let units = Unit::many(&manager, &names).await.map_err(trouble)?;
+    unknown(&wanted, &units, context)?;
+    Ok(report(&units, expect))
+}
+
+/// A unit that was asked for by its whole name must exist.
+fn unknown(wanted: &Wanted, units: &[Unit], context: &Context) -> Result<(), Trouble> {
+    let missing = units.iter().find(|unit| unit.load == "not-found" && wanted.names.contains(&unit.name));
+    missing.map_or(Ok(()), |unit| {
+        let loaded = units.iter().filter(|unit| unit.load != "not-found").map(|unit| unit.name.clone());
+        let known: Vec<String> = context.estate.units().map(str::to_owned).chain(loaded).collect();
+        let known: Vec<String> = known.into_iter().filter(|known| *known != unit.name).collect();
+        Err(Trouble::no_such_unit(&unit.name, &known))
+    })
+}
+
+fn report(units: &[Unit], expect: Option<&str>) -> Outcome {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for unit in units {
+        *counts.entry(if unit.load == "not-found" { "not-found" } else { &unit.active }).or_default() += 1;
+    }
+    let is_right = |unit: &Unit| match expect {
+        Some("inactive") => unit.active == "inactive" || unit.active == "failed",
+        _ => unit.is_up(),
+    };
+    let wrong: Vec<&Unit> = units.iter().filter(|unit| !is_right(unit)).collect();
+    let failing: BTreeSet<&str> = wrong.iter().map(|unit| unit.name.as_str()).collect();
+    let output = json!({ "units": units, "counts": counts, "failing": failing });
+    let summary = summary(units, &counts, &wrong);
+    if expect.is_some() && !wrong.is_empty() {
+        Outcome::failed(summary, output)
+    } else {
+        Outcome::succeeded(summary, output)
+    }
+}
+
+fn summary(units: &[Unit], counts: &BTreeMap<&str, usize>, wrong: &[&Unit]) -> String {
+    if let [unit] = units {
+        return format!("`{}` is {}", unit.name, unit.state());
+    }
+    let counted: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let mut summary = format!("{} units: {}", units.len(), counted.join(", "));
+    if !wrong.is_empty() {
+        let named: Vec<String> =
+            wrong.iter().take(NAMED).map(|unit| format!("`{}` is {}", unit.name, unit.state())).collect();
+        summary.push_str(&format!("; {}", named.join(", ")));
+        if wrong.len() > NAMED {
+            summary.push_str(&format!(" and {} more", wrong.len() - NAMED));
+        }
+    }
+    summary
+}

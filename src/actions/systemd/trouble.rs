@@ -1,0 +1,236 @@
+//! What can be wrong with a request to systemd, told apart so that a person knows what to do.
+
+use serde_json::{Value, json};
+
+use super::unit::Unit;
+
+/// How similar a name must be to be offered instead of an unknown one.
+const SIMILAR: f64 = 0.75;
+
+/// How many names are offered.
+const OFFERED: usize = 3;
+
+/// One reason why it did not go well.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trouble {
+    /// A word for programs: `start_limit_hit`, `access_denied`, …
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+    /// Whether systemd may have acted all the same.
+    pub uncertain: bool,
+    /// More for programs.
+    pub more: Value,
+}
+
+impl Trouble {
+    /// A reason of this kind.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), uncertain: false, more: Value::Null }
+    }
+
+    /// The same with facts for programs.
+    pub fn with(self, more: Value) -> Self {
+        Self { more, ..self }
+    }
+
+    /// As `output.error`.
+    pub fn output(&self) -> Value {
+        let mut error = json!({ "kind": self.kind, "message": self.message });
+        if let (Value::Object(error), Value::Object(more)) = (&mut error, self.more.clone()) {
+            error.extend(more);
+        }
+        error
+    }
+
+    /// No such unit; `known` are the names that might have been meant.
+    pub fn no_such_unit(name: &str, known: &[String]) -> Self {
+        let nearest = nearest(name, known);
+        let mut message = format!("there is no unit `{name}`");
+        if !nearest.is_empty() {
+            let offered: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+            message.push_str(&format!("; did you mean {}?", offered.join(" or ")));
+        }
+        Self::new("no_such_unit", message).with(json!({ "nearest": nearest }))
+    }
+
+    /// What the bus said when `verb` was asked for `unit`.
+    pub fn of_bus(verb: &str, unit: &str, error: &zbus::Error) -> Self {
+        match error {
+            zbus::Error::MethodError(name, message, _) => {
+                Self::of_error(verb, unit, name.as_str(), message.as_deref().unwrap_or_default())
+            }
+            zbus::Error::FDO(error) => {
+                let name = zbus::DBusError::name(&**error).to_string();
+                Self::of_error(verb, unit, &name, zbus::DBusError::description(&**error).unwrap_or_default())
+            }
+            // The call may have arrived before the connection broke.
+            other => {
+                let message = format!("the connection to systemd broke while `{unit}` was to {verb}: {other}");
+                Self { uncertain: true, ..Self::new("connection", message) }
+            }
+        }
+    }
+
+    fn of_error(verb: &str, unit: &str, name: &str, message: &str) -> Self {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        match short {
+            "NoSuchUnit" => Self::no_such_unit(unit, &[]),
+            "AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed" => Self::access_denied(verb, unit),
+            "UnitMasked" => Self::new("masked", format!("`{unit}` is masked")),
+            "JobTypeNotApplicable" => {
+                Self::new("not_applicable", format!("`{unit}` cannot {verb}: its unit file does not say how"))
+            }
+            "NoReply" | "Timeout" | "TimedOut" | "Disconnected" => {
+                let message = format!("systemd did not answer when `{unit}` was to {verb}: {message}");
+                Self { uncertain: true, ..Self::new("no_answer", message) }
+            }
+            _ => {
+                let message = format!("systemd refused to {verb} `{unit}`: {message}");
+                Self::new("refused", message).with(json!({ "name": name }))
+            }
+        }
+    }
+
+    fn access_denied(verb: &str, unit: &str) -> Self {
+        let action = polkit_action(verb);
+        let message = format!("polkit does not let this account {verb} `{unit}` (`{action}`)");
+        Self::new("access_denied", message).with(json!({ "action": action }))
+    }
+
+    /// How a job for `unit` ended, when not with `done`; `unit` is as it is now.
+    pub fn of_job(verb: &str, unit: &Unit, result: &str) -> Option<Self> {
+        let name = &unit.name;
+        let trouble = match result {
+            "done" => return None,
+            "failed" => return Some(Self::of_unit(verb, unit)),
+            "canceled" => {
+                let message = format!("another request took the place of the one to {verb} `{name}`");
+                Self::new("job_canceled", message)
+            }
+            "timeout" => Self::new("job_timeout", format!("systemd gave up waiting for `{name}` to {verb}")),
+            "dependency" => {
+                let message =
+                    format!("a unit that `{name}` needs did not start; see `systemctl list-dependencies {name}`");
+                Self::new("job_dependency", message)
+            }
+            "skipped" => Self::new("job_skipped", format!("`{name}` is in no state in which it could {verb}")),
+            other => Self::new("job_failed", format!("the job to {verb} `{name}` ended with `{other}`")),
+        };
+        Some(trouble)
+    }
+
+    /// Why a unit is not up although it should be, from its own properties.
+    pub fn of_unit(verb: &str, unit: &Unit) -> Self {
+        let name = &unit.name;
+        let result = unit.result.as_deref().unwrap_or("unknown");
+        let exit = unit.exit.as_deref().unwrap_or("an unknown status");
+        let trouble = match result {
+            "start-limit-hit" => {
+                let message = format!(
+                    "`{name}` was started too often and systemd has given up on it; \
+                     `systemctl reset-failed {name}` lets it start again"
+                );
+                Self::new("start_limit_hit", message)
+            }
+            "exit-code" if verb == "reload" => Self::new("reload_failed", format!("`{name}` could not reload")),
+            "exit-code" => Self::new("start_failed", format!("`{name}` did not stay up: {}", why_exited(exit))),
+            "signal" | "core-dump" => Self::new("start_failed", format!("`{name}` did not stay up: {exit}")),
+            "timeout" => Self::new("start_timeout", format!("`{name}` did not become ready in its time")),
+            "oom-kill" => Self::new("out_of_memory", format!("`{name}` was killed for want of memory")),
+            "success" => Self::new("ended", format!("`{name}` ended at once ({exit}) and is {}", unit.state())),
+            other => Self::new("start_failed", format!("`{name}` is {}: {other}", unit.state())),
+        };
+        trouble.with(json!({ "result": result, "exit": unit.exit }))
+    }
+
+    /// A unit that ends again and again and is started again by systemd each time.
+    pub fn crash_loop(unit: &Unit) -> Self {
+        let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" ({})", why_exited(exit)));
+        let count = unit.n_restarts.unwrap_or(0);
+        let message = match count {
+            0 => format!("`{}` ended at once{exit}; systemd will start it again", unit.name),
+            1 => format!("`{}` ended at once{exit} and was started again by systemd", unit.name),
+            _ => format!("`{}` keeps ending{exit}; systemd has started it again {count} times", unit.name),
+        };
+        Self::new("crash_loop", message).with(json!({ "n_restarts": count, "exit": unit.exit }))
+    }
+}
+
+/// The polkit action that a verb needs.
+fn polkit_action(verb: &str) -> &'static str {
+    match verb {
+        "enable" | "disable" => "org.freedesktop.systemd1.manage-unit-files",
+        "reload the unit files of" => "org.freedesktop.systemd1.reload-daemon",
+        _ => "org.freedesktop.systemd1.manage-units",
+    }
+}
+
+/// The exit codes by which systemd says that it could not even run the program; see `systemd.exec(5)`.
+fn why_exited(exit: &str) -> String {
+    let meaning = match exit {
+        "exited 200" => "its working directory is missing",
+        "exited 203" => "its program cannot be run",
+        "exited 216" => "its group is unknown",
+        "exited 217" => "its user is unknown",
+        "exited 226" => "its name spaces could not be made",
+        _ => return exit.to_owned(),
+    };
+    format!("{exit}: {meaning}")
+}
+
+fn nearest(name: &str, known: &[String]) -> Vec<String> {
+    let bare = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
+    let wanted = bare(name);
+    let similar = |known: &str| {
+        let known = bare(known);
+        // A forgotten prefix is the commonest mistake, and no measure of similarity sees it.
+        if known.ends_with(&format!("-{wanted}")) {
+            1.0
+        } else {
+            strsim::normalized_damerau_levenshtein(&wanted, &known)
+        }
+    };
+    let mut scored: Vec<(f64, &String)> = known.iter().map(|known| (similar(known), known)).collect();
+    scored.retain(|(score, _)| *score >= SIMILAR);
+    scored.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1)));
+    scored.dedup_by(|one, other| one.1 == other.1);
+    scored.into_iter().take(OFFERED).map(|(_, name)| name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_by_polkit_names_the_action() {
+        let denied = "org.freedesktop.DBus.Error.AccessDenied";
+        let of = |verb| Trouble::of_error(verb, "a.service", denied, "Access denied").more["action"].clone();
+        assert_eq!(of("restart"), "org.freedesktop.systemd1.manage-units");
+        assert_eq!(of("enable"), "org.freedesktop.systemd1.manage-unit-files");
+        let interactive = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
+        assert_eq!(Trouble::of_error("stop", "a.service", interactive, "").kind, "access_denied");
+    }
+
+    #[test]
+    fn the_nearest_names_are_offered_and_a_forgotten_prefix_is_seen() {
+        let known = ["pakashop-gateway.service", "pakashop-search.service"].map(str::to_owned);
+        assert_eq!(nearest("pakashop-gatway.service", &known), ["pakashop-gateway.service"]);
+        assert_eq!(nearest("search.service", &known), ["pakashop-search.service"]);
+        assert!(nearest("nginx.service", &known).is_empty());
+    }
+
+    #[test]
+    fn a_start_limit_and_a_failed_start_are_told_apart() {
+        let unit = |result: &str, exit: &str| Unit {
+            name: "a.service".to_owned(),
+            result: Some(result.to_owned()),
+            exit: Some(exit.to_owned()),
+            ..Unit::default()
+        };
+        assert_eq!(Trouble::of_unit("start", &unit("start-limit-hit", "exited 1")).kind, "start_limit_hit");
+        let failed = Trouble::of_unit("start", &unit("exit-code", "exited 203"));
+        assert_eq!(failed.kind, "start_failed");
+        assert!(failed.message.contains("cannot be run"), "{}", failed.message);
+    }
+}

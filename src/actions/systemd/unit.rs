@@ -1,0 +1,181 @@
+//! A unit as it is at one moment.
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+use zbus::{Connection, ObjectPath, OwnedVariant};
+
+use super::bus::{ManagerProxy, UnitRow};
+use crate::domain::time::{Timestamp, stamp};
+
+/// The value by which systemd says that it does not know a number of bytes.
+const UNKNOWN_BYTES: u64 = u64::MAX;
+
+/// What is said of a unit, in the log and to later steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unit {
+    /// `pakashop-gateway.service`.
+    pub name: String,
+    /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
+    pub active: String,
+    /// The state in the unit type's own words: `running`, `dead`, `auto-restart`.
+    pub sub: String,
+    /// Whether its file was read: `loaded`, `not-found`, `bad-setting`, `error`, `masked`.
+    pub load: String,
+    /// How its last invocation ended: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, …
+    pub result: Option<String>,
+    /// Since when it has been in this state.
+    pub since: Option<String>,
+    /// How often systemd restarted it by itself since it was last started by hand.
+    pub n_restarts: Option<u32>,
+    /// The invocation, in hex; empty when it never ran.
+    pub invocation_id: String,
+    /// The memory it uses, in bytes.
+    pub memory: Option<u64>,
+    /// Its main process.
+    pub main_pid: Option<u32>,
+    /// How its main process ended last: `exited 1`, `killed 9`.
+    pub exit: Option<String>,
+    /// `simple`, `notify`, `oneshot`, …
+    #[serde(rename = "type")]
+    pub service_type: Option<String>,
+    /// The job that is queued or runs for it; 0 for none.
+    #[serde(skip)]
+    pub job: u32,
+}
+
+impl Unit {
+    /// Units by name, in the order of the names; one call for all, then their details side by side.
+    pub async fn many(manager: &ManagerProxy<'_>, names: &[&str]) -> zbus::Result<Vec<Self>> {
+        let rows = manager.list_units_by_names(names).await?;
+        let connection = manager.inner().connection();
+        futures_util::future::try_join_all(rows.into_iter().map(|row| Self::of(connection, row))).await
+    }
+
+    /// One unit.
+    pub async fn one(manager: &ManagerProxy<'_>, name: &str) -> zbus::Result<Self> {
+        let unit = Self::many(manager, &[name]).await?.pop();
+        Ok(unit.unwrap_or_else(|| Self {
+            name: name.to_owned(),
+            load: "not-found".to_owned(),
+            active: "inactive".to_owned(),
+            ..Self::default()
+        }))
+    }
+
+    async fn of(connection: &Connection, row: UnitRow) -> zbus::Result<Self> {
+        let (name, _, load, active, sub, _, path, job, _, _) = row;
+        let mut unit = Self { name, active, sub, load, job, ..Self::default() };
+        if unit.load == "not-found" {
+            return Ok(unit);
+        }
+        let common = properties(connection, &path, "org.freedesktop.systemd1.Unit");
+        let own = properties(connection, &path, "org.freedesktop.systemd1.Service");
+        let (common, own) = futures_util::future::join(common, own).await;
+        unit.add_common(&common?);
+        // A timer or a target has no such interface, and needs none.
+        if unit.name.ends_with(".service") {
+            unit.add_service(&own?);
+        }
+        Ok(unit)
+    }
+
+    fn add_common(&mut self, properties: &HashMap<String, OwnedVariant>) {
+        // Read again, so that all of them are of one moment.
+        self.active = text(properties, "ActiveState").unwrap_or_else(|| std::mem::take(&mut self.active));
+        self.sub = text(properties, "SubState").unwrap_or_else(|| std::mem::take(&mut self.sub));
+        self.since = number(properties, "StateChangeTimestamp").and_then(instant).map(stamp);
+        if let Some(id) = properties.get("InvocationID").and_then(|value| Vec::<u8>::try_from(value.clone()).ok()) {
+            self.invocation_id = hex::encode(id);
+        }
+    }
+
+    fn add_service(&mut self, properties: &HashMap<String, OwnedVariant>) {
+        self.result = text(properties, "Result");
+        self.service_type = text(properties, "Type");
+        self.n_restarts = properties.get("NRestarts").and_then(|value| u32::try_from(value).ok());
+        self.memory = number(properties, "MemoryCurrent").filter(|bytes| *bytes != UNKNOWN_BYTES);
+        self.main_pid = properties.get("MainPID").and_then(|value| u32::try_from(value).ok()).filter(|pid| *pid != 0);
+        let code = properties.get("ExecMainCode").and_then(|value| i32::try_from(value).ok());
+        let status = properties.get("ExecMainStatus").and_then(|value| i32::try_from(value).ok());
+        self.exit = code.zip(status).and_then(|(code, status)| ended(code, status));
+    }
+
+    /// Whether it does what a started unit does: it runs, or has run to a good end as a `oneshot` does.
+    pub fn is_up(&self) -> bool {
+        self.active == "active"
+            || self.active == "reloading"
+            || (self.active == "inactive" && self.is_oneshot() && self.has_succeeded())
+    }
+
+    /// Whether it runs once and ends.
+    pub fn is_oneshot(&self) -> bool {
+        self.service_type.as_deref() == Some("oneshot")
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.result.as_deref().is_none_or(|result| result == "success")
+    }
+
+    /// Its state in a few words: `active (running)`, `failed (exit-code)`, `not found`.
+    pub fn state(&self) -> String {
+        if self.load == "not-found" {
+            return "not found".to_owned();
+        }
+        match self.result.as_deref().filter(|result| self.active == "failed" && *result != "success") {
+            Some(result) => format!("failed ({result})"),
+            None => format!("{} ({})", self.active, self.sub),
+        }
+    }
+}
+
+/// How a process ended, from the numbers of `waitid(2)`.
+fn ended(code: i32, status: i32) -> Option<String> {
+    match code {
+        1 => Some(format!("exited {status}")),
+        2 | 3 => Some(format!("killed {status}")),
+        _ => None,
+    }
+}
+
+fn instant(microseconds: u64) -> Option<Timestamp> {
+    let microseconds = i64::try_from(microseconds).ok().filter(|microseconds| *microseconds > 0)?;
+    DateTime::from_timestamp_micros(microseconds)
+}
+
+fn text(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<String> {
+    properties.get(name).and_then(|value| <&str>::try_from(value).ok()).map(str::to_owned)
+}
+
+fn number(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<u64> {
+    properties.get(name).and_then(|value| u64::try_from(value).ok())
+}
+
+async fn properties(
+    connection: &Connection,
+    path: &ObjectPath<'_>,
+    interface: &str,
+) -> zbus::Result<HashMap<String, OwnedVariant>> {
+    let destination = Some("org.freedesktop.systemd1");
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let reply = connection.call_method(destination, path, properties, "GetAll", &(interface,)).await?;
+    reply.body().deserialize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_oneshot_that_has_ended_well_is_up() {
+        let unit = Unit {
+            active: "inactive".to_owned(),
+            result: Some("success".to_owned()),
+            service_type: Some("oneshot".to_owned()),
+            ..Unit::default()
+        };
+        assert!(unit.is_up());
+        assert!(!Unit { service_type: Some("simple".to_owned()), ..unit }.is_up());
+    }
+}

@@ -1,0 +1,78 @@
+//! The attempts of a log: what was begun, what came of it, and who had agreed.
+
+use std::collections::BTreeMap;
+
+use super::Moment;
+use crate::domain::event::{Event, Finding, Gate, Recorded};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::{Change, RenderedAction};
+
+/// One attempt, as the log has it.
+#[derive(Debug, Clone)]
+pub(super) struct Tried<'a> {
+    pub run: RunId,
+    pub step: &'a StepKey,
+    pub number: u32,
+    pub begun: Moment,
+    pub action: &'a RenderedAction,
+    pub before: &'a serde_json::Value,
+    /// How it ended; none when it was cut off, or goes on.
+    pub ended: Option<(Moment, &'a Outcome)>,
+    /// What a person was shown, and who agreed.
+    pub change: Option<&'a Change>,
+    pub approved: Option<(Moment, &'a crate::domain::event::Actor)>,
+}
+
+impl Tried<'_> {
+    /// Whether it is known to have worked.
+    pub fn worked(&self) -> bool {
+        self.ended.is_some_and(|(_, outcome)| outcome.is_success())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Agreement<'a> {
+    change: Option<&'a Change>,
+    approved: Option<(Moment, &'a crate::domain::event::Actor)>,
+}
+
+/// Every attempt of a log, in the order in which they began.
+pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
+    let mut attempts: Vec<Tried<'_>> = Vec::new();
+    let mut agreements: BTreeMap<(RunId, &StepKey), Agreement<'_>> = BTreeMap::new();
+    for recorded in log {
+        let moment = Moment::of(recorded.seq, recorded.at);
+        match &recorded.event {
+            Event::Asked { run, step, gate: Gate::Approve { change, .. } } => {
+                agreements.entry((*run, step)).or_default().change = Some(change);
+            }
+            Event::Approved { run, step, .. } => {
+                agreements.entry((*run, step)).or_default().approved = Some((moment, &recorded.by));
+            }
+            Event::StepStarted { run, step, attempt, action, before, .. } => {
+                let agreement = agreements.get(&(*run, step));
+                attempts.push(Tried {
+                    run: *run,
+                    step,
+                    number: *attempt,
+                    begun: moment,
+                    action,
+                    before,
+                    ended: None,
+                    change: agreement.and_then(|agreement| agreement.change),
+                    approved: agreement.and_then(|agreement| agreement.approved),
+                });
+            }
+            Event::StepEnded { run, step, attempt, outcome }
+            | Event::Reconciled { run, step, attempt, finding: Finding::Happened(outcome) } => {
+                let of = |tried: &&mut Tried<'_>| tried.run == *run && tried.step == step && tried.number == *attempt;
+                if let Some(tried) = attempts.iter_mut().rev().find(of) {
+                    tried.ended = Some((moment, outcome));
+                }
+            }
+            _ => {}
+        }
+    }
+    attempts
+}

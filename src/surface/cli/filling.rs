@@ -1,0 +1,216 @@
+//! What is put into the templates of a runbook before it runs: parameters, environment and estate, and nothing else.
+//!
+//! **Invariant:** a text that speaks of what only a run can know is left as it is written and marked; nothing is guessed.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::clock::{Clock, SystemClock};
+use crate::domain::command::{Command, Refused, Request};
+use crate::domain::decide::decide;
+use crate::domain::event::{Actor, Recorded};
+use crate::domain::id::StepKey;
+use crate::domain::incident::{Incident, fold};
+use crate::domain::runbook::{self, Action, Runbook};
+use crate::domain::{command, expression, scope};
+use crate::engine::catalog::Catalog;
+
+/// The names that are known before a run begins.
+const KNOWN: [&str; 5] = ["params", "environment", "estate", "services", "datastores"];
+/// How deep runbooks that start others are followed.
+const DEPTH_LIMIT: usize = 4;
+/// The most items of a `for_each` that are named.
+const ITEMS_SHOWN: usize = 20;
+
+/// A text, filled in as far as it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// The text.
+    pub text: String,
+    /// Whether it speaks of what only a run can know.
+    pub open: bool,
+}
+
+/// What texts are filled in with.
+#[derive(Debug)]
+pub enum Filling<'a> {
+    /// Nothing: everything stays as it is written.
+    AsWritten,
+    /// What a start comes to.
+    Start(Box<Beginning<'a>>),
+}
+
+/// A run that has not begun: the incident as its first events would make it.
+#[derive(Debug)]
+pub struct Beginning<'a> {
+    incident: Incident,
+    start: command::Start,
+    catalog: &'a Catalog,
+    ancestors: BTreeSet<String>,
+}
+
+impl<'a> Filling<'a> {
+    /// What this start comes to; our no, when it would be refused.
+    pub fn of(start: command::Start, catalog: &'a Catalog) -> Result<Self, Refused> {
+        Self::within(start, catalog, BTreeSet::new())
+    }
+
+    fn within(start: command::Start, catalog: &'a Catalog, mut ancestors: BTreeSet<String>) -> Result<Self, Refused> {
+        ancestors.insert(start.runbook.id.clone());
+        let now = SystemClock.now();
+        let request = Request::Start(Box::new(start.clone()));
+        let events = decide(None, &Command { by: Actor::Engine, request }, now)?;
+        let record = |(seq, event)| Recorded { seq, at: now, by: Actor::Engine, event };
+        let log: Vec<Recorded> = (1..).zip(events).map(record).collect();
+        let incident = fold(&log).ok().flatten().ok_or_else(|| Refused::usage("the runbook cannot begin"))?;
+        Ok(Self::Start(Box::new(Beginning { incident, start, catalog, ancestors })))
+    }
+
+    /// The environment.
+    pub fn environment(&self) -> Option<&str> {
+        match self {
+            Self::AsWritten => None,
+            Self::Start(beginning) => Some(&beginning.start.environment),
+        }
+    }
+
+    /// Every parameter with its value.
+    pub fn params(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::AsWritten => None,
+            Self::Start(beginning) => beginning.incident.runs.first().map(|run| &run.params),
+        }
+    }
+
+    /// A template's text.
+    pub fn text(&self, source: &str) -> Filled {
+        let as_written = |open| Filled { text: source.to_owned(), open };
+        match self {
+            Self::AsWritten => as_written(false),
+            Self::Start(_) if !expression::is_template(source) => as_written(false),
+            Self::Start(_) if !known(source) => as_written(true),
+            Self::Start(beginning) => match expression::render_text(source, &beginning.scope(source)) {
+                Ok(text) => Filled { text, open: false },
+                Err(_) => as_written(true),
+            },
+        }
+    }
+
+    /// A condition, with what it comes to where that is known.
+    pub fn condition(&self, source: &str) -> Filled {
+        self.expression(source, |value| {
+            let holds = !matches!(value, Value::Null | Value::Bool(false)) && value != "" && value != 0;
+            if holds { "holds".to_owned() } else { "does not hold: the step is skipped".to_owned() }
+        })
+    }
+
+    /// A list, with its items where they are known.
+    pub fn list(&self, source: &str) -> Filled {
+        self.expression(source, |value| match value {
+            Value::Array(items) => {
+                let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(words).collect();
+                let more = if items.len() > ITEMS_SHOWN {
+                    format!(" and {} more", items.len() - ITEMS_SHOWN)
+                } else {
+                    String::new()
+                };
+                format!("{} of: {}{more}", items.len(), shown.join(", "))
+            }
+            other => words(other),
+        })
+    }
+
+    fn expression(&self, source: &str, say: impl Fn(&Value) -> String) -> Filled {
+        let as_written = |open| Filled { text: source.to_owned(), open };
+        let Self::Start(beginning) = self else { return as_written(false) };
+        let roots = expression::references_of_expression(source);
+        if !roots.is_ok_and(|roots| roots.iter().all(|reference| is_known(reference.parts().next()))) {
+            return as_written(true);
+        }
+        match expression::evaluate(source, &beginning.scope(source)) {
+            Ok(value) => Filled { text: format!("{source} — {}", say(&value)), open: false },
+            Err(_) => as_written(true),
+        }
+    }
+
+    /// What an action is given, and whether a part of it is only known during the run.
+    pub fn spec(&self, action: &Action) -> (Value, bool) {
+        let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
+        let mut sources = Vec::new();
+        scope::gather(&action.spec, &mut sources);
+        let templates = sources.into_iter().filter(|source| expression::is_template(source));
+        if !templates.clone().all(known) {
+            return (self.partly(&action.spec, &action.scripts), true);
+        }
+        let run = beginning.incident.runs.first().expect("a start makes a run");
+        match scope::action(&beginning.incident, run, &StepKey::main("plan"), action) {
+            Ok(rendered) => (rendered.spec, false),
+            Err(_) => (action.spec.clone(), templates.count() > 0),
+        }
+    }
+
+    /// Every text that can be filled in, filled in. Scripts stay whole: half a quoted script would mislead.
+    fn partly(&self, value: &Value, scripts: &[String]) -> Value {
+        match value {
+            Value::String(source) => Value::String(self.text(source).text),
+            Value::Array(items) => items.iter().map(|item| self.partly(item, &[])).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| {
+                    let field = if scripts.contains(name) { field.clone() } else { self.partly(field, &[]) };
+                    (name.clone(), field)
+                })
+                .collect(),
+            other => other.clone(),
+        }
+    }
+
+    /// Looks into a runbook that a step starts, unless it is already being looked into.
+    pub fn inside(&self, step: &runbook::Start, look: impl FnOnce(&Runbook, &Filling<'_>)) {
+        let Self::Start(beginning) = self else { return };
+        let too_deep = beginning.ancestors.len() >= DEPTH_LIMIT || beginning.ancestors.contains(&step.runbook);
+        let Some((runbook, digest)) = beginning.catalog.runbook(&step.runbook).filter(|_| !too_deep) else { return };
+        let mut params = Map::new();
+        for (name, value) in &step.params {
+            let filled = self.partly(value, &[]);
+            // A parameter that the run finds out is left to its default.
+            if !is_open(&filled) {
+                params.insert(name.clone(), filled);
+            }
+        }
+        let start =
+            command::Start { runbook: runbook.clone(), digest: digest.to_owned(), params, ..beginning.start.clone() };
+        match Filling::within(start, beginning.catalog, beginning.ancestors.clone()) {
+            Ok(inner) => look(runbook, &inner),
+            Err(_) => look(runbook, &Filling::AsWritten),
+        }
+    }
+}
+
+impl Beginning<'_> {
+    fn scope(&self, source: &str) -> minijinja::Value {
+        let run = self.incident.runs.first().expect("a start makes a run");
+        scope::of(&self.incident, run, &StepKey::main("plan"), &[source])
+    }
+}
+
+/// Whether everything that a template speaks of is known before a run.
+fn known(source: &str) -> bool {
+    expression::references(source)
+        .is_ok_and(|references| references.iter().all(|reference| is_known(reference.parts().next())))
+}
+
+fn is_known(root: Option<&str>) -> bool {
+    root.is_some_and(|root| KNOWN.contains(&root))
+}
+
+fn is_open(value: &Value) -> bool {
+    let mut sources = Vec::new();
+    scope::gather(value, &mut sources);
+    sources.into_iter().any(expression::is_template)
+}
+
+fn words(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,323 @@
+//! A runbook's steps, one paragraph each: as written for `show`, filled in for `start --plan`.
+//!
+//! **Invariant:** what the outline says of a step is what the engine would do: texts are rendered by the same functions.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::filling::{Filled, Filling};
+use super::output::json;
+use super::table::{single_line, wrapped};
+use crate::actions;
+use crate::domain::effect::EffectClass;
+use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
+
+/// How wide an outline is when nobody says.
+const USUAL_WIDTH: usize = 100;
+/// The longest text of one detail, in characters.
+const DETAIL_LIMIT: usize = 600;
+
+/// A runbook, outlined.
+#[derive(Debug, Serialize)]
+pub struct Outline {
+    /// Its id.
+    pub runbook: String,
+    /// Its title.
+    pub title: String,
+    /// Its severity, its environments or the one meant, its summary, parameters and deadlines.
+    #[serde(skip)]
+    head: Vec<String>,
+    /// The environment that it is planned for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The parameters with their values.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
+    /// The steps, those inside groups after their group.
+    pub steps: Vec<Item>,
+    /// What is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One step, outlined.
+#[derive(Debug, Serialize)]
+pub struct Item {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How deep it stands in groups and runbooks that start others.
+    pub depth: usize,
+    /// Its phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// `action`, `ask`, `manual`, `wait`, `parallel` or `start`.
+    pub sort: &'static str,
+    /// How often the action may happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectClass>,
+    /// The action's kind and what it is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Planned>,
+    /// Everything else, in the order in which it matters.
+    pub details: Vec<Detail>,
+    /// Whether it stands under `finally`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finally: bool,
+}
+
+/// Exactly what would be done.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    /// The kind.
+    pub kind: String,
+    /// What it is given.
+    pub spec: Value,
+    /// Whether a part of it is only known during the run, and stands as written.
+    pub depends_on_results: bool,
+}
+
+/// One property of a step.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    /// Which.
+    pub what: &'static str,
+    /// In words.
+    pub text: String,
+    /// Whether it is only known during the run, and stands as written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub depends_on_results: bool,
+}
+
+/// The outline of a runbook as it is written.
+pub fn runbook(runbook: &Runbook) -> Outline {
+    of(runbook, &Filling::AsWritten)
+}
+
+/// The outline of a runbook, filled in.
+pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
+    let mut outline = Outline {
+        runbook: runbook.id.clone(),
+        title: runbook.title.clone(),
+        head: Vec::new(),
+        environment: filling.environment().map(str::to_owned),
+        params: filling.params().cloned().unwrap_or_default(),
+        steps: Vec::new(),
+        warnings: Vec::new(),
+    };
+    outline.head = head(runbook, &outline);
+    steps(&runbook.steps, 0, false, filling, &mut outline.steps);
+    steps(&runbook.finally, 0, true, filling, &mut outline.steps);
+    outline
+}
+
+fn head(runbook: &Runbook, outline: &Outline) -> Vec<String> {
+    let place = match (&outline.environment, runbook.environments.as_slice()) {
+        (Some(environment), _) => environment.clone(),
+        (None, []) => "every environment".to_owned(),
+        (None, environments) => environments.join(", "),
+    };
+    let mut head = vec![format!("{} · {} · {} · {place}", runbook.id, runbook.severity, runbook.title)];
+    head.extend(runbook.summary.iter().cloned());
+    head.extend(runbook.params.iter().map(|param| param_line(param, outline.params.get(&param.name))));
+    head.extend(runbook.deadlines.iter().map(deadline_line));
+    head
+}
+
+fn param_line(param: &Param, value: Option<&Value>) -> String {
+    let kind = match &param.kind {
+        ParamKind::Choice(choices) => choices.join(" | "),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let shown = match (value, &param.default) {
+        (Some(value), _) => format!(" = {}", words(value)),
+        (None, Some(default)) => format!(" ({kind}, {} unless given)", words(default)),
+        (None, None) => format!(" ({kind}, required)"),
+    };
+    let help = param.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
+    format!("param {}{shown}{help}", param.name)
+}
+
+fn deadline_line(rule: &DeadlineRule) -> String {
+    let from = match rule.from {
+        DeadlineFrom::Opened => "opening",
+        DeadlineFrom::Resolved => "resolving",
+    };
+    let warned = rule.warn_at.map(|at| format!(", warned at {at}")).unwrap_or_default();
+    format!("deadline {}: within {} of {from}{warned}", rule.name, rule.within)
+}
+
+fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &mut Vec<Item>) {
+    for step in steps {
+        into.push(item(step, depth, finally, filling));
+        match &step.body {
+            Body::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
+            Body::Start(start) => filling.inside(start, |runbook, inner| {
+                self::steps(&runbook.steps, depth + 1, finally, inner, into);
+                self::steps(&runbook.finally, depth + 1, true, inner, into);
+            }),
+            Body::Action(_) | Body::Ask(_) | Body::Manual(_) | Body::Wait(_) => {}
+        }
+    }
+}
+
+fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> Item {
+    let action = match &step.body {
+        Body::Action(action) => Some(planned(action, filling)),
+        _ => None,
+    };
+    let sort = match &step.body {
+        Body::Action(_) => "action",
+        Body::Ask(_) => "ask",
+        Body::Manual(_) => "manual",
+        Body::Wait(_) => "wait",
+        Body::Parallel(_) => "parallel",
+        Body::Start(_) => "start",
+    };
+    Item {
+        id: step.id.clone(),
+        name: filling.text(&step.name).text,
+        depth,
+        phase: step.phase.clone(),
+        sort,
+        effect: action.is_some().then(|| step.effect()),
+        details: details(step, action.as_ref(), filling),
+        action,
+        finally,
+    }
+}
+
+fn planned(action: &Action, filling: &Filling) -> Planned {
+    let (spec, depends_on_results) = filling.spec(action);
+    Planned { kind: action.kind.clone(), spec, depends_on_results }
+}
+
+/// The lines below a step's name.
+struct Details(Vec<Detail>);
+
+impl Details {
+    fn add(&mut self, what: &'static str, text: impl Into<String>) {
+        self.0.push(Detail { what, text: text.into(), depends_on_results: false });
+    }
+
+    fn filled(&mut self, what: &'static str, filled: Filled) {
+        self.0.push(Detail { what, text: filled.text, depends_on_results: filled.open });
+    }
+
+    fn does(&mut self, what: &'static str, planned: &Planned) {
+        let change = actions::kind(&planned.kind).map(|kind| kind.describe(&planned.spec));
+        let told = change.map(|change| change.what).filter(|told| !told.is_empty());
+        let text = told.unwrap_or_else(|| planned.kind.clone());
+        self.0.push(Detail { what, text, depends_on_results: planned.depends_on_results });
+    }
+}
+
+fn details(step: &Step, action: Option<&Planned>, filling: &Filling) -> Vec<Detail> {
+    let mut details = Details(Vec::new());
+    if let Some(planned) = action {
+        details.does("does", planned);
+        details.add("exactly", format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
+    }
+    match &step.body {
+        Body::Ask(ask) => {
+            let choices: Vec<String> = ask.choices.iter().map(|choice| filling.text(choice).text).collect();
+            if !choices.is_empty() {
+                details.add("choices", choices.join(" | "));
+            }
+            if let Some(suggest) = &ask.suggest {
+                details.filled("suggests", filling.text(suggest));
+            }
+            if ask.auto {
+                details.add("auto", "an automatic run takes what is suggested");
+            }
+        }
+        Body::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
+        Body::Wait(length) => details.add("waits", length.to_string()),
+        Body::Start(start) => details.add("starts", start.runbook.clone()),
+        Body::Action(_) | Body::Parallel(_) => {}
+    }
+    around(step, filling, &mut details);
+    details.0
+}
+
+/// The modifiers around what a step does.
+fn around(step: &Step, filling: &Filling, details: &mut Details) {
+    if let Some(when) = &step.when {
+        details.filled("when", filling.condition(when));
+    }
+    if let Some(list) = &step.for_each {
+        details.filled("for each", filling.list(list));
+    }
+    if let Some(why) = &step.why {
+        details.filled("why", filling.text(why));
+    }
+    if let Some(approve) = &step.approve {
+        details.add("agreed by", if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
+    }
+    if let Some(until) = &step.until {
+        details.add("until", format!("{}, asked every {}", until.condition, until.every));
+    }
+    if let Some(verify) = &step.verify {
+        details.does("verified", &planned(&verify.action, filling));
+        let hold = if verify.hold.0.is_zero() { String::new() } else { format!(" and for {}", verify.hold) };
+        details.add("verified within", format!("{}{hold}", verify.within));
+    }
+    if let Some(undo) = &step.undo {
+        details.does("undo", &planned(undo, filling));
+    }
+    if let Some(timeout) = step.timeout {
+        details.add("at most", timeout.to_string());
+    }
+    if let Some(retry) = &step.retry {
+        details.add("attempts", format!("{}, {} apart at first", retry.attempts, retry.backoff));
+    }
+    match step.on_failure {
+        OnFailure::Ask => {}
+        OnFailure::Stop => details.add("on failure", "the run stops"),
+        OnFailure::Continue => details.add("on failure", "the run goes on"),
+    }
+    if let Some(deadline) = &step.meets {
+        details.add("meets", deadline.clone());
+    }
+}
+
+impl Outline {
+    /// The outline for people.
+    pub fn render(&self, width: Option<usize>) -> String {
+        let width = width.unwrap_or(USUAL_WIDTH);
+        let mut out = String::new();
+        for line in &self.head {
+            out.push_str(&wrapped(&single_line(line), width, ""));
+        }
+        let mut phase = None;
+        for item in &self.steps {
+            let heading = if item.finally { Some("finally") } else { item.phase.as_deref() };
+            if item.depth == 0 && heading != phase {
+                out.push_str(&format!("\n{}\n", single_line(heading.unwrap_or("then"))));
+                phase = heading;
+            }
+            out.push_str(&item.render(width));
+        }
+        out
+    }
+}
+
+impl Item {
+    fn render(&self, width: usize) -> String {
+        let indent = "  ".repeat(self.depth);
+        let class = self.effect.map_or_else(|| self.sort.to_owned(), |effect| effect.to_string());
+        let name = single_line(&self.name);
+        let mut out = wrapped(&format!("[{class}] {} · {name}", self.id), width, &indent);
+        for detail in &self.details {
+            let text: String = single_line(&detail.text).chars().take(DETAIL_LIMIT).collect();
+            let open = if detail.depends_on_results { " (known during the run)" } else { "" };
+            out.push_str(&wrapped(&format!("{}: {text}{open}", detail.what), width, &format!("{indent}    ")));
+        }
+        out
+    }
+}
+
+fn words(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,102 @@
+//! `runbook start --plan`: exactly what would run, and what is missing for it.
+//!
+//! **Invariant:** nothing is touched: no store, no runtime, no network, no child.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::failure::Result;
+use super::filling::Filling;
+use super::shop::Shop;
+use super::station::{Station, hostname};
+use super::{outline, secrets};
+use crate::actions;
+use crate::domain::command::Start;
+use crate::domain::estate::{self, Estate};
+use crate::domain::form::{Field, Shape};
+use crate::surface::exit::Exit;
+
+/// Prints the plan of a start.
+pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
+    let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
+    let filling = Filling::of(start, &shop.catalog)?;
+    let mut outline = outline::of(&runbook, &filling);
+    outline.warnings = warnings(station, shop, &estate, &environment, &outline);
+    if station.output.is_table() {
+        station.output.text(&outline.render(station.settings.width()))?;
+        for warning in &outline.warnings {
+            station.output.warn(warning);
+        }
+    } else {
+        station.output.document(&outline)?;
+    }
+    station.output.say("nothing has been done");
+    station.output.next(&[station.command(&format!("start {} --env {environment}", runbook.id))]);
+    Ok(if outline.warnings.is_empty() { Exit::DONE } else { Exit::PROBLEMS })
+}
+
+fn warnings(
+    station: &Station,
+    shop: &Shop,
+    estate: &Estate,
+    environment: &str,
+    outline: &outline::Outline,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let guard = estate.environments.get(environment).and_then(|environment| environment.hostname.as_deref());
+    let hostname = hostname();
+    if let Some(pattern) = guard.filter(|pattern| !estate::matches(pattern, &hostname)) {
+        warnings.push(format!("`{hostname}` is not a host of `{environment}`, whose hosts are `{pattern}`"));
+    }
+    let values = secrets::read(estate, &shop.directory, &station.settings.environment);
+    let needed: BTreeSet<String> = outline
+        .steps
+        .iter()
+        .filter_map(|item| item.action.as_ref())
+        .flat_map(|planned| needed(&planned.kind, &planned.spec, estate))
+        .collect();
+    warnings.extend(needed.iter().filter_map(|name| values.get(name).err()));
+    warnings
+}
+
+/// The secrets that an action needs: those it names, and those of the channels it names.
+fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
+    let mut names = Vec::new();
+    named(spec, &mut names);
+    let Some(form) = actions::kind(kind).map(actions::Kind::form) else { return names };
+    let fields = form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
+    for channel in fields.filter(|field| is_channel(&field.shape)).flat_map(|field| words(spec, field)) {
+        let channel = estate.channels.get(channel);
+        let secrets = channel.into_iter().flat_map(|channel| [&channel.token, &channel.slack_webhook]);
+        names.extend(secrets.flatten().map(|reference| reference.secret.clone()));
+    }
+    names
+}
+
+fn named(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => match fields.get("secret") {
+            Some(Value::String(name)) if fields.len() == 1 => into.push(name.clone()),
+            _ => fields.values().for_each(|field| named(field, into)),
+        },
+        Value::Array(items) => items.iter().for_each(|item| named(item, into)),
+        _ => {}
+    }
+}
+
+fn is_channel(shape: &Shape) -> bool {
+    match shape {
+        Shape::Channel => true,
+        Shape::ListOf(inner) | Shape::OneOrMany(inner) => is_channel(inner),
+        _ => false,
+    }
+}
+
+fn words<'a>(spec: &'a Value, field: &Field) -> Vec<&'a str> {
+    match spec.get(field.name) {
+        Some(Value::String(word)) => vec![word],
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}

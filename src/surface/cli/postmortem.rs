@@ -1,0 +1,97 @@
+//! `runbook postmortem`.
+
+use std::path::PathBuf;
+
+use super::failure::{Failure, Result};
+use super::station::{Desk, Station};
+use super::target::Looked;
+use crate::domain::command::Request;
+use crate::domain::deadline::DeadlineStatus;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::text::printable;
+use crate::domain::time::stamp;
+use crate::engine::archive;
+use crate::surface::exit::Exit;
+
+/// The largest post-mortem that is printed, in bytes.
+const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// Writes the draft of the post-mortem anew, prints it, or says that it is complete
+///
+/// What a person has written into it is kept.
+///
+/// Examples:
+///   runbook postmortem
+///   runbook postmortem lusab-fidok --print
+///   runbook postmortem lusab-fidok --done
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Postmortem {
+    #[command(flatten)]
+    target: Looked,
+    /// Says that every question in it is answered
+    #[arg(long, conflicts_with = "print")]
+    done: bool,
+    /// Prints it instead of its path
+    #[arg(long)]
+    print: bool,
+}
+
+impl Postmortem {
+    /// Writes, prints, or completes it.
+    pub fn run(self, station: &Station) -> Result {
+        let desk = station.open_existing()?;
+        let id = desk.find(self.target.incident.as_deref())?;
+        if self.done {
+            let incident = desk.submit(&id, Request::CompletePostmortem)?;
+            station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
+            return Ok(Exit::DONE);
+        }
+        let (path, incident) = written(&desk, &id)?;
+        self.tell(station, &path, &incident)?;
+        station.output.next(&next(station, &incident));
+        Ok(Exit::DONE)
+    }
+
+    fn tell(&self, station: &Station, path: &PathBuf, incident: &Incident) -> Result<()> {
+        let shown = station.settings.shown(path);
+        if self.print {
+            return station.output.text(&printable(&contents(path)?));
+        }
+        if station.output.is_table() {
+            return station.output.text(&format!("{}\n", printable(&shown.to_string_lossy())));
+        }
+        station.output.document(&serde_json::json!({"incident": incident.id, "path": shown}))
+    }
+}
+
+/// Brings the draft up to date; where it is.
+fn written(desk: &Desk<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
+    let incident = desk.incident(id)?;
+    let directory = &desk.engine.parts().directory;
+    let written = archive::write(directory, &incident, &desk.log(id)?).map_err(crate::engine::EngineError::from)?;
+    Ok((directory.join(written.path), incident))
+}
+
+fn contents(path: &PathBuf) -> Result<String> {
+    use std::io::Read as _;
+    let cannot = |error| Failure::error(format!("`{}` cannot be read: {error}", path.display()));
+    let mut text = String::new();
+    std::fs::File::open(path).and_then(|file| file.take(PRINT_LIMIT).read_to_string(&mut text)).map_err(cannot)?;
+    Ok(text)
+}
+
+fn next(station: &Station, incident: &Incident) -> Vec<String> {
+    let typed = |words: String| station.command(&words);
+    match (incident.status, &incident.completed) {
+        (IncidentStatus::Resolved, Some(_)) => vec![typed("incidents".to_owned())],
+        (IncidentStatus::Resolved, None) => vec![typed(format!("postmortem {} --done", incident.id))],
+        _ => vec![typed(format!("resolve {} 'what it was'", incident.id))],
+    }
+}
+
+fn lateness(incident: &Incident) -> String {
+    let late = incident.deadlines.iter().find(|deadline| matches!(deadline.status, DeadlineStatus::MetLate { .. }));
+    late.map(|deadline| format!("; `{}` was due {}", deadline.name, stamp(deadline.due))).unwrap_or_default()
+}

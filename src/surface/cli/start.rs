@@ -1,0 +1,172 @@
+//! `runbook start`.
+
+use serde_json::{Map, Value};
+
+use super::failure::{Failure, Result};
+use super::shop::Shop;
+use super::station::{Desk, Station};
+use super::{detach, drive, plan};
+use crate::domain::command::{Request, Start as Order};
+use crate::domain::event::Mode;
+use crate::domain::id::IncidentId;
+use crate::domain::time::{Span, Timestamp};
+use crate::engine::Patience;
+
+/// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
+const ID_ATTEMPTS: usize = 8;
+
+/// Opens an incident with a runbook, and goes through its steps
+///
+/// On a terminal, readings run by themselves, and every change shows what,
+/// where, why and how to undo it, and waits for a key. Without a terminal
+/// the run goes on until a person is needed, says what it waits for and
+/// what to type, and ends with 6. Ctrl-C leaves; nothing is lost.
+///
+/// Examples:
+///   runbook start p1
+///   runbook start p3 --env production --param service=search
+///   runbook start p1 --plan
+///   runbook start p2 --auto --detach
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Start {
+    /// The runbook's id
+    #[arg(value_name = "RUNBOOK")]
+    id: String,
+    /// The environment [default: the estate's own choice]
+    #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
+    environment: Option<String>,
+    /// A parameter of the runbook; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, String)>,
+    /// Asks only what nobody else can decide
+    #[arg(long, conflicts_with = "step")]
+    auto: bool,
+    /// Stops before every step
+    #[arg(long)]
+    step: bool,
+    /// Prints exactly what would run, and touches nothing
+    #[arg(long)]
+    plan: bool,
+    /// Goes on in the background
+    #[arg(long, conflicts_with_all = ["plan", "step"])]
+    detach: bool,
+    /// Agrees to every change that nobody in particular has to agree to
+    #[arg(long, short = 'y', conflicts_with = "step")]
+    yes: bool,
+    /// The incident's title [default: the runbook's]
+    #[arg(long, value_name = "WORDS")]
+    title: Option<String>,
+    /// When the trouble was first noticed: an instant, or how long ago such as `10m`
+    #[arg(long, value_name = "TIME")]
+    detected_at: Option<String>,
+    /// Goes on in this incident instead of opening one
+    #[arg(long, value_name = "INCIDENT", conflicts_with_all = ["title", "detected_at"])]
+    incident: Option<String>,
+}
+
+impl Start {
+    /// Starts.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let order = self.order(station, &shop)?;
+        if self.plan {
+            return plan::show(station, &shop, order);
+        }
+        let desk = station.open(shop)?;
+        let (id, before, order) = self.placed(&desk, order)?;
+        let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
+        let verb = if before == 0 { "opened" } else { "goes on" };
+        station.output.say(&crate::domain::text::printable(&format!(
+            "{id} {verb}: {}, {}",
+            incident.title, incident.environment
+        )));
+        if self.detach {
+            return detach::work(&desk, &id);
+        }
+        if station.settings.streams.interactive() && station.output.is_table() {
+            return drive::step(&desk, &id);
+        }
+        drive::plain(&desk, &id, before, Patience::UntilPerson)
+    }
+
+    fn order(&self, station: &Station, shop: &Shop) -> Result<Order> {
+        let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
+        let estate = shop.estate(&station.output)?;
+        Ok(Order {
+            incident: IncidentId::from_bits(super::chance()),
+            runbook: runbook.clone(),
+            digest: digest.to_owned(),
+            environment: shop.environment(self.environment.as_deref(), estate)?,
+            estate: estate.clone(),
+            params: self.params()?,
+            mode: self.mode(),
+            detected_at: self.detected_at.as_deref().map(|text| instant(text, station)).transpose()?,
+            title: self.title.clone(),
+            parent: None,
+        })
+    }
+
+    fn mode(&self) -> Mode {
+        match (self.step, self.auto || self.yes) {
+            (true, _) => Mode::Step,
+            (false, true) => Mode::Auto,
+            (false, false) => Mode::Guided,
+        }
+    }
+
+    fn params(&self) -> Result<Map<String, Value>> {
+        let mut params = Map::new();
+        for (name, value) in &self.params {
+            if params.insert(name.clone(), Value::String(value.clone())).is_some() {
+                return Err(Failure::usage(format!("parameter `{}` is given twice", name.escape_debug())));
+            }
+        }
+        Ok(params)
+    }
+
+    /// The incident it goes into and that incident's last event; an id that nobody has for a new one.
+    fn placed(&self, desk: &Desk<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
+        if let Some(typed) = &self.incident {
+            let id = desk.find(Some(typed))?;
+            let incident = desk.incident(&id)?;
+            order.incident = id.clone();
+            if self.environment.is_none() {
+                order.environment = incident.environment;
+            }
+            return Ok((id, incident.seq, order));
+        }
+        for _ in 0..ID_ATTEMPTS {
+            if desk.wait(desk.store().seq(&order.incident))? == 0 {
+                return Ok((order.incident.clone(), 0, order));
+            }
+            order.incident = IncidentId::from_bits(super::chance());
+        }
+        Err(Failure::error("no incident id is free"))
+    }
+}
+
+fn param(typed: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = typed.split_once('=').ok_or("a parameter is given as `name=value`")?;
+    if name.is_empty() {
+        return Err("the name before `=` is missing".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn instant(typed: &str, station: &Station) -> Result<Timestamp> {
+    let now = station.clock().now();
+    let ago = typed.parse::<Span>().ok().and_then(|span| chrono::TimeDelta::from_std(span.0).ok());
+    let instant = match ago {
+        Some(ago) => now.checked_sub_signed(ago),
+        None => typed.parse::<Timestamp>().ok(),
+    };
+    let instant = instant.ok_or_else(|| {
+        Failure::usage(format!("`{}` is no time", typed.escape_debug()))
+            .hint("Type an instant such as `2026-11-22T03:04:05Z`, or how long ago such as `10m`.")
+    })?;
+    if instant > now {
+        return Err(Failure::usage(format!("`{}` has not come yet", typed.escape_debug())));
+    }
+    Ok(instant)
+}
