@@ -1,28 +1,98 @@
-//! The kind `git`.
+//! The kind `git`: the log of a branch, the state of a work tree, and taking a commit back.
+//!
+//! Deliberately absent: everything that rewrites history or discards work. What reverting guarantees is
+//! said in [`revert`].
+
+mod log;
+mod repository;
+mod revert;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Context, Kind};
+use self::log::Log;
+use self::repository::{Repository, Trouble};
+use self::revert::Revert;
+use super::process::report::word;
+use super::{Context, Kind, Reconciled};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text;
 
 /// The kind `git`.
 #[derive(Debug)]
 pub struct Git;
 
+/// The remote unless a step names one.
+const REMOTE: &str = "origin";
+
 static FORM: KindForm = KindForm {
     name: "git",
-    summary: "",
+    summary: "Reads a branch's log, or reverts a commit and pushes that.",
     shorthand: None,
-    verbs: &[],
-    fields: &[],
-    effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    verbs: &[
+        Verb { field: Field::optional("log", Shape::Record(LOG), "The newest commits of a branch."), effect: EffectClass::Read },
+        Verb {
+            field: Field::optional("revert", Shape::Text, "The commit to take back, a merge by its first parent; `HEAD` is the branch's newest."),
+            effect: EffectClass::Once,
+        },
+        Verb {
+            field: Field::optional("status", Shape::Text, "The branch that should be checked out; how the work tree stands."),
+            effect: EffectClass::Read,
+        },
+    ],
+    fields: &[
+        Field::optional("push", Shape::Boolean, "Whether a revert is pushed; `false` by default."),
+        Field::optional("branch", Shape::Text, "The branch that a revert is for; the environment's by default."),
+        Field::optional("remote", Shape::Text, "The remote; `origin` by default."),
+        Field::optional("repository", Shape::Text, "The directory of the work tree; the environment's by default."),
+    ],
+    effect: |spec| if spec.get("revert").is_some() { EffectClass::Once } else { EffectClass::Read },
+    outputs: &[
+        Output { name: "commits", help: "`log`: a list of `sha`, `short`, `author`, `at`, `subject`, `merge`, `parents`, the newest first." },
+        Output { name: "branch", help: "The branch; for `status` the one that is checked out." },
+        Output { name: "sha", help: "`revert`: the commit that takes back." },
+        Output { name: "short", help: "`revert`: its first ten digits." },
+        Output { name: "reverted", help: "`revert`: the commit that is taken back." },
+        Output { name: "subject", help: "`revert`: that commit's subject." },
+        Output { name: "pushed", help: "`revert`: whether it is on the remote." },
+        Output { name: "already", help: "`revert`: whether somebody had taken it back before." },
+        Output { name: "work_tree", help: "`revert`: `forward` when the work tree stands on it, else `behind`." },
+        Output { name: "head", help: "`status`: the commit that is checked out." },
+        Output { name: "expected", help: "`status`: whether the branch is the one given." },
+        Output { name: "clean", help: "`status`: whether nothing is changed or under way." },
+        Output { name: "changes", help: "`status`: changed files." },
+        Output { name: "under_way", help: "`status`: a merge or rebase that somebody is in the middle of; else null." },
+        Output { name: "ahead", help: "`status`: commits that the remote lacks, as far as known." },
+        Output { name: "behind", help: "`status`: commits of the remote that are missing, as far as known." },
+    ],
+    example: "git:\n  revert: HEAD\n  push: true\n",
 };
+
+const LOG: &[Field] = &[
+    Field::optional("branch", Shape::Text, "The branch; the environment's by default."),
+    Field::optional("since", Shape::Text, "How long ago, such as `24h`, or an instant in UTC."),
+    Field::optional("limit", Shape::Integer { min: 1, max: 100 }, "How many commits at most; 20 by default."),
+    Field::optional("path", Shape::Text, "Only commits that touch this file or directory."),
+    Field::optional("fetch", Shape::Boolean, "Whether the remote is asked first; `false` by default."),
+];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Spec {
+    log: Option<Log>,
+    revert: Option<Value>,
+    status: Option<String>,
+    push: bool,
+    branch: Option<String>,
+    remote: Option<String>,
+    repository: Option<String>,
+}
 
 #[async_trait]
 impl Kind for Git {
@@ -30,11 +100,75 @@ impl Kind for Git {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let part = |name: &str| spec.get(name).and_then(|value| word(value).ok()).map(|word| text::one_line(&word, 80));
+        let place = part("repository").map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
+        let Some(revision) = part("revert") else {
+            return Change { what: "read the history".to_owned(), place, ..Change::default() };
+        };
+        let branch = part("branch").map_or_else(|| "the environment's branch".to_owned(), |branch| format!("`{branch}`"));
+        let remote = part("remote").unwrap_or_else(|| REMOTE.to_owned());
+        let pushed = spec.get("push") == Some(&Value::Bool(true));
+        let (and, place) = if pushed { (" and push it", format!("{place} and its remote `{remote}`")) } else { ("", place) };
+        let undo = Some("revert the new commit in its turn".to_owned());
+        Change { what: format!("commit a revert of `{revision}` on {branch}{and}"), place, undo, ..Change::default() }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn observe(&self, spec: &Value, context: &Context) -> Value {
+        let observed = async {
+            match read(spec)?.revert(context).await? {
+                Some(revert) => revert.observe().await,
+                None => Ok(Value::Null),
+            }
+        };
+        observed.await.unwrap_or_else(|trouble: Trouble| serde_json::json!({"trouble": trouble.summary()}))
+    }
+
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        performed(spec, context).await.unwrap_or_else(Outcome::from)
+    }
+
+    async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
+        let reconciled = async {
+            match read(spec)?.revert(context).await? {
+                Some(revert) => revert.reconcile(before).await,
+                None => Ok(Reconciled::DidNotHappen("reading changes nothing".to_owned())),
+            }
+        };
+        reconciled.await.unwrap_or_else(|trouble: Trouble| Reconciled::CannotTell(trouble.summary().to_owned()))
+    }
+}
+
+async fn performed(spec: &Value, context: &Context) -> Result<Outcome, Trouble> {
+    let spec = read(spec)?;
+    let remote = spec.remote.as_deref().unwrap_or(REMOTE);
+    if let Some(revert) = spec.revert(context).await? {
+        return revert.perform().await;
+    }
+    let repository = Repository::of(spec.repository.as_deref(), context)?;
+    match (&spec.log, &spec.status) {
+        (Some(log), None) => log.perform(&repository, remote, context).await,
+        (None, Some(branch)) => log::status(&repository, remote, branch).await,
+        _ => Err(Trouble::new("exactly one of `log`, `revert` and `status` is needed")),
+    }
+}
+
+fn read(spec: &Value) -> Result<Spec, Trouble> {
+    serde_json::from_value(spec.clone()).map_err(|error| Trouble::new(error.to_string()))
+}
+
+impl Spec {
+    async fn revert<'c>(&self, context: &'c Context) -> Result<Option<Revert<'c>>, Trouble> {
+        let Some(revision) = &self.revert else {
+            return Ok(None);
+        };
+        let revision = word(revision).map_err(|reason| Trouble::new(format!("`revert` {reason}")))?;
+        let repository = Repository::of(self.repository.as_deref(), context)?;
+        let branch = match self.branch.clone().or_else(|| context.environment.branch.clone()) {
+            Some(branch) => branch,
+            None => repository.branch().await?.ok_or_else(|| Trouble::new("no branch is checked out"))?,
+        };
+        let remote = self.remote.clone().unwrap_or_else(|| REMOTE.to_owned());
+        Ok(Some(Revert { repository, revision, branch, remote, push: self.push }))
     }
 }

@@ -1,13 +1,46 @@
-//! The kind `health`.
+//! The kind `health`: asks services of the estate whether they live and whether they are ready, all at once.
+//!
+//! A service answers as `GET <health><live>` with a status below 300, and `GET <health><ready>` the same, with a JSON
+//! body `{"status": "ready", "dependencies": {"postgres": "ok"}}` whose dependencies are read.
+//!
+//! Deliberately absent: waiting until a service is well. That is what `verify`, `until` and `hold` of a step are for.
+
+use std::fmt::Write as _;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use futures_util::StreamExt;
+use futures_util::stream;
+use reqwest::{Method, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
+use super::client::{self, Answer};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::estate::Service;
+use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text::one_line;
+use crate::domain::time::Span;
+
+/// How long one request may take unless the step says otherwise, and at most.
+const TIMEOUT: Duration = Duration::from_secs(3);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many services are asked at the same time: all of a shop's, without a storm of connections.
+const AT_ONCE: usize = 32;
+
+/// How many failing services a summary names before it only counts.
+const NAMED: usize = 5;
+
+/// The most dependencies of one service that are kept, and the longest text of one.
+const DEPENDENCIES: usize = 50;
+const LONGEST_TEXT: usize = 200;
+
+/// The words by which a service or a dependency says that it is well.
+const WELL: &[&str] = &["ok", "ready", "up", "healthy", "pass", "alive", "connected", "true"];
 
 /// The kind `health`.
 #[derive(Debug)]
@@ -15,14 +48,101 @@ pub struct Health;
 
 static FORM: KindForm = KindForm {
     name: "health",
-    summary: "",
-    shorthand: None,
+    summary: "Asks services whether they live and are ready, and reads what they say of their dependencies.",
+    shorthand: Some("service"),
     verbs: &[],
-    fields: &[],
-    effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    fields: &[
+        Field::optional("service", Shape::OneOrMany(&Shape::Service), "The services of the estate to ask."),
+        Field::optional(
+            "services",
+            Shape::OneOf(&["all", "critical"]),
+            "All services of the estate, or the critical ones.",
+        ),
+        Field::optional(
+            "ready",
+            Shape::Boolean,
+            "Whether a service must be ready too, not only alive; true unless given.",
+        ),
+        Field::optional("timeout", Shape::Duration, "How long one request may take; 3s unless given, 60s at most."),
+    ],
+    effect: |_| EffectClass::Read,
+    outputs: &[
+        Output {
+            name: "services",
+            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error}`; the latency is the slower of the two requests'.",
+        },
+        Output { name: "failing", help: "The names of the services that are not well." },
+        Output { name: "healthy", help: "How many are well." },
+    ],
+    example: "health:\n  service: \"{{ params.service }}\"\n  ready: true\n",
 };
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    #[serde(default)]
+    service: Option<OneOrMany>,
+    #[serde(default)]
+    services: Option<OneOrMany>,
+    #[serde(default)]
+    ready: Option<bool>,
+    #[serde(default)]
+    timeout: Option<Span>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// What one service said.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Found {
+    live: bool,
+    ready: bool,
+    latency_ms: u64,
+    dependencies: Map<String, Value>,
+    error: Option<String>,
+}
+
+impl Spec {
+    /// The names to ask, each once.
+    fn names(&self, context: &Context) -> Result<Vec<String>, String> {
+        let mut names: Vec<String> = Vec::new();
+        for words in [&self.service, &self.services].into_iter().flatten() {
+            let words = match words {
+                OneOrMany::One(word) => std::slice::from_ref(word),
+                OneOrMany::Many(words) => words,
+            };
+            for word in words {
+                match word.as_str() {
+                    "all" => names.extend(context.estate.services.keys().cloned()),
+                    "critical" => names.extend(critical(context)),
+                    name if context.estate.services.contains_key(name) => names.push(name.to_owned()),
+                    name => return Err(unknown(name, context)),
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        if names.is_empty() { Err("no service is named".to_owned()) } else { Ok(names) }
+    }
+}
+
+fn critical(context: &Context) -> impl Iterator<Item = String> {
+    let is_critical = |service: &Service| service.criticality == crate::domain::estate::Criticality::Critical;
+    context.estate.services.iter().filter(move |(_, service)| is_critical(service)).map(|(name, _)| name.clone())
+}
+
+fn unknown(name: &str, context: &Context) -> String {
+    let known = context.estate.services.keys().map(String::as_str);
+    let nearest =
+        known.max_by(|one, other| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
+    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    format!("the estate has no service `{}`{hint}", one_line(name, 80))
+}
 
 #[async_trait]
 impl Kind for Health {
@@ -30,11 +150,183 @@ impl Kind for Health {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let asked = spec.get("service").or_else(|| spec.get("services")).unwrap_or(&Value::Null);
+        let asked = asked.as_str().map_or_else(|| asked.to_string(), str::to_owned);
+        Change { what: format!("ask {asked} for its health"), place: "the services".to_owned(), ..Change::default() }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        let spec = match Spec::deserialize(spec) {
+            Ok(spec) => spec,
+            Err(error) => return Outcome::failed(format!("health: {error}"), Value::Null),
+        };
+        let names = match spec.names(context) {
+            Ok(names) => names,
+            Err(reason) => return Outcome::failed(reason, Value::Null),
+        };
+        let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
+        let asked = names.into_iter().map(|name| async move {
+            let found = ask(&context.estate.services[&name], timeout, context).await;
+            (name, found)
+        });
+        let found: Vec<(String, Found)> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        report(&found, spec.ready.unwrap_or(true))
+    }
+}
+
+/// Asks one service both questions at once.
+async fn ask(service: &Service, timeout: Duration, context: &Context) -> Found {
+    let base = match (&service.health, service.port) {
+        (Some(health), _) => health.trim_end_matches('/').to_owned(),
+        (None, Some(port)) => format!("http://127.0.0.1:{port}"),
+        (None, None) => {
+            let error = Some("the estate gives neither `health` nor `port`".to_owned());
+            return Found { error, ..Found::default() };
+        }
+    };
+    let (live, ready) = futures_util::future::join(
+        get(&base, &service.live, timeout, context),
+        get(&base, &service.ready, timeout, context),
+    )
+    .await;
+    judged(live, ready)
+}
+
+async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<Answer, String> {
+    let url =
+        format!("{base}{path}").parse().map_err(|error| format!("`{}` is no address: {error}", one_line(base, 80)))?;
+    client::send(Request::new(Method::GET, url), timeout, context).await.map_err(|error| error.message)
+}
+
+fn judged(live: Result<Answer, String>, ready: Result<Answer, String>) -> Found {
+    let mut found = Found::default();
+    for answer in [&live, &ready].into_iter().flatten() {
+        found.latency_ms = found.latency_ms.max(u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX));
+    }
+    match live {
+        Err(error) => {
+            found.error = Some(error);
+            return found;
+        }
+        Ok(answer) => match refusal(&answer) {
+            Some(reason) => found.error = Some(format!("not alive: {reason}")),
+            None => found.live = true,
+        },
+    }
+    match ready {
+        Err(error) => found.error = found.error.or_else(|| Some(format!("not ready: {error}"))),
+        Ok(answer) => {
+            found.dependencies = dependencies(&answer);
+            let missing: Vec<String> = found
+                .dependencies
+                .iter()
+                .filter(|(_, state)| !is_well(state))
+                .map(|(name, state)| format!("{name} is {}", state.as_str().unwrap_or("not ok")))
+                .collect();
+            let reason = if missing.is_empty() { refusal(&answer) } else { Some(missing.join(", ")) };
+            found.ready = found.live && reason.is_none();
+            found.error = found.error.or_else(|| reason.map(|reason| format!("not ready: {reason}")));
+        }
+    }
+    found
+}
+
+/// Why an answer is not a good one: its status, or the word that its body has under `status`.
+fn refusal(answer: &Answer) -> Option<String> {
+    let said = body(answer).and_then(|body| Some(body.get("status")?.clone()));
+    let word = said.as_ref().filter(|word| !is_well(word)).map(|word| format!("it says `{}`", plain(word)));
+    match answer.status {
+        200..=299 => word,
+        status => Some(word.map_or(format!("status {status}"), |word| format!("status {status}, {word}"))),
+    }
+}
+
+fn dependencies(answer: &Answer) -> Map<String, Value> {
+    let body = body(answer).unwrap_or_default();
+    let listed = body.get("dependencies").and_then(Value::as_object).into_iter().flatten();
+    let word = |state: &Value| plain(state.get("status").unwrap_or(state));
+    listed.take(DEPENDENCIES).map(|(name, state)| (one_line(name, 80), Value::String(word(state)))).collect()
+}
+
+fn body(answer: &Answer) -> Option<Value> {
+    serde_json::from_slice(&answer.body).ok()
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| one_line(&value.to_string(), LONGEST_TEXT), |text| one_line(text, LONGEST_TEXT))
+}
+
+fn is_well(state: &Value) -> bool {
+    WELL.contains(&plain(state).to_ascii_lowercase().as_str())
+}
+
+fn report(found: &[(String, Found)], must_be_ready: bool) -> Outcome {
+    let is_well = |found: &Found| found.live && (found.ready || !must_be_ready);
+    let failing: Vec<&(String, Found)> = found.iter().filter(|(_, found)| !is_well(found)).collect();
+    let services: Map<String, Value> = found.iter().map(|(name, found)| (name.clone(), json!(found))).collect();
+    let output = json!({
+        "services": services,
+        "failing": failing.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "healthy": found.len() - failing.len(),
+    });
+    if failing.is_empty() {
+        return Outcome::succeeded(well(found, must_be_ready), output);
+    }
+    Outcome::failed(unwell(found.len(), &failing), output)
+}
+
+fn well(found: &[(String, Found)], must_be_ready: bool) -> String {
+    let state = if must_be_ready { "alive and ready" } else { "alive" };
+    let slowest = found.iter().map(|(_, found)| found.latency_ms).max().unwrap_or(0);
+    match found {
+        [(name, _)] => format!("`{name}` is {state} ({slowest} ms)"),
+        many => format!("{} services are {state} (slowest {slowest} ms)", many.len()),
+    }
+}
+
+fn unwell(all: usize, failing: &[&(String, Found)]) -> String {
+    let mut summary = String::new();
+    if all > 1 {
+        let _ = write!(summary, "{} of {all} services are failing: ", failing.len());
+    }
+    let named = failing.iter().take(NAMED);
+    let named = named.map(|(name, found)| format!("`{name}` {}", found.error.as_deref().unwrap_or("is not ready")));
+    summary.push_str(&named.collect::<Vec<_>>().join("; "));
+    if failing.len() > NAMED {
+        let _ = write!(summary, "; and {} more", failing.len() - NAMED);
+    }
+    summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Result<Answer, String> {
+        let body = body.as_bytes().to_vec();
+        Ok(Answer { status, headers: Map::new(), body, is_cut: false, latency: Duration::from_millis(3) })
+    }
+
+    #[test]
+    fn the_dependency_that_is_missing_is_named() {
+        let ready =
+            answer(503, r#"{"status":"not_ready","dependencies":{"postgres":"timeout","redis":{"status":"ok"}}}"#);
+        let found = judged(answer(200, r#"{"status":"ok"}"#), ready);
+        assert_eq!((found.live, found.ready), (true, false));
+        assert_eq!(found.error.as_deref(), Some("not ready: postgres is timeout"));
+        assert_eq!(found.dependencies["redis"], "ok");
+    }
+
+    #[test]
+    fn a_good_status_with_a_bad_word_is_not_alive_and_plain_text_is() {
+        assert!(!judged(answer(200, r#"{"status":"error"}"#), answer(200, "")).live);
+        assert!(judged(answer(200, "fine"), answer(204, "")).ready);
+    }
+
+    #[test]
+    fn control_characters_of_a_service_do_not_reach_the_report() {
+        let found = judged(answer(200, "{}"), answer(503, "{\"dependencies\":{\"\\u001b[2J\":\"\\u001b]0;x\"}}"));
+        assert!(!json!(found).to_string().contains("\\u001b"), "{found:?}");
     }
 }

@@ -1,28 +1,197 @@
-//! The kind `http`.
+//! The kind `http`: one request, and what is expected of the answer.
+//!
+//! `GET` and `HEAD` change nothing; `PUT` and `DELETE` are idempotent by RFC 9110, section 9.2.2, hence repeatable;
+//! `POST` and `PATCH` may happen once. Whether one that was cut off has arrived cannot be told from here, so that a
+//! person is asked.
+//!
+//! Deliberately absent: redirects to other hosts, proxies, cookies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, Request, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Context, Kind};
+use super::client::{self, Answer};
+use super::{Context, Kind, SecretText};
 use crate::domain::effect::EffectClass;
-use crate::domain::form::KindForm;
+use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text::{head_and_tail, one_line};
+use crate::domain::time::Span;
+
+/// How long a request may take unless the step says otherwise, and at most.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The most of a body that the log keeps: half of what one outcome may hold, so that the headers fit beside it.
+const KEPT: usize = 32 * 1024;
+
+/// How many expectations one step may have.
+const EXPECTATIONS: usize = 100;
 
 /// The kind `http`.
 #[derive(Debug)]
 pub struct Http;
 
+const fn verb(name: &'static str, effect: EffectClass, help: &'static str) -> Verb {
+    Verb { field: Field::optional(name, Shape::Text, help), effect }
+}
+
 static FORM: KindForm = KindForm {
     name: "http",
-    summary: "",
+    summary: "Sends one HTTP request and checks the answer.",
     shorthand: None,
-    verbs: &[],
-    fields: &[],
-    effect: |_| EffectClass::Once,
-    outputs: &[],
-    example: "",
+    verbs: &[
+        verb("get", EffectClass::Read, "The address to GET."),
+        verb("head", EffectClass::Read, "The address to HEAD."),
+        verb("put", EffectClass::Repeatable, "The address to PUT to."),
+        verb("delete", EffectClass::Repeatable, "The address to DELETE."),
+        verb("post", EffectClass::Once, "The address to POST to."),
+        verb("patch", EffectClass::Once, "The address to PATCH."),
+    ],
+    fields: &[
+        Field::optional("headers", Shape::MapOf(&Shape::Secret), "Headers by name; a value may be `{secret: name}`."),
+        Field::optional("body", Shape::Secret, "The body as text, or `{secret: name}`."),
+        Field::optional("json", Shape::Any, "The body as JSON; sets the content type."),
+        Field::optional(
+            "expect",
+            Shape::OneOrMany(&Shape::Integer { min: 100, max: 599 }),
+            "The statuses that are right; 200 to 299 unless given.",
+        ),
+        Field::optional("contains", Shape::Text, "Text that the body must contain."),
+        Field::optional(
+            "matches",
+            Shape::MapOf(&Shape::Any),
+            "Values that the JSON of the body must have, by JSON pointer: `/status: ok`.",
+        ),
+        Field::optional("timeout", Shape::Duration, "How long it may take; 10s unless given, 10m at most."),
+    ],
+    effect: |spec| {
+        let given = |name: &str| spec.get(name).is_some();
+        FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
+    },
+    outputs: &[
+        Output { name: "status", help: "The status, a number." },
+        Output { name: "headers", help: "The headers by name in small letters." },
+        Output { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
+        Output { name: "latency_ms", help: "How long it took, in milliseconds." },
+        Output { name: "truncated", help: "Whether the body is longer than what is kept." },
+        Output {
+            name: "error",
+            help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, tls, timeout, closed, status, content, …",
+        },
+    ],
+    example: "http:\n  get: \"https://{{ environment.domain }}/health\"\n  expect: 200\n",
 };
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    get: Option<String>,
+    head: Option<String>,
+    put: Option<String>,
+    delete: Option<String>,
+    post: Option<String>,
+    patch: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, SecretText>,
+    body: Option<SecretText>,
+    json: Option<Value>,
+    expect: Option<Statuses>,
+    contains: Option<String>,
+    #[serde(default)]
+    matches: BTreeMap<String, Value>,
+    timeout: Option<Span>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Statuses {
+    One(u16),
+    Many(Vec<u16>),
+}
+
+/// A reason why it failed: a word for programs and a sentence for people.
+type Failure = (&'static str, String);
+
+impl Spec {
+    fn target(&self) -> Option<(Method, &str)> {
+        let verbs = [
+            (Method::GET, &self.get),
+            (Method::HEAD, &self.head),
+            (Method::PUT, &self.put),
+            (Method::DELETE, &self.delete),
+            (Method::POST, &self.post),
+            (Method::PATCH, &self.patch),
+        ];
+        verbs.into_iter().find_map(|(method, url)| Some((method, url.as_deref()?)))
+    }
+
+    fn request(&self, context: &Context) -> Result<Request, Failure> {
+        let wrong = |message: String| ("request", message);
+        let (method, url) = self.target().ok_or_else(|| wrong("no address is given".to_owned()))?;
+        let url: Url =
+            url.parse().map_err(|error| wrong(format!("`{}` is no address: {error}", one_line(url, 200))))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong(format!("`{}` is neither http nor https", url.scheme())));
+        }
+        let mut request = Request::new(method, url);
+        for (name, value) in &self.headers {
+            let shown = one_line(name, 80);
+            let name: HeaderName =
+                name.parse().map_err(|_| wrong(format!("`{shown}` cannot be the name of a header")))?;
+            let value = value.reveal(&context.secrets).map_err(wrong)?;
+            let mut value = HeaderValue::from_str(&value)
+                .map_err(|_| wrong(format!("the value of header `{shown}` holds what no header may hold")))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(name, value);
+        }
+        self.add_body(&mut request, context).map_err(wrong)?;
+        Ok(request)
+    }
+
+    fn add_body(&self, request: &mut Request, context: &Context) -> Result<(), String> {
+        if self.body.is_some() && self.json.is_some() {
+            return Err("both `body` and `json` are given".to_owned());
+        }
+        if let Some(body) = &self.body {
+            *request.body_mut() = Some(body.reveal(&context.secrets)?.into());
+        }
+        if let Some(json) = &self.json {
+            *request.body_mut() = Some(json.to_string().into());
+            let content_type = request.headers_mut().entry(CONTENT_TYPE);
+            content_type.or_insert(HeaderValue::from_static("application/json"));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with an answer.
+    fn judge(&self, answer: &Answer, text: &str, parsed: Option<&Value>) -> Option<Failure> {
+        let is_right = match &self.expect {
+            None => (200..300).contains(&answer.status),
+            Some(Statuses::One(status)) => answer.status == *status,
+            Some(Statuses::Many(statuses)) => statuses.contains(&answer.status),
+        };
+        if !is_right {
+            let away = answer.headers.get("location").and_then(Value::as_str);
+            let away = away.map_or_else(String::new, |away| format!(", to {away}"));
+            return Some(("status", format!("status {}{away}", answer.status)));
+        }
+        if let Some(wanted) = self.contains.as_deref().filter(|wanted| !text.contains(wanted)) {
+            return Some(("content", format!("the body does not contain `{}`", one_line(wanted, 80))));
+        }
+        self.matches.iter().take(EXPECTATIONS).find_map(|(pointer, wanted)| {
+            let found = parsed.and_then(|body| body.pointer(pointer)).unwrap_or(&Value::Null);
+            let shown = one_line(&found.to_string(), 80);
+            (found != wanted).then(|| ("content", format!("`{pointer}` is {shown}, not {wanted}")))
+        })
+    }
+}
 
 #[async_trait]
 impl Kind for Http {
@@ -30,11 +199,83 @@ impl Kind for Http {
         &FORM
     }
 
-    fn describe(&self, _spec: &Value) -> Change {
-        Change::default()
+    fn describe(&self, spec: &Value) -> Change {
+        let verb = FORM.verbs.iter().map(|verb| verb.field.name).find(|name| spec.get(name).is_some()).unwrap_or("get");
+        let url = spec.get(verb).and_then(Value::as_str).unwrap_or_default();
+        let place = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        Change { what: format!("{} {}", verb.to_uppercase(), one_line(url, 200)), place, ..Change::default() }
     }
 
-    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
-        Outcome::failed("not built yet", Value::Null)
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        let spec = match Spec::deserialize(spec) {
+            Ok(spec) => spec,
+            Err(error) => return failed(&("request", format!("http: {error}")), json!({})),
+        };
+        let request = match spec.request(context) {
+            Ok(request) => request,
+            Err(failure) => return failed(&failure, json!({})),
+        };
+        let asked = format!("{} {}", request.method(), shown(request.url()));
+        let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
+        match client::send(request, timeout, context).await {
+            Ok(answer) => report(&spec, &asked, &answer, context),
+            Err(error) => failed(&(error.kind, format!("{asked}: {}", error.message)), json!({})),
+        }
+    }
+}
+
+/// An address without what may be secret: no password, no query.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    if url.query().is_some() {
+        url.set_query(Some("…"));
+    }
+    one_line(url.as_str().trim_end_matches('/'), 200).replace("%E2%80%A6", "…")
+}
+
+fn report(spec: &Spec, asked: &str, answer: &Answer, context: &Context) -> Outcome {
+    let text = String::from_utf8_lossy(&answer.body);
+    let parsed: Option<Value> = if answer.is_cut { None } else { serde_json::from_slice(&answer.body).ok() };
+    let latency = u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX);
+    // Scrubbed before it is cut: half a secret would not be found.
+    let scrubbed = context.redactor.scrub(&text);
+    let is_long = scrubbed.len() > KEPT;
+    let body = match &parsed {
+        Some(parsed) if !is_long => parsed.clone(),
+        _ => Value::String(head_and_tail(&scrubbed, KEPT, 0)),
+    };
+    let output = json!({
+        "status": answer.status, "headers": answer.headers, "body": body, "latency_ms": latency,
+        "truncated": is_long || answer.is_cut,
+    });
+    match spec.judge(answer, &text, parsed.as_ref()) {
+        None => Outcome::succeeded(format!("{asked}: status {} in {latency} ms", answer.status), output),
+        Some((kind, reason)) => failed(&(kind, format!("{asked}: {reason}")), output),
+    }
+}
+
+fn failed((kind, message): &Failure, mut output: Value) -> Outcome {
+    output["error"] = json!({ "kind": kind, "message": message });
+    Outcome::failed(message.clone(), output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_idempotent_may_be_repeated() {
+        let effect = |verb: &str| (FORM.effect)(&json!({ verb: "http://x" }));
+        assert_eq!((effect("get"), effect("head")), (EffectClass::Read, EffectClass::Read));
+        assert_eq!((effect("put"), effect("delete")), (EffectClass::Repeatable, EffectClass::Repeatable));
+        assert_eq!((effect("post"), effect("patch")), (EffectClass::Once, EffectClass::Once));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_password_and_query() {
+        let url: Url = "https://u:p4ss@example.org/a?token=s3cret".parse().unwrap();
+        assert_eq!(shown(&url), "https://example.org/a?…");
     }
 }

@@ -22,6 +22,7 @@ use crate::domain::plan::Change;
 use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
 
+pub mod client;
 pub mod command;
 pub mod git;
 pub mod health;

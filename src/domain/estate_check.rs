@@ -1,1 +1,171 @@
-//! The checker of `estate.yaml`.
+//! The checker of `estate.yaml`: from YAML as written to an [`Estate`], or to every [`Problem`] that the file has.
+//!
+//! **Invariant:** an estate comes out only when there is no problem at all: every name that one part uses, another has.
+//!
+//! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
+
+mod part;
+
+use std::collections::BTreeMap;
+
+use super::estate::{Estate, PostmortemPolicy};
+use super::problem::{Problem, Source};
+use super::runbook::check::fields::{Fields, Report};
+use super::runbook::file;
+use super::runbook::node::{Entry, Node};
+
+pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
+
+/// The keys of an estate.
+const ESTATE_KEYS: &[&str] = &[
+    "estate",
+    "default_environment",
+    "environments",
+    "services",
+    "datastores",
+    "channels",
+    "people",
+    "roles",
+    "secrets",
+    "postmortem",
+];
+
+/// The keys of the post-mortem's place.
+pub(in crate::domain) const POSTMORTEM_KEYS: &[&str] = &["directory", "template"];
+
+/// Entries that one part of the estate may have.
+const MAX_ENTRIES: usize = 1_000;
+
+/// Checks an estate.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
+    let node = file::read(source).map_err(|problem| vec![*problem])?;
+    let mut checker = Checker { report: Report::new(source), names: Names::of(&node) };
+    let estate = checker.estate(&node);
+    let mut problems = checker.report.problems;
+    problems.sort_by_key(|problem| problem.span.range.start);
+    match estate {
+        Some(estate) if problems.is_empty() => Ok(estate),
+        _ => Err(problems),
+    }
+}
+
+/// The names that parts of the file give, learnt before the walk so that the order of the parts is free.
+struct Names {
+    environments: Vec<String>,
+    services: Vec<String>,
+    people: Vec<String>,
+    secrets: Vec<String>,
+}
+
+impl Names {
+    fn of(node: &Node) -> Self {
+        let keys = |part: &str| -> Vec<String> {
+            let entries = node.get(part).and_then(Node::as_map).unwrap_or_default();
+            entries.iter().map(|entry| entry.key.clone()).collect()
+        };
+        Self {
+            environments: keys("environments"),
+            services: keys("services"),
+            people: keys("people"),
+            secrets: keys("secrets"),
+        }
+    }
+}
+
+struct Checker<'a> {
+    report: Report<'a>,
+    names: Names,
+}
+
+impl Checker<'_> {
+    fn estate(&mut self, node: &Node) -> Option<Estate> {
+        let fields = Fields::open(&mut self.report, node, "an estate", ESTATE_KEYS)?;
+        let estate = fields.required(&mut self.report, "estate", "an estate").and_then(|node| self.text(node));
+        let default_environment = fields
+            .get("default_environment")
+            .and_then(|node| self.known(node, "environment", &self.names.environments.clone()));
+        let environments = fields.required(&mut self.report, "environments", "an estate");
+        let environments =
+            environments.map(|node| self.all(node, "environments", Self::environment)).unwrap_or_default();
+        if let Some(node) = fields.get("environments").filter(|node| node.as_map().is_some_and(<[Entry]>::is_empty)) {
+            self.report.add(Problem::new(node.span.clone(), "an estate needs at least one environment"));
+        }
+        let services = self.part(&fields, "services", Self::service);
+        self.units_differ(&fields);
+        Some(Estate {
+            estate: estate?,
+            default_environment,
+            environments,
+            services,
+            datastores: self.part(&fields, "datastores", Self::datastore),
+            channels: self.part(&fields, "channels", Self::channel),
+            people: self.part(&fields, "people", Self::person),
+            roles: self.part(&fields, "roles", Self::role),
+            secrets: self.part(&fields, "secrets", Self::secret),
+            postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
+        })
+    }
+
+    fn part<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        read: fn(&mut Self, &Entry) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        fields.get(key).map(|node| self.all(node, key, read)).unwrap_or_default()
+    }
+
+    /// Every entry of a part by its name; a part that is there with nothing in it is empty.
+    fn all<T>(&mut self, node: &Node, part: &str, read: fn(&mut Self, &Entry) -> Option<T>) -> BTreeMap<String, T> {
+        let mut all = BTreeMap::new();
+        if node.content == super::runbook::node::Content::Null {
+            return all;
+        }
+        let entries = self.report.entries(node, &format!("a mapping of {part} by name")).unwrap_or_default();
+        if let Some(entry) = entries.get(MAX_ENTRIES) {
+            self.report
+                .add(Problem::new(entry.key_span.clone(), format!("an estate has at most {MAX_ENTRIES} {part}")));
+        }
+        for entry in entries {
+            let name = self.report.named(&entry.key, &entry.key_span);
+            if let (Some(name), Some(value)) = (name, read(self, entry)) {
+                all.insert(name, value);
+            }
+        }
+        all
+    }
+
+    fn postmortem(&mut self, node: &Node) -> Option<PostmortemPolicy> {
+        let fields = Fields::open(&mut self.report, node, "`postmortem`", POSTMORTEM_KEYS)?;
+        Some(PostmortemPolicy {
+            directory: self.optional(&fields, "directory"),
+            template: self.optional(&fields, "template"),
+        })
+    }
+
+    fn text(&mut self, node: &Node) -> Option<String> {
+        self.report.text(node).map(str::to_owned)
+    }
+
+    fn optional(&mut self, fields: &Fields<'_>, key: &str) -> Option<String> {
+        fields.get(key).and_then(|node| self.text(node))
+    }
+
+    /// A name that another part of the file must give.
+    fn known(&mut self, node: &Node, what: &str, known: &[String]) -> Option<String> {
+        let text = self.report.text(node)?;
+        if known.iter().any(|name| name == text) {
+            return Some(text.to_owned());
+        }
+        let shown = super::problem::visible(text, super::problem::MAX_QUOTED);
+        let problem = Problem::new(node.span.clone(), format!("there is no {what} `{shown}` in this file"));
+        self.report.add(problem.did_you_mean(text, known.iter().map(String::as_str)));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

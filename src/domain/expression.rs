@@ -474,7 +474,7 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         .into_iter()
         .take(MAX_SUGGESTED_FROM)
         .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(score, name)| *score > 0.82 || strsim::osa_distance(wrong, name) == 1)
+        .filter(|(score, name)| *score > 0.82 || (wrong.len() > 2 && strsim::osa_distance(wrong, name) == 1))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, name)| name)
 }

@@ -16,6 +16,7 @@ pub mod form;
 pub mod gate;
 pub mod id;
 pub mod incident;
+pub mod moment;
 pub mod outcome;
 pub mod plan;
 pub mod postmortem;

@@ -61,23 +61,7 @@ impl World {
 
     /// Starts a runbook with these keys beside its id, title and severity.
     pub async fn start_whole(&self, keys: Value) -> Incident {
-        let mut document = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": []});
-        document.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let runbook: Runbook = serde_json::from_value(document).expect("the test's runbook");
-        self.submit(Request::Start(Box::new(Start {
-            incident: self.id.clone(),
-            runbook,
-            digest: "00".to_owned(),
-            estate: self.estate.clone(),
-            environment: "production".to_owned(),
-            params: self.params.clone(),
-            mode: self.mode,
-            detected_at: None,
-            title: None,
-            parent: None,
-        })))
-        .await
-        .expect("the run starts")
+        self.engine.submit(&self.id, start(self, keys)).await.expect("the run starts")
     }
 
     /// The same, written straight into a log that the engine's own store wraps.
@@ -133,6 +117,26 @@ impl World {
         let told = |line: &String| words.iter().any(|word| line.starts_with(word));
         self.story().await.into_iter().filter(told).collect()
     }
+}
+
+/// The command that starts a runbook with these keys.
+pub fn start(world: &World, keys: Value) -> Command {
+    let mut document = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": []});
+    document.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+    let runbook: Runbook = serde_json::from_value(document).expect("the test's runbook");
+    let start = Start {
+        incident: world.id.clone(),
+        runbook,
+        digest: "00".to_owned(),
+        estate: world.estate.clone(),
+        environment: "production".to_owned(),
+        params: world.params.clone(),
+        mode: world.mode,
+        detected_at: None,
+        title: None,
+        parent: None,
+    };
+    Command { by: Actor::person("ada", "test"), request: Request::Start(Box::new(start)) }
 }
 
 pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::path::Path) -> Engine {

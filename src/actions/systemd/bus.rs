@@ -50,6 +50,9 @@ pub(super) trait Manager {
     fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
     fn reload(&self) -> zbus::Result<()>;
 
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn version(&self) -> zbus::Result<String>;
+
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: zbus::ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
@@ -75,7 +78,11 @@ pub(super) async fn manager(bus: &ManagerBus) -> Result<ManagerProxy<'static>, S
 async fn connected(bus: &ManagerBus) -> zbus::Result<ManagerProxy<'static>> {
     let key = (bus.clone(), Handle::current().id());
     if let Some(connection) = kept(&key) {
-        return proxy(&connection).await;
+        let manager = proxy(&connection).await?;
+        // A connection that has broken is often noticed only when it is used; a change must not be what notices it.
+        if manager.version().await.is_ok() {
+            return Ok(manager);
+        }
     }
     let connection = builder(&bus.0).method_timeout(CALL_LIMIT).build().await?;
     let manager = proxy(&connection).await?;
@@ -106,7 +113,8 @@ fn keep(key: (ManagerBus, Id), connection: Connection) {
     let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());
-    if connections.len() < KEPT {
-        connections.insert(key, connection);
+    if connections.len() >= KEPT {
+        connections.clear();
     }
+    connections.insert(key, connection);
 }

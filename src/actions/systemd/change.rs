@@ -116,6 +116,10 @@ async fn one(
     let job = request(manager, verb, name).await.map_err(of_bus)?;
     let result = job::result(manager, &mut removed, &job, context).await?;
     let now = Unit::one(manager, name).await.map_err(of_bus)?;
+    let untried = now.invocation_id == before.invocation_id && !now.is_up();
+    if result == "failed" && untried && matches!(verb, Verb::Start | Verb::Restart) {
+        return Err(Trouble::start_limit(&now));
+    }
     if let Some(trouble) = Trouble::of_job(verb.word(), &now, &result) {
         return Err(trouble);
     }

@@ -116,6 +116,8 @@ pub(super) async fn settled(
 fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<Trouble> {
     let restarted = unit.n_restarts.unwrap_or(0) > restarts || unit.invocation_id != invocation;
     match unit.active.as_str() {
+        // It was started again, and now it is not any more.
+        "failed" if unit.n_restarts.unwrap_or(0) > restarts => Some(Trouble::start_limit(unit)),
         "failed" => Some(Trouble::of_unit("start", unit)),
         "activating" if unit.sub.starts_with("auto-restart") => Some(Trouble::crash_loop(unit)),
         _ if restarted => Some(Trouble::crash_loop(unit)),

@@ -126,13 +126,7 @@ impl Trouble {
         let result = unit.result.as_deref().unwrap_or("unknown");
         let exit = unit.exit.as_deref().unwrap_or("an unknown status");
         let trouble = match result {
-            "start-limit-hit" => {
-                let message = format!(
-                    "`{name}` was started too often and systemd has given up on it; \
-                     `systemctl reset-failed {name}` lets it start again"
-                );
-                Self::new("start_limit_hit", message)
-            }
+            "start-limit-hit" => return Self::start_limit(unit),
             "exit-code" if verb == "reload" => Self::new("reload_failed", format!("`{name}` could not reload")),
             "exit-code" => Self::new("start_failed", format!("`{name}` did not stay up: {}", why_exited(exit))),
             "signal" | "core-dump" => Self::new("start_failed", format!("`{name}` did not stay up: {exit}")),
@@ -142,6 +136,20 @@ impl Trouble {
             other => Self::new("start_failed", format!("`{name}` is {}: {other}", unit.state())),
         };
         trouble.with(json!({ "result": result, "exit": unit.exit }))
+    }
+
+    /// A unit that systemd starts no more, because it was started too often.
+    ///
+    /// The property `Result` says so only when nothing else was wrong before; callers know it from other signs too.
+    pub fn start_limit(unit: &Unit) -> Self {
+        let name = &unit.name;
+        let exit = unit.exit.as_deref().map_or_else(String::new, |exit| format!(" (last: {})", why_exited(exit)));
+        let message = format!(
+            "`{name}` was started too often and systemd has given up on it{exit}; \
+             `systemctl reset-failed {name}` lets it start again"
+        );
+        Self::new("start_limit_hit", message)
+            .with(json!({ "result": unit.result, "exit": unit.exit, "n_restarts": unit.n_restarts }))
     }
 
     /// A unit that ends again and again and is started again by systemd each time.

@@ -229,15 +229,17 @@ impl Layout<'_> {
             ("HOME", self.directory.into()),
             ("XDG_RUNTIME_DIR", self.runtime().into()),
             ("XDG_CONFIG_HOME", self.configuration().into()),
-            ("SYSTEMD_UNIT_PATH", self.enabled_path()),
+            ("SYSTEMD_UNIT_PATH", self.unit_path()),
         ])
     }
 
-    /// The directory for symlinks of enabled units comes first, since that is where a user manager puts them.
-    fn enabled_path(&self) -> OsString {
+    /// First where a user manager puts the symlinks of enabled and of masked units, then the units themselves.
+    fn unit_path(&self) -> OsString {
         let mut path = self.configuration().join("systemd/user").into_os_string();
-        path.push(":");
-        path.push(self.units());
+        for directory in [self.runtime().join("systemd/user"), self.units()] {
+            path.push(":");
+            path.push(directory);
+        }
         path
     }
 

@@ -141,13 +141,19 @@ impl Shop {
 
     /// The same, whatever it ends with.
     pub fn try_systemctl(&self, arguments: &[&str]) -> Output {
-        Command::new("systemctl")
-            .arg("--user")
+        let mut all = vec!["--user"];
+        all.extend(arguments);
+        self.on_bus("systemctl", &all)
+    }
+
+    /// Runs a program of systemd's that finds the manager by the environment, as `systemctl --user` does.
+    pub fn on_bus(&self, program: &str, arguments: &[&str]) -> Output {
+        Command::new(program)
             .args(arguments)
             .env("XDG_RUNTIME_DIR", self.manager.runtime_directory())
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .output()
-            .expect("systemctl starts; install the Debian package `systemd`")
+            .expect("the program starts; install the Debian package `systemd`")
     }
 
     /// One property of a unit, as `systemctl show` prints it.

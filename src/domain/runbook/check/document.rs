@@ -10,14 +10,14 @@ use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbo
 use crate::domain::time::Span;
 
 /// The keys of a runbook.
-pub(in crate::domain) const RUNBOOK_KEYS: &[&str] =
+const RUNBOOK_KEYS: &[&str] =
     &["runbook", "title", "severity", "summary", "environments", "deadlines", "params", "steps", "finally"];
 
 /// The keys of a deadline.
 pub(in crate::domain) const DEADLINE_KEYS: &[&str] = &["within", "from", "warn_at", "fallback_at"];
 
 /// The keys of a param.
-pub(in crate::domain) const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
+const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
 
 /// The severities as they are written.
 pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =

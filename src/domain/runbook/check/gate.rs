@@ -59,8 +59,9 @@ impl Checker<'_> {
                     item.span.clone(),
                     format!("the choice `{}` is there twice", visible(&text, MAX_QUOTED)),
                 ));
+            } else {
+                answers.push(text);
             }
-            answers.push(text);
         }
         Some(answers)
     }

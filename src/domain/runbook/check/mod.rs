@@ -24,10 +24,10 @@ use crate::domain::problem::{Problem, Source, Span};
 
 use fields::Report;
 
-pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_KEYS, PARAM_TYPES, RUNBOOK_KEYS, SEVERITIES};
+pub(in crate::domain) use action::all_fields;
+pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::{ASK_KEYS, START_KEYS};
-pub(in crate::domain) use modifier::{APPROVE_KEYS, RETRY_KEYS, UNTIL_KEYS, VERIFY_KEYS};
-pub(in crate::domain) use step::{GATES, MODIFIERS};
+pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
 
 /// What a runbook may speak of.
 #[derive(Debug, Clone, Copy)]
@@ -65,10 +65,14 @@ struct Checker<'a> {
     ids: BTreeMap<String, Span>,
     /// The steps that have run before the place where the walk stands.
     visible: BTreeSet<String>,
+    /// The kind of every step so far whose action stands by itself.
+    kinds: BTreeMap<String, &'static str>,
     /// The choices of every `ask` so far, by step.
     choices: BTreeMap<String, Vec<String>>,
-    /// Names that only exist at this place: `item`, `output`, `outcome`.
-    locals: Vec<&'static str>,
+    /// Whether `item` exists at this place.
+    has_item: bool,
+    /// The only names that exist at this place, where it is not the usual scope.
+    only: Option<&'static [&'static str]>,
     /// The deadlines, each with its place and whether a step can meet it.
     deadlines: BTreeMap<String, (Span, bool)>,
     /// The deadlines that some step meets.
@@ -83,19 +87,20 @@ impl<'a> Checker<'a> {
             params: Vec::new(),
             ids: BTreeMap::new(),
             visible: BTreeSet::new(),
+            kinds: BTreeMap::new(),
             choices: BTreeMap::new(),
-            locals: Vec::new(),
+            has_item: false,
+            only: None,
             deadlines: BTreeMap::new(),
             met: BTreeSet::new(),
         }
     }
 
-    /// Walks a part of a step in which some names exist besides the usual ones.
-    fn with_locals<T>(&mut self, locals: &[&'static str], walk: impl FnOnce(&mut Self) -> T) -> T {
-        let kept = self.locals.len();
-        self.locals.extend_from_slice(locals);
+    /// Walks a part of a step in which only some names exist.
+    fn with_only<T>(&mut self, names: &'static [&'static str], walk: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.only.replace(names);
         let result = walk(self);
-        self.locals.truncate(kept);
+        self.only = before;
         result
     }
 
@@ -105,4 +110,4 @@ impl<'a> Checker<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

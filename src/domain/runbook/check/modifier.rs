@@ -19,7 +19,10 @@ pub(in crate::domain) const RETRY_KEYS: &[&str] = &["attempts", "backoff", "if"]
 pub(in crate::domain) const UNTIL_KEYS: &[&str] = &["condition", "every"];
 
 /// The keys of a `verify` besides its one kind.
-pub(in crate::domain) const VERIFY_KEYS: &[&str] = &["within", "hold", "every"];
+pub(in crate::domain) const VERIFY_KEYS: &[&str] = &["within", "hold", "every", "effect"];
+
+/// The keys of an `undo` besides its one kind.
+pub(in crate::domain) const UNDO_KEYS: &[&str] = &["effect"];
 
 /// Attempts that a step may make: with a doubled pause between them, more are never seen.
 pub(in crate::domain) const MAX_ATTEMPTS: i64 = 100;
@@ -79,8 +82,7 @@ impl Checker<'_> {
 
     /// How a change is known to have worked: one reading, and times.
     pub(super) fn verify(&mut self, node: &Node) -> Option<Verify> {
-        let action = self.one_action(node, "verify");
-        let fields = Fields::open_any(&mut Throwaway::report(self.report.source), node, "verify")?;
+        let (fields, action) = self.one_action(node, "verify", VERIFY_KEYS)?;
         let within = fields.get("within").map_or(Some(WITHIN), |node| self.report.duration(node));
         let hold = fields.get("hold").map_or(Some(Span::default()), |node| self.report.duration(node));
         let every = fields.get("every").map_or(Some(PAUSE), |node| self.pause(node));
@@ -89,7 +91,8 @@ impl Checker<'_> {
             let span = fields.entry(&action.kind).map_or(node.span.clone(), |entry| entry.key_span.clone());
             let problem =
                 Problem::new(span, format!("a check only reads, and `{}` changes something here", action.kind));
-            self.report.add(problem.help("Use a reading, such as `health`, or say `effect` where the kind takes it."));
+            self.report
+                .add(problem.help("Use a reading such as `health`, or add `effect: read` if this command only reads."));
             return None;
         }
         Some(Verify { action, within: within?, hold: hold?, every: every? })
@@ -108,18 +111,19 @@ impl Checker<'_> {
         self.report.word(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
     }
 
-    /// The one action of a `verify` or an `undo`.
-    pub(super) fn one_action(&mut self, node: &Node, what: &str) -> Option<Action> {
-        let extra: &[&str] = if what == "verify" { VERIFY_KEYS } else { &[] };
+    /// How a change is taken back.
+    pub(super) fn undo(&mut self, node: &Node) -> Option<Action> {
+        self.one_action(node, "undo", UNDO_KEYS)?.1
+    }
+
+    /// The mapping of a `verify` or an `undo`, and its one action.
+    fn one_action<'n>(&mut self, node: &'n Node, what: &str, extra: &[&str]) -> Option<(Fields<'n>, Option<Action>)> {
         let names: Vec<&str> = self.world.forms.iter().map(|form| form.name).collect();
         let known: Vec<&str> = names.iter().chain(extra).copied().collect();
         let fields = Fields::open(&mut self.report, node, &format!("`{what}`"), &known)?;
         let actions: Vec<&Entry> = fields.iter().filter(|entry| names.contains(&entry.key.as_str())).collect();
-        match actions.as_slice() {
-            [entry] => {
-                let form = self.form(&entry.key)?;
-                self.action(entry, form)
-            }
+        let action = match actions.as_slice() {
+            [entry] => self.form(&entry.key).and_then(|form| self.action(entry, form)),
             [] => {
                 let problem = Problem::new(fields.span.clone(), format!("`{what}` names no action"));
                 self.report.add(problem.help(format!("Give exactly one of {}.", list(&names))));
@@ -132,15 +136,13 @@ impl Checker<'_> {
                 );
                 None
             }
-        }
-    }
-}
-
-/// A report whose problems somebody else has already reported.
-struct Throwaway;
-
-impl Throwaway {
-    const fn report(source: &crate::domain::problem::Source) -> super::fields::Report<'_> {
-        super::fields::Report::new(source)
+        };
+        let action = action.map(|mut action| {
+            if let Some(node) = fields.get("effect") {
+                self.declared_effect(node, &mut action);
+            }
+            action
+        });
+        Some((fields, action))
     }
 }

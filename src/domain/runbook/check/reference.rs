@@ -8,14 +8,18 @@ use crate::domain::expression::{self, ExpressionError, Reference};
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::node::{Content, Node};
 use crate::domain::runbook::{Param, ParamKind};
-use crate::domain::shell;
+use crate::domain::{scope, shell};
 
 /// The names that every template may start with.
-const ROOTS: &[&str] =
-    &["params", "steps", "environment", "incident", "estate", "services", "runbook", "run", "deadlines"];
+fn roots() -> Vec<&'static str> {
+    scope::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
+}
+
+/// What every step has besides the outputs of its kind.
+const STEP_FACTS: &[&str] = &["status", "answer", "summary", "error", "output", "items"];
 
 /// The facts of an environment.
-const ENVIRONMENT: &[&str] =
+pub(super) const ENVIRONMENT: &[&str] =
     &["name", "branch", "domain", "host", "hostname", "systemd", "repository", "journal", "vars"];
 
 impl Checker<'_> {
@@ -90,20 +94,24 @@ impl Checker<'_> {
         let parts: Vec<&str> = reference.parts().collect();
         let place = crate::domain::problem::Span::default();
         match (parts[0], parts.get(1)) {
-            (root, _) if self.locals.contains(&root) => None,
+            (root, _) if self.only.is_some_and(|names| names.contains(&root)) => None,
+            (root, _) if self.only.is_some() => {
+                let names = self.only.unwrap_or_default();
+                let problem = Problem::new(place, format!("`{root}` is not defined here"))
+                    .did_you_mean(root, names.iter().copied());
+                Some(problem.or_help(format!("This condition sees only {}.", list(names))))
+            }
+            ("item", _) if self.has_item => None,
             ("secrets" | "secret", _) => Some(
                 Problem::new(place, "secrets cannot be interpolated")
                     .help("Give `{secret: name}` to a field that takes a secret, such as an entry of `env`."),
             ),
-            ("item" | "index", _) => {
-                Some(Problem::new(place, format!("`{}` exists only in a step with `for_each`", parts[0])))
+            ("item", _) => Some(Problem::new(place, "`item` exists only in a step with `for_each`")),
+            (root, _) if !roots().contains(&root) => {
+                let problem = Problem::new(place, format!("`{root}` is not defined")).did_you_mean(root, roots());
+                Some(problem.or_help(format!("Templates may refer to {}.", list(&roots()))))
             }
-            (root, _) if !ROOTS.contains(&root) => {
-                let problem =
-                    Problem::new(place, format!("`{root}` is not defined")).did_you_mean(root, ROOTS.iter().copied());
-                Some(problem.or_help(format!("Templates may refer to {}.", list(ROOTS))))
-            }
-            ("steps", Some(id)) => self.missing_step(id),
+            ("steps", Some(id)) => self.missing_step(id).or_else(|| self.missing_output(id, parts.get(2).copied()?)),
             ("params", Some(name)) => self.missing_param(name),
             ("environment", Some(fact)) => self.missing_fact(fact, parts.get(2).copied()),
             ("services", Some(name)) => self.missing_service(name),
@@ -131,6 +139,18 @@ impl Checker<'_> {
                 }
             }
         })
+    }
+
+    /// A field that a step of this kind does not leave, where the kind lists all that it leaves.
+    fn missing_output(&self, id: &str, field: &str) -> Option<Problem> {
+        let kind = self.kinds.get(id)?;
+        let outputs = self.form(kind).map(|form| form.outputs).filter(|outputs| !outputs.is_empty())?;
+        let known: Vec<&str> = STEP_FACTS.iter().copied().chain(outputs.iter().map(|output| output.name)).collect();
+        if known.contains(&field) || known.iter().any(|name| name.starts_with('<')) {
+            return None;
+        }
+        let problem = Problem::new(crate::domain::problem::Span::default(), format!("step `{id}` leaves no `{field}`"));
+        Some(problem.did_you_mean(field, known.iter().copied()).or_help(format!("`{kind}` leaves {}.", list(&known))))
     }
 
     fn missing_param(&self, name: &str) -> Option<Problem> {
@@ -217,7 +237,8 @@ impl Checker<'_> {
     fn is_closed_path(&self, path: &str) -> bool {
         let parts: Vec<&str> = path.split('.').collect();
         match parts.as_slice() {
-            ["environment", ..] | ["incident", "id" | "severity"] | ["estate" | "services" | "runbook", ..] => true,
+            ["environment" | "estate" | "services" | "datastores" | "run", ..]
+            | ["incident", "id" | "severity" | "environment"] => true,
             ["params", name] => self.params.iter().any(|param| param.name == *name && is_closed_param(param)),
             ["steps", step, "answer"] => self.choices.contains_key(*step),
             _ => false,

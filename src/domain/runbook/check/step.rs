@@ -9,10 +9,10 @@ use crate::domain::runbook::node::{Content, Entry, Node};
 use crate::domain::runbook::{Action, Body, OnFailure, STEP_LIMIT, Step};
 
 /// The bodies that the machine itself knows.
-pub(in crate::domain) const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
+const GATES: &[&str] = &["ask", "manual", "wait", "parallel", "start"];
 
 /// The keys around a body.
-pub(in crate::domain) const MODIFIERS: &[&str] = &[
+const MODIFIERS: &[&str] = &[
     "id",
     "name",
     "phase",
@@ -136,21 +136,24 @@ impl Checker<'_> {
             None => self.made_up_id(node),
         };
         let phase = fields.get("phase").and_then(|node| self.report.name(node));
-        let when = fields.get("when").map(|node| self.expression(node));
-        let for_each = fields.get("for_each").map(|node| self.items_expression(node));
-        let locals: &[&'static str] = if for_each.is_some() { &["item", "index"] } else { &[] };
-        let mut step = self.with_locals(locals, |checker| {
-            let body = checker.body(&fields, node)?;
-            checker.around(&fields, body, &id)
-        });
-        self.visible.insert(id.clone());
-        if let Some(step) = &mut step {
-            step.id = id;
-            step.phase = phase;
-            step.when = when.flatten();
-            step.for_each = for_each.flatten();
+        let when = fields.get("when").and_then(|node| self.expression(node));
+        let for_each = fields.get("for_each").and_then(|node| self.items_expression(node));
+        let outside = self.has_item;
+        self.has_item |= fields.get("for_each").is_some();
+        let body = self.body(&fields, node);
+        if let (Some((Body::Action(action), _)), None) = (&body, &for_each) {
+            self.remember_kind(&id, &action.kind);
         }
-        step
+        let step = self.around(&fields, body, &id);
+        self.has_item = outside;
+        self.visible.insert(id.clone());
+        step.map(|step| Step { id, phase, when, for_each, ..step })
+    }
+
+    fn remember_kind(&mut self, id: &str, kind: &str) {
+        if let Some(form) = self.form(kind) {
+            self.kinds.insert(id.to_owned(), form.name);
+        }
     }
 
     /// What is gone through: an expression, or a list written out.
@@ -226,40 +229,46 @@ impl Checker<'_> {
         }
     }
 
-    /// The modifiers around a body; `id` is the step's own, which its check and its undoing may refer to.
-    fn around(&mut self, fields: &Fields<'_>, (mut body, entry): (Body, &Entry), id: &str) -> Option<Step> {
-        self.fitting_modifiers(fields, &body, entry);
-        if let (Body::Action(action), Some(node)) = (&mut body, fields.get("effect")) {
-            self.declared_effect(node, action);
+    /// The modifiers around a body, looked at even where the body is wrong. `id` is the step's own, which its check and
+    /// its undoing may refer to.
+    fn around(&mut self, fields: &Fields<'_>, mut body: Option<(Body, &Entry)>, id: &str) -> Option<Step> {
+        if let Some((body, entry)) = &mut body {
+            self.fitting_modifiers(fields, body, entry);
+            if let (Body::Action(action), Some(node)) = (body, fields.get("effect")) {
+                self.declared_effect(node, action);
+            }
         }
-        let name = self.step_name(fields, &body, entry);
+        let name = self.step_name(fields, body.as_ref());
         let why = fields.get("why").and_then(|node| self.template(node));
         let approve = fields.get("approve").and_then(|node| self.approve(node));
         let timeout = fields.get("timeout").and_then(|node| self.report.duration(node));
-        let retry = fields.get("retry").and_then(|node| self.with_locals(&["outcome"], |checker| checker.retry(node)));
+        let retry = fields.get("retry").and_then(|node| self.with_only(&["outcome"], |checker| checker.retry(node)));
         let until = fields
             .get("until")
-            .and_then(|node| self.with_locals(&["output", "summary", "succeeded"], |checker| checker.until(node)));
+            .and_then(|node| self.with_only(&["output", "summary", "succeeded"], |checker| checker.until(node)));
         let on_failure = fields.get("on_failure").map_or(Some(OnFailure::Ask), |node| self.on_failure(node));
-        let meets = self.meets(fields, &body);
+        let meets = self.meets(fields);
         self.visible.insert(id.to_owned());
         let verify = fields.get("verify").and_then(|node| self.verify(node));
-        let undo = fields.get("undo").and_then(|node| self.one_action(node, "undo"));
+        let undo = fields.get("undo").and_then(|node| self.undo(node));
+        let (body, entry) = body?;
         self.changes_are_verified(&body, fields, entry);
+        let (id, on_failure) = (String::new(), on_failure?);
+        let (phase, when, for_each) = (None, None, None);
         Some(Step {
-            id: String::new(),
+            id,
             name: name?,
-            phase: None,
+            phase,
             why,
-            when: None,
-            for_each: None,
+            when,
+            for_each,
             body,
             approve,
             timeout,
             retry,
             until,
             verify,
-            on_failure: on_failure?,
+            on_failure,
             undo,
             meets,
         })
@@ -296,10 +305,11 @@ impl Checker<'_> {
     }
 
     /// What people read. Only a question must have one; everything else can be named by what it does.
-    fn step_name(&mut self, fields: &Fields<'_>, body: &Body, entry: &Entry) -> Option<String> {
+    fn step_name(&mut self, fields: &Fields<'_>, body: Option<&(Body, &Entry)>) -> Option<String> {
         if let Some(node) = fields.get("name") {
             return self.template(node);
         }
+        let (body, entry) = body?;
         Some(match body {
             Body::Ask(_) => {
                 let problem = Problem::new(entry.key_span.clone(), "a question needs `name`, which is what is asked");
@@ -323,27 +333,19 @@ impl Checker<'_> {
     }
 
     /// The deadline that the step meets: its own word, or a field `meets` of its action.
-    fn meets(&mut self, fields: &Fields<'_>, body: &Body) -> Option<String> {
-        let own = fields.get("meets");
-        let Body::Action(action) = body else { return own.and_then(|node| self.deadline_name(node)) };
-        let inner = fields.get(&action.kind).and_then(|node| node.get("meets"));
-        let (own, inner) = (
-            own.and_then(|node| self.deadline_name(node)),
-            inner.and_then(|node| Some((self.deadline_name(node)?, node))),
-        );
-        match (own, inner) {
-            (Some(own), Some((inner, node))) if own != inner => {
-                self.report.add(
-                    Problem::new(
-                        node.span.clone(),
-                        format!("the step says that it meets `{own}`, the action says `{inner}`"),
-                    )
-                    .help("Keep one of the two."),
-                );
-                Some(own)
+    fn meets(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let own = fields.get("meets").and_then(|node| self.deadline_name(node));
+        let action = fields.iter().find(|entry| self.form(&entry.key).is_some());
+        let inner = action.and_then(|entry| entry.value.get("meets"));
+        let named = inner.and_then(|node| self.deadline_name(node));
+        match (&own, &named, inner) {
+            (Some(one), Some(other), Some(node)) if one != other => {
+                let message = format!("the step says that it meets `{one}`, the action says `{other}`");
+                self.report.add(Problem::new(node.span.clone(), message).help("Keep one of the two."));
             }
-            (own, inner) => own.or(inner.map(|(name, _)| name)),
+            _ => {}
         }
+        own.or(named)
     }
 
     fn deadline_name(&mut self, node: &Node) -> Option<String> {

@@ -1,0 +1,205 @@
+//! The HTTP client of the kinds that speak HTTP: bounded in time, in bytes and in where it lets itself be sent.
+//!
+//! Deliberately absent: proxies, cookies, compression, and redirects to another host or out of TLS; such a redirect is
+//! an answer like any other.
+//!
+//! **Invariant:** no request leaves without a time limit, and no body is read beyond [`BODY_LIMIT`].
+
+use std::error::Error;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, SET_COOKIE};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Request, Response};
+use serde_json::{Map, Value};
+
+use super::Context;
+use crate::clock;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// The most of a body that is read: more than any health answer or page of metrics of one service.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// How often an answer may send us on.
+const REDIRECTS: usize = 5;
+
+/// The most headers of an answer that are kept, and the longest value.
+const HEADERS: usize = 40;
+const HEADER_LENGTH: usize = 500;
+
+/// How long making a connection may take, within the time of the whole request.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers by name in small letters; several values joined by commas.
+    pub headers: Map<String, Value>,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+    /// Whether the body went on.
+    pub is_cut: bool,
+    /// How long it took until the body was read.
+    pub latency: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// A word for programs: `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`.
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl NoAnswer {
+    fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The one client. It keeps no connections, so that it can be used from any runtime.
+///
+/// # Errors
+/// When the machine's trusted certificates cannot be read.
+pub fn client() -> Result<&'static Client, NoAnswer> {
+    static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
+    let built = CLIENT.get_or_init(|| {
+        // `main` has installed it already; a test or a library user may not have.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("runbook/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::custom(stay))
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_max_idle_per_host(0)
+            .no_proxy();
+        client.build().map_err(|error| reason(&error))
+    });
+    built.as_ref().map_err(|error| NoAnswer::new("tls", format!("no HTTP client can be made: {error}")))
+}
+
+/// Follows a redirect within the same host, never from `https` to `http`.
+fn stay(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let Some(from) = attempt.previous().last() else { return attempt.stop() };
+    let to = attempt.url();
+    let same_place = from.host_str() == to.host_str() && (from.scheme() == to.scheme() || to.scheme() == "https");
+    if same_place && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
+}
+
+/// Sends a request and reads the answer, within `timeout` and the context's own time.
+///
+/// # Errors
+/// When there is no answer: each reason told apart.
+pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<Answer, NoAnswer> {
+    let client = client()?;
+    let began = context.clock.now();
+    let exchange = async {
+        let response = client.execute(request).await.map_err(|error| why(&error))?;
+        read(response, began, context).await
+    };
+    tokio::select! {
+        answer = exchange => answer,
+        () = clock::sleep(&*context.clock, timeout) => {
+            Err(NoAnswer::new("timeout", format!("no answer within {}", crate::domain::time::Span(timeout))))
+        }
+        () = context.cancel.cancelled() => Err(NoAnswer::new("cancelled", "it was stopped before an answer came")),
+        () = expiry(context) => Err(NoAnswer::new("timeout", "the step's time was over before an answer came")),
+    }
+}
+
+async fn expiry(context: &Context) {
+    match context.deadline {
+        Some(deadline) => context.clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<Answer, NoAnswer> {
+    let (status, headers) = (response.status().as_u16(), kept(response.headers()));
+    let (mut body, mut is_cut) = (Vec::new(), false);
+    while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
+        let room = BODY_LIMIT - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            is_cut = true;
+            break;
+        }
+    }
+    let latency = (context.clock.now() - began).to_std().unwrap_or_default();
+    Ok(Answer { status, headers, body, is_cut, latency })
+}
+
+/// The headers that are kept. A cookie is somebody's session, so only that it was set is.
+fn kept(headers: &HeaderMap) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for name in headers.keys().take(HEADERS) {
+        let values: Vec<String> = headers
+            .get_all(name)
+            .iter()
+            .map(
+                |value| {
+                    if name == SET_COOKIE { "(not kept)".into() } else { String::from_utf8_lossy(value.as_bytes()) }
+                },
+            )
+            .map(|value| one_line(&value, HEADER_LENGTH))
+            .collect();
+        kept.insert(name.as_str().to_owned(), Value::String(one_line(&values.join(", "), HEADER_LENGTH)));
+    }
+    kept
+}
+
+/// Why a request failed, from the chain of errors behind it.
+fn why(error: &reqwest::Error) -> NoAnswer {
+    let text = reason(error);
+    let kind = chain(error).find_map(|cause| kind_of(cause)).unwrap_or({
+        if error.is_timeout() {
+            "timeout"
+        } else if error.is_builder() || error.is_request() && !error.is_connect() {
+            "request"
+        } else {
+            "closed"
+        }
+    });
+    let message = match kind {
+        "refused" => "the connection was refused: nothing listens there".to_owned(),
+        "dns" => "the name of the host is not known".to_owned(),
+        "tls" => format!("no trusted connection: {text}"),
+        "timeout" => "no connection in time".to_owned(),
+        _ => text,
+    };
+    NoAnswer { kind, message }
+}
+
+fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if cause.is::<rustls::Error>() {
+        return Some("tls");
+    }
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return Some("tls");
+        }
+        return match error.kind() {
+            io::ErrorKind::ConnectionRefused => Some("refused"),
+            io::ErrorKind::TimedOut => Some("timeout"),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable"),
+            _ => None,
+        };
+    }
+    // The resolver's error has no type that can be named.
+    cause.to_string().starts_with("dns error").then_some("dns")
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The innermost reason, without the address: that may hold what nobody should read.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let last = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    one_line(&last, HEADER_LENGTH)
+}

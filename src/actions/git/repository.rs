@@ -1,0 +1,233 @@
+//! A work tree and the `git` program in it.
+//!
+//! The program is used as a person would use it: hooks, signing, and configuration of ssh are honoured. Deliberately
+//! absent: editors, prompts, force, and anything that discards work.
+//!
+//! **Invariant:** what comes from a runbook reaches git as a full object name, as a ref that starts with `refs/`, or
+//! as a remote that git listed; never as a word that could be an option, an address or a helper program.
+
+use std::path::{Path, PathBuf};
+
+use crate::actions::process::capture::Capture;
+use crate::actions::process::{self, Ending, Job};
+use crate::actions::{Context, Progress};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::text;
+
+/// What is kept of git's output: two hundred commits with long subjects take a tenth of it.
+const KEPT: usize = 512 * 1024;
+
+/// Characters of git's own words in a summary.
+const SAID: usize = 240;
+
+/// Who makes a commit when the repository's configuration names nobody.
+const NOBODY: [(&str, &str); 4] = [
+    ("GIT_AUTHOR_NAME", "runbook"),
+    ("GIT_AUTHOR_EMAIL", "runbook@localhost"),
+    ("GIT_COMMITTER_NAME", "runbook"),
+    ("GIT_COMMITTER_EMAIL", "runbook@localhost"),
+];
+
+/// What stands in the git directory while something is going on, and what that is.
+const UNDER_WAY: [(&str, &str); 6] = [
+    ("MERGE_HEAD", "a merge"),
+    ("REVERT_HEAD", "a revert"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick"),
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase"),
+    ("BISECT_LOG", "a bisection"),
+];
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    verdict: Verdict,
+    summary: String,
+}
+
+impl Trouble {
+    pub(super) fn new(summary: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed, summary: summary.into() }
+    }
+
+    pub(super) fn summary(&self) -> &str {
+        &self.summary
+    }
+}
+
+impl From<Trouble> for Outcome {
+    fn from(trouble: Trouble) -> Self {
+        Outcome::ended(trouble.verdict, trouble.summary)
+    }
+}
+
+/// What git answered.
+pub(super) struct Answer {
+    pub(super) code: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Answer {
+    /// The last lines that git said, the remote's own words included, as one.
+    pub(super) fn said(&self) -> String {
+        let spoken = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:") && !line.starts_with("To ");
+        let lines: Vec<&str> = self.stderr.lines().filter(spoken).collect();
+        text::one_line(&lines[lines.len().saturating_sub(3)..].join("; "), SAID)
+    }
+}
+
+/// A work tree.
+pub(super) struct Repository<'c> {
+    context: &'c Context,
+    quiet: Context,
+    directory: PathBuf,
+}
+
+impl<'c> Repository<'c> {
+    /// The repository of a step, else of the environment.
+    pub(super) fn of(given: Option<&str>, context: &'c Context) -> Result<Self, Trouble> {
+        let given = given.or(context.environment.repository.as_deref());
+        let name = &context.environment_name;
+        let given = given.ok_or_else(|| Trouble::new(format!("environment `{name}` has no `repository`")))?;
+        let quiet = Context { progress: Progress::none(), ..context.clone() };
+        Ok(Self { context, quiet, directory: context.directory.join(given) })
+    }
+
+    /// The same repository by another of its work trees.
+    pub(super) fn at(&self, directory: &Path) -> Self {
+        Self { context: self.context, quiet: self.quiet.clone(), directory: directory.to_owned() }
+    }
+
+    /// Runs git without showing what it says.
+    pub(super) async fn git(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+        self.run(arguments, &[], &self.quiet).await
+    }
+
+    /// Runs git where it may reach a remote: what it says is shown, and ssh asks nobody.
+    pub(super) async fn git_remotely(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+        let configured = self.git(&["config", "--get", "core.sshCommand"]).await?;
+        let ssh = configured.stdout.trim();
+        let ssh = format!("{} -oBatchMode=yes", if ssh.is_empty() { "ssh" } else { ssh });
+        self.run(arguments, &[("GIT_SSH_COMMAND", &ssh)], self.context).await
+    }
+
+    /// Runs git where it makes a commit: by who is configured, else by `runbook`.
+    pub(super) async fn git_committing(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+        for key in ["user.name", "user.email"] {
+            if self.git(&["config", "--get", key]).await?.code != 0 {
+                return self.run(arguments, &NOBODY, self.context).await;
+            }
+        }
+        self.run(arguments, &[], self.context).await
+    }
+
+    /// What git prints when it succeeds; else trouble in git's own words.
+    pub(super) async fn ask(&self, arguments: &[&str]) -> Result<String, Trouble> {
+        let answer = self.git(arguments).await?;
+        if answer.code == 0 {
+            return Ok(answer.stdout.trim_end().to_owned());
+        }
+        Err(Trouble::new(format!("`git {}` failed: {}", arguments[0], answer.said())))
+    }
+
+    async fn run(&self, arguments: &[&str], more: &[(&str, &str)], context: &Context) -> Result<Answer, Trouble> {
+        let mut job = Job::new(["git", "--no-pager"].iter().chain(arguments).copied(), context)
+            .env("LC_ALL", "C")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("SSH_ASKPASS_REQUIRE", "never")
+            .env("GIT_EDITOR", "true")
+            .env("GIT_OPTIONAL_LOCKS", "0");
+        for (name, value) in more {
+            job = job.env(name, *value);
+        }
+        job.directory = self.directory.clone();
+        let mut capture = Capture::keeping(KEPT, context);
+        let exit = process::run_into(&job, context, &mut capture).await.map_err(|e| Trouble::new(e.to_string()))?;
+        capture.finish();
+        let verb = arguments[0];
+        let stopped = |verdict, how: &str| Err(Trouble { verdict, summary: format!("`git {verb}` {how}") });
+        match exit.ending {
+            Ending::Code(code) => Ok(Answer { code, stdout: capture.stdout(), stderr: capture.stderr() }),
+            Ending::Signal(signal) => Err(Trouble::new(format!("`git {verb}` was ended by signal {signal}"))),
+            Ending::TimedOut => stopped(Verdict::TimedOut, "had not ended in time and was stopped"),
+            Ending::Cancelled => stopped(Verdict::Cancelled, "was cancelled"),
+        }
+    }
+
+    /// The full name of the commit that a revision means.
+    pub(super) async fn commit(&self, revision: &str) -> Result<String, Trouble> {
+        let unknown = || Trouble::new(format!("there is no commit `{}`", text::one_line(revision, 80)));
+        // No revision starts with a dash, and none holds a control character.
+        if revision.is_empty() || revision.starts_with('-') || revision.contains(char::is_control) {
+            return Err(unknown());
+        }
+        let answer = self.git(&["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")]).await?;
+        let name = answer.stdout.trim();
+        let is_name = name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if answer.code == 0 && is_name { Ok(name.to_owned()) } else { Err(unknown()) }
+    }
+
+    /// The branch that is checked out; nothing when none is.
+    pub(super) async fn branch(&self) -> Result<Option<String>, Trouble> {
+        let answer = self.git(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await?;
+        match answer.code {
+            0 => Ok(Some(answer.stdout.trim_end().to_owned())),
+            1 => Ok(None),
+            _ => Err(Trouble::new(format!("`{}`: {}", self.directory.display(), answer.said()))),
+        }
+    }
+
+    /// Whether git would take this as the name of a branch.
+    pub(super) async fn checked_branch(&self, branch: &str) -> Result<(), Trouble> {
+        let shown = || format!("`{}` is no name of a branch", text::one_line(branch, 80));
+        if branch.contains('\0') || self.git(&["check-ref-format", &format!("refs/heads/{branch}")]).await?.code != 0 {
+            return Err(Trouble::new(shown()));
+        }
+        Ok(())
+    }
+
+    /// Whether the repository has this remote.
+    pub(super) async fn checked_remote(&self, remote: &str) -> Result<(), Trouble> {
+        if self.ask(&["remote"]).await?.lines().any(|line| line == remote) && !remote.starts_with('-') {
+            return Ok(());
+        }
+        Err(Trouble::new(format!("the repository has no remote `{}`", text::one_line(remote, 80))))
+    }
+
+    /// What the remote's branch stands on now; our copy of it is brought up to date.
+    pub(super) async fn fetched(&self, remote: &str, branch: &str) -> Result<String, Trouble> {
+        let copy = format!("refs/remotes/{remote}/{branch}");
+        let refspec = format!("+refs/heads/{branch}:{copy}");
+        let answer = self.git_remotely(&["fetch", "--quiet", "--no-tags", remote, &refspec]).await?;
+        if answer.code != 0 {
+            return Err(Trouble::new(format!("`{branch}` could not be fetched from `{remote}`: {}", answer.said())));
+        }
+        self.commit(&copy).await
+    }
+
+    /// How many commits each of two has that the other lacks.
+    pub(super) async fn apart(&self, one: &str, other: &str) -> Result<(u64, u64), Trouble> {
+        let counts = self.ask(&["rev-list", "--left-right", "--count", &format!("{one}...{other}")]).await?;
+        let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
+        Ok((counts.next().unwrap_or(0), counts.next().unwrap_or(0)))
+    }
+
+    /// The directory that all work trees share.
+    pub(super) async fn common(&self) -> Result<PathBuf, Trouble> {
+        Ok(PathBuf::from(self.ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).await?))
+    }
+
+    /// What is going on in the work tree: a merge, a rebase.
+    pub(super) async fn under_way(&self) -> Result<Option<&'static str>, Trouble> {
+        let directory = PathBuf::from(self.ask(&["rev-parse", "--absolute-git-dir"]).await?);
+        let found = UNDER_WAY.iter().find(|(file, _)| directory.join(file).exists());
+        Ok(found.map(|(_, what)| *what))
+    }
+
+    /// Changed files that git knows; others, such as installed packages, do not matter.
+    pub(super) async fn changes(&self) -> Result<Vec<String>, Trouble> {
+        let status = self.ask(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]).await?;
+        Ok(status.lines().map(|line| line.get(3..).unwrap_or(line).to_owned()).collect())
+    }
+}

@@ -1,0 +1,321 @@
+//! Takes a commit back by a new commit, and pushes it.
+//!
+//! The new commit is made in a work tree of its own inside the git directory, pushed from there, and only then is the
+//! deployed work tree brought forward to it. So a conflict, a refused push or a kill leaves the deployed tree as it was.
+//! Deliberately absent: force, reset, and resolving conflicts.
+//!
+//! **Invariant:** nothing is on the remote but a descendant of what was there, and never two reverts of the same commit:
+//! before one is made, it is looked for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use super::repository::{Repository, Trouble};
+use crate::actions::Reconciled;
+use crate::domain::outcome::Outcome;
+use crate::domain::text;
+
+/// How often a revert of a revert is followed.
+const BACK_AND_FORTH: usize = 32;
+
+/// Files with conflicts that a summary names.
+const NAMED: usize = 5;
+
+/// What is to be reverted, and where.
+pub(super) struct Revert<'c> {
+    pub(super) repository: Repository<'c>,
+    pub(super) revision: String,
+    pub(super) branch: String,
+    pub(super) remote: String,
+    pub(super) push: bool,
+}
+
+/// Where both sides stand.
+struct Stand {
+    /// Our branch.
+    head: String,
+    /// What the revert is built upon: the remote's branch when it is pushed, else ours.
+    base: String,
+    /// How many commits we have that the remote lacks.
+    ahead: u64,
+}
+
+impl Revert<'_> {
+    /// Does it.
+    pub(super) async fn perform(&self) -> Result<Outcome, Trouble> {
+        self.check_tree().await?;
+        let stand = self.stand().await?;
+        let target = self.target(&stand.base).await?;
+        if let Some(done) = self.reverted_by(&target, &stand.base).await? {
+            return self.described(&done, &target, "is already reverted by").await;
+        }
+        let made = match stand.ahead {
+            0 => self.make(&target, &stand.base).await?,
+            _ => (None, self.unpushed(&target, &stand).await?),
+        };
+        let (_work, revert) = made;
+        if self.push {
+            self.publish(&revert).await?;
+        }
+        // The remote has it; that the tree here could not follow is a remark then, and a failure only without a push.
+        let forward = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
+        if forward.code != 0 && !self.push {
+            return Err(Trouble::new(format!("the work tree could not be brought forward: {}", forward.said())));
+        }
+        let mut outcome = self.described(&revert, &target, "is reverted by").await?;
+        outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
+        if forward.code != 0 {
+            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.said());
+        }
+        Ok(outcome)
+    }
+
+    /// What there is to compare with after a crash.
+    pub(super) async fn observe(&self) -> Result<Value, Trouble> {
+        let head = self.repository.commit(&format!("refs/heads/{}", self.branch)).await?;
+        let base = match self.push {
+            true => {
+                self.repository.checked_remote(&self.remote).await?;
+                self.repository.fetched(&self.remote, &self.branch).await?
+            }
+            false => head.clone(),
+        };
+        let target = self.target(&base).await?;
+        Ok(json!({"branch": self.branch, "head": head, "base": base, "target": target}))
+    }
+
+    /// Whether the revert has arrived since `before`.
+    pub(super) async fn reconcile(&self, before: &Value) -> Result<Reconciled, Trouble> {
+        let (Some(base), Some(target)) = (before["base"].as_str(), before["target"].as_str()) else {
+            return Ok(Reconciled::CannotTell("where the branch stood before was not recorded".to_owned()));
+        };
+        let (base, target) = (self.repository.commit(base).await?, self.repository.commit(target).await?);
+        let now = match self.push {
+            true => self.repository.fetched(&self.remote, &self.branch).await?,
+            false => self.repository.commit(&format!("refs/heads/{}", self.branch)).await?,
+        };
+        if let Some(done) = self.newest_revert(&target, &base, &now).await? {
+            return Ok(Reconciled::Happened(self.described(&done, &target, "was reverted by").await?));
+        }
+        let place = if self.push { &self.remote } else { "this repository" };
+        let (target, now) = (short(&target), short(&now));
+        let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);
+        Ok(Reconciled::DidNotHappen(reason))
+    }
+
+    /// Refuses a work tree that a person, or another program, is in the middle of using.
+    async fn check_tree(&self) -> Result<(), Trouble> {
+        let current = self.repository.branch().await?;
+        let branch = &self.branch;
+        self.repository.checked_branch(branch).await?;
+        if let Some(what) = self.repository.under_way().await? {
+            return Err(Trouble::new(format!("the work tree is in the middle of {what}; end or abort it first")));
+        }
+        if current.as_deref() != Some(branch) {
+            let current = current.map_or_else(|| "no branch".to_owned(), |current| format!("`{current}`"));
+            return Err(Trouble::new(format!("the work tree is on {current}, not on `{branch}`")));
+        }
+        let changes = self.repository.changes().await?;
+        if !changes.is_empty() {
+            return Err(Trouble::new(format!("the work tree has changes that are not committed: {}", names(&changes))));
+        }
+        Ok(())
+    }
+
+    async fn stand(&self) -> Result<Stand, Trouble> {
+        let head = self.repository.commit("HEAD").await?;
+        if !self.push {
+            return Ok(Stand { base: head.clone(), head, ahead: 0 });
+        }
+        self.repository.checked_remote(&self.remote).await?;
+        let base = self.repository.fetched(&self.remote, &self.branch).await?;
+        let (behind, ahead) = self.repository.apart(&base, &head).await?;
+        let (branch, remote) = (&self.branch, &self.remote);
+        match (behind, ahead) {
+            (0, _) => Ok(Stand { head, base, ahead }),
+            (_, 0) => Err(Trouble::new(format!(
+                "`{branch}` is {} behind `{remote}`; look at what came and pull it first",
+                commits(behind)
+            ))),
+            _ => Err(Trouble::new(format!(
+                "`{branch}` and `{remote}` have diverged: {} here, {} there",
+                commits(ahead),
+                commits(behind)
+            ))),
+        }
+    }
+
+    /// The commit to revert. `HEAD` means the newest that both sides have.
+    async fn target(&self, base: &str) -> Result<String, Trouble> {
+        let given = self.revision.trim();
+        let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
+        let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));
+        let Some(rest) = relative else {
+            let target = self.repository.commit(given).await?;
+            let on_branch = self.repository.git(&["merge-base", "--is-ancestor", &target, base]).await?;
+            return match on_branch.code {
+                0 => Ok(target),
+                _ => Err(Trouble::new(format!("{} is not on `{}`", short(&target), self.branch))),
+            };
+        };
+        let target = self.repository.commit(&format!("{base}{rest}")).await?;
+        if self.message(&target).await?.contains("This reverts commit ") {
+            let branch = &self.branch;
+            return Err(Trouble::new(format!(
+                "`{given}` of `{branch}` is a revert already ({}); name the commit to revert",
+                short(&target)
+            )));
+        }
+        Ok(target)
+    }
+
+    async fn message(&self, commit: &str) -> Result<String, Trouble> {
+        self.repository.ask(&["log", "--max-count=1", "--format=%B", commit]).await
+    }
+
+    /// The newest commit after `from`, up to `to`, that says it reverts `target`.
+    async fn newest_revert(&self, target: &str, from: &str, to: &str) -> Result<Option<String>, Trouble> {
+        let (grep, range) = (format!("--grep=This reverts commit {target}"), format!("{from}..{to}"));
+        let found = self.repository.ask(&["log", "--format=%H", "--fixed-strings", &grep, &range]).await?;
+        Ok(found.lines().next().map(str::to_owned))
+    }
+
+    /// The revert that is in force: a revert may have been reverted in its turn.
+    async fn reverted_by(&self, target: &str, base: &str) -> Result<Option<String>, Trouble> {
+        let (mut current, mut in_force) = (target.to_owned(), None);
+        for _ in 0..BACK_AND_FORTH {
+            let Some(found) = self.newest_revert(&current, &current, base).await? else {
+                break;
+            };
+            in_force = if in_force.is_none() { Some(found.clone()) } else { None };
+            current = found;
+        }
+        Ok(in_force)
+    }
+
+    /// The one commit that is not pushed yet, if it is this very revert.
+    async fn unpushed(&self, target: &str, stand: &Stand) -> Result<String, Trouble> {
+        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
+        if is_ours {
+            return Ok(stand.head.clone());
+        }
+        let (branch, ahead) = (&self.branch, commits(stand.ahead));
+        Err(Trouble::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
+    }
+
+    /// Makes the revert in a work tree of its own, which goes with the first of the pair.
+    async fn make(&self, target: &str, base: &str) -> Result<(Option<Workshop>, String), Trouble> {
+        let workshop = Workshop::new(&self.repository.common().await?)?;
+        let path = workshop.path.to_str().ok_or_else(|| Trouble::new("the repository's path is not UTF-8"))?;
+        // Hooks of a checkout are for people who switch branches.
+        let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
+        let added = self.repository.git(&quiet).await?;
+        if added.code != 0 {
+            return Err(Trouble::new(format!("no second work tree could be made: {}", added.said())));
+        }
+        let there = self.repository.at(&workshop.path);
+        let parents = self.repository.ask(&["rev-list", "--parents", "--max-count=1", target]).await?;
+        let mut arguments = vec!["revert", "--no-edit"];
+        if parents.split_whitespace().count() > 2 {
+            arguments.extend(["--mainline", "1"]);
+        }
+        arguments.push(target);
+        let answer = there.git_committing(&arguments).await?;
+        if answer.code == 0 {
+            let made = there.commit("HEAD").await?;
+            return Ok((Some(workshop), made));
+        }
+        let conflicts = there.ask(&["diff", "--name-only", "--diff-filter=U"]).await?;
+        let conflicts: Vec<String> = conflicts.lines().map(str::to_owned).collect();
+        let short = short(target);
+        Err(Trouble::new(if !conflicts.is_empty() {
+            format!("reverting {short} conflicts with later changes in {}; nothing was changed", names(&conflicts))
+        } else if there.changes().await?.is_empty() {
+            format!("reverting {short} would change nothing: its changes are gone already")
+        } else {
+            format!("reverting {short} failed: {}; nothing was changed", answer.said())
+        }))
+    }
+
+    async fn publish(&self, revert: &str) -> Result<(), Trouble> {
+        let refspec = format!("{revert}:refs/heads/{}", self.branch);
+        let answer = self.repository.git_remotely(&["push", "--quiet", &self.remote, &refspec]).await?;
+        if answer.code == 0 {
+            return Ok(());
+        }
+        Err(Trouble::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
+    }
+
+    async fn described(&self, revert: &str, target: &str, how: &str) -> Result<Outcome, Trouble> {
+        let line = self.repository.ask(&["log", "--max-count=1", "--format=%s", target]).await?;
+        let subject = text::one_line(&line, 80);
+        let pushed = if self.push { format!(", pushed to `{}`", self.remote) } else { String::new() };
+        let (old, new) = (short(target), short(revert));
+        let summary = format!("{old} `{subject}` {how} {new} on `{}`{pushed}", self.branch);
+        let output = json!({
+            "sha": revert, "short": new, "reverted": target, "subject": subject, "branch": self.branch,
+            "pushed": self.push, "already": how.contains("already"),
+        });
+        Ok(Outcome::succeeded(summary, output))
+    }
+}
+
+fn commits(count: u64) -> String {
+    if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+fn names(files: &[String]) -> String {
+    let named: Vec<String> = files.iter().take(NAMED).map(|file| format!("`{}`", text::one_line(file, 80))).collect();
+    let more = files.len().saturating_sub(NAMED);
+    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
+}
+
+/// A work tree of our own inside the git directory; removed when dropped. One that was left by a process that was
+/// killed is removed by the next.
+struct Workshop {
+    common: PathBuf,
+    path: PathBuf,
+}
+
+impl Workshop {
+    fn new(common: &Path) -> Result<Self, Trouble> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let room = common.join("runbook");
+        let cannot = |error| Trouble::new(format!("`{}` cannot be made: {error}", room.display()));
+        fs::create_dir_all(&room).map_err(cannot)?;
+        for left in fs::read_dir(&room).map_err(cannot)?.flatten() {
+            let name = left.file_name().to_string_lossy().into_owned();
+            let owner = name.strip_prefix("revert-").and_then(|rest| rest.split('-').next());
+            if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                remove(common, &left.path());
+            }
+        }
+        let name = format!("revert-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        Ok(Self { common: common.to_owned(), path: room.join(name) })
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        remove(&self.common, &self.path);
+    }
+}
+
+/// Removes a work tree of ours, and what git noted about it.
+fn remove(common: &Path, path: &Path) {
+    // What is not there any more need not be removed.
+    let _ = fs::remove_dir_all(path);
+    for note in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
+        let points_to = fs::read_to_string(note.path().join("gitdir")).unwrap_or_default();
+        if Path::new(points_to.trim_end()) == path.join(".git") {
+            let _ = fs::remove_dir_all(note.path());
+        }
+    }
+}

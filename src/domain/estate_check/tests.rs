@@ -1,0 +1,136 @@
+use super::*;
+
+const VALID: &str = "\
+estate: Shop
+default_environment: staging
+environments:
+  staging: { branch: main, domain: staging.example, vars: { root: /opt } }
+  live: { systemd: user }
+services:
+  gateway: { unit: shop-gateway.service, port: 8000, health: \"http://127.0.0.1:8000/\", criticality: critical, depends_on: [backend] }
+  backend: { unit: shop-backend.service }
+datastores:
+  redis: { kind: redis, unit: redis.service, url: { secret: redis_url } }
+channels:
+  incidents: { slack: \"#incidents\", token: { secret: slack } }
+  hook: { slack_webhook: { secret: slack } }
+people:
+  ada: { name: Ada, account: ada }
+  bob:
+roles:
+  commander: { summary: Decides., people: [ada] }
+  scribe:
+secrets:
+  slack: { env: SLACK_TOKEN }
+  redis_url: { file: /etc/shop/env, key: REDIS_URL }
+postmortem: { directory: postmortems }
+";
+
+fn problems(text: &str) -> Vec<String> {
+    match check(&Source::new("estate.yaml", text)) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems
+            .iter()
+            .map(|p| {
+                let help = p.help.as_deref().map(|help| format!(" | {help}")).unwrap_or_default();
+                format!("{}:{} {}{help}", p.span.line, p.span.column, p.message)
+            })
+            .collect(),
+    }
+}
+
+/// Replaces one text of the valid estate and expects exactly these problems.
+#[track_caller]
+fn wrong(from: &str, to: &str, expected: &[&str]) {
+    assert!(VALID.contains(from), "{from}");
+    assert_eq!(problems(&VALID.replacen(from, to, 1)), expected, "{to}");
+}
+
+#[test]
+fn a_whole_estate_is_read() {
+    let estate = check(&Source::new("estate.yaml", VALID)).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(estate.services["gateway"].health.as_deref(), Some("http://127.0.0.1:8000"));
+    assert_eq!(estate.services["backend"].ready, "/health/ready");
+    assert_eq!(estate.environments["live"].systemd.0, "user");
+    assert_eq!(estate.roles["commander"].people, ["ada"]);
+    assert_eq!(estate.secrets["redis_url"].key.as_deref(), Some("REDIS_URL"));
+}
+
+#[test]
+fn every_mistake_is_reported_where_it_stands() {
+    wrong(
+        "default_environment: staging",
+        "default_environment: stagin",
+        &["2:22 there is no environment `stagin` in this file | Did you mean `staging`?"],
+    );
+    wrong("criticality: critical", "criticality: hihg", &["7:101 `hihg` is not one of `critical` and `normal`"]);
+    wrong(
+        "depends_on: [backend]",
+        "depends_on: [bakend]",
+        &["7:124 there is no service `bakend` in this file | Did you mean `backend`?"],
+    );
+    wrong("port: 8000", "port: 80000", &["7:48 `80000` is not between 1 and 65535"]);
+    wrong("port: 8000", "prot: 8000", &["7:42 unknown key `prot` in a service | Did you mean `port`?"]);
+    wrong(
+        "token: { secret: slack }",
+        "token: xoxb-1",
+        &[
+            "12:44 a secret does not stand in this file | Name it under `secrets`, and write `{ secret: <its name> }` here.",
+        ],
+    );
+    wrong(
+        "{ secret: redis_url }",
+        "{ secret: redis }",
+        &["10:61 there is no secret `redis` in this file | Did you mean `redis_url`?"],
+    );
+    wrong(
+        ", token: { secret: slack }",
+        "",
+        &[
+            "12:3 a Slack channel needs the bot's `token` | Write `slack: \"#incidents\"` with `token: { secret: … }`, or `slack_webhook: { secret: … }`.",
+        ],
+    );
+    wrong("people: [ada]", "people: [eve]", &["18:44 there is no person `eve` in this file"]);
+    wrong(
+        "{ env: SLACK_TOKEN }",
+        "{ env: xoxb-secret-value }",
+        &["21:17 this is not the name of a variable | Write the variable's name, never its value."],
+    );
+    wrong(
+        "{ env: SLACK_TOKEN }",
+        "{}",
+        &["21:3 it is not said where the secret is found | Give exactly one of `env`, `file` and `credential`."],
+    );
+    wrong("systemd: user", "systemd: usr", &["5:20 `usr` is no systemd manager | Did you mean `user`?"]);
+    wrong("shop-backend.service", "shop-gateway.service", &["8:20 two services have the unit `shop-gateway.service`"]);
+    wrong("  bob:", "  ada:", &["16:3 the key `ada` is there twice | Take one of the two away."]);
+    wrong(
+        "estate: Shop",
+        "shop: Shop",
+        &[
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets` and `postmortem`.",
+            "1:1 an estate needs `estate` | Add `estate: …`.",
+        ],
+    );
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let text = VALID
+        .replace("port: 8000", "port: x")
+        .replace("people: [ada]", "people: [eve]")
+        .replace("systemd: user", "systemd: 5");
+    assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_checker_panic(from in 0..VALID.len(), length in 0..40_usize, text in "\\PC{0,12}") {
+        let mut mutated = VALID.to_owned();
+        let end = (from + length).min(VALID.len());
+        if VALID.is_char_boundary(from) && VALID.is_char_boundary(end) {
+            mutated.replace_range(from..end, &text);
+        }
+        let _ = check(&Source::new("estate.yaml", mutated));
+    }
+}

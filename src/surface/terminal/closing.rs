@@ -1,0 +1,151 @@
+//! The closing summary: what failed, what was changed, what is still waiting, and how the deadlines stand.
+
+use super::countdown::{self, took};
+use super::ink::{Line, Signs, Tone};
+use super::naming;
+use super::record::{run_outcome, transcript};
+use crate::domain::event::{Conclusion, Gate};
+use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::outcome::Verdict;
+use crate::domain::run::RunStatus;
+use crate::domain::step::StepState;
+use crate::domain::time::Timestamp;
+
+/// How many printed lines of a failure are shown again.
+const TRANSCRIPT_LINES: usize = 4;
+/// Where the text of a fact begins.
+const FACT_INDENT: usize = 11;
+/// The kind whose effects the record tells by themselves: messages are not changes of a host.
+const MESSAGES: &str = "notify";
+
+/// How the incident stands, for the end of the record.
+pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> {
+    let mut lines = vec![Line::new(), headline(incident, now, signs)];
+    lines.extend(failed(incident, signs));
+    lines.extend(changed(incident, signs));
+    lines.extend(waiting(incident, signs));
+    for down in countdown::all(&incident.deadlines, now) {
+        lines.push(fact("due", &down.long, down.tone));
+    }
+    if incident.status != IncidentStatus::Resolved && incident.live_runs().next().is_none() {
+        lines.push(fact("still", "the incident is not resolved", Tone::Warn));
+    }
+    if let Some(draft) = &incident.draft {
+        lines.push(fact("draft", &draft.path, Tone::Plain));
+    }
+    lines
+}
+
+fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
+    let Some(run) = incident.runs.first() else {
+        return Line::new().with(Tone::Strong, incident.id.as_str());
+    };
+    let (tone, sign, word) = match &run.status {
+        RunStatus::Ended(outcome) => run_outcome(*outcome, signs),
+        RunStatus::Running => (Tone::Accent, signs.running, "goes on"),
+        RunStatus::Stopping(_) => (Tone::Warn, signs.warning, "is stopping"),
+    };
+    let length = took(run.ended_at.unwrap_or(now) - run.started_at);
+    let counts = counts(incident);
+    Line::new()
+        .with(tone, &format!("{sign} "))
+        .with(Tone::Strong, &format!("{} {word}", run.runbook.title))
+        .faint(&format!(" {} {length} {} {counts}", signs.dot, signs.dot))
+        .indent(2)
+}
+
+fn counts(incident: &Incident) -> String {
+    let count = |wanted: &[Conclusion]| {
+        steps(incident)
+            .filter(|(_, key, state)| {
+                key.part == Part::Main && state.conclusion().is_some_and(|is| wanted.contains(&is))
+            })
+            .count()
+    };
+    let mut words = vec![format!("{} done", count(&[Conclusion::Succeeded]))];
+    for (number, word) in [
+        (count(&[Conclusion::Skipped]), "not needed or skipped"),
+        (count(&[Conclusion::Failed, Conclusion::Tolerated]), "failed"),
+        (count(&[Conclusion::Cancelled]), "cancelled"),
+    ] {
+        if number > 0 {
+            words.push(format!("{number} {word}"));
+        }
+    }
+    words.join(", ")
+}
+
+fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (run, key, state) in steps(incident) {
+        let (tone, meaning) = match state.conclusion() {
+            Some(Conclusion::Failed) => (Tone::Bad, ""),
+            Some(Conclusion::Tolerated) => (Tone::Warn, "tolerated: "),
+            _ => continue,
+        };
+        let why = state.outcome.as_ref().filter(|outcome| !outcome.is_success()).map(|outcome| outcome.summary.clone());
+        let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
+        let text = format!("{meaning}{} {} {why}", naming::name(incident, run, key), signs.dot);
+        lines.push(fact("failed", &text, tone));
+        let printed = state.outcome.as_ref().and_then(|outcome| outcome.transcript.as_deref()).unwrap_or_default();
+        lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
+    }
+    lines
+}
+
+/// Every attempt that changed something, or may have.
+fn changed(incident: &Incident, signs: &Signs) -> Vec<Line> {
+    let changes = steps(incident).filter_map(|(run, key, state)| {
+        let action = &state.attempt.as_ref()?.action;
+        if !action.effect.changes() || action.kind == MESSAGES {
+            return None;
+        }
+        let name = naming::name(incident, run, key);
+        Some(match state.outcome.as_ref() {
+            Some(outcome) if outcome.is_success() => {
+                fact("changed", &format!("{name} {} {}", signs.dot, outcome.summary), Tone::Plain)
+            }
+            Some(outcome) if outcome.verdict != Verdict::Unknown => {
+                fact("tried", &format!("{name} {} {}", signs.dot, outcome.summary), Tone::Warn)
+            }
+            _ => fact("unclear", &format!("{name} {} nobody can tell whether it happened", signs.dot), Tone::Bad),
+        })
+    });
+    changes.collect()
+}
+
+fn waiting(incident: &Incident, signs: &Signs) -> Vec<Line> {
+    incident
+        .waiting_for_person()
+        .into_iter()
+        .map(|(run, key, gate)| {
+            let name = naming::name(incident, run, key);
+            fact("waiting", &format!("{key} {} {}", signs.dot, asked(gate, &name)), Tone::Warn)
+        })
+        .collect()
+}
+
+/// What a gate asks, in one line.
+pub fn asked(gate: &Gate, name: &str) -> String {
+    match gate {
+        Gate::Ask { prompt, choices, .. } if choices.is_empty() => prompt.clone(),
+        Gate::Ask { prompt, choices, suggest, .. } => {
+            let suggest = suggest.as_ref().map(|suggest| format!("; suggested: {suggest}")).unwrap_or_default();
+            format!("{prompt} ({}{suggest})", choices.join(", "))
+        }
+        Gate::Manual { instruction } => format!("by hand: {instruction}"),
+        Gate::Approve { change, .. } => format!("agree to: {}", change.what),
+        Gate::Timer { .. } => name.to_owned(),
+        Gate::Failure { error } => format!("{name} failed: {error}; retry, skip or cancel"),
+        Gate::Unclear { detail } => format!("{name}: did it happen? {detail}"),
+    }
+}
+
+fn steps(incident: &Incident) -> impl Iterator<Item = (RunId, &StepKey, &StepState)> {
+    incident.runs.iter().flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))))
+}
+
+fn fact(label: &str, text: &str, tone: Tone) -> Line {
+    Line::new().faint(&format!("  {label:<8} ")).with(tone, text).indent(FACT_INDENT)
+}

@@ -1,0 +1,137 @@
+//! How long is left until a deadline, or how late it is, in words for a wide and for a narrow place.
+
+use chrono::TimeDelta;
+
+use super::ink::Tone;
+use crate::domain::deadline::{Deadline, DeadlineStatus};
+use crate::domain::time::Timestamp;
+
+/// The last stretch, in which the countdown is as urgent as a miss.
+const LAST_STRETCH: TimeDelta = TimeDelta::minutes(2);
+
+/// A deadline as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Countdown {
+    /// For a wide place: `notify due in 12:41`.
+    pub long: String,
+    /// For a narrow place: `notify 12:41`.
+    pub short: String,
+    /// How urgent.
+    pub tone: Tone,
+    /// Whether what it asks for is still to be done.
+    pub open: bool,
+}
+
+/// A deadline as it stands at `now`.
+pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
+    let name = &deadline.name;
+    let (long, short, tone) = match &deadline.status {
+        DeadlineStatus::Running | DeadlineStatus::Missed if now >= deadline.due => {
+            let late = clock(now - deadline.due);
+            (format!("{name} LATE by {late}"), format!("{name} LATE {late}"), Tone::Bad)
+        }
+        DeadlineStatus::Running | DeadlineStatus::Missed => {
+            let left = deadline.due - now;
+            // Rounded up, so that `0:01` is shown until the last second is over.
+            let shown = clock(left + TimeDelta::milliseconds(999));
+            (format!("{name} due in {shown}"), format!("{name} {shown}"), urgency(deadline, left, now))
+        }
+        DeadlineStatus::Met { at, .. } => {
+            let spare = clock(deadline.due - *at);
+            (format!("{name} done, {spare} to spare"), format!("{name} ok +{spare}"), Tone::Good)
+        }
+        DeadlineStatus::MetLate { at, .. } => {
+            let late = clock(*at - deadline.due);
+            (format!("{name} done, LATE by {late}"), format!("{name} LATE {late}"), Tone::Warn)
+        }
+    };
+    Countdown { long, short, tone, open: deadline.is_open() }
+}
+
+fn urgency(deadline: &Deadline, left: TimeDelta, now: Timestamp) -> Tone {
+    if left <= LAST_STRETCH {
+        Tone::Bad
+    } else if deadline.warned || deadline.warn_at.is_some_and(|at| now >= at) {
+        Tone::Warn
+    } else {
+        Tone::Strong
+    }
+}
+
+/// Every deadline, the one to look at first being first: open ones by when they are due, then the others.
+pub fn all(deadlines: &[Deadline], now: Timestamp) -> Vec<Countdown> {
+    let mut sorted: Vec<&Deadline> = deadlines.iter().collect();
+    sorted.sort_by_key(|deadline| (!deadline.is_open(), deadline.due));
+    sorted.into_iter().map(|deadline| of(deadline, now)).collect()
+}
+
+/// `4:05`, `1:02:03`, `2d 3h`: a length of time as a clock shows it; nothing is shorter than `0:00`.
+pub fn clock(length: TimeDelta) -> String {
+    let seconds = length.num_seconds().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60 % 60);
+    match hours {
+        0 => format!("{minutes}:{:02}", seconds % 60),
+        1..48 => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+/// `0.3s`, `42s`, `4:05`: how long something took.
+pub fn took(length: TimeDelta) -> String {
+    let millis = length.num_milliseconds().max(0);
+    match millis {
+        0..100 => format!("{millis}ms"),
+        100..10_000 => format!("{}.{}s", millis / 1_000, millis / 100 % 10),
+        10_000..60_000 => format!("{}s", millis / 1_000),
+        _ => clock(length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::runbook::DeadlineFrom;
+
+    fn at(seconds: i64) -> Timestamp {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn deadline(status: DeadlineStatus) -> Deadline {
+        Deadline {
+            name: "notify".to_owned(),
+            from: DeadlineFrom::Opened,
+            due: at(900),
+            warn_at: Some(at(600)),
+            warned: false,
+            status,
+        }
+    }
+
+    #[test]
+    fn it_grows_more_urgent_and_then_counts_up() {
+        let running = deadline(DeadlineStatus::Running);
+        let told = |now| (of(&running, at(now)).long, of(&running, at(now)).tone);
+        assert_eq!(told(139), ("notify due in 12:41".to_owned(), Tone::Strong));
+        assert_eq!(told(600), ("notify due in 5:00".to_owned(), Tone::Warn));
+        assert_eq!(told(780), ("notify due in 2:00".to_owned(), Tone::Bad));
+        assert_eq!(told(970), ("notify LATE by 1:10".to_owned(), Tone::Bad));
+    }
+
+    #[test]
+    fn once_met_it_says_how_much_was_to_spare() {
+        let met = deadline(DeadlineStatus::Met { at: at(238), step: None });
+        assert_eq!(of(&met, at(5_000)).long, "notify done, 11:02 to spare");
+        let late = deadline(DeadlineStatus::MetLate { at: at(970), step: None });
+        assert_eq!(of(&late, at(5_000)).long, "notify done, LATE by 1:10");
+    }
+
+    #[test]
+    fn lengths_read_like_clocks() {
+        let read = |seconds| clock(TimeDelta::seconds(seconds));
+        assert_eq!([read(-4), read(65), read(3_723), read(190_800)], ["0:00", "1:05", "1:02:03", "2d 5h"]);
+        assert_eq!(took(TimeDelta::milliseconds(340)), "0.3s");
+        assert_eq!(took(TimeDelta::milliseconds(12)), "12ms");
+    }
+}

@@ -1,0 +1,88 @@
+//! The engine at work beside the face: started, started again when another process has let go, and ended.
+//!
+//! Deliberately absent: everything that is seen. The loop of a face asks what became of the work, and nothing else.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::domain::id::IncidentId;
+use crate::engine::{Engine, EngineError, Patience, Stop};
+
+/// How long to wait before trying for the work of another process again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The work on one incident.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Engine,
+    incident: IncidentId,
+    patience: Patience,
+    detach: CancellationToken,
+    work: Option<JoinHandle<Result<Stop, EngineError>>>,
+}
+
+impl Driver {
+    /// Nobody works here: the incident is only watched.
+    pub fn idle(engine: &Engine, incident: &IncidentId) -> Self {
+        let (engine, incident) = (engine.clone(), incident.clone());
+        Self { engine, incident, patience: Patience::UntilOver, detach: CancellationToken::new(), work: None }
+    }
+
+    /// Begins to work.
+    pub fn working(engine: &Engine, incident: &IncidentId, patience: Patience) -> Self {
+        let mut driver = Self::idle(engine, incident);
+        driver.patience = patience;
+        driver.work = Some(driver.start(Duration::ZERO));
+        driver
+    }
+
+    fn start(&self, after: Duration) -> JoinHandle<Result<Stop, EngineError>> {
+        let (engine, incident, patience) = (self.engine.clone(), self.incident.clone(), self.patience);
+        let detach = self.detach.clone();
+        tokio::spawn(async move {
+            if !after.is_zero() {
+                let clock = engine.parts().clock.clone();
+                tokio::select! {
+                    () = clock::sleep(&*clock, after) => {}
+                    () = detach.cancelled() => return Ok(Stop::Detached),
+                }
+            }
+            engine.drive(&incident, patience, &detach).await
+        })
+    }
+
+    /// Waits for the end of the work; for ever when nobody works here. Cancel-safe.
+    pub async fn stopped(&mut self) -> Result<Stop, EngineError> {
+        let Some(work) = &mut self.work else {
+            return std::future::pending().await;
+        };
+        let stop = work.await;
+        self.work = None;
+        stop.unwrap_or_else(|lost| {
+            Err(EngineError::Io { what: "the work was lost".to_owned(), source: std::io::Error::other(lost) })
+        })
+    }
+
+    /// Tries again after a while.
+    pub fn again(&mut self) {
+        self.work = Some(self.start(AGAIN));
+    }
+
+    /// Asks the work to end; whether there is any that has to.
+    pub fn detach(&self) -> bool {
+        self.detach.cancel();
+        self.work.is_some()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.detach.cancel();
+        if let Some(work) = &self.work {
+            work.abort();
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From lines to rows: wrapped at words, by the columns that each character takes.
+//!
+//! Deliberately absent: the terminal. Rows are data, so that what a person sees is tested without one.
+
+use super::ink::{Line, Signs, Span, Tone, char_width, width};
+
+/// The narrowest width that is laid out for; below it rows are simply cut by the terminal.
+pub const NARROWEST: usize = 20;
+
+/// From this width on there is room for what stands before a line.
+pub const WIDE: usize = 64;
+
+/// The width of a pipe: nothing is wrapped, and what would stand at the right edge follows the text.
+pub const ENDLESS: usize = usize::MAX / 4;
+
+/// What fits on one row of the terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row(pub Vec<Span>);
+
+impl Row {
+    /// The text without its tones.
+    pub fn text(&self) -> String {
+        self.0.iter().map(Span::text).collect()
+    }
+
+    /// How many columns it takes.
+    pub fn width(&self) -> usize {
+        self.0.iter().map(Span::width).sum()
+    }
+}
+
+/// A character with its tone, while rows are broken.
+type Cell = (char, Tone);
+
+/// Lays a line out in rows of at most `columns`.
+pub fn rows(line: &Line, columns: usize) -> Vec<Row> {
+    let columns = columns.max(NARROWEST);
+    let left = line.left.as_ref().filter(|_| columns >= WIDE);
+    let margin = left.map_or(0, |left| left.width() + 1);
+    let right = line.right.as_ref().filter(|right| right.width() + NARROWEST / 2 <= columns);
+    let first = columns - margin - right.map_or(0, |right| right.width() + 1);
+    let indent = width(&line.hanging).min(columns / 2);
+    let hanging = format!("{}{}", " ".repeat(margin), line.hanging);
+
+    let mut rows = Vec::new();
+    let cells: Vec<Cell> = line.spans.iter().flat_map(cells).collect();
+    let mut rest = cells.as_slice();
+    loop {
+        let (row, after) = split(rest, if rows.is_empty() { first } else { columns - margin - indent });
+        rows.push(row_of(if rows.is_empty() { "" } else { &hanging }, row));
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    if let Some(row) = rows.first_mut() {
+        if let Some(left) = left {
+            row.0.splice(0..0, [left.clone(), Span::new(Tone::Plain, " ")]);
+        }
+        if let Some(right) = right {
+            let gap = if columns >= ENDLESS { 2 } else { columns.saturating_sub(row.width() + right.width()) };
+            row.0.push(Span::new(Tone::Plain, &" ".repeat(gap)));
+            row.0.push(right.clone());
+        }
+    }
+    rows
+}
+
+fn cells(span: &Span) -> impl Iterator<Item = Cell> {
+    span.text().chars().map(|c| (c, span.tone()))
+}
+
+/// As many cells as fit in `room`, broken at a blank where there is one, and what is left.
+fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
+    let mut used = 0;
+    let mut blank = None;
+    for (index, (c, _)) in cells.iter().enumerate() {
+        let wide = char_width(*c);
+        if used + wide > room {
+            // A blank near the start would leave most of the row empty: better to break the word.
+            let end = blank.filter(|at| at * 3 > index).unwrap_or(index).max(1);
+            let next = cells[end..].iter().position(|(c, _)| *c != ' ').map_or(cells.len(), |skip| end + skip);
+            return (&cells[..end], &cells[next..]);
+        }
+        used += wide;
+        if *c == ' ' {
+            blank = Some(index);
+        }
+    }
+    (cells, &[])
+}
+
+fn row_of(start: &str, cells: &[Cell]) -> Row {
+    let mut spans = Vec::new();
+    if !start.is_empty() {
+        spans.push(Span::new(Tone::Faint, start));
+    }
+    for run in cells.chunk_by(|a, b| a.1 == b.1) {
+        let text: String = run.iter().map(|(c, _)| *c).collect();
+        spans.push(Span::new(run[0].1, &text));
+    }
+    Row(spans)
+}
+
+/// Lays lines out, one after the other.
+pub fn all(lines: &[Line], columns: usize) -> Vec<Row> {
+    lines.iter().flat_map(|line| rows(line, columns)).collect()
+}
+
+/// A text cut to `columns`, with a sign where it was cut.
+pub fn cut(text: &str, columns: usize, signs: &Signs) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let room = columns.saturating_sub(width(signs.cut));
+    let mut used = 0;
+    let mut kept: String = text
+        .chars()
+        .take_while(|c| {
+            used += char_width(*c);
+            used <= room
+        })
+        .collect();
+    kept.push_str(signs.cut);
+    kept
+}
+
+/// At most `limit` rows of a line; the last one says that there was more.
+pub fn at_most(line: &Line, columns: usize, limit: usize, signs: &Signs) -> Vec<Row> {
+    let mut laid = rows(line, columns);
+    if laid.len() > limit {
+        laid.truncate(limit.max(1));
+        if let Some(last) = laid.last_mut() {
+            let room = columns.saturating_sub(width(signs.cut) + 1);
+            while last.width() > room && last.0.len() > 1 {
+                last.0.pop();
+            }
+            if last.width() > room
+                && let Some(only) = last.0.pop()
+            {
+                last.0.push(Span::new(only.tone(), &cut(only.text(), room, signs)));
+            }
+            last.0.push(Span::new(Tone::Faint, &format!(" {}", signs.cut)));
+        }
+    }
+    laid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ink::UNICODE;
+    use super::*;
+
+    fn texts(line: &Line, columns: usize) -> Vec<String> {
+        rows(line, columns).iter().map(Row::text).collect()
+    }
+
+    #[test]
+    fn a_long_line_breaks_at_words_and_hangs_under_its_start() {
+        let line = Line::new().plain("✓ State of every unit of the shop").indent(2).right(Tone::Faint, "0.3s");
+        assert_eq!(texts(&line, 24), ["✓ State of every    0.3s", "  unit of the shop"]);
+    }
+
+    #[test]
+    fn wide_characters_count_twice_and_no_row_is_too_long() {
+        let line = Line::new().plain(&"網關重啟完成".repeat(9)).indent(4);
+        for row in rows(&line, 31) {
+            assert!(row.width() <= 31, "{}", row.text());
+        }
+        assert_eq!(
+            rows(&line, 31).iter().map(|row| row.text().replace(' ', "")).collect::<String>().chars().count(),
+            54
+        );
+    }
+
+    #[test]
+    fn a_word_longer_than_the_row_is_broken() {
+        assert_eq!(texts(&Line::new().plain(&"x".repeat(45)), 20), ["x".repeat(20), "x".repeat(20), "x".repeat(5)]);
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!(cut("production", 6, &UNICODE), "produ…");
+        let rows = at_most(&Line::new().plain("one two three four five six seven"), 20, 1, &UNICODE);
+        assert_eq!(rows.iter().map(Row::text).collect::<Vec<_>>(), ["one two three four …"]);
+    }
+}

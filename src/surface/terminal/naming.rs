@@ -1,0 +1,44 @@
+//! What a step is called on the screen: its name with the templates filled in.
+
+use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::incident::Incident;
+use crate::domain::run::Run;
+use crate::domain::runbook::{Body, Step};
+use crate::domain::scope;
+
+/// The name of a step; its key where the run or the step is unknown.
+pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
+    let Some((run, step)) = incident.run(run).and_then(|run| Some((run, run.runbook.step(&key.id)?))) else {
+        return key.to_string();
+    };
+    let mut name = scope::text(incident, run, key, &step.name).unwrap_or_else(|_| step.name.clone());
+    if let Some(index) = key.index.filter(|_| !step.name.contains("item")) {
+        name.push_str(&format!(" ({} of {})", index + 1, items(run, key).max(index as usize + 1)));
+    }
+    match key.part {
+        Part::Main => name,
+        Part::Verify => format!("check: {name}"),
+        Part::Undo => format!("undo: {name}"),
+    }
+}
+
+fn items(run: &Run, key: &StepKey) -> usize {
+    run.state(&StepKey::main(key.id.clone())).and_then(|state| state.items.as_ref()).map_or(0, Vec::len)
+}
+
+/// The phase that a step belongs to: its own, else that of the group around it.
+pub fn phase<'a>(run: &'a Run, key: &StepKey) -> Option<&'a str> {
+    fn within<'a>(steps: &'a [Step], id: &str, around: Option<&'a str>) -> Option<Option<&'a str>> {
+        steps.iter().find_map(|step| {
+            let phase = step.phase.as_deref().or(around);
+            match &step.body {
+                _ if step.id == id => Some(phase),
+                Body::Parallel(members) => within(members, id, phase),
+                _ => None,
+            }
+        })
+    }
+    within(&run.runbook.steps, &key.id, None)
+        .or_else(|| within(&run.runbook.finally, &key.id, Some("finally")))
+        .flatten()
+}

@@ -1,0 +1,98 @@
+//! What a tone looks like: the only place that knows colours.
+//!
+//! **Invariant:** only the sixteen colours that every terminal has, and never a background: the reader's own theme
+//! decides. Meaning never rests on colour alone; every line reads the same without it.
+
+use super::ink::{ASCII, Signs, Tone, UNICODE};
+use super::layout::Row;
+
+/// Whether tones become colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// The sixteen that every terminal has.
+    Sixteen,
+    /// None: `NO_COLOR`, `TERM=dumb`, a pipe.
+    None,
+}
+
+/// Which letters the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Letters {
+    /// The locale is UTF-8.
+    Unicode,
+    /// It is not.
+    Ascii,
+}
+
+impl Letters {
+    /// The signs to draw with.
+    pub fn signs(self) -> &'static Signs {
+        match self {
+            Self::Unicode => &UNICODE,
+            Self::Ascii => &ASCII,
+        }
+    }
+}
+
+/// The row as the bytes to send, without a line end.
+pub fn paint(row: &Row, colour: Colour, letters: Letters) -> String {
+    let mut out = String::new();
+    for span in &row.0 {
+        let codes = match colour {
+            Colour::Sixteen => codes(span.tone()),
+            Colour::None => "",
+        };
+        if !codes.is_empty() {
+            out.push_str(&format!("\x1b[{codes}m"));
+        }
+        match letters {
+            Letters::Unicode => out.push_str(span.text()),
+            Letters::Ascii => out.extend(span.text().chars().map(plain_letter)),
+        }
+        if !codes.is_empty() {
+            out.push_str("\x1b[0m");
+        }
+    }
+    out.truncate(out.trim_end_matches(' ').len());
+    out
+}
+
+/// The parameters of the terminal's SGR sequence (ECMA-48, 8.3.117).
+fn codes(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "",
+        // Faint, not bright black: that one is invisible on some widespread themes.
+        Tone::Faint => "2",
+        Tone::Strong => "1",
+        Tone::Good => "32",
+        Tone::Warn => "33",
+        Tone::Bad => "1;31",
+        Tone::Accent => "36",
+    }
+}
+
+fn plain_letter(c: char) -> char {
+    match c {
+        c if c.is_ascii() => c,
+        '·' | '–' | '—' => '-',
+        '’' | '‘' => '\'',
+        '“' | '”' => '"',
+        '…' => '.',
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ink::Line;
+    use super::super::layout::rows;
+    use super::*;
+
+    #[test]
+    fn a_row_without_colour_is_only_its_text() {
+        let row = &rows(&Line::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
+        assert_eq!(paint(row, Colour::None, Letters::Unicode), "✗ broken · why");
+        assert_eq!(paint(row, Colour::None, Letters::Ascii), "? broken - why");
+        assert_eq!(paint(row, Colour::Sixteen, Letters::Unicode), "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m");
+    }
+}

@@ -1,0 +1,155 @@
+//! Plain lines, as things happen: for a pipe, a dumb terminal, or no terminal at all.
+//!
+//! Deliberately absent: keys and a live region. What waits for a person is said, and then it ends.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::driver::Driver;
+use super::ink::{Line, Tone};
+use super::layout::{self, ENDLESS};
+use super::model::Model;
+use super::paint::paint;
+use super::stepper::{detached, holder};
+use super::{Left, Options, Work, closing, naming};
+use crate::clock;
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+use crate::engine::{Engine, EngineError, News, Stop};
+
+/// How often an incident that is only watched is looked at for its end.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Says on standard error what happens until the incident is over or a person is needed.
+pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+    let mut driver = match options.work {
+        Work::Drive => Driver::working(engine, incident, options.patience),
+        Work::Watch => Driver::idle(engine, incident),
+    };
+    let clock = engine.parts().clock.clone();
+    let mut said = Said {
+        options: &options,
+        model: Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after),
+    };
+    let mut feed = engine.feed(incident, 0);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(lost)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(lost)?;
+    // Once the work has stopped: why, and the event to hear before the end.
+    let mut ending: Option<(Left, u64)> = None;
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            news = feed.next() => said.hear(&news?, clock.now())?,
+            _ = asked_to_leave(&mut interrupt, &mut terminate) => {
+                // The work ends by itself then; whoever asks twice does not wait for that.
+                if !driver.detach() || std::mem::replace(&mut leaving, true) {
+                    ending = Some((Left::Detached, 0));
+                }
+            }
+            stop = driver.stopped() => match stop? {
+                Stop::Taken(claim) => said.taken(&claim.holder)?,
+                Stop::Over => ending = Some((Left::Over, engine.incident(incident).await?.seq)),
+                Stop::NeedsPerson => ending = Some((Left::NeedsPerson, engine.incident(incident).await?.seq)),
+                Stop::Detached => ending = Some((Left::Detached, 0)),
+            },
+            () = clock::sleep(&*clock, TICK) => {
+                if let Some(left) = said.ended_elsewhere() {
+                    ending = Some((left, said.model.seq()));
+                }
+            }
+        }
+        if let Some((left, _)) = ending.take_if(|(_, last)| said.model.seq() >= *last) {
+            said.leave(&left, incident, clock.now())?;
+            return Ok(left);
+        }
+    }
+}
+
+async fn asked_to_leave(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn lost(source: io::Error) -> EngineError {
+    EngineError::Io { what: "standard error cannot be written".to_owned(), source }
+}
+
+struct Said<'a> {
+    options: &'a Options,
+    model: Model,
+}
+
+impl Said<'_> {
+    fn hear(&mut self, news: &News, now: Timestamp) -> Result<(), EngineError> {
+        let before = self.model.gates();
+        let lines = self.model.hear(news, now)?;
+        self.print(&lines)?;
+        // A driver that stops for a person says in its summary what it waits for.
+        if self.options.work == Work::Watch || self.model.holder.is_some() {
+            let fresh: Vec<Line> =
+                self.waiting().into_iter().filter(|(place, _)| !before.contains(place)).map(|(_, line)| line).collect();
+            self.print(&fresh)?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&self) -> Vec<((crate::domain::id::RunId, crate::domain::id::StepKey), Line)> {
+        let Some(incident) = self.model.incident() else { return Vec::new() };
+        let gates = incident.waiting_for_person().into_iter();
+        gates
+            .map(|(run, key, gate)| {
+                let text = closing::asked(gate, &naming::name(incident, run, key));
+                let line = Line::new().with(Tone::Warn, self.model.signs.question).plain(&format!(" {key}: {text}"));
+                ((run, key.clone()), line)
+            })
+            .collect()
+    }
+
+    fn taken(&mut self, by: &str) -> Result<(), EngineError> {
+        let by = holder(by);
+        let line = Line::new().with(Tone::Accent, self.model.signs.person).plain(&format!(" {by} drives it; watching"));
+        self.model.holder = Some(by);
+        self.print(&[line])
+    }
+
+    /// Whether what somebody else drives is over, or waits for the person there.
+    fn ended_elsewhere(&self) -> Option<Left> {
+        let elsewhere = self.options.work == Work::Watch || self.model.holder.is_some();
+        if elsewhere && self.model.is_over() {
+            return Some(Left::Over);
+        }
+        let asked = self.options.work == Work::Drive && self.model.holder.is_some() && self.waits_only();
+        asked.then_some(Left::Taken)
+    }
+
+    fn waits_only(&self) -> bool {
+        use crate::domain::step::Standing;
+        let Some(incident) = self.model.incident() else { return false };
+        let busy = incident.live_runs().any(|run| {
+            run.steps.values().any(|state| matches!(state.standing, Standing::Running | Standing::Ready { .. }))
+        });
+        !busy && !incident.waiting_for_person().is_empty()
+    }
+
+    fn leave(&self, left: &Left, incident: &IncidentId, now: Timestamp) -> Result<(), EngineError> {
+        match (left, self.model.incident()) {
+            (Left::Detached, _) => self.print(&[detached(incident, self.model.signs.person)]),
+            (Left::Over, Some(incident)) => self.print(&closing::summary(incident, now, self.model.signs)),
+            // What is waited for is said by the command line, with the commands that answer it.
+            _ => Ok(()),
+        }
+    }
+
+    fn print(&self, lines: &[Line]) -> Result<(), EngineError> {
+        let mut out = io::stderr().lock();
+        for row in layout::all(lines, ENDLESS) {
+            let text = paint(&row, self.options.colour, self.options.letters);
+            writeln!(out, "{text}").map_err(lost)?;
+        }
+        out.flush().map_err(lost)
+    }
+}

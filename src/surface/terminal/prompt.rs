@@ -1,0 +1,285 @@
+//! What a gate asks of the person, and which keys answer it.
+//!
+//! Deliberately absent: the engine. A key becomes a [`Request`], or opens a line to type in; who submits it is elsewhere.
+
+use std::collections::BTreeSet;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use serde_json::Value;
+
+use super::editor::Editor;
+use crate::domain::command::Request;
+use crate::domain::event::Gate;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::time::Timestamp;
+
+/// What is said when a person gives no reason.
+const NO_REASON: &str = "no reason given";
+
+/// A closed gate as a person has it before them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub key: StepKey,
+    /// What is waited for.
+    pub gate: Gate,
+    /// The choice that enter takes.
+    pub chosen: usize,
+    /// The choices that are taken, of many.
+    pub ticked: BTreeSet<usize>,
+    /// Since when it has been on the screen.
+    pub since: Timestamp,
+}
+
+/// A line that is being typed, and what for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Typing {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The line.
+    pub editor: Editor,
+}
+
+/// What a typed line is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Purpose {
+    /// The answer to a question without choices.
+    Answer(StepKey, Option<String>),
+    /// Why a change is refused.
+    Deny(StepKey),
+    /// Why a step is passed over.
+    Skip(StepKey),
+    /// Why the run is stopped.
+    Stop,
+    /// A note.
+    Note,
+}
+
+impl Purpose {
+    /// What stands before the line.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Answer(..) => "answer: ",
+            Self::Deny(_) => "why not? ",
+            Self::Skip(_) => "why skip? ",
+            Self::Stop => "why stop the run? ",
+            Self::Note => "note: ",
+        }
+    }
+
+    /// What enter sends for an empty line, as the person sees it.
+    pub fn fallback(&self) -> Option<&str> {
+        match self {
+            Self::Answer(_, suggest) => suggest.as_deref(),
+            Self::Deny(_) | Self::Skip(_) | Self::Stop => Some(NO_REASON),
+            Self::Note => None,
+        }
+    }
+
+    /// What the typed words ask for; none where words are needed and there are none.
+    pub fn request(&self, words: String) -> Option<Request> {
+        let words = if words.is_empty() { self.fallback()?.to_owned() } else { words };
+        Some(match self {
+            Self::Answer(step, _) => Request::Answer { step: step.clone(), value: Value::String(words) },
+            Self::Deny(step) => Request::Deny { step: Some(step.clone()), reason: words },
+            Self::Skip(step) => Request::Skip { step: step.clone(), reason: words },
+            Self::Stop => Request::Cancel { reason: words },
+            Self::Note => Request::Note(words),
+        })
+    }
+}
+
+/// What a key asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pressed {
+    /// To be submitted.
+    Request(Request),
+    /// A line is to be typed.
+    Type(Purpose),
+    /// The prompt itself has changed.
+    Moved,
+    /// It is no key of this gate.
+    Unknown,
+}
+
+impl Prompt {
+    /// A gate that comes on the screen.
+    pub fn new(run: RunId, key: StepKey, gate: Gate, since: Timestamp) -> Self {
+        let chosen = match &gate {
+            Gate::Ask { choices, suggest: Some(suggest), .. } => choices.iter().position(|choice| choice == suggest),
+            _ => None,
+        };
+        Self { run, key, gate, chosen: chosen.unwrap_or(0), ticked: BTreeSet::new(), since }
+    }
+
+    /// The line that opens by itself: a question without choices is answered by typing.
+    pub fn opens(&self) -> Option<Purpose> {
+        match &self.gate {
+            Gate::Ask { choices, suggest, .. } if choices.is_empty() => {
+                Some(Purpose::Answer(self.key.clone(), suggest.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a key asks for here.
+    pub fn press(&mut self, key: KeyEvent) -> Pressed {
+        let step = || self.key.clone();
+        let typed = |purpose| Pressed::Type(purpose);
+        match (&self.gate, key.code) {
+            (Gate::Timer { .. }, _) => Pressed::Unknown,
+            (_, KeyCode::Char('s')) => typed(Purpose::Skip(step())),
+            (Gate::Approve { digest, .. }, KeyCode::Enter | KeyCode::Char('y')) => {
+                Pressed::Request(Request::Approve { step: Some(step()), digest: Some(digest.clone()) })
+            }
+            (Gate::Approve { .. }, KeyCode::Char('n')) => typed(Purpose::Deny(step())),
+            (Gate::Manual { .. }, KeyCode::Enter | KeyCode::Char('y')) => self.answer(Value::Null),
+            (Gate::Failure { .. } | Gate::Unclear { .. }, KeyCode::Char('r')) => {
+                Pressed::Request(Request::Retry { step: step() })
+            }
+            (Gate::Unclear { .. }, KeyCode::Char('h')) => self.answer("happened".into()),
+            (Gate::Ask { .. }, code) => self.press_ask(code),
+            _ => Pressed::Unknown,
+        }
+    }
+
+    fn press_ask(&mut self, code: KeyCode) -> Pressed {
+        let Gate::Ask { choices, many, .. } = &self.gate else { return Pressed::Unknown };
+        let (count, many) = (choices.len(), *many);
+        match code {
+            KeyCode::Enter if count == 0 => self.opens().map_or(Pressed::Unknown, Pressed::Type),
+            _ if count == 0 => Pressed::Unknown,
+            KeyCode::Up | KeyCode::Char('k') => self.choose((self.chosen + count - 1) % count),
+            KeyCode::Down | KeyCode::Char('j') => self.choose((self.chosen + 1) % count),
+            KeyCode::Char(' ') if many => self.tick(self.chosen),
+            KeyCode::Char(c @ '1'..='9') => {
+                let at = c as usize - '1' as usize;
+                match at < count {
+                    true if many => self.tick(at),
+                    true => self.answer(choices[at].clone().into()),
+                    false => Pressed::Unknown,
+                }
+            }
+            KeyCode::Enter if many && !self.ticked.is_empty() => {
+                self.answer(self.ticked.iter().map(|at| Value::from(choices[*at].clone())).collect())
+            }
+            KeyCode::Enter if many => self.answer(Value::Array(vec![choices[self.chosen].clone().into()])),
+            KeyCode::Enter => self.answer(choices[self.chosen].clone().into()),
+            _ => Pressed::Unknown,
+        }
+    }
+
+    fn answer(&self, value: Value) -> Pressed {
+        Pressed::Request(Request::Answer { step: self.key.clone(), value })
+    }
+
+    fn choose(&mut self, at: usize) -> Pressed {
+        self.chosen = at;
+        Pressed::Moved
+    }
+
+    fn tick(&mut self, at: usize) -> Pressed {
+        self.chosen = at;
+        if !self.ticked.remove(&at) {
+            self.ticked.insert(at);
+        }
+        Pressed::Moved
+    }
+
+    /// The keys of this gate and what they do, the most important first.
+    pub fn keys(&self) -> Vec<(&'static str, String)> {
+        let key = |key, does: &str| (key, does.to_owned());
+        match &self.gate {
+            Gate::Approve { .. } => vec![key("y", "do it"), key("n", "deny"), key("s", "skip")],
+            Gate::Manual { .. } => vec![key("enter", "done"), key("s", "skip")],
+            Gate::Failure { .. } => vec![key("r", "retry"), key("s", "skip"), key("x", "stop the run")],
+            Gate::Unclear { .. } => vec![key("h", "it happened"), key("r", "retry"), key("s", "skip")],
+            Gate::Ask { choices, .. } if choices.is_empty() => vec![key("enter", "type an answer"), key("s", "skip")],
+            Gate::Ask { many: true, .. } => vec![key("1-9", "tick"), key("enter", "take them"), key("s", "skip")],
+            Gate::Ask { choices, .. } => {
+                vec![("enter", format!("take {}", self.chosen + 1)), numbers(choices.len()), key("s", "skip")]
+            }
+            Gate::Timer { .. } => Vec::new(),
+        }
+    }
+}
+
+fn numbers(count: usize) -> (&'static str, String) {
+    const KEYS: [&str; 9] = ["1", "1-2", "1-3", "1-4", "1-5", "1-6", "1-7", "1-8", "1-9"];
+    (KEYS[count.clamp(1, 9) - 1], "choose".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use crossterm::event::KeyModifiers;
+
+    use super::*;
+
+    fn prompt(gate: Gate) -> Prompt {
+        Prompt::new(RunId(1), StepKey::main("cause"), gate, DateTime::from_timestamp(0, 0).unwrap())
+    }
+
+    fn ask(many: bool) -> Prompt {
+        prompt(Gate::Ask {
+            prompt: "Which?".to_owned(),
+            choices: ["infrastructure", "code", "both"].map(str::to_owned).to_vec(),
+            suggest: Some("code".to_owned()),
+            many,
+        })
+    }
+
+    fn press(prompt: &mut Prompt, code: KeyCode) -> Pressed {
+        prompt.press(KeyEvent::new(code, KeyModifiers::NONE))
+    }
+
+    fn answered(pressed: &Pressed) -> Value {
+        match pressed {
+            Pressed::Request(Request::Answer { value, .. }) => value.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn enter_takes_what_the_evidence_suggests_and_arrows_move_away_from_it() {
+        assert_eq!(answered(&press(&mut ask(false), KeyCode::Enter)), "code");
+        let mut moved = ask(false);
+        press(&mut moved, KeyCode::Down);
+        press(&mut moved, KeyCode::Down);
+        assert_eq!(answered(&press(&mut moved, KeyCode::Enter)), "infrastructure");
+        assert_eq!(answered(&press(&mut ask(false), KeyCode::Char('3'))), "both");
+        assert_eq!(press(&mut ask(false), KeyCode::Char('4')), Pressed::Unknown);
+    }
+
+    #[test]
+    fn of_many_choices_each_is_ticked() {
+        let mut many = ask(true);
+        press(&mut many, KeyCode::Char('3'));
+        press(&mut many, KeyCode::Char('1'));
+        assert_eq!(answered(&press(&mut many, KeyCode::Enter)), serde_json::json!(["infrastructure", "both"]));
+        press(&mut many, KeyCode::Char('3'));
+        assert_eq!(answered(&press(&mut many, KeyCode::Enter)), serde_json::json!(["infrastructure"]));
+    }
+
+    #[test]
+    fn an_approval_carries_the_digest_that_was_on_the_screen() {
+        let mut approve = prompt(Gate::Approve { by: vec![], change: Default::default(), digest: "d1".to_owned() });
+        let Pressed::Request(Request::Approve { digest, .. }) = press(&mut approve, KeyCode::Char('y')) else {
+            panic!()
+        };
+        assert_eq!(digest.as_deref(), Some("d1"));
+        assert!(matches!(press(&mut approve, KeyCode::Char('n')), Pressed::Type(Purpose::Deny(_))));
+        assert_eq!(press(&mut approve, KeyCode::Char('r')), Pressed::Unknown);
+    }
+
+    #[test]
+    fn a_question_without_choices_opens_a_line() {
+        let free =
+            Gate::Ask { prompt: "Why?".to_owned(), choices: vec![], suggest: Some("unknown".to_owned()), many: false };
+        let purpose = prompt(free).opens().unwrap();
+        assert!(matches!(purpose.request(String::new()), Some(Request::Answer { value, .. }) if value == "unknown"));
+        assert_eq!(Purpose::Note.request(String::new()), None);
+    }
+}

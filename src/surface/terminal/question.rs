@@ -1,0 +1,214 @@
+//! The middle of the live region: the question before the person, or the help.
+
+use super::ink::{Line, Signs, Tone};
+use super::layout::{self, Row, WIDE, at_most};
+use super::model::{Model, Pane};
+use super::naming;
+use super::prompt::Prompt;
+use crate::domain::event::Gate;
+use crate::domain::id::Part;
+use crate::domain::incident::Incident;
+use crate::domain::plan::Change;
+
+/// How many choices around the chosen one are shown where there is no room for all.
+const CHOICES_AT_LEAST: usize = 3;
+
+/// The rows of the question, or of the help, in at most `room` rows.
+pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> Vec<Row> {
+    if model.leaving {
+        let text = " detaching: the step at work is being ended and recorded";
+        return at_most(&Line::new().with(Tone::Warn, text).indent(1), columns, room.max(1), model.signs);
+    }
+    if model.pane == Pane::Help {
+        return help(columns, room);
+    }
+    let Some(prompt) = &model.prompt else {
+        return Vec::new();
+    };
+    let asked = Asked { model, incident, prompt, columns };
+    // As much of each part as there is room for: parts are cut shorter until the whole fits.
+    let mut best = Vec::new();
+    for limit in [6, 4, 3, 2, 1] {
+        best = asked.rows(limit, room);
+        if best.len() <= room {
+            return best;
+        }
+    }
+    best.truncate(room);
+    best
+}
+
+struct Asked<'a> {
+    model: &'a Model,
+    incident: &'a Incident,
+    prompt: &'a Prompt,
+    columns: usize,
+}
+
+impl Asked<'_> {
+    fn rows(&self, limit: usize, room: usize) -> Vec<Row> {
+        let lines = match &self.prompt.gate {
+            Gate::Ask { prompt, choices, suggest, many } => {
+                let mut rows = self.cut(&[self.head(Tone::Accent, self.signs().question, prompt)], limit);
+                let free = room.saturating_sub(rows.len()).max(CHOICES_AT_LEAST);
+                rows.extend(self.choices(choices, suggest.as_deref(), *many, free));
+                return rows;
+            }
+            Gate::Manual { instruction } => self.manual(instruction),
+            Gate::Approve { by, change, .. } => self.change(by, change),
+            Gate::Failure { error } => vec![
+                self.head(Tone::Bad, self.signs().failed, &format!("{} failed: what now?", self.name())),
+                self.fact("why", error, Tone::Plain),
+            ],
+            Gate::Unclear { detail } => vec![
+                self.head(Tone::Bad, self.signs().warning, &format!("{}: did it happen?", self.name())),
+                self.fact("known", detail, Tone::Plain),
+            ],
+            Gate::Timer { .. } => Vec::new(),
+        };
+        self.cut(&lines, limit)
+    }
+
+    fn cut(&self, lines: &[Line], limit: usize) -> Vec<Row> {
+        lines.iter().flat_map(|line| at_most(line, self.columns, limit, self.signs())).collect()
+    }
+
+    fn head(&self, tone: Tone, sign: &str, text: &str) -> Line {
+        let line = Line::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
+        let gates = self.model.gates();
+        let here = gates.iter().position(|(run, key)| (*run, key) == (self.prompt.run, &self.prompt.key));
+        match here.filter(|_| gates.len() > 1) {
+            Some(here) => line.right(Tone::Faint, &format!("{} of {}", here + 1, gates.len())),
+            None => line,
+        }
+    }
+
+    /// What, where, why, how to undo, and who may: what a person reads before they agree.
+    fn change(&self, by: &[String], change: &Change) -> Vec<Line> {
+        let mut head = self.head(Tone::Warn, self.signs().change, &self.name());
+        if head.right.is_none() {
+            head = head.right(Tone::Faint, &self.effect());
+        }
+        let mut lines = vec![head, self.fact("what", &change.what, Tone::Strong)];
+        if !change.place.is_empty() {
+            lines.push(self.fact("where", &change.place, Tone::Plain));
+        }
+        if let Some(why) = &change.why {
+            lines.push(self.fact("why", why, Tone::Plain));
+        }
+        lines.push(match &change.undo {
+            Some(undo) => self.fact("undo", undo, Tone::Plain),
+            None => self.fact("undo", "there is no way back", Tone::Warn),
+        });
+        if !by.is_empty() {
+            lines.push(self.may(by));
+        }
+        lines
+    }
+
+    fn effect(&self) -> String {
+        let run = self.incident.run(self.prompt.run);
+        let step = run.and_then(|run| run.runbook.step(&self.prompt.key.id));
+        let effect = step.map(|step| match (&step.undo, self.prompt.key.part) {
+            (Some(undo), Part::Undo) => undo.effect,
+            _ => step.effect(),
+        });
+        match effect {
+            Some(effect) if effect.changes() && self.columns >= WIDE => format!("a change, {effect}"),
+            Some(effect) => effect.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// Who may agree, and whether the person here is one of them.
+    fn may(&self, by: &[String]) -> Line {
+        let estate = self.incident.run(self.prompt.run).map(|run| &run.estate);
+        let roles: Vec<String> = by
+            .iter()
+            .map(|role| {
+                let people = estate.and_then(|estate| estate.roles.get(role)).map(|role| role.people.join(", "));
+                match people.filter(|people| !people.is_empty()) {
+                    Some(people) => format!("{role} ({people})"),
+                    None => role.clone(),
+                }
+            })
+            .collect();
+        let allowed = estate.is_none_or(|estate| by.iter().any(|role| estate.may_act_as(&self.model.who, role)));
+        let line = self.fact("who", &roles.join(" or "), Tone::Plain);
+        if allowed { line } else { line.with(Tone::Warn, &format!(" {} not {}", self.signs().dot, self.model.who)) }
+    }
+
+    fn manual(&self, instruction: &str) -> Vec<Line> {
+        let mut lines = vec![self.head(Tone::Accent, self.signs().change, &format!("By hand: {}", self.name()))];
+        if instruction != self.name() {
+            lines.extend(instruction.lines().map(|line| Line::new().plain("   ").plain(line).indent(3)));
+        }
+        lines
+    }
+
+    fn fact(&self, label: &str, text: &str, tone: Tone) -> Line {
+        Line::new().faint(&format!("   {label:<6} ")).with(tone, text).indent(10)
+    }
+
+    /// The choices, scrolled so that the chosen one is in sight.
+    fn choices(&self, choices: &[String], suggest: Option<&str>, many: bool, room: usize) -> Vec<Row> {
+        let first = if choices.len() <= room { 0 } else { self.prompt.chosen.saturating_sub(room - 1) };
+        let shown = choices.iter().enumerate().skip(first).take(room);
+        let mut rows: Vec<Row> = shown
+            .flat_map(|(at, choice)| at_most(&self.choice(at, choice, suggest, many), self.columns, 1, self.signs()))
+            .collect();
+        if rows.is_empty() {
+            let hint = suggest.map_or_else(
+                || "   any text answers this".to_owned(),
+                |suggest| format!("   enter alone answers: {suggest}"),
+            );
+            rows = layout::rows(&Line::new().faint(&hint).indent(3), self.columns);
+        }
+        rows
+    }
+
+    fn choice(&self, at: usize, choice: &str, suggest: Option<&str>, many: bool) -> Line {
+        let chosen = at == self.prompt.chosen;
+        let pointer = if chosen { self.signs().pointer } else { " " };
+        let number = if at < 9 { (at + 1).to_string() } else { " ".to_owned() };
+        let mut line = Line::new().with(Tone::Accent, &format!(" {pointer} ")).with(Tone::Accent, &number).plain(" ");
+        if many {
+            let ticked = self.prompt.ticked.contains(&at);
+            line = line.plain(if ticked { self.signs().ticked } else { self.signs().unticked }).plain(" ");
+        }
+        line = line.with(if chosen { Tone::Strong } else { Tone::Plain }, choice);
+        if suggest == Some(choice) {
+            let words = if self.columns >= WIDE { "the evidence suggests it" } else { "suggested" };
+            line = line.faint(&format!(" {} {words}", self.signs().dot));
+        }
+        line
+    }
+
+    fn name(&self) -> String {
+        naming::name(self.incident, self.prompt.run, &self.prompt.key)
+    }
+
+    fn signs(&self) -> &'static Signs {
+        self.model.signs
+    }
+}
+
+fn help(columns: usize, room: usize) -> Vec<Row> {
+    const KEYS: &[(&str, &str)] = &[
+        ("enter", "take the choice, agree, say it is done"),
+        ("1-9", "choose; arrows move"),
+        ("y n s", "do it, deny with a reason, skip"),
+        ("r h", "retry; it happened"),
+        ("tab", "the next question"),
+        ("o", "what the step at work prints"),
+        ("w", "write a note into the log"),
+        ("a", "acknowledge the incident"),
+        ("x", "stop the run"),
+        ("q", "detach; nothing is lost (or ctrl-c)"),
+    ];
+    let lines =
+        KEYS.iter().map(|(key, does)| Line::new().with(Tone::Accent, &format!("   {key:<6} ")).plain(does).indent(10));
+    let mut rows = layout::all(&lines.collect::<Vec<_>>(), columns);
+    rows.truncate(room);
+    rows
+}

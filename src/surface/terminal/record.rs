@@ -1,0 +1,384 @@
+//! The record: what has happened, as the lines that stay in the terminal's own scroll-back.
+//!
+//! One reporter for what happens now, for a replay of the log and for plain lines: each event becomes none, one or a
+//! few lines. What passed quietly takes one; a failure is shown at once, with the end of what was printed.
+//!
+//! Deliberately absent: the clock. An event's own time is the only one that a record knows.
+
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::countdown::{clock, took};
+use super::ink::{Line, Signs, Tone};
+use super::naming;
+use crate::domain::event::{Actor, Conclusion, Event, Finding, Gate, Recorded, RunOutcome, SkipReason, StopCause};
+use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::incident::{Illegal, Incident, extend};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::step::StepState;
+use crate::domain::time::Timestamp;
+
+/// How many of the last printed lines a failure shows.
+const TRANSCRIPT_LINES: usize = 8;
+
+/// Turns events into lines, and remembers what is true on the way.
+#[derive(Debug)]
+pub struct Record {
+    signs: &'static Signs,
+    incident: Option<Incident>,
+    phase: Option<(RunId, String)>,
+}
+
+impl Record {
+    /// A record of nothing yet.
+    pub fn new(signs: &'static Signs) -> Self {
+        Self { signs, incident: None, phase: None }
+    }
+
+    /// What is true after everything told so far.
+    pub fn incident(&self) -> Option<&Incident> {
+        self.incident.as_ref()
+    }
+
+    /// Applies an event and says what of it a person should see.
+    pub fn tell(&mut self, recorded: &Recorded) -> Result<Vec<Line>, Illegal> {
+        let asked = self.gate_before(&recorded.event);
+        extend(&mut self.incident, std::slice::from_ref(recorded))?;
+        let Some(incident) = &self.incident else {
+            return Ok(Vec::new());
+        };
+        let teller = Teller { signs: self.signs, incident, recorded };
+        let mut lines = teller.lines(asked.as_ref());
+        for line in &mut lines {
+            line.left.get_or_insert_with(|| super::ink::Span::new(Tone::Faint, "        "));
+        }
+        if let (Some(first), true) = (lines.first_mut(), tells_time(&recorded.event)) {
+            *first = std::mem::take(first).left(&recorded.at.format("%H:%M:%S").to_string());
+        }
+        if !lines.is_empty()
+            && let Some(head) = self.phase_head(&recorded.event)
+        {
+            lines.splice(0..0, head);
+        }
+        Ok(lines)
+    }
+
+    /// The gate that an event opens, before it is forgotten.
+    fn gate_before(&self, event: &Event) -> Option<Gate> {
+        let (run, key) = crate::domain::step::place(event)?;
+        self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
+    }
+
+    fn phase_head(&mut self, event: &Event) -> Option<[Line; 2]> {
+        let (run, key) = crate::domain::step::place(event)?;
+        let phase = naming::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
+        if self.phase.as_ref().is_some_and(|(old_run, old)| (*old_run, old) == (run, &phase)) {
+            return None;
+        }
+        self.phase = Some((run, phase.clone()));
+        Some([Line::new(), Line::new().left("        ").with(Tone::Strong, &phase)])
+    }
+}
+
+fn tells_time(event: &Event) -> bool {
+    !matches!(event, Event::IncidentOpened { .. } | Event::RunEnded { .. })
+}
+
+/// One event, with what is true after it.
+struct Teller<'a> {
+    signs: &'static Signs,
+    incident: &'a Incident,
+    recorded: &'a Recorded,
+}
+
+impl Teller<'_> {
+    fn lines(&self, gate: Option<&Gate>) -> Vec<Line> {
+        match &self.recorded.event {
+            Event::IncidentOpened { title, severity, environment, .. } => {
+                vec![
+                    Line::new().with(Tone::Strong, &format!("{} {severity} {title}", self.signs.head)).indent(2),
+                    Line::new()
+                        .faint(&format!("  {} {} {environment} {} ", self.incident.id, self.signs.dot, self.signs.dot))
+                        .faint(&format!(
+                            "opened by {} {}",
+                            self.who(),
+                            self.recorded.at.format("%Y-%m-%d %H:%M:%S UTC")
+                        ))
+                        .indent(2),
+                ]
+            }
+            Event::RunStarted { run, runbook, parent, .. } => {
+                self.run_started(*run, &runbook.id, &runbook.title, parent.is_some())
+            }
+            Event::RunStopping { cause, .. } => self.stopping(cause),
+            Event::RunEnded { run, outcome } => self.run_ended(*run, *outcome),
+            event => match crate::domain::step::place(event) {
+                Some((run, key)) => self.step_lines(run, key, gate),
+                None => self.incident_lines(),
+            },
+        }
+    }
+
+    fn incident_lines(&self) -> Vec<Line> {
+        match &self.recorded.event {
+            Event::Acknowledged => self.one(Tone::Good, self.signs.person, &format!("acknowledged by {}", self.who())),
+            Event::NoteAdded { text } => self.one(Tone::Accent, self.signs.person, &format!("{}: {text}", self.who())),
+            Event::Resolved { summary } => {
+                let words = summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+                self.one(Tone::Good, self.signs.done, &format!("resolved by {}{words}", self.who()))
+            }
+            Event::DeadlineWarned { name } => {
+                let left = self.deadline(name, |deadline| deadline - self.recorded.at);
+                self.one(Tone::Warn, self.signs.warning, &format!("{name} due in {left}"))
+            }
+            Event::DeadlineMissed { name } => self.one(Tone::Bad, self.signs.failed, &format!("{name} is LATE")),
+            Event::DeadlineMet { name, met_at, .. } => self.met(name, *met_at),
+            Event::PostmortemWritten { path, .. } => {
+                vec![self.head(Tone::Good, self.signs.done).faint(&format!("post-mortem draft: {path}")).indent(2)]
+            }
+            Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
+            _ => Vec::new(),
+        }
+    }
+
+    fn step_lines(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<Line> {
+        match &self.recorded.event {
+            Event::StepSkipped { reason, .. } => self.skipped(run, key, reason),
+            Event::Answered { answer, .. } => self.answered(run, key, answer, gate),
+            Event::Approved { .. } => self.approved(run, key, gate),
+            Event::Denied { reason, .. } => {
+                let by = format!(" {} denied by {}: {reason}", self.signs.dot, self.who());
+                vec![self.step(Tone::Warn, self.signs.skipped, run, key).faint(&by)]
+            }
+            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
+                self.ended(run, key, outcome)
+            }
+            Event::Reconciled { finding: Finding::DidNotHappen { detail }, .. } => {
+                let text = format!(" {} was cut off and did not happen: {detail}", self.signs.dot);
+                vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&text)]
+            }
+            Event::Reconciled { finding: Finding::CannotTell { detail }, .. } => {
+                let text = format!(" {} was cut off; nobody can tell whether it happened: {detail}", self.signs.dot);
+                vec![self.step(Tone::Bad, self.signs.warning, run, key).plain(&text)]
+            }
+            Event::RetryScheduled { at, .. } => self.retry(run, key, *at),
+            Event::StepConcluded { conclusion, reason, .. } => self.concluded(run, key, *conclusion, reason.as_deref()),
+            Event::UndoRequested { .. } => {
+                let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
+                self.one(Tone::Accent, self.signs.person, &text)
+            }
+            Event::Notified { channel, place, .. } => {
+                let place = place.as_ref().filter(|place| *place != channel);
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                vec![self.head(Tone::Good, self.signs.arrow).plain(&format!("told {channel}")).faint(&place).indent(2)]
+            }
+            Event::NotifyFailed { channel, error, .. } => {
+                self.one(Tone::Warn, self.signs.warning, &format!("could not tell {channel}: {error}"))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn run_started(&self, run: RunId, id: &str, title: &str, further: bool) -> Vec<Line> {
+        let summary = self.incident.run(run).and_then(|run| run.runbook.summary.as_deref()).unwrap_or_default();
+        if further {
+            let text = format!(" {} runbook {id}, run {run}", self.signs.dot);
+            return vec![self.head(Tone::Accent, self.signs.run).with(Tone::Strong, title).faint(&text).indent(2)];
+        }
+        match (run, summary) {
+            (RunId(1), "") => Vec::new(),
+            (RunId(1), summary) => vec![Line::new().left("").plain(&format!("  {summary}")).indent(2)],
+            _ => vec![
+                self.head(Tone::Accent, self.signs.run)
+                    .with(Tone::Strong, title)
+                    .faint(&format!(" {} runbook {id}", self.signs.dot)),
+            ],
+        }
+    }
+
+    fn stopping(&self, cause: &StopCause) -> Vec<Line> {
+        match cause {
+            StopCause::Cancelled { reason } => {
+                self.one(Tone::Warn, self.signs.warning, &format!("stopped by {}: {reason}", self.who()))
+            }
+            StopCause::StepFailed { .. } => self.one(Tone::Bad, self.signs.failed, "the run stops here"),
+        }
+    }
+
+    fn run_ended(&self, id: RunId, outcome: RunOutcome) -> Vec<Line> {
+        // The first run's end is told by the closing summary, which says more.
+        if id == RunId(1) {
+            return Vec::new();
+        }
+        let Some(run) = self.incident.run(id) else { return Vec::new() };
+        let (tone, sign, word) = run_outcome(outcome, self.signs);
+        let length = took(self.recorded.at - run.started_at);
+        vec![
+            self.head(tone, sign).plain(&format!("{} {word}", run.runbook.title)).indent(2).right(Tone::Faint, &length),
+        ]
+    }
+
+    fn skipped(&self, run: RunId, key: &StepKey, reason: &SkipReason) -> Vec<Line> {
+        let line = self.head(Tone::Faint, self.signs.skipped).faint(&self.name(run, key)).indent(2);
+        vec![match reason {
+            SkipReason::Condition { .. } => line.faint(&format!(" {} not needed", self.signs.dot)),
+            SkipReason::Person { reason } => {
+                line.faint(&format!(" {} skipped by {}: {reason}", self.signs.dot, self.who()))
+            }
+        }]
+    }
+
+    fn answered(&self, run: RunId, key: &StepKey, answer: &Value, gate: Option<&Gate>) -> Vec<Line> {
+        let length = self.state(run, key).map(|state| took(self.recorded.at - state.begun_at)).unwrap_or_default();
+        let line = match gate {
+            Some(Gate::Timer { .. }) => self.step(Tone::Good, self.signs.done, run, key).faint(" is over"),
+            Some(Gate::Ask { prompt, .. }) => self.head(Tone::Good, self.signs.done).plain(prompt).indent(2),
+            _ => self.step(Tone::Good, self.signs.done, run, key),
+        };
+        let line = match words(answer) {
+            Some(words) => line.plain(&format!(" {} ", self.signs.arrow)).with(Tone::Strong, &words),
+            None => line,
+        };
+        let by = match &self.recorded.by {
+            Actor::Person { name, .. } => format!(" {} {name}", self.signs.dot),
+            Actor::Engine => String::new(),
+        };
+        vec![line.faint(&by).right(Tone::Faint, &length)]
+    }
+
+    fn approved(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<Line> {
+        let what = match gate {
+            Some(Gate::Approve { change, .. }) => change.what.clone(),
+            _ => self.name(run, key),
+        };
+        let by = format!("{} agreed to: ", self.who());
+        vec![self.head(Tone::Accent, self.signs.person).faint(&by).plain(&what).indent(2)]
+    }
+
+    fn ended(&self, run: RunId, key: &StepKey, outcome: &Outcome) -> Vec<Line> {
+        let state = self.state(run, key);
+        let started = state.and_then(|state| state.attempt.as_ref()).map(|attempt| attempt.started_at);
+        let length = started.map(|at| took(self.recorded.at - at)).unwrap_or_default();
+        if outcome.is_success() {
+            let line = self.step(Tone::Good, self.signs.done, run, key);
+            return vec![self.summary(line, &outcome.summary).right(Tone::Faint, &length)];
+        }
+        let sign = match outcome.verdict {
+            Verdict::Cancelled => self.signs.skipped,
+            _ => self.signs.failed,
+        };
+        let mut line = self.head(Tone::Bad, sign).with(Tone::Bad, &self.name(run, key)).indent(2);
+        line = line.plain(&format!(" {} {}", self.signs.dot, outcome.summary));
+        if let Some(attempts) = state.map(|state| state.attempts).filter(|attempts| *attempts > 1) {
+            line = line.faint(&format!(" {} attempt {attempts}", self.signs.dot));
+        }
+        let mut lines = vec![line.right(Tone::Faint, &length)];
+        lines.extend(transcript(outcome.transcript.as_deref().unwrap_or_default(), TRANSCRIPT_LINES, 2, self.signs));
+        lines
+    }
+
+    fn retry(&self, run: RunId, key: &StepKey, at: Timestamp) -> Vec<Line> {
+        let wait = at - self.recorded.at;
+        let when = if wait > TimeDelta::zero() { format!(" in {}", took(wait)) } else { String::new() };
+        let who = match &self.recorded.by {
+            Actor::Person { name, .. } => format!(" {} {name}", self.signs.dot),
+            Actor::Engine => String::new(),
+        };
+        vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&format!(" {} again{when}{who}", self.signs.dot))]
+    }
+
+    /// A success was told when its attempt ended; what is left to tell is what a failure means.
+    fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<Line> {
+        let (tone, sign, meaning) = match conclusion {
+            Conclusion::Succeeded | Conclusion::Skipped => return Vec::new(),
+            Conclusion::Tolerated => (Tone::Warn, self.signs.warning, "failed; the run goes on"),
+            Conclusion::Failed => (Tone::Bad, self.signs.failed, "failed"),
+            Conclusion::Cancelled => (Tone::Faint, self.signs.skipped, "cancelled"),
+        };
+        // The check's own failure says it; its step's conclusion follows with what it means.
+        if key.part == Part::Verify {
+            return Vec::new();
+        }
+        let told =
+            self.state(run, key).and_then(|state| state.outcome.as_ref()).map(|outcome| outcome.summary.as_str());
+        let line = self.step(tone, sign, run, key).plain(&format!(" {meaning}"));
+        let reason = reason.filter(|reason| told != Some(reason));
+        vec![match reason {
+            Some(reason) => line.plain(&format!(" {} {reason}", self.signs.dot)),
+            None => line,
+        }]
+    }
+
+    fn met(&self, name: &str, at: Timestamp) -> Vec<Line> {
+        let Some(deadline) = self.incident.deadlines.iter().find(|deadline| deadline.name == name) else {
+            return Vec::new();
+        };
+        if at <= deadline.due {
+            let text = format!("{name} done, {} to spare", clock(deadline.due - at));
+            self.one(Tone::Good, self.signs.done, &text)
+        } else {
+            self.one(Tone::Warn, self.signs.warning, &format!("{name} done, LATE by {}", clock(at - deadline.due)))
+        }
+    }
+
+    fn deadline(&self, name: &str, length: impl Fn(Timestamp) -> TimeDelta) -> String {
+        let deadline = self.incident.deadlines.iter().find(|deadline| deadline.name == name);
+        deadline.map(|deadline| clock(length(deadline.due))).unwrap_or_default()
+    }
+
+    fn summary(&self, line: Line, summary: &str) -> Line {
+        if summary.is_empty() { line } else { line.faint(&format!(" {} {summary}", self.signs.dot)) }
+    }
+
+    fn head(&self, tone: Tone, sign: &str) -> Line {
+        Line::new().with(tone, sign).plain(" ")
+    }
+
+    fn one(&self, tone: Tone, sign: &str, text: &str) -> Vec<Line> {
+        let text_tone = if tone == Tone::Bad || tone == Tone::Warn { tone } else { Tone::Plain };
+        vec![self.head(tone, sign).with(text_tone, text).indent(2)]
+    }
+
+    fn step(&self, tone: Tone, sign: &str, run: RunId, key: &StepKey) -> Line {
+        self.head(tone, sign).plain(&self.name(run, key)).indent(2)
+    }
+
+    fn name(&self, run: RunId, key: &StepKey) -> String {
+        naming::name(self.incident, run, key)
+    }
+
+    fn state(&self, run: RunId, key: &StepKey) -> Option<&StepState> {
+        self.incident.run(run)?.state(key)
+    }
+
+    fn who(&self) -> &str {
+        self.recorded.by.name()
+    }
+}
+
+/// How a run ended: its tone, its sign and its word.
+pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &'static str) {
+    match outcome {
+        RunOutcome::Succeeded => (Tone::Good, signs.done, "succeeded"),
+        RunOutcome::Failed => (Tone::Bad, signs.failed, "failed"),
+        RunOutcome::Cancelled => (Tone::Warn, signs.skipped, "was stopped"),
+    }
+}
+
+/// An answer in words; none where there is nothing to say.
+pub fn words(answer: &Value) -> Option<String> {
+    match answer {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(items.iter().filter_map(words).collect::<Vec<_>>().join(", ")),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The last lines that were printed, each behind a bar in column `indent`.
+pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<Line> {
+    let printed: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let skipped = printed.len().saturating_sub(limit);
+    let bar = format!("{}{} ", " ".repeat(indent), signs.bar);
+    printed[skipped..].iter().map(|line| Line::new().faint(&bar).plain(line).hanging(&bar)).collect()
+}

@@ -1,0 +1,167 @@
+//! The terminal itself: a live region below the record, drawn with relative moves only.
+//!
+//! Deliberately absent: alternate screens, scroll regions and questions to the terminal. The record is printed like
+//! any program's output and belongs to the terminal's own scroll-back; only the rows of the region are ever redrawn.
+//! A cursor that is never asked for can not be answered late over a slow line, and a resize erases no record.
+//!
+//! **Invariant:** whatever happens, a panic included, the terminal is given back as it was found.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::terminal;
+
+use super::layout::Row;
+use super::paint::{Colour, Letters, paint};
+use super::view::{Frame, Size};
+
+/// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
+const WIDEST: usize = 100;
+/// The size that is assumed of a terminal which does not know its own.
+const UNKNOWN: (u16, u16) = (80, 24);
+
+/// Pasted text comes in brackets, so that a pasted line end is no answer.
+const ENTER: &str = "\x1b[?2004h\x1b[?25l";
+/// No brackets, automatic wrapping, a cursor, no attributes.
+const LEAVE: &str = "\x1b[?2004l\x1b[?7h\x1b[0m\x1b[?25h";
+/// What is between these is shown at once, by terminals that know how.
+const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
+
+/// Whether a screen is open: what the panic hook must undo.
+static OPEN: AtomicBool = AtomicBool::new(false);
+
+/// An open screen.
+#[derive(Debug)]
+pub struct Screen {
+    colour: Colour,
+    letters: Letters,
+    /// The region as it was drawn last, painted, and how wide each row is.
+    drawn: Vec<(String, usize)>,
+    /// Where in it the cursor stands.
+    cursor: Option<(usize, usize)>,
+    size: Size,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                give_back();
+                before(panic);
+            }));
+        });
+        terminal::enable_raw_mode()?;
+        OPEN.store(true, Ordering::SeqCst);
+        let screen = Self { colour, letters, drawn: Vec::new(), cursor: None, size: measured() };
+        send(ENTER)?;
+        Ok(screen)
+    }
+
+    /// The size to lay out for.
+    pub fn size(&self) -> Size {
+        Size { columns: self.size.columns.min(WIDEST), ..self.size }
+    }
+
+    /// Prints rows for good, and draws the region below them.
+    pub fn show(&mut self, record: &[Row], frame: &Frame) -> io::Result<()> {
+        let painted: Vec<(String, usize)> =
+            frame.rows.iter().map(|row| (paint(row, self.colour, self.letters), row.width())).collect();
+        if record.is_empty() && painted == self.drawn && frame.cursor == self.cursor {
+            return Ok(());
+        }
+        let mut out = String::from(TOGETHER.0);
+        out.push_str("\x1b[?25l");
+        self.to_top(&mut out);
+        for row in record {
+            // The row is erased before it is written: afterwards the cursor may stand on its last column.
+            let _ = write!(out, "\x1b[2K{}\r\n", paint(row, self.colour, self.letters));
+        }
+        // A character that is wider than we think must not make two rows of one.
+        out.push_str("\x1b[?7l");
+        for (index, (row, _)) in painted.iter().enumerate() {
+            let _ = write!(out, "{}\x1b[2K{row}", if index == 0 { "" } else { "\r\n" });
+        }
+        out.push_str("\x1b[?7h");
+        if record.len() + painted.len() < self.drawn.len() {
+            out.push_str(if painted.is_empty() { "\x1b[J" } else { "\r\n\x1b[J\x1b[1A" });
+        }
+        if let Some((row, column)) = frame.cursor {
+            up(&mut out, painted.len().saturating_sub(row + 1));
+            out.push('\r');
+            if column > 0 {
+                let _ = write!(out, "\x1b[{column}C");
+            }
+            out.push_str("\x1b[?25h");
+        }
+        out.push_str(TOGETHER.1);
+        self.drawn = painted;
+        self.cursor = frame.cursor;
+        send(&out)
+    }
+
+    /// Moves from where the cursor stands to the first column of the region's first row.
+    fn to_top(&self, out: &mut String) {
+        out.push('\r');
+        let row = self.cursor.map_or_else(|| self.drawn.len().saturating_sub(1), |(row, _)| row);
+        // A terminal that has become narrower has wrapped the rows that no longer fit.
+        let wrapped: usize =
+            self.drawn.iter().take(row).map(|(_, wide)| wide.saturating_sub(1) / self.size.columns).sum();
+        let here = self.drawn.get(row).map_or(0, |(_, wide)| match self.cursor {
+            Some((_, column)) => column / self.size.columns,
+            None => wide.saturating_sub(1) / self.size.columns,
+        });
+        up(out, row + wrapped + here);
+    }
+
+    /// The terminal has another size, or was written on by somebody else.
+    pub fn measure(&mut self) -> io::Result<()> {
+        self.size = measured();
+        let mut out = String::new();
+        self.to_top(&mut out);
+        out.push_str("\x1b[J");
+        self.drawn.clear();
+        self.cursor = None;
+        send(&out)
+    }
+
+    /// Prints the last rows, removes the region and gives the terminal back.
+    pub fn close(mut self, record: &[Row]) -> io::Result<()> {
+        self.show(record, &Frame::default())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn measured() -> Size {
+    let (columns, rows) = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(UNKNOWN);
+    Size { columns: columns.into(), rows: rows.into() }
+}
+
+fn up(out: &mut String, rows: usize) {
+    if rows > 0 {
+        let _ = write!(out, "\x1b[{rows}A");
+    }
+}
+
+fn send(text: &str) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Gives the terminal back, once. A terminal that is gone is nobody's any more: errors do not matter.
+fn give_back() {
+    if OPEN.swap(false, Ordering::SeqCst) {
+        let _ = send(LEAVE);
+        let _ = terminal::disable_raw_mode();
+    }
+}

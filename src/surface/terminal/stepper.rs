@@ -1,0 +1,233 @@
+//! The interactive loop: keys, news, the work and the clock in one place, none of them waiting for another.
+//!
+//! **Invariant:** the run goes on while a question is on the screen; nothing here waits for a person.
+
+use std::io;
+use std::time::Duration;
+
+use crossterm::event::{Event as Input, EventStream};
+use futures_util::{FutureExt, StreamExt};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::driver::Driver;
+use super::ink::{Line, Tone};
+use super::layout::{self, Row};
+use super::model::{Intent, Model};
+use super::screen::Screen;
+use super::view::view;
+use super::{Left, Options, Work, closing};
+use crate::clock;
+use crate::domain::command::{Command, Request};
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+use crate::engine::{Engine, EngineError, Feed, News, Patience, Stop};
+
+/// How often the elapsed times and the countdown are looked at: twice as often as they change.
+const TICK: Duration = Duration::from_millis(500);
+/// How many news are taken in before the screen is drawn: a chatty step must not cost a drawing a line.
+const NEWS_AT_ONCE: usize = 512;
+/// How many requests may be on their way.
+const REQUESTS: usize = 8;
+
+/// One person at one terminal.
+struct Stepper<'a> {
+    engine: &'a Engine,
+    incident: &'a IncidentId,
+    options: &'a Options,
+    model: Model,
+    screen: Screen,
+    driver: Driver,
+    refusals: mpsc::Sender<Option<String>>,
+    /// What has ended and is not printed yet.
+    ended: Vec<Line>,
+    /// The number of the event to wait for before the end, once the work is over.
+    last: Option<u64>,
+}
+
+/// Whether the loop goes on.
+enum Next {
+    On,
+    Leave(Left),
+    /// The terminal is gone.
+    Gone,
+}
+
+/// Steps through an incident at this terminal until it is over or the person leaves.
+pub async fn step(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+    let driver = match options.work {
+        Work::Drive => Driver::working(engine, incident, Patience::UntilOver),
+        Work::Watch => Driver::idle(engine, incident),
+    };
+    let screen = Screen::open(options.colour, options.letters).map_err(lost)?;
+    let model = Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after);
+    let (refusals, answers) = mpsc::channel(REQUESTS);
+    let stepper =
+        Stepper { engine, incident, options: &options, model, screen, driver, refusals, ended: Vec::new(), last: None };
+    stepper.run(answers).await
+}
+
+fn lost(source: io::Error) -> EngineError {
+    EngineError::Io { what: "the terminal cannot be used".to_owned(), source }
+}
+
+impl Stepper<'_> {
+    async fn run(mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+        let clock = self.engine.parts().clock.clone();
+        let mut feed = self.engine.feed(self.incident, 0);
+        let mut keys = EventStream::new();
+        let [mut interrupt, mut terminate, mut hangup] = signals().map_err(lost)?;
+        loop {
+            let next = tokio::select! {
+                biased;
+                _ = hangup.recv() => Next::Gone,
+                input = keys.next() => self.input(input, clock.now())?,
+                _ = interrupt.recv() => self.detach(),
+                _ = terminate.recv() => self.detach(),
+                Some(refusal) = answers.recv() => { self.model.answered(refusal); Next::On }
+                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
+                stop = self.driver.stopped() => self.stopped(stop?).await?,
+                () = clock::sleep(&*clock, TICK) => self.tick(),
+            };
+            match next {
+                Next::Gone => return Ok(Left::Detached),
+                Next::Leave(left) => return self.leave(left, clock.now()),
+                Next::On => self.draw(clock.now()).map_err(lost)?,
+            }
+            if self.last.is_some_and(|last| self.model.seq() >= last) {
+                return self.leave(Left::Over, clock.now());
+            }
+        }
+    }
+
+    fn draw(&mut self, now: Timestamp) -> io::Result<()> {
+        let size = self.screen.size();
+        let record = layout::all(&std::mem::take(&mut self.ended), size.columns);
+        self.screen.show(&record, &view(&self.model, now, size))
+    }
+
+    fn hear(&mut self, news: News, feed: &mut Feed, now: Timestamp) -> Result<Next, EngineError> {
+        self.ended.extend(self.model.hear(&news, now)?);
+        for _ in 0..NEWS_AT_ONCE {
+            let Some(more) = feed.next().now_or_never() else { break };
+            self.ended.extend(self.model.hear(&more?, now)?);
+        }
+        Ok(Next::On)
+    }
+
+    fn input(&mut self, input: Option<io::Result<Input>>, now: Timestamp) -> Result<Next, EngineError> {
+        let Some(Ok(input)) = input else {
+            return Ok(Next::Gone);
+        };
+        let intent = match input {
+            Input::Key(key) => self.model.key(key, now),
+            Input::Paste(text) => {
+                self.model.paste(&text);
+                Intent::None
+            }
+            Input::Resize(..) => Intent::Redraw,
+            _ => Intent::None,
+        };
+        Ok(match intent {
+            Intent::None => Next::On,
+            Intent::Submit(request) => {
+                self.submit(request);
+                Next::On
+            }
+            Intent::Detach => self.detach(),
+            Intent::Redraw => {
+                self.screen.measure().map_err(lost)?;
+                Next::On
+            }
+        })
+    }
+
+    /// Hands a request to the engine without waiting for it.
+    fn submit(&self, request: Request) {
+        let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
+        let command = Command { by: self.options.actor.clone(), request };
+        tokio::spawn(async move {
+            let refusal = engine.submit(&incident, command).await.err().map(|error| said(&error));
+            // A stepper that has left hears nothing any more.
+            let _ = refusals.send(refusal).await;
+        });
+    }
+
+    /// Leaves: at once when nothing is at work or the person insists, else as soon as the work is recorded.
+    fn detach(&mut self) -> Next {
+        if self.driver.detach() && !self.model.leaving {
+            self.model.leaving = true;
+            return Next::On;
+        }
+        Next::Leave(Left::Detached)
+    }
+
+    async fn stopped(&mut self, stop: Stop) -> Result<Next, EngineError> {
+        Ok(match stop {
+            Stop::Detached => Next::Leave(Left::Detached),
+            Stop::Over => {
+                self.model.holder = None;
+                self.last = Some(self.engine.incident(self.incident).await?.seq);
+                Next::On
+            }
+            Stop::NeedsPerson => {
+                self.driver.again();
+                Next::On
+            }
+            Stop::Taken(claim) => {
+                self.model.holder = Some(holder(&claim.holder));
+                self.driver.again();
+                Next::On
+            }
+        })
+    }
+
+    /// A watcher has no work that ends: it leaves when it has been quiet after the end.
+    fn tick(&mut self) -> Next {
+        let watching = self.options.work == Work::Watch || self.model.holder.is_some();
+        if watching && self.model.is_over() { Next::Leave(Left::Over) } else { Next::On }
+    }
+
+    fn leave(mut self, left: Left, now: Timestamp) -> Result<Left, EngineError> {
+        let signs = self.model.signs;
+        let mut lines = std::mem::take(&mut self.ended);
+        match (&left, self.model.incident()) {
+            (Left::Detached, _) => lines.push(detached(self.incident, signs.person)),
+            (_, Some(incident)) => lines.extend(closing::summary(incident, now, signs)),
+            (_, None) => {}
+        }
+        let rows: Vec<Row> = layout::all(&lines, self.screen.size().columns);
+        self.screen.close(&rows).map_err(lost)?;
+        Ok(left)
+    }
+}
+
+fn signals() -> io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
+}
+
+/// A no, or our own trouble, in one line with its hint.
+fn said(error: &EngineError) -> String {
+    match error {
+        EngineError::Refused(refused) => match &refused.hint {
+            Some(hint) => format!("{}: {hint}", refused.message),
+            None => refused.message.clone(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// `host:pid:…`, as a claim has it, in words.
+pub fn holder(holder: &str) -> String {
+    let mut parts = holder.split(':');
+    match (parts.next(), parts.next()) {
+        (Some(host), Some(pid)) => format!("process {pid} on {host}"),
+        _ => holder.to_owned(),
+    }
+}
+
+/// What a person who leaves must know; what may be typed next is the command line's to say.
+pub fn detached(incident: &IncidentId, sign: &str) -> Line {
+    let text = format!(" detached from {incident}: nothing is lost, and nothing was stopped for good");
+    Line::new().with(Tone::Accent, sign).plain(&text).indent(2)
+}

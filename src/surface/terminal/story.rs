@@ -1,0 +1,222 @@
+//! A P1 told event by event, for the tests of everything that is seen.
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+
+use super::ink::{Line, UNICODE};
+use super::layout;
+use super::model::Model;
+use super::view::{Size, view};
+use crate::domain::effect::EffectClass;
+use crate::domain::event::{Actor, Event, Gate, Mode, Recorded};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::{Change, RenderedAction};
+use crate::domain::runbook::{DeadlineFrom, Severity};
+use crate::domain::time::Timestamp;
+use crate::engine::News;
+
+pub const RUN: RunId = RunId(1);
+
+/// A story as it is told: a model, a clock, and every line that has ended.
+pub struct Story {
+    pub model: Model,
+    pub now: Timestamp,
+    pub ended: Vec<Line>,
+    seq: u64,
+}
+
+pub fn step(id: &str) -> StepKey {
+    id.parse().unwrap()
+}
+
+impl Story {
+    /// An incident that has just been opened.
+    pub fn opened() -> Self {
+        let now = DateTime::from_timestamp(1_795_575_845, 0).unwrap();
+        let mut story = Self { model: Model::new(&UNICODE, "chanda".to_owned(), 0), now, ended: Vec::new(), seq: 0 };
+        story.person(Event::IncidentOpened {
+            id: "lusab-fidok".parse().unwrap(),
+            title: "Live platform down".to_owned(),
+            severity: Severity::P1,
+            environment: "production".to_owned(),
+            detected_at: None,
+        });
+        story.engine(Event::DeadlineSet {
+            name: "notify".to_owned(),
+            from: DeadlineFrom::Opened,
+            due: now + TimeDelta::minutes(15),
+            warn_at: Some(now + TimeDelta::minutes(10)),
+        });
+        story.engine(Event::RunStarted {
+            run: RUN,
+            runbook: Box::new(serde_json::from_value(runbook()).unwrap()),
+            digest: "d".to_owned(),
+            estate: Box::new(serde_json::from_value(estate()).unwrap()),
+            params: json!({"service": "gateway"}).as_object().unwrap().clone(),
+            mode: Mode::Guided,
+            parent: None,
+        });
+        story
+    }
+
+    /// The same incident after its evidence was read.
+    pub fn read() -> Self {
+        let mut story = Self::opened();
+        story.engine(Event::StepExpanded { run: RUN, step: step("evidence"), items: None });
+        story.starts("board", "systemd", EffectClass::Read);
+        story.starts("gateway_log", "journal", EffectClass::Read);
+        story.starts("deploys", "git", EffectClass::Read);
+        story.after(340);
+        story
+            .ends("board", Outcome::succeeded("19 units: 18 active, 1 failed (pakashop-gateway.service)", Value::Null));
+        story.after(160);
+        story.ends("deploys", Outcome::succeeded("2 commits in 24h", Value::Null));
+        story.after(700);
+        story.ends(
+            "gateway_log",
+            Outcome::succeeded("41 errors; commonest: connect ECONNREFUSED 127.0.0.1:6379", Value::Null),
+        );
+        story.engine(Event::StepConcluded {
+            run: RUN,
+            step: step("evidence"),
+            conclusion: crate::domain::event::Conclusion::Succeeded,
+            reason: None,
+        });
+        story
+    }
+
+    pub fn after(&mut self, millis: i64) {
+        self.now += TimeDelta::milliseconds(millis);
+    }
+
+    pub fn engine(&mut self, event: Event) {
+        self.tell(Actor::Engine, event);
+    }
+
+    pub fn person(&mut self, event: Event) {
+        self.tell(Actor::person("chanda", "stepper"), event);
+    }
+
+    fn tell(&mut self, by: Actor, event: Event) {
+        self.seq += 1;
+        let news = News::Events(vec![Recorded { seq: self.seq, at: self.now, by, event }]);
+        self.ended.extend(self.model.hear(&news, self.now).unwrap());
+    }
+
+    pub fn starts(&mut self, id: &str, kind: &str, effect: EffectClass) {
+        let action = RenderedAction { kind: kind.to_owned(), spec: Value::Null, effect };
+        let attempt = self
+            .model
+            .incident()
+            .and_then(|incident| incident.run(RUN)?.state(&step(id)))
+            .map_or(0, |state| state.attempts)
+            + 1;
+        let deadline = Some(self.now + TimeDelta::minutes(5));
+        self.engine(Event::StepStarted {
+            run: RUN,
+            step: step(id),
+            attempt,
+            epoch: 1,
+            action,
+            digest: "d".to_owned(),
+            before: Value::Null,
+            deadline,
+        });
+    }
+
+    pub fn ends(&mut self, id: &str, outcome: Outcome) {
+        let good = outcome.is_success();
+        self.engine(Event::StepEnded { run: RUN, step: step(id), attempt: 1, outcome });
+        if good {
+            self.engine(Event::StepConcluded {
+                run: RUN,
+                step: step(id),
+                conclusion: crate::domain::event::Conclusion::Succeeded,
+                reason: None,
+            });
+        }
+    }
+
+    pub fn prints(&mut self, id: &str, text: &str) {
+        let news = News::Line { run: RUN, step: step(id), text: text.to_owned() };
+        self.model.hear(&news, self.now).unwrap();
+    }
+
+    pub fn asks(&mut self, id: &str, gate: Gate) {
+        self.engine(Event::Asked { run: RUN, step: step(id), gate });
+        self.after(1_000);
+    }
+
+    pub fn cause() -> Gate {
+        Gate::Ask {
+            prompt: "Infrastructure or code?".to_owned(),
+            choices: vec!["infrastructure".to_owned(), "code".to_owned()],
+            suggest: Some("code".to_owned()),
+            many: false,
+        }
+    }
+
+    pub fn rollback() -> Gate {
+        Gate::Approve {
+            by: vec!["incident_commander".to_owned()],
+            change: Change {
+                what: "revert 4f1c2aa \"Merge branch 'coupons'\" on production and push it".to_owned(),
+                place: "production, /opt/pakashop".to_owned(),
+                why: Some("A bad merge is the commonest cause, and a revert redeploys in minutes.".to_owned()),
+                undo: Some("revert the revert".to_owned()),
+            },
+            digest: "d1".to_owned(),
+        }
+    }
+
+    /// What has ended, as it stands in the scroll-back.
+    pub fn record(&self, columns: usize) -> String {
+        rows(&layout::all(&self.ended, columns), columns)
+    }
+
+    /// The live region.
+    pub fn region(&self, columns: usize) -> String {
+        rows(&view(&self.model, self.now, Size { columns, rows: 24 }).rows, columns)
+    }
+}
+
+/// Rows as text; none may be wider than the terminal.
+fn rows(rows: &[layout::Row], columns: usize) -> String {
+    let mut text = String::from("\n");
+    for row in rows {
+        assert!(row.width() <= columns, "{} columns: {}", row.width(), row.text());
+        text.push_str(row.text().trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn runbook() -> Value {
+    let action = |kind: &str, effect: &str| json!({"action": {"kind": kind, "spec": {}, "effect": effect}});
+    json!({
+        "id": "p1", "title": "Live platform down", "severity": "p1", "summary": "Customers cannot use the shop.",
+        "steps": [
+            {"id": "evidence", "name": "Evidence", "phase": "identify", "body": {"parallel": [
+                {"id": "board", "name": "State of every unit", "body": action("systemd", "read")},
+                {"id": "gateway_log", "name": "The {{ params.service }}'s last five minutes", "body": action("journal", "read")},
+                {"id": "deploys", "name": "What was deployed last", "body": action("git", "read")},
+            ]}},
+            {"id": "cause", "name": "Infrastructure or code?", "phase": "assess", "body": {"ask": {"choices": ["infrastructure", "code"]}}},
+            {"id": "restart", "name": "Restart the {{ params.service }}", "phase": "mitigate", "body": action("systemd", "once"),
+             "verify": {"action": {"kind": "health", "spec": {}, "effect": "read"}, "within": "5m", "every": "2s"}},
+            {"id": "rollback", "name": "Revert the last merge", "body": action("git", "once")},
+            {"id": "call", "name": "Call the hosting company", "body": {"manual": "Call the hosting company and note the ticket."}},
+            {"id": "stakeholders", "name": "Tell stakeholders", "phase": "notify", "body": action("notify", "once"), "meets": "notify"},
+        ],
+    })
+}
+
+fn estate() -> Value {
+    json!({
+        "estate": "pakashop",
+        "environments": {"production": {}},
+        "people": {"chanda": {}, "mwansa": {}},
+        "roles": {"incident_commander": {"people": ["mwansa"]}},
+    })
+}

@@ -1,0 +1,300 @@
+//! The live region: what is being done, the countdown, the question, the keys.
+//!
+//! A pure function from the model, the instant and the size to rows, so that every screen is tested without a terminal.
+//!
+//! **Invariant:** the countdown and the keys are on every screen, however narrow or low; whatever has to give way,
+//! it is something else.
+
+use chrono::TimeDelta;
+
+use super::countdown::{self, Countdown, clock};
+use super::ink::{Line, Span, Tone, width};
+use super::layout::{self, Row, WIDE, at_most, cut};
+use super::model::{Model, Pane};
+use super::{naming, question};
+use crate::domain::event::Gate;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::incident::Incident;
+use crate::domain::step::{Standing, StepState};
+use crate::domain::time::Timestamp;
+
+/// The most rows the region takes of a high terminal: the record above it is what people read.
+const HIGHEST: usize = 18;
+/// The fewest rows that the region is laid out for.
+const LOWEST: usize = 4;
+/// How many steps at work are shown one by one.
+const AT_WORK: usize = 3;
+/// How many printed lines are shown on demand.
+const PRINTED: usize = 8;
+
+/// What is drawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// The rows, each no wider than the terminal.
+    pub rows: Vec<Row>,
+    /// The row and column of the cursor, while text is typed.
+    pub cursor: Option<(usize, usize)>,
+}
+
+/// The size of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub columns: usize,
+    /// Rows.
+    pub rows: usize,
+}
+
+/// What the live region shows.
+pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
+    let columns = size.columns.max(layout::NARROWEST);
+    let Some(incident) = model.incident() else {
+        return Frame::default();
+    };
+    let highest = size.rows.saturating_sub(1).clamp(LOWEST, HIGHEST);
+    let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
+    let bottom = bottom(model, columns);
+    let said = said(model, columns);
+    let mut room = highest.saturating_sub(frame.rows.len() + bottom.rows.len() + said.len());
+    let asked = question::rows(model, incident, columns, room);
+    room = room.saturating_sub(asked.len());
+    let work = at_work(model, incident, now, columns, room);
+    frame.rows.extend(work);
+    frame.rows.extend(asked);
+    frame.rows.extend(said);
+    frame.cursor = bottom.cursor.map(|(row, column)| (frame.rows.len() + row, column));
+    frame.rows.extend(bottom.rows);
+    frame
+}
+
+/// The first row: the incident at the left, the countdown at the right. Two rows where one has no room.
+fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> Vec<Row> {
+    let dot = format!(" {} ", model.signs.dot);
+    let (id, severity, environment) = (incident.id.as_str(), incident.severity.to_string(), &incident.environment);
+    let mut left = vec![[id, &severity, environment].join(&dot)];
+    let downs = countdown::all(&incident.deadlines, now);
+    let ends = right_ends(&downs, &dot);
+    let overhead = if columns >= WIDE { 9 } else { 7 };
+    let narrowest = ends.last().map_or(0, |end| end.iter().map(|(_, text)| width(text)).sum());
+    let spare = columns.saturating_sub(overhead + narrowest + width(id) + 4);
+    if spare >= 3 {
+        left.push(format!("{id} {severity} {}", cut(environment, spare, model.signs)));
+    }
+    left.push(format!("{id} {severity}"));
+    left.push(cut(id, columns.saturating_sub(overhead + narrowest).max(5), model.signs));
+    for left in &left {
+        for end in &ends {
+            let taken: usize = overhead + width(left) + end.iter().map(|(_, text)| width(text)).sum::<usize>();
+            if taken <= columns {
+                return vec![ruled(model, left, end, columns)];
+            }
+        }
+    }
+    let mut rows = vec![ruled(model, &cut(id, columns.saturating_sub(overhead), model.signs), &[], columns)];
+    rows.extend(downs.first().map(|down| layout::rows(&Line::new().with(down.tone, &down.short), columns).remove(0)));
+    rows
+}
+
+/// What may stand at the right end, the longest first: every deadline in long words, then in short ones, then the
+/// most urgent alone.
+fn right_ends(downs: &[Countdown], dot: &str) -> Vec<Vec<(Tone, String)>> {
+    let open: Vec<&Countdown> = downs.iter().filter(|down| down.open).collect();
+    let shown = if open.is_empty() { downs.iter().take(2).collect() } else { open };
+    let join = |pick: &dyn Fn(&Countdown) -> String| {
+        let mut spans: Vec<(Tone, String)> = Vec::new();
+        for down in &shown {
+            if !spans.is_empty() {
+                spans.push((Tone::Faint, dot.to_owned()));
+            }
+            spans.push((down.tone, pick(down)));
+        }
+        spans
+    };
+    let Some(first) = shown.first() else { return vec![Vec::new()] };
+    vec![
+        join(&|down| down.long.clone()),
+        join(&|down| down.short.clone()),
+        vec![(first.tone, first.long.clone())],
+        vec![(first.tone, first.short.clone())],
+    ]
+}
+
+fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) -> Row {
+    let rule = model.signs.rule;
+    let edge = if columns >= WIDE { 2 } else { 1 };
+    let right_width: usize = right.iter().map(|(_, text)| width(text)).sum();
+    let taken = edge + 2 + width(left) + if right.is_empty() { 0 } else { right_width + 2 + edge };
+    let mut row = vec![
+        Span::new(Tone::Faint, &rule.repeat(edge)),
+        Span::new(Tone::Strong, &format!(" {left} ")),
+        Span::new(Tone::Faint, &rule.repeat(columns.saturating_sub(taken))),
+    ];
+    if !right.is_empty() {
+        row.push(Span::new(Tone::Plain, " "));
+        row.extend(right.iter().map(|(tone, text)| Span::new(*tone, text)));
+        row.push(Span::new(Tone::Faint, &format!(" {}", rule.repeat(edge))));
+    }
+    Row(row)
+}
+
+/// The steps at work, and what the first of them prints when that is wanted.
+fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<Row> {
+    let working: Vec<(RunId, &StepKey, &StepState)> = working(incident, now);
+    let mut rows: Vec<Row> =
+        working.iter().take(AT_WORK).map(|one| working_line(model, incident, *one, now, columns)).collect();
+    if working.len() > AT_WORK {
+        let more = format!("  and {} more at work", working.len() - AT_WORK);
+        rows.extend(at_most(&Line::new().faint(&more), columns, 1, model.signs));
+    }
+    rows.truncate(room);
+    if model.pane == Pane::Output {
+        let printed = printed(model, &working, columns, room.saturating_sub(rows.len()).min(PRINTED));
+        rows.extend(printed);
+    }
+    rows
+}
+
+/// What is at work: attempts, timers, and attempts that are to be made again later.
+fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepState)> {
+    let steps = incident
+        .live_runs()
+        .flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))));
+    steps
+        .filter(|(_, _, state)| match &state.standing {
+            Standing::Running | Standing::Waiting(Gate::Timer { .. }) => true,
+            Standing::Ready { at } => *at > now,
+            _ => false,
+        })
+        .collect()
+}
+
+fn working_line(
+    model: &Model,
+    incident: &Incident,
+    (run, key, state): (RunId, &StepKey, &StepState),
+    now: Timestamp,
+    columns: usize,
+) -> Row {
+    let signs = model.signs;
+    let left = |until: Timestamp| clock(until - now + TimeDelta::milliseconds(999));
+    let (tone, sign, time) = match &state.standing {
+        Standing::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
+        Standing::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
+        _ => (Tone::Accent, signs.running, at_work_for(state, now)),
+    };
+    let mut name = naming::name(incident, run, key);
+    if state.attempts > 1 {
+        name.push_str(&format!(" {} attempt {}", signs.dot, state.attempts));
+    }
+    let room = columns.saturating_sub(width(&time) + 5);
+    let line = Line::new().plain(" ").with(tone, sign).plain(" ").plain(&cut(&name, room, signs));
+    layout::rows(&line.right(Tone::Plain, &time), columns).remove(0)
+}
+
+/// `0:12 of 5:00`: how long the attempt has been at work, and how long it may be.
+fn at_work_for(state: &StepState, now: Timestamp) -> String {
+    let attempt = state.attempt.as_ref();
+    let begun = attempt.map_or(state.begun_at, |attempt| attempt.started_at);
+    let within = attempt.and_then(|attempt| attempt.deadline).map(|deadline| clock(deadline - begun));
+    clock(now - begun) + &within.map(|within| format!(" of {within}")).unwrap_or_default()
+}
+
+fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: usize, room: usize) -> Vec<Row> {
+    let bar = format!("   {} ", model.signs.bar);
+    let lines: Vec<Line> = working
+        .iter()
+        .flat_map(|(run, key, _)| model.printed(*run, key))
+        .map(|text| Line::new().faint(&bar).plain(text).hanging(&bar))
+        .collect();
+    if lines.is_empty() {
+        let why = match (&model.holder, working.is_empty()) {
+            (Some(_), _) => "what it prints is seen only where it is driven",
+            (None, true) => "nothing is at work",
+            (None, false) => "nothing printed yet",
+        };
+        return at_most(&Line::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
+    }
+    let mut rows: Vec<Row> = lines.iter().rev().take(room).rev().flat_map(|line| layout::rows(line, columns)).collect();
+    rows.drain(..rows.len().saturating_sub(room));
+    rows
+}
+
+fn said(model: &Model, columns: usize) -> Vec<Row> {
+    let holder = model.holder.as_ref().map(|holder| {
+        let text = format!(" {} watching: {holder} drives it; what you answer here counts", model.signs.person);
+        Line::new().faint(&text).indent(3)
+    });
+    let said = model.said.as_ref().map(|(tone, text)| {
+        Line::new().plain(" ").with(*tone, model.signs.warning).plain(" ").with(*tone, text).indent(3)
+    });
+    said.or(holder).map(|line| at_most(&line, columns, 3, model.signs)).unwrap_or_default()
+}
+
+/// The last rows: the line that is being typed, or nothing; then the keys.
+fn bottom(model: &Model, columns: usize) -> Frame {
+    let mut frame = Frame::default();
+    if let Some(typing) = &model.typing {
+        let label = format!(" {}", typing.purpose.label());
+        let room = columns.saturating_sub(width(&label));
+        let (text, column) = typing.editor.window(room);
+        let mut row = vec![Span::new(Tone::Accent, &label)];
+        match typing.purpose.fallback() {
+            Some(fallback) if text.is_empty() => row.push(Span::new(Tone::Faint, &cut(fallback, room, model.signs))),
+            _ => row.push(Span::new(Tone::Plain, &text)),
+        }
+        frame.rows.push(Row(row));
+        frame.cursor = Some((0, width(&label) + column));
+    }
+    frame.rows.extend(keys(model, columns));
+    frame
+}
+
+/// The keys in at most two rows; where they do not fit, those that `?` tells of give way.
+fn keys(model: &Model, columns: usize) -> Vec<Row> {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    let key = |key: &'static str, does: &str| (key, does.to_owned());
+    if model.leaving {
+        first.push(key("ctrl-c", "leave at once"));
+    } else if model.typing.is_some() {
+        first.extend([key("enter", "send"), key("esc", "back"), key("ctrl-c", "detach")]);
+    } else {
+        first.extend(model.prompt.as_ref().map(super::prompt::Prompt::keys).unwrap_or_default());
+        if model.gates().len() > 1 {
+            first.push(key("tab", "next"));
+        }
+        others.push(key("o", "output"));
+        others.push(key("w", "note"));
+        if model.may_acknowledge() {
+            others.push(key("a", "ack"));
+        }
+        if !matches!(model.prompt.as_ref().map(|prompt| &prompt.gate), Some(Gate::Failure { .. })) {
+            others.push(key("x", "stop"));
+        }
+    }
+    let last =
+        if model.leaving || model.typing.is_some() { vec![] } else { vec![key("?", "help"), key("q", "detach")] };
+    let allowed = if columns >= WIDE { 1 } else { 2 };
+    loop {
+        let items: Vec<&(&str, String)> = first.iter().chain(&others).chain(&last).collect();
+        let rows = key_rows(&items, model, columns);
+        if rows.len() <= allowed || others.pop().is_none() {
+            return rows;
+        }
+    }
+}
+
+fn key_rows(items: &[&(&str, String)], model: &Model, columns: usize) -> Vec<Row> {
+    let dot = format!(" {} ", model.signs.dot);
+    let mut rows: Vec<Row> = Vec::new();
+    for (key, does) in items {
+        let wide = width(key) + 1 + width(does);
+        match rows.last_mut() {
+            Some(row) if row.width() + width(&dot) + wide <= columns => row.0.push(Span::new(Tone::Faint, &dot)),
+            _ => rows.push(Row(vec![Span::new(Tone::Plain, " ")])),
+        }
+        let row = rows.last_mut().expect("a row was pushed where there was none");
+        row.0.push(Span::new(Tone::Accent, key));
+        row.0.push(Span::new(Tone::Faint, &format!(" {does}")));
+    }
+    rows
+}

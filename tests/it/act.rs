@@ -1,0 +1,85 @@
+//! A kind at work, as the engine would have it work, against the real parts of one test.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::Utc;
+use runbook::actions::{Context, Courier, Delivery, Progress, Reconciled, Secrets, kind};
+use runbook::clock::SystemClock;
+use runbook::domain::estate::Estate;
+use runbook::domain::id::{RunId, StepKey};
+use runbook::domain::outcome::Outcome;
+use runbook::domain::redact::Redactor;
+use runbook::domain::time::Span;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// One kind's surroundings.
+pub struct Act {
+    /// To be changed as a test likes.
+    pub context: Context,
+}
+
+impl Act {
+    /// In `production` of an estate given as JSON: `environment` and `services` as `estate.yaml` has them.
+    pub fn new(environment: Value, services: Value) -> Self {
+        let estate = json!({
+            "estate": "Pakashop", "environments": { "production": environment }, "services": services,
+        });
+        let estate: Estate = serde_json::from_value(estate).expect("an estate");
+        Self {
+            context: Context {
+                place: (RunId(1), StepKey::main("step")),
+                environment_name: "production".to_owned(),
+                environment: Arc::new(estate.environments["production"].clone()),
+                estate: Arc::new(estate),
+                clock: Arc::new(SystemClock),
+                secrets: Arc::new(Secrets::default()),
+                redactor: Arc::new(Redactor::default()),
+                basics: Arc::new(BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())])),
+                directory: Path::new("/").to_owned(),
+                progress: Progress::none(),
+                cancel: CancellationToken::new(),
+                deadline: None,
+                courier: Arc::new(Nobody),
+            },
+        }
+    }
+
+    /// With secrets by name.
+    pub fn with_secrets(mut self, secrets: &[(&str, &str)]) -> Self {
+        let values = secrets.iter().map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned().into())));
+        self.context.secrets = Arc::new(Secrets::new(values.collect()));
+        self
+    }
+
+    /// With so many seconds left.
+    pub fn within(mut self, seconds: u64) -> Self {
+        self.context.deadline = Some(Span::seconds(seconds).after(Utc::now()));
+        self
+    }
+
+    pub async fn perform(&self, name: &str, spec: Value) -> Outcome {
+        kind(name).expect("the kind is in the list").perform(&spec, &self.context).await
+    }
+
+    pub async fn observe(&self, name: &str, spec: Value) -> Value {
+        kind(name).expect("the kind is in the list").observe(&spec, &self.context).await
+    }
+
+    pub async fn reconcile(&self, name: &str, spec: Value, before: &Value) -> Reconciled {
+        kind(name).expect("the kind is in the list").reconcile(&spec, before, &self.context).await
+    }
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait]
+impl Courier for Nobody {
+    async fn deliver(&self, _: &(RunId, StepKey), _: &str, _: &str) -> Delivery {
+        Delivery::Failed { error: "nobody delivers here".to_owned(), retry_after: None }
+    }
+}

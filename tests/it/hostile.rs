@@ -1,0 +1,197 @@
+//! Hostile text stays data, and secrets stay secret: proven through the real engine, a real store and real programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use runbook::actions::Secrets;
+use runbook::clock::SystemClock;
+use runbook::domain::redact::Redactor;
+use runbook::domain::text::printable;
+use runbook::domain::timeline::Timeline;
+use runbook::engine::{Engine, Parts, Stop};
+use runbook::store::sqlite::Sqlite;
+use serde_json::{Value, json};
+
+use crate::world::{World, run, with};
+
+/// What tries to be a command, a template, an option, a path, or a control sequence.
+fn hostile() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "; touch pwned #",
+        "' ; touch pwned ; '",
+        "\" ; touch pwned ; \"",
+        "{{7*7}}",
+        "{{ secrets.x }}",
+        "{% for i in range(999999) %}x{% endfor %}",
+        "--now",
+        "-H root@x",
+        "../../../etc/passwd",
+        "\u{1b}[2J\u{1b}]0;owned\u{7}",
+        "\u{9b}31m",
+        "line one\nline two\r\noverwritten\rbye",
+        "\u{202e}evil\u{2066}",
+        "<script>alert(1)</script>",
+        "<!here> @channel",
+        "| table | breaker |\n# heading\n```\nfence",
+        "${HOME} $HOME ~ * ? [a-z] !! \\",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    texts.push("x".repeat(16 * 1024));
+    texts
+}
+
+/// The first byte that a terminal would obey, other than a line break or a tab.
+fn control(text: &str) -> Option<char> {
+    text.chars().find(|c| {
+        (c.is_control() && *c != '\n' && *c != '\t') || matches!(*c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+async fn world(secrets: &[(&str, &str)]) -> World {
+    let scratch = World::new();
+    let store = Sqlite::open(scratch.directory.path().join("state/runbook.db")).await.expect("the store opens");
+    let parts = Parts {
+        store: Arc::new(store),
+        clock: Arc::new(SystemClock),
+        secrets: Arc::new(Secrets::new(
+            secrets
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned().into())))
+                .collect::<BTreeMap<_, _>>(),
+        )),
+        redactor: Arc::new(Redactor::new(secrets.iter().map(|(name, value)| (*name, *value))).unwrap()),
+        ..scratch.engine.parts().clone()
+    };
+    World { engine: Engine::new(parts), ..scratch }
+}
+
+/// Steps that hand a value to programs by every way there is, and print it back.
+fn carriers(value: &str) -> Value {
+    let shell = |id: &str, script: &str| {
+        json!({"id": id, "name": id, "body": {"action": {
+            "kind": "shell", "effect": "read", "scripts": ["script"], "spec": {"script": script},
+        }}})
+    };
+    json!([
+        with(run("argument", "read", &["printf", "%s", value]), json!({"name": format!("Say {value}")})),
+        with(
+            run("quiet", "read", &["sh", "-c", "printf %s \"$WORD\""]),
+            json!({"body": {"action": {
+                "kind": "command", "effect": "read",
+                "spec": {"argv": ["sh", "-c", "printf %s \"$WORD\""], "env": {"WORD": value}},
+            }}})
+        ),
+        shell("bare", &format!("printf %s {value}")),
+        shell("quoted", &format!("printf %s \"{value}\"")),
+        shell("single", &format!("printf %s '{value}'")),
+        shell("substituted", &format!("x=$(printf %s {value}; echo .); printf %s \"${{x%?}}\"")),
+        with(run("again", "read", &["printf", "%s", "{{ steps.argument.stdout }}"]), json!({})),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_text_reaches_programs_only_as_data() {
+    for text in hostile() {
+        let mut world = world(&[]).await;
+        world.params.insert("word".to_owned(), text.clone().into());
+        let param = json!([{"name": "word", "type": "text"}]);
+        world.start_whole(json!({"params": param, "steps": carriers("{{ params.word }}"), "title": "Drill"})).await;
+        assert_eq!(world.drive().await, Stop::Over, "{text:?}");
+        let incident = world.incident().await;
+        for (key, state) in &incident.runs[0].steps {
+            let outcome = state.outcome.as_ref().unwrap();
+            assert!(outcome.is_success(), "{key} with {text:?}: {outcome:?}");
+            // What is kept is what the program was given, made printable.
+            assert_eq!(outcome.output["stdout"], json!(printable(&text)), "{key}");
+        }
+        assert!(!world.directory.path().join("pwned").exists(), "{text:?} was run");
+        let log = world.engine.log(&world.id).await.unwrap();
+        for entry in Timeline::of(&log).entries {
+            let shown = format!("{} {} {}", entry.who, entry.text, entry.detail.unwrap_or_default());
+            assert_eq!(control(&shown), None, "{text:?} in the timeline: {shown:?}");
+            assert!(!shown.contains('\n'));
+        }
+        let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+        assert_eq!(control(&draft), None, "{text:?} in the post-mortem");
+        assert!(!draft.contains("<script>"), "markup in the post-mortem");
+    }
+}
+
+#[tokio::test]
+async fn nul_and_bytes_that_are_no_text_do_no_harm() {
+    let mut world = world(&[]).await;
+    world.params.insert("word".to_owned(), "a\0b".into());
+    let refused = world
+        .engine
+        .submit(
+            &world.id,
+            crate::world::start(&world, json!({"params": [{"name": "word", "type": "text"}], "steps": []})),
+        )
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("NUL"));
+    world.params.clear();
+    world.start(json!([run("bytes", "read", &["printf", r"\377\376\000ok\033[2J"])])).await;
+    assert_eq!(world.drive().await, Stop::Over);
+    let incident = world.incident().await;
+    let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+    assert_eq!(control(&draft), None);
+}
+
+fn files(directory: &Path, into: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { files(&entry, into) } else { into.push(entry) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_in_no_file_however_it_is_printed() {
+    use base64::Engine as _;
+    let secret = "hunter2-correct/horse+battery=staple";
+    let world = world(&[("database_password", secret)]).await;
+    let env = |id: &str, script: &str| {
+        json!({"id": id, "name": id, "on_failure": "continue", "body": {"action": {"kind": "command", "effect": "read", "spec": {
+            "argv": ["bash", "-c", script], "env": {"S": {"secret": "database_password"}},
+        }}}})
+    };
+    let steps = json!([
+        env("plain", "echo \"the password is $S, yes\""),
+        env("split", "printf %s \"${S:0:10}\"; sleep 0.2; printf '%s\\n' \"${S:10}\""),
+        env("stderr", "echo \"$S\" >&2; exit 3"),
+        env("base64", "printf %s \"$S\" | base64; printf 'user:%s' \"$S\" | base64 -w0; printf 'us:%s' \"$S\" | base64 -w 20"),
+        env("long", "head -c 70000 /dev/zero | tr '\\0' a; printf %s \"$S\"; head -c 70000 /dev/zero | tr '\\0' b"),
+        env("hex", "printf %s \"$S\" | od -An -tx1 | tr -d ' \\n'"),
+        env("json", "printf '{\"password\":\"%s\"}' \"$S\""),
+        {"id": "program", "name": "program", "on_failure": "continue", "body": {"action": {"kind": "command", "effect": "read",
+            "spec": {"argv": ["/no/such/program"], "env": {"S": {"secret": "database_password"}}}}}},
+    ]);
+    world.start(steps).await;
+    assert_eq!(world.drive().await, Stop::Over);
+    world.submit(runbook::domain::command::Request::Note(format!("I typed {secret} here"))).await.unwrap();
+    world.drive().await;
+    let forms = [
+        secret.to_owned(),
+        base64::engine::general_purpose::STANDARD.encode(secret),
+        base64::engine::general_purpose::STANDARD.encode(format!("user:{secret}")),
+        hex::encode(secret),
+    ];
+    let mut all = Vec::new();
+    files(world.directory.path(), &mut all);
+    assert!(all.iter().any(|file| file.extension().is_some_and(|e| e == "md")), "there is a post-mortem: {all:?}");
+    for file in all {
+        let bytes = fs::read(&file).unwrap();
+        for form in &forms {
+            // Any fourteen characters in a row would be a leak as well.
+            for part in form.as_bytes().windows(14) {
+                let found = bytes.windows(part.len()).any(|window| window == part);
+                assert!(!found, "{:?} of the secret is in {}", String::from_utf8_lossy(part), file.display());
+            }
+        }
+    }
+    let shown = serde_json::to_string(&world.engine.log(&world.id).await.unwrap()).unwrap();
+    assert!(shown.matches("[redacted:database_password]").count() >= 7, "{shown}");
+}

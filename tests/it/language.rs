@@ -1,0 +1,121 @@
+//! The language against everything that is shipped: the kinds' own examples, the runbooks, the schema and the manual.
+
+use std::path::{Path, PathBuf};
+
+use runbook::actions;
+use runbook::domain::estate::Estate;
+use runbook::domain::estate_check;
+use runbook::domain::problem::{self, Source, Style};
+use runbook::domain::runbook::check::{self, World};
+use runbook::domain::runbook::{file, reference, schema};
+
+fn read(path: &Path) -> Source {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Source::new(path.display().to_string(), text)
+}
+
+fn estate(directory: &Path) -> Estate {
+    let source = read(&directory.join("estate.yaml"));
+    estate_check::check(&source)
+        .unwrap_or_else(|problems| panic!("{}", problem::render(&source, &problems, Style::Plain)))
+}
+
+/// Every runbook of a directory, by file.
+fn runbooks(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
+        .map(|entry| entry.expect("a file can be listed").path())
+        .filter(|path| {
+            path.extension().is_some_and(|end| end == "yaml") && path.file_stem().is_some_and(|stem| stem != "estate")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn everything_is_right(directory: &Path) {
+    let estate = estate(directory);
+    let files = runbooks(directory);
+    let ids: Vec<String> = files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
+    let forms = actions::forms();
+    let world = World { estate: Some(&estate), forms: &forms, runbooks: &ids };
+    let mut said = String::new();
+    for path in &files {
+        let source = read(path);
+        if let Err(problems) = check::check(&source, &world) {
+            said.push_str(&problem::render(&source, &problems, Style::Plain));
+        }
+    }
+    assert!(said.is_empty(), "\n{said}");
+    let validator = jsonschema::draft202012::new(&schema::runbook(&forms)).expect("the schema compiles");
+    for path in &files {
+        let instance = file::read(&read(path)).expect("it is YAML").to_json();
+        let errors: Vec<String> =
+            validator.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+    }
+    let instance = file::read(&read(&directory.join("estate.yaml"))).expect("it is YAML").to_json();
+    jsonschema::draft202012::new(&schema::estate())
+        .expect("the schema compiles")
+        .validate(&instance)
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_shipped_runbooks_have_no_problem() {
+    everything_is_right(&root().join("runbooks"));
+}
+
+#[test]
+fn the_shop_of_the_demo_has_no_problem() {
+    everything_is_right(&root().join("src/surface/demo/shop"));
+}
+
+#[test]
+fn every_kind_accepts_its_own_example() {
+    let forms = actions::forms();
+    let estate = estate(&root().join("runbooks"));
+    let mut said = String::new();
+    for form in &forms {
+        let example = form.example.replace('\n', "\n    ");
+        let text = format!(
+            "runbook: x\ntitle: x\nseverity: p4\nparams:\n  service: {{ type: service }}\nsteps:\n  - id: example\n    effect: repeatable\n    verify: {{ set: {{ a: 1 }} }}\n    {example}\n"
+        );
+        let source = Source::new("x.yaml", text);
+        let world = World { estate: Some(&estate), forms: &forms, runbooks: &[] };
+        let problems = check::check(&source, &world).err().unwrap_or_default();
+        // An example stands alone: what it refers to and which class it has belongs to no runbook.
+        let problems: Vec<_> = problems
+            .into_iter()
+            .filter(|problem| {
+                !["there is no", "is not in the estate", "matches no unit", "knows that this is"]
+                    .iter()
+                    .any(|known| problem.message.contains(known))
+            })
+            .collect();
+        if !problems.is_empty() {
+            said.push_str(&problem::render(&source, &problems, Style::Plain));
+        }
+    }
+    assert!(said.is_empty(), "\n{said}");
+}
+
+/// `RUNBOOK_WRITE_DOCS=1 cargo test --test it the_manual` writes the page again.
+#[test]
+fn the_manual_of_the_language_is_up_to_date() {
+    let path = root().join("docs/language.md");
+    let fresh = reference::language_reference(&actions::forms());
+    if std::env::var_os("RUNBOOK_WRITE_DOCS").is_some() {
+        std::fs::create_dir_all(root().join("docs")).expect("docs/ can be made");
+        std::fs::write(&path, &fresh).expect("the page can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == fresh,
+        "docs/language.md is not what the forms say: write it again with RUNBOOK_WRITE_DOCS=1 cargo test --test it the_manual"
+    );
+}
