@@ -30,6 +30,9 @@ const REDIRECTS: usize = 5;
 const HEADERS: usize = 40;
 const HEADER_LENGTH: usize = 500;
 
+/// How many errors may stand behind one another; there are four or five.
+const CAUSES: usize = 32;
+
 /// How long making a connection may take, within the time of the whole request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -156,7 +159,7 @@ fn kept(headers: &HeaderMap) -> Map<String, Value> {
 /// Why a request failed, from the chain of errors behind it.
 fn why(error: &reqwest::Error) -> NoAnswer {
     let text = reason(error);
-    let kind = chain(error).find_map(|cause| kind_of(cause)).unwrap_or({
+    let kind = chain(error).into_iter().find_map(kind_of).unwrap_or({
         if error.is_timeout() {
             "timeout"
         } else if error.is_builder() || error.is_request() && !error.is_connect() {
@@ -194,8 +197,15 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     cause.to_string().starts_with("dns error").then_some("dns")
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+/// An error and the causes behind it, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next.filter(|_| chain.len() < CAUSES) {
+        chain.push(error);
+        next = error.source();
+    }
+    chain
 }
 
 /// The innermost reason, without the address: that may hold what nobody should read.
