@@ -30,6 +30,9 @@ const REDIRECTS: usize = 5;
 const HEADERS: usize = 40;
 const HEADER_LENGTH: usize = 500;
 
+/// How many errors may stand behind one another; there are four or five.
+const CAUSES: usize = 32;
+
 /// How long making a connection may take, within the time of the whole request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -156,7 +159,7 @@ fn kept(headers: &HeaderMap) -> Map<String, Value> {
 /// Why a request failed, from the chain of errors behind it.
 fn why(error: &reqwest::Error) -> NoAnswer {
     let text = reason(error);
-    let kind = chain(error).find_map(|cause| kind_of(cause)).unwrap_or({
+    let kind = chain(error).into_iter().find_map(kind_of).unwrap_or({
         if error.is_timeout() {
             "timeout"
         } else if error.is_builder() || error.is_request() && !error.is_connect() {
@@ -180,22 +183,27 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some("tls");
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Some("tls");
-        }
         return match error.kind() {
             io::ErrorKind::ConnectionRefused => Some("refused"),
             io::ErrorKind::TimedOut => Some("timeout"),
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable"),
-            _ => None,
+            // What an I/O error wraps is not among its sources.
+            _ => error.get_ref().and_then(|inner| kind_of(inner)),
         };
     }
     // The resolver's error has no type that can be named.
     cause.to_string().starts_with("dns error").then_some("dns")
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+/// An error and the causes behind it, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next.filter(|_| chain.len() < CAUSES) {
+        chain.push(error);
+        next = error.source();
+    }
+    chain
 }
 
 /// The innermost reason, without the address: that may hold what nobody should read.

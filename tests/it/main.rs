@@ -3,13 +3,15 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod act;
-mod real;
-mod systemd;
 mod cut;
 mod engine;
+mod health;
 mod hostile;
+mod http;
 mod language;
+mod postmortem;
 mod real;
-mod store;
-mod world;
 mod shop;
+mod store;
+mod systemd;
+mod world;
