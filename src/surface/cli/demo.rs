@@ -140,6 +140,12 @@ fn directory() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// This program as it was typed: whoever tries the demo has often not installed it.
+fn program() -> String {
+    let typed = std::env::args_os().next().map(|word| quoted(&word.to_string_lossy()));
+    typed.unwrap_or_else(|| "runbook".to_owned())
+}
+
 fn ground(station: &Station, directory: &Path) -> Result<Ground> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::error(format!("this program does not find itself: {error}")))?;
@@ -200,19 +206,20 @@ fn tell(desk: &Desk<'_>, id: &IncidentId, directory: &Path, stage: &Stage) -> Re
     let output = &station.output;
     output.say("\nwhat #incidents has received:");
     for message in stage.slack().messages() {
-        let lead = if message.in_thread { "  └ " } else { "  " };
-        message.text.lines().for_each(|line| output.say(&printable(&format!("{lead}{line}"))));
+        let (first, rest) = if message.in_thread { ("  └ ", "    ") } else { ("  ", "  ") };
+        let leads = std::iter::once(first).chain(std::iter::repeat(rest));
+        leads.zip(message.text.lines()).for_each(|(lead, line)| output.say(&format!("{lead}{}", printable(line))));
     }
     let draft = incident.draft.map(|draft| directory.join(draft.path));
     let draft = draft.ok_or_else(|| Failure::error("no post-mortem was written"))?;
     output.say("\nthe post-mortem, with every fact filled in and every judgement asked for:");
     output.text(&format!("{}\n", printable(&draft.to_string_lossy())))?;
-    let typed = |words: &str| station.command(words);
+    let program = program();
+    let typed = |words: &str| station.command(words).replacen("runbook", &program, 1);
     output.next(&[
-        format!("less {}", quoted(&draft.to_string_lossy())),
+        format!("{program} demo --interactive"),
         typed(&format!("timeline {id}")),
         typed(&format!("verify {id}")),
-        "runbook demo --interactive".to_owned(),
         format!("rm -r {}", quoted(&directory.to_string_lossy())),
     ]);
     Ok(Exit::DONE)
