@@ -5,9 +5,10 @@
 mod act;
 mod cut;
 mod engine;
-mod postmortem;
 mod hostile;
 mod language;
+mod notify;
+mod postmortem;
 mod real;
 mod store;
 mod systemd;
