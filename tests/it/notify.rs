@@ -30,8 +30,12 @@ impl Post {
     fn new() -> Self {
         let slack = Slack::start();
         let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
-        let secrets = [("token", TOKEN.to_owned()), ("wrong", "xoxb-wrong".to_owned()), ("hook", slack.webhook_url()),
-            ("gone", slack.webhook_url().replace("hZ2k9QyW", "gone"))];
+        let secrets = [
+            ("token", TOKEN.to_owned()),
+            ("wrong", "xoxb-wrong".to_owned()),
+            ("hook", slack.webhook_url()),
+            ("gone", slack.webhook_url().replace("hZ2k9QyW", "gone")),
+        ];
         let mut secrets: BTreeMap<String, Result<SecretString, String>> =
             secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(SecretString::from(value)))).collect();
         secrets.insert("unread".to_owned(), Err("the environment has no `SLACK_TOKEN`".to_owned()));
@@ -91,7 +95,8 @@ fn place(step: &str) -> (RunId, StepKey) {
 }
 
 fn log(slack: &Slack) -> Vec<Recorded> {
-    let api = |channel: &str, token: &str| json!({"slack": channel, "token": {"secret": token}, "api": slack.api_url()});
+    let api =
+        |channel: &str, token: &str| json!({"slack": channel, "token": {"secret": token}, "api": slack.api_url()});
     let estate = json!({"estate": "shop", "environments": {"production": {}}, "channels": {
         "incidents": api("#incidents", "token"),
         "oncall": api("#oncall", "token"),
@@ -106,7 +111,8 @@ fn log(slack: &Slack) -> Vec<Recorded> {
         "deaf": {"slack": "#incidents", "token": {"secret": "token"}, "api": "http://127.0.0.1:1/api"},
     }});
     let step = |id: &str| json!({"id": id, "name": id, "body": {"action": {"kind": "notify", "spec": {}, "effect": "repeatable"}}});
-    let runbook = json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": [step("a"), step("b"), step("c")]});
+    let runbook =
+        json!({"id": "drill", "title": "Drill", "severity": "p1", "steps": [step("a"), step("b"), step("c")]});
     let events: [Value; 2] = [
         json!({"type": "incident_opened", "id": "lusab-fidok", "title": "Drill", "severity": "p1", "environment": "production"}),
         json!({"type": "run_started", "run": 1, "runbook": runbook, "digest": "00", "estate": estate, "params": {}, "mode": "auto"}),
@@ -114,7 +120,12 @@ fn log(slack: &Slack) -> Vec<Recorded> {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
     (1..)
         .zip(events)
-        .map(|(seq, event)| Recorded { seq, at, by: Actor::person("ada", "test"), event: serde_json::from_value(event).unwrap() })
+        .map(|(seq, event)| Recorded {
+            seq,
+            at,
+            by: Actor::person("ada", "test"),
+            event: serde_json::from_value(event).unwrap(),
+        })
         .collect()
 }
 
@@ -129,7 +140,10 @@ fn error(delivery: Delivery) -> String {
 async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
     let mut post = Post::new();
     let (first, told) = post.send("a", "incidents", "down").await;
-    assert!(matches!(&first, Delivery::Delivered { message: Some(_), place: Some(place) } if place == "C0INCIDENTS"), "{first:?}");
+    assert!(
+        matches!(&first, Delivery::Delivered { message: Some(_), place: Some(place) } if place == "C0INCIDENTS"),
+        "{first:?}"
+    );
     assert!(matches!(&told[..], [Event::Notified { channel, .. }] if channel == "incidents"), "{told:?}");
     // Before the fact is in the log, and after.
     post.send("b", "incidents", "more").await;
@@ -164,7 +178,8 @@ async fn what_was_delivered_is_not_delivered_again() {
 #[tokio::test]
 async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
     let post = Post::new();
-    let hostile = format!("<!channel> <@U1> <http://evil.example|bank> @here *b* \u{1b}[31m {PASSWORD} {}", "x".repeat(5_000));
+    let hostile =
+        format!("<!channel> <@U1> <http://evil.example|bank> @here *b* \u{1b}[31m {PASSWORD} {}", "x".repeat(5_000));
     for channel in ["incidents", "hook"] {
         let (delivery, _) = post.send("a", channel, &hostile).await;
         assert!(matches!(delivery, Delivery::Delivered { .. }), "{delivery:?}");

@@ -141,6 +141,7 @@ mod tests {
         ("before ", " after", "Paragraph"),
         ("- ", " (#1)", "List(false) Item"),
         ("### ", " (#1)", "Heading(H3)"),
+        ("- **", "** – found (#1)", "List(false) Item Strong"),
         ("| a |\n|---|\n| ", " |", "Table TableHead TableCell TableRow TableCell"),
     ];
 

@@ -100,6 +100,13 @@ fn a_template_cannot_let_raw_text_through() {
 }
 
 #[test]
+fn a_template_can_be_checked_before_it_is_needed() {
+    assert_eq!(check(&Template::shipped()), Ok(()));
+    let broken = Template { file: "t.jinja".to_owned(), source: "# {{ title }}\n{% if due %}\n".to_owned() };
+    assert!(check(&broken).unwrap_err().to_string().starts_with("t.jinja:"));
+}
+
+#[test]
 fn a_template_that_does_not_end_is_stopped() {
     let source = "{% for a in range(10000) %}{% for b in range(10000) %}{{ b }}{% endfor %}{% endfor %}".to_owned();
     let error = render(&facts(&log()), &Template { file: "t.jinja".to_owned(), source }).unwrap_err();
