@@ -232,8 +232,13 @@ fn said(complaint: &str, context: &Context) -> String {
 impl Search {
     fn new(spec: &Spec, context: &Context) -> Result<Self, String> {
         let now = context.clock.now();
-        let since = moment(spec.since.as_deref().unwrap_or(SINCE), now).map_err(|wrong| format!("`since` is {wrong}"))?;
-        let until = spec.until.as_deref().map(|until| moment(until, now).map_err(|wrong| format!("`until` is {wrong}"))).transpose()?;
+        let since =
+            moment(spec.since.as_deref().unwrap_or(SINCE), now).map_err(|wrong| format!("`since` is {wrong}"))?;
+        let until = spec
+            .until
+            .as_deref()
+            .map(|until| moment(until, now).map_err(|wrong| format!("`until` is {wrong}")))
+            .transpose()?;
         if until.is_some_and(|until| until < since) {
             return Err("`until` is before `since`".to_owned());
         }

@@ -198,7 +198,8 @@ impl Revert<'_> {
 
     /// The one commit that is not pushed yet, if it is this very revert.
     async fn unpushed(&self, target: &str, stand: &Stand) -> Result<String, Trouble> {
-        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
+        let is_ours =
+            stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
         if is_ours {
             return Ok(stand.head.clone());
         }
