@@ -254,16 +254,19 @@ fn missing_estate(shown: &Path) -> Sheet<Estate> {
 /// The checker's two doors.
 mod checked {
     use super::{Estate, Problem, Runbook, Source};
+    use crate::actions;
+    use crate::domain::estate_check;
+    use crate::domain::runbook::check::{self, World};
 
-    pub(super) fn estate(_source: &Source) -> Result<Estate, Vec<Problem>> {
-        Ok(Estate::default())
+    pub(super) fn estate(source: &Source) -> Result<Estate, Vec<Problem>> {
+        estate_check::check(source)
     }
 
     pub(super) fn runbook(
-        _source: &Source,
-        _estate: Option<&Estate>,
-        _ids: &[String],
+        source: &Source,
+        estate: Option<&Estate>,
+        runbooks: &[String],
     ) -> Result<Runbook, Vec<Problem>> {
-        Err(Vec::new())
+        check::check(source, &World { estate, forms: &actions::forms(), runbooks })
     }
 }

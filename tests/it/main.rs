@@ -3,12 +3,11 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod act;
-mod real;
-mod systemd;
 mod cut;
 mod engine;
 mod hostile;
 mod language;
 mod real;
 mod store;
+mod systemd;
 mod world;
