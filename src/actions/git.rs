@@ -36,13 +36,24 @@ static FORM: KindForm = KindForm {
     summary: "Reads a branch's log, or reverts a commit and pushes that.",
     shorthand: None,
     verbs: &[
-        Verb { field: Field::optional("log", Shape::Record(LOG), "The newest commits of a branch."), effect: EffectClass::Read },
         Verb {
-            field: Field::optional("revert", Shape::Text, "The commit to take back, a merge by its first parent; `HEAD` is the branch's newest."),
+            field: Field::optional("log", Shape::Record(LOG), "The newest commits of a branch."),
+            effect: EffectClass::Read,
+        },
+        Verb {
+            field: Field::optional(
+                "revert",
+                Shape::Text,
+                "The commit to take back, a merge by its first parent; `HEAD` is the branch's newest.",
+            ),
             effect: EffectClass::Once,
         },
         Verb {
-            field: Field::optional("status", Shape::Text, "The branch that should be checked out; how the work tree stands."),
+            field: Field::optional(
+                "status",
+                Shape::Text,
+                "The branch that should be checked out; how the work tree stands.",
+            ),
             effect: EffectClass::Read,
         },
     ],
@@ -54,7 +65,10 @@ static FORM: KindForm = KindForm {
     ],
     effect: |spec| if spec.get("revert").is_some() { EffectClass::Once } else { EffectClass::Read },
     outputs: &[
-        Output { name: "commits", help: "`log`: a list of `sha`, `short`, `author`, `at`, `subject`, `merge`, `parents`, the newest first." },
+        Output {
+            name: "commits",
+            help: "`log`: a list of `sha`, `short`, `author`, `at`, `subject`, `merge`, `parents`, the newest first.",
+        },
         Output { name: "branch", help: "The branch; for `status` the one that is checked out." },
         Output { name: "sha", help: "`revert`: the commit that takes back." },
         Output { name: "short", help: "`revert`: its first ten digits." },
@@ -102,14 +116,17 @@ impl Kind for Git {
 
     fn describe(&self, spec: &Value) -> Change {
         let part = |name: &str| spec.get(name).and_then(|value| word(value).ok()).map(|word| text::one_line(&word, 80));
-        let place = part("repository").map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
+        let place = part("repository")
+            .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
         let Some(revision) = part("revert") else {
             return Change { what: "read the history".to_owned(), place, ..Change::default() };
         };
-        let branch = part("branch").map_or_else(|| "the environment's branch".to_owned(), |branch| format!("`{branch}`"));
+        let branch =
+            part("branch").map_or_else(|| "the environment's branch".to_owned(), |branch| format!("`{branch}`"));
         let remote = part("remote").unwrap_or_else(|| REMOTE.to_owned());
         let pushed = spec.get("push") == Some(&Value::Bool(true));
-        let (and, place) = if pushed { (" and push it", format!("{place} and its remote `{remote}`")) } else { ("", place) };
+        let (and, place) =
+            if pushed { (" and push it", format!("{place} and its remote `{remote}`")) } else { ("", place) };
         let undo = Some("revert the new commit in its turn".to_owned());
         Change { what: format!("commit a revert of `{revision}` on {branch}{and}"), place, undo, ..Change::default() }
     }

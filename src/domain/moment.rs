@@ -35,7 +35,9 @@ mod tests {
         let now = DateTime::from_timestamp(1_700_000_000, 0).expect("an instant");
         assert_eq!(moment("5m", now), Ok(now - TimeDelta::minutes(5)));
         assert_eq!(moment("9999y", now), Ok(DateTime::UNIX_EPOCH));
-        for same in ["2023-11-14T22:13:20Z", "2023-11-15T00:13:20+02:00", "2023-11-14 22:13:20", " 2023-11-14T22:13:20 "] {
+        for same in
+            ["2023-11-14T22:13:20Z", "2023-11-15T00:13:20+02:00", "2023-11-14 22:13:20", " 2023-11-14T22:13:20 "]
+        {
             assert_eq!(moment(same, now), Ok(now), "{same}");
         }
         for wrong in ["yesterday", "", "--now", "1969-12-31T00:00:00Z", "5"] {

@@ -79,7 +79,7 @@ impl Timeline {
 pub(super) struct Reader {
     incident: Option<Incident>,
     names: BTreeMap<(RunId, StepKey), String>,
-    /// Steps that have told somebody something: their success is in those lines already.
+    /// Steps that have tried to tell somebody something: what became of it is in those lines already.
     tellers: BTreeSet<(RunId, StepKey)>,
     /// Attempts that have begun and not ended, by the event that began them.
     unfinished: BTreeMap<(RunId, StepKey), u64>,
@@ -114,7 +114,7 @@ impl Reader {
             Event::StepEnded { .. } | Event::Reconciled { .. } => {
                 self.unfinished.remove(place);
             }
-            Event::Notified { .. } => {
+            Event::Notified { .. } | Event::NotifyFailed { .. } => {
                 self.tellers.insert(place.clone());
             }
             _ => {}
@@ -131,7 +131,7 @@ impl Reader {
         self.incident.as_ref()
     }
 
-    /// Whether the step has told somebody something.
+    /// Whether the step has tried to tell somebody something.
     pub(super) fn has_told(&self, run: RunId, key: &StepKey) -> bool {
         self.tellers.contains(&(run, key.clone()))
     }

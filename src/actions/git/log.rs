@@ -120,6 +120,9 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
     let (current, head) = (repository.branch().await?, repository.commit("HEAD").await?);
     let (changes, under_way) = (repository.changes().await?, repository.under_way().await?);
     let copy = repository.commit(&format!("refs/remotes/{remote}/{branch}")).await.ok();
+    if copy.is_none() && repository.commit(&format!("refs/heads/{branch}")).await.is_err() {
+        return Err(Trouble::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));
+    }
     let (behind, ahead) = match &copy {
         Some(copy) => repository.apart(copy, &head).await?,
         None => (0, 0),
@@ -128,7 +131,11 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
     let mut facts = vec![if right { format!("on `{branch}`") } else { format!("not on `{branch}`") }];
     facts.extend(under_way.map(|what| format!("in the middle of {what}")));
     facts.push(if changes.is_empty() { "clean".to_owned() } else { format!("{} files changed", changes.len()) });
-    facts.push(if (ahead, behind) == (0, 0) { format!("level with `{remote}`") } else { format!("{ahead} ahead, {behind} behind `{remote}`") });
+    facts.push(if (ahead, behind) == (0, 0) {
+        format!("level with `{remote}`")
+    } else {
+        format!("{ahead} ahead, {behind} behind `{remote}`")
+    });
     let output = json!({
         "branch": current, "head": head, "expected": right, "clean": changes.is_empty() && under_way.is_none(),
         "changes": changes.iter().take(50).collect::<Vec<_>>(), "under_way": under_way, "ahead": ahead, "behind": behind,

@@ -98,7 +98,10 @@ impl Revert<'_> {
             false => self.repository.commit(&format!("refs/heads/{}", self.branch)).await?,
         };
         if let Some(done) = self.newest_revert(&target, &base, &now).await? {
-            return Ok(Reconciled::Happened(self.described(&done, &target, "was reverted by").await?));
+            let mut outcome = self.described(&done, &target, "was reverted by").await?;
+            let here = self.repository.git(&["merge-base", "--is-ancestor", &done, "HEAD"]).await?;
+            outcome.output["work_tree"] = json!(if here.code == 0 { "forward" } else { "behind" });
+            return Ok(Reconciled::Happened(outcome));
         }
         let place = if self.push { &self.remote } else { "this repository" };
         let (target, now) = (short(&target), short(&now));
@@ -151,6 +154,11 @@ impl Revert<'_> {
     /// The commit to revert. `HEAD` means the newest that both sides have.
     async fn target(&self, base: &str) -> Result<String, Trouble> {
         let given = self.revision.trim();
+        if given.contains("@{") {
+            // It would mean another commit when it is asked for again.
+            let given = text::one_line(given, 80);
+            return Err(Trouble::new(format!("`{given}` depends on what was done in this work tree; name the commit")));
+        }
         let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
         let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));
         let Some(rest) = relative else {
@@ -198,7 +206,8 @@ impl Revert<'_> {
 
     /// The one commit that is not pushed yet, if it is this very revert.
     async fn unpushed(&self, target: &str, stand: &Stand) -> Result<String, Trouble> {
-        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
+        let is_ours =
+            stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
         if is_ours {
             return Ok(stand.head.clone());
         }

@@ -100,10 +100,10 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         Event::RunEnded { run, outcome } => ended(reader, *run, *outcome),
         Event::Notified { channel, place, .. } => {
             let detail = place.as_ref().map(|place| format!("as {place}"));
-            Phrase::notable(Sign::Told, format!("told `{channel}`")).detail(detail)
+            Phrase::notable(Sign::Told, format!("told {channel}")).detail(detail)
         }
         Event::NotifyFailed { channel, error, .. } => {
-            Phrase::notable(Sign::Failed, format!("message to `{channel}` not delivered: {error}"))
+            Phrase::notable(Sign::Failed, format!("message to {channel} not delivered: {error}"))
         }
         Event::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
         Event::Answered { run, step, answer } => answered(reader, &recorded.by, *run, step, answer),
@@ -123,12 +123,13 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         Event::StepStarted { run, step, attempt, action, .. } => {
             let name = reader.name(*run, step);
             let detail = format!("{} {}", action.kind, action.spec);
-            Phrase::quiet(Sign::Begun, format!("{name}: begun{}", again(*attempt))).detail(detail)
+            Phrase::quiet(Sign::Begun, of_step(&name, &format!("begun{}", again(*attempt)))).detail(detail)
         }
         Event::StepEnded { run, step, attempt, outcome } => {
-            let told = reader.has_told(*run, step) && outcome.is_success();
+            // What became of each message has a line of its own.
+            let said = matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_told(*run, step);
             let phrase = outcome_of(&reader.name(*run, step), *attempt, outcome);
-            Phrase { notable: !told, ..phrase }
+            Phrase { notable: !said, ..phrase }
         }
         Event::Reconciled { run, step, finding, .. } => reconciled(&reader.name(*run, step), finding),
         Event::RetryScheduled { run, step, at } => {
@@ -171,19 +172,19 @@ fn deadline(reader: &mut Reader, recorded: &Recorded) -> Phrase {
                 DeadlineFrom::Opened => "opening",
                 DeadlineFrom::Resolved => "resolution",
             };
-            let text = format!("deadline `{name}` is {}", stamp(*due));
+            let text = format!("deadline {name} is {}", stamp(*due));
             Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
         }
         Event::DeadlineWarned { name } => {
             let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
-            Phrase::notable(Sign::Deadline, format!("deadline `{name}` comes near{}", left.unwrap_or_default()))
+            Phrase::notable(Sign::Deadline, format!("deadline {name} comes near{}", left.unwrap_or_default()))
         }
         Event::DeadlineMet { name, met_at, step } => {
             let margin = due(name).map(|due| margin(*met_at, due)).unwrap_or_default();
             let detail = step.as_ref().map(|step| format!("by {step}"));
-            Phrase::notable(Sign::Deadline, format!("deadline `{name}` met{margin}")).detail(detail)
+            Phrase::notable(Sign::Deadline, format!("deadline {name} met{margin}")).detail(detail)
         }
-        Event::DeadlineMissed { name } => Phrase::notable(Sign::Deadline, format!("deadline `{name}` missed")),
+        Event::DeadlineMissed { name } => Phrase::notable(Sign::Deadline, format!("deadline {name} missed")),
         _ => Phrase::quiet(Sign::Inner, "deadline"),
     }
 }
@@ -247,10 +248,14 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
             let at = if change.place.is_empty() { String::new() } else { format!(" ({})", change.place) };
             Phrase::quiet(Sign::Question, format!("approval{by} wanted: {}{at}", change.what))
         }
-        Gate::Timer { until } => Phrase::quiet(Sign::Inner, format!("{name}: waits until {}", clock_time(*until))),
-        Gate::Failure { error } => Phrase::quiet(Sign::Question, format!("{name}: again, skip or cancel? {error}")),
+        Gate::Timer { until } => {
+            Phrase::quiet(Sign::Inner, of_step(&name, &format!("waits until {}", clock_time(*until))))
+        }
+        Gate::Failure { error } => {
+            Phrase::quiet(Sign::Question, of_step(&name, &format!("again, skip or cancel? {error}")))
+        }
         Gate::Unclear { detail } => {
-            Phrase::notable(Sign::Question, format!("{name}: nobody can say whether it happened: {detail}"))
+            Phrase::notable(Sign::Question, of_step(&name, &format!("nobody can say whether it happened: {detail}")))
         }
     }
 }
@@ -259,7 +264,7 @@ fn answered(reader: &mut Reader, by: &Actor, run: RunId, step: &StepKey, answer:
     let name = reader.name(run, step);
     let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
     match gate {
-        Some(Gate::Timer { .. }) => Phrase::quiet(Sign::Inner, format!("{name}: the time is over")),
+        Some(Gate::Timer { .. }) => Phrase::quiet(Sign::Inner, of_step(&name, "the time is over")),
         Some(Gate::Manual { .. }) => {
             let said = if answer.is_null() { String::new() } else { format!(": {}", plain(answer)) };
             Phrase::notable(Sign::Words, format!("did by hand: {name}{said}"))
@@ -294,15 +299,17 @@ fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
     match items {
         Some(items) => {
             let list: Vec<String> = items.iter().map(plain).collect();
-            Phrase::quiet(Sign::Inner, format!("{name}: for {} items", items.len())).detail(list.join(", "))
+            Phrase::quiet(Sign::Inner, of_step(&name, &format!("for {} items", items.len()))).detail(list.join(", "))
         }
-        None => Phrase::quiet(Sign::Inner, format!("{name}: begun")),
+        None => Phrase::quiet(Sign::Inner, of_step(&name, "begun")),
     }
 }
 
 fn skipped(name: &str, reason: &SkipReason) -> Phrase {
     match reason {
-        SkipReason::Condition { when } => Phrase::quiet(Sign::Skipped, format!("{name}: skipped, `{when}` is false")),
+        SkipReason::Condition { when } => {
+            Phrase::quiet(Sign::Skipped, of_step(&name, &format!("skipped, `{when}` is false")))
+        }
         SkipReason::Person { reason } => Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason))),
     }
 }
@@ -316,7 +323,7 @@ fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
         Verdict::Cancelled => (Sign::Skipped, "stopped: "),
         Verdict::Unknown => (Sign::Failed, "nobody can say how it ended: "),
     };
-    Phrase::notable(sign, format!("{name}: {how}{}{}", outcome.summary, again(attempt)))
+    Phrase::notable(sign, of_step(&name, &format!("{how}{}{}", outcome.summary, again(attempt))))
 }
 
 fn reconciled(name: &str, finding: &Finding) -> Phrase {
@@ -327,10 +334,10 @@ fn reconciled(name: &str, finding: &Finding) -> Phrase {
             Phrase { text: format!("{} ({AFTER}: it had happened)", phrase.text), ..phrase }
         }
         Finding::DidNotHappen { detail } => {
-            Phrase::notable(Sign::Begun, format!("{name}: {AFTER}: it had not happened{}", because(detail)))
+            Phrase::notable(Sign::Begun, of_step(&name, &format!("{AFTER}: it had not happened{}", because(detail))))
         }
         Finding::CannotTell { detail } => {
-            Phrase::notable(Sign::Failed, format!("{name}: {AFTER}: it cannot be told{}", because(detail)))
+            Phrase::notable(Sign::Failed, of_step(&name, &format!("{AFTER}: it cannot be told{}", because(detail))))
         }
     }
 }
@@ -343,12 +350,23 @@ fn concluded(reader: &mut Reader, run: RunId, step: &StepKey, conclusion: Conclu
     let new = reason.is_some_and(|reason| summary.is_none_or(|summary| !reason.contains(summary)));
     let reason = reason.map(because).unwrap_or_default();
     match conclusion {
-        Conclusion::Succeeded => Phrase::quiet(Sign::Done, format!("{name}: done{reason}")),
-        Conclusion::Skipped => Phrase::quiet(Sign::Skipped, format!("{name}: skipped{reason}")),
-        Conclusion::Tolerated => Phrase::notable(Sign::Skipped, format!("{name}: failed, and the run goes on{reason}")),
-        Conclusion::Failed => Phrase { notable: new, ..Phrase::quiet(Sign::Failed, format!("{name}: failed{reason}")) },
-        Conclusion::Cancelled => Phrase::quiet(Sign::Skipped, format!("{name}: stopped{reason}")),
+        Conclusion::Succeeded => Phrase::quiet(Sign::Done, of_step(&name, &format!("done{reason}"))),
+        Conclusion::Skipped => Phrase::quiet(Sign::Skipped, of_step(&name, &format!("skipped{reason}"))),
+        Conclusion::Tolerated => {
+            let text = of_step(&name, &format!("failed, and the run goes on{reason}"));
+            Phrase { notable: new, ..Phrase::quiet(Sign::Skipped, text) }
+        }
+        Conclusion::Failed => {
+            Phrase { notable: new, ..Phrase::quiet(Sign::Failed, of_step(&name, &format!("failed{reason}"))) }
+        }
+        Conclusion::Cancelled => Phrase::quiet(Sign::Skipped, of_step(&name, &format!("stopped{reason}"))),
     }
+}
+
+/// `name: what`, without the colon where the name has a mark at its end already.
+fn of_step(name: &str, what: &str) -> String {
+    let colon = if name.ends_with(['?', '!', '.', ':']) { "" } else { ":" };
+    format!("{name}{colon} {what}")
 }
 
 fn again(attempt: u32) -> String {

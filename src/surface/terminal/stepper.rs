@@ -19,6 +19,7 @@ use super::view::view;
 use super::{Left, Options, Work, closing};
 use crate::clock;
 use crate::domain::command::{Command, Request};
+use crate::domain::event::Actor;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::engine::{Engine, EngineError, Feed, News, Patience, Stop};
@@ -72,7 +73,21 @@ fn lost(source: io::Error) -> EngineError {
 }
 
 impl Stepper<'_> {
-    async fn run(mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+    async fn run(mut self, answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+        let clock = self.engine.parts().clock.clone();
+        match self.go_on(answers).await {
+            Ok(Some(left)) => self.leave(left, clock.now()),
+            Ok(None) => Ok(Left::Detached),
+            Err(error) => {
+                let rows = layout::all(&self.ended, self.screen.size().columns);
+                self.screen.close(&rows).map_err(lost)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The loop. None when the terminal is gone: there is nobody to say anything to.
+    async fn go_on(&mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
         let clock = self.engine.parts().clock.clone();
         let mut feed = self.engine.feed(self.incident, 0);
         let mut keys = EventStream::new();
@@ -85,22 +100,27 @@ impl Stepper<'_> {
                 _ = interrupt.recv() => self.detach(),
                 _ = terminate.recv() => self.detach(),
                 Some(refusal) = answers.recv() => { self.model.answered(refusal); Next::On }
-                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
                 stop = self.driver.stopped() => self.stopped(stop?).await?,
+                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
                 () = clock::sleep(&*clock, TICK) => self.tick(),
             };
             match next {
-                Next::Gone => return Ok(Left::Detached),
-                Next::Leave(left) => return self.leave(left, clock.now()),
-                Next::On => self.draw(clock.now()).map_err(lost)?,
+                Next::Gone => return Ok(None),
+                Next::Leave(left) => return Ok(Some(left)),
+                Next::On if self.draw(clock.now()).is_err() => return Ok(None),
+                Next::On => {}
             }
             if self.last.is_some_and(|last| self.model.seq() >= last) {
-                return self.leave(Left::Over, clock.now());
+                return Ok(Some(Left::Over));
             }
         }
     }
 
+    /// Draws, unless the terminal is still busy with the last drawing: then the next one shows more.
     fn draw(&mut self, now: Timestamp) -> io::Result<()> {
+        if !self.screen.is_free() {
+            return Ok(());
+        }
         let size = self.screen.size();
         let record = layout::all(&std::mem::take(&mut self.ended), size.columns);
         self.screen.show(&record, &view(&self.model, now, size))
@@ -145,7 +165,7 @@ impl Stepper<'_> {
     /// Hands a request to the engine without waiting for it.
     fn submit(&self, request: Request) {
         let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
-        let command = Command { by: self.options.actor.clone(), request };
+        let command = Command { by: here(&self.options.actor), request };
         tokio::spawn(async move {
             let refusal = engine.submit(&incident, command).await.err().map(|error| said(&error));
             // A stepper that has left hears nothing any more.
@@ -199,6 +219,14 @@ impl Stepper<'_> {
         let rows: Vec<Row> = layout::all(&lines, self.screen.size().columns);
         self.screen.close(&rows).map_err(lost)?;
         Ok(left)
+    }
+}
+
+/// A person at this face.
+fn here(actor: &Actor) -> Actor {
+    match actor {
+        Actor::Person { name, .. } => Actor::person(name, "stepper"),
+        Actor::Engine => Actor::Engine,
     }
 }
 
