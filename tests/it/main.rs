@@ -9,6 +9,7 @@ mod health;
 mod hostile;
 mod http;
 mod language;
+mod notify;
 mod postmortem;
 mod real;
 mod shop;
