@@ -112,7 +112,7 @@ static FORM: KindForm = KindForm {
         Output { name: "lines", help: "The newest matching lines, the oldest of them first." },
         Output { name: "truncated", help: "Whether more lines match than are in `lines`." },
     ],
-    example: "journal:\n  unit: \"pakashop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
+    example: "journal:\n  unit: \"shop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -300,7 +300,7 @@ impl Search {
             && self.pattern.iter().all(|pattern| pattern.is_match(&entry.raw) || pattern.is_match(&entry.message()))
     }
 
-    /// `42 lines at error or above from pakashop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
+    /// `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
     fn summary(&self, tally: &Tally, context: &Context) -> String {
         let count = match tally.matched {
             0 => "no lines".to_owned(),
