@@ -183,14 +183,12 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some("tls");
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Some("tls");
-        }
         return match error.kind() {
             io::ErrorKind::ConnectionRefused => Some("refused"),
             io::ErrorKind::TimedOut => Some("timeout"),
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable"),
-            _ => None,
+            // What an I/O error wraps is not among its sources.
+            _ => error.get_ref().and_then(|inner| kind_of(inner)),
         };
     }
     // The resolver's error has no type that can be named.

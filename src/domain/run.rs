@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::estate::{Environment, Estate};
 use super::event::{Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
-use super::id::{RunId, StepKey};
+use super::id::{Part, RunId, StepKey};
 use super::runbook::Runbook;
 use super::step::{Standing, StepState};
 use super::time::Timestamp;
@@ -78,6 +78,14 @@ impl Run {
     /// The gates that are closed, in the order in which their steps were reached.
     pub fn gates(&self) -> impl Iterator<Item = (&StepKey, &super::event::Gate)> {
         self.order.iter().filter_map(|key| Some((key, self.steps.get(key)?.gate()?)))
+    }
+
+    /// Whether a change is being taken back, which may go on after the run.
+    pub fn is_undoing(&self) -> bool {
+        let undoings = self.order.iter().filter(|key| key.part == Part::Undo);
+        undoings.map(|key| self.standing(key)).any(|standing| {
+            !matches!(standing, Standing::Concluded(_) | Standing::Waiting(_))
+        })
     }
 
     /// The steps that failed, tolerated or not.

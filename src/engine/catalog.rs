@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::actions;
 use crate::domain::estate::Estate;
-use crate::domain::id;
 use crate::domain::problem::{self, Problem, Source};
 use crate::domain::runbook::Runbook;
+use crate::domain::runbook::check::{self, World};
 use crate::domain::runbook::file::MAX_FILE;
+use crate::domain::{estate_check, id};
 
 /// Where a shop keeps its runbooks.
 pub const RUNBOOKS: &str = "runbooks";
@@ -100,13 +102,13 @@ impl Catalog {
     fn of(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
         let (estates, runbooks): (Vec<Text>, Vec<Text>) = texts.into_iter().partition(|text| text.name == ESTATE);
         let estate = match estates.into_iter().next() {
-            Some(text) => text.sheet(checked::estate),
+            Some(text) => text.sheet(estate_check::check),
             None => missing_estate(shown),
         };
         let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
         let known = estate.content.as_ref().ok();
-        let sheet =
-            |text: Text| (text.source.stem().to_owned(), text.sheet(|source| checked::runbook(source, known, &ids)));
+        let world = World { estate: known, forms: &actions::forms(), runbooks: &ids };
+        let sheet = |text: Text| (text.source.stem().to_owned(), text.sheet(|source| check::check(source, &world)));
         let sheets = runbooks.into_iter().map(sheet).collect();
         Self { directory: directory.to_owned(), estate, sheets }
     }
@@ -249,21 +251,4 @@ fn missing_estate(shown: &Path) -> Sheet<Estate> {
     let problem = Problem::new(source.span(0..0), "there is no estate")
         .help("Describe the environments and services in this file; `runbook schema estate` says how.");
     Sheet { content: Err(vec![problem]), source, ..Sheet::default() }
-}
-
-/// The checker's two doors.
-mod checked {
-    use super::{Estate, Problem, Runbook, Source};
-
-    pub(super) fn estate(_source: &Source) -> Result<Estate, Vec<Problem>> {
-        Ok(Estate::default())
-    }
-
-    pub(super) fn runbook(
-        _source: &Source,
-        _estate: Option<&Estate>,
-        _ids: &[String],
-    ) -> Result<Runbook, Vec<Problem>> {
-        Err(Vec::new())
-    }
 }

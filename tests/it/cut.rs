@@ -153,7 +153,7 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let starts = directory.path().join("starts");
         let unit =
-            format!("[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n", starts.display());
+            format!("[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n", starts.display());
         let shop = Shop::bare(&[("gateway.service", unit.as_str())]);
         shop.systemctl(&["start", "gateway.service"]);
         eventually("the gateway has started", || starts.exists());
@@ -175,6 +175,8 @@ impl Scene {
         environment.systemd.0 = stage.shop.bus();
         environment.repository = Some(repository.work().display().to_string());
         environment.branch = Some("production".to_owned());
+        let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
+        world.estate.services.insert("gateway".to_owned(), gateway);
         Self { world, repository, stage: Arc::clone(stage), starts_before: stage.starts() }
     }
 

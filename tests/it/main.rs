@@ -5,11 +5,14 @@
 mod act;
 mod cut;
 mod engine;
+mod health;
 mod hostile;
+mod http;
 mod language;
 mod notify;
 mod postmortem;
 mod real;
+mod shop;
 mod store;
 mod systemd;
 mod world;

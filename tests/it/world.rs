@@ -158,7 +158,8 @@ pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::p
 fn line(event: &Event) -> String {
     let name = incident::name(event);
     let detail = match event {
-        Event::StepEnded { step, outcome, .. } => format!(" {step} {:?}", outcome.verdict),
+        Event::StepEnded { step, outcome, .. } if outcome.is_success() => format!(" {step} Succeeded"),
+        Event::StepEnded { step, outcome, .. } => format!(" {step} {:?}: {}", outcome.verdict, outcome.summary),
         Event::StepConcluded { step, conclusion, .. } => format!(" {step} {conclusion:?}"),
         Event::RunEnded { outcome, .. } => format!(" {outcome:?}"),
         Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => {

@@ -120,6 +120,9 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
     let (current, head) = (repository.branch().await?, repository.commit("HEAD").await?);
     let (changes, under_way) = (repository.changes().await?, repository.under_way().await?);
     let copy = repository.commit(&format!("refs/remotes/{remote}/{branch}")).await.ok();
+    if copy.is_none() && repository.commit(&format!("refs/heads/{branch}")).await.is_err() {
+        return Err(Trouble::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));
+    }
     let (behind, ahead) = match &copy {
         Some(copy) => repository.apart(copy, &head).await?,
         None => (0, 0),

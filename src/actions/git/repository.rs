@@ -181,7 +181,9 @@ impl<'c> Repository<'c> {
     /// Whether git would take this as the name of a branch.
     pub(super) async fn checked_branch(&self, branch: &str) -> Result<(), Trouble> {
         let shown = || format!("`{}` is no name of a branch", text::one_line(branch, 80));
-        if branch.contains('\0') || self.git(&["check-ref-format", &format!("refs/heads/{branch}")]).await?.code != 0 {
+        // Git would take a leading dash, but whoever types such a name next would not be understood.
+        let refused = branch.starts_with('-') || branch.contains('\0');
+        if refused || self.git(&["check-ref-format", &format!("refs/heads/{branch}")]).await?.code != 0 {
             return Err(Trouble::new(shown()));
         }
         Ok(())

@@ -98,7 +98,10 @@ impl Revert<'_> {
             false => self.repository.commit(&format!("refs/heads/{}", self.branch)).await?,
         };
         if let Some(done) = self.newest_revert(&target, &base, &now).await? {
-            return Ok(Reconciled::Happened(self.described(&done, &target, "was reverted by").await?));
+            let mut outcome = self.described(&done, &target, "was reverted by").await?;
+            let here = self.repository.git(&["merge-base", "--is-ancestor", &done, "HEAD"]).await?;
+            outcome.output["work_tree"] = json!(if here.code == 0 { "forward" } else { "behind" });
+            return Ok(Reconciled::Happened(outcome));
         }
         let place = if self.push { &self.remote } else { "this repository" };
         let (target, now) = (short(&target), short(&now));

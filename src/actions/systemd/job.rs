@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use zbus::OwnedObjectPath;
 
 use super::bus::{JobRemovedStream, ManagerProxy};
-use super::trouble::Trouble;
+use super::trouble::{CRASH_LOOP, Trouble};
 use super::unit::Unit;
 use crate::actions::Context;
 use crate::clock;
@@ -96,13 +96,22 @@ pub(super) async fn settled(
 ) -> zbus::Result<(Unit, Option<Trouble>)> {
     let until = crate::domain::time::Span(settle).after(context.clock.now());
     let mut first: Option<String> = None;
+    let (mut looping, mut exit) = (false, None);
     loop {
-        let unit = Unit::one(manager, name).await?;
+        let mut unit = Unit::one(manager, name).await?;
         let invocation = first.get_or_insert_with(|| unit.invocation_id.clone());
-        let trouble = fallen(&unit, invocation, restarts);
-        // What is on its way up may still come up; what has fallen will not be less fallen for waiting.
-        let is_over = context.clock.now() >= until || context.cancel.is_cancelled();
-        if trouble.is_some() || is_over {
+        // A unit that was started again has forgotten how it ended.
+        exit = unit.exit.take().or(exit);
+        unit.exit.clone_from(&exit);
+        let fallen = fallen(&unit, invocation, restarts);
+        // What keeps ending is watched to the end: systemd may give up on it, and that is worth knowing.
+        looping |= fallen.as_ref().is_some_and(|trouble| trouble.kind == CRASH_LOOP);
+        let is_final = fallen.as_ref().is_some_and(|trouble| trouble.kind != CRASH_LOOP);
+        let now = context.clock.now();
+        let is_late = context.deadline.is_some_and(|deadline| now >= deadline);
+        let is_over = now >= until || is_late || context.cancel.is_cancelled();
+        if is_final || is_over {
+            let trouble = fallen.or_else(|| looping.then(|| Trouble::crash_loop(&unit)));
             return Ok((unit, trouble));
         }
         tokio::select! {

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::unit::Unit;
 
+/// The kind of a unit that ends again and again.
+pub(super) const CRASH_LOOP: &str = "crash_loop";
+
 /// How similar a name must be to be offered instead of an unknown one.
 const SIMILAR: f64 = 0.75;
 
@@ -161,7 +164,7 @@ impl Trouble {
             1 => format!("`{}` ended at once{exit} and was started again by systemd", unit.name),
             _ => format!("`{}` keeps ending{exit}; systemd has started it again {count} times", unit.name),
         };
-        Self::new("crash_loop", message).with(json!({ "n_restarts": count, "exit": unit.exit }))
+        Self::new(CRASH_LOOP, message).with(json!({ "n_restarts": count, "exit": unit.exit }))
     }
 }
 

@@ -11,6 +11,7 @@ use super::event::{Conclusion, Event, Gate};
 use super::id::{RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::plan::{Attempt, RenderedAction};
+use super::run::Run;
 use super::runbook::DeadlineFrom;
 use super::step::Standing;
 use super::time::{Span, Timestamp};
@@ -107,6 +108,7 @@ pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
 /// A draft is owed when the work is over and something has happened since the last one.
 fn owes_postmortem(incident: &Incident) -> bool {
     let over = incident.status == IncidentStatus::Resolved || incident.live_runs().next().is_none();
+    let over = over && !incident.runs.iter().any(Run::is_undoing);
     let stale = incident.draft.as_ref().is_none_or(|draft| draft.seq < incident.material);
     over && stale && !incident.runs.is_empty()
 }

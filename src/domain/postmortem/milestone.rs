@@ -94,13 +94,17 @@ pub(super) fn notice(incident: &Incident, milestones: &[Milestone]) -> Option<No
     })
 }
 
-/// The deadline for telling people: counted from the opening, and met by a step that sends a message; among several
+/// The deadline for telling people: counted from the opening, and met by a message or by hand; among several
 /// the first to run out.
 fn notice_deadline(incident: &Incident) -> Option<&Deadline> {
     let told = |deadline: &&Deadline| {
         let steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
         let mut meeting = steps.filter(|step| step.meets.as_ref() == Some(&deadline.name));
-        meeting.any(|step| matches!(&step.body, Body::Action(action) if action.is_message()))
+        meeting.any(|step| match &step.body {
+            Body::Action(action) => action.is_message(),
+            Body::Manual(_) => true,
+            _ => false,
+        })
     };
     let opened = incident.deadlines.iter().filter(|deadline| deadline.from == DeadlineFrom::Opened);
     opened.filter(told).min_by_key(|deadline| deadline.due)

@@ -8,7 +8,6 @@ use super::{Landed, Worker};
 use crate::clock;
 use crate::domain::due::wake_at;
 use crate::domain::event::Gate;
-use crate::domain::id::StepKey;
 use crate::domain::incident::extend;
 use crate::domain::run::Run;
 use crate::domain::step::Standing;
@@ -25,7 +24,7 @@ impl Worker<'_> {
         if !self.flights.is_empty() || !self.landed.is_empty() {
             return None;
         }
-        let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(is_undoing);
+        let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(Run::is_undoing);
         if self.incident.live_runs().next().is_none() && !undoing {
             return Some(Stop::Over);
         }
@@ -111,11 +110,6 @@ impl Worker<'_> {
         self.flights.remove(landed.place());
         Ok(())
     }
-}
-
-fn is_undoing(run: &Run) -> bool {
-    let undo = |key: &&StepKey| key.part == crate::domain::id::Part::Undo;
-    run.order.iter().filter(undo).any(|key| !matches!(run.standing(key), Standing::Concluded(_) | Standing::Waiting(_)))
 }
 
 fn waits_for_timer(run: &Run) -> bool {

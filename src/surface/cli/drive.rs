@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Result;
-use super::interim::{self as terminal, Left};
+
 use super::settings::Format;
 use super::station::Desk;
 use super::{output, waiting};
@@ -19,6 +19,7 @@ use crate::domain::outcome::Verdict;
 use crate::domain::run::{Run, RunStatus};
 use crate::engine::{EngineError, Feed, News, Patience, Stop};
 use crate::surface::exit::Exit;
+use crate::surface::terminal::{self, Left, Work};
 
 /// Signals after which we leave and the log stays as it is.
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
@@ -42,7 +43,15 @@ pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -
 }
 
 fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options {
-    terminal::Options { actor: desk.who.clone(), after, patience }
+    let settings = &desk.station.settings;
+    terminal::Options {
+        actor: desk.who.clone(),
+        after,
+        patience,
+        colour: settings.colour(),
+        letters: settings.letters(),
+        work: Work::Drive,
+    }
 }
 
 /// A token that ends when a signal asks us to leave.

@@ -25,13 +25,13 @@ mod asking;
 mod cancel;
 mod completions;
 mod demo;
+mod demo_service;
 mod deny;
 mod detach;
 mod drive;
 mod failure;
 mod filling;
 mod incidents;
-mod interim;
 mod kinds;
 mod lint;
 mod list;
@@ -108,6 +108,8 @@ enum Command {
     Completions(completions::Completions),
     Man(man::Man),
     #[command(hide = true)]
+    DemoService(demo_service::DemoService),
+    #[command(hide = true)]
     Reference(reference::Reference),
     #[command(hide = true)]
     Work(work::Work),
@@ -138,6 +140,7 @@ impl Command {
             Self::Schema(command) => command.run(station),
             Self::Kinds(command) => command.run(station),
             Self::Demo(command) => command.run(station),
+            Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),
             Self::Man(command) => command.run(station),
             Self::Reference(command) => command.run(station),

@@ -2,6 +2,8 @@
 
 use super::failure::Result;
 use super::station::Station;
+use crate::actions;
+use crate::domain::runbook::reference;
 use crate::surface::exit::Exit;
 
 /// Prints the reference of the language as Markdown
@@ -11,7 +13,7 @@ pub struct Reference {}
 impl Reference {
     /// Prints it.
     pub fn run(self, station: &Station) -> Result {
-        station.output.text("")?;
+        station.output.text(&reference::language_reference(&actions::forms()))?;
         Ok(Exit::DONE)
     }
 }

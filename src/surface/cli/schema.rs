@@ -4,6 +4,8 @@ use super::failure::Result;
 use super::output;
 use super::settings::Format;
 use super::station::Station;
+use crate::actions;
+use crate::domain::runbook::schema;
 use crate::surface::exit::Exit;
 
 /// Prints the JSON Schema of runbooks, for editors
@@ -31,18 +33,10 @@ impl Schema {
     /// Prints it: one document whatever the format.
     pub fn run(self, station: &Station) -> Result {
         let schema = match self.of {
-            Of::Runbook => runbook(),
-            Of::Estate => estate(),
+            Of::Runbook => schema::runbook(&actions::forms()),
+            Of::Estate => schema::estate(),
         };
         station.output.text(&output::json(&schema, station.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
     }
-}
-
-fn runbook() -> serde_json::Value {
-    serde_json::Value::Null
-}
-
-fn estate() -> serde_json::Value {
-    serde_json::Value::Null
 }

@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
+use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
@@ -177,6 +178,19 @@ impl Settings {
             return columns;
         }
         crossterm::terminal::size().ok().map(|(width, _)| usize::from(width)).filter(|width| *width > 0).or(columns)
+    }
+
+    /// Whether faces use colours: as the command line does, on a terminal that understands them.
+    pub fn colour(&self) -> Colour {
+        let wanted = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        if wanted && self.streams.capable { Colour::Sixteen } else { Colour::None }
+    }
+
+    /// Which letters the terminal shows, by the locale: the first of the variables that is set counts, says POSIX.
+    pub fn letters(&self) -> Letters {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| self.environment.text(name));
+        let utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").ends_with("utf8"));
+        if utf8 { Letters::Unicode } else { Letters::Ascii }
     }
 
     /// A path as the reader would type it: relative to the working directory where it is below.

@@ -106,6 +106,15 @@ impl Station {
         self.desk(Shop::open(&self.settings).unwrap_or_else(|_| nowhere()))
     }
 
+    /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
+    /// threads costs more than it brings.
+    pub fn runtime(&self) -> Result<Runtime> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))
+    }
+
     /// Whether there is a log.
     pub fn has_log(&self) -> Result<bool> {
         Ok(self.state()?.join(LOG_FILE).exists())
@@ -121,12 +130,7 @@ impl Station {
     }
 
     fn desk(&self, shop: Shop) -> Result<Desk<'_>> {
-        // One thread: what is waited for is the disk, children and the network, and every hand-over between threads
-        // costs more than it brings.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
+        let runtime = self.runtime()?;
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let estate = shop.catalog.estate().content.as_ref().ok();
         let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &self.settings.environment));

@@ -19,6 +19,7 @@ use super::view::view;
 use super::{Left, Options, Work, closing};
 use crate::clock;
 use crate::domain::command::{Command, Request};
+use crate::domain::event::Actor;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::engine::{Engine, EngineError, Feed, News, Patience, Stop};
@@ -145,7 +146,7 @@ impl Stepper<'_> {
     /// Hands a request to the engine without waiting for it.
     fn submit(&self, request: Request) {
         let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
-        let command = Command { by: self.options.actor.clone(), request };
+        let command = Command { by: here(&self.options.actor), request };
         tokio::spawn(async move {
             let refusal = engine.submit(&incident, command).await.err().map(|error| said(&error));
             // A stepper that has left hears nothing any more.
@@ -199,6 +200,14 @@ impl Stepper<'_> {
         let rows: Vec<Row> = layout::all(&lines, self.screen.size().columns);
         self.screen.close(&rows).map_err(lost)?;
         Ok(left)
+    }
+}
+
+/// A person at this face.
+fn here(actor: &Actor) -> Actor {
+    match actor {
+        Actor::Person { name, .. } => Actor::person(name, "stepper"),
+        Actor::Engine => Actor::Engine,
     }
 }
 

@@ -1,0 +1,21 @@
+//! `runbook demo-service`: the hidden service that the demo and the tests start many of.
+
+use super::failure::{Failure, Result};
+use super::station::Station;
+use crate::surface::demo::service::{self, Options};
+use crate::surface::exit::Exit;
+
+/// Serves as one of the demo's services, until it is told to stop
+#[derive(Debug, clap::Args)]
+pub struct DemoService {
+    #[command(flatten)]
+    options: Options,
+}
+
+impl DemoService {
+    /// Serves.
+    pub fn run(self, station: &Station) -> Result {
+        station.runtime()?.block_on(service::serve(self.options)).map_err(|error| Failure::error(error.to_string()))?;
+        Ok(Exit::DONE)
+    }
+}

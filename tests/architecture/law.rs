@@ -1,0 +1,201 @@
+//! The law as data, and a function for each of its parts that lists where it is broken.
+
+use std::collections::BTreeSet;
+
+use crate::source::{Route, Source};
+
+/// Which layers each layer may use, beside itself.
+const LAYERS: [(&str, &[&str]); 7] = [
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("actions", &["domain", "clock"]),
+    ("notify", &["domain", "clock"]),
+    ("store", &["domain", "clock"]),
+    ("engine", &["domain", "clock", "actions", "notify", "store"]),
+    ("surface", &["domain", "clock", "actions", "notify", "store", "engine"]),
+];
+
+/// In these layers a room does not use its neighbours, except the shared ones named here.
+const ROOMS: [(&str, &[&str]); 4] = [
+    // The only file that starts children, and the stand-in context of unit tests.
+    ("actions", &["process", "testing"]),
+    ("notify", &[]),
+    // What every backend does alike.
+    ("store", &["chain", "claim", "record", "stream"]),
+    // The exit codes.
+    ("surface", &["exit"]),
+];
+
+/// The face that puts the others together: it may use them, and nobody uses it.
+const COMPOSER: (&str, &str) = ("surface", "cli");
+
+/// The crates that the domain may use, and in which files, when not everywhere.
+const DOMAIN_CRATES: [(&str, &[&str]); 14] = [
+    // Merges a person's edits into a draft, line by line; pure.
+    ("similar", &["src/domain/postmortem/merge.rs"]),
+    // Draws a problem with its line and caret; pure.
+    ("annotate_snippets", &["src/domain/problem.rs"]),
+    ("std", &[]),
+    ("serde", &[]),
+    ("serde_json", &[]),
+    ("chrono", &[]),
+    ("thiserror", &[]),
+    ("humantime", &[]),
+    ("strsim", &[]),
+    ("hex", &[]),
+    ("sha2", &[]),
+    ("base64", &[]),
+    ("minijinja", &[]),
+    ("serde_yaml", &["src/domain/runbook/node.rs", "src/domain/runbook/file.rs", "src/domain/estate.rs"]),
+];
+
+/// Parts of std that reach out of the program.
+const IMPURE_STD: [&str; 7] = ["fs", "env", "net", "process", "thread", "io", "os"];
+
+/// Words that have no place in the domain, however they got there.
+const IMPURE_WORDS: [&str; 8] = ["async", "await", "SystemTime", "Instant", "tokio", "tracing", "println", "eprintln"];
+
+/// Files that are longer than the limit, and why.
+const LONG: [(&str, &str); 0] = [];
+
+/// A file is one thing that can be read in one go.
+const LINES: usize = 400;
+
+/// Where each layer's files reach for what is not theirs.
+pub fn imports(files: &[Source]) -> Vec<String> {
+    let modules: BTreeSet<Vec<String>> = files.iter().map(Source::module).collect();
+    let mut broken = Vec::new();
+    for file in files {
+        let here = file.module();
+        let Some((layer, allowed)) = LAYERS.iter().find(|(layer, _)| here.first().is_some_and(|own| own == layer))
+        else {
+            continue;
+        };
+        for route in file.routes().iter().filter(|route| route.parts[0] == "crate") {
+            let Some(target) = route.parts.get(1).filter(|target| LAYERS.iter().any(|(layer, _)| layer == target))
+            else {
+                continue;
+            };
+            if target != layer && !allowed.contains(&target.as_str()) {
+                broken.push(told(file, route, &format!("`{layer}` may not use `{target}`")));
+            } else if target == layer {
+                broken.extend(
+                    neighbour(&here, route, &modules).filter(|_| !route.test).map(|why| told(file, route, &why)),
+                );
+            }
+        }
+    }
+    broken
+}
+
+/// Why a room may not use the one next door, when it may not. Its tests may.
+fn neighbour(here: &[String], route: &Route, modules: &BTreeSet<Vec<String>>) -> Option<String> {
+    let layer = here.first()?;
+    let (_, shared) = ROOMS.iter().find(|(name, _)| name == layer)?;
+    let other = route.parts.get(2)?;
+    let is_room = modules.contains(&vec![layer.clone(), other.clone()]);
+    // The layer's own file lists its rooms.
+    let own = here.get(1)?;
+    if !is_room || own == other || shared.contains(&other.as_str()) {
+        return None;
+    }
+    let composes = (layer.as_str(), own.as_str()) == COMPOSER;
+    (!composes).then(|| format!("`{layer}::{own}` may not use `{layer}::{other}`"))
+}
+
+/// Where the domain reaches out of itself.
+pub fn purity(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files.iter().filter(|file| file.file.starts_with("src/domain/")) {
+        for route in file.routes().iter().filter(|route| !route.test) {
+            broken.extend(impure(file, route).map(|why| told(file, route, &why)));
+        }
+        for word in file.words.iter().filter(|word| !word.test && IMPURE_WORDS.contains(&word.text.as_str())) {
+            broken.push(format!("{}:{}: `{}` has no place in the domain", file.file, word.line, word.text));
+        }
+    }
+    broken
+}
+
+fn impure(file: &Source, route: &Route) -> Option<String> {
+    let first = route.parts[0].as_str();
+    if first == "std" {
+        let part = route.parts.get(1)?.as_str();
+        return IMPURE_STD.contains(&part).then(|| format!("`std::{part}` has no place in the domain"));
+    }
+    if route.parts.ends_with(&["Utc".to_owned(), "now".to_owned()]) {
+        return Some("`now` is a parameter".to_owned());
+    }
+    let foreign = is_dependency(first);
+    match DOMAIN_CRATES.iter().find(|(name, _)| *name == first) {
+        None if foreign => Some(format!("the domain does not use the crate `{first}`")),
+        Some((_, only)) if !only.is_empty() && !only.contains(&file.file.as_str()) => {
+            Some(format!("`{first}` is used in {} only", only.join(" and ")))
+        }
+        _ => None,
+    }
+}
+
+/// Files that do not begin with what they are for.
+pub fn openings(files: &[Source]) -> Vec<String> {
+    let silent = files.iter().filter(|file| !file.text.starts_with("//! "));
+    silent.map(|file| format!("{}:1: begins without `//! ` and what the file is for", file.file)).collect()
+}
+
+/// Files that are too long, and excuses that are no longer needed.
+pub fn lengths(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        let lines = file.text.lines().count();
+        let excused = LONG.iter().any(|(name, _)| *name == file.file);
+        if lines > LINES && !excused {
+            broken.push(format!("{}:{lines}: longer than {LINES} lines", file.file));
+        } else if lines <= LINES && excused {
+            broken.push(format!("{}:{lines}: needs no excuse in `LONG` any more", file.file));
+        }
+    }
+    broken
+}
+
+/// Silenced lints; and, outside tests, `unwrap` and what was left open.
+pub fn words(files: &[Source]) -> Vec<String> {
+    let mut broken = silenced(files);
+    for file in files {
+        for pair in file.words.windows(3).filter(|pair| !pair[0].test) {
+            let [first, second, third] = [&pair[0].text, &pair[1].text, &pair[2].text];
+            if first == "." && second == "unwrap" && third == "(" {
+                broken.push(format!("{}:{}: `unwrap` outside tests", file.file, pair[1].line));
+            }
+            if ["todo", "unimplemented", "dbg"].contains(&first.as_str()) && second == "!" {
+                broken.push(format!("{}:{}: `{first}!` was left", file.file, pair[0].line));
+            }
+        }
+    }
+    broken
+}
+
+/// `#[allow(…)]`, for which `#[expect(…, reason = "…")]` says why and when it is over.
+pub fn silenced(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        for pair in file.words.windows(3) {
+            if ["[", ","].contains(&pair[0].text.as_str()) && pair[1].text == "allow" && pair[2].text == "(" {
+                broken
+                    .push(format!("{}:{}: `#[allow]`; `#[expect]` with a reason is for this", file.file, pair[1].line));
+            }
+        }
+    }
+    broken
+}
+
+fn told(file: &Source, route: &Route, why: &str) -> String {
+    format!("{}:{}: {why} (`{}`)", file.file, route.line, route.parts.join("::"))
+}
+
+/// The package's dependencies as they are named in code, so that a path into one is told from a local name.
+fn is_dependency(name: &str) -> bool {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("the package has dependencies");
+    let (list, _) = rest.split_once("\n[").expect("more follows the dependencies");
+    list.lines().filter_map(|line| line.split_once(" = ")).any(|(dependency, _)| dependency.replace('-', "_") == name)
+}

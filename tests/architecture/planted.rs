@@ -1,0 +1,195 @@
+//! Proof that each rule finds what it is for: violations are planted, and honest code beside them is left alone.
+
+use crate::law;
+use crate::source::Source;
+
+/// Rooms that are there, as the law must know them to tell a room from an item.
+const TREE: [&str; 12] = [
+    "src/domain/mod.rs",
+    "src/domain/event.rs",
+    "src/clock.rs",
+    "src/actions/mod.rs",
+    "src/actions/process.rs",
+    "src/actions/git.rs",
+    "src/actions/systemd.rs",
+    "src/notify/slack.rs",
+    "src/notify/email.rs",
+    "src/store/sqlite.rs",
+    "src/surface/cli/mod.rs",
+    "src/surface/terminal/mod.rs",
+];
+
+/// Plants a text in one file of an otherwise empty tree.
+fn planted(file: &str, text: &str) -> Vec<Source> {
+    let others = TREE.iter().filter(|other| **other != file).map(|other| Source::new(other, "//! Empty.\n"));
+    others.chain([Source::new(file, text)]).collect()
+}
+
+#[track_caller]
+fn finds(broken: &[String], expected: &[&str]) {
+    assert_eq!(broken.len(), expected.len(), "{broken:#?}");
+    for (one, begin) in broken.iter().zip(expected) {
+        assert!(one.starts_with(begin), "{one}");
+    }
+}
+
+#[track_caller]
+fn imports(file: &str, text: &str, expected: &[&str]) {
+    finds(&law::imports(&planted(file, text)), expected);
+}
+
+#[test]
+fn a_layer_that_reaches_up_is_found() {
+    imports(
+        "src/domain/event.rs",
+        "\nuse crate::store::Draft;",
+        &["src/domain/event.rs:2: `domain` may not use `store`"],
+    );
+    imports("src/clock.rs", "use crate::engine::Engine;", &["src/clock.rs:1: `clock` may not use `engine`"]);
+    imports("src/actions/git.rs", "use crate::store::Draft;", &["src/actions/git.rs:1: `actions` may not use `store`"]);
+    imports("src/notify/slack.rs", "use crate::actions::Kind;", &["src/notify/slack.rs:1: `notify`"]);
+    imports("src/store/sqlite.rs", "use crate::engine::Parts;", &["src/store/sqlite.rs:1: `store`"]);
+    imports("src/engine/mod.rs", "use crate::surface::cli::run;", &["src/engine/mod.rs:1: `engine`"]);
+    imports("src/engine/mod.rs", "use crate::{store::Draft, actions::Kind, domain::event::Event, clock::Clock};", &[]);
+}
+
+#[test]
+fn a_group_of_imports_is_looked_into() {
+    imports(
+        "src/domain/event.rs",
+        "use crate::{\n  domain::{id::RunId, time::*},\n  clock::{self, Clock},\n};\npub use crate::{engine as e};",
+        &["src/domain/event.rs:3: `domain` may not use `clock`", "src/domain/event.rs:3:", "src/domain/event.rs:5:"],
+    );
+}
+
+#[test]
+fn a_path_in_the_code_is_found() {
+    imports("src/domain/event.rs", "fn f() {\n let x = crate::engine::run::<u8>();\n}", &["src/domain/event.rs:2:"]);
+    imports("src/domain/event.rs", "impl From<crate::store::StoreError> for E {}", &["src/domain/event.rs:1:"]);
+    imports("src/domain/event.rs", "// crate::store\nconst S: &str = \"crate::store::X\"; // crate::engine", &[]);
+}
+
+#[test]
+fn a_way_round_by_super_is_found() {
+    imports("src/domain/event.rs", "use super::super::store::Draft;", &["src/domain/event.rs:1: `domain`"]);
+    imports("src/domain/mod.rs", "use super::store::Draft;", &["src/domain/mod.rs:1: `domain`"]);
+    imports("src/domain/event.rs", "mod inner { use super::super::super::store::Draft; }", &["src/domain/event.rs:1:"]);
+    imports("src/domain/event.rs", "mod inner { use super::super::id::RunId; }\nuse super::id::StepKey;", &[]);
+    imports(
+        "src/actions/git.rs",
+        "use super::systemd::Unit;",
+        &["src/actions/git.rs:1: `actions::git` may not use `actions::systemd`"],
+    );
+}
+
+#[test]
+fn a_room_that_uses_its_neighbour_is_found() {
+    imports("src/actions/git.rs", "use crate::actions::systemd;", &["src/actions/git.rs:1: `actions::git`"]);
+    imports("src/actions/git/push.rs", "use crate::actions::systemd;", &["src/actions/git/push.rs:1: `actions::git`"]);
+    imports("src/actions/process.rs", "use super::git::Git;", &["src/actions/process.rs:1: `actions::process`"]);
+    imports("src/notify/slack.rs", "use super::email::Mail;", &["src/notify/slack.rs:1: `notify::slack`"]);
+    imports("src/surface/terminal/mod.rs", "use crate::surface::cli::Table;", &["src/surface/terminal/mod.rs:1:"]);
+}
+
+#[test]
+fn shared_rooms_lists_of_rooms_and_the_composer_are_left_alone() {
+    imports(
+        "src/actions/git.rs",
+        "use super::{Context, Kind, process::Child};\nuse crate::actions::git::push::Push;",
+        &[],
+    );
+    imports("src/actions/mod.rs", "use self::git::Git; static K: &[&dyn Kind] = &[&systemd::Systemd, &git::Git];", &[]);
+    imports("src/surface/cli/mod.rs", "use crate::surface::terminal::Stepper;", &[]);
+    imports("src/main.rs", "use runbook::surface::cli;", &[]);
+    imports("src/actions/git.rs", "#[cfg(test)]\nmod tests { use crate::actions::systemd; }", &[]);
+}
+
+#[track_caller]
+fn purity(text: &str, expected: &[&str]) {
+    finds(&law::purity(&planted("src/domain/event.rs", text)), expected);
+}
+
+#[test]
+fn a_domain_that_reaches_out_is_found() {
+    for text in [
+        "use std::fs;",
+        "use std::{env, fmt};",
+        "use std::net::IpAddr;",
+        "fn f() { std::fs::read(\"x\"); }",
+        "use tracing::info;",
+        "use sqlx::Row;",
+        "use reqwest::Client;",
+        "fn f() { uuid::Uuid::now_v7(); }",
+        "fn f() { chrono::Utc::now(); }",
+        "fn f() { Utc::now(); }",
+        "async fn f() {}",
+        "fn f(at: SystemTime) {}",
+        "fn f() { println!(\"x\"); }",
+        "use serde_yaml::Value;",
+    ] {
+        let broken = law::purity(&planted("src/domain/event.rs", text));
+        assert!(
+            !broken.is_empty() && broken.iter().all(|one| one.starts_with("src/domain/event.rs:1: ")),
+            "{text}: {broken:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pure_domain_is_left_alone() {
+    purity("use std::collections::BTreeMap;\nuse std::time::Duration;\nuse serde::Deserialize;\nuse super::id;", &[]);
+    purity("//! No async, no tokio.\n/// Not `std::fs`.\nconst HELP: &str = r#\"async \"fn\" std::fs\"#;", &[]);
+    purity(
+        "fn f<'a>(x: &'a str) -> char { 'a' }\n#[cfg(test)]\nmod tests { use std::fs; fn g() { fs::read(\"x\"); } }",
+        &[],
+    );
+    assert_eq!(law::purity(&planted("src/store/sqlite.rs", "use std::fs; async fn f() {}")), [""; 0]);
+}
+
+#[test]
+fn a_file_that_does_not_say_what_it_is_for_is_found() {
+    for text in ["", "use std::fmt;", "// A comment.", "//!", "\n//! Late."] {
+        finds(&law::openings(&[Source::new("src/clock.rs", text)]), &["src/clock.rs:1: begins without"]);
+    }
+    finds(&law::openings(&[Source::new("src/clock.rs", "//! The clock.")]), &[]);
+}
+
+#[test]
+fn a_long_file_is_found() {
+    let lines = |count: usize| [Source::new("src/clock.rs", &"//! One.\n".repeat(count))];
+    finds(&law::lengths(&lines(400)), &[]);
+    finds(&law::lengths(&lines(401)), &["src/clock.rs:401: longer than 400 lines"]);
+}
+
+#[track_caller]
+fn words(text: &str, expected: &[&str]) {
+    finds(&law::words(&[Source::new("src/clock.rs", text)]), expected);
+}
+
+#[test]
+fn silenced_lints_are_found() {
+    words("\n#[allow(dead_code)]", &["src/clock.rs:2: `#[allow]`"]);
+    words("#![allow(clippy::all)]", &["src/clock.rs:1: `#[allow]`"]);
+    words("#[cfg_attr(test, allow(dead_code))]", &["src/clock.rs:1: `#[allow]`"]);
+    words("#[cfg(test)]\nmod tests { #[allow(dead_code)] fn f() {} }", &["src/clock.rs:2: `#[allow]`"]);
+    words("#[expect(dead_code, reason = \"allow(x)\")] fn allow() {}", &[]);
+}
+
+#[test]
+fn unwrap_outside_tests_is_found() {
+    words("fn f() { g()\n.unwrap(); }", &["src/clock.rs:2: `unwrap` outside tests"]);
+    words("fn f() { g().unwrap_or(1); h().expect(\"why\"); }", &[]);
+    words("#[cfg(test)]\nmod tests { fn f() { g().unwrap(); } }", &[]);
+    words("#[cfg(test)]\nmod tests { fn f() { g(); } }\nfn h() { g().unwrap(); }", &["src/clock.rs:3:"]);
+    words("#[cfg(test)]\nmod tests;\nfn h() { g().unwrap(); }", &["src/clock.rs:3:"]);
+    finds(&law::words(&[Source::new("src/domain/shell/tests.rs", "fn f() { g().unwrap(); }")]), &[]);
+}
+
+#[test]
+fn what_was_left_open_is_found() {
+    words(
+        "fn f() { todo!() }\nfn g() { unimplemented!() }\nfn h() { dbg!(1) }",
+        &["src/clock.rs:1:", "src/clock.rs:2:", "src/clock.rs:3:"],
+    );
+    words("// todo!\nfn todo() { \"todo!()\"; }", &[]);
+}
