@@ -250,7 +250,7 @@ impl Search {
         };
         let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is no level"));
         Ok(Self {
-            units: spec.unit.all().to_vec(),
+            units: spec.unit.all().iter().map(|unit| unit_of(unit, context)).collect(),
             since,
             until,
             pattern: plain.into_iter().chain(regex).collect::<Result<_, _>>()?,
@@ -331,6 +331,14 @@ impl Search {
             _ => found,
         }
     }
+}
+
+/// The unit of a service or datastore of the estate; else the name as it is, since a journal also knows units that
+/// are no part of the shop.
+fn unit_of(name: &str, context: &Context) -> String {
+    let service = context.estate.services.get(name).map(|service| &service.unit);
+    let unit = service.or_else(|| context.estate.datastores.get(name).and_then(|store| store.unit.as_ref()));
+    unit.cloned().unwrap_or_else(|| name.to_owned())
 }
 
 /// A pattern that tells upper from lower case only when it holds upper case, as journalctl's does.

@@ -17,7 +17,11 @@ fn the_demos_shop_comes_up_and_goes_away() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stage = Stage::build(ground(&directory)).await.expect("the stage is built");
-        eprintln!("{:?} {}", stage.missing(), std::fs::read_to_string(directory.path().join("runbooks/estate.yaml")).unwrap());
+        eprintln!(
+            "{:?} {}",
+            stage.missing(),
+            std::fs::read_to_string(directory.path().join("runbooks/estate.yaml")).unwrap()
+        );
         stage.break_it().expect("it breaks");
         stage.strike().await.expect("nothing is left");
     });

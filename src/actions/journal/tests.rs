@@ -127,6 +127,17 @@ async fn what_cannot_be_searched_says_why() {
 }
 
 #[tokio::test]
+async fn a_service_of_the_estate_means_its_unit() {
+    let mut estate = crate::domain::estate::Estate::default();
+    let service = serde_json::from_value(json!({"unit": GATEWAY})).expect("a service needs a unit only");
+    estate.services.insert("gateway".to_owned(), service);
+    let context = Context { estate: Arc::new(estate), ..context() };
+    let directory = journal(&context, &[(5, GATEWAY, "6", b"hello")]);
+    let found = search(&context, directory.path(), json!({"unit": "gateway"})).await;
+    assert_eq!(found.summary, "1 line from pakashop-gateway.service in 10m: \"hello\"");
+}
+
+#[tokio::test]
 async fn instants_bound_a_search_exactly() {
     let context = context();
     let directory = journal(&context, &[(100, "a.service", "6", b"one"), (50, "a.service", "6", b"two")]);

@@ -10,9 +10,9 @@ use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.
 pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
-    let desk = station.open_existing()?;
+    let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
-    let before = desk.incident(&id)?.seq;
+    let before = desk.prepare(&id)?.seq;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
@@ -24,8 +24,9 @@ pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &st
 
 /// Asks, says so, and leaves the rest to whoever works on it.
 pub fn only(station: &Station, target: &Incident, said: &str, request: Request) -> Result {
-    let desk = station.look()?;
+    let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
+    desk.prepare(&id)?;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     station.output.next(&[station.command(&format!("timeline {id}"))]);

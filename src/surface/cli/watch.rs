@@ -25,8 +25,9 @@ pub struct Watch {
 impl Watch {
     /// Watches.
     pub fn run(self, station: &Station) -> Result<Exit> {
-        let desk = station.open_existing()?;
+        let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
+        desk.prepare(&id)?;
         if station.settings.streams.interactive() && station.output.is_table() {
             return drive::step(&desk, &id);
         }

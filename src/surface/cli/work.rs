@@ -18,9 +18,9 @@ impl Work {
     pub fn run(self, station: &Station) -> Result {
         // Without a session of its own it would end with the terminal. It has one already when it is a leader.
         let _ = rustix::process::setsid();
-        let desk = station.open_existing()?;
+        let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;
-        let seen = desk.incident(&id)?.seq;
+        let seen = desk.prepare(&id)?.seq;
         drive::plain(&desk, &id, seen, Patience::UntilOver)
     }
 }

@@ -26,7 +26,7 @@ pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> 
     lines.extend(changed(incident, signs));
     lines.extend(waiting(incident, signs));
     for down in countdown::all(&incident.deadlines, now) {
-        lines.push(fact("due", &down.long, down.tone));
+        lines.push(fact("deadline", &down.long, down.tone));
     }
     if incident.status != IncidentStatus::Resolved && incident.live_runs().next().is_none() {
         lines.push(fact("still", "the incident is not resolved", Tone::Warn));
@@ -55,12 +55,16 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
         .indent(2)
 }
 
+/// Whether a step only holds others: those are counted themselves.
+fn is_group(state: &StepState) -> bool {
+    state.answer.is_none() && state.conclusion() == Some(Conclusion::Succeeded)
+}
+
 fn counts(incident: &Incident) -> String {
     let count = |wanted: &[Conclusion]| {
         steps(incident)
-            .filter(|(_, key, state)| {
-                key.part == Part::Main && state.conclusion().is_some_and(|is| wanted.contains(&is))
-            })
+            .filter(|(_, key, state)| key.part == Part::Main && (state.attempt.is_some() || !is_group(state)))
+            .filter(|(_, _, state)| state.conclusion().is_some_and(|is| wanted.contains(&is)))
             .count()
     };
     let mut words = vec![format!("{} done", count(&[Conclusion::Succeeded]))];

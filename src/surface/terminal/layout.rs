@@ -77,8 +77,8 @@ fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
     for (index, (c, _)) in cells.iter().enumerate() {
         let wide = char_width(*c);
         if used + wide > room {
-            // A blank near the start would leave most of the row empty: better to break the word.
-            let end = blank.filter(|at| at * 3 > index).unwrap_or(index).max(1);
+            // A word that is longer than a whole row is broken where the row ends; any other begins a new row.
+            let end = blank.filter(|at| word_width(&cells[at + 1..]) <= room).unwrap_or(index).max(1);
             let next = cells[end..].iter().position(|(c, _)| *c != ' ').map_or(cells.len(), |skip| end + skip);
             return (&cells[..end], &cells[next..]);
         }
@@ -88,6 +88,11 @@ fn split(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
         }
     }
     (cells, &[])
+}
+
+/// How wide the word is that the cells begin with.
+fn word_width(cells: &[Cell]) -> usize {
+    cells.iter().take_while(|(c, _)| *c != ' ').map(|(c, _)| char_width(*c)).sum()
 }
 
 fn row_of(start: &str, cells: &[Cell]) -> Row {

@@ -9,7 +9,8 @@
 //! | [`prompt`], [`editor`] | which keys answer a question, and the line that is typed |
 //! | [`record`], [`closing`] | what has happened, as lines that stay |
 //! | [`view`], [`question`], [`countdown`] | the live region |
-//! | [`ink`], [`layout`], [`paint`], [`screen`] | lines, rows, colours, the terminal |
+//! | [`ink`], [`layout`], [`paint`] | lines, rows, colours |
+//! | [`screen`], `pen` | the terminal, and the thread that writes to it |
 //!
 //! Deliberately absent: decisions about the incident. A face submits commands and shows what the log says; the settings
 //! of the terminal (colour, letters) are read by the command line and passed in.
@@ -28,6 +29,7 @@ pub mod layout;
 pub mod model;
 mod naming;
 pub mod paint;
+mod pen;
 pub mod plain;
 pub mod prompt;
 mod question;

@@ -98,7 +98,7 @@ impl Asked<'_> {
         }
         lines.push(match &change.undo {
             Some(undo) => self.fact("undo", undo, Tone::Plain),
-            None => self.fact("undo", "there is no way back", Tone::Warn),
+            None => self.fact("undo", "no way back is known", Tone::Warn),
         });
         if !by.is_empty() {
             lines.push(self.may(by));

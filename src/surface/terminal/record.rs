@@ -49,11 +49,10 @@ impl Record {
         };
         let teller = Teller { signs: self.signs, incident, recorded };
         let mut lines = teller.lines(asked.as_ref());
-        for line in &mut lines {
-            line.left.get_or_insert_with(|| super::ink::Span::new(Tone::Faint, "        "));
-        }
-        if let (Some(first), true) = (lines.first_mut(), tells_time(&recorded.event)) {
-            *first = std::mem::take(first).left(&recorded.at.format("%H:%M:%S").to_string());
+        if tells_time(&recorded.event) {
+            let time = recorded.at.format("%H:%M:%S").to_string();
+            let times = std::iter::once(time.as_str()).chain(std::iter::repeat("        "));
+            lines = lines.into_iter().zip(times).map(|(line, time)| line.left(time)).collect();
         }
         if !lines.is_empty()
             && let Some(head) = self.phase_head(&recorded.event)
@@ -76,12 +75,12 @@ impl Record {
             return None;
         }
         self.phase = Some((run, phase.clone()));
-        Some([Line::new(), Line::new().left("        ").with(Tone::Strong, &phase)])
+        Some([Line::new(), Line::new().with(Tone::Strong, &phase)])
     }
 }
 
 fn tells_time(event: &Event) -> bool {
-    !matches!(event, Event::IncidentOpened { .. } | Event::RunEnded { .. })
+    !matches!(event, Event::IncidentOpened { .. } | Event::RunStarted { run: RunId(1), .. })
 }
 
 /// One event, with what is true after it.
@@ -187,7 +186,7 @@ impl Teller<'_> {
         }
         match (run, summary) {
             (RunId(1), "") => Vec::new(),
-            (RunId(1), summary) => vec![Line::new().left("").plain(&format!("  {summary}")).indent(2)],
+            (RunId(1), summary) => vec![Line::new().plain(&format!("  {summary}")).indent(2)],
             _ => vec![
                 self.head(Tone::Accent, self.signs.run)
                     .with(Tone::Strong, title)

@@ -7,7 +7,7 @@
 //! **Invariant:** whatever happens, a panic included, the terminal is given back as it was found.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +15,7 @@ use crossterm::terminal;
 
 use super::layout::Row;
 use super::paint::{Colour, Letters, paint};
+use super::pen::{self, Pen};
 use super::view::{Frame, Size};
 
 /// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
@@ -35,6 +36,7 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 /// An open screen.
 #[derive(Debug)]
 pub struct Screen {
+    pen: Pen,
     colour: Colour,
     letters: Letters,
     /// The region as it was drawn last, painted, and how wide each row is.
@@ -51,20 +53,29 @@ impl Screen {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                give_back();
+                if OPEN.load(Ordering::SeqCst) {
+                    give_back();
+                    // The message goes below what is drawn; a terminal that is gone loses nothing.
+                    let _ = pen::write("\r\n");
+                }
                 before(panic);
             }));
         });
         terminal::enable_raw_mode()?;
         OPEN.store(true, Ordering::SeqCst);
-        let screen = Self { colour, letters, drawn: Vec::new(), cursor: None, size: measured() };
-        send(ENTER)?;
+        let screen = Self { pen: Pen::new(), colour, letters, drawn: Vec::new(), cursor: None, size: measured() };
+        screen.pen.hand(ENTER.to_owned())?;
         Ok(screen)
     }
 
     /// The size to lay out for.
     pub fn size(&self) -> Size {
         Size { columns: self.size.columns.min(WIDEST), ..self.size }
+    }
+
+    /// Whether the terminal has taken what was drawn before.
+    pub fn is_free(&self) -> bool {
+        self.pen.is_free()
     }
 
     /// Prints rows for good, and draws the region below them.
@@ -101,7 +112,7 @@ impl Screen {
         out.push_str(TOGETHER.1);
         self.drawn = painted;
         self.cursor = frame.cursor;
-        send(&out)
+        self.pen.hand(out)
     }
 
     /// Moves from where the cursor stands to the first column of the region's first row.
@@ -126,7 +137,7 @@ impl Screen {
         out.push_str("\x1b[J");
         self.drawn.clear();
         self.cursor = None;
-        send(&out)
+        self.pen.hand(out)
     }
 
     /// Prints the last rows, removes the region and gives the terminal back.
@@ -137,6 +148,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // First what was handed over, then the end.
+        drop(std::mem::replace(&mut self.pen, Pen::new()));
         give_back();
     }
 }
@@ -152,16 +165,10 @@ fn up(out: &mut String, rows: usize) {
     }
 }
 
-fn send(text: &str) -> io::Result<()> {
-    let mut out = io::stderr().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
 /// Gives the terminal back, once. A terminal that is gone is nobody's any more: errors do not matter.
 fn give_back() {
     if OPEN.swap(false, Ordering::SeqCst) {
-        let _ = send(LEAVE);
+        let _ = pen::write(LEAVE);
         let _ = terminal::disable_raw_mode();
     }
 }

@@ -73,7 +73,21 @@ fn lost(source: io::Error) -> EngineError {
 }
 
 impl Stepper<'_> {
-    async fn run(mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+    async fn run(mut self, answers: mpsc::Receiver<Option<String>>) -> Result<Left, EngineError> {
+        let clock = self.engine.parts().clock.clone();
+        match self.go_on(answers).await {
+            Ok(Some(left)) => self.leave(left, clock.now()),
+            Ok(None) => Ok(Left::Detached),
+            Err(error) => {
+                let rows = layout::all(&self.ended, self.screen.size().columns);
+                self.screen.close(&rows).map_err(lost)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The loop. None when the terminal is gone: there is nobody to say anything to.
+    async fn go_on(&mut self, mut answers: mpsc::Receiver<Option<String>>) -> Result<Option<Left>, EngineError> {
         let clock = self.engine.parts().clock.clone();
         let mut feed = self.engine.feed(self.incident, 0);
         let mut keys = EventStream::new();
@@ -86,22 +100,27 @@ impl Stepper<'_> {
                 _ = interrupt.recv() => self.detach(),
                 _ = terminate.recv() => self.detach(),
                 Some(refusal) = answers.recv() => { self.model.answered(refusal); Next::On }
-                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
                 stop = self.driver.stopped() => self.stopped(stop?).await?,
+                news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
                 () = clock::sleep(&*clock, TICK) => self.tick(),
             };
             match next {
-                Next::Gone => return Ok(Left::Detached),
-                Next::Leave(left) => return self.leave(left, clock.now()),
-                Next::On => self.draw(clock.now()).map_err(lost)?,
+                Next::Gone => return Ok(None),
+                Next::Leave(left) => return Ok(Some(left)),
+                Next::On if self.draw(clock.now()).is_err() => return Ok(None),
+                Next::On => {}
             }
             if self.last.is_some_and(|last| self.model.seq() >= last) {
-                return self.leave(Left::Over, clock.now());
+                return Ok(Some(Left::Over));
             }
         }
     }
 
+    /// Draws, unless the terminal is still busy with the last drawing: then the next one shows more.
     fn draw(&mut self, now: Timestamp) -> io::Result<()> {
+        if !self.screen.is_free() {
+            return Ok(());
+        }
         let size = self.screen.size();
         let record = layout::all(&std::mem::take(&mut self.ended), size.columns);
         self.screen.show(&record, &view(&self.model, now, size))

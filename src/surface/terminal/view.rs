@@ -53,8 +53,10 @@ pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
     };
     let highest = size.rows.saturating_sub(1).clamp(LOWEST, HIGHEST);
     let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
-    let bottom = bottom(model, columns);
-    let said = said(model, columns);
+    let mut bottom = bottom(model, columns);
+    bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
+    let mut said = said(model, columns);
+    said.truncate(highest.saturating_sub(frame.rows.len() + bottom.rows.len()));
     let mut room = highest.saturating_sub(frame.rows.len() + bottom.rows.len() + said.len());
     let asked = question::rows(model, incident, columns, room);
     room = room.saturating_sub(asked.len());
@@ -148,8 +150,7 @@ fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, r
     }
     rows.truncate(room);
     if model.pane == Pane::Output {
-        let printed = printed(model, &working, columns, room.saturating_sub(rows.len()).min(PRINTED));
-        rows.extend(printed);
+        rows.extend(printed(model, &working, columns, room.saturating_sub(rows.len()).min(PRINTED)));
     }
     rows
 }
@@ -207,10 +208,10 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
         .map(|text| Line::new().faint(&bar).plain(text).hanging(&bar))
         .collect();
     if lines.is_empty() {
-        let why = match (&model.holder, working.is_empty()) {
-            (Some(_), _) => "what it prints is seen only where it is driven",
-            (None, true) => "nothing is at work",
-            (None, false) => "nothing printed yet",
+        let why = match &model.holder {
+            _ if working.is_empty() => return Vec::new(),
+            Some(_) => "what it prints is seen only where it is driven",
+            None => "nothing printed yet",
         };
         return at_most(&Line::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
     }
