@@ -4,6 +4,7 @@
 
 mod act;
 mod cli;
+mod crash;
 mod cut;
 mod engine;
 mod health;
