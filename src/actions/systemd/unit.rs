@@ -15,7 +15,7 @@ const UNKNOWN_BYTES: u64 = u64::MAX;
 /// What is said of a unit, in the log and to later steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unit {
-    /// `pakashop-gateway.service`.
+    /// `shop-gateway.service`.
     pub name: String,
     /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
     pub active: String,
