@@ -16,6 +16,14 @@ use here_document::Pending;
 /// Frames that may be open at once; more are refused rather than followed.
 const MAX_FRAMES: usize = 100;
 
+/// Builtins that evaluate their words as code, as arithmetic or as a subscript, where `a[$(x)]` runs `x`.
+const REREADERS: &[&str] =
+    &["eval", "let", "declare", "typeset", "local", "unset", "read", "mapfile", "readarray", "trap", "alias"];
+
+const REREAD: &str = "this command reads its words a second time, as code";
+
+const CONDITION: &str = "`[[` evaluates numbers as code; use `[`";
+
 /// What came of walking a script.
 pub(super) struct Read {
     pub script: String,
@@ -60,6 +68,8 @@ struct Lexer<'a> {
     /// Whether the next character would start a word, which is where `#` starts a comment.
     word_start: bool,
     lost: Option<&'static str>,
+    /// Commands that read their words a second time, each with the number of frames that were open where it stands.
+    hazards: Vec<(usize, &'static str)>,
     refusals: Vec<Refusal>,
 }
 
@@ -75,6 +85,7 @@ impl<'a> Lexer<'a> {
             pending: Vec::new(),
             word_start: true,
             lost: None,
+            hazards: Vec::new(),
             refusals: Vec::new(),
         }
     }
@@ -132,6 +143,8 @@ impl<'a> Lexer<'a> {
         if self.frames.len() > 1 {
             self.frames.pop();
         }
+        let depth = self.frames.len();
+        self.hazards.retain(|(opened, _)| *opened <= depth);
         self.word_start = false;
     }
 
@@ -160,9 +173,13 @@ impl<'a> Lexer<'a> {
                 self.lose("this walk does not follow `=~` expressions");
                 self.take();
             }
-            ' ' | '\t' | ';' | '&' | '|' | '<' | '>' => {
+            ' ' | '\t' | '<' | '>' => {
                 self.take();
                 self.word_start = true;
+            }
+            ';' | '&' | '|' => {
+                self.take();
+                self.command_ends();
             }
             _ => self.word(),
         }
@@ -174,13 +191,22 @@ impl<'a> Lexer<'a> {
                 self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
             let inside = matches!(self.frames.last(), Some(Frame::Bare { substitution: true, .. }));
             match word {
-                "eval" => self.lose("`eval` reads its words a second time, as code"),
+                "" if self.rest().starts_with("[[") => self.hazards.push((self.frames.len(), CONDITION)),
+                "" if self.rest().starts_with("]]") => self.hazards.retain(|(_, why)| *why != CONDITION),
+                word if REREADERS.contains(&word) => self.hazards.push((self.frames.len(), REREAD)),
                 "case" if inside => self.lose("a `case` inside `$( … )` is read differently by different shells"),
                 _ => {}
             }
         }
         self.take();
         self.word_start = false;
+    }
+
+    /// A command that reads its words a second time is over; a condition lasts until `]]`.
+    fn command_ends(&mut self) {
+        let depth = self.frames.len();
+        self.hazards.retain(|(opened, why)| *opened < depth || *why == CONDITION);
+        self.word_start = true;
     }
 
     fn parenthesis(&mut self, next: char) {
@@ -213,71 +239,6 @@ impl<'a> Lexer<'a> {
                 self.take();
                 self.pop();
             }
-            '`' => self.backticks(),
-            '$' => self.dollar(),
-            '\n' => {
-                self.inner_newline();
-                self.take();
-            }
-            _ => {
-                self.take();
-            }
-        }
-    }
-
-    fn arithmetic(&mut self, next: char) {
-        match next {
-            MARK => self.value(Place::Arithmetic),
-            '$' => self.dollar(),
-            '(' | ')' => self.arithmetic_parenthesis(next),
-            '\\' | '\'' | '"' | '`' | '\n' => {
-                self.lose("quotes in arithmetic are read differently by different shells");
-                self.take();
-            }
-            '#' if self.out.ends_with([' ', '\t', '(']) => {
-                self.lose("`#` in arithmetic is read differently by different shells");
-                self.take();
-            }
-            _ => {
-                self.take();
-            }
-        }
-    }
-
-    fn arithmetic_parenthesis(&mut self, next: char) {
-        self.take();
-        let Some(Frame::Arithmetic { parens }) = self.frames.last_mut() else { return };
-        if next == '(' {
-            *parens += 1;
-            return;
-        }
-        *parens = parens.saturating_sub(1);
-        if *parens == 1 {
-            if self.peek() == Some(')') {
-                self.take();
-            } else {
-                self.lose("`$((` is arithmetic to one shell and a command to another");
-            }
-            self.pop();
-        }
-    }
-
-    fn parameter(&mut self, next: char, quoted: bool) {
-        match next {
-            MARK => {
-                self.refuse_here("a value cannot stand inside `${ … }`", "Assign it to a variable first: `x={{ … }}`.")
-            }
-            '}' => {
-                self.take();
-                self.pop();
-            }
-            '\\' => self.backslash(),
-            '\'' | '"' if quoted => {
-                self.lose("quotes inside a quoted `${ … }` are read differently by different shells");
-                self.take();
-            }
-            '\'' => self.single(),
-            '"' => self.open(Frame::Double),
             '`' => self.backticks(),
             '$' => self.dollar(),
             '\n' => {

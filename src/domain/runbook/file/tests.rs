@@ -1,3 +1,5 @@
+//! Places of values in every style of YAML, and texts that must be refused quickly.
+
 use std::time::{Duration, Instant};
 
 use super::*;

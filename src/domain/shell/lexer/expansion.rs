@@ -2,6 +2,7 @@
 
 use super::{Frame, Lexer};
 use crate::domain::shell::MARK;
+use crate::domain::shell::quoting::Place;
 
 impl Lexer<'_> {
     pub(super) fn dollar(&mut self) {
@@ -67,5 +68,70 @@ impl Lexer<'_> {
             }
         }
         self.lose("`$'` before this place is never closed");
+    }
+
+    pub(super) fn arithmetic(&mut self, next: char) {
+        match next {
+            MARK => self.value(Place::Arithmetic),
+            '$' => self.dollar(),
+            '(' | ')' => self.arithmetic_parenthesis(next),
+            '\\' | '\'' | '"' | '`' | '\n' => {
+                self.lose("quotes in arithmetic are read differently by different shells");
+                self.take();
+            }
+            '#' if self.out.ends_with([' ', '\t', '(']) => {
+                self.lose("`#` in arithmetic is read differently by different shells");
+                self.take();
+            }
+            _ => {
+                self.take();
+            }
+        }
+    }
+
+    fn arithmetic_parenthesis(&mut self, next: char) {
+        self.take();
+        let Some(Frame::Arithmetic { parens }) = self.frames.last_mut() else { return };
+        if next == '(' {
+            *parens += 1;
+            return;
+        }
+        *parens = parens.saturating_sub(1);
+        if *parens == 1 {
+            if self.peek() == Some(')') {
+                self.take();
+            } else {
+                self.lose("`$((` is arithmetic to one shell and a command to another");
+            }
+            self.pop();
+        }
+    }
+
+    pub(super) fn parameter(&mut self, next: char, quoted: bool) {
+        match next {
+            MARK => {
+                self.refuse_here("a value cannot stand inside `${ … }`", "Assign it to a variable first: `x={{ … }}`.")
+            }
+            '}' => {
+                self.take();
+                self.pop();
+            }
+            '\\' => self.backslash(),
+            '\'' | '"' if quoted => {
+                self.lose("quotes inside a quoted `${ … }` are read differently by different shells");
+                self.take();
+            }
+            '\'' => self.single(),
+            '"' => self.open(Frame::Double),
+            '`' => self.backticks(),
+            '$' => self.dollar(),
+            '\n' => {
+                self.inner_newline();
+                self.take();
+            }
+            _ => {
+                self.take();
+            }
+        }
     }
 }

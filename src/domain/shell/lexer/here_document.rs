@@ -75,7 +75,7 @@ impl Lexer<'_> {
 
     pub(super) fn newline(&mut self) {
         self.take();
-        self.word_start = true;
+        self.command_ends();
         for pending in std::mem::take(&mut self.pending) {
             if pending.depth == self.frames.len() {
                 self.body(&pending);

@@ -1,6 +1,6 @@
 //! Values: each mark replaced by its value in the quoting of the place, or refused.
 
-use super::Lexer;
+use super::{Frame, Lexer};
 use crate::domain::shell::quoting::{self, Place};
 use crate::domain::shell::{Datum, MARK, MARK_END, Refusal};
 
@@ -30,7 +30,7 @@ impl Lexer<'_> {
                 "Filter the value, not the text around it.",
             );
         };
-        if let Some(why) = self.lost {
+        if let Some(why) = self.unsafe_here() {
             return self.refuse_value(
                 at,
                 index,
@@ -56,6 +56,17 @@ impl Lexer<'_> {
             Ok(text) => self.out.push_str(&text),
             Err((message, hint)) => self.refuse_value(at, index, message, hint),
         }
+    }
+
+    /// Why no value may stand here, whatever its quoting: the shell would read it once more.
+    fn unsafe_here(&self) -> Option<&'static str> {
+        let around = self.frames.split_last().map_or(&[][..], |(_, around)| around);
+        let parameter = self.frames.iter().any(|frame| matches!(frame, Frame::Parameter { .. }));
+        let arithmetic = around.iter().any(|frame| matches!(frame, Frame::Arithmetic { .. }));
+        self.lost
+            .or(self.hazards.last().map(|(_, why)| *why))
+            .or(parameter.then_some("it is inside `${ … }`"))
+            .or(arithmetic.then_some("arithmetic reads what it is given as code"))
     }
 
     fn ends_word(&self) -> bool {
