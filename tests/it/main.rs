@@ -3,6 +3,8 @@
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
 mod act;
+mod cli;
+mod crash;
 mod cut;
 mod engine;
 mod health;
