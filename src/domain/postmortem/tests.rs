@@ -1,3 +1,5 @@
+//! The facts of a golden log, the names of files, and templates that go wrong.
+
 use super::*;
 use crate::domain::event::Event;
 use crate::domain::incident::fold;

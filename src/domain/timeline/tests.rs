@@ -1,3 +1,5 @@
+//! What a reader of the timeline sees, and that a hostile or torn log breaks nothing.
+
 use super::*;
 use crate::domain::event::Actor;
 
