@@ -5,7 +5,6 @@ use super::failure::Result;
 use super::station::Station;
 use super::target::{Going, Incident};
 use crate::domain::command::Request;
-use crate::engine::Patience;
 use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.
@@ -19,7 +18,7 @@ pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &st
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
-    drive::plain(&desk, &id, before, Patience::UntilPerson)
+    drive::plain(&desk, &id, before)
 }
 
 /// Asks, says so, and leaves the rest to whoever works on it.

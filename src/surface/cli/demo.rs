@@ -69,7 +69,11 @@ impl Demo {
             .enable_all()
             .build()
             .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
-        station.output.say(&format!("bringing up a shop of {} small services in `{}`", SERVICES.len(), directory.display()));
+        station.output.say(&format!(
+            "bringing up a shop of {} small services in `{}`",
+            SERVICES.len(),
+            directory.display()
+        ));
         let stage = backstage.block_on(Stage::build(ground(station, &directory)?)).map_err(|error| trouble(&error))?;
         stage.missing().iter().for_each(|missing| station.output.warn(missing));
         let ended = self.play(station, &directory, &stage);

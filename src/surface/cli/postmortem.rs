@@ -47,6 +47,7 @@ impl Postmortem {
         if self.done {
             let incident = desk.submit(&id, Request::CompletePostmortem)?;
             station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
+            station.output.next(&next(station, &incident));
             return Ok(Exit::DONE);
         }
         let (path, incident) = written(&desk, &id)?;

@@ -11,7 +11,6 @@ use crate::domain::event::Mode;
 use crate::domain::id::IncidentId;
 use crate::domain::text::printable;
 use crate::domain::time::{Span, Timestamp};
-use crate::engine::Patience;
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -89,7 +88,7 @@ impl Start {
         if station.settings.streams.interactive() && station.output.is_table() {
             return drive::step(&desk, &id);
         }
-        drive::plain(&desk, &id, before, Patience::UntilPerson)
+        drive::plain(&desk, &id, before)
     }
 
     fn order(&self, station: &Station, shop: &Shop) -> Result<Order> {

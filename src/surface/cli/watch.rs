@@ -4,7 +4,6 @@ use super::drive;
 use super::failure::Result;
 use super::station::Station;
 use super::target::Looked;
-use crate::engine::Patience;
 use crate::surface::exit::Exit;
 
 /// Shows an incident as it goes on, and goes on with it when nobody does
@@ -31,6 +30,6 @@ impl Watch {
         if station.settings.streams.interactive() && station.output.is_table() {
             return drive::step(&desk, &id);
         }
-        drive::plain(&desk, &id, 0, Patience::UntilPerson)
+        drive::plain(&desk, &id, 0)
     }
 }

@@ -4,7 +4,6 @@ use super::drive;
 use super::failure::Result;
 use super::station::Station;
 use super::target::Incident;
-use crate::engine::Patience;
 
 /// Goes on with an incident until its runs are over, away from any terminal
 #[derive(Debug, clap::Args)]
@@ -21,6 +20,6 @@ impl Work {
         let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;
         let seen = desk.prepare(&id)?.seq;
-        drive::plain(&desk, &id, seen, Patience::UntilOver)
+        drive::to_the_end(&desk, &id, seen)
     }
 }
