@@ -178,6 +178,22 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
     assert!(!state.path().join("state").exists(), "a plan touches nothing");
 }
 
+/// What newcomers copy has to work: the README's runbook, beside the shipped estate.
+#[test]
+fn the_readmes_runbook_has_no_problems() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").expect("the README shows a runbook");
+    let (runbook, _) = rest.split_once("```").expect("its block ends");
+    assert!(runbook.lines().count() <= 22, "it is to be read at a glance");
+    let shop = tempfile::tempdir().unwrap();
+    let folder = shop.path().join("runbooks");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(root().join("runbooks/estate.yaml"), folder.join("estate.yaml")).unwrap();
+    fs::write(folder.join("search-down.yaml"), runbook).unwrap();
+    let lint = Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint").stdin(Stdio::null()).output().unwrap();
+    assert!(lint.status.success(), "{}", said(&lint));
+}
+
 #[test]
 fn nothing_of_the_customer_is_in_the_program() {
     let mut waiting = vec![root().join("src")];
