@@ -2,8 +2,11 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+#![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
+
 mod act;
 mod cli;
+mod crash;
 mod cut;
 mod engine;
 mod health;

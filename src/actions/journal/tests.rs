@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::reader::LONGEST_LINE;
 use super::*;
 use crate::actions::testing::context;
 use crate::domain::redact::Redactor;

@@ -1,3 +1,5 @@
+//! Facts come from the log, judgement is asked for, and nothing foreign breaks the page.
+
 use super::*;
 use crate::domain::event::Event;
 use crate::domain::incident::fold;

@@ -1,3 +1,5 @@
+//! Every event has its line, and no line holds what a terminal would obey.
+
 use super::*;
 use crate::domain::event::Actor;
 
