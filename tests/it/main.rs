@@ -12,6 +12,7 @@ mod language;
 mod postmortem;
 mod real;
 mod shop;
+mod stepper;
 mod store;
 mod systemd;
 mod world;

@@ -76,6 +76,10 @@ impl Start {
         let desk = station.open(shop)?;
         let (id, before, order) = self.placed(&desk, order)?;
         let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
+        // The stepper tells the beginning itself.
+        if !self.detach && station.settings.streams.interactive() && station.output.is_table() {
+            return drive::step(&desk, &id);
+        }
         let verb = if before == 0 { "opened" } else { "goes on" };
         station.output.say(&crate::domain::text::printable(&format!(
             "{id} {verb}: {}, {}",
@@ -83,9 +87,6 @@ impl Start {
         )));
         if self.detach {
             return detach::work(&desk, &id);
-        }
-        if station.settings.streams.interactive() && station.output.is_table() {
-            return drive::step(&desk, &id);
         }
         drive::plain(&desk, &id, before, Patience::UntilPerson)
     }
