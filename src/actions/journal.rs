@@ -7,6 +7,7 @@
 //! **Invariant:** no line is held longer than it takes to count it; see [`tally`].
 
 mod entry;
+mod reader;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::entry::{Entry, LEVELS, Level};
+use self::reader::Reader;
 use self::tally::Tally;
-use super::process::capture::{Sink, Source};
 use super::process::report::word;
 use super::process::{self, Ending, Job};
 use super::{Context, Kind};
@@ -42,12 +43,6 @@ const SINCE: &str = "10m";
 
 /// Lines that are kept when a step does not say.
 const LINES: usize = 50;
-
-/// A longer line of journalctl's JSON is counted, not understood. Binary messages take four bytes each there.
-const LONGEST_LINE: usize = 1024 * 1024;
-
-/// What is kept of journalctl's own words.
-const COMPLAINT: usize = 4 * 1024;
 
 /// The largest compiled pattern; the default of the library would take ten times as much.
 const PATTERN: usize = 1024 * 1024;
@@ -117,7 +112,7 @@ static FORM: KindForm = KindForm {
         Output { name: "lines", help: "The newest matching lines, the oldest of them first." },
         Output { name: "truncated", help: "Whether more lines match than are in `lines`." },
     ],
-    example: "journal:\n  unit: \"pakashop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
+    example: "journal:\n  unit: \"shop-*\"\n  since: 1h\n  level: error\n  field: { orderId: A-17 }\n",
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -250,7 +245,7 @@ impl Search {
         };
         let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is no level"));
         Ok(Self {
-            units: spec.unit.all().to_vec(),
+            units: spec.unit.all().iter().map(|unit| unit_of(unit, context)).collect(),
             since,
             until,
             pattern: plain.into_iter().chain(regex).collect::<Result<_, _>>()?,
@@ -305,7 +300,7 @@ impl Search {
             && self.pattern.iter().all(|pattern| pattern.is_match(&entry.raw) || pattern.is_match(&entry.message()))
     }
 
-    /// `42 lines at error or above from pakashop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
+    /// `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
     fn summary(&self, tally: &Tally, context: &Context) -> String {
         let count = match tally.matched {
             0 => "no lines".to_owned(),
@@ -333,62 +328,17 @@ impl Search {
     }
 }
 
+/// The unit of a service or datastore of the estate; else the name as it is, since a journal also knows units that
+/// are no part of the shop.
+fn unit_of(name: &str, context: &Context) -> String {
+    let service = context.estate.services.get(name).map(|service| &service.unit);
+    let unit = service.or_else(|| context.estate.datastores.get(name).and_then(|store| store.unit.as_ref()));
+    unit.cloned().unwrap_or_else(|| name.to_owned())
+}
+
 /// A pattern that tells upper from lower case only when it holds upper case, as journalctl's does.
 fn pattern(field: &str, given: &str, regex: impl Fn(&str) -> String) -> Result<Regex, String> {
     let mut builder = RegexBuilder::new(&regex(given));
     builder.case_insensitive(!given.chars().any(char::is_uppercase)).size_limit(PATTERN);
     builder.build().map_err(|error| format!("`{field}`: {}", text::one_line(&error.to_string(), 160)))
-}
-
-/// Cuts journalctl's output into lines and counts them.
-struct Reader<'s> {
-    search: &'s Search,
-    context: &'s Context,
-    tally: Tally,
-    line: Vec<u8>,
-    /// Whether the rest of the line is skipped.
-    skipping: bool,
-    complaint: Vec<u8>,
-}
-
-impl<'s> Reader<'s> {
-    fn new(search: &'s Search, context: &'s Context) -> Self {
-        let tally = Tally::new(search.limit);
-        Self { search, context, tally, line: Vec::new(), skipping: false, complaint: Vec::new() }
-    }
-
-    fn end_line(&mut self) {
-        self.tally.scanned += 1;
-        if self.skipping {
-            self.tally.oversized += 1;
-        } else if let Some(entry) = Entry::read(&self.line)
-            && self.search.matches(&entry)
-        {
-            self.tally.add(&entry, &self.context.redactor);
-        }
-        self.skipping = false;
-        self.line.clear();
-    }
-}
-
-impl Sink for Reader<'_> {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        if source == Source::Stderr {
-            let room = COMPLAINT - self.complaint.len();
-            self.complaint.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            return;
-        }
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            if !self.skipping {
-                self.line.extend_from_slice(piece);
-            }
-            if self.line.len() > LONGEST_LINE {
-                self.skipping = true;
-                self.line.clear();
-            }
-            if piece.ends_with(b"\n") {
-                self.end_line();
-            }
-        }
-    }
 }

@@ -156,9 +156,9 @@ async fn over(context: &Context) {
     }
 }
 
-/// A tenth of the time is kept for ending the child, and never more than twice what that may take.
+/// A twentieth of the time is kept for ending the child in good order, and never more than that may take.
 fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
-    let reserve = (Span::between(now, deadline).0 / 10).min(GRACE * 2);
+    let reserve = (Span::between(now, deadline).0 / 20).min(GRACE);
     deadline - chrono::TimeDelta::from_std(reserve).expect("seconds fit")
 }
 

@@ -54,7 +54,7 @@ static FORM: KindForm = KindForm {
     summary: "Looks at systemd units and changes them; waits for the result, and for the unit to stay up.",
     shorthand: None,
     verbs: &[
-        verb("status", EffectClass::Read, "Units, services or patterns such as `pakashop-*` to look at."),
+        verb("status", EffectClass::Read, "Units, services or patterns such as `shop-*` to look at."),
         verb("start", EffectClass::Repeatable, "Units to start, one after the other."),
         verb("stop", EffectClass::Repeatable, "Units to stop, one after the other."),
         verb("restart", EffectClass::Once, "Units to restart, one after the other."),

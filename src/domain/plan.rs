@@ -25,7 +25,7 @@ pub struct RenderedAction {
 /// What a person is told before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What is done: "restart pakashop-gateway.service".
+    /// What is done: "restart shop-gateway.service".
     pub what: String,
     /// Where: "production, this host".
     #[serde(rename = "where")]

@@ -29,7 +29,7 @@ mod template;
 pub use fact::{Change, Finding, Message, Participant, Verification};
 pub use merge::{Merged, merge};
 pub use milestone::{Milestone, Notice};
-pub use template::{Template, TemplateError, render};
+pub use template::{Template, TemplateError, check, render};
 
 /// When a post-mortem is due after the resolution, unless a deadline in the log says otherwise.
 const DUE_AFTER: Span = Span::seconds(24 * 60 * 60);

@@ -201,9 +201,15 @@ impl Inner {
     /// beginning of a longer one.
     fn scan(&self, text: &[u8], goes_on: bool) -> Scan {
         let mut scan = Scan { found: Vec::new(), settled: text.len(), pending: 0 };
-        for reading in Reading::all(text, goes_on) {
+        let readings = Reading::all(text, goes_on);
+        for reading in &readings {
             scan.settled = scan.settled.min(reading.unfinished.unwrap_or(text.len()));
-            self.scan_reading(&reading, goes_on, &mut scan);
+            self.scan_reading(reading, goes_on, &mut scan);
+        }
+        // What is held must not begin within an escape, or it would be read in another way than the whole; going back
+        // for one reading may land within an escape of another.
+        while let Some(start) = readings.iter().find_map(|reading| reading.escape_around(scan.settled)) {
+            scan.settled = start;
         }
         scan.found = merged(scan.found);
         scan

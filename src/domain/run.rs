@@ -83,9 +83,9 @@ impl Run {
     /// Whether a change is being taken back, which may go on after the run.
     pub fn is_undoing(&self) -> bool {
         let undoings = self.order.iter().filter(|key| key.part == Part::Undo);
-        undoings.map(|key| self.standing(key)).any(|standing| {
-            !matches!(standing, Standing::Concluded(_) | Standing::Waiting(_))
-        })
+        undoings
+            .map(|key| self.standing(key))
+            .any(|standing| !matches!(standing, Standing::Concluded(_) | Standing::Waiting(_)))
     }
 
     /// The steps that failed, tolerated or not.

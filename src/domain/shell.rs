@@ -9,7 +9,8 @@
 //! part of the quoted text around it, or the script is refused before anything runs.
 //!
 //! Deliberately absent: protection from a *second* reading by a program that the script itself calls (`sh -c "$1"`,
-//! `ssh host "$cmd"`), and from values that start with `-`; `eval` is refused.
+//! `ssh host "$cmd"`) or by arithmetic over a variable (`x={{ v }}; echo $((x))` in bash), and from values that start with
+//! `-`. Builtins that read a value itself a second time (`eval`, `let`, `[[`, `declare` …) are refused.
 
 mod lexer;
 mod quoting;

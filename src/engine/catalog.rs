@@ -235,11 +235,15 @@ fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     if !path.canonicalize().map_err(cannot)?.starts_with(within) {
         return Err("the file is a link that leads out of the shop's directory".to_owned());
     }
-    // A pipe or device opened without this flag would wait for its other end.
+    let not_regular = || "it is not a regular file".to_owned();
+    if !path.metadata().map_err(cannot)?.is_file() {
+        return Err(not_regular());
+    }
+    // It may have become another file since: a pipe or device opened without this flag would wait for its other end.
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
     let file = File::options().read(true).custom_flags(nonblocking).open(&path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
-        return Err("it is not a regular file".to_owned());
+        return Err(not_regular());
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;

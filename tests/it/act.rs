@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use runbook::actions::{Context, Courier, Delivery, Progress, Reconciled, Secrets, kind};
 use runbook::clock::SystemClock;
 use runbook::domain::estate::Estate;
@@ -57,7 +56,7 @@ impl Act {
 
     /// With so many seconds left.
     pub fn within(mut self, seconds: u64) -> Self {
-        self.context.deadline = Some(Span::seconds(seconds).after(Utc::now()));
+        self.context.deadline = Some(Span::seconds(seconds).after(self.context.clock.now()));
         self
     }
 

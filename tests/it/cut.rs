@@ -152,8 +152,10 @@ impl Stage {
     fn new() -> Arc<Self> {
         let directory = tempfile::tempdir().unwrap();
         let starts = directory.path().join("starts");
-        let unit =
-            format!("[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n", starts.display());
+        let unit = format!(
+            "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'echo start >> {}; exec sleep infinity'\n",
+            starts.display()
+        );
         let shop = Shop::bare(&[("gateway.service", unit.as_str())]);
         shop.systemctl(&["start", "gateway.service"]);
         eventually("the gateway has started", || starts.exists());

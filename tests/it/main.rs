@@ -2,13 +2,18 @@
 //!
 //! Deliberately absent: mocks of anything that can be started for real. See [`real`].
 
+#![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
+
 mod act;
+mod cli;
+mod crash;
 mod cut;
 mod engine;
 mod health;
 mod hostile;
 mod http;
 mod language;
+mod notify;
 mod postmortem;
 mod real;
 mod shop;

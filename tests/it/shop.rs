@@ -1,13 +1,308 @@
-//! The shipped shop and the demo: what newcomers and the first customer get.
+//! The shipped shop and the demo: what the first customer and newcomers get, over real parts.
+//!
+//! The runbooks are run as they are shipped. Of the estate only what names a place is replaced: the bus, the journal,
+//! the ports, the work tree, the environment file and Slack's address.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runbook::clock::SystemClock;
 use runbook::surface::demo::stage::{Ground, Stage};
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-fn ground(directory: &tempfile::TempDir) -> Ground {
-    let service: Vec<OsString> = vec![env!("CARGO_BIN_EXE_runbook").into(), "demo-service".into()];
+use super::real::aws::Aws;
+use super::real::repository::Repository;
+use super::real::shop::{SERVICES, Shop, eventually, unit};
+use super::real::slack::{self, Slack};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
+
+/// A value that must be nowhere but in the environment file.
+const SECRET: &str = "correct-horse-battery-staple";
+
+/// The demo has to be over by then.
+const DEMO: Duration = Duration::from_secs(60);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The customer's host: its shop, its work tree, its accounts elsewhere.
+struct Host {
+    shop: Shop,
+    repository: Repository,
+    slack: Slack,
+    aws: Aws,
+    directory: TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let host = Self {
+            shop: Shop::start(),
+            repository: Repository::with_history(),
+            slack: Slack::start(),
+            aws: Aws::new(),
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let healthy = json!([{"host": "i-1", "state": "running", "system": "ok", "instance": "ok"}]);
+        host.aws.answers("ec2", "describe-instance-status", &healthy);
+        host.aws.answers("cloudwatch", "describe-alarms", &json!([]));
+        host.aws.answers("rds", "describe-db-instances", &json!([{"status": "available"}]));
+        host.write();
+        host
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The shipped files, with the places of this host.
+    fn write(&self) {
+        let (from, to) = (root().join("runbooks"), self.path("runbooks"));
+        fs::create_dir(&to).unwrap();
+        for name in ["p1.yaml", "p2.yaml", "p3.yaml", "p4.yaml"] {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+        let file = self.path("environment");
+        fs::write(&file, format!("DATABASE_URL=postgres://shop:{SECRET}@127.0.0.1:1/shop\n")).unwrap();
+        let mut estate = fs::read_to_string(from.join("estate.yaml")).unwrap();
+        let places = format!("systemd: \"{}\"\n    journal: \"{}\"", self.shop.bus(), self.shop.journal().display());
+        for (was, is) in [
+            ("systemd: system", places),
+            ("/opt/pakashop/.env.production", file.display().to_string()),
+            ("repository: /opt/pakashop ", format!("repository: {} ", self.repository.work().display())),
+            ("repository: /opt/pakashop\n", format!("repository: {}\n", self.repository.work().display())),
+            (
+                "token: { secret: slack_bot_token }",
+                format!("token: {{ secret: slack_bot_token }}\n    api: \"{}\"", self.slack.api_url()),
+            ),
+        ] {
+            assert!(estate.contains(was), "the estate has no `{was}`");
+            estate = estate.replace(was, &is);
+        }
+        let mut lines: Vec<String> = estate.lines().map(str::to_owned).collect();
+        for name in SERVICES {
+            let line = lines.iter_mut().find(|line| line.contains(&unit(name))).expect("the estate has every service");
+            let (before, after) = line.split_once("http://127.0.0.1:").expect("it has a health address");
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            *line = format!("{before}http://127.0.0.1:{}{rest}", self.shop.port(name));
+        }
+        fs::write(to.join("estate.yaml"), lines.join("\n")).unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args([
+            "--state",
+            self.path("state").to_str().unwrap(),
+            "--dir",
+            self.directory.path().to_str().unwrap(),
+        ]);
+        command.args(words).env_clear().env("PATH", self.aws.path()).env("HOME", self.directory.path());
+        command.env("LANG", "C.UTF-8").env("SLACK_BOT_TOKEN", slack::TOKEN).stdin(Stdio::null());
+        command
+    }
+
+    /// What `runbook` does with these words; the exit code must be one of `codes`.
+    fn runbook(&self, words: &[&str], codes: &[i32]) -> String {
+        let output = self.command(words).output().unwrap();
+        let said = said(&output);
+        assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{words:?}: {}\n{said}", output.status);
+        said
+    }
+
+    /// The incident's events of one type.
+    fn events(&self, kind: &str) -> Vec<Value> {
+        let log = self.command(&["-o", "json", "timeline"]).output().unwrap();
+        let log: Value = serde_json::from_slice(&log.stdout).unwrap_or_default();
+        let mut found = Vec::new();
+        gather(&log, kind, &mut found);
+        found
+    }
+
+    /// Whether a file under the directory, apart from the environment file, holds this text.
+    fn holds(&self, text: &str) -> Option<PathBuf> {
+        let mut waiting = vec![self.path("state"), self.path("postmortems")];
+        while let Some(path) = waiting.pop() {
+            if path.is_dir() {
+                waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).contains(text) {
+                return Some(path);
+            }
+        }
+        None
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn gather(value: &Value, kind: &str, into: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
+        Value::Object(fields) => {
+            if fields.get("type").and_then(Value::as_str) == Some(kind) {
+                into.push(value.clone());
+            }
+            fields.values().for_each(|field| gather(field, kind, into));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
+    let state = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--dir").arg(root()).arg("--state").arg(state.path().join("state")).args(words);
+        command.env_remove("SLACK_BOT_TOKEN").stdin(Stdio::null()).output().unwrap()
+    };
+    let lint = run(&["lint"]);
+    assert!(lint.status.success(), "{}", said(&lint));
+    for (id, param) in
+        [("p1", "service=gateway"), ("p2", "service=gateway"), ("p3", "service=search"), ("p4", "subject=x")]
+    {
+        for environment in ["staging", "production"] {
+            let plan = said(&run(&["start", id, "--plan", "--env", environment, "--param", param]));
+            assert!(plan.contains("nothing has been done"), "{plan}");
+        }
+    }
+    assert!(!state.path().join("state").exists(), "a plan touches nothing");
+}
+
+/// What newcomers copy has to work: the README's runbook, beside the shipped estate.
+#[test]
+fn the_readmes_runbook_has_no_problems() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").expect("the README shows a runbook");
+    let (runbook, _) = rest.split_once("```").expect("its block ends");
+    assert!(runbook.lines().count() <= 22, "it is to be read at a glance");
+    let shop = tempfile::tempdir().unwrap();
+    let folder = shop.path().join("runbooks");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(root().join("runbooks/estate.yaml"), folder.join("estate.yaml")).unwrap();
+    fs::write(folder.join("search-down.yaml"), runbook).unwrap();
+    let lint = Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint").stdin(Stdio::null()).output().unwrap();
+    assert!(lint.status.success(), "{}", said(&lint));
+}
+
+#[test]
+fn nothing_of_the_customer_is_in_the_program() {
+    let mut waiting = vec![root().join("src")];
+    let mut found = Vec::new();
+    while let Some(path) = waiting.pop() {
+        // The demo's service is what the tests of the customer's shop are made of.
+        if path.ends_with("surface/demo")
+            || path.file_name().is_some_and(|name| ["tests", "tests.rs", "story.rs"].iter().any(|test| name == *test))
+        {
+            continue;
+        }
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (number, line) in program.lines().enumerate() {
+            let line = line.to_lowercase();
+            if ["pakashop", "pawapay", "flutterwave", "zra_"].iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{}: {}", path.strip_prefix(root()).unwrap().display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_p1_of_the_infrastructure_restarts_what_fails_and_ends_in_a_post_mortem() {
+    let host = Host::new();
+    let before = host.shop.property(&unit("gateway"), "InvocationID");
+    let bystander = host.shop.property(&unit("backend"), "InvocationID");
+    host.shop.break_service("gateway", "unready redis until-restart");
+
+    let waits = host.runbook(&["start", "p1", "--env", "production"], &[6]);
+    assert!(waits.contains("dashboards"), "{waits}");
+    let first = host.slack.messages();
+    assert_eq!(first.len(), 1, "the notice waits for nobody: {waits}");
+    assert!(first[0].text.contains("gateway"), "{}", first[0].text);
+
+    host.runbook(&["answer", "last", "dashboards", "not looked at"], &[0, 6]);
+    host.runbook(&["answer", "last", "cause", "infrastructure"], &[0, 6]);
+    host.runbook(&["answer", "last", "remedy", "restart what is failing"], &[0, 6]);
+    let asked = host.runbook(&["watch", "last"], &[6]);
+    assert!(asked.contains("restart pakashop-gateway.service"), "{asked}");
+    host.runbook(&["approve", "last"], &[0, 6]);
+    let asked = host.runbook(&["watch", "last"], &[6]);
+    assert!(asked.contains("restored"), "{asked}");
+    assert_ne!(host.shop.property(&unit("gateway"), "InvocationID"), before);
+    assert_eq!(host.shop.property(&unit("backend"), "InvocationID"), bystander, "nothing else is restarted");
+
+    host.runbook(&["answer", "last", "restored", "yes"], &[0, 6]);
+    host.runbook(&["watch", "last"], &[0]);
+    host.runbook(&["resolve", "last", "Redis was away; the gateway was restarted"], &[0]);
+    let draft = host.runbook(&["postmortem", "last", "--print"], &[0]);
+    for fact in ["Live platform down", "production", "pakashop-gateway.service", "TODO"] {
+        assert!(draft.contains(fact), "the post-mortem lacks `{fact}`:\n{draft}");
+    }
+    let messages = host.slack.messages();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[1].thread.as_deref(), Some(messages[0].ts.as_str()), "the follow-up is in the thread");
+    assert_eq!(host.holds(SECRET), None, "the secret stands in a file");
+    host.runbook(&["verify", "last"], &[0]);
+}
+
+#[test]
+fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
+    let host = Host::new();
+    host.runbook(&["start", "p1", "--env", "production"], &[6]);
+    host.runbook(&["answer", "last", "dashboards", "nothing unusual"], &[0, 6]);
+    host.runbook(&["answer", "last", "cause", "code"], &[0, 6]);
+    let merge = host.repository.remote_head("production");
+    host.runbook(&["answer", "last", "culprit", &merge], &[0, 6]);
+    host.runbook(&["watch", "last"], &[6]);
+
+    host.repository.hang_pushes();
+    let mut killed: Child =
+        host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the rollback has begun", || {
+        host.events("step_started").iter().any(|event| event["step"] == "rollback")
+    });
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    host.repository.accept_pushes();
+
+    host.runbook(&["watch", "last"], &[6]);
+    let log = host.repository.remote_log("production");
+    let reverts = log.iter().filter(|subject| subject.starts_with("Revert")).count();
+    assert_eq!(reverts, 1, "{log:?}");
+    assert_eq!(host.repository.status(), "", "the work tree is as it was");
+    host.runbook(&["verify", "last"], &[0]);
+}
+
+#[test]
+fn a_p3_restarts_its_unit_only_after_the_evidence() {
+    let host = Host::new();
+    let before = host.shop.property(&unit("search"), "InvocationID");
+    host.shop.break_service("search", "unready postgres until-restart");
+    let asked = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search"], &[6]);
+    assert!(asked.contains("restart pakashop-search.service"), "{asked}");
+    assert_eq!(host.shop.property(&unit("search"), "InvocationID"), before, "nobody has agreed yet");
+    let evidence = host.events("step_ended");
+    for step in ["errors", "metrics", "unit", "deployments", "configuration"] {
+        assert!(evidence.iter().any(|event| event["step"] == step), "no evidence `{step}` before the restart");
+    }
+}
+
+fn ground(directory: &TempDir) -> Ground {
+    let service: Vec<OsString> = vec![PROGRAM.into(), "demo-service".into()];
     Ground { directory: directory.path().to_owned(), service, clock: Arc::new(SystemClock) }
 }
 
@@ -17,8 +312,24 @@ fn the_demos_shop_comes_up_and_goes_away() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stage = Stage::build(ground(&directory)).await.expect("the stage is built");
-        eprintln!("{:?} {}", stage.missing(), std::fs::read_to_string(directory.path().join("runbooks/estate.yaml")).unwrap());
+        assert!(stage.has_systemd(), "{:?}", stage.missing());
         stage.break_it().expect("it breaks");
         stage.strike().await.expect("nothing is left");
     });
+    assert!(!directory.path().join("parts").exists());
+}
+
+#[test]
+fn the_demo_plays_by_itself_within_a_minute() {
+    let begun = Instant::now();
+    let output = Command::new(PROGRAM).arg("demo").stdin(Stdio::null()).output().unwrap();
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(begun.elapsed() < DEMO, "it took {:?}", begun.elapsed());
+    let draft = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let text = fs::read_to_string(&draft).expect("the post-mortem is where it says");
+    assert!(text.contains("The shop is down") && text.contains("demo-search.service"), "{text}");
+    let place = draft.parent().and_then(Path::parent).expect("it is in the demo's directory");
+    assert!(!place.join("parts").exists(), "the shop is taken away");
+    fs::remove_dir_all(place).unwrap();
 }

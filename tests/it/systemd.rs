@@ -8,8 +8,8 @@ use crate::act::Act;
 use crate::real::shop::{Shop, eventually};
 
 const STEADY: &str = "[Service]\nExecStart=/bin/sleep infinity\nRestartSec=100ms\n[Install]\nWantedBy=default.target\n";
-const CRASHES: &str = "[Service]\nExecStart=/bin/sh -c 'sleep 0.2; exit 7'\nRestart=always\nRestartSec=100ms\n\
-                       StartLimitIntervalSec=0\n";
+const CRASHES: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'sleep 0.2; exit 7'\n\
+                       Restart=always\nRestartSec=100ms\n";
 
 /// A manager with these units, and an estate that names them.
 fn shop(units: &[(&str, &str)]) -> (Shop, Act) {
@@ -70,6 +70,9 @@ async fn a_unit_of_the_estate_that_is_not_installed_is_told() {
     let act = Act::new(json!({ "systemd": shop.bus() }), services);
     let seen = act.perform("systemd", json!({ "status": "shop-*" })).await;
     assert_eq!(seen.output["counts"], json!({ "inactive": 1, "not-found": 1 }));
+    let both = act.perform("systemd", json!({ "status": ["shop-a", "shop-b"] })).await;
+    assert_eq!(both.output["error"]["kind"], "no_such_unit", "{both:?}");
+    assert_eq!(both.output["units"][0]["active"], "inactive");
     let refused = act.perform("systemd", json!({ "restart": "b" })).await;
     assert_eq!(refused.output["error"]["kind"], "no_such_unit", "{refused:?}");
     assert!(refused.summary.contains("did you mean `shop-a.service`"), "{}", refused.summary);

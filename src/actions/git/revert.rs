@@ -154,6 +154,11 @@ impl Revert<'_> {
     /// The commit to revert. `HEAD` means the newest that both sides have.
     async fn target(&self, base: &str) -> Result<String, Trouble> {
         let given = self.revision.trim();
+        if given.contains("@{") {
+            // It would mean another commit when it is asked for again.
+            let given = text::one_line(given, 80);
+            return Err(Trouble::new(format!("`{given}` depends on what was done in this work tree; name the commit")));
+        }
         let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
         let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));
         let Some(rest) = relative else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::reader::LONGEST_LINE;
 use super::*;
 use crate::actions::testing::context;
 use crate::domain::redact::Redactor;
@@ -124,6 +125,17 @@ async fn what_cannot_be_searched_says_why() {
     let nowhere = search(&context, Path::new("/no/where"), json!({})).await;
     assert_eq!(nowhere.verdict, Verdict::Failed);
     assert!(nowhere.summary.contains("No such file or directory"), "{}", nowhere.summary);
+}
+
+#[tokio::test]
+async fn a_service_of_the_estate_means_its_unit() {
+    let mut estate = crate::domain::estate::Estate::default();
+    let service = serde_json::from_value(json!({"unit": GATEWAY})).expect("a service needs a unit only");
+    estate.services.insert("gateway".to_owned(), service);
+    let context = Context { estate: Arc::new(estate), ..context() };
+    let directory = journal(&context, &[(5, GATEWAY, "6", b"hello")]);
+    let found = search(&context, directory.path(), json!({"unit": "gateway"})).await;
+    assert_eq!(found.summary, "1 line from pakashop-gateway.service in 10m: \"hello\"");
 }
 
 #[tokio::test]

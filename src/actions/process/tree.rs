@@ -97,9 +97,11 @@ impl Tree {
 
     /// Asks every process of the tree to end.
     pub(super) fn terminate(&self) {
-        // Nobody left to hear it is as good.
+        // Nobody left to hear it is as good. Who is in the group hears it once: some programs give up at the second.
         let _ = kill_process_group(self.leader, Signal::TERM);
-        self.signal_marked(Signal::TERM, &mut HashSet::new());
+        let leader = self.leader.to_string();
+        let mut heard = processes().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.group == leader)).collect();
+        self.signal_marked(Signal::TERM, &mut heard);
     }
 
     /// Kills every process of the tree, and gives a descriptor of each that was found by its mark, readable when the
@@ -146,12 +148,26 @@ impl Tree {
     /// Whether a marked process is the child or descends from it, and still runs. Another thread may start a child of
     /// ours, by another way, during the instant in which we bear the mark; that one is our own child.
     fn is_of_tree(&self, pid: Pid) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The name in parentheses may hold anything; state and parent follow the last of them.
-        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let (state, parent) = (fields.next(), fields.next());
-        let is_ours = parent == Some(getpid().to_string().as_str());
-        !matches!(state, None | Some("Z" | "X")) && (pid == self.leader || !is_ours)
+        let us = getpid().to_string();
+        let runs = |stat: Stat| !matches!(stat.state.as_str(), "Z" | "X") && (pid == self.leader || stat.parent != us);
+        Stat::of(pid).is_some_and(runs)
+    }
+}
+
+/// What the kernel says of a process.
+struct Stat {
+    state: String,
+    parent: String,
+    group: String,
+}
+
+impl Stat {
+    fn of(pid: Pid) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything; the other fields follow the last of them.
+        let stat = String::from_utf8_lossy(&stat);
+        let mut fields = stat.rsplit(')').next()?.split_whitespace().map(str::to_owned);
+        Some(Self { state: fields.next()?, parent: fields.next()?, group: fields.next()? })
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::bus;
 use super::names::Wanted;
 use super::trouble::Trouble;
 use super::unit::Unit;
+use super::{bus, change};
 use crate::actions::Context;
 use crate::domain::outcome::Outcome;
 
@@ -32,19 +32,20 @@ pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Con
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let units = Unit::many(&manager, &names).await.map_err(trouble)?;
-    unknown(&wanted, &units, context)?;
-    Ok(report(&units, expect))
+    let report = report(&units, expect);
+    // What was found of the other units is worth keeping.
+    Ok(match unknown(&wanted, &units, context) {
+        Some(trouble) => change::failed(&trouble, report.output),
+        None => report,
+    })
 }
 
 /// A unit that was asked for by its whole name must exist.
-fn unknown(wanted: &Wanted, units: &[Unit], context: &Context) -> Result<(), Trouble> {
-    let missing = units.iter().find(|unit| unit.load == "not-found" && wanted.names.contains(&unit.name));
-    missing.map_or(Ok(()), |unit| {
-        let loaded = units.iter().filter(|unit| unit.load != "not-found").map(|unit| unit.name.clone());
-        let known: Vec<String> = context.estate.units().map(str::to_owned).chain(loaded).collect();
-        let known: Vec<String> = known.into_iter().filter(|known| *known != unit.name).collect();
-        Err(Trouble::no_such_unit(&unit.name, &known))
-    })
+fn unknown(wanted: &Wanted, units: &[Unit], context: &Context) -> Option<Trouble> {
+    let missing = units.iter().find(|unit| unit.load == "not-found" && wanted.names.contains(&unit.name))?;
+    let loaded = units.iter().filter(|unit| unit.load != "not-found").map(|unit| unit.name.as_str());
+    let known = context.estate.units().chain(loaded).filter(|known| *known != missing.name);
+    Some(Trouble::no_such_unit(&missing.name, &known.map(str::to_owned).collect::<Vec<_>>()))
 }
 
 fn report(units: &[Unit], expect: Option<&str>) -> Outcome {

@@ -1,3 +1,5 @@
+//! A right estate, and one mistake at a time in it.
+
 use super::*;
 
 const VALID: &str = "\

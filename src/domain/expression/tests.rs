@@ -1,3 +1,5 @@
+//! What a source gives, what is refused, and where the fault is said to stand.
+
 use serde_json::json;
 
 use super::*;

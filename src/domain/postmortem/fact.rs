@@ -23,8 +23,8 @@ pub(super) const TEXT_LIMIT: usize = 500;
 /// The longest text that a person wrote, in characters.
 pub(super) const WORDS_LIMIT: usize = 4_000;
 /// How many lines of a transcript are shown from its beginning and from its end.
-const HEAD_LINES: usize = 12;
-const TAIL_LINES: usize = 8;
+const HEAD_LINES: usize = 8;
+const TAIL_LINES: usize = 6;
 /// The longest line of a transcript, in characters.
 const LINE_LIMIT: usize = 200;
 

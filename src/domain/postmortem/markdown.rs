@@ -7,7 +7,7 @@
 //! image, HTML, heading, list, table cell, code span, comment, or template of a site generator.
 
 /// Characters that mean something to Markdown wherever they stand.
-const ALWAYS: &[char] = &['\\', '`', '*', '[', ']', '<', '>', '|', '~', '$'];
+const ALWAYS: &[char] = &['\\', '`', '*', '[', ']', '<', '>', '|', '~', '$', '^'];
 
 /// Characters that mean something at the beginning of a line. Where a text will stand is not known here.
 const LEADING: &[char] = &['#', '+', '-', '=', ':', '.', ')', '!', '_'];
@@ -31,7 +31,7 @@ pub(super) fn escape(text: &str) -> String {
             || (c == '_' && !(is_word(before) && is_word(next)))
             || (c == '&' && next.is_some_and(|next| next == '#' || next.is_ascii_alphabetic()))
             || (c == '!' && next == Some('['))
-            || (before == Some('{') && matches!(c, '{' | '%' | '#' | ':'))
+            || (before == Some('{') && matches!(c, '{' | '%' | '#' | ':' | '.'))
             || (c == '-' && before == Some('-'));
         if meaning {
             safe.push('\\');
@@ -43,9 +43,10 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// Text as a code span: its marks are longer than any run of back-ticks in it.
+/// Text as a code span: its marks are longer than any run of back-ticks in it. Not for tables, where `|` ends a cell
+/// even inside of a code span.
 pub(super) fn code(text: &str) -> String {
-    let line = flat(text).replace('|', "¦");
+    let line = flat(text);
     if line.is_empty() {
         return String::new();
     }
@@ -94,4 +95,95 @@ fn longest_run(text: &str, mark: char) -> usize {
 
 fn is_word(c: Option<char>) -> bool {
     c.is_some_and(char::is_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use pulldown_cmark::{Event, Options, Parser, TagEnd};
+
+    /// What a reader of every extension sees: the structure, and the text in it.
+    fn read(markdown: &str) -> (Vec<String>, String) {
+        let (mut structure, mut text) = (Vec::new(), String::new());
+        let options = Options::all() - Options::ENABLE_SMART_PUNCTUATION;
+        for event in Parser::new_ext(markdown, options) {
+            match event {
+                Event::Text(piece) => text.push_str(&piece),
+                Event::SoftBreak => text.push(' '),
+                Event::Start(tag) => structure.push(format!("{:?}", TagEnd::from(tag))),
+                Event::End(_) => {}
+                other => structure.push(format!("{other:?}")),
+            }
+        }
+        (structure, text)
+    }
+
+    /// Foreign text that is full of what Markdown has meanings for.
+    fn foreign() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            r"[\`*_\[\]<>|~$^&#+\-=:.)(!{}%@/0-9a-b \t\n]{1,6}",
+            Just("<!-- x -->".to_owned()),
+            Just("<script>".to_owned()),
+            Just("&amp;".to_owned()),
+            Just("http://x.example".to_owned()),
+            Just("```".to_owned()),
+            Just("\u{1b}[2J".to_owned()),
+            Just("\r\n\r\n    ".to_owned()),
+            r"\PC{1,3}",
+        ];
+        prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Places where a template puts text: what stands around it, and the structure that must come of it.
+    const PLACES: &[(&str, &str, &str)] = &[
+        ("", "", "Paragraph"),
+        ("before ", " after", "Paragraph"),
+        ("- ", " (#1)", "List(false) Item"),
+        ("### ", " (#1)", "Heading(H3)"),
+        ("- **", "** – found (#1)", "List(false) Item Strong"),
+        ("| a |\n|---|\n| ", " |", "Table TableHead TableCell TableRow TableCell"),
+    ];
+
+    proptest! {
+        #[test]
+        fn foreign_text_is_shown_as_it_is_and_means_nothing(text in foreign()) {
+            let line = flat(&text);
+            prop_assume!(!line.is_empty());
+            for (before, after, structure) in PLACES {
+                let (found, shown) = read(&format!("{before}{}{after}\n", escape(&text)));
+                prop_assert_eq!(found.join(" "), *structure, "{:?} in {:?}", escape(&text), before);
+                prop_assert!(shown.contains(&line), "{:?} is not in {:?}", line, shown);
+            }
+        }
+
+        #[test]
+        fn no_line_of_a_fenced_block_ends_it(text in "(`{0,5}[a-z~# ]{0,3}\n?){0,8}") {
+            let (structure, shown) = read(&format!("{}\n\nafter\n", fence(&text)));
+            prop_assert_eq!(structure.join(" "), "CodeBlock Paragraph");
+            prop_assert!(shown.ends_with("after"));
+        }
+
+        #[test]
+        fn a_code_span_is_one(text in foreign()) {
+            prop_assume!(!flat(&text).is_empty());
+            let (structure, _) = read(&format!("x {} y\n", code(&text)));
+            prop_assert_eq!(structure.len(), 2, "{:?}", structure);
+            prop_assert!(structure[1].starts_with("Code("));
+        }
+
+        #[test]
+        fn a_yaml_scalar_is_read_back(text in foreign()) {
+            let read: String = serde_yaml::from_str(&yaml(&text)).unwrap();
+            prop_assert_eq!(read, flat(&text));
+        }
+    }
+
+    #[test]
+    fn ordinary_text_stays_readable() {
+        for text in ["pakashop-gateway.service runs again after 3.6s", "18 of 19 units run; 2 failed (a, b)", "x_y & z"]
+        {
+            assert_eq!(escape(text), text);
+        }
+    }
 }

@@ -57,6 +57,10 @@ pub(super) fn of(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], 
         before_opening: at.is_some_and(|at| at.at < opened.at),
         meaning,
     };
+    let told = match notice_deadline(incident) {
+        Some(_) => "the step that meets the notice deadline succeeded",
+        None => "the first message arrived",
+    };
     vec![
         of("Detected", Some(detected), "the trouble was first noticed, as far as the opening says"),
         of("Opened", Some(opened), "the incident was opened"),
@@ -65,15 +69,11 @@ pub(super) fn of(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], 
             incident.acknowledged.as_ref().map(Moment::mark),
             "a person said that they had taken notice",
         ),
-        of(
-            "Notified",
-            notified(incident, log),
-            "the step that meets the notice deadline succeeded; without one, the first message arrived",
-        ),
+        of("Notified", notified(incident, log), told),
         of(
             "Mitigated",
             mitigated(incident, log, attempts, changes),
-            "the last remedy was seen to work: the end of its check, or of a mitigating step that waits or is done by hand",
+            "the last remedy was seen to work: its check, or a mitigating wait or work by hand, ended well",
         ),
         of("Resolved", incident.resolved.as_ref().map(Moment::mark), "a person said that the trouble is over"),
     ]

@@ -12,8 +12,11 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::{Postmortem, markdown};
 
-/// How much work a template may be: a log of ten thousand events needs a tenth of it.
-const FUEL: u64 = 20_000_000;
+/// How much work a template may be in any case, in instructions: ours needs a hundredth of it for an empty log.
+const FUEL: u64 = 200_000;
+
+/// How much more it may be for each fact that a template goes through: ours needs 40.
+const FUEL_A_FACT: u64 = 500;
 
 /// How deeply a template may call itself.
 const DEPTH: usize = 50;
@@ -48,12 +51,8 @@ pub struct TemplateError {
 
 /// The draft: the facts in the template. The same facts and template give the same bytes.
 pub fn render(facts: &Postmortem, template: &Template) -> Result<String, TemplateError> {
-    let environment = environment();
-    let wrong = |error: Error| TemplateError {
-        file: template.file.clone(),
-        line: error.line().unwrap_or(1),
-        message: message(&error),
-    };
+    let environment = environment(fuel(facts));
+    let wrong = |error: Error| wrong(template, &error);
     let parsed = environment.template_from_named_str(&template.file, &template.source).map_err(wrong)?;
     let mut text = parsed.render(Value::from(Serde(facts))).map_err(wrong)?;
     if !text.ends_with('\n') {
@@ -62,10 +61,26 @@ pub fn render(facts: &Postmortem, template: &Template) -> Result<String, Templat
     Ok(text)
 }
 
-fn environment() -> Environment<'static> {
+/// Whether a template can be read at all, for whoever checks a shop's files before they are needed.
+pub fn check(template: &Template) -> Result<(), TemplateError> {
+    let environment = environment(FUEL);
+    let parsed = environment.template_from_named_str(&template.file, &template.source);
+    parsed.map(drop).map_err(|error| wrong(template, &error))
+}
+
+fn wrong(template: &Template, error: &Error) -> TemplateError {
+    TemplateError { file: template.file.clone(), line: error.line().unwrap_or(1), message: message(error) }
+}
+
+fn fuel(facts: &Postmortem) -> u64 {
+    let lists = [facts.timeline.len(), facts.findings.len(), facts.changes.len(), facts.messages.len()];
+    FUEL + FUEL_A_FACT * lists.iter().map(|length| *length as u64).sum::<u64>()
+}
+
+fn environment(fuel: u64) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
+    environment.set_fuel(Some(fuel));
     environment.set_recursion_limit(DEPTH);
     // A line that holds only a block leaves nothing behind.
     environment.set_syntax(syntax());

@@ -1,1 +1,116 @@
+//! Facts come from the log, judgement is asked for, and nothing foreign breaks the page.
 
+use super::*;
+use crate::domain::event::Event;
+use crate::domain::incident::fold;
+
+fn log() -> Vec<Recorded> {
+    let text = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn facts(log: &[Recorded]) -> Postmortem {
+    Postmortem::of(&fold(log).unwrap().unwrap(), log)
+}
+
+/// The facts of the log up to the first event that `stop` holds for.
+fn facts_until(stop: impl Fn(&Event) -> bool) -> Postmortem {
+    let log = log();
+    let at = log.iter().position(|recorded| stop(&recorded.event)).unwrap();
+    facts(&log[..at])
+}
+
+fn clock(facts: &Postmortem, name: &str) -> Option<String> {
+    let milestone = facts.milestones.iter().find(|milestone| milestone.name == name).unwrap();
+    milestone.at.map(|at| at.at.format("%H:%M:%S").to_string())
+}
+
+#[test]
+fn the_times_are_those_of_the_log() {
+    let facts = facts(&log());
+    let times = ["Detected", "Opened", "Acknowledged", "Notified", "Mitigated", "Resolved"]
+        .map(|name| clock(&facts, name).unwrap());
+    assert_eq!(times, ["02:55:15", "02:58:20", "03:00:30", "03:01:03", "03:04:37", "03:08:20"]);
+    assert!(facts.milestones[0].before_opening);
+}
+
+#[test]
+fn the_notice_is_measured_against_the_deadline_in_the_log() {
+    let notice = facts(&log()).notice.unwrap();
+    assert_eq!(
+        (notice.within.to_string(), notice.margin.unwrap().to_string(), notice.late),
+        ("15m".into(), "12m 17s".into(), false)
+    );
+    let open = facts_until(|event| matches!(event, Event::Notified { .. })).notice.unwrap();
+    assert!(open.late && open.given.is_none());
+}
+
+#[test]
+fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
+    let unchecked = facts_until(
+        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::id::Part::Verify),
+    );
+    assert_eq!(clock(&unchecked, "Mitigated"), None);
+    assert!(unchecked.changes[0].ok && !unchecked.changes[0].check.as_ref().unwrap().ok);
+}
+
+#[test]
+fn a_message_is_no_change_and_a_change_says_who_agreed() {
+    let facts = facts(&log());
+    assert_eq!(facts.changes.len(), 1);
+    let change = &facts.changes[0];
+    assert_eq!(
+        (change.what.as_str(), change.approved_by.as_deref()),
+        ("restart pakashop-gateway.service", Some("ada"))
+    );
+    assert_eq!(facts.messages.iter().filter(|message| message.error.is_none()).count(), 3);
+    assert_eq!(facts.services, ["gateway"]);
+}
+
+#[test]
+fn it_is_due_a_day_after_the_resolution() {
+    let due = facts(&log()).due.unwrap();
+    assert_eq!(stamp(due.at), "2026-11-23T03:08:20Z");
+    assert_eq!(facts_until(|event| matches!(event, Event::Resolved { .. })).due, None);
+}
+
+#[test]
+fn a_file_name_is_made_of_harmless_characters() {
+    let log = log();
+    let mut incident = fold(&log).unwrap().unwrap();
+    for (title, name) in [
+        ("Live platform down", "2026-11-22-lusab-fidok-live-platform-down.md"),
+        ("../../etc/passwd\0 $(x)", "2026-11-22-lusab-fidok-etc-passwd-x.md"),
+        ("日本", "2026-11-22-lusab-fidok.md"),
+        ("", "2026-11-22-lusab-fidok.md"),
+    ] {
+        incident.title = title.to_owned();
+        assert_eq!(file_name(&incident), name);
+    }
+    incident.title = "A".repeat(500);
+    assert_eq!(file_name(&incident).len(), "2026-11-22-lusab-fidok-.md".len() + SLUG_LIMIT);
+}
+
+#[test]
+fn a_template_cannot_let_raw_text_through() {
+    let facts = facts(&log());
+    for filter in ["safe", "escape", "e", "tojson"] {
+        let template = Template { file: "t.jinja".to_owned(), source: format!("\n{{{{ title | {filter} }}}}") };
+        let error = render(&facts, &template).unwrap_err();
+        assert!(error.to_string().starts_with("t.jinja:2: "), "{error}");
+    }
+}
+
+#[test]
+fn a_template_can_be_checked_before_it_is_needed() {
+    assert_eq!(check(&Template::shipped()), Ok(()));
+    let broken = Template { file: "t.jinja".to_owned(), source: "# {{ title }}\n{% if due %}\n".to_owned() };
+    assert!(check(&broken).unwrap_err().to_string().starts_with("t.jinja:"));
+}
+
+#[test]
+fn a_template_that_does_not_end_is_stopped() {
+    let source = "{% for a in range(10000) %}{% for b in range(10000) %}{{ b }}{% endfor %}{% endfor %}".to_owned();
+    let error = render(&facts(&log()), &Template { file: "t.jinja".to_owned(), source }).unwrap_err();
+    assert_eq!((error.file.as_str(), error.line), ("t.jinja", 1));
+}

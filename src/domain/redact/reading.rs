@@ -44,6 +44,14 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Where an escape begins that this place of the source is within.
+    pub(super) fn escape_around(&self, place: usize) -> Option<usize> {
+        let places = self.places.as_ref()?;
+        let before = places.partition_point(|(start, _)| (*start as usize) < place);
+        let (start, end) = places[before.checked_sub(1)?];
+        (place < end as usize).then_some(start as usize)
+    }
+
     fn decoded(&self, escape: Escape, goes_on: bool) -> Option<Reading<'static>> {
         let lead = escape.lead();
         if !self.bytes.contains(&lead) {

@@ -109,6 +109,14 @@ fn a_secret_split_over_reads_is_found() {
 }
 
 #[test]
+fn pieces_do_not_cut_escapes() {
+    let redactor = redactor(&[("one", "aabba"), ("two", "bbaa"), ("three", "abab")]);
+    let text = b"aaaa%aab%61b";
+    let pieces: Vec<&[u8]> = text.chunks(1).collect();
+    assert_eq!(streamed(&redactor, &pieces), redactor.scrub("aaaa%aab%61b"));
+}
+
+#[test]
 fn a_line_is_not_held_back_for_its_last_letter() {
     let mut stream = redactor(&[("db", "hunter22")]).stream();
     assert_eq!(&*stream.push(b"flush\n"), b"flush\n");

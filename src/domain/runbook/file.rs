@@ -175,15 +175,21 @@ fn span(location: Location) -> Span {
 /// Says in our words what the reader refused.
 fn problem(source: &Source, error: &Error) -> Problem {
     let error = error.without_snippet();
-    let place = error.location().map_or_else(|| source.span(0..0), span);
-    let end = place.range.end.max(place.range.start + 1);
-    let place = Span { range: place.range.start..end, ..place };
+    let place = error.location().map_or_else(|| source.span(0..0), |location| placed(source, span(location)));
     let (message, help) = words(error);
     let problem = Problem::new(place, message);
     match help {
         Some(help) => problem.help(help),
         None => problem,
     }
+}
+
+/// The place with its bytes: some errors of the reader know only line and column.
+fn placed(source: &Source, place: Span) -> Span {
+    let from = source.text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum::<usize>();
+    let line = source.text[from..].lines().next().unwrap_or_default();
+    let start = from + line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    Span { range: start..start + 1, ..place }
 }
 
 fn words(error: &Error) -> (String, Option<&'static str>) {

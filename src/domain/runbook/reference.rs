@@ -97,7 +97,7 @@ const MODIFIERS: Keys = &[
 const INTRODUCTION: &str = "\
 # The language of runbooks
 
-<!-- Generated from the forms that the checker itself reads. Do not edit; the tests say how to write it again. -->
+<!-- Generated from the forms that the checker itself reads: `runbook reference > docs/language.md`. -->
 
 A runbook is one YAML file in `runbooks/`. `runbook lint` reports every problem of every file at once, with line, column and
 remedy; `runbook schema` prints a JSON Schema for editors.
@@ -184,6 +184,7 @@ fn fields(out: &mut String, form: &KindForm) {
         let effect = format!("**{}**. {}", verb.effect, verb.field.help);
         let _ =
             writeln!(out, "| `{}` | {}, one of these | {} |", verb.field.name, shape(&verb.field.shape), cell(&effect));
+        inner(out, &verb.field.shape, verb.field.name);
     }
     for field in form.fields {
         nested(out, field, "");
@@ -195,12 +196,19 @@ fn nested(out: &mut String, field: &Field, path: &str) {
     let name = format!("{path}{}", field.name);
     let required = if field.required { ", required" } else { "" };
     let _ = writeln!(out, "| `{name}` | {}{required} | {} |", shape(&field.shape), cell(field.help));
-    if let Shape::Record(inner) | Shape::ListOf(Shape::Record(inner)) | Shape::OneOrMany(Shape::Record(inner)) =
-        &field.shape
-    {
-        for field in *inner {
-            nested(out, field, &format!("{name}."));
+    inner(out, &field.shape, &name);
+}
+
+/// The keys of a mapping within a field.
+fn inner(out: &mut String, shape: &Shape, name: &str) {
+    let fields = match shape {
+        Shape::Record(fields) | Shape::ListOf(Shape::Record(fields)) | Shape::OneOrMany(Shape::Record(fields)) => {
+            *fields
         }
+        _ => return,
+    };
+    for field in fields {
+        nested(out, field, &format!("{name}."));
     }
 }
 

@@ -228,7 +228,23 @@ fn what_cannot_be_written_safely_is_refused_with_its_place() {
         ("cat <<END\n{{ v }}\nEND", &json!("END"), "2:4 a value holds the end word of its here-document"),
         ("cat <<{{ v }}\nEND", &text, "1:10 a value cannot be the end word of a here-document"),
         ("echo $((1 + {{ v }}))", &text, "1:16 only whole numbers can stand in arithmetic"),
-        ("eval echo {{ v }}", &text, "1:14 a value cannot stand here: `eval` reads its words a second time, as code"),
+        (
+            "eval echo {{ v }}",
+            &text,
+            "1:14 a value cannot stand here: this command reads its words a second time, as code",
+        ),
+        (
+            "eval \"$(a; b)\" {{ v }}",
+            &text,
+            "1:19 a value cannot stand here: this command reads its words a second time, as code",
+        ),
+        ("[[ a && {{ v }} -eq 1 ]]", &text, "1:12 a value cannot stand here: `[[` evaluates numbers as code; use `[`"),
+        ("echo ${x:-\"{{ v }}\"}", &text, "1:15 a value cannot stand here: it is inside `${ … }`"),
+        (
+            "echo $(( $(echo {{ v }}) ))",
+            &text,
+            "1:20 a value cannot stand here: arithmetic reads what it is given as code",
+        ),
         (
             "((1)); echo {{ v }}",
             &text,
@@ -238,6 +254,18 @@ fn what_cannot_be_written_safely_is_refused_with_its_place() {
         ("echo {{ nope }}", &text, "1:9 `nope` is not defined"),
     ] {
         assert_eq!(refusal(script, value), expected, "{script}");
+    }
+}
+
+#[test]
+fn a_command_that_reads_its_words_again_harms_only_itself() {
+    for script in [
+        "read x; echo {{ v }}",
+        "while read -r line; do\necho {{ v }}\ndone",
+        "[[ a ]] && echo {{ v }}",
+        "[ {{ v }} -eq 1 ]",
+    ] {
+        assert!(render(script, &scope(&json!("x"))).is_ok(), "{script}");
     }
 }
 

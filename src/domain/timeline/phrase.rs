@@ -249,13 +249,13 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
             Phrase::quiet(Sign::Question, format!("approval{by} wanted: {}{at}", change.what))
         }
         Gate::Timer { until } => {
-            Phrase::quiet(Sign::Inner, of_step(&name, &format!("waits until {}", clock_time(*until))))
+            Phrase::quiet(Sign::Inner, of_step(name, &format!("waits until {}", clock_time(*until))))
         }
         Gate::Failure { error } => {
-            Phrase::quiet(Sign::Question, of_step(&name, &format!("again, skip or cancel? {error}")))
+            Phrase::quiet(Sign::Question, of_step(name, &format!("again, skip or cancel? {error}")))
         }
         Gate::Unclear { detail } => {
-            Phrase::notable(Sign::Question, of_step(&name, &format!("nobody can say whether it happened: {detail}")))
+            Phrase::notable(Sign::Question, of_step(name, &format!("nobody can say whether it happened: {detail}")))
         }
     }
 }
@@ -299,16 +299,16 @@ fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
     match items {
         Some(items) => {
             let list: Vec<String> = items.iter().map(plain).collect();
-            Phrase::quiet(Sign::Inner, of_step(&name, &format!("for {} items", items.len()))).detail(list.join(", "))
+            Phrase::quiet(Sign::Inner, of_step(name, &format!("for {} items", items.len()))).detail(list.join(", "))
         }
-        None => Phrase::quiet(Sign::Inner, of_step(&name, "begun")),
+        None => Phrase::quiet(Sign::Inner, of_step(name, "begun")),
     }
 }
 
 fn skipped(name: &str, reason: &SkipReason) -> Phrase {
     match reason {
         SkipReason::Condition { when } => {
-            Phrase::quiet(Sign::Skipped, of_step(&name, &format!("skipped, `{when}` is false")))
+            Phrase::quiet(Sign::Skipped, of_step(name, &format!("skipped, `{when}` is false")))
         }
         SkipReason::Person { reason } => Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason))),
     }
@@ -323,7 +323,7 @@ fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
         Verdict::Cancelled => (Sign::Skipped, "stopped: "),
         Verdict::Unknown => (Sign::Failed, "nobody can say how it ended: "),
     };
-    Phrase::notable(sign, of_step(&name, &format!("{how}{}{}", outcome.summary, again(attempt))))
+    Phrase::notable(sign, of_step(name, &format!("{how}{}{}", outcome.summary, again(attempt))))
 }
 
 fn reconciled(name: &str, finding: &Finding) -> Phrase {
@@ -334,10 +334,10 @@ fn reconciled(name: &str, finding: &Finding) -> Phrase {
             Phrase { text: format!("{} ({AFTER}: it had happened)", phrase.text), ..phrase }
         }
         Finding::DidNotHappen { detail } => {
-            Phrase::notable(Sign::Begun, of_step(&name, &format!("{AFTER}: it had not happened{}", because(detail))))
+            Phrase::notable(Sign::Begun, of_step(name, &format!("{AFTER}: it had not happened{}", because(detail))))
         }
         Finding::CannotTell { detail } => {
-            Phrase::notable(Sign::Failed, of_step(&name, &format!("{AFTER}: it cannot be told{}", because(detail))))
+            Phrase::notable(Sign::Failed, of_step(name, &format!("{AFTER}: it cannot be told{}", because(detail))))
         }
     }
 }

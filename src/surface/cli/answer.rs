@@ -27,7 +27,7 @@ pub struct Answer {
     #[command(flatten)]
     step: Step,
     /// The answer
-    #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_hyphen_values = true)]
+    #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_negative_numbers = true)]
     values: Vec<String>,
     #[command(flatten)]
     going: Going,

@@ -5,27 +5,27 @@ use super::failure::Result;
 use super::station::Station;
 use super::target::{Going, Incident};
 use crate::domain::command::Request;
-use crate::engine::Patience;
 use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.
 pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
-    let desk = station.open_existing()?;
+    let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
-    let before = desk.incident(&id)?.seq;
+    let before = desk.prepare(&id)?.seq;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
-    drive::plain(&desk, &id, before, Patience::UntilPerson)
+    drive::plain(&desk, &id, before)
 }
 
 /// Asks, says so, and leaves the rest to whoever works on it.
 pub fn only(station: &Station, target: &Incident, said: &str, request: Request) -> Result {
-    let desk = station.look()?;
+    let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
+    desk.prepare(&id)?;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     station.output.next(&[station.command(&format!("timeline {id}"))]);

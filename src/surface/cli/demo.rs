@@ -1,14 +1,45 @@
-//! `runbook demo`.
+//! `runbook demo`: puts the demo's shop, an engine and a face together, and plays an incident from beginning to end.
+//!
+//! Deliberately absent: the shop itself and the answers; those are [`crate::surface::demo`]'s.
 
-use super::failure::Result;
-use super::station::Station;
+use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{Failure, Result};
+use super::settings::{Settings, ShopSource, quoted};
+use super::shop::Shop;
+use super::station::{Desk, Station};
+use crate::domain::command::{Command, Request, Start};
+use crate::domain::event::{Actor, Mode};
+use crate::domain::id::IncidentId;
+use crate::domain::text::printable;
+use crate::engine::{EngineError, Patience};
+use crate::surface::demo::script;
+use crate::surface::demo::stage::{Ground, SERVICES, Stage};
 use crate::surface::exit::Exit;
+use crate::surface::terminal::{self, Left, Work};
+
+/// Where the demo's directory is made: the path of a socket in it has to stay short.
+const PLACE: &str = "/tmp";
+
+/// The runbook that is played.
+const RUNBOOK: &str = "p1";
+
+/// The words with which the incident is resolved once its run is over.
+const RESOLUTION: &str = "The bad merge was reverted; what had been caught in the fault was restarted.";
 
 /// Shows an incident from beginning to end, on a small shop of its own
 ///
-/// Starts a few small services, breaks one, and goes through its runbook.
-/// Needs no rights, no network and nothing to configure; what it starts it
-/// removes.
+/// Starts a few small services, breaks them, and goes through the runbook at
+/// a pace that can be read. Needs no rights, no network and nothing to
+/// configure, takes under a minute, and removes what it starts.
 ///
 /// Examples:
 ///   runbook demo
@@ -19,12 +50,191 @@ pub struct Demo {
     /// Lets you answer the questions
     #[arg(long, short)]
     interactive: bool,
+    /// Keeps the shop running at the end, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
 }
 
 impl Demo {
     /// Shows it.
-    pub fn run(self, _station: &Station) -> Result {
-        let _ = self.interactive;
-        Ok(Exit::DONE)
+    pub fn run(self, station: &Station) -> Result {
+        if self.interactive && !station.settings.streams.interactive() {
+            return Err(Failure::usage("this is no terminal that questions could be answered at")
+                .hint("Leave `--interactive` away, and the demo answers them itself."));
+        }
+        let directory = directory()?;
+        // A thread of its own: the shop lives on beside whatever the engine does.
+        let backstage = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
+        station.output.say(&format!(
+            "bringing up a shop of {} small services in `{}`",
+            SERVICES.len(),
+            directory.display()
+        ));
+        let stage = backstage.block_on(Stage::build(ground(station, &directory)?)).map_err(|error| trouble(&error))?;
+        stage.missing().iter().for_each(|missing| station.output.warn(missing));
+        let ended = self.play(station, &directory, &stage);
+        if self.keep && ended.is_ok() {
+            station.output.say("the shop is kept: Ctrl-C takes it away");
+            // Without the handler Ctrl-C ends the process, and the shop with it.
+            let _ = backstage.block_on(tokio::signal::ctrl_c());
+        }
+        strike(station, &backstage, stage)?;
+        ended
     }
+
+    fn play(&self, station: &Station, directory: &Path, stage: &Stage) -> Result {
+        stage.break_it().map_err(|error| trouble(&error))?;
+        station.output.say("somebody merges `faster-checkout`; the gateway breaks\n");
+        let own = Station::new(settings(&station.settings, directory));
+        let shop = Shop::open(&own.settings)?;
+        let order = order(&shop, &own)?;
+        let desk = own.open(shop)?;
+        let id = order.incident.clone();
+        desk.submit(&id, Request::Start(Box::new(order)))?;
+        let left = desk.wait(self.show(&desk, &id))?;
+        if left != Left::Over {
+            own.output.say("you have left the demo");
+            return Ok(Exit::INTERRUPTED);
+        }
+        desk.wait(resolved(&desk, &id, self.actor(&desk)))?;
+        tell(&desk, &id, directory, stage)
+    }
+
+    /// The face, with the work and the script beside it unless the person holds the keys.
+    async fn show(&self, desk: &Desk<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
+        let work = if self.interactive { Work::Drive } else { Work::Watch };
+        let options = options(desk, work);
+        if self.interactive {
+            return terminal::step(&desk.engine, id, options).await;
+        }
+        let settings = &desk.station.settings;
+        let shown = async {
+            match settings.streams.interactive() && desk.station.output.is_table() {
+                true => terminal::step(&desk.engine, id, options).await,
+                false => terminal::plain(&desk.engine, id, options).await,
+            }
+        };
+        let detach = CancellationToken::new();
+        let played = async {
+            let drive = desk.engine.drive(id, Patience::UntilOver, &detach);
+            let (stop, played) = tokio::join!(drive, script::play(&desk.engine, id));
+            stop.and(played)
+        };
+        tokio::pin!(shown, played);
+        tokio::select! {
+            left = &mut shown => left,
+            played = &mut played => { played?; shown.await }
+        }
+    }
+
+    fn actor(&self, desk: &Desk<'_>) -> Actor {
+        if self.interactive { desk.who.clone() } else { script::actor() }
+    }
+}
+
+/// A new directory that nobody else can look into.
+fn directory() -> Result<PathBuf> {
+    let path = Path::new(PLACE).join(format!("runbook-demo-{:08x}", super::chance()));
+    let made = DirBuilder::new().mode(0o700).create(&path);
+    made.map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", path.display())))?;
+    Ok(path)
+}
+
+/// This program as it was typed: whoever tries the demo has often not installed it.
+fn program() -> String {
+    let typed = std::env::args_os().next().map(|word| quoted(&word.to_string_lossy()));
+    typed.unwrap_or_else(|| "runbook".to_owned())
+}
+
+fn ground(station: &Station, directory: &Path) -> Result<Ground> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::error(format!("this program does not find itself: {error}")))?;
+    let service: Vec<OsString> = vec![program.into(), "demo-service".into()];
+    Ok(Ground { directory: directory.to_owned(), service, clock: station.clock() })
+}
+
+/// The settings with which the same program works on the demo's shop.
+fn settings(settings: &Settings, directory: &Path) -> Settings {
+    let shown = quoted(&directory.to_string_lossy());
+    Settings {
+        state: Ok(directory.join("state")),
+        shop: ShopSource::Named(directory.to_owned()),
+        repeat: vec!["--state".to_owned(), format!("{shown}/state"), "--dir".to_owned(), shown],
+        ..settings.clone()
+    }
+}
+
+fn order(shop: &Shop, station: &Station) -> Result<Start> {
+    let (runbook, digest) = shop.runbook(RUNBOOK, &station.output)?;
+    let estate = shop.estate(&station.output)?;
+    Ok(Start {
+        incident: IncidentId::from_bits(super::chance()),
+        runbook: runbook.clone(),
+        digest: digest.to_owned(),
+        environment: shop.environment(None, estate)?,
+        estate: estate.clone(),
+        params: Map::new(),
+        mode: Mode::Guided,
+        detected_at: None,
+        title: None,
+        parent: None,
+    })
+}
+
+fn options(desk: &Desk<'_>, work: Work) -> terminal::Options {
+    let settings = &desk.station.settings;
+    terminal::Options {
+        actor: desk.who.clone(),
+        after: 0,
+        patience: Patience::UntilOver,
+        colour: settings.colour(),
+        letters: settings.letters(),
+        work,
+    }
+}
+
+/// Resolves the incident, and has the post-mortem written.
+async fn resolved(desk: &Desk<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
+    let request = Request::Resolve { summary: Some(RESOLUTION.to_owned()) };
+    desk.engine.submit(id, Command { by, request }).await?;
+    desk.engine.drive(id, Patience::UntilOver, &CancellationToken::new()).await.map(|_| ())
+}
+
+/// What has come of it, and what to type next.
+fn tell(desk: &Desk<'_>, id: &IncidentId, directory: &Path, stage: &Stage) -> Result {
+    let (station, incident) = (desk.station, desk.incident(id)?);
+    let output = &station.output;
+    output.say("\nwhat #incidents has received:");
+    for message in stage.slack().messages() {
+        let (first, rest) = if message.in_thread { ("  └ ", "    ") } else { ("  ", "  ") };
+        let leads = std::iter::once(first).chain(std::iter::repeat(rest));
+        leads.zip(message.text.lines()).for_each(|(lead, line)| output.say(&format!("{lead}{}", printable(line))));
+    }
+    let draft = incident.draft.map(|draft| directory.join(draft.path));
+    let draft = draft.ok_or_else(|| Failure::error("no post-mortem was written"))?;
+    output.say("\nthe post-mortem, with every fact filled in and every judgement asked for:");
+    output.text(&format!("{}\n", printable(&draft.to_string_lossy())))?;
+    let program = program();
+    let typed = |words: &str| station.command(words).replacen("runbook", &program, 1);
+    output.next(&[
+        format!("{program} demo --interactive"),
+        typed(&format!("timeline {id}")),
+        typed(&format!("verify {id}")),
+        format!("rm -r {}", quoted(&directory.to_string_lossy())),
+    ]);
+    Ok(Exit::DONE)
+}
+
+fn strike(station: &Station, backstage: &Runtime, stage: Stage) -> Result<()> {
+    backstage.block_on(stage.strike()).map_err(|error| trouble(&error))?;
+    station.output.say("\nthe shop is taken away again; its log and its post-mortem stay");
+    Ok(())
+}
+
+fn trouble(error: &io::Error) -> Failure {
+    Failure::error(format!("the demo's shop: {error}"))
 }

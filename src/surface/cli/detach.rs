@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -19,21 +19,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether it has.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Starts a worker in the background and comes back when it has the incident in its hands.
+/// Starts a worker in the background, and ends with what to type next.
 pub fn work(desk: &Desk<'_>, id: &IncidentId) -> Result {
+    start(desk, id)?;
+    let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
+    desk.station.output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
+    Ok(Exit::DONE)
+}
+
+/// Starts a worker in the background and comes back when it has the incident in its hands.
+pub fn start(desk: &Desk<'_>, id: &IncidentId) -> Result<()> {
     let log = desk.station.state()?.join(format!("{id}.log"));
     let mut child = spawn(desk, id, &log)?;
     let pid = child.id();
-    let ended = desk.wait(claimed(desk, id, &mut child))?;
     let output = &desk.station.output;
-    if ended {
+    if desk.wait(claimed(desk, id, &mut child))? {
         output.say(&format!("{id} went as far as it could at once"));
     } else {
         output.say(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
     }
-    let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
-    output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
-    Ok(Exit::DONE)
+    Ok(())
 }
 
 /// Waits until the worker holds the incident or has ended; says whether it has ended.
@@ -59,7 +64,7 @@ async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<
 }
 
 #[expect(clippy::disallowed_methods, reason = "the child is this program, not an action, and outlives this process")]
-fn spawn(desk: &Desk<'_>, id: &IncidentId, log: &PathBuf) -> Result<Child> {
+fn spawn(desk: &Desk<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
     let cannot = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
     let program = std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
     let file = File::options()

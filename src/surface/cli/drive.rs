@@ -11,7 +11,7 @@ use super::failure::Result;
 
 use super::settings::Format;
 use super::station::Desk;
-use super::{output, waiting};
+use super::{detach, output, waiting};
 use crate::domain::event::{Conclusion, Recorded, RunOutcome};
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -28,18 +28,38 @@ const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate
 pub fn step(desk: &Desk<'_>, id: &IncidentId) -> Result {
     let options = options(desk, 0, Patience::UntilOver);
     let left = desk.wait(terminal::step(&desk.engine, id, options))?;
+    hand_over(desk, id, left)?;
     conclude(desk, id, left)
 }
 
-/// Goes on without asking anybody, telling what happens after event `after`.
-pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Result {
-    let output = &desk.station.output;
-    let left = match output.format() {
-        Format::Table => desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?,
-        Format::Json => desk.wait(follow(desk, id, after, patience, |_| Ok(())))?,
-        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event)))?,
-    };
+/// Goes on without asking anybody, telling what happens after event `after`, until a person is needed.
+pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = told(desk, id, after, Patience::UntilPerson)?;
+    hand_over(desk, id, left)?;
     conclude(desk, id, left)
+}
+
+/// Goes on until it is over: the worker in the background. A signal ends it, and nobody takes over.
+pub fn to_the_end(desk: &Desk<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = told(desk, id, after, Patience::UntilOver)?;
+    conclude(desk, id, left)
+}
+
+/// A run that its person leaves goes on in the background.
+fn hand_over(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result<()> {
+    if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
+        detach::start(desk, id)?;
+    }
+    Ok(())
+}
+
+fn told(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Result<Left> {
+    let output = &desk.station.output;
+    match output.format() {
+        Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),
+        Format::Json => desk.wait(follow(desk, id, after, patience, |_| Ok(()))),
+        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event))),
+    }
 }
 
 fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options {

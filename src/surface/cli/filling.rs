@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::command::{Command, Refused, Request};
 use crate::domain::decide::decide;
-use crate::domain::event::{Actor, Recorded};
+use crate::domain::event::{Actor, Mode, Recorded};
 use crate::domain::id::StepKey;
 use crate::domain::incident::{Incident, fold};
 use crate::domain::runbook::{self, Action, Runbook};
@@ -72,6 +72,14 @@ impl<'a> Filling<'a> {
         match self {
             Self::AsWritten => None,
             Self::Start(beginning) => Some(&beginning.start.environment),
+        }
+    }
+
+    /// How much the run asks of people; none where nothing is started.
+    pub fn mode(&self) -> Option<Mode> {
+        match self {
+            Self::AsWritten => None,
+            Self::Start(beginning) => Some(beginning.start.mode),
         }
     }
 

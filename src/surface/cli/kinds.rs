@@ -74,10 +74,12 @@ fn one(station: &Station, name: &str) -> Result<()> {
             .hint("`runbook kinds` shows every one.")
     })?;
     if station.output.is_table() {
-        station.output.text(&manual(kind.form(), station.settings.width().unwrap_or(USUAL_WIDTH)))
+        station.output.text(&manual(kind.form(), station.settings.width().unwrap_or(USUAL_WIDTH)))?;
     } else {
-        station.output.document(&row(kind.form()))
+        station.output.document(&row(kind.form()))?;
     }
+    station.output.next(&[station.command("kinds")]);
+    Ok(())
 }
 
 fn row(form: &'static KindForm) -> Row {

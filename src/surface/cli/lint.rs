@@ -77,6 +77,7 @@ impl Lint {
         let word = if files == 1 { "file" } else { "files" };
         station.output.say(&format!("{files} {word}: {}", problem::count(total)));
         if total > 0 {
+            station.output.next(&[station.command("lint")]);
             return Ok(Exit::PROBLEMS);
         }
         station.output.next(&[station.command("list")]);
@@ -90,7 +91,7 @@ impl Lint {
         }
         let mut wanted: Vec<Wanted> = Vec::new();
         for path in &self.paths {
-            let (directory, file) = place(&station.settings.working_directory.join(path))?;
+            let (directory, file) = place(&station.settings.working_directory, path)?;
             let known = wanted.iter_mut().find(|one| one.shop.directory == directory);
             match (known, file) {
                 (Some(one), Some(file)) if !one.files.is_empty() => one.files.push(file),
@@ -108,16 +109,18 @@ impl Lint {
 }
 
 /// The shop's directory of a path, and the file in its `runbooks/`; none when the path is the directory itself.
-fn place(path: &Path) -> Result<(PathBuf, Option<String>)> {
+fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
+    let path = base.join(typed);
+    let path = path.as_path();
     if path.is_dir() {
         let directory = if path.ends_with(RUNBOOKS) { path.parent().unwrap_or(path) } else { path };
         return Ok((directory.to_owned(), None));
     }
-    let missing = || Failure::usage(format!("there is no file `{}`", path.display()));
+    let missing = || Failure::usage(format!("there is no file `{}`", typed.display()));
     let name = path.file_name().filter(|_| path.exists()).ok_or_else(missing)?.to_string_lossy().into_owned();
     let folder = path.parent().filter(|folder| folder.ends_with(RUNBOOKS));
     let shop = folder.and_then(Path::parent).ok_or_else(|| {
-        Failure::usage(format!("`{}` is not in a shop's `{RUNBOOKS}/`", path.display()))
+        Failure::usage(format!("`{}` is not in a shop's `{RUNBOOKS}/`", typed.display()))
             .hint("A runbook is checked against the `estate.yaml` beside it.")
     })?;
     Ok((shop.to_owned(), Some(name)))

@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::Parser;
@@ -16,6 +17,7 @@ use clap::Parser;
 use self::failure::{Failure, Result};
 use self::settings::{Environment, Flags, Settings};
 use self::station::Station;
+use crate::domain::text::printable;
 use crate::surface::exit::Exit;
 
 mod ack;
@@ -173,20 +175,21 @@ fn settled(flags: Flags) -> Result<Station> {
 
 /// Prints the parser's word: help and version are data, everything else is a mistake.
 fn complain(error: &clap::Error) -> Exit {
-    let text = error.render();
+    use std::io::Write as _;
+    let rendered = error.render();
+    let plain = rendered.to_string();
+    // What was typed stands in the parser's word, and may hold anything.
+    let text = match printable(&plain) {
+        Cow::Borrowed(_) => rendered.ansi().to_string(),
+        Cow::Owned(harmless) => harmless,
+    };
+    // A reader that has gone needs no help any more.
     if error.use_stderr() {
-        eprint_quietly(&text.ansi().to_string());
+        let _ = write!(anstream::stderr().lock(), "{text}");
         return Exit::USAGE;
     }
-    use std::io::Write as _;
-    // A reader that has gone needs no help any more.
-    let _ = write!(anstream::stdout().lock(), "{}", text.ansi());
+    let _ = write!(anstream::stdout().lock(), "{text}");
     Exit::DONE
-}
-
-fn eprint_quietly(text: &str) {
-    use std::io::Write as _;
-    let _ = write!(anstream::stderr().lock(), "{text}");
 }
 
 /// 32 random bits, for ids that are made at the door.

@@ -15,8 +15,8 @@ use crate::domain::command::Request;
 pub struct Note {
     #[command(flatten)]
     target: Incident,
-    /// The words; quotes are not needed
-    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_hyphen_values = true)]
+    /// The words; quotes are not needed, `--` goes before words that begin with `-`
+    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
     words: Vec<String>,
 }
 

@@ -10,6 +10,7 @@ use super::output::json;
 use super::table::{single_line, wrapped};
 use crate::actions;
 use crate::domain::effect::EffectClass;
+use crate::domain::event::Mode;
 use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
 
 /// How wide an outline is when nobody says.
@@ -217,7 +218,9 @@ fn details(step: &Step, action: Option<&Planned>, filling: &Filling) -> Vec<Deta
     let mut details = Details(Vec::new());
     if let Some(planned) = action {
         details.does("does", planned);
-        details.add("exactly", format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
+        if filling.mode().is_some() {
+            details.add("exactly", format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
+        }
     }
     match &step.body {
         Body::Ask(ask) => {
@@ -252,8 +255,8 @@ fn around(step: &Step, filling: &Filling, details: &mut Details) {
     if let Some(why) = &step.why {
         details.filled("why", filling.text(why));
     }
-    if let Some(approve) = &step.approve {
-        details.add("agreed by", if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
+    if let Some(who) = agreed_by(step, filling) {
+        details.add("agreed by", who);
     }
     if let Some(until) = &step.until {
         details.add("until", format!("{}, asked every {}", until.condition, until.every));
@@ -280,6 +283,20 @@ fn around(step: &Step, filling: &Filling, details: &mut Details) {
     if let Some(deadline) = &step.meets {
         details.add("meets", deadline.clone());
     }
+}
+
+/// Who has to agree first: those whom the step names, else whoever drives the run when its mode asks for that.
+fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
+    if let Some(approve) = &step.approve {
+        return Some(if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
+    }
+    let Body::Action(action) = &step.body else { return None };
+    let asked = match filling.mode()? {
+        Mode::Step => true,
+        Mode::Guided => action.effect.changes() && !action.is_message(),
+        Mode::Auto => false,
+    };
+    asked.then(|| "anybody".to_owned())
 }
 
 impl Outline {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::failure::Result;
 use super::filling::Filling;
+use super::settings::quoted;
 use super::shop::Shop;
 use super::station::{Station, hostname};
 use super::{outline, secrets};
@@ -19,6 +20,11 @@ use crate::surface::exit::Exit;
 
 /// Prints the plan of a start.
 pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
+    let mut next = format!("start {} --env {}", start.runbook.id, quoted(&start.environment));
+    for (name, value) in &start.params {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        next.push_str(&format!(" --param {}", quoted(&format!("{name}={text}"))));
+    }
     let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
     let filling = Filling::of(start, &shop.catalog)?;
     let mut outline = outline::of(&runbook, &filling);
@@ -32,7 +38,7 @@ pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
         station.output.document(&outline)?;
     }
     station.output.say("nothing has been done");
-    station.output.next(&[station.command(&format!("start {} --env {environment}", runbook.id))]);
+    station.output.next(&[station.command(&next)]);
     Ok(if outline.warnings.is_empty() { Exit::DONE } else { Exit::PROBLEMS })
 }
 

@@ -41,11 +41,13 @@ pub struct Postmortem {
 impl Postmortem {
     /// Writes, prints, or completes it.
     pub fn run(self, station: &Station) -> Result {
-        let desk = station.open_existing()?;
+        let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
+        desk.prepare(&id)?;
         if self.done {
             let incident = desk.submit(&id, Request::CompletePostmortem)?;
             station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
+            station.output.next(&next(station, &incident));
             return Ok(Exit::DONE);
         }
         let (path, incident) = written(&desk, &id)?;

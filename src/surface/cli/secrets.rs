@@ -22,9 +22,44 @@ use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Reads every secret of the estate. Relative files are relative to the shop's directory.
+///
+/// A key that ends in `*` stands for a family: every matching line of the file is a secret of its own, `<name>.<KEY>`,
+/// kept out of everything that is written. The family as a whole has no value.
 pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Secrets {
     let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
-    Secrets::new(estate.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect::<BTreeMap<_, _>>())
+    let mut values = BTreeMap::new();
+    for (name, source) in &estate.secrets {
+        match (family(source), &source.file) {
+            (Some(prefix), Some(file)) => {
+                match members(&directory.join(file), prefix) {
+                    Ok(members) => values.extend(members.into_iter().map(|(key, member)| {
+                        (format!("{name}.{key}"), member.and_then(weighed).map(SecretString::from))
+                    })),
+                    Err(reason) => drop(values.insert(name.clone(), Err(reason))),
+                }
+            }
+            _ => drop(values.insert(name.clone(), value(source))),
+        }
+    }
+    Secrets::new(values)
+}
+
+/// What the keys of a family begin with.
+fn family(source: &SecretSource) -> Option<&str> {
+    source.key.as_deref()?.strip_suffix('*')
+}
+
+/// Every assignment of an environment file whose key begins so.
+fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, String>>, String> {
+    let shown = path.display();
+    let text = contents(path).map_err(|reason| format!("`{shown}` {reason}"))?;
+    let members: BTreeMap<_, _> = assignments(&text)
+        .filter(|(key, value)| key.starts_with(prefix) && !value.is_empty())
+        .map(|(key, value)| {
+            (key.to_owned(), unquoted(value).map_err(|reason| format!("`{key}` in `{shown}` {reason}")))
+        })
+        .collect();
+    if members.is_empty() { Err(format!("no `{prefix}*` in `{shown}` is set")) } else { Ok(members) }
 }
 
 fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> Result<String, String> {
@@ -39,6 +74,11 @@ fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> R
         (None, None, Some(name)) => in_file(&credential(name, environment)?, None)?,
         _ => return Err("the estate does not say where it is found".to_owned()),
     };
+    weighed(value)
+}
+
+/// A value that can be kept secret.
+fn weighed(value: String) -> Result<String, String> {
     let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
     match (solid, value.len()) {
         (0, _) => Err("it is empty".to_owned()),
@@ -97,14 +137,16 @@ fn contents(path: &Path) -> Result<String, String> {
 
 /// The value of the last `KEY=value` line, as systemd and shells read an environment file: the last assignment counts.
 fn assigned(text: &str, key: &str) -> Result<String, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let value = lines
-        .filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='))
-        .filter(|(name, _)| name.trim() == key)
-        .map(|(_, value)| value.trim())
-        .last()
-        .ok_or("is not set")?;
+    let value =
+        assignments(text).filter(|(name, _)| *name == key).map(|(_, value)| value).last().ok_or("is not set")?;
     unquoted(value)
+}
+
+/// Every `KEY=value` line, the value as it is written.
+fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
 }
 
 fn unquoted(value: &str) -> Result<String, String> {
@@ -162,8 +204,13 @@ mod tests {
         estate
             .secrets
             .insert("cred".into(), SecretSource { credential: Some("../x".into()), ..SecretSource::default() });
+        std::fs::write(directory.path().join("env"), "PAY_A=first-one\nPAY_B='second one'\nOTHER=x\n").unwrap();
+        let family = SecretSource { key: Some("PAY_*".into()), ..file("env") };
+        estate.secrets.insert("pay".into(), family);
         let secrets = read(&estate, directory.path(), &Environment::default());
         assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
+        assert_eq!(secrets.get("pay.PAY_B").unwrap().expose_secret(), "second one");
+        assert_eq!(secrets.iter().filter(|(name, _)| name.starts_with("pay")).count(), 2);
         assert!(secrets.get("long").unwrap_err().contains("longer than 32 KiB"));
         assert!(secrets.get("device").unwrap_err().contains("is not a regular file"));
         assert!(secrets.get("short").unwrap_err().contains("too short"));

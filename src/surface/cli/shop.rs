@@ -99,22 +99,41 @@ fn found(settings: &Settings, fallback: &Path) -> Result<PathBuf> {
         .hint("Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`."))
 }
 
-/// Refuses a folder that stands where everybody may write, such as `/tmp`, unless it is our own or root's.
+/// Refuses a folder that anybody may have put there.
 fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
-    /// The permission bit that lets everybody write.
-    const OTHERS_WRITE: u32 = 0o002;
-    let owner = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.uid(), metadata.mode()));
+    let facts = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.uid(), metadata.mode()));
     let cannot = |error| Failure::error(format!("`{}` cannot be read: {error}", directory.display()));
-    let (_, mode) = owner(directory).map_err(cannot)?;
-    let (uid, _) = owner(&directory.join(RUNBOOKS)).map_err(cannot)?;
-    if mode & OTHERS_WRITE == 0 || uid == 0 || uid == rustix::process::getuid().as_raw() {
+    let folder = directory.join(RUNBOOKS);
+    let (_, mode) = facts(directory).map_err(cannot)?;
+    let (owner, _) = facts(&folder).map_err(cannot)?;
+    if !is_suspect(mode, owner, rustix::process::getuid().as_raw()) {
         return Ok(directory.to_owned());
     }
     let shown = settings.shown(directory);
-    let folder = directory.join(RUNBOOKS);
     Err(Failure::not_allowed(format!(
         "`{}` is somebody else's, in a place where everybody may write",
         folder.display()
     ))
     .hint(format!("If you trust it, name it: `--dir {}`.", super::settings::quoted(&shown.to_string_lossy()))))
+}
+
+/// Whether a folder stands where everybody may write, such as `/tmp`, and is neither our own nor root's.
+fn is_suspect(parent_mode: u32, owner: u32, own: u32) -> bool {
+    /// The permission bit that lets everybody write.
+    const OTHERS_WRITE: u32 = 0o002;
+    parent_mode & OTHERS_WRITE != 0 && owner != 0 && owner != own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_suspect;
+
+    #[test]
+    fn what_anybody_may_have_put_there_is_suspect() {
+        assert!(is_suspect(0o1777, 1000, 1001));
+        assert!(is_suspect(0o1777, 1000, 0), "root has the most to lose");
+        assert!(!is_suspect(0o1777, 1000, 1000), "our own");
+        assert!(!is_suspect(0o1777, 0, 1000), "root's");
+        assert!(!is_suspect(0o755, 1000, 1001), "only its owner could put it there");
+    }
 }

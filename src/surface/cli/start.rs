@@ -9,8 +9,8 @@ use super::{detach, drive, plan};
 use crate::domain::command::{Request, Start as Order};
 use crate::domain::event::Mode;
 use crate::domain::id::IncidentId;
+use crate::domain::text::printable;
 use crate::domain::time::{Span, Timestamp};
-use crate::engine::Patience;
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -73,22 +73,22 @@ impl Start {
         if self.plan {
             return plan::show(station, &shop, order);
         }
-        let desk = station.open(shop)?;
-        let (id, before, order) = self.placed(&desk, order)?;
+        let mut desk = station.open(shop)?;
+        let (id, before, order) = self.placed(&mut desk, order)?;
         let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
-        // The stepper tells the beginning itself.
-        if !self.detach && station.settings.streams.interactive() && station.output.is_table() {
-            return drive::step(&desk, &id);
+        desk.remember_shop(&id)?;
+        let output = &station.output;
+        // The stepper and the plain lines begin with the same words.
+        if self.detach || !output.is_table() || before > 0 {
+            output.say(&printable(&format!("{id}: {}, {}", incident.title, incident.environment)));
         }
-        let verb = if before == 0 { "opened" } else { "goes on" };
-        station.output.say(&crate::domain::text::printable(&format!(
-            "{id} {verb}: {}, {}",
-            incident.title, incident.environment
-        )));
         if self.detach {
             return detach::work(&desk, &id);
         }
-        drive::plain(&desk, &id, before, Patience::UntilPerson)
+        if station.settings.streams.interactive() && station.output.is_table() {
+            return drive::step(&desk, &id);
+        }
+        drive::plain(&desk, &id, before)
     }
 
     fn order(&self, station: &Station, shop: &Shop) -> Result<Order> {
@@ -127,10 +127,10 @@ impl Start {
     }
 
     /// The incident it goes into and that incident's last event; an id that nobody has for a new one.
-    fn placed(&self, desk: &Desk<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
+    fn placed(&self, desk: &mut Desk<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
         if let Some(typed) = &self.incident {
             let id = desk.find(Some(typed))?;
-            let incident = desk.incident(&id)?;
+            let incident = desk.prepare(&id)?;
             order.incident = id.clone();
             if self.environment.is_none() {
                 order.environment = incident.environment;

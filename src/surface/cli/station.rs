@@ -13,12 +13,13 @@ use tokio::runtime::Runtime;
 
 use super::failure::{Failure, Result, nearest};
 use super::output::Output;
-use super::settings::Settings;
+use super::settings::{Settings, ShopSource};
 use super::shop::Shop;
 use super::{person, secrets};
 use crate::actions::Secrets;
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::command::{Command, Request};
+use crate::domain::estate::Estate;
 use crate::domain::event::{Actor, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
@@ -90,20 +91,16 @@ impl Station {
             .mode(0o700)
             .create(&state)
             .map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", state.display())))?;
-        self.desk(shop)
-    }
-
-    /// Opens a log that is there already, for work on this shop.
-    pub fn open_existing(&self) -> Result<Desk<'_>> {
-        self.require_log()?;
-        self.desk(Shop::open(&self.settings)?)
+        let secrets =
+            shop.catalog.estate().content.as_ref().map(|estate| self.secrets(estate, &shop)).unwrap_or_default();
+        self.desk(shop, secrets)
     }
 
     /// Opens a log that is there already, only to look: the shop may be missing.
     pub fn look(&self) -> Result<Desk<'_>> {
         self.require_log()?;
         let nowhere = || Shop { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
-        self.desk(Shop::open(&self.settings).unwrap_or_else(|_| nowhere()))
+        self.desk(Shop::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
     }
 
     /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
@@ -129,16 +126,22 @@ impl Station {
             .hint("`runbook start <runbook>` opens one."))
     }
 
-    fn desk(&self, shop: Shop) -> Result<Desk<'_>> {
+    fn secrets(&self, estate: &Estate, shop: &Shop) -> Secrets {
+        secrets::read(estate, &shop.directory, &self.settings.environment)
+    }
+
+    fn desk(&self, shop: Shop, secrets: Secrets) -> Result<Desk<'_>> {
         let runtime = self.runtime()?;
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
-        let estate = shop.catalog.estate().content.as_ref().ok();
-        let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &self.settings.environment));
-        let secrets = secrets.unwrap_or_default();
-        let who = person::actor(estate, &self.settings.environment);
+        let who = person::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
+        let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
+        Ok(Desk { station: self, engine, who, runtime })
+    }
+
+    fn parts(&self, store: Arc<dyn EventStore>, shop: Shop, secrets: Secrets) -> Result<Parts> {
         let hostname = hostname();
-        let parts = Parts {
-            store: Arc::new(store),
+        Ok(Parts {
+            store,
             clock: self.clock(),
             redactor: Arc::new(redactor(&secrets)?),
             secrets: Arc::new(secrets),
@@ -147,8 +150,7 @@ impl Station {
             catalog: Arc::new(shop.catalog),
             holder: engine::holder(&hostname),
             hostname,
-        };
-        Ok(Desk { station: self, engine: Engine::new(parts), who, runtime })
+        })
     }
 }
 
@@ -156,6 +158,49 @@ impl Desk<'_> {
     /// Waits for a future.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
+    }
+
+    /// Makes ready to change an incident: with the shop that it belongs to, and every secret that its runs or the shop
+    /// now speak of, so that none can get into the log.
+    pub fn prepare(&mut self, id: &IncidentId) -> Result<Incident> {
+        let incident = self.incident(id)?;
+        let shop = self.shop_of(id)?;
+        let mut estate = Estate::default();
+        let runs = incident.runs.iter().map(|run| &*run.estate);
+        // The shop's own word comes last and counts: a secret may have moved since.
+        for known in runs.chain(shop.catalog.estate().content.as_ref().ok()) {
+            estate.secrets.extend(known.secrets.clone());
+        }
+        let secrets = self.station.secrets(&estate, &shop);
+        let people =
+            shop.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
+        self.who = person::actor(people, &self.station.settings.environment);
+        let store = Arc::clone(&self.engine.parts().store);
+        self.engine = Engine::new(self.station.parts(store, shop, secrets)?);
+        Ok(incident)
+    }
+
+    /// The shop that an incident belongs to: the one that is named or that it was opened in.
+    fn shop_of(&self, id: &IncidentId) -> Result<Shop> {
+        let remembered = std::fs::read_to_string(self.shop_file(id)?).ok().map(PathBuf::from);
+        match (&self.station.settings.shop, remembered) {
+            (ShopSource::Found(_), Some(directory)) if directory.is_dir() => {
+                Shop::at(directory, &self.station.settings)
+            }
+            _ => Shop::open(&self.station.settings),
+        }
+    }
+
+    /// Remembers which shop an incident belongs to, so that it can be gone on with from anywhere.
+    pub fn remember_shop(&self, id: &IncidentId) -> Result<()> {
+        let file = self.shop_file(id)?;
+        let directory = self.engine.parts().directory.to_string_lossy().into_owned();
+        std::fs::write(&file, directory)
+            .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))
+    }
+
+    fn shop_file(&self, id: &IncidentId) -> Result<PathBuf> {
+        Ok(self.station.state()?.join(format!("{id}.shop")))
     }
 
     /// The store.

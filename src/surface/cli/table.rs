@@ -3,7 +3,7 @@
 //! **Invariant:** every cell is made printable here, so that foreign text can put no control sequence on the terminal.
 
 use comfy_table::{ContentArrangement, presets};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::text::printable;
 
@@ -66,23 +66,37 @@ impl Table {
     }
 }
 
-/// Text broken between words so that no line is wider than `width`; every line begins with `indent`.
+/// Text broken between words so that no line is wider than `width`; a word that is wider is broken itself.
 pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.width()).max(1);
-    let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.is_empty() && line.width() + 1 + word.width() > room {
-            out.push_str(&format!("{indent}{line}\n"));
-            line.clear();
-        }
-        if !line.is_empty() {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').flat_map(|word| pieces(word, room)) {
+        let line = lines.last_mut().expect("there is a line from the beginning");
+        if line.is_empty() {
+            line.push_str(&word);
+        } else if line.width() + 1 + word.width() <= room {
             line.push(' ');
+            line.push_str(&word);
+        } else {
+            lines.push(word);
         }
-        line.push_str(word);
     }
-    out.push_str(&format!("{indent}{line}\n"));
-    out
+    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// A word in pieces that are no wider than `room`.
+fn pieces(word: &str, room: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for character in word.chars() {
+        let wide = character.width().unwrap_or(0);
+        let piece = pieces.last_mut().expect("there is a piece from the beginning");
+        if piece.width() + wide > room && !piece.is_empty() {
+            pieces.push(character.to_string());
+        } else {
+            piece.push(character);
+        }
+    }
+    pieces
 }
 
 /// Foreign text on one line.
@@ -112,6 +126,12 @@ mod tests {
             assert!(text.lines().all(|line| line.width() <= width), "{width}\n{text}");
             assert!(text.contains("restart-search") && text.contains("Search is stale"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_that_is_too_wide_is_broken() {
+        assert_eq!(wrapped("a bcdefgh ij", 5, " "), " a\n bcde\n fgh\n ij\n");
+        assert_eq!(wrapped("", 5, ""), "\n");
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Verify {
             0 => format!("{} whole", counted(audits.len())),
             broken => format!("{broken} of {} broken", counted(audits.len())),
         });
+        station.output.next(&[station.command("incidents")]);
         Ok(if broken == 0 { Exit::DONE } else { Exit::ERROR })
     }
 }

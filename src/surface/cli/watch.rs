@@ -4,7 +4,6 @@ use super::drive;
 use super::failure::Result;
 use super::station::Station;
 use super::target::Looked;
-use crate::engine::Patience;
 use crate::surface::exit::Exit;
 
 /// Shows an incident as it goes on, and goes on with it when nobody does
@@ -25,11 +24,12 @@ pub struct Watch {
 impl Watch {
     /// Watches.
     pub fn run(self, station: &Station) -> Result<Exit> {
-        let desk = station.open_existing()?;
+        let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
+        desk.prepare(&id)?;
         if station.settings.streams.interactive() && station.output.is_table() {
             return drive::step(&desk, &id);
         }
-        drive::plain(&desk, &id, 0, Patience::UntilPerson)
+        drive::plain(&desk, &id, 0)
     }
 }

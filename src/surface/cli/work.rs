@@ -4,7 +4,6 @@ use super::drive;
 use super::failure::Result;
 use super::station::Station;
 use super::target::Incident;
-use crate::engine::Patience;
 
 /// Goes on with an incident until its runs are over, away from any terminal
 #[derive(Debug, clap::Args)]
@@ -18,9 +17,9 @@ impl Work {
     pub fn run(self, station: &Station) -> Result {
         // Without a session of its own it would end with the terminal. It has one already when it is a leader.
         let _ = rustix::process::setsid();
-        let desk = station.open_existing()?;
+        let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;
-        let seen = desk.incident(&id)?.seq;
-        drive::plain(&desk, &id, seen, Patience::UntilOver)
+        let seen = desk.prepare(&id)?.seq;
+        drive::to_the_end(&desk, &id, seen)
     }
 }

@@ -48,6 +48,7 @@ impl ControlGroup {
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let mut group = Self { directories: Vec::new() };
         for parent in parents(&own, Path::new(MOUNT)) {
+            sweep(&parent);
             let directory = parent.join(&name);
             fs::create_dir(&directory)
                 .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", directory.display())))?;
@@ -108,6 +109,18 @@ fn parents(own: &str, mount: &Path) -> Vec<PathBuf> {
             root.exists().then(|| root.join(path.trim_start_matches('/')))
         })
         .collect()
+}
+
+/// Removes the empty groups of processes of ours that were killed before they could do so themselves.
+fn sweep(parent: &Path) {
+    for group in inner(parent) {
+        let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("runbook_").and_then(|rest| rest.split('_').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
+            // It stays when something still runs inside, or when somebody else was faster.
+            let _ = remove(&group);
+        }
+    }
 }
 
 fn kill_all(directory: &Path) {

@@ -15,10 +15,10 @@ use crate::domain::incident::Incident;
 use crate::engine::{Engine, EngineError};
 
 /// How long a question stands before it is answered: long enough to read it.
-const READING: Duration = Duration::from_millis(2_500);
+const READING: Duration = Duration::from_millis(4_000);
 
 /// How much longer a change stands, with its what, where, why and how to undo.
-const WEIGHING: Duration = Duration::from_millis(1_000);
+const WEIGHING: Duration = Duration::from_millis(2_000);
 
 /// Who answers.
 const NAME: &str = "demo";

@@ -121,11 +121,13 @@ pub async fn serve(options: Options) -> io::Result<()> {
         .with_state(Arc::clone(&service));
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, routes).into_future() => served,
-        crashed = service.suffer() => Err(crashed),
-        _ = term.recv() => Ok(service.log(INFO, "service stopped", json!({}))),
-        _ = int.recv() => Ok(service.log(INFO, "service stopped", json!({}))),
+        served = axum::serve(listener, routes).into_future() => return served,
+        crashed = service.suffer() => return Err(crashed),
+        _ = term.recv() => {}
+        _ = int.recv() => {}
     }
+    service.log(INFO, "service stopped", json!({}));
+    Ok(())
 }
 
 impl Service {

@@ -247,8 +247,9 @@ fn said(error: &EngineError) -> String {
 
 /// `host:pid:…`, as a claim has it, in words.
 pub fn holder(holder: &str) -> String {
-    let mut parts = holder.split(':');
-    match (parts.next(), parts.next()) {
+    // Host, boot, process, start, worker: see [`crate::engine::holder`].
+    let mut parts = holder.split('/');
+    match (parts.next(), parts.nth(1)) {
         (Some(host), Some(pid)) => format!("process {pid} on {host}"),
         _ => holder.to_owned(),
     }

@@ -243,6 +243,9 @@ fn free_ports() -> BTreeMap<String, u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
     use super::*;
 
     /// Whether a process runs; one that has ended and was not collected yet does not.
@@ -293,5 +296,39 @@ mod tests {
         shop.systemctl(&["restart", "pakashop-gateway.service"]);
         eventually("a restart heals the gateway", || String::from_utf8_lossy(&get()) == ready);
         shop.stop();
+    }
+
+    /// Not a test by itself: what the next one kills.
+    #[test]
+    #[ignore = "it holds a shop until it is killed, for the test that kills it"]
+    fn hold_a_shop() {
+        let shop = Shop::bare(&[("a.service", "[Service]\nExecStart=/bin/sleep infinity\n")]);
+        shop.systemctl(&["start", "a.service"]);
+        let (manager, unit) = (shop.property("dbus.service", "MainPID"), shop.property("a.service", "MainPID"));
+        println!("holding {manager} {unit}");
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn a_shop_does_not_outlive_a_process_that_is_killed() {
+        let itself = std::env::current_exe().expect("a running program has a path");
+        let mut holder = Command::new(itself)
+            .args(["--ignored", "--exact", "--nocapture", "real::shop::tests::hold_a_shop"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the tests can be started again");
+        let mut lines = BufReader::new(holder.stdout.take().expect("stdout was asked for")).lines();
+        let held = loop {
+            let line = lines.next().expect("it holds a shop before it ends").expect("UTF-8");
+            if let Some((_, held)) = line.split_once("holding ") {
+                break held.to_owned();
+            }
+        };
+        holder.kill().and_then(|()| holder.wait()).expect("a child can be killed");
+        for process in held.split(' ') {
+            eventually("what was held is gone", || !runs(process));
+        }
     }
 }

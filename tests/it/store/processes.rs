@@ -141,9 +141,7 @@ async fn appends_until_killed() {
             }
         })
     };
-    for appender in (0..3).map(appender).collect::<Vec<_>>() {
-        appender.await.unwrap();
-    }
+    futures_util::future::join_all((0..3).map(appender)).await;
 }
 
 #[test]

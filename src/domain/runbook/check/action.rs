@@ -33,22 +33,17 @@ impl Checker<'_> {
         let known: Vec<&str> = all_fields(form).map(|field| field.name).collect();
         let empty = Node { content: Content::Map(Vec::new()), span: entry.key_span.clone() };
         let node = if node.content == Content::Null { &empty } else { node };
-        let mut given = Fields::open(&mut self.report, node, &format!("a mapping for {what}"), &known)
-            .or_else(|| self.usage(form))?;
-        if node.as_map().is_some_and(<[Entry]>::is_empty) {
+        let Some(entries) = node.as_map() else {
+            let problem = Problem::new(node.span.clone(), format!("{what} takes a mapping, found {}", node.what()));
+            self.report.add(problem.help(format!("Its keys are {}.", list(&known))));
+            return None;
+        };
+        let mut given = Fields::open(&mut self.report, node, &what, &known)?;
+        if entries.is_empty() {
             given.span = entry.key_span.clone();
         }
         self.exactly_one_verb(&given, form);
         Some(self.known_fields(&given, all_fields(form), &what))
-    }
-
-    /// After a spec that is no mapping: say how the kind is written.
-    fn usage<T>(&mut self, form: &KindForm) -> Option<T> {
-        if let Some(problem) = self.report.problems.last_mut() {
-            let keys: Vec<&str> = all_fields(form).map(|field| field.name).collect();
-            problem.help = Some(format!("The keys of `{}` are {}.", form.name, list(&keys)));
-        }
-        None
     }
 
     fn exactly_one_verb(&mut self, given: &Fields<'_>, form: &KindForm) {

@@ -1,3 +1,5 @@
+//! Places of values in every style of YAML, and texts that must be refused quickly.
+
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -7,6 +9,7 @@ fn node(text: &str) -> Node {
 }
 
 /// Reads what must be refused, quickly, and says why and where.
+#[expect(clippy::disallowed_methods, reason = "how long the reader takes is what is tested")]
 fn refused(text: &str) -> String {
     let source = Source::new("x.yaml", text);
     let begun = Instant::now();

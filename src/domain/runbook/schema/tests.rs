@@ -1,3 +1,5 @@
+//! The schemas against what the checker accepts and against mistakes that a schema can see.
+
 use super::*;
 use crate::domain::problem::Source;
 use crate::domain::runbook::check::tests::{ESTATE, FORMS, FULL, HEAD};

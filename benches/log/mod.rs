@@ -1,0 +1,113 @@
+//! A log as a long incident leaves it: runs of many steps, each with what it printed, notes in between.
+//!
+//! Made in memory from the domain's own types, so that it folds in every version of them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use chrono::{DateTime, TimeDelta};
+use runbook::domain::effect::EffectClass;
+use runbook::domain::estate::{Environment, Estate};
+use runbook::domain::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
+use runbook::domain::id::{IncidentId, RunId, StepKey};
+use runbook::domain::outcome::Outcome;
+use runbook::domain::plan::{RenderedAction, digest};
+use runbook::domain::runbook::{Runbook, Severity};
+use serde_json::{Map, json};
+
+/// Steps of the runbook; each is done for every item.
+const STEPS: u32 = 40;
+/// Items of each step.
+const ITEMS: u32 = 20;
+
+/// A log of exactly `length` events that folds.
+pub fn of(length: usize) -> Vec<Recorded> {
+    let mut events = vec![opened()];
+    let mut run = 0;
+    while events.len() < length {
+        run += 1;
+        events.extend(whole_run(RunId(run)));
+    }
+    events.truncate(length);
+    (1..).zip(events).map(|(seq, event)| recorded(seq, event)).collect()
+}
+
+fn recorded(seq: u64, event: Event) -> Recorded {
+    let begun = DateTime::from_timestamp(1_780_000_000, 0).expect("a time that is");
+    let ticks = i64::try_from(seq).expect("a short log");
+    Recorded { seq, at: begun + TimeDelta::milliseconds(37 * ticks), by: Actor::Engine, event }
+}
+
+fn opened() -> Event {
+    Event::IncidentOpened {
+        id: IncidentId::from_str("lusab-fidok").expect("an id"),
+        title: "Live platform down".into(),
+        severity: Severity::P1,
+        environment: "production".into(),
+        detected_at: None,
+    }
+}
+
+fn whole_run(run: RunId) -> Vec<Event> {
+    let mut events = vec![started(run)];
+    for number in 1..=STEPS {
+        let step = StepKey::main(format!("step_{number}"));
+        let items = (0..ITEMS).map(|item| json!(format!("pakashop-{item}.service"))).collect();
+        events.push(Event::StepExpanded { run, step: step.clone(), items: Some(items) });
+        events.extend((0..ITEMS).flat_map(|item| attempt(run, &step.at(item))));
+        events.push(Event::StepConcluded { run, step, conclusion: Conclusion::Succeeded, reason: None });
+        events.push(Event::NoteAdded { text: format!("step {number} is done, the gateway still answers with 502") });
+    }
+    events.push(Event::RunEnded { run, outcome: RunOutcome::Succeeded });
+    events
+}
+
+fn started(run: RunId) -> Event {
+    let steps: Vec<_> = (1..=STEPS)
+        .map(|number| {
+            let spec = json!({"argv": ["/usr/bin/systemctl", "status", "{{ item }}"]});
+            let action = json!({"kind": "command", "spec": spec, "effect": "read"});
+            json!({"id": format!("step_{number}"), "name": format!("Look at unit {number}"), "for_each": "params.units",
+                "body": {"action": action}})
+        })
+        .collect();
+    let document = json!({"id": "p1", "title": "Live platform down", "severity": "p1", "steps": steps});
+    let runbook: Runbook = serde_json::from_value(document).expect("the resolved form of a runbook");
+    let environments = BTreeMap::from([("production".to_owned(), Environment::default())]);
+    let estate = Estate { estate: "shop".to_owned(), environments, ..Estate::default() };
+    Event::RunStarted {
+        run,
+        runbook: Box::new(runbook),
+        digest: "0".repeat(64),
+        estate: Box::new(estate),
+        params: Map::new(),
+        mode: Mode::Guided,
+        parent: None,
+    }
+}
+
+fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
+    let spec = json!({"argv": ["/usr/bin/systemctl", "status", "pakashop-gateway.service"]});
+    let action = RenderedAction { kind: "command".into(), spec, effect: EffectClass::Read };
+    let digest = digest("production", step, &action);
+    let begun = Event::StepStarted {
+        run,
+        step: step.clone(),
+        attempt: 1,
+        epoch: 1,
+        action,
+        digest,
+        before: json!({"active": "failed", "invocation": "0".repeat(32)}),
+        deadline: None,
+    };
+    let step = step.clone();
+    let end = ended(run, &step);
+    [begun, end, Event::StepConcluded { run, step, conclusion: Conclusion::Succeeded, reason: None }]
+}
+
+fn ended(run: RunId, step: &StepKey) -> Event {
+    let output = json!({"exit": 0, "units": [{"name": "pakashop-gateway.service", "active": "active", "restarts": 3}]});
+    let printed = "Nov 22 03:04:05 web1 gateway[4242]: listening on 8000\n".repeat(6);
+    let outcome = Outcome::succeeded("1 unit active", output).with_transcript(printed);
+    Event::StepEnded { run, step: step.clone(), attempt: 1, outcome }
+}

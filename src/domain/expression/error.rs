@@ -1,0 +1,163 @@
+//! What is wrong with an expression, said in our words and at its place: undefined names with what was meant, syntax
+//! errors, limits.
+
+use std::fmt;
+use std::ops::Range;
+
+use minijinja::{Error, ErrorKind, Value};
+
+use super::plain::items;
+use super::{Reference, is_template, references, references_of_expression};
+use crate::domain::problem;
+
+/// The most names compared when a suggestion is looked for.
+const MAX_SUGGESTED_FROM: usize = 200;
+
+/// The longest name that a suggestion is looked for, in characters.
+const MAX_MISSPELT: usize = 64;
+
+/// What is wrong with an expression or a template, and where in its own text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpressionError {
+    /// A lowercase fragment with back-ticked values.
+    pub message: String,
+    /// Line in the source, from 1.
+    pub line: usize,
+    /// Column in that line in characters, from 1.
+    pub column: usize,
+    /// The bytes of the source that are meant.
+    pub range: Range<usize>,
+    /// A sentence that says what to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} (line {}, column {})", self.message, self.line, self.column)
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+impl ExpressionError {
+    pub(in crate::domain) fn at(source: &str, range: Range<usize>, message: impl Into<String>) -> Self {
+        let span = problem::span_in(source, range);
+        Self { message: message.into(), line: span.line, column: span.column, range: span.range, hint: None }
+    }
+
+    pub(in crate::domain) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error seen from a longer source in which this one's text starts at `offset`.
+    pub(super) fn shifted(self, source: &str, offset: usize) -> Self {
+        let range = self.range.start + offset..self.range.end + offset;
+        Self { hint: self.hint, ..Self::at(source, range, self.message) }
+    }
+}
+
+/// Says in our words what the engine found, at its place.
+pub(in crate::domain) fn explain(source: &str, error: &Error, scope: &Value) -> ExpressionError {
+    let range =
+        error.range().filter(|range| range.end <= source.len()).unwrap_or_else(|| line_range(source, error.line()));
+    if error.kind() == ErrorKind::UndefinedError {
+        return undefined(source, range, scope);
+    }
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let message = match error.kind() {
+        ErrorKind::OutOfFuel => "the template does more work than is allowed".to_owned(),
+        ErrorKind::SyntaxError => format!("syntax error: {detail}"),
+        ErrorKind::TemplateNotFound => "templates cannot include other templates".to_owned(),
+        _ => detail,
+    };
+    ExpressionError::at(source, range, message.replace('"', "`"))
+}
+
+pub(super) fn undefined(source: &str, range: Range<usize>, scope: &Value) -> ExpressionError {
+    let (path, range) = undefined_path(source, range, scope);
+    let error = ExpressionError::at(source, range, format!("`{path}` is not defined"));
+    match suggestion(&path, scope) {
+        Some(known) => error.hint(format!("Did you mean `{known}`?")),
+        None => error,
+    }
+}
+
+/// The first mention that touches `range` and that the scope does not hold, else the text of the range itself. The
+/// engine marks only the attribute that failed, so a mention may begin before the range.
+fn undefined_path(source: &str, range: Range<usize>, scope: &Value) -> (String, Range<usize>) {
+    let touches =
+        |mention: &Reference| mention.range.start < range.end.max(range.start + 1) && range.start <= mention.range.end;
+    let templated = if is_template(source) { references(source) } else { references_of_expression(source) };
+    let missing = templated
+        .unwrap_or_default()
+        .into_iter()
+        .filter(touches)
+        .find(|mention| lookup(scope, &mention.path).is_none());
+    match missing {
+        Some(mention) => (mention.path, mention.range),
+        None => {
+            let code = &source[problem::span_in(source, range.clone()).range];
+            (problem::visible(code.trim(), problem::MAX_QUOTED), range)
+        }
+    }
+}
+
+fn lookup(scope: &Value, path: &str) -> Option<Value> {
+    let mut value = scope.clone();
+    for part in path.split('.') {
+        value = value.get_attr(part).ok().filter(|found| !found.is_undefined())?;
+    }
+    Some(value)
+}
+
+/// A name close to the first part of `path` that the scope does not hold.
+fn suggestion(path: &str, scope: &Value) -> Option<String> {
+    let parts: Vec<&str> = path.split('.').collect();
+    let mut value = scope.clone();
+    for (index, part) in parts.iter().enumerate() {
+        match value.get_attr(part).ok().filter(|found| !found.is_undefined()) {
+            Some(found) => value = found,
+            None => {
+                let names: Vec<String> =
+                    items(&value).ok()?.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
+                let near = nearest(part, names.iter().map(String::as_str))?.to_owned();
+                let mut known: Vec<&str> = parts[..index].to_vec();
+                known.push(&near);
+                return Some(known.join("."));
+            }
+        }
+    }
+    None
+}
+
+/// The known name that a wrong one was most likely meant to be.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if wrong.chars().count() > MAX_MISSPELT {
+        return None;
+    }
+    known
+        .into_iter()
+        .take(MAX_SUGGESTED_FROM)
+        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(score, name)| *score > 0.82 || (wrong.len() > 2 && strsim::osa_distance(wrong, name) == 1))
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+pub(super) fn whole(source: &str) -> Range<usize> {
+    let start = source.len() - source.trim_start().len();
+    start..start + source.trim().len()
+}
+
+fn line_range(source: &str, line: Option<usize>) -> Range<usize> {
+    let mut start = 0;
+    for (number, text) in source.split_inclusive('\n').enumerate() {
+        if Some(number + 1) == line {
+            let lead = text.len() - text.trim_start().len();
+            return start + lead..start + text.trim_end().len().max(lead);
+        }
+        start += text.len();
+    }
+    whole(source)
+}

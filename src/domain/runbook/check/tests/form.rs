@@ -1,0 +1,96 @@
+//! Forms of kinds for the checker's tests, so that they stand on no real kind.
+
+use crate::domain::effect::EffectClass;
+use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
+
+const fn verb(name: &'static str, shape: Shape, effect: EffectClass) -> Verb {
+    Verb { field: Field::optional(name, shape, "Does it."), effect }
+}
+
+fn by_verb(spec: &serde_json::Value, form: &KindForm) -> EffectClass {
+    form.verbs.iter().find(|verb| spec.get(verb.field.name).is_some()).map_or(EffectClass::Once, |verb| verb.effect)
+}
+
+static SYSTEMD: KindForm = KindForm {
+    name: "systemd",
+    summary: "Units.",
+    shorthand: None,
+    verbs: &[
+        verb("status", Shape::OneOrMany(&Shape::Unit), EffectClass::Read),
+        verb("restart", Shape::Unit, EffectClass::Once),
+        verb("stop", Shape::Unit, EffectClass::Repeatable),
+    ],
+    fields: &[Field::optional("settle", Shape::Duration, "How long to watch.")],
+    effect: |spec| by_verb(spec, &SYSTEMD),
+    outputs: &[Output { name: "units", help: "Each unit." }],
+    example: "systemd: { status: x }",
+};
+
+static HEALTH: KindForm = KindForm {
+    name: "health",
+    summary: "Services.",
+    shorthand: Some("service"),
+    verbs: &[],
+    fields: &[
+        Field::optional("service", Shape::Service, "Which."),
+        Field::optional("ready", Shape::Boolean, "Readiness too."),
+        Field::optional("tries", Shape::Integer { min: 1, max: 9 }, "How often."),
+        Field::optional("mode", Shape::OneOf(&["fast", "slow"]), "How."),
+    ],
+    effect: |_| EffectClass::Read,
+    outputs: &[],
+    example: "health: gateway",
+};
+
+static COMMAND: KindForm = KindForm {
+    name: "command",
+    summary: "A program.",
+    shorthand: Some("argv"),
+    verbs: &[],
+    fields: &[
+        Field::required("argv", Shape::ListOf(&Shape::Text), "The program and its arguments."),
+        Field::optional("env", Shape::MapOf(&Shape::Secret), "The environment."),
+    ],
+    effect: |_| EffectClass::Once,
+    outputs: &[Output { name: "<name>", help: "Anything." }],
+    example: "command: [uptime]",
+};
+
+static SHELL: KindForm = KindForm {
+    name: "shell",
+    summary: "A script.",
+    shorthand: Some("script"),
+    verbs: &[],
+    fields: &[Field::required("script", Shape::Script, "The script.")],
+    effect: |_| EffectClass::Once,
+    outputs: &[],
+    example: "shell: uptime",
+};
+
+static NOTIFY: KindForm = KindForm {
+    name: "notify",
+    summary: "A message.",
+    shorthand: None,
+    verbs: &[],
+    fields: &[
+        Field::required("to", Shape::OneOrMany(&Shape::Channel), "The channels."),
+        Field::required("message", Shape::Text, "The text."),
+        Field::optional("meets", Shape::Text, "The deadline."),
+    ],
+    effect: |_| EffectClass::Repeatable,
+    outputs: &[],
+    example: "notify: { to: incidents, message: x }",
+};
+
+static SET: KindForm = KindForm {
+    name: "set",
+    summary: "Values.",
+    shorthand: Some("values"),
+    verbs: &[],
+    fields: &[Field::required("values", Shape::MapOf(&Shape::Any), "The values.")],
+    effect: |_| EffectClass::Read,
+    outputs: &[Output { name: "<name>", help: "Each value." }],
+    example: "set: { a: 1 }",
+};
+
+pub(in crate::domain) static FORMS: &[&KindForm] = &[&SYSTEMD, &HEALTH, &COMMAND, &SHELL, &NOTIFY, &SET];

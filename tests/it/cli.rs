@@ -1,0 +1,620 @@
+//! The command line as people and scripts meet it: what was typed goes in; standard output, standard error and the exit
+//! code come out together.
+//!
+//! Every test has a directory of its own as home, shop and state, and an environment with nothing else in it.
+
+#![expect(clippy::disallowed_methods, reason = "the program itself is started")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use insta::assert_snapshot;
+use regex::Regex;
+
+/// A shop in a directory of its own.
+struct Shop {
+    home: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+const ESTATE: &str = "
+estate: pakashop
+default_environment: production
+environments:
+  production: { branch: production, domain: pakashop.store }
+  staging: { branch: main }
+services:
+  gateway: { unit: pakashop-gateway.service, port: 8000 }
+  search: { unit: pakashop-search.service, port: 3005 }
+people:
+  ada: { name: Ada Lovelace, account: ACCOUNT }
+  grace: { name: Grace Hopper, account: nobody-else }
+roles:
+  incident_commander: { people: [ada] }
+  database_owner: { people: [grace] }
+secrets:
+  token: { env: SHOP_TOKEN }
+";
+
+const ASKS: &str = "
+runbook: asks
+title: Something is slow
+severity: p2
+summary: People wait.
+deadlines:
+  notify: { within: 15m, from: opened, warn_at: 10m }
+params:
+  service: { type: service, default: gateway, help: The suspect }
+steps:
+  - id: look
+    phase: identify
+    name: Look at {{ params.service }}
+    command: { argv: [echo, '{{ params.service }}', '{{ environment.branch }}'] }
+    effect: read
+  - id: cause
+    phase: assess
+    name: Infrastructure or code?
+    ask: { choices: [infrastructure, bad code] }
+  - id: fix
+    phase: mitigate
+    when: steps.cause.answer == 'bad code'
+    name: Write the file
+    why: The file is what was missing.
+    command: { argv: [touch, mended] }
+    effect: repeatable
+    verify: { command: { argv: [test, -e, mended] }, effect: read, within: 5s }
+    undo: { command: { argv: [rm, -f, mended] } }
+  - id: tell
+    phase: notify
+    name: Tell people
+    manual: Call the office and say “{{ steps.cause.answer }}”
+    meets: notify
+";
+
+const FAILS: &str = "
+runbook: fails
+title: It does not work
+severity: p3
+steps:
+  - id: try
+    name: Try it
+    command: { argv: [test, -e, mended] }
+    effect: read
+";
+
+impl Shop {
+    fn new() -> Self {
+        let home = tempfile::tempdir().expect("a directory can be made");
+        let shop = Self { home, variables: Vec::new() };
+        std::fs::create_dir_all(shop.directory().join("runbooks")).expect("a directory can be made");
+        shop.runbook("estate", &ESTATE.replace("ACCOUNT", &account()))
+    }
+
+    /// The shop with another file in its `runbooks/`.
+    fn runbook(self, id: &str, yaml: &str) -> Self {
+        std::fs::write(self.directory().join(format!("runbooks/{id}.yaml")), yaml.trim_start())
+            .expect("a file is written");
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.home.path().join("shop")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.path().join("state/runbook")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+        command
+            .args(words)
+            .current_dir(self.directory())
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.home.path())
+            .env("XDG_STATE_HOME", self.home.path().join("state"))
+            .env("LANG", "C.UTF-8")
+            .envs(self.variables.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What typing this gives, with everything that differs from run to run replaced.
+    fn run(&self, words: &[&str]) -> String {
+        self.told(&self.output(words))
+    }
+
+    fn output(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the program starts")
+    }
+
+    /// The exit code alone, for steps on the way to what a test is about.
+    fn code(&self, words: &[&str]) -> i32 {
+        self.output(words).status.code().expect("it ends by itself")
+    }
+
+    fn spawn(&self, words: &[&str]) -> Child {
+        let mut command = self.command(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    fn told(&self, output: &Output) -> String {
+        let code = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());
+        let mut told = format!("exit {code}\n");
+        for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+            let text = std::str::from_utf8(bytes).expect("the output is UTF-8");
+            if !text.is_empty() {
+                told.push_str(&format!("--- {name}\n{text}"));
+            }
+        }
+        self.settled(&told)
+    }
+
+    /// The text without what differs from run to run.
+    fn settled(&self, text: &str) -> String {
+        static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+            let pattern = |pattern: &str, to| (Regex::new(pattern).expect("the pattern is right"), to);
+            vec![
+                pattern(
+                    r"\b[bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz]-[bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz]\b",
+                    "INCIDENT",
+                ),
+                pattern(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)", "TIME"),
+                pattern(r"\d{4}-\d\d-\d\d", "DATE"),
+                pattern(r"\b\d\d:\d\d:\d\d\b", "HH:MM:SS"),
+                pattern(r"\b\d\d:\d\d\b", "MM:SS"),
+                pattern(r"\d+m \d+s( to spare)", "LENGTH$1"),
+                pattern(r"( |·)\d+(\.\d+)?(ms|s)\b( ago)?", "${1}LENGTH"),
+                pattern(r"--digest [0-9a-f]{12}", "--digest DIGEST"),
+                pattern(r"whole  [0-9a-f]{12}", "whole  DIGEST"),
+                pattern(r"process \d+", "process PID"),
+            ]
+        });
+        let home = self.home.path().to_str().expect("the directory's name is text");
+        let mut text = text.replace(home, "HOME");
+        for (pattern, to) in PATTERNS.iter() {
+            text = pattern.replace_all(&text, *to).into_owned();
+        }
+        text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+}
+
+/// The account that the tests run as.
+fn account() -> String {
+    let output = Command::new("id").arg("-un").output().expect("`id` is there: package coreutils");
+    String::from_utf8(output.stdout).expect("an account's name is text").trim().to_owned()
+}
+
+/// A shop in which `asks` has been started: it waits for the answer to `cause`.
+fn asked() -> Shop {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_eq!(shop.code(&["start", "asks"]), 6);
+    shop
+}
+
+/// The same one question later: it waits for agreement to `fix`.
+fn answered() -> Shop {
+    let shop = asked();
+    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6);
+    shop
+}
+
+/// Every file below a directory, whole.
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("the directory is there") {
+        let path = entry.expect("the directory can be read").path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.push((path.clone(), std::fs::read(&path).expect("the file can be read")));
+        }
+    }
+    found
+}
+
+#[test]
+fn list_shows_what_can_be_started_and_what_is_broken() {
+    let shop = Shop::new().runbook("asks", ASKS).runbook("broken", "runbook: broken\n");
+    assert_snapshot!(shop.run(&["list"]), @"");
+    assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @"");
+}
+
+#[test]
+fn list_says_where_it_looked_when_there_is_no_shop() {
+    let shop = Shop::new();
+    let output = shop.command(&["list"]).current_dir("/").output().unwrap();
+    assert_snapshot!(shop.told(&output), @"");
+}
+
+#[test]
+fn show_outlines_a_runbook() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_snapshot!(shop.run(&["show", "asks"]), @"");
+    assert_snapshot!(shop.run(&["show", "ask"]), @"");
+}
+
+#[test]
+fn lint_reports_every_problem_and_ends_with_7() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_snapshot!(shop.run(&["lint"]), @"");
+    let shop =
+        shop.runbook("broken", &FAILS.replace("fails", "broken").replace("command:", "comand:").replace("p3", "p9"));
+    assert_snapshot!(shop.run(&["lint"]), @"");
+    assert_snapshot!(shop.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @"");
+    assert_eq!(shop.code(&["lint", "runbooks/asks.yaml"]), 0);
+    assert_snapshot!(shop.run(&["lint", "runbooks/gone.yaml"]), @"");
+}
+
+#[test]
+fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
+    let shop = Shop::new();
+    let runbooks = shop.directory().join("runbooks");
+    std::os::unix::fs::symlink("/etc/passwd", runbooks.join("out.yaml")).unwrap();
+    std::fs::create_dir(runbooks.join("folder.yaml")).unwrap();
+    std::fs::write(runbooks.join("Misnamed.yaml"), "").unwrap();
+    std::fs::write(runbooks.join("short.yml"), "").unwrap();
+    std::fs::write(runbooks.join("bytes.yaml"), b"runbook: \xff\xfe").unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(runbooks.join("socket.yaml")).unwrap();
+    assert_snapshot!(shop.run(&["lint"]), @"");
+    drop(socket);
+}
+
+#[test]
+fn kinds_shows_each_kind_with_what_it_takes() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run(&["kinds", "set"]), @"");
+    assert_snapshot!(shop.run(&["kinds", "sytemd"]), @"");
+    let all = String::from_utf8(shop.output(&["kinds", "-o", "json"]).stdout).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    assert!(all.as_array().unwrap().iter().any(|kind| kind["kind"] == "systemd"));
+}
+
+#[test]
+fn schema_prints_a_schema_of_each_file() {
+    let shop = Shop::new();
+    for of in ["runbook", "estate"] {
+        let output = shop.output(&["schema", of]);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{of}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_are_made_from_the_commands() {
+    let shop = Shop::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = shop.output(&["completions", shell]);
+        assert!(String::from_utf8(output.stdout).unwrap().contains("incidents"), "{shell}");
+    }
+    assert_snapshot!(shop.run(&["man", "--into", "pages"]), @"");
+    let page = std::fs::read_to_string(shop.directory().join("pages/runbook-start.1")).unwrap();
+    assert!(page.contains(r"\-\-detected\-at"), "{page}");
+    assert!(shop.run(&["man"]).contains("130  interrupted"));
+}
+
+#[test]
+fn the_plan_is_exact_and_touches_nothing() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_snapshot!(shop.run(&["start", "asks", "--plan", "--param", "service=search"]), @"");
+    assert!(!shop.state().exists(), "a plan makes no state");
+}
+
+#[test]
+fn the_plan_follows_other_runbooks_and_says_what_is_missing() {
+    let parent = "
+runbook: parent
+title: Both
+severity: p1
+steps:
+  - id: call
+    name: Call home
+    http: { get: 'http://127.0.0.1:1/', headers: { authorization: { secret: token } } }
+  - id: each
+    name: Look at {{ item }}
+    for_each: \"['gateway', 'search']\"
+    command: { argv: [echo, --, '{{ item }}'] }
+    effect: read
+  - id: go
+    name: Go on
+    start: { runbook: asks, params: { service: search } }
+";
+    let shop = Shop::new().runbook("asks", ASKS).runbook("parent", parent);
+    assert_snapshot!(shop.run(&["start", "parent", "--plan", "--auto"]), @"");
+    let plan = shop.output(&["start", "parent", "--plan", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_eq!(plan["steps"][3]["action"]["spec"]["argv"], serde_json::json!(["echo", "search", "production"]));
+    let shop = shop.variable("SHOP_TOKEN", "xoxb-1234567");
+    assert_eq!(shop.code(&["start", "parent", "--plan"]), 0);
+}
+
+#[test]
+fn start_goes_on_until_a_person_is_needed() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_snapshot!(shop.run(&["start", "asks"]), @"");
+    assert_snapshot!(shop.run(&["incidents"]), @"");
+}
+
+#[test]
+fn start_says_what_was_mistyped() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let told = |words: &[&str]| shop.run(&[&["start"], words].concat());
+    assert_snapshot!(told(&["asls"]), @"");
+    assert_snapshot!(told(&["asks", "--env", "prodction"]), @"");
+    assert_snapshot!(told(&["asks", "--param", "servce=search"]), @"");
+    assert_snapshot!(told(&["asks", "--param", "service=serch"]), @"");
+    assert_snapshot!(told(&["asks", "--param", "service"]), @"");
+    assert_snapshot!(told(&["asks", "--detected-at", "yesterday"]), @"");
+    assert_snapshot!(shop.run(&["strat"]), @"");
+    assert_eq!(shop.code(&["incidents", "--open"]), 0);
+    assert!(shop.run(&["incidents"]).contains("there are no incidents"), "nothing was opened");
+}
+
+#[test]
+fn answering_goes_on() {
+    let shop = asked();
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad cod"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "caus", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @"");
+}
+
+#[test]
+fn agreeing_is_to_exactly_what_was_shown() {
+    let shop = answered();
+    assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @"");
+    assert!(!shop.directory().join("mended").exists());
+    assert_snapshot!(shop.run(&["approve", "last"]), @"");
+    assert!(shop.directory().join("mended").exists());
+}
+
+#[test]
+fn refusing_needs_a_reason_and_goes_on_without_the_step() {
+    let shop = answered();
+    assert_snapshot!(shop.run(&["deny", "last", "fix"]), @"");
+    assert_snapshot!(shop.run(&["deny", "last", "fix", "it is not that"]), @"");
+    assert!(!shop.directory().join("mended").exists());
+}
+
+#[test]
+fn a_change_that_others_have_to_agree_to_is_not_allowed() {
+    let yaml =
+        ASKS.replace("    effect: repeatable\n", "    effect: repeatable\n    approve: { by: [database_owner] }\n");
+    let shop = Shop::new().runbook("asks", &yaml);
+    assert_eq!(shop.code(&["start", "asks"]), 6);
+    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6);
+    assert_snapshot!(shop.run(&["approve", "last"]), @"");
+}
+
+#[test]
+fn an_incident_from_beginning_to_end() {
+    let shop = answered();
+    assert_eq!(shop.code(&["approve", "last"]), 6);
+    assert_snapshot!(shop.run(&["ack", "last"]), @"");
+    assert_snapshot!(shop.run(&["note", "last", "the", "office", "knows"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "tell", "done"]), @"");
+    assert_snapshot!(shop.run(&["undo", "last", "fix"]), @"");
+    assert!(!shop.directory().join("mended").exists());
+    assert_snapshot!(shop.run(&["resolve", "last", "It was the code"]), @"");
+    assert_snapshot!(shop.run(&["timeline", "--short"]), @"");
+    assert_snapshot!(shop.run(&["postmortem"]), @"");
+    assert!(shop.run(&["postmortem", "--print"]).contains("It was the code"));
+    assert_snapshot!(shop.run(&["postmortem", "--done"]), @"");
+    assert_snapshot!(shop.run(&["verify"]), @"");
+    assert_snapshot!(shop.run(&["incidents", "-o", "jsonl"]), @"");
+}
+
+#[test]
+fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
+    let shop = Shop::new().runbook("fails", &format!("{FAILS}    on_failure: stop\n"));
+    assert_snapshot!(shop.run(&["start", "fails"]), @"");
+    let shop = Shop::new().runbook("fails", FAILS);
+    assert_snapshot!(shop.run(&["start", "fails"]), @"");
+    assert_eq!(shop.code(&["retry", "last", "try"]), 6);
+    std::fs::write(shop.directory().join("mended"), "").unwrap();
+    assert_snapshot!(shop.run(&["retry", "last", "try"]), @"");
+    let shop = Shop::new().runbook("fails", FAILS);
+    assert_eq!(shop.code(&["start", "fails"]), 6);
+    assert_snapshot!(shop.run(&["skip", "last", "try", "it does not matter"]), @"");
+}
+
+#[test]
+fn a_run_that_is_cancelled_or_late_ends_with_3() {
+    let shop = asked();
+    assert_snapshot!(shop.run(&["cancel", "last", "a false alarm"]), @"");
+    assert_eq!(shop.code(&["watch", "last"]), 3);
+    assert_snapshot!(shop.run(&["cancel", "last", "again"]), @"");
+    let late = FAILS.replace("[test, -e, mended]", "[sleep, '60']");
+    let shop = Shop::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));
+    assert_eq!(shop.code(&["start", "fails"]), 3);
+}
+
+#[test]
+fn without_an_incident_commands_say_what_to_type() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    for words in [&["watch"][..], &["timeline"], &["postmortem"], &["answer", "x", "y", "z"], &["resolve", "last"]] {
+        let told = shop.run(words);
+        assert!(told.starts_with("exit 2\n") && told.contains("hint: `runbook start <runbook>` opens one."), "{told}");
+    }
+    assert_eq!(shop.code(&["verify"]), 0);
+    assert!(!shop.state().exists(), "looking makes no state");
+    assert_eq!(shop.code(&["start", "asks"]), 6);
+    assert_snapshot!(shop.run(&["timeline", "nosuch"]), @"");
+}
+
+#[test]
+fn json_is_for_programs_and_talk_stays_away_from_it() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let output = shop.output(&["start", "asks", "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["exit"], &report["waiting"][0]["step"]), (&6.into(), &"cause".into()), "{report}");
+    let output = shop.output(&["answer", "last", "cause", "infrastructure", "-o", "jsonl"]);
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (report, events) = lines.split_last().unwrap();
+    assert_eq!(report["waiting"][0]["step"], "tell");
+    assert!(events.iter().any(|event| event["event"]["type"] == "answered"), "{lines:?}");
+    assert!(events.iter().all(|event| event["seq"].as_u64().unwrap() > 7), "only what is new: {lines:?}");
+}
+
+#[test]
+fn an_incident_can_be_gone_on_with_from_anywhere() {
+    let shop = answered();
+    let output = shop.command(&["approve", "last"]).current_dir("/").output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", shop.told(&output));
+    assert!(shop.directory().join("mended").exists());
+}
+
+#[test]
+fn the_next_command_repeats_the_flags_that_lead_here() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let told = shop.run(&["--state", "elsewhere", "-C", ".", "start", "asks"]);
+    assert!(told.contains("runbook --state elsewhere --dir . answer INCIDENT cause infrastructure"), "{told}");
+}
+
+#[test]
+fn a_worker_in_the_background_goes_on_and_watch_sees_it_through() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_snapshot!(shop.run(&["start", "asks", "--detach"]), @"");
+    let told = shop.run(&["answer", "last", "cause", "infrastructure"]);
+    assert!(told.starts_with("exit 6"), "{told}");
+    assert_eq!(shop.code(&["answer", "last", "tell", "done", "--detach"]), 0);
+    assert_eq!(shop.code(&["watch", "last"]), 0);
+}
+
+#[test]
+fn an_interrupted_run_is_whole_and_goes_on_later() {
+    let waits = FAILS.replace("command: { argv: [test, -e, mended] }\n    effect: read", "wait: 10m");
+    let shop = Shop::new().runbook("fails", &waits);
+    let child = shop.spawn(&["start", "fails"]);
+    let asked = || shop.run(&["incidents", "-o", "jsonl"]).contains("\"fails: running\"");
+    assert!((0..1_000).any(|_| asked()), "the run begins");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_snapshot!(shop.told(&output), @"");
+    assert_eq!(shop.code(&["verify"]), 0);
+    assert_eq!(shop.code(&["cancel", "last", "enough"]), 0);
+}
+
+#[test]
+fn a_damaged_log_is_refused_loudly() {
+    let shop = asked();
+    std::fs::write(
+        shop.state().join("runbook.db"),
+        "this is no log at all, and longer than a header of one hundred bytes".repeat(3),
+    )
+    .unwrap();
+    for words in [&["incidents"][..], &["verify"], &["start", "asks"]] {
+        let told = shop.run(words);
+        assert!(told.starts_with("exit 1\n") && told.contains("error:"), "{told}");
+    }
+}
+
+#[test]
+fn foreign_text_is_data_everywhere() {
+    let hostile = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}`$(touch pwned)`{{ 7*7 }}";
+    let yaml =
+        ASKS.replace("type: service, default: gateway", "type: text, default: x").replace("[echo,", "[echo, --,");
+    let shop = Shop::new().runbook("asks", &yaml);
+    let param = format!("service={hostile}");
+    assert_eq!(shop.code(&["start", "asks", "--title", hostile, "--param", &param]), 6);
+    for words in [
+        &["start", "asks", "--plan", "--param", &param][..],
+        &["start", "asks", "--title", hostile, "--param", &param],
+        &["note", "last", hostile],
+        &["incidents"],
+        &["incidents", "-o", "json"],
+        &["timeline"],
+        &["timeline", "-o", "jsonl"],
+        &["answer", "last", hostile, hostile],
+        &["answer", "last", "cause", hostile],
+        &["show", hostile],
+        &["timeline", hostile],
+        &["start", "asks", "--env", hostile],
+        &["start", "asks", "--param", hostile],
+        &["kinds", hostile],
+        &["lint", hostile],
+        &["postmortem", "--print"],
+    ] {
+        let output = shop.output(words);
+        for bytes in [&output.stdout, &output.stderr] {
+            let text = std::str::from_utf8(bytes).unwrap();
+            let wrong = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+            assert_eq!(wrong, None, "{words:?}: {text:?}");
+            assert!(!text.contains("49"), "nothing is evaluated: {text}");
+        }
+    }
+    assert!(!shop.directory().join("pwned").exists());
+}
+
+#[test]
+fn a_secret_is_in_no_file_and_on_no_stream() {
+    let secret = "xoxb-93b7-very-secret";
+    let leaks = FAILS.replace(
+        "[test, -e, mended]",
+        "[sh, -c, 'echo $TOKEN; echo $TOKEN | base64; exit 3'], env: { TOKEN: { secret: token } }",
+    ) + "    on_failure: continue\n";
+    let shop = Shop::new().runbook("fails", &leaks).variable("SHOP_TOKEN", secret);
+    let started = shop.run(&["start", "fails"]);
+    assert!(started.starts_with("exit 0"), "{started}");
+    assert_eq!(shop.code(&["note", "last", "the", "token", "is", secret]), 0);
+    let told = [
+        started,
+        shop.run(&["timeline", "-o", "json"]),
+        shop.run(&["resolve", "last"]),
+        shop.run(&["postmortem", "--print"]),
+    ];
+    assert!(told.iter().all(|told| !told.contains(secret)), "{told:?}");
+    for (path, bytes) in contents(shop.home.path()) {
+        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let shop = Shop::new();
+    let mut child = shop.spawn(&["kinds", "-o", "json"]);
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn without_home_or_state_it_says_what_to_type() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let output = shop.command(&["start", "asks"]).env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
+    assert_snapshot!(shop.told(&output), @"");
+}
+
+#[test]
+fn a_shop_that_anybody_may_have_left_there_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::getuid().is_root() {
+        // Only root can make a directory that belongs to somebody else; the rule itself is tested beside the code.
+        return;
+    }
+    let shop = Shop::new().runbook("asks", ASKS);
+    std::os::unix::fs::chown(shop.directory().join("runbooks"), Some(65534), None).unwrap();
+    assert_eq!(shop.code(&["list"]), 0, "a directory that only its owner writes is fine");
+    std::fs::set_permissions(shop.directory(), PermissionsExt::from_mode(0o1777)).unwrap();
+    assert_snapshot!(shop.run(&["list"]), @"");
+    assert_eq!(shop.code(&["list", "-C", "."]), 0, "named, it is trusted");
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let shop = Shop::new();
+    let output = shop.output(&["--version"]);
+    assert!(output.stderr.is_empty() && output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("runbook "));
+    let output = shop.output(&["start", "--help"]);
+    assert!(output.stderr.is_empty() && output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --plan"));
+}
