@@ -223,34 +223,130 @@ fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn list_shows_what_can_be_started_and_what_is_broken() {
     let shop = Shop::new().runbook("asks", ASKS).runbook("broken", "runbook: broken\n");
-    assert_snapshot!(shop.run(&["list"]), @"");
-    assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @"");
+    assert_snapshot!(shop.run(&["list"]), @r#"
+    exit 0
+    --- stdout
+    RUNBOOK  SEVERITY  TITLE              ENVIRONMENTS  STEPS
+    asks     P2        Something is slow  all           4
+    broken             3 problems         all           0
+    --- stderr
+    next: runbook lint
+    "#);
+    assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @r#"
+    exit 0
+    --- stdout
+    {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"steps":4,"problems":0}
+    {"id":"broken","title":null,"severity":null,"environments":[],"steps":0,"problems":3}
+    --- stderr
+    next: runbook lint
+    "#);
 }
 
 #[test]
 fn list_says_where_it_looked_when_there_is_no_shop() {
     let shop = Shop::new();
     let output = shop.command(&["list"]).current_dir("/").output().unwrap();
-    assert_snapshot!(shop.told(&output), @"");
+    assert_snapshot!(shop.told(&output), @r#"
+    exit 2
+    --- stderr
+    error: there is no `runbooks/` here, above, or in `/etc/runbook`
+    hint: Go to the shop's directory, or name it: `--dir DIR` or `RUNBOOK_DIR`.
+    "#);
 }
 
 #[test]
 fn show_outlines_a_runbook() {
     let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["show", "asks"]), @"");
-    assert_snapshot!(shop.run(&["show", "ask"]), @"");
+    assert_snapshot!(shop.run(&["show", "asks"]), @r#"
+    exit 0
+    --- stdout
+    asks · P2 · Something is slow · every environment
+    People wait.
+    param service (service, gateway unless given): The suspect
+    deadline notify: within 15m of opening, warned at 10m
+
+    identify
+    [read] look · Look at {{ params.service }}
+        does: run `echo '{{ params.service }}' '{{ environment.branch }}'`
+
+    assess
+    [ask] cause · Infrastructure or code?
+        choices: infrastructure | bad code
+
+    mitigate
+    [repeatable] fix · Write the file
+        does: run `touch mended`
+        when: steps.cause.answer == 'bad code'
+        why: The file is what was missing.
+        verified: run `test -e mended`
+        verified within: LENGTH
+        undo: run `rm -f mended`
+
+    notify
+    [manual] tell · Tell people
+        by hand: Call the office and say “{{ steps.cause.answer }}”
+        meets: notify
+    --- stderr
+    next: runbook start asks --plan
+       or runbook start asks
+    "#);
+    assert_snapshot!(shop.run(&["show", "ask"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no runbook `ask`
+    hint: Did you mean `asks`?
+    hint: `runbook list` shows every one.
+    "#);
 }
 
 #[test]
 fn lint_reports_every_problem_and_ends_with_7() {
     let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["lint"]), @"");
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 0
+    --- stderr
+    2 files: no problems
+    next: runbook list
+    "#);
     let shop =
         shop.runbook("broken", &FAILS.replace("fails", "broken").replace("command:", "comand:").replace("p3", "p9"));
-    assert_snapshot!(shop.run(&["lint"]), @"");
-    assert_snapshot!(shop.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @"");
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 7
+    --- stdout
+    error: `p9` is not one of `p1`, `p2`, `p3` and `p4`
+     --> runbooks/broken.yaml:3:11
+      |
+    3 | severity: p9
+      |           ^^
+
+    error: unknown kind `comand`
+     --> runbooks/broken.yaml:7:5
+      |
+    7 |     comand: { argv: [test, -e, mended] }
+      |     ^^^^^^ perhaps `command`
+      |
+    help: Did you mean `command`?
+
+    runbooks/broken.yaml: 2 problems
+    --- stderr
+    3 files: 2 problems
+    next: runbook lint
+    "#);
+    assert_snapshot!(shop.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @r#"
+    exit 7
+    --- stdout
+    {"file":"runbooks/broken.yaml","line":3,"column":11,"message":"`p9` is not one of `p1`, `p2`, `p3` and `p4`","help":null}
+    {"file":"runbooks/broken.yaml","line":7,"column":5,"message":"unknown kind `comand`","help":"Did you mean `command`?"}
+    --- stderr
+    1 file: 2 problems
+    next: runbook lint
+    "#);
     assert_eq!(shop.code(&["lint", "runbooks/asks.yaml"]), 0);
-    assert_snapshot!(shop.run(&["lint", "runbooks/gone.yaml"]), @"");
+    assert_snapshot!(shop.run(&["lint", "runbooks/gone.yaml"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no file `runbooks/gone.yaml`
+    "#);
 }
 
 #[test]
@@ -263,15 +359,94 @@ fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
     std::fs::write(runbooks.join("short.yml"), "").unwrap();
     std::fs::write(runbooks.join("bytes.yaml"), b"runbook: \xff\xfe").unwrap();
     let socket = std::os::unix::net::UnixListener::bind(runbooks.join("socket.yaml")).unwrap();
-    assert_snapshot!(shop.run(&["lint"]), @"");
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 7
+    --- stdout
+    error: `Misnamed` cannot be a runbook's id
+     --> runbooks/Misnamed.yaml:1:1
+      |
+    1 |
+      | ^
+      |
+    help: Name the file with lower-case letters, digits, `-` and `_`, a letter first.
+
+    runbooks/Misnamed.yaml: 1 problem
+    error: the file is not UTF-8 text
+     --> runbooks/bytes.yaml:1:10
+      |
+    1 | runbook: ��
+      |          ^
+      |
+    help: Save it as UTF-8.
+
+    runbooks/bytes.yaml: 1 problem
+    error: it is not a regular file
+     --> runbooks/folder.yaml:1:1
+      |
+    1 |
+      | ^
+
+    runbooks/folder.yaml: 1 problem
+    error: the file is a link that leads out of the shop's directory
+     --> runbooks/out.yaml:1:1
+      |
+    1 |
+      | ^
+
+    runbooks/out.yaml: 1 problem
+    error: a runbook's file ends in `.yaml`
+     --> runbooks/short.yml:1:1
+      |
+    1 |
+      | ^
+      |
+    help: Rename it to `short.yaml`.
+
+    runbooks/short.yml: 1 problem
+    error: it is not a regular file
+     --> runbooks/socket.yaml:1:1
+      |
+    1 |
+      | ^
+
+    runbooks/socket.yaml: 1 problem
+    --- stderr
+    7 files: 6 problems
+    next: runbook lint
+    "#);
     drop(socket);
 }
 
 #[test]
 fn kinds_shows_each_kind_with_what_it_takes() {
     let shop = Shop::new();
-    assert_snapshot!(shop.run(&["kinds", "set"]), @"");
-    assert_snapshot!(shop.run(&["kinds", "sytemd"]), @"");
+    assert_snapshot!(shop.run(&["kinds", "set"]), @r#"
+    exit 0
+    --- stdout
+    set: Gives names to values for later steps.
+
+    fields
+      values: mapping to any value  [required]
+          The values by name.
+
+    what later steps may refer to
+      steps.<id>.<name>
+          Each value, under its name.
+
+    example
+      set:
+        values:
+          suspect: "{{ params.service }}"
+    --- stderr
+    next: runbook kinds
+    "#);
+    assert_snapshot!(shop.run(&["kinds", "sytemd"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no kind `sytemd`
+    hint: Did you mean `systemd`?
+    hint: `runbook kinds` shows every one.
+    "#);
     let all = String::from_utf8(shop.output(&["kinds", "-o", "json"]).stdout).unwrap();
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
     assert!(all.as_array().unwrap().iter().any(|kind| kind["kind"] == "systemd"));
@@ -294,7 +469,12 @@ fn completions_and_the_manual_are_made_from_the_commands() {
         let output = shop.output(&["completions", shell]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("incidents"), "{shell}");
     }
-    assert_snapshot!(shop.run(&["man", "--into", "pages"]), @"");
+    assert_snapshot!(shop.run(&["man", "--into", "pages"]), @r#"
+    exit 0
+    --- stderr
+    the manual is in `pages`
+    next: man -l pages/runbook.1
+    "#);
     let page = std::fs::read_to_string(shop.directory().join("pages/runbook-start.1")).unwrap();
     assert!(page.contains(r"\-\-detected\-at"), "{page}");
     assert!(shop.run(&["man"]).contains("130  interrupted"));
@@ -303,7 +483,42 @@ fn completions_and_the_manual_are_made_from_the_commands() {
 #[test]
 fn the_plan_is_exact_and_touches_nothing() {
     let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks", "--plan", "--param", "service=search"]), @"");
+    assert_snapshot!(shop.run(&["start", "asks", "--plan", "--param", "service=search"]), @r#"
+    exit 0
+    --- stdout
+    asks · P2 · Something is slow · production
+    People wait.
+    param service = search: The suspect
+    deadline notify: within 15m of opening, warned at 10m
+
+    identify
+    [read] look · Look at search
+        does: run `echo search production`
+        exactly: command {"argv":["echo","search","production"]}
+
+    assess
+    [ask] cause · Infrastructure or code?
+        choices: infrastructure | bad code
+
+    mitigate
+    [repeatable] fix · Write the file
+        does: run `touch mended`
+        exactly: command {"argv":["touch","mended"]}
+        when: steps.cause.answer == 'bad code' (known during the run)
+        why: The file is what was missing.
+        agreed by: anybody
+        verified: run `test -e mended`
+        verified within: LENGTH
+        undo: run `rm -f mended`
+
+    notify
+    [manual] tell · Tell people
+        by hand: Call the office and say “{{ steps.cause.answer }}” (known during the run)
+        meets: notify
+    --- stderr
+    nothing has been done
+    next: runbook start asks --env production --param service=search
+    "#);
     assert!(!shop.state().exists(), "a plan makes no state");
 }
 
@@ -327,7 +542,40 @@ steps:
     start: { runbook: asks, params: { service: search } }
 ";
     let shop = Shop::new().runbook("asks", ASKS).runbook("parent", parent);
-    assert_snapshot!(shop.run(&["start", "parent", "--plan", "--auto"]), @"");
+    assert_snapshot!(shop.run(&["start", "parent", "--plan", "--auto"]), @r#"
+    exit 7
+    --- stdout
+    parent · P1 · Both · production
+    [read] call · Call home
+        does: GET http://127.0.0.1:1/
+        exactly: http {"get":"http://127.0.0.1:1/","headers":{"authorization":{"secret":"token"}}}
+    [read] each · Look at {{ item }}
+        does: run `echo -- '{{ item }}'` (known during the run)
+        exactly: command {"argv":["echo","--","{{ item }}"]}
+        for each: ['gateway', 'search'] — 2 of: gateway, search
+    [start] go · Go on
+        starts: asks
+      [read] look · Look at search
+          does: run `echo search production`
+          exactly: command {"argv":["echo","search","production"]}
+      [ask] cause · Infrastructure or code?
+          choices: infrastructure | bad code
+      [repeatable] fix · Write the file
+          does: run `touch mended`
+          exactly: command {"argv":["touch","mended"]}
+          when: steps.cause.answer == 'bad code' (known during the run)
+          why: The file is what was missing.
+          verified: run `test -e mended`
+          verified within: LENGTH
+          undo: run `rm -f mended`
+      [manual] tell · Tell people
+          by hand: Call the office and say “{{ steps.cause.answer }}” (known during the run)
+          meets: notify
+    --- stderr
+    warning: secret `token`: `SHOP_TOKEN` is not set
+    nothing has been done
+    next: runbook start parent --env production
+    "#);
     let plan = shop.output(&["start", "parent", "--plan", "-o", "json"]);
     let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
     assert_eq!(plan["steps"][3]["action"]["spec"]["argv"], serde_json::json!(["echo", "search", "production"]));
@@ -338,21 +586,84 @@ steps:
 #[test]
 fn start_goes_on_until_a_person_is_needed() {
     let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks"]), @"");
-    assert_snapshot!(shop.run(&["incidents"]), @"");
+    assert_snapshot!(shop.run(&["start", "asks"]), @r#"
+    exit 6
+    --- stdout
+    waiting: cause · Infrastructure or code?
+      runbook answer INCIDENT cause infrastructure
+      runbook answer INCIDENT cause 'bad code'
+    --- stderr
+    ● P2 Something is slow
+      INCIDENT · production · opened by ada TIME
+      People wait.
+
+    identify
+    HH:MM:SS ✓ Look at gateway · `echo` succeeded: gateway production  LENGTH
+    next: runbook watch INCIDENT
+    "#);
+    assert_snapshot!(shop.run(&["incidents"]), @r#"
+    exit 0
+    --- stdout
+    INCIDENT     SEVERITY  OPENED  ENVIRONMENT  TITLE              STANDS
+    INCIDENT  P2        LENGTH  production   Something is slow  waits: cause, Infrastructure or code?
+    --- stderr
+    next: runbook watch INCIDENT
+    "#);
 }
 
 #[test]
 fn start_says_what_was_mistyped() {
     let shop = Shop::new().runbook("asks", ASKS);
     let told = |words: &[&str]| shop.run(&[&["start"], words].concat());
-    assert_snapshot!(told(&["asls"]), @"");
-    assert_snapshot!(told(&["asks", "--env", "prodction"]), @"");
-    assert_snapshot!(told(&["asks", "--param", "servce=search"]), @"");
-    assert_snapshot!(told(&["asks", "--param", "service=serch"]), @"");
-    assert_snapshot!(told(&["asks", "--param", "service"]), @"");
-    assert_snapshot!(told(&["asks", "--detected-at", "yesterday"]), @"");
-    assert_snapshot!(shop.run(&["strat"]), @"");
+    assert_snapshot!(told(&["asls"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no runbook `asls`
+    hint: Did you mean `asks`?
+    hint: `runbook list` shows every one.
+    "#);
+    assert_snapshot!(told(&["asks", "--env", "prodction"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no environment `prodction`
+    hint: Did you mean `--env production`?
+    "#);
+    assert_snapshot!(told(&["asks", "--param", "servce=search"]), @r#"
+    exit 2
+    --- stderr
+    error: `asks` has no parameter `servce`
+    hint: Did you mean `--param service`?
+    "#);
+    assert_snapshot!(told(&["asks", "--param", "service=serch"]), @r#"
+    exit 2
+    --- stderr
+    error: parameter `service` is a service, not `serch`
+    hint: Did you mean `--param service=search`?
+    "#);
+    assert_snapshot!(told(&["asks", "--param", "service"]), @r#"
+    exit 2
+    --- stderr
+    error: invalid value 'service' for '--param <NAME=VALUE>': a parameter is given as `name=value`
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(told(&["asks", "--detected-at", "yesterday"]), @r#"
+    exit 2
+    --- stderr
+    error: `yesterday` is no time
+    hint: Type an instant such as `TIME`, or how long ago such as `10m`.
+    "#);
+    assert_snapshot!(shop.run(&["strat"]), @r#"
+    exit 2
+    --- stderr
+    error: unrecognized subcommand 'strat'
+
+      tip: some similar subcommands exist: 'postmortem', 'start'
+
+    Usage: runbook [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
     assert_eq!(shop.code(&["incidents", "--open"]), 0);
     assert!(shop.run(&["incidents"]).contains("there are no incidents"), "nothing was opened");
 }
@@ -360,25 +671,84 @@ fn start_says_what_was_mistyped() {
 #[test]
 fn answering_goes_on() {
     let shop = asked();
-    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad cod"]), @"");
-    assert_snapshot!(shop.run(&["answer", "last", "caus", "bad code"]), @"");
-    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad cod"]), @r#"
+    exit 2
+    --- stderr
+    error: `bad cod` is no answer to `cause`
+    hint: Answer one of: infrastructure, bad code.
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "caus", "bad code"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no step `caus`
+    hint: Did you mean `cause`?
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @r#"
+    exit 6
+    --- stdout
+    waiting: fix · agreement to: run `touch mended`
+        where: production, this host
+        why: The file is what was missing.
+        undo: run `rm -f mended`
+      runbook approve INCIDENT fix --digest DIGEST
+      runbook deny INCIDENT fix 'why not'
+    --- stderr
+    INCIDENT: `cause` is answered
+
+    assess
+    HH:MM:SS ✓ Infrastructure or code? → bad code · ada  LENGTH
+    next: runbook watch INCIDENT
+    "#);
 }
 
 #[test]
 fn agreeing_is_to_exactly_what_was_shown() {
     let shop = answered();
-    assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @"");
+    assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"
+    exit 2
+    --- stderr
+    error: what `fix` would do has changed since
+    hint: Look again: `runbook watch INCIDENT`.
+    "#);
     assert!(!shop.directory().join("mended").exists());
-    assert_snapshot!(shop.run(&["approve", "last"]), @"");
+    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    exit 6
+    --- stdout
+    waiting: tell · to be done by hand: Call the office and say “bad code”
+      runbook answer INCIDENT tell done
+    --- stderr
+    INCIDENT: agreed
+
+    mitigate
+    HH:MM:SS › ada agreed to: run `touch mended`
+    HH:MM:SS ✓ Write the file · `touch` succeeded  LENGTH
+    HH:MM:SS ✓ check: Write the file · `test` succeeded  LENGTH
+    next: runbook watch INCIDENT
+    "#);
     assert!(shop.directory().join("mended").exists());
 }
 
 #[test]
 fn refusing_needs_a_reason_and_goes_on_without_the_step() {
     let shop = answered();
-    assert_snapshot!(shop.run(&["deny", "last", "fix"]), @"");
-    assert_snapshot!(shop.run(&["deny", "last", "fix", "it is not that"]), @"");
+    assert_snapshot!(shop.run(&["deny", "last", "fix"]), @r#"
+    exit 2
+    --- stderr
+    error: the reason is missing
+    hint: Type `runbook deny INCIDENT fix 'why not'`.
+    "#);
+    assert_snapshot!(shop.run(&["deny", "last", "fix", "it is not that"]), @r#"
+    exit 6
+    --- stdout
+    waiting: tell · to be done by hand: Call the office and say “bad code”
+      runbook answer INCIDENT tell done
+    --- stderr
+    INCIDENT: refused
+
+    mitigate
+    HH:MM:SS – Write the file · denied by ada: it is not that
+    next: runbook watch INCIDENT
+    "#);
     assert!(!shop.directory().join("mended").exists());
 }
 
@@ -389,47 +759,228 @@ fn a_change_that_others_have_to_agree_to_is_not_allowed() {
     let shop = Shop::new().runbook("asks", &yaml);
     assert_eq!(shop.code(&["start", "asks"]), 6);
     assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6);
-    assert_snapshot!(shop.run(&["approve", "last"]), @"");
+    assert_snapshot!(shop.run(&["approve", "last"]), @r#"
+    exit 4
+    --- stderr
+    error: `ada` is not database_owner
+    hint: Ask one of: grace.
+    "#);
 }
 
 #[test]
 fn an_incident_from_beginning_to_end() {
     let shop = answered();
     assert_eq!(shop.code(&["approve", "last"]), 6);
-    assert_snapshot!(shop.run(&["ack", "last"]), @"");
-    assert_snapshot!(shop.run(&["note", "last", "the", "office", "knows"]), @"");
-    assert_snapshot!(shop.run(&["answer", "last", "tell", "done"]), @"");
-    assert_snapshot!(shop.run(&["undo", "last", "fix"]), @"");
+    assert_snapshot!(shop.run(&["ack", "last"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: acknowledged
+    next: runbook timeline INCIDENT
+    "#);
+    assert_snapshot!(shop.run(&["note", "last", "the", "office", "knows"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: written down
+    next: runbook timeline INCIDENT
+    "#);
+    assert_snapshot!(shop.run(&["answer", "last", "tell", "done"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: `tell` is answered
+
+    notify
+    HH:MM:SS ✓ Tell people · ada  LENGTH
+    HH:MM:SS ✓ notify done, MM:SS to spare
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
+
+    ✓ Something is slow succeeded · LENGTH · 4 done
+      changed  Write the file · `touch` succeeded
+      deadline notify done, MM:SS to spare
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-something-is-slow.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
+    assert_snapshot!(shop.run(&["undo", "last", "fix"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: `fix` is taken back
+
+    mitigate
+    HH:MM:SS › ada wants this taken back: undo: Write the file
+    HH:MM:SS ✓ undo: Write the file · `rm` succeeded  LENGTH
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
+
+    ✓ Something is slow succeeded · LENGTH · 4 done
+      changed  Write the file · `touch` succeeded
+      changed  undo: Write the file · `rm` succeeded
+      deadline notify done, MM:SS to spare
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-something-is-slow.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
     assert!(!shop.directory().join("mended").exists());
-    assert_snapshot!(shop.run(&["resolve", "last", "It was the code"]), @"");
-    assert_snapshot!(shop.run(&["timeline", "--short"]), @"");
-    assert_snapshot!(shop.run(&["postmortem"]), @"");
+    assert_snapshot!(shop.run(&["resolve", "last", "It was the code"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: resolved
+    HH:MM:SS ✓ resolved by ada: It was the code
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
+
+    ✓ Something is slow succeeded · LENGTH · 4 done
+      changed  Write the file · `touch` succeeded
+      changed  undo: Write the file · `rm` succeeded
+      deadline notify done, MM:SS to spare
+      draft    postmortems/DATE-INCIDENT-something-is-slow.md
+    next: runbook postmortem INCIDENT
+    "#);
+    assert_snapshot!(shop.run(&["timeline", "--short"]), @r#"
+    exit 0
+    --- stdout
+       1  TIME  ada: opened P2 in production: Something is slow
+       3  TIME  ada: run 1: asks (Something is slow) began with service=gateway
+       5  TIME  runbook: Look at gateway: `echo` succeeded: gateway production
+       8  TIME  ada: Infrastructure or code? → bad code
+      10  TIME  ada: approved: run `touch mended`
+      12  TIME  runbook: Write the file: `touch` succeeded
+      14  TIME  runbook: check of Write the file: `test` succeeded
+      18  TIME  ada: acknowledged
+      19  TIME  ada: note: the office knows
+      20  TIME  ada: did by hand: Tell people
+      21  TIME  runbook: deadline notify met, LENGTH to spare
+      22  TIME  runbook: run 1 (asks) ended: every step done
+      24  TIME  ada: wants to take back: taking back Write the file
+      26  TIME  runbook: taking back Write the file: `rm` succeeded
+      29  TIME  ada: resolved: It was the code
+    --- stderr
+    next: runbook postmortem INCIDENT --print
+    "#);
+    assert_snapshot!(shop.run(&["postmortem"]), @r#"
+    exit 0
+    --- stdout
+    postmortems/DATE-INCIDENT-something-is-slow.md
+    --- stderr
+    next: runbook postmortem INCIDENT --done
+    "#);
     assert!(shop.run(&["postmortem", "--print"]).contains("It was the code"));
-    assert_snapshot!(shop.run(&["postmortem", "--done"]), @"");
-    assert_snapshot!(shop.run(&["verify"]), @"");
-    assert_snapshot!(shop.run(&["incidents", "-o", "jsonl"]), @"");
+    assert_snapshot!(shop.run(&["postmortem", "--done"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: the post-mortem is complete
+    next: runbook incidents
+    "#);
+    assert_snapshot!(shop.run(&["verify"]), @r#"
+    exit 0
+    --- stdout
+    INCIDENT  31 events  whole  DIGEST
+    --- stderr
+    1 incident whole
+    next: runbook incidents
+    "#);
+    assert_snapshot!(shop.run(&["incidents", "-o", "jsonl"]), @r#"
+    exit 0
+    --- stdout
+    {"id":"INCIDENT","severity":"p2","title":"Something is slow","environment":"production","status":"resolved","opened_at":"TIME","changed_at":"TIME","runs":["asks: succeeded"],"waiting":[]}
+    --- stderr
+    next: runbook watch INCIDENT
+    "#);
 }
 
 #[test]
 fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     let shop = Shop::new().runbook("fails", &format!("{FAILS}    on_failure: stop\n"));
-    assert_snapshot!(shop.run(&["start", "fails"]), @"");
+    assert_snapshot!(shop.run(&["start", "fails"]), @r#"
+    exit 5
+    --- stderr
+    ● P3 It does not work
+      INCIDENT · production · opened by ada TIME
+    HH:MM:SS ✗ Try it · `test` ended with code 1  LENGTH
+    HH:MM:SS ✗ Try it failed
+    HH:MM:SS ✗ the run stops here
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
+
+    ✗ It does not work failed · LENGTH · 0 done, 1 failed
+      failed   Try it · `test` ended with code 1
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-it-does-not-work.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
     let shop = Shop::new().runbook("fails", FAILS);
-    assert_snapshot!(shop.run(&["start", "fails"]), @"");
+    assert_snapshot!(shop.run(&["start", "fails"]), @r#"
+    exit 6
+    --- stdout
+    waiting: try · failed: `test` ended with code 1
+      runbook retry INCIDENT try
+      runbook skip INCIDENT try 'why not'
+      runbook cancel INCIDENT 'why'
+    --- stderr
+    ● P3 It does not work
+      INCIDENT · production · opened by ada TIME
+    HH:MM:SS ✗ Try it · `test` ended with code 1  LENGTH
+    next: runbook watch INCIDENT
+    "#);
     assert_eq!(shop.code(&["retry", "last", "try"]), 6);
     std::fs::write(shop.directory().join("mended"), "").unwrap();
-    assert_snapshot!(shop.run(&["retry", "last", "try"]), @"");
+    assert_snapshot!(shop.run(&["retry", "last", "try"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: `try` is tried again
+    HH:MM:SS ↻ Try it · again · ada
+    HH:MM:SS ✓ Try it · `test` succeeded  LENGTH
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
+
+    ✓ It does not work succeeded · LENGTH · 1 done
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-it-does-not-work.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
     let shop = Shop::new().runbook("fails", FAILS);
     assert_eq!(shop.code(&["start", "fails"]), 6);
-    assert_snapshot!(shop.run(&["skip", "last", "try", "it does not matter"]), @"");
+    assert_snapshot!(shop.run(&["skip", "last", "try", "it does not matter"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: `try` is skipped
+    HH:MM:SS – Try it · skipped by ada: it does not matter
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
+
+    ✓ It does not work succeeded · LENGTH · 0 done, 1 not needed or skipped
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-it-does-not-work.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
 }
 
 #[test]
 fn a_run_that_is_cancelled_or_late_ends_with_3() {
     let shop = asked();
-    assert_snapshot!(shop.run(&["cancel", "last", "a false alarm"]), @"");
+    assert_snapshot!(shop.run(&["cancel", "last", "a false alarm"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: cancelled
+    HH:MM:SS ! stopped by ada: a false alarm
+
+    assess
+    HH:MM:SS – Infrastructure or code? cancelled · the run was stopped
+    HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
+
+    – Something is slow was stopped · LENGTH · 1 done, 1 cancelled
+      deadline notify due in MM:SS
+      still    the incident is not resolved
+      draft    postmortems/DATE-INCIDENT-something-is-slow.md
+    next: runbook resolve INCIDENT 'what it was'
+       or runbook timeline INCIDENT
+    "#);
     assert_eq!(shop.code(&["watch", "last"]), 3);
-    assert_snapshot!(shop.run(&["cancel", "last", "again"]), @"");
+    assert_snapshot!(shop.run(&["cancel", "last", "again"]), @r#"
+    exit 2
+    --- stderr
+    error: nothing is running
+    hint: Say that it is over: `runbook resolve INCIDENT`.
+    "#);
     let late = FAILS.replace("[test, -e, mended]", "[sleep, '60']");
     let shop = Shop::new().runbook("fails", &format!("{late}    timeout: 100ms\n    on_failure: stop\n"));
     assert_eq!(shop.code(&["start", "fails"]), 3);
@@ -445,7 +996,12 @@ fn without_an_incident_commands_say_what_to_type() {
     assert_eq!(shop.code(&["verify"]), 0);
     assert!(!shop.state().exists(), "looking makes no state");
     assert_eq!(shop.code(&["start", "asks"]), 6);
-    assert_snapshot!(shop.run(&["timeline", "nosuch"]), @"");
+    assert_snapshot!(shop.run(&["timeline", "nosuch"]), @r#"
+    exit 2
+    --- stderr
+    error: there is no incident `nosuch`
+    hint: `runbook incidents` lists them.
+    "#);
 }
 
 #[test]
@@ -481,7 +1037,14 @@ fn the_next_command_repeats_the_flags_that_lead_here() {
 #[test]
 fn a_worker_in_the_background_goes_on_and_watch_sees_it_through() {
     let shop = Shop::new().runbook("asks", ASKS);
-    assert_snapshot!(shop.run(&["start", "asks", "--detach"]), @"");
+    assert_snapshot!(shop.run(&["start", "asks", "--detach"]), @r#"
+    exit 0
+    --- stderr
+    INCIDENT: Something is slow, production
+    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    next: runbook watch INCIDENT
+       or runbook cancel INCIDENT 'why'
+    "#);
     let told = shop.run(&["answer", "last", "cause", "infrastructure"]);
     assert!(told.starts_with("exit 6"), "{told}");
     assert_eq!(shop.code(&["answer", "last", "tell", "done", "--detach"]), 0);
@@ -498,7 +1061,16 @@ fn an_interrupted_run_is_whole_and_goes_on_later() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_snapshot!(shop.told(&output), @"");
+    assert_snapshot!(shop.told(&output), @r#"
+    exit 130
+    --- stderr
+    ● P3 It does not work
+      INCIDENT · production · opened by ada TIME
+    › detached from INCIDENT: nothing is lost, and nothing was stopped for good
+    INCIDENT goes on in the background: process PID, `HOME/state/runbook/INCIDENT.log`
+    next: runbook watch INCIDENT
+       or runbook cancel INCIDENT 'why'
+    "#);
     assert_eq!(shop.code(&["verify"]), 0);
     assert_eq!(shop.code(&["cancel", "last", "enough"]), 0);
 }
@@ -590,7 +1162,12 @@ fn a_reader_that_goes_away_is_no_error() {
 fn without_home_or_state_it_says_what_to_type() {
     let shop = Shop::new().runbook("asks", ASKS);
     let output = shop.command(&["start", "asks"]).env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
-    assert_snapshot!(shop.told(&output), @"");
+    assert_snapshot!(shop.told(&output), @r#"
+    exit 2
+    --- stderr
+    error: there is no place for the log: neither `XDG_STATE_HOME` nor `HOME` is set
+    hint: Name a directory: `--state DIR` or `RUNBOOK_STATE`.
+    "#);
 }
 
 #[test]
@@ -604,7 +1181,12 @@ fn a_shop_that_anybody_may_have_left_there_is_not_used() {
     std::os::unix::fs::chown(shop.directory().join("runbooks"), Some(65534), None).unwrap();
     assert_eq!(shop.code(&["list"]), 0, "a directory that only its owner writes is fine");
     std::fs::set_permissions(shop.directory(), PermissionsExt::from_mode(0o1777)).unwrap();
-    assert_snapshot!(shop.run(&["list"]), @"");
+    assert_snapshot!(shop.run(&["list"]), @r#"
+    exit 4
+    --- stderr
+    error: `HOME/shop/runbooks` is somebody else's, in a place where everybody may write
+    hint: If you trust it, name it: `--dir .`.
+    "#);
     assert_eq!(shop.code(&["list", "-C", "."]), 0, "named, it is trusted");
 }
 

@@ -9,6 +9,7 @@ use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::failure::Result;
 use super::settings::{Format, Settings};
+use crate::domain::text::printable;
 
 /// Where a command writes.
 #[derive(Debug)]
@@ -52,8 +53,13 @@ impl Output {
         }
     }
 
-    /// Says something to the person, on standard error.
+    /// Says something to the person, on standard error, harmless whatever it quotes.
     pub fn say(&self, text: &str) {
+        self.say_styled(&printable(text));
+    }
+
+    /// Says something that is harmless already and may hold styles.
+    pub fn say_styled(&self, text: &str) {
         // Talk that nobody can hear is no reason to stop.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
@@ -61,7 +67,7 @@ impl Output {
     /// Says what is not as it should be, on standard error.
     pub fn warn(&self, text: &str) {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.say(&format!("{yellow}warning:{yellow:#} {}", crate::domain::text::printable(text)));
+        self.say_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
     }
 
     /// Ends with the commands to type next.
@@ -69,7 +75,7 @@ impl Output {
         let dim = anstyle::Style::new().dimmed();
         for (index, command) in commands.iter().enumerate() {
             let lead = if index == 0 { "next:" } else { "   or" };
-            self.say(&format!("{dim}{lead}{dim:#} {command}"));
+            self.say_styled(&format!("{dim}{lead}{dim:#} {}", printable(command)));
         }
     }
 }

@@ -69,7 +69,7 @@ impl Shop {
 
 /// Prints the problems of a file on standard error.
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
-    output.say(&problem::render(source, problems, Style::Styled));
+    output.say_styled(&problem::render(source, problems, Style::Styled));
     Failure::problems(format!("`{}` has {}", source.name, problem::count(problems.len())))
         .hint(format!("`runbook lint {}` shows them again.", super::settings::quoted(&source.name)))
 }

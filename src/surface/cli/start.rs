@@ -9,7 +9,6 @@ use super::{detach, drive, plan};
 use crate::domain::command::{Request, Start as Order};
 use crate::domain::event::Mode;
 use crate::domain::id::IncidentId;
-use crate::domain::text::printable;
 use crate::domain::time::{Span, Timestamp};
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
@@ -80,7 +79,7 @@ impl Start {
         let output = &station.output;
         // The stepper and the plain lines begin with the same words.
         if self.detach || !output.is_table() || before > 0 {
-            output.say(&printable(&format!("{id}: {}, {}", incident.title, incident.environment)));
+            output.say(&format!("{id}: {}, {}", incident.title, incident.environment));
         }
         if self.detach {
             return detach::work(&desk, &id);

@@ -12,6 +12,7 @@ use crate::domain::decide::HAPPENED;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::text::printable;
 
 /// The most choices that are written out as commands.
 const CHOICES_SHOWN: usize = 8;
@@ -76,7 +77,7 @@ pub fn render(waiting: &[Waiting<'_>]) -> String {
             let _ = writeln!(out, "    {}", single_line(&line));
         }
         for command in &one.commands {
-            let _ = writeln!(out, "  {}", single_line(command));
+            let _ = writeln!(out, "  {}", printable(command));
         }
     }
     out
