@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
 
 /// In these layers a room does not use its neighbours, except the shared ones named here.
 const ROOMS: [(&str, &[&str]); 4] = [
-    // The only file that starts children, and the stand-in context of unit tests.
+    // The HTTP client of two kinds, the only file that starts children, and the stand-in context of unit tests.
     ("actions", &["client", "process", "testing"]),
     ("notify", &[]),
     // What every backend does alike.

@@ -17,6 +17,7 @@ mod notify;
 mod postmortem;
 mod real;
 mod shop;
+mod stepper;
 mod store;
 mod systemd;
 mod world;

@@ -1,4 +1,4 @@
-//! Facts come from the log, judgement is asked for, and nothing foreign breaks the page.
+//! The facts of a golden log, the names of files, and templates that go wrong.
 
 use super::*;
 use crate::domain::event::Event;

@@ -1,4 +1,4 @@
-//! Every event has its line, and no line holds what a terminal would obey.
+//! What a reader of the timeline sees, and that a hostile or torn log breaks nothing.
 
 use super::*;
 use crate::domain::event::Actor;

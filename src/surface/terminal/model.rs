@@ -255,9 +255,10 @@ impl Model {
         match prompt.press(key) {
             Pressed::Unknown => None,
             Pressed::Moved => Some(Intent::None),
-            _ if too_soon || self.sent => Some(Intent::None),
-            Pressed::Request(request) => Some(self.send(request)),
+            // What is typed is only sent by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
+            Pressed::Request(_) if too_soon || self.sent => Some(Intent::None),
+            Pressed::Request(request) => Some(self.send(request)),
         }
     }
 

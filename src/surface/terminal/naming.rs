@@ -11,7 +11,7 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     let Some((run, step)) = incident.run(run).and_then(|run| Some((run, run.runbook.step(&key.id)?))) else {
         return key.to_string();
     };
-    let mut name = scope::text(incident, run, key, &step.name).unwrap_or_else(|_| step.name.clone());
+    let mut name = scope::text(incident, run, key, &step.name).unwrap_or_else(|_| bare(&step.name));
     if let Some(index) = key.index.filter(|_| !step.name.contains("item")) {
         name.push_str(&format!(" ({} of {})", index + 1, items(run, key).max(index as usize + 1)));
     }
@@ -20,6 +20,16 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
         Part::Verify => format!("check: {name}"),
         Part::Undo => format!("undo: {name}"),
     }
+}
+
+/// A name without what cannot be filled in, such as the `item` of a `for_each` that has none.
+fn bare(name: &str) -> String {
+    let mut pieces = name.split("{{");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let rest = pieces.map(|piece| piece.split_once("}}").map_or("", |(_, after)| after));
+    let text: String = std::iter::once(first.as_str()).chain(rest).collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
 }
 
 fn items(run: &Run, key: &StepKey) -> usize {
@@ -41,4 +51,16 @@ pub fn phase<'a>(run: &'a Run, key: &StepKey) -> Option<&'a str> {
     within(&run.runbook.steps, &key.id, None)
         .or_else(|| within(&run.runbook.finally, &key.id, Some("finally")))
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_filled_in_is_left_out() {
+        assert_eq!(bare("Restart {{ item }}"), "Restart");
+        assert_eq!(bare("Restart {{ item }} on {{ item.host }} again"), "Restart on again");
+        assert_eq!(bare("An {{ open end"), "An");
+    }
 }
