@@ -76,13 +76,13 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output { name: "status", help: "The status, a number." },
+        Output { name: "code", help: "The status code, a number." },
         Output { name: "headers", help: "The headers by name in small letters." },
         Output { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
         Output { name: "latency_ms", help: "How long it took, in milliseconds." },
         Output { name: "truncated", help: "Whether the body is longer than what is kept." },
         Output {
-            name: "error",
+            name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, tls, timeout, closed, status, content, …",
         },
     ],
@@ -247,7 +247,7 @@ fn report(spec: &Spec, asked: &str, answer: &Answer, context: &Context) -> Outco
         _ => Value::String(head_and_tail(&scrubbed, KEPT, 0)),
     };
     let output = json!({
-        "status": answer.status, "headers": answer.headers, "body": body, "latency_ms": latency,
+        "code": answer.status, "headers": answer.headers, "body": body, "latency_ms": latency,
         "truncated": is_long || answer.is_cut,
     });
     match spec.judge(answer, &text, parsed.as_ref()) {
@@ -257,7 +257,7 @@ fn report(spec: &Spec, asked: &str, answer: &Answer, context: &Context) -> Outco
 }
 
 fn failed((kind, message): &Failure, mut output: Value) -> Outcome {
-    output["error"] = json!({ "kind": kind, "message": message });
+    output["trouble"] = json!({ "kind": kind, "message": message });
     Outcome::failed(message.clone(), output)
 }
 

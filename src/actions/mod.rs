@@ -230,3 +230,18 @@ pub enum Delivery {
         retry_after: Option<std::time::Duration>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_output_hides_behind_a_field_that_every_step_has() {
+        for form in forms() {
+            for output in form.outputs {
+                let hidden = crate::domain::scope::STEP_FIELDS.contains(&output.name);
+                assert!(!hidden, "`{}` of `{}` could not be reached", output.name, form.name);
+            }
+        }
+    }
+}

@@ -96,7 +96,7 @@ static FORM: KindForm = KindForm {
         Output { name: "before", help: "With a change of one unit: the unit before it." },
         Output { name: "after", help: "With a change of one unit: the unit after it." },
         Output {
-            name: "error",
+            name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: no_such_unit, outside_estate, access_denied, start_failed, \
                    start_limit_hit, crash_loop, ended, masked, job_timeout, job_dependency, job_canceled, …",
         },

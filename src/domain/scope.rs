@@ -30,6 +30,9 @@ pub const NAMES: &[(&str, &str)] = &[
     ("run", "The run: `number`, `runbook`, `mode`."),
 ];
 
+/// The fields that every step has, whatever its kind leaves: no output of a kind is called like one of them.
+pub const STEP_FIELDS: [&str; 6] = ["status", "answer", "summary", "error", "output", "items"];
+
 /// The scope for `sources`: only what they name is gathered, since a run may hold much.
 pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
     let named = |name: &str| sources.iter().any(|source| source.contains(name));

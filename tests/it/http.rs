@@ -59,7 +59,7 @@ async fn json_is_kept_as_json_and_is_matched_by_pointer() {
     assert_eq!(outcome.output["headers"]["content-type"], "application/json");
     let wrong = json!({ "get": format!("{url}/json"), "matches": { "/status": "down" } });
     let outcome = act().perform("http", wrong).await;
-    assert_eq!(outcome.output["error"]["kind"], "content");
+    assert_eq!(outcome.output["trouble"]["kind"], "content");
     assert!(outcome.summary.ends_with(r#"`/status` is "ok", not "down""#), "{}", outcome.summary);
 }
 
@@ -85,10 +85,10 @@ async fn a_status_that_is_not_expected_is_a_failure_and_keeps_the_body() {
     let (url, _) = server().await;
     let outcome = act().perform("http", json!({ "get": format!("{url}/500") })).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!((&outcome.output["error"]["kind"], &outcome.output["body"]), (&json!("status"), &json!("broken")));
+    assert_eq!((&outcome.output["trouble"]["kind"], &outcome.output["body"]), (&json!("status"), &json!("broken")));
     assert!(act().perform("http", json!({ "get": format!("{url}/500"), "expect": 500 })).await.is_success());
     let missing = act().perform("http", json!({ "get": format!("{url}/x"), "contains": "fin\u{1b}" })).await;
-    assert_eq!(missing.output["error"]["kind"], "content");
+    assert_eq!(missing.output["trouble"]["kind"], "content");
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn redirects_are_followed_at_home_and_reported_abroad() {
     assert!(act().perform("http", json!({ "get": format!("{url}/here") })).await.is_success());
     let away = act().perform("http", json!({ "get": format!("{url}/away") })).await;
     assert!(away.summary.ends_with("status 307, to http://localhost.example/"), "{}", away.summary);
-    assert_eq!(act().perform("http", json!({ "get": format!("{url}/loop") })).await.output["status"], 307);
+    assert_eq!(act().perform("http", json!({ "get": format!("{url}/loop") })).await.output["code"], 307);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn what_went_wrong_on_the_way_is_told_apart() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let kind = async |spec: Value| {
         let outcome = act().perform("http", spec).await;
-        outcome.output["error"]["kind"].as_str().unwrap_or(&outcome.summary).to_owned()
+        outcome.output["trouble"]["kind"].as_str().unwrap_or(&outcome.summary).to_owned()
     };
     assert_eq!(kind(json!({ "get": format!("http://{free}/") })).await, "refused");
     assert_eq!(kind(json!({ "get": format!("{url}/slow"), "timeout": "200ms" })).await, "timeout");
@@ -146,5 +146,5 @@ async fn a_request_that_is_stopped_says_so_at_once() {
     let cancel = act.context.cancel.clone();
     let request = act.perform("http", json!({ "post": format!("{url}/slow"), "body": { "secret": "key" } }));
     let (outcome, ()) = tokio::join!(request, async { cancel.cancel() });
-    assert_eq!(outcome.output["error"]["kind"], "cancelled", "{outcome:?}");
+    assert_eq!(outcome.output["trouble"]["kind"], "cancelled", "{outcome:?}");
 }

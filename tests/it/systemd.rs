@@ -71,10 +71,10 @@ async fn a_unit_of_the_estate_that_is_not_installed_is_told() {
     let seen = act.perform("systemd", json!({ "status": "shop-*" })).await;
     assert_eq!(seen.output["counts"], json!({ "inactive": 1, "not-found": 1 }));
     let both = act.perform("systemd", json!({ "status": ["shop-a", "shop-b"] })).await;
-    assert_eq!(both.output["error"]["kind"], "no_such_unit", "{both:?}");
+    assert_eq!(both.output["trouble"]["kind"], "no_such_unit", "{both:?}");
     assert_eq!(both.output["units"][0]["active"], "inactive");
     let refused = act.perform("systemd", json!({ "restart": "b" })).await;
-    assert_eq!(refused.output["error"]["kind"], "no_such_unit", "{refused:?}");
+    assert_eq!(refused.output["trouble"]["kind"], "no_such_unit", "{refused:?}");
     assert!(refused.summary.contains("did you mean `shop-a.service`"), "{}", refused.summary);
 }
 
@@ -83,7 +83,7 @@ async fn a_crash_loop_is_a_failure_although_its_job_is_done() {
     let (shop, act) = shop(&[("c.service", CRASHES)]);
     let outcome = act.perform("systemd", json!({ "start": "c" })).await;
     assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!(outcome.output["error"]["kind"], "crash_loop", "{outcome:?}");
+    assert_eq!(outcome.output["trouble"]["kind"], "crash_loop", "{outcome:?}");
     assert!(outcome.summary.contains("exited 7"), "{}", outcome.summary);
     shop.systemctl(&["stop", "c.service"]);
 }
@@ -98,13 +98,13 @@ async fn a_crash_loop_that_runs_into_the_start_limit_is_told_apart_from_a_failed
     let _ = shop.try_systemctl(&["start", "l.service"]);
     eventually("the start limit is hit", || shop.property("l.service", "ActiveState") == "failed");
     let hit = act.perform("systemd", json!({ "restart": "l" })).await;
-    assert_eq!(hit.output["error"]["kind"], "start_limit_hit", "{hit:?}");
+    assert_eq!(hit.output["trouble"]["kind"], "start_limit_hit", "{hit:?}");
     assert!(hit.summary.contains("reset-failed"));
     shop.systemctl(&["reset-failed", "l.service"]);
     let looped = act.perform("systemd", json!({ "start": "l" })).await;
-    assert_eq!(looped.output["error"]["kind"], "start_limit_hit", "{looped:?}");
+    assert_eq!(looped.output["trouble"]["kind"], "start_limit_hit", "{looped:?}");
     let failed = act.perform("systemd", json!({ "start": "m" })).await;
-    assert_eq!(failed.output["error"]["kind"], "start_failed", "{failed:?}");
+    assert_eq!(failed.output["trouble"]["kind"], "start_failed", "{failed:?}");
     assert!(failed.summary.contains("exited 203: its program cannot be run"), "{}", failed.summary);
     let signal = act.perform("systemd", json!({ "start": "k" })).await;
     assert!(signal.summary.contains("killed 11"), "{}", signal.summary);
@@ -132,10 +132,10 @@ async fn a_dependency_that_fails_is_named_as_such_and_masked_units_are_refused()
     let broken = "[Service]\nType=oneshot\nExecStart=/bin/false\n";
     let (shop, act) = shop(&[("needs.service", needs), ("broken.service", broken), ("masked.service", STEADY)]);
     let outcome = act.perform("systemd", json!({ "start": "needs" })).await;
-    assert_eq!(outcome.output["error"]["kind"], "job_dependency", "{outcome:?}");
+    assert_eq!(outcome.output["trouble"]["kind"], "job_dependency", "{outcome:?}");
     shop.systemctl(&["mask", "--runtime", "masked.service"]);
     let outcome = act.perform("systemd", json!({ "start": "masked" })).await;
-    assert_eq!(outcome.output["error"]["kind"], "masked", "{outcome:?}");
+    assert_eq!(outcome.output["trouble"]["kind"], "masked", "{outcome:?}");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn reload_tells_the_unit_and_says_when_a_unit_cannot() {
     assert!(outcome.is_success(), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(shop.directory().join("reloaded")).unwrap(), "x\n");
     let refused = act.perform("systemd", json!({ "reload": "a" })).await;
-    assert_eq!(refused.output["error"]["kind"], "not_applicable", "{refused:?}");
+    assert_eq!(refused.output["trouble"]["kind"], "not_applicable", "{refused:?}");
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn enable_and_disable_change_what_happens_at_boot() {
     assert!(act.perform("systemd", json!({ "disable": "a" })).await.is_success());
     assert_eq!(shop.property("a.service", "UnitFileState"), "disabled");
     let refused = act.perform("systemd", json!({ "enable": "static" })).await;
-    assert_eq!(refused.output["error"]["kind"], "not_installable", "{refused:?}");
+    assert_eq!(refused.output["trouble"]["kind"], "not_installable", "{refused:?}");
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn a_job_that_takes_too_long_is_left_to_systemd_and_said_to_be_unknown() {
     let act = act.within(1);
     let outcome = act.perform("systemd", json!({ "restart": "slow" })).await;
     assert_eq!(outcome.verdict, Verdict::Unknown, "{outcome:?}");
-    assert_eq!(outcome.output["error"]["kind"], "still_running");
+    assert_eq!(outcome.output["trouble"]["kind"], "still_running");
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn what_the_estate_does_not_name_is_not_touched() {
     shop.systemctl(&["daemon-reload"]);
     for hostile in ["other.service", "../other", "--now", "a.service\n", "$(reboot)"] {
         let outcome = act.perform("systemd", json!({ "start": hostile })).await;
-        let kind = outcome.output["error"]["kind"].as_str().unwrap_or_default();
+        let kind = outcome.output["trouble"]["kind"].as_str().unwrap_or_default();
         assert!(kind == "outside_estate" || kind == "invalid_name", "{outcome:?}");
     }
     assert_eq!(shop.property("other.service", "ActiveState"), "inactive");
@@ -244,7 +244,7 @@ async fn what_the_estate_does_not_name_is_not_touched() {
 async fn a_manager_that_is_away_is_told_as_such() {
     let act = Act::new(json!({ "systemd": "unix:path=/nowhere/bus" }), json!({ "a": { "unit": "a.service" } }));
     let outcome = act.perform("systemd", json!({ "restart": "a" })).await;
-    assert_eq!(outcome.output["error"]["kind"], "no_manager");
+    assert_eq!(outcome.output["trouble"]["kind"], "no_manager");
     assert_eq!(outcome.verdict, Verdict::Failed);
 }
 

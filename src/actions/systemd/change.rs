@@ -162,7 +162,7 @@ pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Valu
 
 /// The outcome of a change that did not go well.
 pub(super) fn failed(trouble: &Trouble, mut output: Value) -> Outcome {
-    output["error"] = trouble.output();
+    output["trouble"] = trouble.output();
     let outcome = Outcome::failed(trouble.message.clone(), output);
     if trouble.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }
 }

@@ -37,7 +37,7 @@ impl Trouble {
         Self { more, ..self }
     }
 
-    /// As `output.error`.
+    /// As `output.trouble`.
     pub fn output(&self) -> Value {
         let mut error = json!({ "kind": self.kind, "message": self.message });
         if let (Value::Object(error), Value::Object(more)) = (&mut error, self.more.clone()) {
