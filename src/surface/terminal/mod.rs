@@ -37,8 +37,6 @@ pub mod record;
 pub mod screen;
 pub mod stepper;
 #[cfg(test)]
-mod story;
-#[cfg(test)]
 mod tests;
 pub mod view;
 
