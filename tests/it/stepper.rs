@@ -252,8 +252,8 @@ fn a_person_goes_through_a_whole_run() {
 fn who_detaches_loses_nothing_and_goes_on_by_watching() {
     let shop = Shop::with(RUNBOOK);
     let mut terminal = shop.terminal(80, &["start", "small"]);
-    terminal.answer("1", "Restart the gateway");
-    terminal.see("y do it");
+    terminal.see("▸ 2 code");
+    terminal.answer("1", "y do it");
     terminal.press("\u{3}");
     assert_eq!(terminal.ends(), 130);
     let screen = terminal.screen();
@@ -264,6 +264,7 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
 
     let mut terminal = shop.terminal(80, &["watch"]);
     terminal.see("→ infrastructure");
+    terminal.see("y do it");
     terminal.answer("n", "why not?");
     terminal.press("too risky\r");
     terminal.see("denied by");
@@ -345,6 +346,7 @@ fn forty_columns_are_enough() {
     let shop = Shop::with(RUNBOOK);
     let mut terminal = shop.terminal(40, &["start", "small"]);
     terminal.see("notify 14:");
+    terminal.see("▸ 2 code");
     terminal.answer("1", "◆ Restart the gateway");
     terminal.see("q detach");
     let screen = terminal.screen();
