@@ -34,7 +34,9 @@ fn files(directory: &str) -> Vec<Source> {
         let text = fs::read_to_string(&path).unwrap();
         Source::new(path.strip_prefix(root).unwrap().to_str().unwrap(), &text)
     };
-    found.into_iter().map(read).collect()
+    let mut sources: Vec<Source> = found.into_iter().map(read).collect();
+    source::mark_test_files(&mut sources);
+    sources
 }
 
 fn none(broken: &[String]) {

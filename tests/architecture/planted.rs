@@ -1,7 +1,7 @@
 //! Proof that each rule finds what it is for: violations are planted, and honest code beside them is left alone.
 
 use crate::law;
-use crate::source::Source;
+use crate::source::{Source, mark_test_files};
 
 /// Rooms that are there, as the law must know them to tell a room from an item.
 const TREE: [&str; 12] = [
@@ -182,7 +182,12 @@ fn unwrap_outside_tests_is_found() {
     words("#[cfg(test)]\nmod tests { fn f() { g().unwrap(); } }", &[]);
     words("#[cfg(test)]\nmod tests { fn f() { g(); } }\nfn h() { g().unwrap(); }", &["src/clock.rs:3:"]);
     words("#[cfg(test)]\nmod tests;\nfn h() { g().unwrap(); }", &["src/clock.rs:3:"]);
-    finds(&law::words(&[Source::new("src/domain/shell/tests.rs", "fn f() { g().unwrap(); }")]), &[]);
+    let body = "fn f() { g().unwrap(); }";
+    let mut files =
+        ["src/a/probe.rs", "src/a/probe/more.rs", "src/a/real.rs"].map(|file| Source::new(file, body)).to_vec();
+    files.push(Source::new("src/a.rs", "#[cfg(test)]\nmod probe;\nmod real;"));
+    mark_test_files(&mut files);
+    finds(&law::words(&files), &["src/a/real.rs:1:"]);
 }
 
 #[test]

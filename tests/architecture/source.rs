@@ -40,10 +40,6 @@ impl Source {
     pub fn new(file: &str, text: &str) -> Self {
         let mut words = words(text);
         mark_tests(&mut words);
-        let name = file.rsplit('/').next().unwrap_or(file);
-        if ["tests.rs", "testing.rs"].contains(&name) || file.contains("/tests/") {
-            words.iter_mut().for_each(|word| word.test = true);
-        }
         Self { file: file.to_owned(), text: text.to_owned(), words }
     }
 
@@ -56,6 +52,13 @@ impl Source {
             parts.pop();
         }
         parts
+    }
+
+    /// The modules in other files that this one declares for tests only.
+    fn test_modules(&self) -> Vec<Vec<String>> {
+        let declared =
+            self.words.windows(3).filter(|words| words[0].test && words[0].text == "mod" && words[2].text == ";");
+        declared.map(|words| [self.module(), vec![words[1].text.clone()]].concat()).collect()
     }
 
     /// Every path that is used, in `use` or in the code, from a root.
@@ -136,6 +139,17 @@ impl Source {
         }
         let parts = std::iter::once("crate".to_owned()).chain(here).chain(rest.iter().cloned()).collect();
         Some(Route { parts, ..route })
+    }
+}
+
+/// Marks the files that are compiled for tests only, since the file that declares them says so.
+pub fn mark_test_files(sources: &mut [Source]) {
+    let declared: Vec<Vec<String>> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in sources {
+        let module = source.module();
+        if declared.iter().any(|test| module.starts_with(test)) {
+            source.words.iter_mut().for_each(|word| word.test = true);
+        }
     }
 }
 

@@ -1045,6 +1045,7 @@ fn a_worker_in_the_background_goes_on_and_watch_sees_it_through() {
     next: runbook watch INCIDENT
        or runbook cancel INCIDENT 'why'
     "#);
+    assert_eq!(shop.code(&["watch", "last"]), 6, "it comes to the question by itself");
     let told = shop.run(&["answer", "last", "cause", "infrastructure"]);
     assert!(told.starts_with("exit 6"), "{told}");
     assert_eq!(shop.code(&["answer", "last", "tell", "done", "--detach"]), 0);
@@ -1091,7 +1092,7 @@ fn a_damaged_log_is_refused_loudly() {
 
 #[test]
 fn foreign_text_is_data_everywhere() {
-    let hostile = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}`$(touch pwned)`{{ 7*7 }}";
+    let hostile = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}`$(touch pwned)`{{ 71*79 }}";
     let yaml =
         ASKS.replace("type: service, default: gateway", "type: text, default: x").replace("[echo,", "[echo, --,");
     let shop = Shop::new().runbook("asks", &yaml);
@@ -1120,7 +1121,7 @@ fn foreign_text_is_data_everywhere() {
             let text = std::str::from_utf8(bytes).unwrap();
             let wrong = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
             assert_eq!(wrong, None, "{words:?}: {text:?}");
-            assert!(!text.contains("49"), "nothing is evaluated: {text}");
+            assert!(!text.contains("5609"), "nothing is evaluated: {text}");
         }
     }
     assert!(!shop.directory().join("pwned").exists());

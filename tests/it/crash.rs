@@ -58,7 +58,8 @@ impl Scene {
         let step = |number: u32| {
             let effect = ["once", "repeatable", "read"][number as usize % 3];
             let write = format!("[/bin/sh, -c, \"echo {effect}_{number} >> {done}\"]");
-            let check = format!("{{ command: [/bin/grep, -qx, {effect}_{number}, {done}], within: 30s }}");
+            let check =
+                format!("{{ command: [/bin/grep, -qx, {effect}_{number}, {done}], effect: read, within: 30s }}");
             let verify = if effect == "read" { String::new() } else { format!(", verify: {check}") };
             format!("  - {{ id: {effect}_{number}, command: {write}, effect: {effect}{verify} }}\n")
         };
@@ -110,11 +111,7 @@ impl Scene {
     /// What a person would type next: the truth about a step that was cut off, or just to go on.
     fn next(&self, incident: &Incident) -> Vec<String> {
         let id = incident.id.to_string();
-        match incident.waiting_for_person().as_slice() {
-            [] => vec!["work".into(), id],
-            [(_, step, Gate::Unclear { .. }), ..] => self.answer(&id, step),
-            [(_, step, gate), ..] => panic!("`{step}` waits: {gate:?}"),
-        }
+        unclear(incident).map_or_else(|| vec!["work".into(), id.clone()], |step| self.answer(&id, &step))
     }
 
     fn answer(&self, id: &str, step: &StepKey) -> Vec<String> {
@@ -134,18 +131,30 @@ impl Scene {
             .any(|line| String::from_utf8_lossy(&line).contains(&done))
     }
 
+    /// Tells the truth about steps that were cut off, until the workers there are have ended the run.
+    fn settle(&self) -> Incident {
+        loop {
+            let mut incident = None;
+            eventually("the run is over or a person is asked", || {
+                incident = self.incident().filter(|incident| over(incident) || unclear(incident).is_some());
+                incident.is_some()
+            });
+            let incident = incident.expect("it was waited for");
+            let Some(step) = unclear(&incident) else { return incident };
+            let mut words = self.answer(incident.id.as_str(), &step);
+            words.push("--detach".into());
+            let output = self.run(&refs(&words));
+            assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+
     /// Goes on until the run is over, without killing.
     fn finish(&self) -> Incident {
-        loop {
-            let incident = self.incident().expect("the incident was opened");
-            if over(&incident) {
-                return incident;
-            }
-            let words = self.next(&incident);
-            let output = self.run(&refs(&words));
-            let code = output.status.code();
-            assert!(matches!(code, Some(0 | 6)), "{words:?}: {code:?} {}", String::from_utf8_lossy(&output.stderr));
-        }
+        let mut worker = self.begin(&["work", "last"]);
+        let incident = self.settle();
+        let code = worker.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 6)), "{code:?}");
+        incident
     }
 
     /// The run has ended well, everything is in the log, and what may happen once has happened once.
@@ -163,6 +172,15 @@ impl Scene {
 
 fn over(incident: &Incident) -> bool {
     !incident.runs.is_empty() && incident.live_runs().next().is_none()
+}
+
+/// A step of which nobody but a person can say whether it happened.
+fn unclear(incident: &Incident) -> Option<StepKey> {
+    match incident.waiting_for_person().as_slice() {
+        [] => None,
+        [(_, step, Gate::Unclear { .. }), ..] => Some((*step).clone()),
+        [(_, step, gate), ..] => panic!("`{step}` waits: {gate:?}"),
+    }
 }
 
 fn refs(words: &[String]) -> Vec<&str> {
@@ -236,11 +254,11 @@ fn several_workers_on_one_incident_do_nothing_twice_and_lose_nothing() {
     // The one that holds the incident dies, so that the others compete for it.
     first.kill().unwrap();
     first.wait().unwrap();
+    let incident = scene.settle();
     for other in &mut others {
         let code = other.wait().unwrap().code();
         assert!(matches!(code, Some(0 | 6)), "{code:?}");
     }
-    let incident = scene.finish();
     scene.check(&incident);
 }
 

@@ -17,7 +17,7 @@ use crate::surface::exit::Exit;
 /// The largest post-mortem that is printed, in bytes.
 const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Writes the draft of the post-mortem anew, prints it, or says that it is complete
+/// Writes, prints or completes the draft of the post-mortem
 ///
 /// What a person has written into it is kept.
 ///

@@ -49,7 +49,11 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
                 }
             }
             stop = driver.stopped() => match stop? {
-                Stop::Taken(claim) => said.taken(&claim.holder)?,
+                Stop::Taken(claim) => {
+                    said.taken(&claim.holder)?;
+                    // Its holder may hang or be cut off: whoever waits here goes on when the claim has lapsed.
+                    driver.again();
+                }
                 Stop::Over => ending = Some((Left::Over, engine.incident(incident).await?.seq)),
                 Stop::NeedsPerson => ending = Some((Left::NeedsPerson, engine.incident(incident).await?.seq)),
                 Stop::Detached => ending = Some((Left::Detached, 0)),
@@ -111,6 +115,9 @@ impl Said<'_> {
 
     fn taken(&mut self, by: &str) -> Result<(), EngineError> {
         let by = holder(by);
+        if self.model.holder.as_ref() == Some(&by) {
+            return Ok(());
+        }
         let line = Line::new().with(Tone::Accent, self.model.signs.person).plain(&format!(" {by} drives it; watching"));
         self.model.holder = Some(by);
         self.print(&[line])

@@ -233,10 +233,10 @@ impl Checker<'_> {
     /// its undoing may refer to.
     fn around(&mut self, fields: &Fields<'_>, mut body: Option<(Body, &Entry)>, id: &str) -> Option<Step> {
         if let Some((body, entry)) = &mut body {
-            self.fitting_modifiers(fields, body, entry);
-            if let (Body::Action(action), Some(node)) = (body, fields.get("effect")) {
+            if let (Body::Action(action), Some(node)) = (&mut *body, fields.get("effect")) {
                 self.declared_effect(node, action);
             }
+            self.fitting_modifiers(fields, body, entry);
         }
         let name = self.step_name(fields, body.as_ref());
         let why = fields.get("why").and_then(|node| self.template(node));

@@ -111,6 +111,7 @@ finally:
   - shell: |
       printf '%s\n' "{{ params.service }}"
     effect: read
+    until: succeeded
 "##;
 
 #[test]

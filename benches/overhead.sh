@@ -1,0 +1,141 @@
+#!/bin/bash
+# What a step costs beside what nothing can do without, measured side by side in one run on one disk.
+#
+#   cargo build --release && benches/overhead.sh [PROGRAM] [DIRECTORY]
+#
+# PROGRAM is the release build unless another is named. Logs are written below DIRECTORY, the target directory unless
+# another is named: on a tmpfs an fsync costs nothing, and the figures mean nothing. Every figure is the best of five
+# rounds that take turns, since other work on the machine only ever adds. Needs bash, coreutils and python3.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+program=$(realpath "${1:-${CARGO_TARGET_DIR:-$root/target}/release/runbook}")
+place=$(mktemp -d "${2:-$(dirname "$program")}/overhead.XXXXXX")
+trap 'kill "${waiting:-}" 2>/dev/null || true; rm -rf "$place"' EXIT
+
+rounds=5
+spawns=1000
+steps=200
+
+# Seconds since the epoch with a fraction, without a process for it.
+now() { printf '%s' "$EPOCHREALTIME"; }
+
+# `best NAME COMMAND…` keeps the shortest time of a command, in milliseconds, in best_NAME.
+best() {
+  local name=best_$1 before after time
+  shift
+  before=$(now)
+  "$@" >/dev/null 2>&1 </dev/null
+  after=$(now)
+  time=$(python3 -c "print(($after - $before) * 1000)")
+  printf -v "$name" '%s' "$(python3 -c "print(min($time, float('${!name:-inf}')))")"
+}
+
+bash_loop() { bash -c 'for ((i = 0; i < '$spawns'; i++)); do /bin/true; done'; }
+
+# The floors, from one program so that nothing but the call is measured: prints milliseconds of a spawn (posix_spawn and
+# wait) and of an appended block with its fsync.
+floors() {
+  python3 - "$place/floor" <<'PYTHON'
+import os, sys, time
+def best(action, count, rounds=5):
+    shortest = float("inf")
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        for _ in range(count):
+            action()
+        shortest = min(shortest, (time.perf_counter() - begun) / count)
+    return shortest * 1000
+def spawn():
+    os.waitpid(os.posix_spawn("/bin/true", ["/bin/true"], {}), 0)
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY, 0o600)
+block = bytes(4120)
+def sync():
+    os.write(file, block)
+    os.fsync(file)
+print(best(spawn, 200), best(sync, 100))
+PYTHON
+}
+
+shop() {
+  mkdir -p "$place/shop/runbooks"
+  printf 'estate: Bench\nenvironments:\n  here: { host: local }\n' >"$place/shop/runbooks/estate.yaml"
+  runbook reads 'effect: read'
+  runbook changes 'effect: once, verify: { command: [/bin/true], effect: read, within: 5s }'
+  printf 'runbook: waits\ntitle: Waits\nseverity: p4\nsteps:\n  - { id: pause, wait: 1h }\n' \
+    >"$place/shop/runbooks/waits.yaml"
+}
+
+# A runbook of many steps that do nothing.
+runbook() {
+  {
+    printf 'runbook: %s\ntitle: Steps that do nothing\nseverity: p4\nsteps:\n' "$1"
+    for ((i = 0; i < steps; i++)); do
+      printf '  - { id: s%s, command: [/bin/true], %s }\n' "$i" "$2"
+    done
+  } >"$place/shop/runbooks/$1.yaml"
+}
+
+run() { "$program" --state "$place/state" --dir "$place/shop" "$@"; }
+
+memory() {
+  # Not by `run`, which would put a shell in between whose memory is not meant.
+  "$program" --state "$place/state" --dir "$place/shop" start waits --auto --output jsonl </dev/null >"$place/waits" 2>&1 &
+  waiting=$!
+  # It is at rest when it has said what it waits for.
+  until grep -q '"asked"' "$place/waits"; do
+    kill -0 "$waiting" || { cat "$place/waits" >&2; exit 1; }
+    sleep 0.05
+  done
+  sleep 1
+  rss=$(awk '/^VmRSS/ { print $2 / 1024 }' "/proc/$waiting/status")
+  kill "$waiting"
+  wait "$waiting" 2>/dev/null || true
+  waiting=
+}
+
+# `line WHAT VALUE UNIT [LIMIT LIMITNAME]` prints a figure, and whether it keeps its limit.
+failed=0
+line() {
+  local verdict=
+  if [ $# -gt 3 ]; then
+    verdict=$(python3 -c "print('%.2f of %s (%.2f %s)%s' % ($2 / $4, '$5', $4, '$3', '' if $2 <= $4 else '  TOO MUCH'))")
+    [[ $verdict != *'TOO MUCH' ]] || failed=1
+  fi
+  printf '%-44s %9.3f %-4s %s\n' "$1" "$2" "$3" "$verdict"
+}
+
+shop
+run lint >/dev/null 2>&1
+run start reads --auto </dev/null >/dev/null 2>&1 # Makes the log, and fails loudly when it cannot.
+read -r spawn sync < <(floors)
+for ((round = 0; round < rounds; round++)); do
+  best loop bash_loop
+  best reads run start reads --auto
+  best changes run start changes --auto
+  best version run --version
+  best list run list
+done
+read -r again_spawn again_sync < <(floors)
+memory
+
+eval "$(python3 - <<PYTHON
+spawn, sync = min($spawn, $again_spawn), min($sync, $again_sync)
+print(f"spawn={spawn} sync={sync} syncs={2 * sync} floor={2 * (spawn + 2 * sync)}")
+print(f"loop={$best_loop / $spawns} loops={1.5 * $best_loop / $spawns}")
+print(f"read={$best_reads / $steps} change={$best_changes / $steps / 2}")
+PYTHON
+)"
+
+line 'spawn of /bin/true' "$spawn" ms
+line 'a block and its fsync' "$sync" ms
+line 'two of them' "$syncs" ms
+line 'bash loop, each /bin/true' "$loop" ms
+line 'runbook, each step that reads' "$read" ms "$floor" '2 x (spawn + 2 fsyncs)'
+line '' "$read" ms "$loops" '1.5 x bash'
+line 'runbook, each of a change and its check' "$change" ms "$floor" '2 x (spawn + 2 fsyncs)'
+line '' "$change" ms "$loops" '1.5 x bash'
+line 'runbook --version' "$best_version" ms 20 'the limit'
+line 'runbook list' "$best_list" ms 20 'the limit'
+line 'resident memory of a waiting run' "$rss" MiB 20 'the limit'
+exit "$failed"
