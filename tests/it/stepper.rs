@@ -233,6 +233,7 @@ fn a_person_goes_through_a_whole_run() {
     terminal.press("not tonigj\u{7f}ht\r");
     terminal.see("skipped by");
     terminal.see("not tonight");
+    terminal.see("By hand: Tell stakeholders");
     terminal.answer("\r", "Small shop is down succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     let screen = terminal.screen();
@@ -327,7 +328,7 @@ steps:
     terminal.press("\u{1b}[200~pasted\u{1b}[31m\ry\u{1b}[201~");
     terminal.see("pasted");
     terminal.press("\r");
-    terminal.see("› root: pasted");
+    terminal.see(": pasted");
     terminal.answer("x", "why stop the run?");
     terminal.press("\r");
     terminal.ends();
