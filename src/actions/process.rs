@@ -179,6 +179,17 @@ fn spawn(job: &Job) -> Result<Running, NotStarted> {
     Running::new(child, mark, job.input.clone()).map_err(refused)
 }
 
+/// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program
+/// that is born while a step's is would be taken for a part of that step, and end with it.
+pub fn spawn_apart(command: &mut std::process::Command) -> io::Result<std::process::Child> {
+    tree::unmarked(|| command.spawn())
+}
+
+/// Runs a program that belongs to no step to its end, without input, and gives what it printed.
+pub fn output_apart(command: &mut std::process::Command) -> io::Result<std::process::Output> {
+    spawn_apart(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
+}
+
 /// The file of a program: `name` itself when it holds a slash, else the first in the child's `PATH`.
 fn located(name: &str, job: &Job) -> Result<PathBuf, NotStarted> {
     if name.contains('/') {

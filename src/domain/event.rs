@@ -1,6 +1,6 @@
 //! What has happened: the only thing that is ever written, and only ever appended.
 //!
-//! Events are past tense and hold plain data. Nothing is derived here; see [`super::fold`] for what follows from them.
+//! Events are past tense and hold plain data. Nothing is derived here; see [`super::incident::fold`] for what follows from them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! Slack: by the Web API with a bot token, or by an incoming webhook.
 //!
 //! The Web API answers with the message's `ts`, so that further messages can follow in its thread; a webhook answers
-//! `ok` and nothing else, so its messages stand alone. Both send plain text: see [`plain`].
+//! `ok` and nothing else, so its messages stand alone. Both send plain text: see [`plain()`].
 //!
 //! Slack has no way to send a message exactly once: `client_msg_id` belongs to Slack's own programs. Every message
 //! carries its key as `metadata` (Web API), so that a repeat can be recognised; after a crash between sending and

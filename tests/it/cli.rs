@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use insta::assert_snapshot;
 use regex::Regex;
+use runbook::actions::process::output_apart;
 
 /// A shop in a directory of its own.
 struct Shop {
@@ -132,7 +133,7 @@ impl Shop {
     }
 
     fn output(&self, words: &[&str]) -> Output {
-        self.command(words).output().expect("the program starts")
+        output_apart(&mut self.command(words)).expect("the program starts")
     }
 
     /// The exit code alone, for steps on the way to what a test is about.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use runbook::actions::process::{output_apart, spawn_apart};
 use runbook::domain::event::{Event, Gate, RunOutcome};
 use runbook::domain::id::{IncidentId, StepKey};
 use runbook::domain::incident::{Incident, fold};
@@ -76,11 +77,11 @@ impl Scene {
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        self.program(words).output().unwrap()
+        output_apart(&mut self.program(words)).unwrap()
     }
 
     fn begin(&self, words: &[&str]) -> Child {
-        self.program(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        spawn_apart(self.program(words).stdout(Stdio::null()).stderr(Stdio::null())).unwrap()
     }
 
     /// The incident changed last as its log has it; the log's chain is checked.

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use runbook::actions::process::{output_apart, spawn_apart};
 use runbook::clock::SystemClock;
 use runbook::surface::demo::stage::{Ground, Stage};
 use serde_json::{Value, json};
@@ -111,7 +112,7 @@ impl Host {
 
     /// What `runbook` does with these words; the exit code must be one of `codes`.
     fn runbook(&self, words: &[&str], codes: &[i32]) -> String {
-        let output = self.command(words).output().unwrap();
+        let output = output_apart(&mut self.command(words)).unwrap();
         let said = said(&output);
         assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{words:?}: {}\n{said}", output.status);
         said
@@ -119,7 +120,7 @@ impl Host {
 
     /// The incident's events of one type.
     fn events(&self, kind: &str) -> Vec<Value> {
-        let log = self.command(&["-o", "json", "timeline"]).output().unwrap();
+        let log = output_apart(&mut self.command(&["-o", "json", "timeline"])).unwrap();
         let log: Value = serde_json::from_slice(&log.stdout).unwrap_or_default();
         let mut found = Vec::new();
         gather(&log, kind, &mut found);
@@ -163,7 +164,7 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
     let run = |words: &[&str]| {
         let mut command = Command::new(PROGRAM);
         command.arg("--dir").arg(root()).arg("--state").arg(state.path().join("state")).args(words);
-        command.env_remove("SLACK_BOT_TOKEN").stdin(Stdio::null()).output().unwrap()
+        output_apart(command.env_remove("SLACK_BOT_TOKEN")).unwrap()
     };
     let lint = run(&["lint"]);
     assert!(lint.status.success(), "{}", said(&lint));
@@ -190,7 +191,7 @@ fn the_readmes_runbook_has_no_problems() {
     fs::create_dir(&folder).unwrap();
     fs::copy(root().join("runbooks/estate.yaml"), folder.join("estate.yaml")).unwrap();
     fs::write(folder.join("search-down.yaml"), runbook).unwrap();
-    let lint = Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint").stdin(Stdio::null()).output().unwrap();
+    let lint = output_apart(Command::new(PROGRAM).arg("--dir").arg(shop.path()).arg("lint")).unwrap();
     assert!(lint.status.success(), "{}", said(&lint));
 }
 
@@ -271,7 +272,8 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
 
     host.repository.hang_pushes();
     let mut killed: Child =
-        host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        spawn_apart(host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()))
+            .unwrap();
     eventually("the rollback has begun", || {
         host.events("step_started").iter().any(|event| event["step"] == "rollback")
     });
@@ -322,7 +324,7 @@ fn the_demos_shop_comes_up_and_goes_away() {
 #[test]
 fn the_demo_plays_by_itself_within_a_minute() {
     let begun = Instant::now();
-    let output = Command::new(PROGRAM).arg("demo").stdin(Stdio::null()).output().unwrap();
+    let output = output_apart(Command::new(PROGRAM).arg("demo")).unwrap();
     let said = said(&output);
     assert!(output.status.success(), "{said}");
     assert!(begun.elapsed() < DEMO, "it took {:?}", begun.elapsed());

@@ -55,12 +55,10 @@ impl Shop {
 
     #[expect(clippy::disallowed_methods, reason = "a test plays the person at the keyboard")]
     fn git_in(&self, directory: &str, arguments: &str) -> String {
-        let output = std::process::Command::new("git")
-            .current_dir(self.path(directory))
-            .args(arguments.split(' '))
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
+        let mut command = std::process::Command::new("git");
+        command.current_dir(self.path(directory)).args(arguments.split(' '));
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        let output = crate::actions::process::output_apart(&mut command)
             .expect("git runs; else install the Debian package `git`");
         assert!(output.status.success(), "git {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()

@@ -47,10 +47,17 @@ pub(super) struct Tree {
     mark: Option<Mark>,
 }
 
+/// The limit is the whole process's; one child at a time may borrow it.
+static BORROWED: Mutex<()> = Mutex::new(());
+
+/// Starts a child that belongs to no step, and so must not be born while the limit is borrowed.
+pub(super) fn unmarked<T>(spawn: impl FnOnce() -> T) -> T {
+    let _ours = BORROWED.lock().unwrap_or_else(PoisonError::into_inner);
+    spawn()
+}
+
 /// Starts a child that bears a new mark. Without a mark when the limit is not ours to choose.
 pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<Mark>)> {
-    /// The limit is the whole process's; one child at a time may borrow it.
-    static BORROWED: Mutex<()> = Mutex::new(());
     let _borrowed = BORROWED.lock().unwrap_or_else(PoisonError::into_inner);
     let ours = getrlimit(Resource::Rttime);
     let mark = Mark::next();

@@ -79,8 +79,9 @@ pub(super) struct Worker<'a> {
     tasks: JoinSet<Landed>,
     landed: Vec<Landed>,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
-    /// An error of ours that forbids going on with the present turn's post-mortem.
-    archive_failed_at: Option<u64>,
+    /// Why the draft is not on disk, and the event at which it was tried: the rest of the work goes on, and the
+    /// face hears of it at the end.
+    undrafted: Option<(u64, EngineError)>,
 }
 
 impl Engine {
@@ -118,7 +119,7 @@ impl Engine {
             tasks: JoinSet::new(),
             landed: Vec::new(),
             hints,
-            archive_failed_at: None,
+            undrafted: None,
         };
         let stop = worker.work(patience, detach).await;
         worker.tasks.shutdown().await;
@@ -134,7 +135,7 @@ impl Worker<'_> {
                 return Ok(Stop::Taken(claim));
             }
             if let Some(stop) = self.rest(patience) {
-                return Ok(stop);
+                return self.undrafted.take().map_or(Ok(stop), |(_, error)| Err(error));
             }
             if detach.is_cancelled() {
                 return self.leave().await;
@@ -269,14 +270,18 @@ impl Worker<'_> {
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from what is durable: what is only drafted here comes first.
-        if !self.drafts.is_empty() || self.archive_failed_at == Some(self.incident.seq) {
+        let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
+        if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
         match self.engine.write_draft(self.id, &self.incident).await {
-            Ok((path, digest)) => self.draft(Event::PostmortemWritten { path, digest }, now),
+            Ok((path, digest)) => {
+                self.undrafted = None;
+                self.draft(Event::PostmortemWritten { path, digest }, now)
+            }
             Err(error) => {
-                tracing::error!(%error, "the post-mortem draft could not be written");
-                self.archive_failed_at = Some(self.incident.seq);
+                tracing::warn!(incident = %self.id, %error, "the post-mortem draft is not on disk");
+                self.undrafted = Some((self.incident.seq, error));
                 Ok(())
             }
         }
@@ -317,11 +322,13 @@ impl Worker<'_> {
         let store = &self.engine.parts().store;
         match store.append(self.id, self.stored, drafts.clone()).await {
             Ok(recorded) => {
+                tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
                 self.stored = recorded.last().map_or(self.stored, |last| last.seq);
                 self.engine.hub.tell(self.id, Hint::Appended);
                 Ok(true)
             }
             Err(StoreError::Conflict { .. }) => {
+                tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
                 self.keep_results(drafts);
                 self.launches.clear();
                 self.incident = self.engine.incident(self.id).await?;
@@ -358,6 +365,7 @@ impl Worker<'_> {
                 continue;
             };
             let effect = attempt.action.effect;
+            tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
             self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
             self.tasks.spawn(async move {
                 let Attempt { number, action, poll, .. } = *attempt;

@@ -170,7 +170,22 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn settled(flags: Flags) -> Result<Station> {
-    Ok(Station::new(Settings::resolve(&flags, Environment::of_process())?))
+    let environment = Environment::of_process();
+    trace(environment.text("RUNBOOK_LOG"));
+    Ok(Station::new(Settings::resolve(&flags, environment)?))
+}
+
+/// Tells on standard error what the program does, for those who mend it: `RUNBOOK_LOG=debug`, or `runbook::engine=debug`.
+fn trace(filter: Option<&str>) {
+    if let Some(filter) = filter {
+        let directives = tracing_subscriber::EnvFilter::new(filter);
+        // A second call in one process changes nothing.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(directives)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .try_init();
+    }
 }
 
 /// Prints the parser's word: help and version are data, everything else is a mistake.

@@ -13,6 +13,7 @@ use crate::domain::command::Request;
 ///   runbook retry lusab-fidok restart[2]
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[expect(rustdoc::broken_intra_doc_links, reason = "the help is plain text, and `[2]` is an item's place")]
 pub struct Retry {
     #[command(flatten)]
     target: Incident,

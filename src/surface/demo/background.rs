@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::actions::process::spawn_apart;
+
 /// Where programs are found; the environment of this process is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -169,7 +171,7 @@ fn command(start: Start<'_>, socket: &Path, log: File) -> io::Result<Command> {
 /// Starts the command from a thread that lives as long as the program does: the leash hangs on that thread.
 fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     let (send, started) = std::sync::mpsc::channel();
-    std::thread::Builder::new().name("background".to_owned()).spawn(move || match command.spawn() {
+    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_apart(&mut command) {
         Ok(mut child) => {
             // The receiver waits below until this arrives.
             let _ = send.send(Ok(Pid::from_child(&child)));

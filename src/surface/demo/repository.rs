@@ -4,7 +4,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+
+use crate::actions::process::output_apart;
 
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";
@@ -82,14 +83,10 @@ fn text(path: &Path) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "what is started here is no action of a runbook")]
 fn run(directory: &Path, arguments: &[&str]) -> io::Result<()> {
-    let ended = std::process::Command::new("git")
-        .args(arguments)
-        .current_dir(directory)
-        // The person's own settings, such as hooks and signing, have no place in the demo.
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .stdin(Stdio::null())
-        .output()?;
+    let mut command = std::process::Command::new("git");
+    // The person's own settings, such as hooks and signing, have no place in the demo.
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    let ended = output_apart(command.args(arguments).current_dir(directory))?;
     if ended.status.success() {
         return Ok(());
     }

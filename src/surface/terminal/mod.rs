@@ -2,13 +2,13 @@
 //!
 //! | file | job |
 //! |---|---|
-//! | [`stepper`] | the interactive loop: keys, news, the work and the clock |
-//! | [`plain`](mod@plain) | the same news as plain lines |
+//! | [`stepper`](mod@self::stepper) | the interactive loop: keys, news, the work and the clock |
+//! | [`plain`](mod@self::plain) | the same news as plain lines |
 //! | [`driver`] | the engine at work beside the face |
 //! | [`model`] | what is true, and where the person is |
 //! | [`prompt`], [`editor`] | which keys answer a question, and the line that is typed |
 //! | [`record`], [`closing`] | what has happened, as lines that stay |
-//! | [`view`], [`question`], [`countdown`] | the live region |
+//! | [`view`], `question`, [`countdown`] | the live region |
 //! | [`ink`], [`layout`], [`paint`] | lines, rows, colours |
 //! | [`screen`], `pen` | the terminal, and the thread that writes to it |
 //!
@@ -36,8 +36,6 @@ mod question;
 pub mod record;
 pub mod screen;
 pub mod stepper;
-#[cfg(test)]
-mod story;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -1,5 +1,7 @@
 //! What a person sees, at 80 and at 40 columns, without a terminal.
 
+mod story;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 
@@ -7,11 +9,11 @@ use super::closing;
 use super::ink::UNICODE;
 use super::layout;
 use super::model::Intent;
-use super::story::{RUN, Story, step};
 use crate::domain::command::Request;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Conclusion, Event, Gate, RunOutcome};
 use crate::domain::outcome::Outcome;
+use story::{RUN, Story, step};
 
 fn press(story: &mut Story, code: KeyCode) -> Intent {
     story.model.key(KeyEvent::new(code, KeyModifiers::NONE), story.now)

@@ -122,14 +122,10 @@ impl Journal {
         self.files += 1;
         let file = self.directory.path().join(format!("part-{}.journal", self.files));
         let writer = super::installed(WRITER, "systemd-journal-remote");
-        let mut child = Command::new(writer)
-            .arg(format!("--output={}", file.display()))
-            .arg("-")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("systemd-journal-remote starts");
+        let mut command = Command::new(writer);
+        command.arg(format!("--output={}", file.display())).arg("-");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = runbook::actions::process::spawn_apart(&mut command).expect("systemd-journal-remote starts");
         let mut stdin = child.stdin.take().expect("stdin was asked for");
         stdin.write_all(&exported).expect("systemd-journal-remote reads its standard input");
         drop(stdin);

@@ -148,11 +148,10 @@ impl Shop {
 
     /// Runs a program of systemd's that finds the manager by the environment, as `systemctl --user` does.
     pub fn on_bus(&self, program: &str, arguments: &[&str]) -> Output {
-        Command::new(program)
-            .args(arguments)
-            .env("XDG_RUNTIME_DIR", self.manager.runtime_directory())
-            .env_remove("DBUS_SESSION_BUS_ADDRESS")
-            .output()
+        let mut command = Command::new(program);
+        command.args(arguments).env("XDG_RUNTIME_DIR", self.manager.runtime_directory());
+        command.env_remove("DBUS_SESSION_BUS_ADDRESS");
+        runbook::actions::process::output_apart(&mut command)
             .expect("the program starts; install the Debian package `systemd`")
     }
 

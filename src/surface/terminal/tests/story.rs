@@ -3,10 +3,6 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 
-use super::ink::{Line, UNICODE};
-use super::layout;
-use super::model::Model;
-use super::view::{Size, view};
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Gate, Mode, Recorded};
 use crate::domain::id::{RunId, StepKey};
@@ -15,6 +11,10 @@ use crate::domain::plan::{Change, RenderedAction};
 use crate::domain::runbook::{DeadlineFrom, Severity};
 use crate::domain::time::Timestamp;
 use crate::engine::News;
+use crate::surface::terminal::ink::{Line, UNICODE};
+use crate::surface::terminal::layout;
+use crate::surface::terminal::model::Model;
+use crate::surface::terminal::view::{Size, view};
 
 pub const RUN: RunId = RunId(1);
 
