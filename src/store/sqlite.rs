@@ -81,27 +81,37 @@ impl Sqlite {
         self.reader.lock().await.ask(question).await
     }
 
-    async fn head(&self, incident: &IncidentId) -> Result<Option<Head>, StoreError> {
-        const HEAD: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams WHERE incident = ?1";
-        let rows = self.ask(sqlx::query(HEAD).bind(incident.as_str().to_owned())).await?;
-        rows.first().map(|row| row::head(&self.path, row)).transpose()
+    /// That no stream is gone, before some are listed.
+    async fn count(&self) -> Result<(), StoreError> {
+        let rows = self.ask(sqlx::query(row::COUNT)).await?;
+        rows.first().map_or(Ok(()), |row| row::count(&self.path, row))
+    }
+
+    /// That a stream which was not found is not there.
+    async fn miss(&self) -> Result<(), StoreError> {
+        let rows = self.ask(sqlx::query(row::CENSUS)).await?;
+        row::census(&self.path, &rows)
     }
 
     /// The stream's head and its rows from number `from` on, as they were at one moment; at most `limit` rows.
     async fn rows(&self, incident: &IncidentId, from: u64, limit: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
-        const ROWS: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams WHERE incident = ?1 \
-            UNION ALL SELECT * FROM (SELECT incident, seq, at, body, hash, NULL FROM events \
-            WHERE incident = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3)";
+        const ROWS: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
+            WHERE incident = ?1 UNION ALL SELECT * FROM (SELECT place, NULL, NULL, at, body, hash, NULL FROM events \
+            WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
+            AND place < (SELECT number + 1 << 20 FROM streams WHERE incident = ?1) ORDER BY place LIMIT ?3)";
         let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(limit));
         let found = self.ask(question).await?;
         let mut head = None;
         let mut rows = Vec::with_capacity(found.len());
         for row in &found {
-            if row.try_get_raw(5).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
+            if row.try_get_raw(6).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
                 rows.push(row::event(&self.path, row)?);
             } else {
-                head = Some(row::head(&self.path, row)?);
+                head = Some(row::stream(&self.path, row)?.head);
             }
+        }
+        if head.is_none() {
+            self.miss().await?;
         }
         Ok((head, rows))
     }
@@ -139,23 +149,34 @@ impl EventStore for Sqlite {
     }
 
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
-        Ok(self.head(incident).await?.map_or(0, |head| head.summary.seq))
+        const HEAD: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
+            WHERE incident = ?1";
+        let rows = self.ask(sqlx::query(HEAD).bind(incident.as_str().to_owned())).await?;
+        match rows.first() {
+            Some(row) => Ok(row::stream(&self.path, row)?.head.summary.seq),
+            None => self.miss().await.map(|()| 0),
+        }
     }
 
     async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
         // Without its `Z`, an instant with fewer decimals sorts before one with more.
-        const LIST: &str = "SELECT incident, seq, opened_at, changed_at, head, seal FROM streams \
+        const LIST: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
             ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2";
         let rows = self.ask(sqlx::query(LIST).bind(i64::from(limit)).bind(i64::from(offset))).await?;
-        rows.iter().map(|row| row::head(&self.path, row).map(|head| head.summary)).collect()
+        self.count().await?;
+        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary)).collect()
     }
 
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
         // `{` follows `z`, the last character that an id can have.
-        const FIND: &str = "SELECT incident FROM streams WHERE incident >= ?1 AND incident < ?1 || '{' \
-            AND substr(incident, 1, length(?1)) = ?1 ORDER BY incident LIMIT ?2";
+        const FIND: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
+            WHERE incident >= ?1 AND incident < ?1 || '{' AND substr(incident, 1, length(?1)) = ?1 \
+            ORDER BY incident LIMIT ?2";
         let rows = self.ask(sqlx::query(FIND).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
-        rows.iter().map(|row| row::incident(&self.path, row)).collect()
+        if rows.is_empty() {
+            self.miss().await?;
+        }
+        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary.id)).collect()
     }
 
     async fn claim(
@@ -191,14 +212,13 @@ impl EventStore for Sqlite {
         wal::examine(&self.path)?;
         let mut reader = self.reader.lock().await;
         search(&mut reader, "PRAGMA integrity_check(1)").await?;
-        const STRAY: &str = "SELECT DISTINCT incident FROM events WHERE incident NOT IN (SELECT incident FROM streams)";
-        match reader.ask(sqlx::query(STRAY)).await?.first() {
-            None => Ok(()),
-            Some(row) => {
-                let incident = row::incident(&self.path, row)?;
-                Err(fault::damaged(&self.path, &format!("incident `{incident}` has events but no head")))
-            }
+        const STRAY: &str =
+            "SELECT DISTINCT place >> 20 FROM events WHERE place >> 20 NOT IN (SELECT number FROM streams)";
+        if !reader.ask(sqlx::query(STRAY)).await?.is_empty() {
+            return Err(fault::damaged(&self.path, "there are events of an incident that is not there"));
         }
+        drop(reader);
+        self.miss().await
     }
 }
 

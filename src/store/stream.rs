@@ -6,7 +6,7 @@
 //! without gaps, every hash right, and the last event the one that the head names.
 
 use super::chain::{self, Hash, Stored};
-use super::record::{Prepared, parse, written};
+use super::record::{Prepared, parse};
 use super::{Audit, StoreError, Summary};
 use crate::domain::event::{EVENT_LIMIT, Recorded};
 use crate::domain::id::IncidentId;
@@ -18,20 +18,6 @@ pub(super) struct Head {
     pub summary: Summary,
     /// The hash of the last event.
     pub hash: Hash,
-}
-
-impl Head {
-    /// A checksum over all of it, since it stands outside the chain.
-    pub(super) fn seal(&self) -> Hash {
-        let Summary { id, seq, opened_at, changed_at } = &self.summary;
-        chain::seal(&[
-            id.as_str().as_bytes(),
-            &seq.to_be_bytes(),
-            written(*opened_at).as_bytes(),
-            written(*changed_at).as_bytes(),
-            &self.hash,
-        ])
-    }
 }
 
 /// An event as a row of the store.

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 
 use super::link::Question;
+use super::row::Stream;
 use super::signed;
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
@@ -22,18 +23,30 @@ use crate::store::stream::{Extension, Head, Row, extend};
 /// Statements up to this many events are kept prepared; longer ones are rare, and each length is another statement.
 const KEPT_PREPARED: usize = 8;
 
-const STREAM: &str = "INSERT INTO streams (incident, seq, opened_at, changed_at, head, seal)";
+const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, head, seal)";
 const STREAM_GROWS: &str = " ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
     changed_at = excluded.changed_at, head = excluded.head, seal = excluded.seal; ";
 const STREAM_STANDS: &str =
-    "UPDATE streams SET seq = ?, changed_at = ?, head = ?, seal = ? WHERE incident = ? AND seq = ? AND head = ?; ";
-const EVENTS: &str = "INSERT INTO events (incident, seq, at, body, hash)";
+    "UPDATE streams SET seq = ?, changed_at = ?, head = ?, seal = ? WHERE incident = ? AND seq = ? AND seal = ?; ";
+const EVENTS: &str = "INSERT INTO events (place, at, body, hash)";
+
+/// Where a stream stands before a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Standing<'a> {
+    /// It is there.
+    At(&'a Stream),
+    /// It is not there, and this is the number of the last that is.
+    New {
+        /// The number.
+        after: u64,
+    },
+}
 
 /// What becomes of one stream.
 #[derive(Debug)]
 struct Change {
-    before: Option<Head>,
-    after: Head,
+    before: Option<Stream>,
+    after: Stream,
     rows: Vec<Row>,
 }
 
@@ -44,23 +57,40 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds events to a stream that stands at `head`, or where this batch leaves it.
+    /// Adds events to a stream that stands there, or where this batch leaves it.
     pub(super) fn add(
         &mut self,
         incident: IncidentId,
-        head: Option<&Head>,
+        standing: Standing<'_>,
         expected: u64,
         prepared: Vec<Prepared>,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let stands = self.changes.get(&incident).map(|change| &change.after).or(head);
-        let Extension { head: after, rows, recorded } = extend(&incident, stands, expected, prepared)?;
-        if let (Some(after), false) = (after, rows.is_empty()) {
-            let begin = || Change { before: head.cloned(), after: after.clone(), rows: Vec::new() };
+        let before = match standing {
+            Standing::At(stream) => Some(stream),
+            Standing::New { .. } => None,
+        };
+        let stands = self.changes.get(&incident).map(|change| &change.after).or(before);
+        let Extension { head, rows, recorded } =
+            extend(&incident, stands.map(|stream| &stream.head), expected, prepared)?;
+        if let (Some(head), false) = (head, rows.is_empty()) {
+            let number = stands.map_or_else(|| self.number(standing), |stream| stream.number);
+            let after = Stream { number, head };
+            let begin = || Change { before: before.cloned(), after: after.clone(), rows: Vec::new() };
             let change = self.changes.entry(incident).or_insert_with(begin);
             change.rows.extend(rows);
             change.after = after;
         }
         Ok(recorded)
+    }
+
+    /// The number of a stream that this batch begins.
+    fn number(&self, standing: Standing<'_>) -> u64 {
+        match standing {
+            Standing::At(stream) => stream.number,
+            Standing::New { after } => {
+                after + 1 + self.changes.values().filter(|change| change.before.is_none()).count() as u64
+            }
+        }
     }
 
     /// Whether nothing is written.
@@ -69,43 +99,44 @@ impl Batch {
     }
 
     /// Where the streams stand afterwards.
-    pub(super) fn heads(&self) -> impl Iterator<Item = &Head> {
+    pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
         self.changes.values().map(|change| &change.after)
     }
 
     /// The writing and the commit, for a transaction that has begun and in which the heads were read.
     pub(super) fn rest(&self) -> Question {
         let mut sql = String::new();
-        values(&mut sql, STREAM, "(?,?,?,?,?,?)", self.changes.len());
+        values(&mut sql, STREAM, "(?,?,?,?,?,?,?)", self.changes.len());
         sql.push_str(STREAM_GROWS);
-        values(&mut sql, EVENTS, "(?,?,?,?,?)", self.events());
+        values(&mut sql, EVENTS, "(?,?,?,?)", self.events());
         sql.push_str("; COMMIT");
         let mut question = self.question(sql);
-        for change in self.changes.values() {
-            let Head { summary, hash } = &change.after;
+        for Change { after, .. } in self.changes.values() {
+            let Head { summary, hash } = &after.head;
             question = question
+                .bind(signed(after.number))
                 .bind(summary.id.as_str().to_owned())
                 .bind(signed(summary.seq))
                 .bind(written(summary.opened_at))
                 .bind(written(summary.changed_at))
                 .bind(hash.to_vec())
-                .bind(change.after.seal().to_vec());
+                .bind(after.seal().to_vec());
         }
         self.changes.values().fold(question, bind_rows)
     }
 
     /// The whole transaction, for streams of which this process knows where they stand. When one of them stands elsewhere
-    /// after all, an event's number is null, which its column refuses.
+    /// after all, an event's place is a word, which its column refuses.
     pub(super) fn whole(&self) -> Question {
         let mut sql = "BEGIN IMMEDIATE; ".to_owned();
         for change in self.changes.values() {
             sql.push_str(STREAM_STANDS);
-            values(&mut sql, EVENTS, "(?,CASE changes() WHEN 1 THEN ? END,?,?,?)", change.rows.len());
+            values(&mut sql, EVENTS, "(CASE changes() WHEN 1 THEN ? ELSE 'elsewhere' END,?,?,?)", change.rows.len());
             sql.push_str("; ");
         }
         sql.push_str("COMMIT");
         self.changes.values().fold(self.question(sql), |question, change| {
-            let Head { summary, hash } = &change.after;
+            let Head { summary, hash } = &change.after.head;
             let before = change.before.as_ref();
             let question = question
                 .bind(signed(summary.seq))
@@ -113,8 +144,8 @@ impl Batch {
                 .bind(hash.to_vec())
                 .bind(change.after.seal().to_vec())
                 .bind(summary.id.as_str().to_owned())
-                .bind(signed(before.map_or(0, |head| head.summary.seq)))
-                .bind(before.map(|head| head.hash.to_vec()));
+                .bind(signed(before.map_or(0, |stream| stream.head.summary.seq)))
+                .bind(before.map(|stream| stream.seal().to_vec()));
             bind_rows(question, change)
         })
     }
@@ -129,11 +160,9 @@ impl Batch {
 }
 
 fn bind_rows(question: Question, change: &Change) -> Question {
-    let incident = &change.after.summary.id;
     change.rows.iter().fold(question, |question, row| {
         question
-            .bind(incident.as_str().to_owned())
-            .bind(signed(row.seq))
+            .bind(signed(change.after.place(row.seq)))
             .bind(text(&row.at))
             .bind(text(&row.body))
             .bind(row.hash.to_vec())

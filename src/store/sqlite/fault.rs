@@ -18,6 +18,7 @@ mod code {
     pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const CONSTRAINT: u32 = 19;
+    pub(super) const MISMATCH: u32 = 20;
     pub(super) const NOTADB: u32 = 26;
 }
 
@@ -31,10 +32,10 @@ const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
 const PRIMARY: u32 = 0xff;
 
 /// Whether a statement was refused since a value is not what its column or table takes.
-pub(super) fn is_constraint(error: &Error) -> bool {
+pub(super) fn is_unfit(error: &Error) -> bool {
     let Error::Database(inner) = error else { return false };
     let extended = inner.code().and_then(|code| code.parse::<u32>().ok());
-    extended.is_some_and(|extended| extended & PRIMARY == code::CONSTRAINT)
+    extended.is_some_and(|extended| [code::CONSTRAINT, code::MISMATCH].contains(&(extended & PRIMARY)))
 }
 
 /// Our words for an error of the database at `path`.

@@ -1,8 +1,11 @@
--- Format 1. Never edited: a later format is a further file. The text of every statement is compared at opening.
+-- Format 1. Never edited once it was released: a later format is a further file. The text of every statement is
+-- compared at opening.
 
--- Where each stream stands; `seal` is a checksum over the row.
+-- Where each stream stands. Numbers are given from 1 without gaps; `seal` is a checksum over the row. There is no index
+-- beside the table, since what an index says has no checksum.
 CREATE TABLE streams (
   incident TEXT PRIMARY KEY NOT NULL,
+  number INTEGER NOT NULL,
   seq INTEGER NOT NULL,
   opened_at TEXT NOT NULL,
   changed_at TEXT NOT NULL,
@@ -10,15 +13,14 @@ CREATE TABLE streams (
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The events; `hash` covers the row and the hash before it.
+-- The events, in one tree and in the order of their streams: `place` is the stream's number times 1048576 and the
+-- event's number, so that an append touches one page. `hash` covers the event and the hash before it.
 CREATE TABLE events (
-  incident TEXT NOT NULL REFERENCES streams (incident),
-  seq INTEGER NOT NULL,
+  place INTEGER PRIMARY KEY NOT NULL,
   at TEXT NOT NULL,
   body TEXT NOT NULL,
-  hash BLOB NOT NULL,
-  PRIMARY KEY (incident, seq)
-) STRICT, WITHOUT ROWID;
+  hash BLOB NOT NULL
+) STRICT;
 
 -- Who works on which incident; `seal` is a checksum over the row.
 CREATE TABLE claims (
@@ -28,6 +30,10 @@ CREATE TABLE claims (
   expires_at TEXT NOT NULL,
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- For people.
+CREATE VIEW log AS
+SELECT incident, place & 1048575 AS seq, at, body FROM events JOIN streams ON number = place >> 20;
 
 CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
 BEGIN SELECT raise(ABORT, 'the log is append-only'); END;

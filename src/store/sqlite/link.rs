@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
 
-use super::fault::{damaged, fault, is_constraint};
+use super::fault::{damaged, fault, is_unfit};
 use super::file::{APPLICATION_ID, FORMAT, SCHEMA, examine};
 use crate::store::StoreError;
 
@@ -70,7 +70,7 @@ impl Link {
         let connection = self.open().await?;
         match transaction.fetch_all(&mut *connection).await {
             Ok(_) => Ok(true),
-            Err(error) if is_constraint(&error) => self.ask(sqlx::query("ROLLBACK")).await.map(|_| false),
+            Err(error) if is_unfit(&error) => self.ask(sqlx::query("ROLLBACK")).await.map(|_| false),
             Err(error) => Err(self.give_up(&error)),
         }
     }

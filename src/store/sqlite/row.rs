@@ -1,11 +1,13 @@
 //! Rows of the database, as values whose checksums have been checked.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::fault::{damaged, fault};
+use crate::domain::event::EVENT_LIMIT;
 use crate::domain::id::IncidentId;
 use crate::store::chain::{self, Hash};
 use crate::store::record::{parse_instant, written};
@@ -45,47 +47,122 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// `incident, seq, opened_at, changed_at, head, seal` of a stream.
-pub(super) fn head(path: &Path, row: &SqliteRow) -> Result<Head, StoreError> {
+/// A stream: its number and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    /// Its number in the file.
+    pub number: u64,
+    /// Where it stands.
+    pub head: Head,
+}
+
+/// An event's number takes these low bits of its place, and the number of its stream the bits above.
+const SEQ_BITS: u32 = 20;
+
+const _: () = assert!(EVENT_LIMIT < 1 << SEQ_BITS, "every event has a place");
+
+impl Stream {
+    /// Where an event of the stream lies.
+    pub(super) fn place(&self, seq: u64) -> u64 {
+        (self.number << SEQ_BITS) + seq
+    }
+
+    /// A checksum over the row, since it stands outside the chain.
+    pub(super) fn seal(&self) -> Hash {
+        let Head { summary: Summary { id, seq, opened_at, changed_at }, hash } = &self.head;
+        chain::seal(&[
+            &self.number.to_be_bytes(),
+            id.as_str().as_bytes(),
+            &seq.to_be_bytes(),
+            written(*opened_at).as_bytes(),
+            written(*changed_at).as_bytes(),
+            hash,
+        ])
+    }
+}
+
+/// `number, incident, seq, opened_at, changed_at, head, seal` of a stream.
+pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
     let columns = Columns { path, row };
     let summary = Summary {
-        id: columns.incident(0)?,
-        seq: columns.number(1)?,
-        opened_at: columns.instant(2)?,
-        changed_at: columns.instant(3)?,
+        id: columns.incident(1)?,
+        seq: columns.number(2)?,
+        opened_at: columns.instant(3)?,
+        changed_at: columns.instant(4)?,
     };
-    let head = Head { summary, hash: columns.hash(4)? };
-    if head.seal() != columns.hash(5)? {
-        return Err(damaged(path, &format!("the head of incident `{}` was changed", head.summary.id)));
+    let stream = Stream { number: columns.number(0)?, head: Head { summary, hash: columns.hash(5)? } };
+    if stream.seal() != columns.hash(6)? {
+        return Err(damaged(path, &format!("the head of incident `{}` was changed", stream.head.summary.id)));
     }
-    Ok(head)
+    Ok(stream)
 }
 
 /// The same, and the hash of the event that it names as the last.
-pub(super) fn head_and_last(path: &Path, row: &SqliteRow) -> Result<Head, StoreError> {
-    let head = head(path, row)?;
-    let last: Option<&[u8]> = row.try_get(6).map_err(|error| fault(path, &error))?;
-    if last != Some(&head.hash) {
-        let Summary { id, seq, .. } = &head.summary;
+pub(super) fn stream_and_last(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
+    let stream = stream(path, row)?;
+    let last: Option<&[u8]> = row.try_get(7).map_err(|error| fault(path, &error))?;
+    if last != Some(&stream.head.hash) {
+        let Summary { id, seq, .. } = &stream.head.summary;
         return Err(damaged(path, &format!("event {seq} of incident `{id}` is not the one that was written last")));
     }
-    Ok(head)
+    Ok(stream)
 }
 
-/// `incident, seq, at, body, hash` of an event.
+/// `place, at, body, hash` of an event, at columns 0, 3, 4 and 5.
 pub(super) fn event(path: &Path, row: &SqliteRow) -> Result<Row, StoreError> {
     let columns = Columns { path, row };
     Ok(Row {
-        seq: columns.number(1)?,
-        at: columns.bytes(2)?.to_vec(),
-        body: columns.bytes(3)?.to_vec(),
-        hash: columns.hash(4)?,
+        seq: columns.number(0)? & ((1 << SEQ_BITS) - 1),
+        at: columns.bytes(3)?.to_vec(),
+        body: columns.bytes(4)?.to_vec(),
+        hash: columns.hash(5)?,
     })
 }
 
-/// `incident` alone.
-pub(super) fn incident(path: &Path, row: &SqliteRow) -> Result<IncidentId, StoreError> {
-    Columns { path, row }.incident(0)
+/// The streams, counted in three ways.
+pub(super) const COUNT: &str = "SELECT (SELECT count(*) FROM streams), (SELECT coalesce(max(number), 0) FROM streams), \
+    (SELECT coalesce(max(place), 0) >> 20 FROM events)";
+
+/// That no stream is gone, from [`COUNT`]. Numbers have no gaps and the last stream has events, so all ways must agree.
+pub(super) fn count(path: &Path, row: &SqliteRow) -> Result<(), StoreError> {
+    let columns = Columns { path, row };
+    agree(path, columns.number(0)?, columns.number(1)?, columns.number(2)?)
+}
+
+/// The number of the last stream, whether its row or only its events are left.
+pub(super) const LAST: &str = "SELECT max((SELECT coalesce(max(number), 0) FROM streams), \
+    (SELECT coalesce(max(place), 0) >> 20 FROM events))";
+
+/// The number from [`LAST`].
+pub(super) fn last(path: &Path, row: &SqliteRow) -> Result<u64, StoreError> {
+    Columns { path, row }.number(0)
+}
+
+/// Every stream, and last the number of the last one that has events.
+pub(super) const CENSUS: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
+    UNION ALL SELECT coalesce(max(place), 0) >> 20, NULL, NULL, NULL, NULL, NULL, NULL FROM events";
+
+/// That no stream is gone or has a damaged name, from [`CENSUS`]: for when one is not found.
+pub(super) fn census(path: &Path, rows: &[SqliteRow]) -> Result<(), StoreError> {
+    let Some((last, streams)) = rows.split_last() else { return Err(damaged(path, "it cannot be counted")) };
+    let numbers: BTreeSet<u64> =
+        streams.iter().map(|row| stream(path, row).map(|stream| stream.number)).collect::<Result<_, _>>()?;
+    let (count, highest) = (streams.len() as u64, numbers.last().copied().unwrap_or_default());
+    agree(path, numbers.len() as u64, highest, Columns { path, row: last }.number(0)?)?;
+    agree(path, count, highest, highest)
+}
+
+fn agree(path: &Path, rows: u64, last: u64, last_with_events: u64) -> Result<(), StoreError> {
+    if rows == last && last == last_with_events {
+        return Ok(());
+    }
+    let most = rows.max(last).max(last_with_events);
+    Err(damaged(path, &format!("there should be {most} incidents, but there are {rows}")))
+}
+
+/// `incident` of a stream.
+pub(super) fn incident_of_stream(path: &Path, row: &SqliteRow) -> Result<IncidentId, StoreError> {
+    Columns { path, row }.incident(1)
 }
 
 /// `incident, holder, epoch, expires_at, seal` of a claim.

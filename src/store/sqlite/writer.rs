@@ -9,14 +9,14 @@ use std::collections::HashMap;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::Batch;
+use super::batch::{Batch, Standing};
 use super::link::Link;
+use super::row::Stream;
 use super::{row, signed};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::store::claim::{Wish, answer, released};
 use crate::store::record::{Prepared, written};
-use crate::store::stream::Head;
 use crate::store::{Claim, Claiming, StoreError};
 
 /// Requests that may wait; who comes later waits for a place.
@@ -25,7 +25,7 @@ const QUEUE: usize = 1024;
 /// The most requests in one transaction: more would make the first wait for the last.
 const BATCH: usize = 256;
 
-/// The most events in one transaction: SQLite takes 32,766 values in a statement, and an event has five.
+/// The most events in one transaction: SQLite takes 32,766 values in a statement, an event has four and a stream seven.
 const BATCH_EVENTS: usize = 2_000;
 
 /// Appends up to this many are written without asking first where their streams stand: with more, the saving is shared by
@@ -36,8 +36,8 @@ const GUESSED: usize = 4;
 const KNOWN: usize = 64;
 
 /// Where streams stand and the hash of the event that each names as its last, under the lock for writing.
-const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.incident, s.seq, s.opened_at, s.changed_at, s.head, s.seal, e.hash \
-    FROM streams s LEFT JOIN events e ON e.incident = s.incident AND e.seq = s.seq \
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.number, s.incident, s.seq, s.opened_at, s.changed_at, s.head, s.seal, e.hash \
+    FROM streams s LEFT JOIN events e ON e.place = (s.number << 20) + s.seq \
     WHERE s.incident IN (SELECT value FROM json_each(?1))";
 
 /// The claim on record, under the lock for writing.
@@ -168,7 +168,7 @@ async fn serve(link: &mut Link, known: &mut Known, job: Job) {
 
 /// Where streams stand, as far as this process has written to them last. Another process may have gone on since.
 #[derive(Debug, Default)]
-struct Known(HashMap<IncidentId, Head>);
+struct Known(HashMap<IncidentId, Stream>);
 
 impl Known {
     /// The batch, when every stream of it is known and every append follows what is known of it.
@@ -180,10 +180,10 @@ impl Known {
                 // It would compare with what is known alone.
                 return None;
             }
-            let head = self.0.get(&append.incident)?;
+            let stream = self.0.get(&append.incident)?;
             // A conflict here may be with what another process wrote: that is looked up, not told.
             let prepared = append.prepared.clone();
-            answers.push(batch.add(append.incident.clone(), Some(head), append.expected, prepared).ok()?);
+            answers.push(batch.add(append.incident.clone(), Standing::At(stream), append.expected, prepared).ok()?);
         }
         Some((batch, answers))
     }
@@ -192,7 +192,7 @@ impl Known {
         if self.0.len() >= KNOWN {
             self.0.clear();
         }
-        self.0.extend(batch.heads().map(|head| (head.summary.id.clone(), head.clone())));
+        self.0.extend(batch.streams().map(|stream| (stream.head.summary.id.clone(), stream.clone())));
     }
 }
 
@@ -217,17 +217,17 @@ async fn commit(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
 
 /// Reads where the streams stand, under the lock for writing, and appends what follows.
 async fn commit_compared(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
-    let heads = match begin(link, &appends).await {
-        Ok(heads) => heads,
+    let (streams, last) = match begin(link, &appends).await {
+        Ok(begun) => begun,
         Err(error) => return fail(appends.into_iter().map(|append| append.reply), &error),
     };
     let mut batch = Batch::default();
     let mut promises = Vec::new();
     for Append { incident, expected, prepared, reply } in appends {
-        let added = match heads.get(&incident) {
+        let added = match streams.get(&incident) {
             Some(Err(error)) => Err(again(error)),
-            Some(Ok(head)) => batch.add(incident, Some(head), expected, prepared),
-            None => batch.add(incident, None, expected, prepared),
+            Some(Ok(stream)) => batch.add(incident, Standing::At(stream), expected, prepared),
+            None => batch.add(incident, Standing::New { after: last }, expected, prepared),
         };
         match added {
             Ok(recorded) => promises.push((reply, recorded)),
@@ -244,20 +244,27 @@ async fn commit_compared(link: &mut Link, known: &mut Known, appends: Vec<Append
     }
 }
 
-/// Takes the lock for writing and reads where the streams stand; damage is told to whoever wants to follow it.
-async fn begin(
-    link: &mut Link,
-    appends: &[Append],
-) -> Result<HashMap<IncidentId, Result<Head, StoreError>>, StoreError> {
+/// The streams that were asked for, each with the damage that is told to who wants to follow it, and, when one is new, the
+/// number of the last stream.
+type Begun = (HashMap<IncidentId, Result<Stream, StoreError>>, u64);
+
+/// Takes the lock for writing and reads where the streams stand.
+async fn begin(link: &mut Link, appends: &[Append]) -> Result<Begun, StoreError> {
     let incidents: Vec<&str> = appends.iter().map(|append| append.incident.as_str()).collect();
     let list = serde_json::Value::from(incidents).to_string();
     let rows = link.ask(sqlx::query(BEGIN).bind(list)).await?;
-    let mut heads = HashMap::new();
+    let mut streams = HashMap::new();
     for row in &rows {
-        let Ok(incident) = row::incident(link.path(), row) else { continue };
-        heads.insert(incident, row::head_and_last(link.path(), row));
+        let Ok(incident) = row::incident_of_stream(link.path(), row) else { continue };
+        streams.insert(incident, row::stream_and_last(link.path(), row));
     }
-    Ok(heads)
+    if appends.iter().all(|append| streams.contains_key(&append.incident)) {
+        return Ok((streams, 0));
+    }
+    // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
+    let rows = link.ask(sqlx::query(row::LAST)).await?;
+    let last = rows.first().map_or(Ok(0), |row| row::last(link.path(), row))?;
+    Ok((streams, last))
 }
 
 async fn claim(link: &mut Link, wish: Wish) -> Result<Claiming, StoreError> {

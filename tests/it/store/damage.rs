@@ -181,31 +181,31 @@ async fn tamper(path: &Path, sql: &str) {
 async fn an_audit_says_which_event_was_tampered_with() {
     let first = INCIDENTS[0];
     for (sql, seq, words) in [
-        ("UPDATE events SET body = replace(body, 'note 6', 'note 9') WHERE seq = 7", 7, "event 7 was changed"),
-        ("UPDATE events SET at = '2026-01-01T00:00:00Z' WHERE seq = 7", 7, "event 7 was changed"),
-        ("UPDATE events SET body = '{}' WHERE seq = 41", 41, "event 41 was changed"),
-        ("UPDATE events SET hash = zeroblob(32) WHERE seq = 7", 7, "event 7 was changed"),
-        ("DELETE FROM events WHERE seq = 7", 7, "event 7 is missing; 8 is the next that is there"),
-        ("DELETE FROM events WHERE seq > 30", 31, "event 31 is missing; there should be 41 events"),
-        ("DELETE FROM events WHERE seq = 1", 1, "event 1 is missing"),
+        ("UPDATE events SET body = replace(body, 'note 6', 'note 9') WHERE SEQ = 7", 7, "event 7 was changed"),
+        ("UPDATE events SET at = '2026-01-01T00:00:00Z' WHERE SEQ = 7", 7, "event 7 was changed"),
+        ("UPDATE events SET body = '{}' WHERE SEQ = 41", 41, "event 41 was changed"),
+        ("UPDATE events SET hash = zeroblob(32) WHERE SEQ = 7", 7, "event 7 was changed"),
+        ("DELETE FROM events WHERE SEQ = 7", 7, "event 7 is missing; 8 is the next that is there"),
+        ("DELETE FROM events WHERE SEQ > 30", 31, "event 31 is missing; there should be 41 events"),
+        ("DELETE FROM events WHERE SEQ = 1", 1, "event 1 is missing"),
         (
-            "UPDATE events SET seq = 1007 WHERE seq = 7; UPDATE events SET seq = 7 WHERE seq = 8; \
-             UPDATE events SET seq = 8 WHERE seq = 1007",
+            "UPDATE events SET place = place + 1000 WHERE SEQ = 7; UPDATE events SET place = place - 1 WHERE SEQ = 8; \
+             UPDATE events SET place = place - 999 WHERE SEQ = 1007",
             7,
             "event 7 was changed",
         ),
+        ("INSERT INTO events SELECT place + 1, at, body, hash FROM events WHERE SEQ = 41", 42, "event 42 was changed"),
+        ("UPDATE events SET place = place + 524288 WHERE place >> 20 = 1", 1, "event 1 is missing; 524289 is the next"),
+        ("DELETE FROM events WHERE place >> 20 = 1", 1, "event 1 is missing; there should be 41 events"),
         (
-            "INSERT INTO events SELECT incident, 42, at, body, hash FROM events WHERE seq = 41",
-            42,
-            "event 42 was changed",
-        ),
-        ("DELETE FROM streams", 1, "there are 41 events, but there should be 0"),
-        (
-            "UPDATE events SET incident = 'other-other' WHERE incident = 'lusab-fidok'",
+            "UPDATE events SET place = -place WHERE place >> 20 = 1; \
+             UPDATE events SET place = place - 1048576 WHERE place >> 20 = 2; \
+             UPDATE events SET place = 1048576 - place WHERE place < 0",
             1,
-            "event 1 is missing; there should be 41 events",
+            "event 1 was changed",
         ),
     ] {
+        let sql = &sql.replace("SEQ", "place & 1048575");
         let (_directory, path, _) = closed().await;
         tamper(&path, sql).await;
         let store = Sqlite::open_existing(&path).await.unwrap();
@@ -222,11 +222,10 @@ async fn an_audit_says_which_event_was_tampered_with() {
 #[tokio::test]
 async fn nothing_is_appended_to_a_stream_whose_end_was_tampered_with() {
     for sql in [
-        "DELETE FROM events WHERE seq = 41",
-        "UPDATE events SET hash = zeroblob(32) WHERE seq = 41",
+        "DELETE FROM events WHERE place & 1048575 = 41 AND place >> 20 = 1",
+        "UPDATE events SET hash = zeroblob(32) WHERE place & 1048575 = 41",
         "UPDATE streams SET seq = 40",
         "UPDATE streams SET changed_at = '2030-01-01T00:00:00Z'",
-        "DELETE FROM streams",
     ] {
         let (_directory, path, _) = closed().await;
         tamper(&path, sql).await;
@@ -241,12 +240,42 @@ async fn nothing_is_appended_to_a_stream_whose_end_was_tampered_with() {
 }
 
 #[tokio::test]
-async fn a_stray_stream_and_a_changed_claim_are_noticed() {
+async fn a_stream_that_is_gone_is_missed_wherever_it_is_looked_for() {
+    for sql in [
+        "DELETE FROM streams WHERE number = 1",
+        "DELETE FROM streams WHERE number = 3",
+        "DELETE FROM streams WHERE number = 3; DELETE FROM events WHERE place >> 20 = 3",
+        "DELETE FROM streams",
+        "DELETE FROM events WHERE place >> 20 = 3",
+    ] {
+        let whole_of_the_last = sql.contains(';');
+        let (_directory, path, _) = closed().await;
+        tamper(&path, sql).await;
+        let store = Sqlite::open_existing(&path).await.unwrap();
+        let all = [
+            store.inspect().await.err(),
+            store.incidents(10, 0).await.err(),
+            store.find("another", 10).await.err(),
+            store.seq(&id("another-one")).await.err(),
+            store.read(&id("another-one"), 0).await.err(),
+        ];
+        // Of the last stream with all that it had, nothing is left that could tell.
+        let missed = all.iter().filter(|error| matches!(error, Some(StoreError::Damaged(_)))).count();
+        assert_eq!(missed, if whole_of_the_last { 0 } else { all.len() }, "{sql}: {all:?}");
+        // Streams that are there go on, and new ones begin: an incident does not wait for a repair.
+        if sql.contains("number = 3") {
+            store.append(&id(INCIDENTS[0]), 41, notes(1)).await.unwrap();
+        }
+        store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();
+        assert_eq!(store.read(&id("a-new-one"), 0).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_claim_is_noticed() {
     let (_directory, path, _) = closed().await;
-    tamper(&path, "DELETE FROM streams WHERE incident = 'zuzuz-zuzuz'; UPDATE claims SET epoch = 7").await;
+    tamper(&path, "UPDATE claims SET epoch = 7").await;
     let store = Sqlite::open_existing(&path).await.unwrap();
-    let error = store.inspect().await.unwrap_err().to_string();
-    assert!(error.contains("incident `zuzuz-zuzuz` has events but no head"), "{error}");
     let error = store.claimed(&id(INCIDENTS[0])).await.unwrap_err().to_string();
     assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
     let error = store.claim(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
@@ -259,7 +288,7 @@ async fn a_stray_stream_and_a_changed_claim_are_noticed() {
 async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
     let (_directory, path, _) = closed().await;
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    for sql in ["UPDATE events SET body = '{}'", "DELETE FROM events WHERE seq = 1"] {
+    for sql in ["UPDATE events SET body = '{}'", "DELETE FROM events WHERE place > 0"] {
         let error = sqlx::query(sql).execute(&mut connection).await.unwrap_err().to_string();
         assert!(error.contains("the log is append-only"), "{error}");
     }
