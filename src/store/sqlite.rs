@@ -22,6 +22,7 @@ use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
+mod batch;
 mod fault;
 mod file;
 mod link;

@@ -30,6 +30,13 @@ const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
 /// The low byte of an extended code is the primary one.
 const PRIMARY: u32 = 0xff;
 
+/// Whether a statement was refused since a value is not what its column or table takes.
+pub(super) fn is_constraint(error: &Error) -> bool {
+    let Error::Database(inner) = error else { return false };
+    let extended = inner.code().and_then(|code| code.parse::<u32>().ok());
+    extended.is_some_and(|extended| extended & PRIMARY == code::CONSTRAINT)
+}
+
 /// Our words for an error of the database at `path`.
 pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
     match error {

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
 
-use super::fault::{damaged, fault};
+use super::fault::{damaged, fault, is_constraint};
 use super::file::{APPLICATION_ID, FORMAT, SCHEMA, examine};
 use crate::store::StoreError;
 
@@ -63,6 +63,16 @@ impl Link {
         let connection = self.open().await?;
         let answer = question.fetch_all(&mut *connection).await;
         answer.map_err(|error| self.give_up(&error))
+    }
+
+    /// Does a whole transaction, unless a value that it compares turns out to be another; says whether it was done.
+    pub(super) async fn try_to(&mut self, transaction: Question) -> Result<bool, StoreError> {
+        let connection = self.open().await?;
+        match transaction.fetch_all(&mut *connection).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_constraint(&error) => self.ask(sqlx::query("ROLLBACK")).await.map(|_| false),
+            Err(error) => Err(self.give_up(&error)),
+        }
     }
 
     /// Closes the connection; the last one to close folds the journal into the file.

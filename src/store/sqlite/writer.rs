@@ -6,18 +6,17 @@
 //! does not fail the others, and a failure of the disk fails them all, with nothing written.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
-use sqlx::AssertSqlSafe;
 use tokio::sync::{mpsc, oneshot};
 
+use super::batch::Batch;
 use super::link::Link;
 use super::{row, signed};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::store::claim::{Wish, answer, released};
 use crate::store::record::{Prepared, written};
-use crate::store::stream::{Extension, Head, extend};
+use crate::store::stream::Head;
 use crate::store::{Claim, Claiming, StoreError};
 
 /// Requests that may wait; who comes later waits for a place.
@@ -29,8 +28,12 @@ const BATCH: usize = 256;
 /// The most events in one transaction: SQLite takes 32,766 values in a statement, and an event has five.
 const BATCH_EVENTS: usize = 2_000;
 
-/// Statements up to this many events are kept prepared; longer ones are rare, and each length is another statement.
-const KEPT_PREPARED: usize = 8;
+/// Appends up to this many are written without asking first where their streams stand: with more, the saving is shared by
+/// so many that it is nothing, and each length is another statement.
+const GUESSED: usize = 4;
+
+/// Streams of which it is remembered where they stand: more than one process works on at a time.
+const KNOWN: usize = 64;
 
 /// Where streams stand and the hash of the event that each names as its last, under the lock for writing.
 const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.incident, s.seq, s.opened_at, s.changed_at, s.head, s.seal, e.hash \
@@ -119,6 +122,7 @@ impl Writer {
 
 async fn work(mut link: Link, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::new();
+    let mut known = Known::default();
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
         let mut appends = Vec::new();
         let mut others = Vec::new();
@@ -130,10 +134,10 @@ async fn work(mut link: Link, mut queue: mpsc::Receiver<Job>) {
         }
         while !appends.is_empty() {
             let batch = appends.drain(..batch_length(&appends)).collect();
-            commit(&mut link, batch).await;
+            commit(&mut link, &mut known, batch).await;
         }
         for job in others {
-            serve(&mut link, job).await;
+            serve(&mut link, &mut known, job).await;
         }
     }
 }
@@ -153,44 +157,98 @@ fn tell<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
     let _ = reply.send(answer);
 }
 
-async fn serve(link: &mut Link, job: Job) {
+async fn serve(link: &mut Link, known: &mut Known, job: Job) {
     match job {
-        Job::Append(append) => commit(link, vec![append]).await,
+        Job::Append(append) => commit(link, known, vec![append]).await,
         Job::Claim(wish, reply) => tell(reply, claim(link, wish).await),
         Job::Release(claim, reply) => tell(reply, release(link, claim).await),
         Job::Close(reply) => tell(reply, link.close().await),
     }
 }
 
-/// What a batch comes to before it is committed.
-#[derive(Default)]
-struct Batch {
-    /// New rows with their streams.
-    rows: Vec<(IncidentId, crate::store::stream::Row)>,
-    /// Where the streams stand that were added to.
-    heads: HashMap<IncidentId, Head>,
-    /// Who is told what when it is committed.
-    promises: Vec<(Reply<Vec<Recorded>>, Vec<Recorded>)>,
+/// Where streams stand, as far as this process has written to them last. Another process may have gone on since.
+#[derive(Debug, Default)]
+struct Known(HashMap<IncidentId, Head>);
+
+impl Known {
+    /// The batch, when every stream of it is known and every append follows what is known of it.
+    fn batch(&self, appends: &[Append]) -> Option<(Batch, Vec<Vec<Recorded>>)> {
+        let mut batch = Batch::default();
+        let mut answers = Vec::new();
+        for append in appends {
+            if append.prepared.is_empty() {
+                // It would compare with what is known alone.
+                return None;
+            }
+            let head = self.0.get(&append.incident)?;
+            // A conflict here may be with what another process wrote: that is looked up, not told.
+            let prepared = append.prepared.clone();
+            answers.push(batch.add(append.incident.clone(), Some(head), append.expected, prepared).ok()?);
+        }
+        Some((batch, answers))
+    }
+
+    fn remember(&mut self, batch: &Batch) {
+        if self.0.len() >= KNOWN {
+            self.0.clear();
+        }
+        self.0.extend(batch.heads().map(|head| (head.summary.id.clone(), head.clone())));
+    }
 }
 
-async fn commit(link: &mut Link, appends: Vec<Append>) {
-    let mut heads = match begin(link, &appends).await {
+async fn commit(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
+    let guess = if appends.len() <= GUESSED { known.batch(&appends) } else { None };
+    if let Some((batch, answers)) = guess {
+        match link.try_to(batch.whole()).await {
+            Ok(true) => {
+                known.remember(&batch);
+                return appends.into_iter().zip(answers).for_each(|(append, answer)| tell(append.reply, Ok(answer)));
+            }
+            // Another process was first somewhere: nothing was written.
+            Ok(false) => known.0.clear(),
+            Err(error) => {
+                known.0.clear();
+                return fail(appends.into_iter().map(|append| append.reply), &error);
+            }
+        }
+    }
+    commit_compared(link, known, appends).await;
+}
+
+/// Reads where the streams stand, under the lock for writing, and appends what follows.
+async fn commit_compared(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
+    let heads = match begin(link, &appends).await {
         Ok(heads) => heads,
         Err(error) => return fail(appends.into_iter().map(|append| append.reply), &error),
     };
     let mut batch = Batch::default();
-    for append in appends {
-        add(&mut batch, &mut heads, append);
+    let mut promises = Vec::new();
+    for Append { incident, expected, prepared, reply } in appends {
+        let added = match heads.get(&incident) {
+            Some(Err(error)) => Err(again(error)),
+            Some(Ok(head)) => batch.add(incident, Some(head), expected, prepared),
+            None => batch.add(incident, None, expected, prepared),
+        };
+        match added {
+            Ok(recorded) => promises.push((reply, recorded)),
+            Err(error) => tell(reply, Err(error)),
+        }
     }
-    let ended = link.ask(batch.question()).await;
-    match ended {
-        Ok(_) => batch.promises.into_iter().for_each(|(reply, recorded)| tell(reply, Ok(recorded))),
-        Err(error) => fail(batch.promises.into_iter().map(|(reply, _)| reply), &error),
+    let end = if batch.is_empty() { sqlx::query(ROLLBACK) } else { batch.rest() };
+    match link.ask(end).await {
+        Ok(_) => {
+            known.remember(&batch);
+            promises.into_iter().for_each(|(reply, recorded)| tell(reply, Ok(recorded)));
+        }
+        Err(error) => fail(promises.into_iter().map(|(reply, _)| reply), &error),
     }
 }
 
-/// Takes the lock for writing and reads where the streams stand.
-async fn begin(link: &mut Link, appends: &[Append]) -> Result<HashMap<IncidentId, HeadOnRecord>, StoreError> {
+/// Takes the lock for writing and reads where the streams stand; damage is told to whoever wants to follow it.
+async fn begin(
+    link: &mut Link,
+    appends: &[Append],
+) -> Result<HashMap<IncidentId, Result<Head, StoreError>>, StoreError> {
     let incidents: Vec<&str> = appends.iter().map(|append| append.incident.as_str()).collect();
     let list = serde_json::Value::from(incidents).to_string();
     let rows = link.ask(sqlx::query(BEGIN).bind(list)).await?;
@@ -200,79 +258,6 @@ async fn begin(link: &mut Link, appends: &[Append]) -> Result<HashMap<IncidentId
         heads.insert(incident, row::head_and_last(link.path(), row));
     }
     Ok(heads)
-}
-
-/// A head as it was read: damage is told to whoever wants to follow it.
-type HeadOnRecord = Result<Head, StoreError>;
-
-fn add(batch: &mut Batch, heads: &mut HashMap<IncidentId, HeadOnRecord>, append: Append) {
-    let Append { incident, expected, prepared, reply } = append;
-    let head = match heads.get(&incident) {
-        Some(Err(error)) => return tell(reply, Err(again(error))),
-        Some(Ok(head)) => Some(head),
-        None => None,
-    };
-    match extend(&incident, head, expected, prepared) {
-        Err(error) => tell(reply, Err(error)),
-        Ok(Extension { head, rows, recorded }) => {
-            if let (Some(head), false) = (head, rows.is_empty()) {
-                heads.insert(incident.clone(), Ok(head.clone()));
-                batch.heads.insert(incident.clone(), head);
-            }
-            batch.rows.extend(rows.into_iter().map(|row| (incident.clone(), row)));
-            batch.promises.push((reply, recorded));
-        }
-    }
-}
-
-impl Batch {
-    /// Everything that is written, and the commit, as one question: each costs two hand-overs between threads.
-    fn question(&mut self) -> super::Question {
-        if self.rows.is_empty() {
-            return sqlx::query(ROLLBACK);
-        }
-        let mut sql = String::new();
-        values(&mut sql, "INSERT INTO streams (incident, seq, opened_at, changed_at, head, seal)", 6, self.heads.len());
-        sql.push_str(
-            " ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, changed_at = excluded.changed_at, \
-             head = excluded.head, seal = excluded.seal; ",
-        );
-        values(&mut sql, "INSERT INTO events (incident, seq, at, body, hash)", 5, self.rows.len());
-        sql.push_str("; COMMIT");
-        // Only the number of placeholders varies; every value is bound.
-        let mut question = sqlx::query(AssertSqlSafe(sql)).persistent(self.rows.len() <= KEPT_PREPARED);
-        for (_, head) in self.heads.drain() {
-            let seal = head.seal().to_vec();
-            let summary = head.summary;
-            question = question
-                .bind(summary.id.as_str().to_owned())
-                .bind(signed(summary.seq))
-                .bind(written(summary.opened_at))
-                .bind(written(summary.changed_at))
-                .bind(head.hash.to_vec())
-                .bind(seal);
-        }
-        for (incident, row) in self.rows.drain(..) {
-            question = question
-                .bind(incident.as_str().to_owned())
-                .bind(signed(row.seq))
-                .bind(text(row.at))
-                .bind(text(row.body))
-                .bind(row.hash.to_vec());
-        }
-        question
-    }
-}
-
-/// The columns are text; rows that were read may hold anything, rows that are written do not.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).expect("a new row was made from text")
-}
-
-/// Adds `insert VALUES (?,…),(?,…)…` with `rows` rows of `width` placeholders.
-fn values(sql: &mut String, insert: &str, width: usize, rows: usize) {
-    let row = format!("({})", vec!["?"; width].join(","));
-    write!(sql, "{insert} VALUES {}", vec![row; rows].join(",")).expect("a string takes everything");
 }
 
 async fn claim(link: &mut Link, wish: Wish) -> Result<Claiming, StoreError> {

@@ -66,6 +66,28 @@ async fn two_handles_on_one_file_lose_nothing() {
     }
 }
 
+/// A handle remembers where it left a stream; it must notice that another has gone on, and what that has written.
+#[tokio::test]
+async fn a_handle_notices_what_another_has_written_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let (one, other, inc) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap(), id("lusab-fidok"));
+    one.append(&inc, 0, notes(2)).await.unwrap();
+    one.append(&inc, 2, notes(1)).await.unwrap();
+    other.append(&inc, 3, notes(4)).await.unwrap();
+    let error = one.append(&inc, 3, notes(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { expected: 3, actual: 7 }), "{error}");
+    one.append(&inc, 7, notes(1)).await.unwrap();
+    one.append(&inc, 8, notes(3)).await.unwrap();
+    // What `other` remembers is old, and what it is asked to follow is not.
+    other.append(&inc, 11, notes(1)).await.unwrap();
+    assert!(matches!(other.append(&inc, 11, Vec::new()).await, Err(StoreError::Conflict { actual: 12, .. })));
+    for store in [one, other] {
+        assert_eq!(store.audit(&inc).await.unwrap().broken, None);
+        assert_eq!(store.seq(&inc).await.unwrap(), 12);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_one_file_lose_nothing() {
     let directory = tempfile::tempdir().unwrap();
