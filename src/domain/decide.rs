@@ -298,7 +298,8 @@ fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event
     let open = run.status == RunStatus::Running || key.part == Part::Undo;
     match run.standing(key) {
         Standing::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
-        Standing::Concluded(Conclusion::Tolerated | Conclusion::Failed) if open && key.part == Part::Main => {}
+        Standing::Concluded(Conclusion::Tolerated | Conclusion::Failed)
+            if open && key.part == Part::Main && !run.has_left(key) => {}
         _ => {
             return Err(Refused::usage(format!("`{key}` has nothing to try again"))
                 .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));

@@ -80,6 +80,21 @@ impl Run {
         self.order.iter().filter_map(|key| Some((key, self.steps.get(key)?.gate()?)))
     }
 
+    /// Whether the group or `for_each` that a step is a member of is done, so that the run does not come back to it.
+    pub fn has_left(&self, key: &StepKey) -> bool {
+        let group = self.runbook.group_of(&key.id).map(|group| StepKey::main(group.id.clone()));
+        let each = key.index.map(|_| StepKey::main(key.id.clone()));
+        [group, each].into_iter().flatten().any(|above| matches!(self.standing(&above), Standing::Concluded(_)))
+    }
+
+    /// Whether a step is under way, rather than waiting for somebody.
+    pub fn is_at_work(&self) -> bool {
+        let under_way = |standing: &Standing| {
+            matches!(standing, Standing::Running | Standing::Ready { .. } | Standing::Acted | Standing::Faltered)
+        };
+        self.steps.values().any(|state| under_way(&state.standing))
+    }
+
     /// Whether a change is being taken back, which may go on after the run.
     pub fn is_undoing(&self) -> bool {
         let undoings = self.order.iter().filter(|key| key.part == Part::Undo);

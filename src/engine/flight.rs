@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::actions::{Context, Kind, Reconciled};
 use crate::clock;
 use crate::domain::event::Finding;
-use crate::domain::expression;
+use crate::domain::expression::{self, ExpressionError};
 use crate::domain::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
 use crate::domain::plan::{Poll, RenderedAction};
 use crate::domain::time::{Span, Timestamp};
@@ -104,7 +104,11 @@ async fn repeated(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &
             return reading;
         }
         let now = context.clock.now();
-        held_since = if holds(poll, &reading) { held_since.or(Some(now)) } else { None };
+        let holds = match holds(poll, &reading) {
+            Ok(holds) => holds,
+            Err(error) => return Outcome { verdict: Verdict::Failed, summary: format!("`until`: {error}"), ..reading },
+        };
+        held_since = if holds { held_since.or(Some(now)) } else { None };
         if held_since.is_some_and(|since| Span::between(since, now) >= poll.hold) {
             return Outcome { verdict: Verdict::Succeeded, ..reading };
         }
@@ -126,13 +130,13 @@ async fn repeated(kind: &'static dyn Kind, spec: &Value, poll: &Poll, context: &
     }
 }
 
-fn holds(poll: &Poll, reading: &Outcome) -> bool {
+fn holds(poll: &Poll, reading: &Outcome) -> Result<bool, ExpressionError> {
     let Some(until) = &poll.until else {
-        return reading.is_success();
+        return Ok(reading.is_success());
     };
     let seen = json!({"output": reading.output, "summary": reading.summary, "succeeded": reading.is_success()});
     let scope = minijinja::Value::from(minijinja::value::Serde(&seen));
-    expression::truthy(&until.condition, &scope).unwrap_or(false)
+    expression::truthy(&until.condition, &scope)
 }
 
 async fn expiry(context: &Context) {

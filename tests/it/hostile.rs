@@ -14,6 +14,7 @@ use runbook::engine::{Engine, Parts, Stop};
 use runbook::store::sqlite::Sqlite;
 use serde_json::{Value, json};
 
+use crate::real::journal::{Entry, Journal};
 use crate::world::{World, run, with};
 
 /// What tries to be a command, a template, an option, a path, or a control sequence.
@@ -196,4 +197,40 @@ async fn a_secret_is_in_no_file_however_it_is_printed() {
     }
     let shown = serde_json::to_string(&world.engine.log(&world.id).await.unwrap()).unwrap();
     assert!(shown.matches("[redacted:database_password]").count() >= 7, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn journal_lines_are_data_and_so_is_a_megabyte_of_text() {
+    let mut world = world(&[]).await;
+    let lines = hostile().into_iter().filter(|text| text.len() < 1_000);
+    let journal =
+        Journal::of(lines.map(|text| Entry::pino("gateway.service", 50, &text, json!({"orderId": text.as_str()}))));
+    let environment = world.estate.environments.get_mut("production").unwrap();
+    environment.journal = Some(journal.directory().display().to_string());
+    let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
+    world.estate.services.insert("gateway".to_owned(), gateway);
+    let journal_step = json!({"id": "errors", "name": "Errors", "body": {"action": {
+        "kind": "journal", "effect": "read", "spec": {"unit": "gateway.service", "since": "1h", "level": "error"},
+    }}});
+    let each = json!({"id": "say", "name": "Say {{ item }}", "for_each": "steps.errors.lines", "body": {"action": {
+        "kind": "command", "effect": "read", "spec": {"argv": ["printf", "%s", "{{ item }}"]},
+    }}});
+    let much =
+        run("much", "read", &["sh", "-c", "head -c 1048576 /dev/zero | tr '\\0' x; printf '\\033[2J$(touch pwned)'"]);
+    let after = run("after", "read", &["printf", "%s", "{{ steps.much.stdout }}"]);
+    world.start_whole(json!({"steps": [journal_step, each, much, after]})).await;
+    assert_eq!(world.drive().await, Stop::Over);
+    let incident = world.incident().await;
+    let run = &incident.runs[0];
+    let found = run.state(&"errors".parse().unwrap()).unwrap().outcome.clone().unwrap();
+    assert_eq!(found.output["matched"], json!(hostile().len() - 1), "{}", found.summary);
+    for (index, line) in found.output["lines"].as_array().unwrap().iter().enumerate() {
+        let key = format!("say[{index}]").parse().unwrap();
+        let said = run.state(&key).unwrap().outcome.clone().unwrap();
+        assert_eq!(said.output["stdout"].as_str().unwrap(), printable(line.as_str().unwrap()), "{key}");
+    }
+    assert!(!world.directory.path().join("pwned").exists());
+    let draft = fs::read_to_string(world.directory.path().join(&incident.draft.as_ref().unwrap().path)).unwrap();
+    assert_eq!(control(&draft), None);
+    assert!(draft.len() < 200 * 1024, "a megabyte does not go into the post-mortem: {}", draft.len());
 }

@@ -13,6 +13,7 @@ mod health;
 mod hostile;
 mod http;
 mod language;
+mod machine;
 mod notify;
 mod postmortem;
 mod real;

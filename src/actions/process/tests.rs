@@ -296,24 +296,3 @@ async fn a_step_that_runs_out_of_time_keeps_what_it_printed() {
     assert_eq!(outcome.verdict, Verdict::TimedOut);
     assert_eq!(outcome.transcript.as_deref(), Some("begun\n"));
 }
-
-/// Not an assertion: `cargo test --lib what_a_child_costs -- --ignored --nocapture` prints it.
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "a measurement compares with a plain spawn, by the system's clock")]
-async fn what_a_child_costs() {
-    let context = Context { deadline: soon(TimeDelta::seconds(60)), ..context() };
-    let job = Job::new(["true"], &context);
-    for _ in 0..3 {
-        let start = std::time::Instant::now();
-        for _ in 0..500 {
-            std::process::Command::new("/bin/true").stdin(Stdio::null()).status().expect("it runs");
-        }
-        let plain = start.elapsed() / 500;
-        let start = std::time::Instant::now();
-        for _ in 0..500 {
-            run(&job, &context).await.expect("it runs");
-        }
-        println!("plain {plain:?}, ours {:?}", start.elapsed() / 500);
-    }
-}

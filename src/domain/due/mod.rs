@@ -107,7 +107,10 @@ pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
 
 /// A draft is owed when the work is over and something has happened since the last one.
 fn owes_postmortem(incident: &Incident) -> bool {
-    let over = incident.status == IncidentStatus::Resolved || incident.live_runs().next().is_none();
+    let over = match incident.status {
+        IncidentStatus::Resolved => !incident.live_runs().any(Run::is_at_work),
+        IncidentStatus::Open | IncidentStatus::Acknowledged => incident.live_runs().next().is_none(),
+    };
     let over = over && !incident.runs.iter().any(Run::is_undoing);
     let stale = incident.draft.as_ref().is_none_or(|draft| draft.seq < incident.material);
     over && stale && !incident.runs.is_empty()

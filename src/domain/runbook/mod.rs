@@ -319,6 +319,15 @@ impl Runbook {
         all
     }
 
+    /// The `parallel` step that a step stands in.
+    pub fn group_of(&self, id: &str) -> Option<&Step> {
+        let holds = |step: &&Step| match &step.body {
+            Body::Parallel(children) => children.iter().any(|child| child.id == id),
+            _ => false,
+        };
+        self.all_steps().into_iter().find(holds)
+    }
+
     /// The step with this id.
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.all_steps().into_iter().find(|step| step.id == id)

@@ -1,0 +1,265 @@
+//! The three pure functions against a world that answers at random: whatever happens, the log folds, what is due comes
+//! to rest, and nothing that acts once is begun again without being settled.
+
+use chrono::{TimeDelta, TimeZone, Utc};
+use proptest::prelude::*;
+use runbook::domain::command::{Command, Request};
+use runbook::domain::decide::decide;
+use runbook::domain::due::{Effect, due, wake_at};
+use runbook::domain::effect::EffectClass;
+use runbook::domain::event::{Actor, Event, Finding, Gate, Mode, Recorded};
+use runbook::domain::id::StepKey;
+use runbook::domain::incident::{Incident, extend, fold};
+use runbook::domain::outcome::{Outcome, Verdict};
+use runbook::domain::plan::Change;
+use runbook::domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::world::{World, start};
+
+/// How many rounds of facts may follow from one another in runbooks of this size.
+const ROUNDS: usize = 200;
+
+/// What happens next; the numbers choose among what is possible.
+#[derive(Debug, Clone)]
+enum Turn {
+    /// An attempt that is owed begins, or one that has begun ends, as the number says.
+    World(u8, u8),
+    /// A person says something about some step.
+    Person(u8, u8),
+    /// The process is killed: what has begun is settled by another.
+    Crash(u8),
+    /// Time passes.
+    Wait(u16),
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(which, how)| Turn::World(which, how)),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(which, what)| Turn::Person(which, what)),
+        1 => any::<u8>().prop_map(Turn::Crash),
+        1 => (0..2_000_u16).prop_map(Turn::Wait),
+    ]
+}
+
+/// A step by number: its body and modifiers are read off the bits.
+fn step(id: &str, bits: u32) -> Value {
+    let effect = ["read", "repeatable", "once"][(bits % 3) as usize];
+    let action = json!({"kind": "command", "spec": {"argv": ["true"]}, "effect": effect});
+    let rule = ["ask", "stop", "continue"][(bits / 3 % 3) as usize];
+    let mut step = json!({"id": id, "name": id, "on_failure": rule});
+    step["body"] = match bits / 9 % 8 {
+        0 => json!({"ask": {"choices": ["a", "b"], "suggest": "a", "auto": bits % 2 == 0}}),
+        1 => json!({"manual": "Do it."}),
+        2 => json!({"wait": "30s"}),
+        3 => json!({"parallel": [self::step(&format!("{id}x"), bits / 72), self::step(&format!("{id}y"), bits / 144)]}),
+        _ => json!({"action": action}),
+    };
+    if !step["body"]["action"].is_null() {
+        if bits & 0x100 != 0 {
+            step["for_each"] = json!("[1, 2]");
+        }
+        if bits & 0x200 != 0 {
+            step["retry"] = json!({"attempts": 2, "backoff": "10s"});
+        }
+        if bits & 0x400 != 0 {
+            let check = json!({"kind": "command", "spec": {"argv": ["true"]}, "effect": "read"});
+            step["verify"] = json!({"action": check, "within": "1m", "every": "5s"});
+        }
+        if bits & 0x800 != 0 {
+            step["undo"] = action;
+        }
+    }
+    if bits & 0x1000 != 0 {
+        step["when"] = json!("params.go");
+    }
+    if bits & 0x2000 != 0 && bits & 0x100 == 0 {
+        step["meets"] = json!("notify");
+    }
+    step
+}
+
+struct Machine {
+    incident: Incident,
+    log: Vec<Recorded>,
+    now: Timestamp,
+}
+
+impl Machine {
+    fn new(steps: Vec<u32>, finally: u32, mode: Mode, go: bool) -> Self {
+        let steps: Vec<Value> = steps.iter().enumerate().map(|(n, bits)| step(&format!("s{n}"), *bits)).collect();
+        let mut world = World::new();
+        world.mode = mode;
+        world.params.insert("go".to_owned(), go.into());
+        let keys = json!({
+            "steps": steps,
+            "finally": [step("f", finally)],
+            "params": [{"name": "go", "type": "boolean"}],
+            "deadlines": [{"name": "notify", "within": "15m", "from": "opened", "warn_at": "10m"}],
+        });
+        let now = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
+        let events = decide(None, &start(&world, keys), now).unwrap();
+        let log: Vec<Recorded> =
+            (1..).zip(events).map(|(seq, event)| Recorded { seq, at: now, by: Actor::Engine, event }).collect();
+        let incident = fold(&log).unwrap().unwrap();
+        Self { incident, log, now }
+    }
+
+    fn record(&mut self, event: Event) {
+        let recorded = Recorded { seq: self.incident.seq + 1, at: self.now, by: Actor::Engine, event };
+        let mut incident = Some(self.incident.clone());
+        extend(&mut incident, std::slice::from_ref(&recorded))
+            .unwrap_or_else(|illegal| panic!("{illegal}\n{recorded:#?}"));
+        self.incident = incident.unwrap();
+        self.log.push(recorded);
+    }
+
+    /// Records what follows until only the world or a person can go on; what is then owed.
+    fn rest(&mut self) -> Vec<Effect> {
+        for _ in 0..ROUNDS {
+            let owed = due(&self.incident, self.now);
+            let seq = self.incident.seq;
+            for effect in &owed {
+                match effect {
+                    Effect::Record(event) => self.record(event.clone()),
+                    Effect::Ask(asked) => {
+                        let (by, digest) = (asked.by.clone(), asked.digest.clone());
+                        let gate = Gate::Approve { by, change: Change::default(), digest };
+                        self.record(Event::Asked { run: asked.run, step: asked.step.clone(), gate });
+                    }
+                    Effect::WritePostmortem if self.incident.seq == seq => {
+                        self.record(Event::PostmortemWritten { path: "p.md".to_owned(), digest: String::new() });
+                    }
+                    _ => {}
+                }
+            }
+            if self.incident.seq == seq {
+                return owed;
+            }
+        }
+        panic!("what is due does not come to rest: {:#?}", due(&self.incident, self.now));
+    }
+
+    fn world(&mut self, which: u8, how: u8) {
+        let owed = self.rest();
+        let Some(effect) = owed.get(usize::from(which) % owed.len().max(1)) else { return };
+        match effect.clone() {
+            Effect::Perform { run, attempt } => {
+                self.never_twice(&attempt.step, attempt.action.effect);
+                let (step, number) = (attempt.step.clone(), attempt.number);
+                let (action, digest) = (attempt.action.clone(), attempt.digest.clone());
+                self.record(Event::StepStarted {
+                    run,
+                    step,
+                    attempt: number,
+                    epoch: 1,
+                    action,
+                    digest,
+                    before: Value::Null,
+                    deadline: None,
+                });
+            }
+            Effect::Settle { run, step, .. } => {
+                let verdict = [
+                    Verdict::Succeeded,
+                    Verdict::Failed,
+                    Verdict::TimedOut,
+                    Verdict::Cancelled,
+                    Verdict::Unknown,
+                    Verdict::Succeeded,
+                ][usize::from(how % 6)];
+                let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
+                self.record(Event::StepEnded { run, step, attempt, outcome: Outcome::ended(verdict, "so") });
+            }
+            _ => {}
+        }
+    }
+
+    /// An attempt that acts once is only begun when the one before it has been settled.
+    fn never_twice(&self, key: &StepKey, effect: EffectClass) {
+        let of_step =
+            |recorded: &&Recorded| runbook::domain::step::place(&recorded.event).is_some_and(|(_, step)| step == key);
+        let last = self.log.iter().filter(of_step).rfind(|recorded| {
+            matches!(recorded.event, Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. })
+        });
+        let open = last.is_some_and(|recorded| matches!(recorded.event, Event::StepStarted { .. }));
+        assert!(effect != EffectClass::Once || !open, "`{key}` would be begun twice");
+    }
+
+    fn person(&mut self, which: u8, what: u8) {
+        self.rest();
+        let waiting: Vec<StepKey> =
+            self.incident.waiting_for_person().into_iter().map(|(_, key, _)| key.clone()).collect();
+        let reached: Vec<StepKey> = self.incident.runs[0].order.clone();
+        let pick = |keys: &[StepKey]| keys.get(usize::from(which) % keys.len().max(1)).cloned();
+        let Some(step) = pick(&waiting).or_else(|| pick(&reached)) else { return };
+        let request = match what % 11 {
+            0 | 1 => Request::Answer { step, value: "a".into() },
+            2 | 3 => Request::Approve { step: Some(step), digest: None },
+            4 => Request::Deny { step: Some(step), reason: "no".to_owned() },
+            5 => Request::Retry { step },
+            6 => Request::Skip { step, reason: "no need".to_owned() },
+            7 => Request::Undo { step: pick(&reached).unwrap_or(step) },
+            8 => Request::Answer { step, value: "happened".into() },
+            9 if which < 20 => Request::Cancel { reason: "enough".to_owned() },
+            10 if which < 20 => Request::Resolve { summary: None },
+            _ => Request::Note("noted".to_owned()),
+        };
+        let command = Command { by: Actor::person("ada", "test"), request };
+        for event in decide(Some(&self.incident), &command, self.now).unwrap_or_default() {
+            self.record(event);
+        }
+    }
+
+    fn crash(&mut self, how: u8) {
+        for effect in self.rest() {
+            let Effect::Settle { run, step, .. } = effect else { continue };
+            let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
+            let detail = "so".to_owned();
+            let finding = match how % 3 {
+                0 => Finding::DidNotHappen { detail },
+                1 => Finding::CannotTell { detail },
+                _ => Finding::Happened(Outcome::ended(Verdict::Succeeded, "so")),
+            };
+            self.record(Event::Reconciled { run, step, attempt, finding });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_log_folds_and_what_is_due_comes_to_rest(
+        steps in prop::collection::vec(any::<u32>(), 1..5),
+        finally in any::<u32>(),
+        mode in prop_oneof![Just(Mode::Auto), Just(Mode::Guided), Just(Mode::Step)],
+        go in any::<bool>(),
+        turns in prop::collection::vec(turn(), 0..60),
+    ) {
+        let mut machine = Machine::new(steps, finally, mode, go);
+        for turn in turns {
+            match turn {
+                Turn::World(which, how) => machine.world(which, how),
+                Turn::Person(which, what) => machine.person(which, what),
+                Turn::Crash(how) => machine.crash(how),
+                Turn::Wait(seconds) => machine.now += TimeDelta::seconds(seconds.into()),
+            }
+        }
+        let owed = machine.rest();
+        prop_assert_eq!(fold(&machine.log).unwrap().unwrap(), machine.incident.clone());
+        // What waits for a time says when; a time that has passed leaves something to do.
+        if let Some(wake) = wake_at(&machine.incident) {
+            prop_assert!(wake > machine.now || !owed.is_empty(), "{wake} has passed at {}", machine.now);
+        }
+        // Nothing is begun at the same step twice in one breath.
+        let mut keys: Vec<String> = owed.iter().filter_map(|effect| match effect {
+            Effect::Perform { run, attempt } => Some(format!("{run} {}", attempt.step)),
+            _ => None,
+        }).collect();
+        keys.sort();
+        let all = keys.len();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), all);
+    }
+}
