@@ -203,7 +203,8 @@ async fn a_secret_is_in_no_file_however_it_is_printed() {
 async fn journal_lines_are_data_and_so_is_a_megabyte_of_text() {
     let mut world = world(&[]).await;
     let lines = hostile().into_iter().filter(|text| text.len() < 1_000);
-    let journal = Journal::of(lines.map(|text| Entry::pino("gateway.service", 50, &text, json!({"orderId": text.as_str()}))));
+    let journal =
+        Journal::of(lines.map(|text| Entry::pino("gateway.service", 50, &text, json!({"orderId": text.as_str()}))));
     let environment = world.estate.environments.get_mut("production").unwrap();
     environment.journal = Some(journal.directory().display().to_string());
     let gateway = serde_json::from_value(json!({"unit": "gateway.service"})).unwrap();
@@ -214,7 +215,8 @@ async fn journal_lines_are_data_and_so_is_a_megabyte_of_text() {
     let each = json!({"id": "say", "name": "Say {{ item }}", "for_each": "steps.errors.lines", "body": {"action": {
         "kind": "command", "effect": "read", "spec": {"argv": ["printf", "%s", "{{ item }}"]},
     }}});
-    let much = run("much", "read", &["sh", "-c", "head -c 1048576 /dev/zero | tr '\\0' x; printf '\\033[2J$(touch pwned)'"]);
+    let much =
+        run("much", "read", &["sh", "-c", "head -c 1048576 /dev/zero | tr '\\0' x; printf '\\033[2J$(touch pwned)'"]);
     let after = run("after", "read", &["printf", "%s", "{{ steps.much.stdout }}"]);
     world.start_whole(json!({"steps": [journal_step, each, much, after]})).await;
     assert_eq!(world.drive().await, Stop::Over);
