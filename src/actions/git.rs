@@ -119,7 +119,8 @@ impl Kind for Git {
         let place = part("repository")
             .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
         let Some(revision) = part("revert") else {
-            return Change { what: "read the history".to_owned(), place, ..Change::default() };
+            let what = if spec.get("status").is_some() { "look at what is checked out" } else { "read the history" };
+            return Change { what: what.to_owned(), place, ..Change::default() };
         };
         let branch =
             part("branch").map_or_else(|| "the environment's branch".to_owned(), |branch| format!("`{branch}`"));

@@ -119,7 +119,7 @@ fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refuse
 }
 
 fn help(param: &Param) -> String {
-    param.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default()
+    param.help.as_ref().map(|help| format!(": {}", help.trim_end_matches('.'))).unwrap_or_default()
 }
 
 /// A parameter's value in its own type; texts from a command line are read as such.

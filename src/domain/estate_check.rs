@@ -17,7 +17,7 @@ use super::runbook::node::{Entry, Node};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 
 /// The keys of an estate.
-const ESTATE_KEYS: &[&str] = &[
+pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "estate",
     "default_environment",
     "environments",

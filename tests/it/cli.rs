@@ -871,6 +871,7 @@ fn an_incident_from_beginning_to_end() {
     INCIDENT: the post-mortem is complete
     next: runbook incidents
     "#);
+    assert!(shop.run(&["postmortem", "--print"]).contains("status: \"complete\""), "the file says so too");
     assert_snapshot!(shop.run(&["verify"]), @r#"
     exit 0
     --- stdout

@@ -130,7 +130,11 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
     let right = current.as_deref() == Some(branch);
     let mut facts = vec![if right { format!("on `{branch}`") } else { format!("not on `{branch}`") }];
     facts.extend(under_way.map(|what| format!("in the middle of {what}")));
-    facts.push(if changes.is_empty() { "clean".to_owned() } else { format!("{} files changed", changes.len()) });
+    facts.push(match changes.len() {
+        0 => "clean".to_owned(),
+        1 => "1 file changed".to_owned(),
+        many => format!("{many} files changed"),
+    });
     facts.push(if (ahead, behind) == (0, 0) {
         format!("level with `{remote}`")
     } else {

@@ -257,16 +257,23 @@ impl Checker<'_> {
         Some(SecretSource {
             env: fields.get("env").and_then(|node| self.variable(node)),
             file: self.optional(&fields, "file"),
-            key: fields.get("key").and_then(|node| self.variable(node)),
+            key: fields.get("key").and_then(|node| self.family(node)),
             credential: self.optional(&fields, "credential"),
         })
+    }
+
+    /// The name of a variable in a file, or with a trailing `*` of every one that begins so.
+    fn family(&mut self, node: &Node) -> Option<String> {
+        match node.as_text().and_then(|text| text.strip_suffix('*')) {
+            Some(prefix) if is_variable(prefix) => Some(format!("{prefix}*")),
+            _ => self.variable(node),
+        }
     }
 
     /// The name of an environment variable. A value in its place would be a secret in a file.
     fn variable(&mut self, node: &Node) -> Option<String> {
         let text = self.report.text(node)?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if text.len() <= 128 && text.chars().all(fits) && !text.starts_with(|c: char| c.is_ascii_digit()) {
+        if is_variable(text) {
             return Some(text.to_owned());
         }
         // The text is not repeated: it may be the secret itself.
@@ -274,4 +281,10 @@ impl Checker<'_> {
         self.report.add(problem.help("Write the variable's name, never its value."));
         None
     }
+}
+
+/// Whether a text can name an environment variable.
+fn is_variable(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !text.is_empty() && text.len() <= 128 && text.chars().all(fits) && !text.starts_with(|c: char| c.is_ascii_digit())
 }

@@ -125,6 +125,27 @@ fn all_problems_come_at_once() {
     assert_eq!(problems(&text).len(), 3, "{:?}", problems(&text));
 }
 
+#[test]
+fn a_family_of_secrets_ends_in_a_star_and_stands_only_in_a_file() {
+    let with = |source: &str| VALID.replace("{ env: SLACK_TOKEN }", source);
+    assert_eq!(problems(&with("{ file: /x, key: \"PAY_*\" }")), Vec::<String>::new());
+    for wrong in ["{ env: \"PAY_*\" }", "{ file: /x, key: \"*\" }", "{ file: /x, key: \"P*Y\" }"] {
+        assert_eq!(problems(&with(wrong)).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn the_reference_has_every_key_of_an_estate() {
+    use crate::domain::runbook::reference;
+    for (said, known) in [
+        (reference::ESTATE, ESTATE_KEYS),
+        (reference::ENVIRONMENT, ENVIRONMENT_KEYS),
+        (reference::SERVICE, SERVICE_KEYS),
+    ] {
+        assert_eq!(said.iter().map(|(key, ..)| *key).collect::<Vec<_>>(), known);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_checker_panic(from in 0..VALID.len(), length in 0..40_usize, text in "\\PC{0,12}") {

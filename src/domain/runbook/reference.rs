@@ -25,6 +25,63 @@ const RUNBOOK: Keys = &[
     ("finally", "list of steps", "Always run at the end, however the steps ended."),
 ];
 
+/// The parts of an estate, with the keys that an entry of each has.
+pub(in crate::domain) const ESTATE: Keys = &[
+    ("estate", "text, required", "The shop's name."),
+    ("default_environment", "name", "The environment of a run that names none. Without it, `--env` has to be typed."),
+    ("environments", "mapping, required", "Where runbooks run, by name; see below."),
+    ("services", "mapping", "What is kept running, by name; see below. Runbooks act on no other units."),
+    (
+        "datastores",
+        "mapping",
+        "What services lean on, by name: `{ kind, unit, port, url }`, `kind` required, `url` a secret.",
+    ),
+    (
+        "channels",
+        "mapping",
+        "Where messages go, by name: `{ slack, token, api }` with a Slack channel and the bot's token as a secret, or `{ slack_webhook }` with a secret.",
+    ),
+    ("people", "mapping", "Who is known, by name: `{ name, account, slack }`; `account` is the account on the host."),
+    ("roles", "mapping", "Who may agree to what, by role: `{ summary, people }`. A role without people is anybody's."),
+    (
+        "secrets",
+        "mapping",
+        "Where each secret is found, by name: `{ env }`, `{ file, key }` or `{ credential }`. A `key` that ends in `*` stands for every line of the file that begins so; such a family is only scrubbed.",
+    ),
+    (
+        "postmortem",
+        "mapping",
+        "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
+    ),
+];
+
+pub(in crate::domain) const ENVIRONMENT: Keys = &[
+    ("branch", "text", "The branch that is deployed there."),
+    ("domain", "text", "The name under which customers reach it."),
+    ("host", "`local`", "Where steps act: the host that `runbook` runs on."),
+    ("hostname", "pattern", "The name that this host must have, such as `shop-1-*`; a run anywhere else is refused."),
+    (
+        "systemd",
+        "`system`, `user` or `unix:…`",
+        "The manager of the units, or the address of its bus; `system` unless given.",
+    ),
+    ("repository", "text", "The work tree of the shop's code."),
+    ("journal", "text", "A directory with journal files in place of the host's own."),
+    ("vars", "mapping of free names to: any value", "Whatever else runbooks need, as `environment.vars.<name>`."),
+];
+
+pub(in crate::domain) const SERVICE: Keys = &[
+    ("unit", "unit, required", "Its systemd unit, the whole name."),
+    ("port", "whole number, 1 to 65535", "Its port."),
+    ("language", "text", "What it is written in."),
+    ("health", "address", "Where it is asked for its health, such as `http://127.0.0.1:8000`."),
+    ("live", "path", "Where it says that it lives; `/health` unless given."),
+    ("ready", "path", "Where it says that it is ready; `/health/ready` unless given."),
+    ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
+    ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
+    ("depends_on", "service, or a list of them", "The services that it leans on."),
+];
+
 const DEADLINE: Keys = &[
     ("within", "duration, required", "How long after `from`."),
     (
@@ -129,6 +186,9 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "A param", PARAM);
     keys(&mut out, "A step does exactly one of these", BODIES);
     keys(&mut out, "Around it", MODIFIERS);
+    keys(&mut out, "The estate, `estate.yaml`", ESTATE);
+    keys(&mut out, "An environment", ENVIRONMENT);
+    keys(&mut out, "A service", SERVICE);
     section(
         &mut out,
         "Kinds",

@@ -260,6 +260,7 @@ pub fn estate() -> Value {
     let address = json!({ "type": "string", "pattern": "^https?://\\S+$" });
     let path = json!({ "type": "string", "pattern": "^/" });
     let variable = json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
+    let family = json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\*?$" });
     let optional = |mut schema: Value| {
         schema["type"] = json!(["object", "null"]);
         schema
@@ -293,7 +294,7 @@ pub fn estate() -> Value {
             "roles": part(optional(closed(keys::ROLE_KEYS, &json!({ "summary": text(), "people": one_or_many(&name()) }), &[]))),
             "secrets": part(json!({ "oneOf": [
                 closed(&["env"], &json!({ "env": variable }), &["env"]),
-                closed(&["file", "key"], &json!({ "file": text(), "key": variable }), &["file"]),
+                closed(&["file", "key"], &json!({ "file": text(), "key": family }), &["file"]),
                 closed(&["credential"], &json!({ "credential": text() }), &["credential"]),
             ] })),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),

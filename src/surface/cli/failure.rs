@@ -108,7 +108,7 @@ impl From<StoreError> for Failure {
         let damaged = matches!(error, StoreError::Damaged(_));
         let failure = Self::error(error.to_string());
         if damaged {
-            failure.hint("`runbook verify` says where, and a copy of the file helps to find out why.")
+            failure.hint("`runbook verify` says which incidents are whole, if the file can be read; keep a copy of it to find out why.")
         } else {
             failure
         }

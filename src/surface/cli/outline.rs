@@ -15,7 +15,9 @@ use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure
 
 /// How wide an outline is when nobody says.
 const USUAL_WIDTH: usize = 100;
-/// The longest text of one detail, in characters.
+/// The detail that shows an action word for word.
+const EXACTLY: &str = "exactly";
+/// The longest text of one detail, in characters; what is run exactly is never cut.
 const DETAIL_LIMIT: usize = 600;
 
 /// A runbook, outlined.
@@ -219,7 +221,7 @@ fn details(step: &Step, action: Option<&Planned>, filling: &Filling) -> Vec<Deta
     if let Some(planned) = action {
         details.does("does", planned);
         if filling.mode().is_some() {
-            details.add("exactly", format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
+            details.add(EXACTLY, format!("{} {}", planned.kind, json(&planned.spec, false).trim_end()));
         }
     }
     match &step.body {
@@ -327,7 +329,7 @@ impl Item {
         let name = single_line(&self.name);
         let mut out = wrapped(&format!("[{class}] {} · {name}", self.id), width, &indent);
         for detail in &self.details {
-            let text: String = single_line(&detail.text).chars().take(DETAIL_LIMIT).collect();
+            let text = shortened(single_line(&detail.text), detail.what);
             let open = if detail.depends_on_results { " (known during the run)" } else { "" };
             out.push_str(&wrapped(&format!("{}: {text}{open}", detail.what), width, &format!("{indent}    ")));
         }
@@ -335,6 +337,27 @@ impl Item {
     }
 }
 
+/// The text of a detail, with a visible cut where it is long.
+fn shortened(text: String, what: &str) -> String {
+    match text.char_indices().nth(DETAIL_LIMIT) {
+        Some((cut, _)) if what != EXACTLY => format!("{}…", &text[..cut]),
+        _ => text,
+    }
+}
+
 fn words(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_run_exactly_is_never_cut_and_other_cuts_are_seen() {
+        let long = "x".repeat(DETAIL_LIMIT + 1);
+        assert_eq!(shortened(long.clone(), EXACTLY), long);
+        assert_eq!(shortened(long.clone(), "why"), format!("{}…", "x".repeat(DETAIL_LIMIT)));
+        assert_eq!(shortened("short".to_owned(), "why"), "short");
+    }
 }

@@ -45,7 +45,8 @@ impl Postmortem {
         let id = desk.find(self.target.incident.as_deref())?;
         desk.prepare(&id)?;
         if self.done {
-            let incident = desk.submit(&id, Request::CompletePostmortem)?;
+            desk.submit(&id, Request::CompletePostmortem)?;
+            let (_, incident) = written(&desk, &id)?;
             station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
             station.output.next(&next(station, &incident));
             return Ok(Exit::DONE);

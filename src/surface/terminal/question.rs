@@ -5,6 +5,7 @@ use super::layout::{self, Row, WIDE, at_most};
 use super::model::{Model, Pane};
 use super::naming;
 use super::prompt::Prompt;
+use crate::domain::effect::EffectClass;
 use crate::domain::event::Gate;
 use crate::domain::id::Part;
 use crate::domain::incident::Incident;
@@ -96,24 +97,29 @@ impl Asked<'_> {
         if let Some(why) = &change.why {
             lines.push(self.fact("why", why, Tone::Plain));
         }
-        lines.push(match &change.undo {
-            Some(undo) => self.fact("undo", undo, Tone::Plain),
-            None => self.fact("undo", "no way back is known", Tone::Warn),
-        });
+        match &change.undo {
+            Some(undo) => lines.push(self.fact("undo", undo, Tone::Plain)),
+            // A reading, shown where every step is, leaves nothing to take back.
+            None if self.effect_class() == Some(EffectClass::Read) => {}
+            None => lines.push(self.fact("undo", "no way back is known", Tone::Warn)),
+        }
         if !by.is_empty() {
             lines.push(self.may(by));
         }
         lines
     }
 
-    fn effect(&self) -> String {
+    fn effect_class(&self) -> Option<EffectClass> {
         let run = self.incident.run(self.prompt.run);
-        let step = run.and_then(|run| run.runbook.step(&self.prompt.key.id));
-        let effect = step.map(|step| match (&step.undo, self.prompt.key.part) {
+        let step = run.and_then(|run| run.runbook.step(&self.prompt.key.id))?;
+        Some(match (&step.undo, self.prompt.key.part) {
             (Some(undo), Part::Undo) => undo.effect,
             _ => step.effect(),
-        });
-        match effect {
+        })
+    }
+
+    fn effect(&self) -> String {
+        match self.effect_class() {
             Some(effect) if effect.changes() && self.columns >= WIDE => format!("a change, {effect}"),
             Some(effect) => effect.to_string(),
             None => String::new(),

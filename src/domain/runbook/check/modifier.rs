@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 
 use super::Checker;
 use super::fields::{Fields, list};
+use crate::domain::effect::EffectClass;
 use crate::domain::problem::Problem;
 use crate::domain::runbook::node::{Content, Entry, Node};
-use crate::domain::runbook::{Action, Approve, OnFailure, Retry, Until, Verify};
+use crate::domain::runbook::{Action, Approve, Body, OnFailure, Retry, Until, Verify};
 use crate::domain::time::Span;
 
 /// The keys of an approval.
@@ -144,5 +145,28 @@ impl Checker<'_> {
             action
         });
         Some((fields, action))
+    }
+
+    /// A change whose effect nobody looks at is a hope. A message is its own proof: the channel has answered. An action
+    /// that is wrong in itself is judged by its verb.
+    pub(super) fn changes_are_verified(&mut self, body: Option<&(Body, &Entry)>, fields: &Fields<'_>) {
+        let Some(entry) = fields.iter().find(|entry| self.form(&entry.key).is_some()) else { return };
+        let changes = match body {
+            Some((Body::Action(action), _)) => action.effect != EffectClass::Read,
+            Some(_) => false,
+            None => self.form(&entry.key).is_some_and(|form| {
+                form.verbs
+                    .iter()
+                    .any(|verb| verb.effect != EffectClass::Read && entry.value.get(verb.field.name).is_some())
+            }),
+        };
+        if !changes || entry.key == "notify" || fields.get("verify").is_some() {
+            return;
+        }
+        let message = format!("`{}` changes something here, and the step has no `verify`", entry.key);
+        let problem = Problem::new(entry.key_span.clone(), message);
+        self.report.add(problem.help(
+            "Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+        ));
     }
 }

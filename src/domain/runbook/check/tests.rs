@@ -19,7 +19,7 @@ services:
 channels:
   incidents: { slack_webhook: { secret: hook } }
 roles: { commander: }
-secrets: { hook: { env: HOOK } }
+secrets: { hook: { env: HOOK }, payments: { file: /x, key: 'PAY_*' } }
 ";
 
 fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {

@@ -91,6 +91,13 @@ fn changes_must_be_verified_and_readings_repeated() {
             "5:5 `systemd` changes something here, and the step has no `verify` | Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
         ],
     );
+    steps(
+        "  - systemd: { restart: elsewhere.service }\n",
+        &[
+            "5:5 `systemd` changes something here, and the step has no `verify` | Add a reading that shows that it worked, such as `verify: { health: { service: … }, within: 5m }`.",
+            "5:25 the unit `elsewhere.service` is not in the estate | Runbooks act only on units that a service or datastore of the estate names.",
+        ],
+    );
     steps("  - notify: { to: incidents, message: x }\n", &[]);
     steps(
         "  - systemd: { restart: shop-gateway }\n    verify: { systemd: { stop: shop-gateway } }\n",
