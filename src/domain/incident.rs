@@ -201,6 +201,7 @@ impl Incident {
             ended_at: None,
             steps: BTreeMap::new(),
             order: Vec::new(),
+            passed: 0,
             ids: runbook.all_steps().into_iter().map(|step| step.id.clone()).collect(),
         });
         Ok(())
@@ -230,6 +231,7 @@ impl Incident {
             .or_insert_with(|| StepState::new(recorded.at))
             .apply(&recorded.event, recorded.seq, recorded.at)
             .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
+        run.advance(&recorded.event);
         self.remember_delivery(recorded);
         Ok(())
     }

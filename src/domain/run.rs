@@ -50,6 +50,8 @@ pub struct Run {
     pub steps: BTreeMap<StepKey, StepState>,
     /// The order in which steps were reached.
     pub order: Vec<StepKey>,
+    /// How many of the runbook's steps, from the first, are done: a walk begins behind them.
+    pub passed: usize,
     /// The ids of every step of the runbook.
     pub ids: BTreeSet<String>,
 }
@@ -78,6 +80,21 @@ impl Run {
     /// The gates that are closed, in the order in which their steps were reached.
     pub fn gates(&self) -> impl Iterator<Item = (&StepKey, &super::event::Gate)> {
         self.order.iter().filter_map(|key| Some((key, self.steps.get(key)?.gate()?)))
+    }
+
+    /// Brings `passed` up to date after an event of a step.
+    pub(super) fn advance(&mut self, event: &Event) {
+        if matches!(event, Event::RetryScheduled { .. }) {
+            self.passed = 0;
+        }
+        while let Some(step) = self.runbook.steps.get(self.passed) {
+            let done = [Conclusion::Succeeded, Conclusion::Skipped, Conclusion::Tolerated];
+            let state = self.steps.get(&StepKey::main(step.id.as_str()));
+            if !state.and_then(StepState::conclusion).is_some_and(|conclusion| done.contains(&conclusion)) {
+                break;
+            }
+            self.passed += 1;
+        }
     }
 
     /// Whether the group or `for_each` that a step is a member of is done, so that the run does not come back to it.

@@ -195,7 +195,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (Running, Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. }) => Ready { at },
         (Running, Event::Reconciled { finding: Finding::CannotTell { .. }, .. })  => Unclear,
         (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
-        (Concluded(Conclusion::Tolerated | Conclusion::Failed | Conclusion::Cancelled), Event::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Concluded(_), Event::RetryScheduled { at, .. }) => Ready { at: *at },
         (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, Event::StepConcluded { conclusion, .. }) => Concluded(*conclusion),
         (_, Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => standing.clone(),
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }

@@ -35,8 +35,8 @@ pub enum News {
 /// What is told within this process.
 #[derive(Debug, Clone)]
 pub(super) enum Hint {
-    /// The store holds more.
-    Appended,
+    /// These are durable, and follow on one another.
+    Appended(Arc<[Recorded]>),
     /// A step has printed a line.
     Line(RunId, StepKey, String),
 }
@@ -104,6 +104,12 @@ impl Feed {
                 return Some(News::Line { run, step, text });
             }
             Ok((incident, _)) if incident != self.incident => {}
+            // What follows on what was told before needs not be read again.
+            Ok((_, Hint::Appended(events))) if events.first().is_some_and(|first| first.seq == self.after + 1) => {
+                self.after = events.last().map_or(self.after, |last| last.seq);
+                return Some(News::Events(events.to_vec()));
+            }
+            Ok((_, Hint::Appended(events))) if events.last().is_some_and(|last| last.seq <= self.after) => {}
             Ok(_) | Err(RecvError::Lagged(_)) => self.stale = true,
             // The hub lives as long as the engine, which the face holds.
             Err(RecvError::Closed) => clock::sleep(&*self.parts.clock, POLL).await,

@@ -157,8 +157,8 @@ impl Engine {
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
             extend(&mut present, &foreseen)?;
             match self.parts.store.append(incident, seq, drafts).await {
-                Ok(_) => {
-                    self.hub.tell(incident, Hint::Appended);
+                Ok(recorded) => {
+                    self.hub.tell(incident, Hint::Appended(recorded.into()));
                     return present.ok_or_else(|| EngineError::NotFound(incident.to_string()));
                 }
                 Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),

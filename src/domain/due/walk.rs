@@ -46,7 +46,7 @@ impl Walk<'_> {
     fn run(&mut self) {
         let run = self.run;
         match &run.status {
-            RunStatus::Running => match self.sequence(&run.runbook.steps) {
+            RunStatus::Running => match self.sequence(&run.runbook.steps[run.passed..]) {
                 Progress::Blocked => {}
                 Progress::Passed => self.finish(RunOutcome::Succeeded),
                 Progress::Stopped(step) => {

@@ -324,7 +324,7 @@ impl Worker<'_> {
             Ok(recorded) => {
                 tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
                 self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-                self.engine.hub.tell(self.id, Hint::Appended);
+                self.engine.hub.tell(self.id, Hint::Appended(recorded.into()));
                 Ok(true)
             }
             Err(StoreError::Conflict { .. }) => {

@@ -47,7 +47,7 @@ impl Worker<'_> {
                     return Ok(());
                 }
                 heard = self.hints.recv() => match heard {
-                    Ok((id, Hint::Appended)) if &id == self.id => {}
+                    Ok((id, Hint::Appended(events))) if &id == self.id && events.last().is_some_and(|last| last.seq > self.stored) => {}
                     Ok(_) => continue,
                     Err(_) => {}
                 },

@@ -47,7 +47,7 @@ const OTHERS: [&str; 3] = ["redis-server.service", "meilisearch.service", "nginx
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// How long anything may take to become true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A shop; everything in it ends with the value.
 pub struct Shop {
