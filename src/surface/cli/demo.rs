@@ -7,6 +7,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Map;
 use tokio::runtime::Runtime;
@@ -16,6 +17,7 @@ use super::failure::{Failure, Result};
 use super::settings::{Settings, ShopSource, quoted};
 use super::shop::Shop;
 use super::station::{Desk, Station};
+use crate::clock::sleep;
 use crate::domain::command::{Command, Request, Start};
 use crate::domain::event::{Actor, Mode};
 use crate::domain::id::IncidentId;
@@ -31,6 +33,9 @@ const PLACE: &str = "/tmp";
 
 /// The runbook that is played.
 const RUNBOOK: &str = "p1";
+
+/// How long the shop is broken before anybody notices: the first reading then finds errors in the journal.
+const NOTICED: Duration = Duration::from_millis(1_500);
 
 /// The words with which the incident is resolved once its run is over.
 const RESOLUTION: &str = "The bad merge was reverted; what had been caught in the fault was restarted.";
@@ -94,6 +99,10 @@ impl Demo {
         let order = order(&shop, &own)?;
         let desk = own.open(shop)?;
         let id = order.incident.clone();
+        desk.wait(async {
+            sleep(&*station.clock(), NOTICED).await;
+            Ok::<(), EngineError>(())
+        })?;
         desk.submit(&id, Request::Start(Box::new(order)))?;
         let left = desk.wait(self.show(&desk, &id))?;
         if left != Left::Over {
