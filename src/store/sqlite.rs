@@ -192,8 +192,7 @@ impl EventStore for Sqlite {
     }
 
     async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
-        let rows = self.ask(sqlx::query(writer::CLAIMED).bind(incident.as_str().to_owned())).await?;
-        let claim = rows.first().map(|row| row::claim(&self.path, row)).transpose()?;
+        let claim = writer::claimed(&mut *self.reader.lock().await, incident).await?;
         Ok(claim.filter(|claim| !is_released(claim)))
     }
 

@@ -16,6 +16,9 @@ use runbook::domain::incident::{Incident, fold};
 use runbook::domain::run::RunStatus;
 use runbook::store::EventStore;
 use runbook::store::sqlite::Sqlite;
+use rustix::process::Signal;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::real::shop::eventually;
@@ -97,6 +100,16 @@ impl Scene {
             let last = store.incidents(1, 0).await.unwrap().pop()?;
             assert_eq!(store.audit(&last.id).await.unwrap().broken, None);
             fold(&store.read(&last.id, 0).await.unwrap()).unwrap()
+        })
+    }
+
+    /// Whether some process is in the middle of writing to the log.
+    fn is_locked(&self) -> bool {
+        let options = SqliteConnectOptions::new().filename(self.path("state/runbook.db")).busy_timeout(Duration::ZERO);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = options.connect().await.unwrap();
+            sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await.is_err()
         })
     }
 
@@ -270,14 +283,21 @@ fn a_worker_that_wakes_up_after_its_claim_has_lapsed_does_nothing_any_more() {
     let mut sleeper = scene.begin(&["start", "drill", "--auto"]);
     eventually("some steps are done", || scene.names().len() > 3);
     let pid = rustix::process::Pid::from_child(&sleeper);
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let send = |signal| rustix::process::kill_process(pid, signal).unwrap();
+    send(Signal::STOP);
+    // Stopped in the middle of a transaction it would keep everybody on this host from writing, which is not meant here.
+    while scene.is_locked() {
+        send(Signal::CONT);
+        pass(1);
+        send(Signal::STOP);
+    }
     let begun = scene.incident().unwrap();
     if !over(&begun) {
         let incident = scene.finish();
         scene.check(&incident);
     }
     let done = fs::read_to_string(scene.done()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    send(Signal::CONT);
     let code = sleeper.wait().unwrap().code();
     assert!(matches!(code, Some(0 | 6)), "{code:?}");
     assert_eq!(fs::read_to_string(scene.done()).unwrap(), done);

@@ -40,13 +40,6 @@ const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.number, s.incident, s.seq, s.open
     FROM streams s LEFT JOIN events e ON e.place = (s.number << 20) + s.seq \
     WHERE s.incident IN (SELECT value FROM json_each(?1))";
 
-/// The claim on record, under the lock for writing.
-const BEGIN_CLAIM: &str =
-    "BEGIN IMMEDIATE; SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
-
-/// The claim on record.
-pub(super) const CLAIMED: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
-
 /// Writes a claim and ends the transaction.
 const COMMIT_CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (incident) DO UPDATE SET holder = ?2, epoch = ?3, expires_at = ?4, seal = ?5; COMMIT";
@@ -285,12 +278,26 @@ async fn release(link: &mut Link, claim: Claim) -> Result<(), StoreError> {
 }
 
 async fn begin_claim(link: &mut Link, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
-    let rows = link.ask(sqlx::query(BEGIN_CLAIM).bind(incident.as_str().to_owned())).await?;
-    let claim = rows.first().map(|row| row::claim(link.path(), row)).transpose();
+    link.ask(sqlx::query("BEGIN IMMEDIATE")).await?;
+    let claim = claimed(link, incident).await;
     if claim.is_err() {
         link.ask(sqlx::query(ROLLBACK)).await?;
     }
     claim
+}
+
+/// The claim on record. When there is none, every other is checked, so that it is not there under a damaged name.
+pub(super) async fn claimed(link: &mut Link, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
+    const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
+    const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";
+    let rows = link.ask(sqlx::query(ONE).bind(incident.as_str().to_owned())).await?;
+    if let Some(row) = rows.first() {
+        return row::claim(link.path(), row).map(Some);
+    }
+    for row in link.ask(sqlx::query(ALL)).await? {
+        row::claim(link.path(), &row)?;
+    }
+    Ok(None)
 }
 
 fn commit_claim(claim: &Claim) -> super::Question {
