@@ -49,7 +49,7 @@ fn step(id: &str, bits: u32) -> Value {
     let rule = ["ask", "stop", "continue"][(bits / 3 % 3) as usize];
     let mut step = json!({"id": id, "name": id, "on_failure": rule});
     step["body"] = match bits / 9 % 8 {
-        0 => json!({"ask": {"choices": ["a", "b"], "suggest": "a", "auto": bits % 2 == 0}}),
+        0 => json!({"ask": {"choices": ["a", "b"], "suggest": "a", "auto": bits.is_multiple_of(2)}}),
         1 => json!({"manual": "Do it."}),
         2 => json!({"wait": "30s"}),
         3 => json!({"parallel": [self::step(&format!("{id}x"), bits / 72), self::step(&format!("{id}y"), bits / 144)]}),
