@@ -44,6 +44,8 @@ const AUDIT_PAGE: u64 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     path: PathBuf,
+    /// Which file `path` named when it was opened: device and number.
+    identity: (u64, u64),
     reader: Arc<Mutex<Link>>,
     writer: Writer,
 }
@@ -61,14 +63,15 @@ impl Sqlite {
         file::examine(path)?;
         wal::examine(path)?;
         let mut reader = Link::reader(path);
-        let size = std::fs::metadata(path).map_err(|error| fault::refused(path, &error))?.len();
+        let found = std::fs::metadata(path).map_err(|error| fault::refused(path, &error))?;
+        let (size, identity) = (found.len(), file::identity(&found));
         if size <= SEARCHED_AT_OPENING {
             search(&mut reader, "PRAGMA quick_check(1)").await?;
         } else {
             reader.ask(sqlx::query("SELECT 1")).await?;
         }
         let writer = Writer::start(Link::writer(path));
-        Ok(Self { path: path.to_owned(), reader: Arc::new(Mutex::new(reader)), writer })
+        Ok(Self { path: path.to_owned(), identity, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Closes both connections, which folds the journal into the file unless another process still has it open.
@@ -187,6 +190,8 @@ impl EventStore for Sqlite {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Claiming, StoreError> {
+        // A worker that waits comes here every few seconds: on a file that was removed it would wait for ever.
+        file::is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         self.writer.claim(Wish { incident: incident.clone(), holder, gone, now, until }).await
     }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -107,6 +107,20 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
         File::open(directory(path))?.sync_all()
     };
     publish().map_err(|error| refused(path, &error))
+}
+
+/// Which file this is, whatever it is called: device and number.
+pub(super) fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+/// That the path still names the file that was opened: one that was removed or replaced is no place to write to.
+pub(super) fn is_still(path: &Path, opened: (u64, u64)) -> Result<(), StoreError> {
+    let found = fs::metadata(path).map_err(|error| refused(path, &error))?;
+    if identity(&found) == opened {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!("`{}` is another file than the one that was opened", path.display())))
 }
 
 /// Refuses a file that is absent, not a log, of a later format, or visibly damaged.

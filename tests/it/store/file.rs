@@ -9,7 +9,7 @@ use runbook::store::{EventStore, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{id, notes};
+use super::{at, id, notes};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -139,4 +139,18 @@ async fn a_log_that_is_not_there_is_made_only_when_asked() {
     let error = Sqlite::open(&path).await.unwrap_err().to_string();
     assert!(error.contains("is gone, but its journal"), "{error}");
     assert_eq!(names(directory.path()), ["log.db-wal"]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_can_no_longer_be_claimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runbook.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let incident = id("lusab-fidok");
+    let claim = || store.claim(&incident, "here", None, at(0), at(15));
+    claim().await.unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(claim().await, Err(StoreError::Unavailable(_))));
+    let _other = Sqlite::open(&path).await;
+    assert!(matches!(claim().await, Err(StoreError::Unavailable(_))));
 }
