@@ -17,6 +17,7 @@ use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::outcome::Verdict;
 use crate::domain::run::{Run, RunStatus};
+use crate::domain::time::Span;
 use crate::engine::{EngineError, Feed, News, Patience, Stop};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, Work};
@@ -93,6 +94,9 @@ fn leaving() -> CancellationToken {
     token
 }
 
+/// How long somebody else is watched at work before the claim is tried for again.
+const AGAIN: Span = Span::seconds(2);
+
 /// Works on the incident, or watches who does, and hands over every event.
 async fn follow(
     desk: &Desk<'_>,
@@ -104,23 +108,28 @@ async fn follow(
     let detach = leaving();
     let mut feed = desk.engine.feed(id, after);
     let mut seen = after;
-    let drive = desk.engine.drive(id, patience, &detach);
-    tokio::pin!(drive);
-    let stop = loop {
-        tokio::select! {
-            stop = &mut drive => break stop?,
-            events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
-        }
-    };
     loop {
-        let incident = desk.engine.incident(id).await?;
-        let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
-        if seen >= incident.seq && !moving {
-            return Ok(left(&stop));
-        }
-        tokio::select! {
-            () = detach.cancelled() => return Ok(Left::Detached),
-            events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+        let drive = desk.engine.drive(id, patience, &detach);
+        tokio::pin!(drive);
+        let stop = loop {
+            tokio::select! {
+                stop = &mut drive => break stop?,
+                events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+            }
+        };
+        // Who holds it may hang: after a while it is tried again.
+        let again = AGAIN.after(desk.engine.parts().clock.now());
+        loop {
+            let incident = desk.engine.incident(id).await?;
+            let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
+            if seen >= incident.seq && !moving {
+                return Ok(left(&stop));
+            }
+            tokio::select! {
+                () = detach.cancelled() => return Ok(Left::Detached),
+                events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
+                () = desk.engine.parts().clock.sleep_until(again), if moving => break,
+            }
         }
     }
 }
