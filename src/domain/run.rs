@@ -89,8 +89,12 @@ impl Run {
 
     /// Brings `passed` up to date after an event of a step.
     pub(super) fn advance(&mut self, event: &Event) {
-        if matches!(event, Event::RetryScheduled { .. }) {
-            self.passed = 0;
+        match event {
+            Event::RetryScheduled { .. } => self.passed = 0,
+            Event::StepConcluded { .. } | Event::StepSkipped { .. } | Event::Answered { .. } | Event::Denied { .. } => {
+            }
+            // Nothing else leaves a step done.
+            _ => return,
         }
         while let Some(step) = self.runbook.steps.get(self.passed) {
             let done = [Conclusion::Succeeded, Conclusion::Skipped, Conclusion::Tolerated];
