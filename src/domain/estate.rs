@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::policy::AlertPolicy;
+
 /// A shop, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estate {
@@ -40,6 +42,9 @@ pub struct Estate {
     /// The post-mortem's place and template.
     #[serde(default)]
     pub postmortem: PostmortemPolicy,
+    /// What is done about alerts in general.
+    #[serde(default)]
+    pub alerts: AlertPolicy,
 }
 
 /// One whole stack, such as production.

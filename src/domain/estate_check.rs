@@ -4,6 +4,7 @@
 //!
 //! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
 
+mod alerts;
 mod part;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::runbook::check::fields::{Fields, Report};
 use super::runbook::file;
 use super::runbook::node::{Entry, Node};
 
+pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 
 /// The keys of an estate.
@@ -28,6 +30,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "roles",
     "secrets",
     "postmortem",
+    "alerts",
 ];
 
 /// The keys of the post-mortem's place.
@@ -56,6 +59,7 @@ pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
 struct Names {
     environments: Vec<String>,
     services: Vec<String>,
+    channels: Vec<String>,
     people: Vec<String>,
     secrets: Vec<String>,
 }
@@ -69,6 +73,7 @@ impl Names {
         Self {
             environments: keys("environments"),
             services: keys("services"),
+            channels: keys("channels"),
             people: keys("people"),
             secrets: keys("secrets"),
         }
@@ -95,6 +100,7 @@ impl Checker<'_> {
         }
         let services = self.part(&fields, "services", Self::service);
         self.units_differ(&fields);
+        self.alerts_have_an_environment(&fields);
         Some(Estate {
             estate: estate?,
             default_environment,
@@ -106,6 +112,7 @@ impl Checker<'_> {
             roles: self.part(&fields, "roles", Self::role),
             secrets: self.part(&fields, "secrets", Self::secret),
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
+            alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
         })
     }
 

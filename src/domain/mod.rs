@@ -4,7 +4,9 @@
 //! id, or logs. Time and chance come in as parameters; a test reads the imports.
 
 pub mod alert;
+pub mod alerts;
 pub mod command;
+pub mod course;
 pub mod deadline;
 pub mod decide;
 pub mod due;
@@ -20,6 +22,7 @@ pub mod incident;
 pub mod moment;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
 pub mod postmortem;
 pub mod problem;
 pub mod redact;
@@ -31,3 +34,4 @@ pub mod step;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod trigger;

@@ -246,6 +246,7 @@ impl Engine {
             detected_at: None,
             title: None,
             parent: Some(Parent { run, step: step.clone() }),
+            alert: None,
         };
         let command = Command { by: Actor::Engine, request: Request::Start(Box::new(start)) };
         decide(Some(incident), &command, now).map_err(|refused| refused.to_string())

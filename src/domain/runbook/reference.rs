@@ -19,6 +19,7 @@ const RUNBOOK: Keys = &[
     ("severity", "`p1` `p2` `p3` `p4`, required", "The severity of the incident that it opens."),
     ("summary", "text", "One or two sentences."),
     ("environments", "name or list", "The environments it may run in; every one unless given."),
+    ("on", "mapping, or a list of them", "The alerts that start it; see below."),
     ("deadlines", "mapping", "What must be done by when, by name; see below."),
     ("params", "mapping", "What the starter may set, by name; see below."),
     ("steps", "list of steps, required", "In order."),
@@ -53,6 +54,7 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
     ),
+    ("alerts", "mapping", "What is done about alerts in general; see below."),
 ];
 
 pub(in crate::domain) const ENVIRONMENT: Keys = &[
@@ -80,6 +82,70 @@ pub(in crate::domain) const SERVICE: Keys = &[
     ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
     ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
     ("depends_on", "service, or a list of them", "The services that it leans on."),
+];
+
+const TRIGGER: Keys = &[
+    ("alert", "text or list, required", "The alerts, by name; `*` stands for any text and `?` for one character."),
+    (
+        "where",
+        "expression",
+        "What must hold of the alert. It sees `labels`, `annotations`, `value`, `name`, `sender`, `status`, `summary`, `severity`, `environment`, `service`, `starts_at`, `ends_at`, `link`, `runbook`, and all of it as `alert`. A label that is not there is `none`.",
+    ),
+    (
+        "start",
+        "`auto` or `ask`",
+        "`auto`: it starts by itself; what it changes is asked for, unless the estate allows it. `ask`, the default: the incident is opened, people are told, and one of them starts it.",
+    ),
+    (
+        "params",
+        "mapping",
+        "The runbook's params, as templates over the same names. One that gives nothing is left to its default.",
+    ),
+];
+
+pub(in crate::domain) const ALERTS: Keys = &[
+    ("environment", "name", "The environment of an alert that names none."),
+    (
+        "environment_from",
+        "expression",
+        "Gives the environment, where it is not in the label `environment`, `env` or `stage`. It sees what `where` sees.",
+    ),
+    (
+        "service_from",
+        "expression",
+        "Gives the service or its unit, where it is not in the label `service`, `service_name`, `unit` or `job`.",
+    ),
+    (
+        "group_by",
+        "`environment` `service` `name` `sender`, or a list",
+        "What the alerts of one incident have in common; `[environment, service]` unless given.",
+    ),
+    ("window", "duration", "How long after its last alert an incident still gathers new ones; 30m unless given."),
+    (
+        "resolve_after",
+        "duration",
+        "How long nothing may fire before an incident that alerts opened is over by itself; 5m unless given.",
+    ),
+    (
+        "cool_down",
+        "duration",
+        "How long a runbook that has ended is not started again in the same incident; 15m unless given.",
+    ),
+    (
+        "notify",
+        "channel or list",
+        "Who hears of an alert that no runbook is for, and of runbooks that ask to be started.",
+    ),
+    (
+        "budget",
+        "`{ at_most, within }`",
+        "How often the same change may happen by itself, across incidents; `{ at_most: 3, within: 1h }` unless given. After that a person is asked.",
+    ),
+    (
+        "automatic",
+        "list of `{ action, of, environments }`",
+        "The changes that a runbook which an alert has started may make by itself: `{ action: systemd.restart, of: [\"shop-*\"], environments: [staging] }`. Everything else is asked for.",
+    ),
 ];
 
 const DEADLINE: Keys = &[
@@ -182,6 +248,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
         let _ = writeln!(out, "| `{name}` | {} |", cell(meaning));
     }
     keys(&mut out, "A runbook", RUNBOOK);
+    keys(&mut out, "A trigger, `on`", TRIGGER);
     keys(&mut out, "A deadline", DEADLINE);
     keys(&mut out, "A param", PARAM);
     keys(&mut out, "A step does exactly one of these", BODIES);
@@ -189,6 +256,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
     keys(&mut out, "A service", SERVICE);
+    keys(&mut out, "Alerts", ALERTS);
     section(
         &mut out,
         "Kinds",

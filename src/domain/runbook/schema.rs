@@ -8,8 +8,8 @@
 use serde_json::{Map, Value, json};
 
 use super::check::{
-    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, PARAM_TYPES, RETRY_KEYS, SEVERITIES, START_KEYS, UNDO_KEYS, UNTIL_KEYS,
-    VERIFY_KEYS,
+    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, LAUNCHES, PARAM_TYPES, RETRY_KEYS, SEVERITIES, START_KEYS, TRIGGER_KEYS,
+    UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
 use crate::domain::estate_check::CRITICALITY;
 use crate::domain::form::{Field, KindForm, Shape};
@@ -31,6 +31,7 @@ pub fn runbook(forms: &[&KindForm]) -> Value {
             "severity": { "enum": SEVERITIES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "description": "The severity of the incident that it opens." },
             "summary": described(text(), "One or two sentences."),
             "environments": one_or_many(&name()),
+            "on": described(one_or_many(&trigger()), "The alerts that start it."),
             "deadlines": { "type": "object", "description": "What must be done by when.", "propertyNames": name(), "additionalProperties": deadline() },
             "params": { "type": "object", "description": "What the starter may set.", "propertyNames": name(), "additionalProperties": param() },
             "steps": { "type": "array", "minItems": 1, "description": "In order.", "items": { "$ref": "#/$defs/step" } },
@@ -134,6 +135,20 @@ fn one_action(forms: &[&KindForm], extra: &[&str], shapes: &Value) -> Value {
         "properties": properties,
         "oneOf": forms.iter().map(|form| json!({ "required": [form.name] })).collect::<Vec<_>>(),
     })
+}
+
+fn trigger() -> Value {
+    let launches: Vec<&str> = LAUNCHES.iter().map(|(word, _)| *word).collect();
+    closed(
+        TRIGGER_KEYS,
+        &json!({
+            "alert": described(one_or_many(&text()), "The alerts, by name; `*` stands for any text."),
+            "where": described(json!({ "$ref": "#/$defs/expression" }), "What must hold of the alert: `value > 5`."),
+            "start": { "enum": launches, "description": "Whether it starts by itself or a person is asked." },
+            "params": { "type": "object", "description": "Parameters from the alert.", "propertyNames": name() },
+        }),
+        &["alert"],
+    )
 }
 
 fn deadline() -> Value {
@@ -298,8 +313,29 @@ pub fn estate() -> Value {
                 closed(&["credential"], &json!({ "credential": text() }), &["credential"]),
             ] })),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
+            "alerts": alerts(),
         },
     })
+}
+
+/// What is done about alerts in general.
+fn alerts() -> Value {
+    use crate::domain::estate_check as keys;
+    let groupings: Vec<&str> = keys::GROUPINGS.iter().map(|(word, _)| *word).collect();
+    let budget = json!({ "at_most": { "type": "integer", "minimum": 1, "maximum": 1000 }, "within": duration() });
+    let permission = json!({ "action": text(), "of": one_or_many(&text()), "environments": one_or_many(&name()) });
+    closed(
+        keys::ALERTS_KEYS,
+        &json!({
+            "environment": name(), "environment_from": text(), "service_from": text(),
+            "group_by": one_or_many(&json!({ "enum": groupings })),
+            "window": duration(), "resolve_after": duration(), "cool_down": duration(),
+            "notify": one_or_many(&name()),
+            "budget": closed(keys::BUDGET_KEYS, &budget, keys::BUDGET_KEYS),
+            "automatic": { "type": "array", "items": closed(keys::PERMISSION_KEYS, &permission, &["action"]) },
+        }),
+        &[],
+    )
 }
 
 #[cfg(test)]

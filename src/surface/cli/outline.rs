@@ -295,7 +295,7 @@ fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
     let Body::Action(action) = &step.body else { return None };
     let asked = match filling.mode()? {
         Mode::Step => true,
-        Mode::Guided => action.effect.changes() && !action.is_message(),
+        Mode::Guided | Mode::Unattended => action.is_change(),
         Mode::Auto => false,
     };
     asked.then(|| "anybody".to_owned())

@@ -104,6 +104,7 @@ impl Start {
             detected_at: self.detected_at.as_deref().map(|text| instant(text, station)).transpose()?,
             title: self.title.clone(),
             parent: None,
+            alert: None,
         })
     }
 

@@ -226,7 +226,7 @@ impl Stepper<'_> {
 fn here(actor: &Actor) -> Actor {
     match actor {
         Actor::Person { name, .. } => Actor::person(name, "stepper"),
-        Actor::Engine => Actor::Engine,
+        Actor::Engine | Actor::Sender { .. } => actor.clone(),
     }
 }
 
