@@ -14,12 +14,13 @@ use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::command::{Command, Refused, Request, Start};
 use crate::domain::decide::decide;
+use crate::domain::due::is_live;
 use crate::domain::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::{Illegal, Incident, extend, fold};
 use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
-use crate::store::{Claim, Draft, EventStore, StoreError};
+use crate::store::{Claim, Draft, EventStore, StoreError, Write};
 
 pub use self::claim::holder;
 pub use self::feed::{Feed, News};
@@ -156,7 +157,8 @@ impl Engine {
             // What would not fold is never written.
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
             extend(&mut present, &foreseen)?;
-            match self.parts.store.append(incident, seq, drafts).await {
+            let live = present.as_ref().is_none_or(is_live);
+            match self.parts.store.write(Write { live, ..Write::of(incident, seq, drafts) }).await {
                 Ok(recorded) => {
                     self.hub.tell(incident, Hint::Appended(recorded.into()));
                     return present.ok_or_else(|| EngineError::NotFound(incident.to_string()));

@@ -13,19 +13,22 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::budget::over_budget;
 use super::claim::Held;
 use super::feed::Hint;
 use super::{Engine, EngineError, Patience, Stop, flight};
-use crate::domain::due::{Confirmation, Effect, due};
+use crate::domain::due::{Confirmation, Effect, due, is_live};
 use crate::domain::effect::EffectClass;
-use crate::domain::event::{Actor, Event, Finding, Gate};
+use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::plan::{Attempt, RenderedAction};
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
-use crate::store::{Draft, StoreError};
+use crate::store::{Draft, Hold, StoreError, Write};
 
+mod budget;
+mod opening;
 mod pause;
 mod settle;
 
@@ -65,14 +68,18 @@ struct Launch {
     deadline: Timestamp,
 }
 
-pub(super) struct Worker<'a> {
-    engine: &'a Engine,
-    id: &'a IncidentId,
+pub(super) struct Worker {
+    engine: Engine,
+    id: IncidentId,
     incident: Incident,
     /// The last event that is in the store; `incident` may be ahead by `drafts`.
     stored: u64,
     held: Held,
+    /// The claim that the first write of a new incident takes.
+    hold: Option<Hold>,
     drafts: Vec<Draft>,
+    /// Names that are given with the drafts.
+    keys: Vec<String>,
     launches: Vec<Launch>,
     observed: HashMap<Place, (String, Value)>,
     flights: HashMap<Place, Flight>,
@@ -106,29 +113,40 @@ impl Engine {
                 return Err(error);
             }
         };
-        let mut worker = Worker {
-            engine: self,
-            id: incident,
-            stored: folded.seq,
-            incident: folded,
+        let worker = Worker { hints, stored: folded.seq, ..Worker::new(self, held, folded) };
+        worker.drive(patience, detach).await
+    }
+}
+
+impl Worker {
+    fn new(engine: &Engine, held: Held, incident: Incident) -> Self {
+        Self {
+            hints: engine.hub.listen(),
+            engine: engine.clone(),
+            id: incident.id.clone(),
+            stored: 0,
+            incident,
             held,
+            hold: None,
             drafts: Vec::new(),
+            keys: Vec::new(),
             launches: Vec::new(),
             observed: HashMap::new(),
             flights: HashMap::new(),
             tasks: JoinSet::new(),
             landed: Vec::new(),
-            hints,
             undrafted: None,
-        };
-        let stop = worker.work(patience, detach).await;
-        worker.tasks.shutdown().await;
-        worker.held.release(&*parts.store).await?;
+        }
+    }
+
+    /// Works, and gives the claim back.
+    pub(super) async fn drive(mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
+        let stop = self.work(patience, detach).await;
+        self.tasks.shutdown().await;
+        self.held.release(&*self.engine.parts().store).await?;
         stop
     }
-}
 
-impl Worker<'_> {
     async fn work(&mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
         loop {
             if let Some(claim) = self.turn().await? {
@@ -238,6 +256,12 @@ impl Worker<'_> {
                 None => return Ok(()),
             },
         };
+        if self.is_by_itself(run, &attempt) {
+            match self.allowance(&attempt, run).await? {
+                Ok(key) => self.keys.push(key),
+                Err(why) => return self.confirm(over_budget(run, *attempt, why), now),
+            }
+        }
         let deadline = attempt.timeout.after(now);
         let started = Event::StepStarted {
             run,
@@ -274,7 +298,7 @@ impl Worker<'_> {
         if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
-        match self.engine.write_draft(self.id, &self.incident).await {
+        match self.engine.write_draft(&self.id, &self.incident).await {
             Ok((path, digest)) => {
                 self.undrafted = None;
                 self.draft(Event::PostmortemWritten { path, digest }, now)
@@ -318,25 +342,40 @@ impl Worker<'_> {
 
     /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
     async fn commit(&mut self) -> Result<bool, EngineError> {
-        let drafts = std::mem::take(&mut self.drafts);
-        let store = &self.engine.parts().store;
-        match store.append(self.id, self.stored, drafts.clone()).await {
+        let write = self.write();
+        let drafts = write.drafts.clone();
+        match self.engine.parts().store.write(write).await {
             Ok(recorded) => {
-                tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
-                self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-                self.engine.hub.tell(self.id, Hint::Appended(recorded.into()));
+                self.stand(recorded);
                 Ok(true)
             }
-            Err(StoreError::Conflict { .. }) => {
+            Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
                 tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
                 self.keep_results(drafts);
                 self.launches.clear();
-                self.incident = self.engine.incident(self.id).await?;
+                self.incident = self.engine.incident(&self.id).await?;
                 self.stored = self.incident.seq;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What has been drafted, as it is written.
+    fn write(&mut self) -> Write {
+        Write {
+            keys: std::mem::take(&mut self.keys),
+            claim: self.hold.take(),
+            live: is_live(&self.incident),
+            ..Write::of(&self.id, self.stored, std::mem::take(&mut self.drafts))
+        }
+    }
+
+    /// What was written is durable.
+    fn stand(&mut self, recorded: Vec<Recorded>) {
+        tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
+        self.stored = recorded.last().map_or(self.stored, |last| last.seq);
+        self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
     }
 
     /// What the world has answered stays true, whoever else has written meanwhile.
