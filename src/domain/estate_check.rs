@@ -5,6 +5,7 @@
 //! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
 
 mod part;
+mod sender;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use super::runbook::file;
 use super::runbook::node::{Entry, Node};
 
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
+pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
@@ -27,6 +29,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "people",
     "roles",
     "secrets",
+    "senders",
     "postmortem",
 ];
 
@@ -94,6 +97,8 @@ impl Checker<'_> {
             self.report.add(Problem::new(node.span.clone(), "an estate needs at least one environment"));
         }
         let services = self.part(&fields, "services", Self::service);
+        let mut senders = self.part(&fields, "senders", Self::sender);
+        sender::know_branches(&mut senders, &environments);
         self.units_differ(&fields);
         Some(Estate {
             estate: estate?,
@@ -105,6 +110,7 @@ impl Checker<'_> {
             people: self.part(&fields, "people", Self::person),
             roles: self.part(&fields, "roles", Self::role),
             secrets: self.part(&fields, "secrets", Self::secret),
+            senders,
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
         })
     }
