@@ -51,6 +51,12 @@ pub struct Alert {
     /// What the sender calls this firing, unique among its own: for Alertmanager the fingerprint and the start. The same
     /// in every repeat and when it is resolved.
     pub firing: String,
+    /// Whether `firing` names what is watched rather than one firing of it, so that it comes back: a CloudWatch alarm has
+    /// one name for ever. Then a firing after a resolve is a new one, unless its `starts_at` is not later than that
+    /// `ends_at`, which makes it a late repeat; and a resolve whose `ends_at` is earlier than the `starts_at` of what
+    /// fires is late as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recurs: bool,
     /// How it stands.
     #[serde(default)]
     pub status: AlertStatus,

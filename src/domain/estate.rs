@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::policy::AlertPolicy;
+use super::sender::Sender;
 
 /// A shop, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Estate {
     /// By name: where the value is found, never the value.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
+    /// Who may post alerts, by name; the name is a part of the address that they post to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub senders: BTreeMap<String, Sender>,
     /// The post-mortem's place and template.
     #[serde(default)]
     pub postmortem: PostmortemPolicy,

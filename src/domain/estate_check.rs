@@ -6,6 +6,7 @@
 
 mod alerts;
 mod part;
+mod sender;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::runbook::node::{Entry, Node};
 
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
+pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
@@ -29,6 +31,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "people",
     "roles",
     "secrets",
+    "senders",
     "postmortem",
     "alerts",
 ];
@@ -99,6 +102,8 @@ impl Checker<'_> {
             self.report.add(Problem::new(node.span.clone(), "an estate needs at least one environment"));
         }
         let services = self.part(&fields, "services", Self::service);
+        let mut senders = self.part(&fields, "senders", Self::sender);
+        sender::know_branches(&mut senders, &environments);
         self.units_differ(&fields);
         self.alerts_have_an_environment(&fields);
         Some(Estate {
@@ -111,6 +116,7 @@ impl Checker<'_> {
             people: self.part(&fields, "people", Self::person),
             roles: self.part(&fields, "roles", Self::role),
             secrets: self.part(&fields, "secrets", Self::secret),
+            senders,
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
         })

@@ -29,6 +29,7 @@ pub mod redact;
 pub mod run;
 pub mod runbook;
 pub mod scope;
+pub mod sender;
 pub mod shell;
 pub mod step;
 pub mod text;

@@ -1,0 +1,65 @@
+//! PagerDuty's webhooks, version 3: an incident there was triggered, taken up again, or resolved.
+//!
+//! An incident keeps its id when it is reopened, so the alert [recurs](crate::domain::alert::Alert::recurs).
+//!
+//! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
+
+use super::field::{self, Object};
+use super::{Desk, Reading, alerts, body};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::runbook::Severity;
+use crate::domain::sender::Sender;
+use crate::domain::text::one_line;
+
+/// The events that say how an incident stands.
+const EVENTS: [(&str, AlertStatus); 3] = [
+    ("incident.triggered", AlertStatus::Firing),
+    ("incident.reopened", AlertStatus::Firing),
+    ("incident.resolved", AlertStatus::Resolved),
+];
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = body::json(desk.post.body)?;
+    let mut event = Object::new(&body.value)?.object("event");
+    let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
+    let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
+        return Ok(Reading::Ignored(format!("`{}` says nothing of how an alert stands", one_line(&kind, 80))));
+    };
+    let at = event.instant("occurred_at");
+    let mut data = event.object("data");
+    let id = data.text("id").ok_or("it has no `event.data.id`")?;
+    let title = data.text("title");
+    let service = data.object("service").text("summary");
+    let is_firing = *status == AlertStatus::Firing;
+    let labels = [
+        ("urgency", data.text("urgency")),
+        ("pagerduty_service", service.clone()),
+        ("incident_key", data.text("incident_key")),
+    ];
+    let alert = Alert {
+        firing: id,
+        recurs: true,
+        status: *status,
+        name: title.clone().unwrap_or_else(|| "pagerduty_incident".to_owned()),
+        summary: title,
+        severity: severity(desk.sender, &mut data),
+        starts_at: at.filter(|_| is_firing),
+        ends_at: at.filter(|_| !is_firing),
+        link: field::link(data.text("html_url")),
+        service,
+        labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        ..Alert::default()
+    };
+    let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
+    Ok(alerts(vec![Alert { warnings, ..alert }]))
+}
+
+/// The priority where an account uses priorities, else the urgency.
+fn severity(sender: &Sender, data: &mut Object<'_>) -> Option<Severity> {
+    let priority = data.object("priority").text("summary").and_then(|word| sender.severity(&word));
+    priority.or_else(|| match data.text("urgency")?.as_str() {
+        "high" => Some(sender.severity("high").unwrap_or(Severity::P2)),
+        _ => Some(Severity::P3),
+    })
+}
