@@ -6,6 +6,7 @@
 //! **Invariant:** everything in an alert is data. No text of it is ever rendered as a template.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -105,10 +106,20 @@ pub struct Alert {
 pub struct AlertKey([u8; 16]);
 
 impl Alert {
-    /// The name of this firing.
+    /// The name of this firing. Where the sender's own name comes back with every firing, its start tells them apart.
     pub fn key(&self) -> AlertKey {
+        let start = self.starts_at.filter(|_| self.recurs).map(super::time::stamp).unwrap_or_default();
+        self.named(&start)
+    }
+
+    /// The name of what fires, the same for every firing of it where the sender's own name comes back.
+    pub fn identity(&self) -> AlertKey {
+        self.named("")
+    }
+
+    fn named(&self, start: &str) -> AlertKey {
         let mut hasher = Sha256::new();
-        for part in [&self.sender, &self.firing] {
+        for part in [self.sender.as_str(), &self.firing, start] {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -183,12 +194,19 @@ impl Serialize for AlertKey {
     }
 }
 
+impl FromStr for AlertKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut key = [0; 16];
+        hex::decode_to_slice(text, &mut key).map_err(|_| "not an alert's key")?;
+        Ok(Self(key))
+    }
+}
+
 impl<'de> Deserialize<'de> for AlertKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut key = [0; 16];
-        hex::decode_to_slice(&text, &mut key).map_err(|_| serde::de::Error::custom("not an alert's key"))?;
-        Ok(Self(key))
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

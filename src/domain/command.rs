@@ -122,6 +122,15 @@ pub struct Report {
     pub alert: Alert,
     /// How often it was said again since that was recorded last.
     pub times: u32,
+    /// How long it must be quiet before the incident is over.
+    pub resolve_after: Span,
+    /// What is to be done about a firing that is new.
+    pub plan: Option<Plan>,
+}
+
+/// What the shop makes of a firing that is new to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
     /// The environment that it is about.
     pub environment: String,
     /// The group that it belongs to.
@@ -130,12 +139,10 @@ pub struct Report {
     pub severity: Severity,
     /// What is to be done.
     pub answer: Answer,
-    /// The run that tells people when nothing else is done.
-    pub notice: Start,
+    /// The run that tells people when nothing else is done; none where they know of the incident already.
+    pub notice: Option<Box<Start>>,
     /// How long a runbook that has ended is not started again in the same incident.
     pub cool_down: Span,
-    /// How long it must be quiet before the incident is over.
-    pub resolve_after: Span,
 }
 
 /// What the shop's runbooks make of a firing.

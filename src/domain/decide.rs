@@ -15,7 +15,7 @@ use super::step::Standing;
 use super::time::Timestamp;
 
 mod param;
-mod report;
+pub mod report;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";

@@ -196,9 +196,9 @@ pub fn scope(alert: &Alert) -> minijinja::Value {
         let pairs = pairs.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
         scope.push((name.to_owned(), minijinja::Value::from_object(Pairs(pairs))));
     }
-    let whole: minijinja::Value = scope.iter().cloned().collect();
+    let whole = super::scope::map(scope.clone());
     scope.push(("alert".to_owned(), whole));
-    scope.into_iter().collect()
+    super::scope::map(scope)
 }
 
 /// The fields of an alert that a trigger sees besides its labels and annotations.

@@ -29,6 +29,7 @@ pub mod archive;
 pub mod catalog;
 mod claim;
 pub mod courier;
+pub mod duty;
 mod feed;
 mod flight;
 mod turn;
@@ -76,6 +77,8 @@ pub enum Patience {
     UntilPerson,
     /// When every run is over.
     UntilOver,
+    /// As soon as nothing is being done: the caller knows when to come back.
+    UntilQuiet,
 }
 
 /// Why [`Engine::drive`] came back.
@@ -85,6 +88,8 @@ pub enum Stop {
     Over,
     /// Only a person can go on.
     NeedsPerson,
+    /// Nothing is being done, and nothing is owed yet.
+    Quiet,
     /// Another live process works on it.
     Taken(Claim),
     /// The token was cancelled; what was being done is recorded as far as it came.

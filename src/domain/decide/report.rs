@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::start_run;
 use crate::domain::alert::AlertStatus;
 use crate::domain::alerts::ALERT_LIMIT;
-use crate::domain::command::{Answer, Refused, Report, Start};
+use crate::domain::command::{Answer, Plan, Refused, Report, Start};
 use crate::domain::event::Event;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::time::{Span, Timestamp};
@@ -22,8 +22,8 @@ pub const PROPOSAL: &str = "proposal";
 pub(super) fn decide(incident: Option<&Incident>, report: &Report, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let known = incident.and_then(|incident| incident.alerts.state(&report.key));
     match (incident, known.map(|state| state.status), report.alert.status) {
-        (None, _, AlertStatus::Firing) => Ok(open(report, now)),
-        (Some(incident), None, AlertStatus::Firing) => join(incident, report, now),
+        (None, _, AlertStatus::Firing) => Ok(open(report, planned(report)?, now)),
+        (Some(incident), None, AlertStatus::Firing) => join(incident, report, planned(report)?, now),
         (Some(_), Some(AlertStatus::Firing), AlertStatus::Resolved) => Ok(vec![Event::AlertResolved {
             key: report.key,
             ends_at: report.alert.ends_at,
@@ -36,36 +36,37 @@ pub(super) fn decide(incident: Option<&Incident>, report: &Report, now: Timestam
     }
 }
 
-fn open(report: &Report, now: Timestamp) -> Vec<Event> {
+fn planned(report: &Report) -> Result<&Plan, Refused> {
+    report.plan.as_ref().ok_or_else(|| Refused::usage("nothing says what is to be done about this alert"))
+}
+
+fn open(report: &Report, plan: &Plan, now: Timestamp) -> Vec<Event> {
     let alert = &report.alert;
-    let runbook = match &report.answer {
+    let runbook = match &plan.answer {
         Answer::Start(start) | Answer::Propose { start, .. } => Some(&start.runbook),
         Answer::Notice => None,
     };
     let words = || alert.summary.clone().unwrap_or_else(|| alert.name.clone());
-    let title = runbook.map_or_else(words, |runbook| runbook.title.clone());
-    let severity = runbook.map_or(report.severity, |runbook| runbook.severity);
     let opened = Event::IncidentOpened {
         id: report.incident.clone(),
-        title,
-        severity,
-        environment: report.environment.clone(),
+        title: runbook.map_or_else(words, |runbook| runbook.title.clone()),
+        severity: runbook.map_or(plan.severity, |runbook| runbook.severity),
+        environment: plan.environment.clone(),
         detected_at: alert.starts_at.filter(|at| *at <= now),
-        group: Some(report.group.clone()),
+        group: Some(plan.group.clone()),
     };
-    let fired = fired(report);
-    let response = respond(None, report, now);
-    std::iter::once(opened).chain([fired]).chain(response).collect()
+    let response = respond(None, plan, now);
+    std::iter::once(opened).chain([fired(report)]).chain(response).collect()
 }
 
-fn join(incident: &Incident, report: &Report, now: Timestamp) -> Result<Vec<Event>, Refused> {
+fn join(incident: &Incident, report: &Report, plan: &Plan, now: Timestamp) -> Result<Vec<Event>, Refused> {
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("the incident is resolved"));
     }
     if incident.alerts.len() >= ALERT_LIMIT {
         return Err(Refused::usage(format!("the incident has {ALERT_LIMIT} alerts already")));
     }
-    Ok(std::iter::once(fired(report)).chain(respond(Some(incident), report, now)).collect())
+    Ok(std::iter::once(fired(report)).chain(respond(Some(incident), plan, now)).collect())
 }
 
 fn fired(report: &Report) -> Event {
@@ -73,14 +74,13 @@ fn fired(report: &Report) -> Event {
 }
 
 /// What is done about a firing that is new to the incident.
-fn respond(incident: Option<&Incident>, report: &Report, now: Timestamp) -> Vec<Event> {
-    let (start, proposed) = match &report.answer {
-        Answer::Notice if incident.is_some() => return Vec::new(),
-        Answer::Notice => return notice(incident, report, None, now),
+fn respond(incident: Option<&Incident>, plan: &Plan, now: Timestamp) -> Vec<Event> {
+    let (start, proposed) = match &plan.answer {
+        Answer::Notice => return notice(incident, plan, None, now),
         Answer::Start(start) => (start, None),
         Answer::Propose { start, reason } => (start, Some(reason.clone())),
     };
-    if incident.is_some_and(|incident| is_answered(incident, start, report.cool_down, now)) {
+    if incident.is_some_and(|incident| is_answered(incident, &start.runbook.id, plan.cool_down, now)) {
         return Vec::new();
     }
     let reason = match proposed {
@@ -90,17 +90,17 @@ fn respond(incident: Option<&Incident>, report: &Report, now: Timestamp) -> Vec<
             Err(refused) => refused.to_string(),
         },
     };
-    let words = format!("`{}`: {reason}", start.runbook.id);
-    let proposal = Event::RunProposed { runbook: start.runbook.id.clone(), params: start.params.clone(), reason };
-    std::iter::once(proposal).chain(notice(incident, report, Some(words), now)).collect()
+    let id = &start.runbook.id;
+    let words = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
+    let proposal = Event::RunProposed { runbook: id.clone(), params: start.params.clone(), reason };
+    std::iter::once(proposal).chain(notice(incident, plan, Some(words), now)).collect()
 }
 
-/// Whether the runbook runs already, has run a short while ago, or is proposed.
-fn is_answered(incident: &Incident, start: &Start, cool_down: Span, now: Timestamp) -> bool {
-    let id = &start.runbook.id;
+/// Whether a runbook runs in the incident already, has run a short while ago, or is proposed.
+pub fn is_answered(incident: &Incident, runbook: &str, cool_down: Span, now: Timestamp) -> bool {
     let recent = |ended: Option<Timestamp>| ended.is_none_or(|ended| now < cool_down.after(ended));
-    incident.runs.iter().any(|run| run.runbook.id == *id && recent(run.ended_at))
-        || incident.proposals.iter().any(|proposal| proposal.runbook == *id)
+    incident.runs.iter().any(|run| run.runbook.id == runbook && recent(run.ended_at))
+        || incident.proposals.iter().any(|proposal| proposal.runbook == runbook)
 }
 
 /// The events of a run, without those of an incident's opening: this one's were made from the alert.
@@ -110,8 +110,9 @@ fn begun(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<V
 }
 
 /// The run that tells people of an alert that nothing else is done about.
-fn notice(incident: Option<&Incident>, report: &Report, proposal: Option<String>, now: Timestamp) -> Vec<Event> {
-    let mut start = report.notice.clone();
+fn notice(incident: Option<&Incident>, plan: &Plan, proposal: Option<String>, now: Timestamp) -> Vec<Event> {
+    let Some(start) = &plan.notice else { return Vec::new() };
+    let mut start = (**start).clone();
     if let Some(words) = proposal {
         start.params.insert(PROPOSAL.to_owned(), Value::String(words));
     }

@@ -28,6 +28,9 @@ impl Worker {
         if self.incident.live_runs().next().is_none() && !undoing {
             return Some(Stop::Over);
         }
+        if patience == Patience::UntilQuiet {
+            return Some(Stop::Quiet);
+        }
         let person = !self.incident.waiting_for_person().is_empty();
         let timer = self.incident.runs.iter().any(waits_for_timer);
         (patience == Patience::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)

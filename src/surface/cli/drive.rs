@@ -137,7 +137,7 @@ async fn follow(
 fn left(stop: &Stop) -> Left {
     match stop {
         Stop::Over => Left::Over,
-        Stop::NeedsPerson => Left::NeedsPerson,
+        Stop::NeedsPerson | Stop::Quiet => Left::NeedsPerson,
         Stop::Taken(_) => Left::Taken,
         Stop::Detached => Left::Detached,
     }

@@ -190,7 +190,7 @@ impl Stepper<'_> {
                 self.last = Some(self.engine.incident(self.incident).await?.seq);
                 Next::On
             }
-            Stop::NeedsPerson => {
+            Stop::NeedsPerson | Stop::Quiet => {
                 self.driver.again();
                 Next::On
             }
