@@ -89,6 +89,8 @@ pub struct Figures {
 /// What one report asks for.
 struct Job {
     alerts: Vec<Alert>,
+    /// The sender of whom these are all that fire: what else of it is known to fire is over.
+    whole_of: Option<String>,
     reply: oneshot::Sender<Result<Vec<Received>, String>>,
 }
 
@@ -138,9 +140,21 @@ impl Duty {
     /// # Errors
     /// Why it is not durable, in words. Reporting the same again is harmless.
     pub async fn report(&self, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+        self.ask(alerts, None).await
+    }
+
+    /// Takes all that fires at a sender: what else of it is known to fire is over.
+    ///
+    /// # Errors
+    /// As [`Duty::report`].
+    pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+        self.ask(alerts, Some(sender.to_owned())).await
+    }
+
+    async fn ask(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
         let (reply, answer) = oneshot::channel();
         let ended = || "nobody is on duty any more".to_owned();
-        self.jobs.send(Job { alerts, reply }).await.map_err(|_| ended())?;
+        self.jobs.send(Job { alerts, whole_of, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 

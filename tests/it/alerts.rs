@@ -159,8 +159,7 @@ fn chance() -> u32 {
 }
 
 fn alert(name: &str, firing: &str, labels: &[(&str, &str)]) -> Alert {
-    let labels: BTreeMap<_, _> =
-        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let labels: BTreeMap<_, _> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Alert {
         sender: "alertmanager".into(),
         firing: firing.into(),
@@ -259,7 +258,8 @@ async fn alerts_of_a_group_are_gathered_in_one_incident_and_start_a_runbook_once
 #[tokio::test]
 async fn a_storm_of_alerts_over_many_groups_is_one_incident_a_group() {
     let house = House::new().await;
-    let alerts: Vec<Alert> = (0..2_000).map(|number| alert(&format!("storm{}", number % 100), &number.to_string(), &[])).collect();
+    let alerts: Vec<Alert> =
+        (0..2_000).map(|number| alert(&format!("storm{}", number % 100), &number.to_string(), &[])).collect();
     let posts: Vec<_> = alerts
         .chunks(20)
         .map(|chunk| {
@@ -347,7 +347,8 @@ async fn a_mixed_body_is_treated_alert_by_alert() {
     let house = House::new().await;
     let (one, two) = (alert("one", "1", &[]), alert("two", "2", &[]));
     house.report(&[one.clone(), two.clone()]).await;
-    let received = house.report(&[resolved(&one), two, alert("three", "3", &[]), resolved(&alert("four", "4", &[]))]).await;
+    let received =
+        house.report(&[resolved(&one), two, alert("three", "3", &[]), resolved(&alert("four", "4", &[]))]).await;
     let names: Vec<&str> = received
         .iter()
         .map(|received| match received {

@@ -33,6 +33,8 @@ struct Item {
     job: usize,
     place: usize,
     alert: Alert,
+    /// The firing that it speaks of, where that is known without looking at it.
+    key: Option<AlertKey>,
 }
 
 /// What is to be written to one incident.
@@ -65,9 +67,12 @@ impl Officer {
     pub(super) async fn take_in(&mut self, jobs: Vec<Job>) {
         let (mut replies, mut items) = (Vec::new(), Vec::new());
         let mut answers = Answers { received: Vec::new(), trouble: HashMap::new() };
-        for (job, Job { alerts, reply }) in jobs.into_iter().enumerate() {
-            answers.received.push(vec![None; alerts.len()]);
-            items.extend(alerts.into_iter().enumerate().map(|(place, alert)| Item { job, place, alert }));
+        for (job, Job { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
+            let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
+            let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
+            let begun = items.len();
+            items.extend(keyed.enumerate().map(|(place, (alert, key))| Item { job, place, alert, key }));
+            answers.received.push(vec![None; items.len() - begun]);
             replies.push(reply);
         }
         for _ in 0..CONFLICT_LIMIT {
@@ -84,6 +89,14 @@ impl Officer {
             // Whoever has gone away reports again.
             let _ = reply.send(answers.trouble.remove(&job).map_or(Ok(received), Err));
         }
+    }
+
+    /// The ends of what is known to fire at a sender and is not among all that does.
+    fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
+        let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.docket.key_of(alert)).collect();
+        let over = self.docket.firing_at(sender).into_iter().filter(|key| !still.contains(key));
+        let ended = || Alert { sender: sender.to_owned(), status: AlertStatus::Resolved, ..Alert::default() };
+        over.map(|key| (ended(), Some(key))).collect()
     }
 
     /// Decides and writes; what has to be decided again comes back.
@@ -129,8 +142,8 @@ impl Officer {
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
         }
-        let key = self.docket.key_of(alert);
-        if let Some(firing) = self.docket.firing_of(&key).copied() {
+        let key = item.key.unwrap_or_else(|| self.docket.key_of(alert));
+        if let Some(firing) = self.docket.firing_of(&key).cloned() {
             return self.again(item, key, firing, estate, now, additions);
         }
         if alert.status == AlertStatus::Resolved {

@@ -5,6 +5,7 @@
 //! **Invariant:** an incident that may be behind its log is stale, and is read again before anything is decided on it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
 use crate::domain::due::{due, is_live, wake_at};
@@ -26,6 +27,7 @@ pub(super) struct Docket {
     slots: HashMap<IncidentId, Slot>,
     groups: HashMap<String, Slot>,
     firings: HashMap<AlertKey, Firing>,
+    senders: BTreeSet<Arc<str>>,
     /// What fires or fired last under a name that comes back.
     recurring: HashMap<AlertKey, Recurring>,
     /// Incidents that may owe something now.
@@ -47,9 +49,11 @@ pub(super) struct Live {
 }
 
 /// One firing of a live incident.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Firing {
     pub(super) slot: Slot,
+    /// Who sends it.
+    sender: Arc<str>,
     /// How often it was repeated since that was recorded last.
     pub(super) unrecorded: u32,
 }
@@ -125,7 +129,8 @@ impl Docket {
     pub(super) fn index(&mut self, slot: Slot, event: &Event) {
         match event {
             Event::AlertFired { key, alert } => {
-                self.firings.entry(*key).or_insert(Firing { slot, unrecorded: 0 });
+                let sender = self.sender(&alert.sender);
+                self.firings.entry(*key).or_insert(Firing { slot, sender, unrecorded: 0 });
                 if alert.recurs {
                     let recurring = Recurring { key: *key, ended_at: None, firing: true };
                     self.recurring.insert(alert.identity(), recurring);
@@ -139,6 +144,26 @@ impl Docket {
             }
             _ => {}
         }
+    }
+
+    /// One text for all firings of a sender.
+    fn sender(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.senders.get(name) {
+            return Arc::clone(known);
+        }
+        let fresh: Arc<str> = name.into();
+        self.senders.insert(Arc::clone(&fresh));
+        fresh
+    }
+
+    /// What of a sender fires.
+    pub(super) fn firing_at(&self, sender: &str) -> Vec<AlertKey> {
+        let theirs = self.firings.iter().filter(|(_, firing)| &*firing.sender == sender);
+        let fires = |(key, firing): &(&AlertKey, &Firing)| {
+            let state = self.live.get(&firing.slot).and_then(|live| live.incident.alerts.state(key));
+            state.is_some_and(|state| state.status == AlertStatus::Firing)
+        };
+        theirs.filter(fires).map(|(key, _)| *key).collect()
     }
 
     /// The name of the firing that an alert speaks of. Where its sender's own name comes back with every firing, it is the

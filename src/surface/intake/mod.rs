@@ -15,11 +15,13 @@ mod alertmanager;
 pub mod auth;
 mod body;
 mod cloudwatch;
+pub mod confirm;
 mod field;
 mod github;
 mod grafana;
 mod mapping;
 mod pagerduty;
+pub mod server;
 mod sns;
 
 use axum::http::HeaderMap;

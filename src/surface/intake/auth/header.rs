@@ -12,7 +12,11 @@ use crate::actions::Secrets;
 use crate::surface::intake::field;
 
 /// `Authorization: Bearer …`.
-pub(super) fn bearer(headers: &HeaderMap, names: &[String], secrets: &Secrets) -> Result<Admission, Rejected> {
+pub(in crate::surface::intake) fn bearer(
+    headers: &HeaderMap,
+    names: &[String],
+    secrets: &Secrets,
+) -> Result<Admission, Rejected> {
     let given = authorization(headers, "bearer")?;
     any(names, secrets, wrong("the bearer token"), |secret| Ok(is_same(given.as_bytes(), secret.as_bytes())))?;
     Ok(Admission::Granted)

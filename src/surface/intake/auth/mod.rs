@@ -20,6 +20,7 @@ use crate::domain::time::{Span, Timestamp};
 
 pub(super) use certificate::on_aws;
 pub use certificate::{CertificateUrl, Certificates};
+pub(in crate::surface::intake) use header::bearer;
 
 /// How far the time of a signed post may be from ours, either way: Standard Webhooks' and Slack's own limit.
 pub const REPLAY_WINDOW: Span = Span::seconds(5 * 60);
