@@ -17,6 +17,7 @@ mod machine;
 mod notify;
 mod postmortem;
 mod real;
+mod senders;
 mod shop;
 mod stepper;
 mod store;

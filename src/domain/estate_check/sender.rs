@@ -148,6 +148,11 @@ impl Checker<'_> {
             self.report.add(Problem::new(named.span.clone(), format!("expected 1 to {MAX_SECRETS} secrets")));
         }
         let names: Vec<String> = items.iter().filter_map(|item| self.known(item, "secret", &known)).collect();
+        for item in items.iter().filter(|item| item.as_text().is_some_and(|name| self.names.families.contains(name))) {
+            let name = item.as_text().unwrap_or_default();
+            let message = format!("`{name}` is a family of secrets and has no value of its own");
+            self.report.add(Problem::new(item.span.clone(), message));
+        }
         (names.len() == items.len() && !names.is_empty()).then_some((fields, names))
     }
 
@@ -164,7 +169,12 @@ impl Checker<'_> {
 
     fn topics(&mut self, node: &Node) -> Vec<String> {
         let mut topics = Vec::new();
-        for item in self.report.one_or_many(node) {
+        let items = self.report.one_or_many(node);
+        if items.is_empty() {
+            let problem = Problem::new(node.span.clone(), "no topic may post then");
+            self.report.add(problem.help("Name at least one."));
+        }
+        for item in items {
             let Some(text) = self.report.text(item) else { continue };
             // arn:partition:sns:region:account:name
             let parts: Vec<&str> = text.split(':').collect();
@@ -355,3 +365,6 @@ pub(super) fn know_branches(senders: &mut BTreeMap<String, Sender>, environments
         sender.branches.clone_from(&branches);
     }
 }
+
+#[cfg(test)]
+mod tests;
