@@ -49,9 +49,14 @@ fn vendors() -> PathBuf {
 
 /// Asks the vendors' own code.
 fn vendor(request: &Value) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vendors/vendors.mjs");
+    // A script that is no file takes its packages from where it is run.
     let mut command = Command::new("node");
-    command.arg(script).env("VENDORS", vendors()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let script = include_str!("../../fixtures/vendors/vendors.mjs");
+    command
+        .args(["--input-type=module", "--eval", script])
+        .current_dir(vendors())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child =
         command.spawn().unwrap_or_else(|error| panic!("`node`: {error}; install the Debian package `nodejs`"));
     child.stdin.take().expect("it is piped").write_all(request.to_string().as_bytes()).expect("it reads");

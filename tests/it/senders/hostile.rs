@@ -53,8 +53,8 @@ fn one_bad_number_or_half_a_character_costs_no_alert() {
 
 #[test]
 fn hostile_text_stays_text_and_is_cut() {
-    let huge = "x".repeat(1 << 20);
-    let labels: serde_json::Map<String, Value> = (0..1000)
+    let huge = "x".repeat(1 << 17);
+    let labels: serde_json::Map<String, Value> = (0..200)
         .map(|number| (format!("l{number}"), json!(huge)))
         .chain([("alertname".to_owned(), json!("<script>\u{1b}[2J<!here>{{ 7*7 }}"))])
         .collect();
@@ -65,7 +65,7 @@ fn hostile_text_stays_text_and_is_cut() {
     assert!(serde_json::to_string(&alert).unwrap().len() < ALERT_LIMIT);
     assert_eq!(alert.name, "<script>␛[2J<!here>{{ 7*7 }}");
     let item = json!({ "check": "{{ 7*7 }}{% raw %}", "id": huge, "state": 2 });
-    assert_eq!(read("listed", &json!({ "events": [item] }))[0].name, "{{ 7*7 }}{% raw %}");
+    assert_eq!(read("listed", &json!({ "events": vec![item; 20] }))[0].name, "{{ 7*7 }}{% raw %}");
 }
 
 /// Any body for any form, in which the fields that forms know are likely.
