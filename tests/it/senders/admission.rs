@@ -1,5 +1,5 @@
-//! Who may post: credentials, signatures held against the vendors' own code, the certificate of SNS, and the rotation of
-//! secrets.
+//! Who may post: credentials in headers, the rotation of secrets, and signatures by a shared key, held against the
+//! vendors' own code.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,19 +11,17 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use runbook::actions::Secrets;
 use runbook::domain::time::Timestamp;
-use runbook::surface::intake::auth::CertificateUrl;
 use runbook::surface::intake::{self, Admission, Certificates, Post, Rejected};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{estate, headers, now, sample};
-use crate::real;
 
 const BODY: &str = "{\"a\": \"é\u{1f600}\"}\r\n";
 const KEY: &str = "whsec_c2VjcmV0IHRoYXQgaXMgbG9uZyBlbm91Z2g=";
 const NEXT: &str = "the next key, already in use";
 
-fn secrets() -> Secrets {
+pub fn secrets() -> Secrets {
     let values = [("key", KEY), ("next", NEXT)].map(|(name, value)| (name.to_owned(), Ok(SecretString::from(value))));
     Secrets::new(BTreeMap::from(values))
 }
@@ -48,7 +46,7 @@ fn vendors() -> PathBuf {
 }
 
 /// Asks the vendors' own code.
-fn vendor(request: &Value) -> Value {
+pub fn vendor(request: &Value) -> Value {
     // A script that is no file takes its packages from where it is run.
     let mut command = Command::new("node");
     let script = include_str!("../../fixtures/vendors/vendors.mjs");
@@ -196,170 +194,5 @@ fn a_signature_that_is_badly_written_is_none() {
     };
     for time in ["", "soon", "1e3", "99999999999999999999", "-1"] {
         assert!(matches!(standard(time), Err(Rejected::Signature(_) | Rejected::OutsideWindow(_))), "{time}");
-    }
-}
-
-// ── SNS ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/// A key and a certificate of the kind that AWS has, made by OpenSSL.
-struct Signer {
-    directory: tempfile::TempDir,
-    pem: String,
-}
-
-const CERTIFICATE: &str = "https://sns.ap-northeast-1.amazonaws.com/SimpleNotificationService-0.pem";
-
-impl Signer {
-    fn new(days: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let (key, cert) = (directory.path().join("key.pem"), directory.path().join("cert.pem"));
-        let mut command = Command::new("openssl");
-        command.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=sns.amazonaws.com",
-            "-days",
-            days,
-        ]);
-        real::run(command.arg("-keyout").arg(&key).arg("-out").arg(&cert), "openssl");
-        let pem = std::fs::read_to_string(cert).expect("it was written");
-        Self { directory, pem }
-    }
-
-    /// A message with the signature that OpenSSL gives to `text`.
-    fn signed(&self, mut message: Value, version: &str, text: &str) -> Value {
-        let file = self.directory.path().join("text");
-        std::fs::write(&file, text).expect("it can be written");
-        let digest = if version == "1" { "-sha1" } else { "-sha256" };
-        let mut command = Command::new("openssl");
-        command.args(["dgst", digest, "-sign"]).arg(self.directory.path().join("key.pem")).arg(&file);
-        message["SignatureVersion"] = json!(version);
-        message["SigningCertURL"] = json!(CERTIFICATE);
-        message["Signature"] = json!(STANDARD.encode(real::run(&mut command, "openssl").stdout));
-        message
-    }
-
-    /// What the vendor's own code thinks of a message.
-    fn vendor_believes(&self, message: &Value) -> bool {
-        vendor(&json!({ "verify": "sns", "message": message, "pem": self.pem })) == json!(true)
-    }
-
-    /// What we think of it, with the certificate pinned.
-    fn judge(&self, message: &Value, now: Timestamp) -> Result<(), Rejected> {
-        let certificates = Certificates::default();
-        certificates.pin("sns.pem", self.pem.as_bytes()).expect("it is a certificate");
-        judge("sns_pinned", message, now, &certificates)
-    }
-}
-
-fn judge(sender: &str, message: &Value, now: Timestamp, certificates: &Certificates) -> Result<(), Rejected> {
-    let (estate, headers, body) = (estate(), headers(&[]), message.to_string());
-    let post = Post { headers: &headers, body: body.as_bytes(), now };
-    intake::admit(&estate.senders[sender], &secrets(), &post, certificates)
-}
-
-fn today() -> Timestamp {
-    use runbook::clock::Clock as _;
-    runbook::clock::SystemClock.now()
-}
-
-/// The text of a notification and of a confirmation, as AWS documents it.
-fn documented(message: &Value, keys: &[&str]) -> String {
-    keys.iter().map(|key| format!("{key}\n{}\n", message[*key].as_str().expect("it is text"))).collect()
-}
-
-const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
-const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
-
-#[test]
-fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
-    let signer = Signer::new("30");
-    let mut plain = sample("sns_notification_cloudwatch_alarm_2015");
-    plain.as_object_mut().unwrap().remove("Subject");
-    let without_subject: Vec<&str> = NOTIFICATION.into_iter().filter(|key| *key != "Subject").collect();
-    let messages = [
-        (sample("sns_notification_cloudwatch_alarm_2015"), NOTIFICATION.to_vec()),
-        (sample("sns_subscription_confirmation"), CONFIRMATION.to_vec()),
-        (plain, without_subject),
-    ];
-    for (message, keys) in messages {
-        for version in ["1", "2"] {
-            let signed = signer.signed(message.clone(), version, &documented(&message, &keys));
-            assert!(signer.vendor_believes(&signed), "{signed}");
-            assert_eq!(signer.judge(&signed, today()), Ok(()));
-            for (key, value) in [
-                ("Message", "x"),
-                ("Timestamp", "x"),
-                ("Signature", "AAAA"),
-                ("SignatureVersion", "3"),
-                ("Signature", "%"),
-            ] {
-                let mut forged = signed.clone();
-                forged[key] = json!(value);
-                assert!(
-                    !signer.vendor_believes(&forged)
-                        && matches!(signer.judge(&forged, today()), Err(Rejected::Signature(_))),
-                    "{key}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn a_certificate_holds_for_its_time_only() {
-    let signer = Signer::new("2");
-    let message = sample("sns_notification_cloudwatch_alarm_2015");
-    let signed = signer.signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
-    assert_eq!(signer.judge(&signed, today()), Ok(()));
-    for other in [TimeDelta::days(3), TimeDelta::days(-1)] {
-        assert!(matches!(signer.judge(&signed, today() + other), Err(Rejected::Signature(_))), "{other}");
-    }
-}
-
-#[test]
-fn the_topic_is_looked_at_before_anybody_is_asked_for_a_certificate() {
-    let certificates = Certificates::default();
-    let mut message = sample("sns_notification_cloudwatch_alarm_2015");
-    let wanted = judge("sns", &message, now(), &certificates);
-    assert!(
-        matches!(&wanted, Err(Rejected::CertificateWanted(url)) if url.to_string().ends_with(".pem")),
-        "{wanted:?}"
-    );
-    message["TopicArn"] = json!("arn:aws:sns:ap-northeast-1:863886017929:others");
-    assert!(matches!(judge("sns", &message, now(), &certificates), Err(Rejected::Topic(_))));
-    assert!(matches!(judge("sns", &json!("raw text"), now(), &certificates), Err(Rejected::Missing(_))));
-    let good = sample("sns_notification_cloudwatch_alarm_2015");
-    let records = json!({ "Records": [{ "Sns": good }, { "Sns": message }] });
-    assert!(matches!(judge("sns", &records, now(), &certificates), Err(Rejected::Topic(_))), "each of them counts");
-}
-
-#[test]
-fn only_aws_s_own_host_is_asked_for_a_certificate() {
-    assert!(CertificateUrl::new(CERTIFICATE).is_some());
-    assert!(CertificateUrl::new("https://sns.cn-north-1.amazonaws.com.cn/a.pem").is_some());
-    for elsewhere in [
-        "http://sns.eu-west-1.amazonaws.com/a.pem",
-        "https://sns.eu-west-1.amazonaws.com.evil.org/a.pem",
-        "https://evil.org/sns.eu-west-1.amazonaws.com/a.pem",
-        "https://evil.org#sns.eu-west-1.amazonaws.com/a.pem",
-        "https://sns.eu-west-1.amazonaws.com@evil.org/a.pem",
-        "https://a:b@sns.eu-west-1.amazonaws.com/a.pem",
-        "https://sns.eu-west-1.amazonaws.com:8443/a.pem",
-        "https://sns.eu-west-1.amazonaws.com/a.pem?x=1",
-        "https://sns.eu-west-1.amazonaws.com/a.pem#x",
-        "https://sns.eu-west-1.amazonaws.com/a.txt",
-        "https://sns.e.amazonaws.com/a.pem",
-        "https://s3.eu-west-1.amazonaws.com/a.pem",
-        "https://xsns.eu-west-1.amazonaws.com/a.pem",
-        "https://sns.a.b.amazonaws.com/a.pem",
-        "file:///etc/a.pem",
-        "",
-    ] {
-        assert_eq!(CertificateUrl::new(elsewhere), None, "{elsewhere}");
     }
 }
