@@ -93,22 +93,9 @@ impl Checker<'_> {
 
     fn way(&mut self, entry: &Entry) -> Option<Auth> {
         let what = format!("`{}`", entry.key);
-        if entry.key == "none" {
-            let is_meant = self.report.boolean(&entry.value)?;
-            if !is_meant {
-                let problem = Problem::new(entry.value.span.clone(), "`none` is either `true` or not there");
-                self.report.add(problem);
-            }
-            return is_meant.then_some(Auth::None);
-        }
-        if entry.key == "basic" {
-            let fields = Fields::open(&mut self.report, &entry.value, &what, &["user", "password"])?;
-            let user = fields.required(&mut self.report, "user", &what).and_then(|node| self.text(node));
-            let password = fields.required(&mut self.report, "password", &what);
-            let secrets = password.and_then(|node| self.secrets(node, "a secret", &["secret"])).map(|(_, names)| names);
-            return Some(Auth::Basic { user: user?, secrets: secrets? });
-        }
         let keys: &[&str] = match entry.key.as_str() {
+            "none" => return self.nothing(&entry.value),
+            "basic" => return self.basic(&entry.value, &what),
             "header" => &["name", "secret"],
             "grafana" => &["secret", "timestamp_header"],
             _ => &["secret"],
@@ -121,16 +108,29 @@ impl Checker<'_> {
                 Auth::Header { name: self.header_name(name)?, secrets }
             }
             "grafana" => {
-                let timestamp_header = match fields.get("timestamp_header") {
-                    Some(node) => Some(self.header_name(node)?),
-                    None => None,
-                };
+                let timestamp_header = fields.get("timestamp_header").and_then(|node| self.header_name(node));
                 Auth::Grafana { secrets, timestamp_header }
             }
             "github" => Auth::Github { secrets },
             "pagerduty" => Auth::Pagerduty { secrets },
             _ => Auth::Standard { secrets },
         })
+    }
+
+    fn nothing(&mut self, node: &Node) -> Option<Auth> {
+        let is_meant = self.report.boolean(node)?;
+        if !is_meant {
+            self.report.add(Problem::new(node.span.clone(), "`none` is either `true` or not there"));
+        }
+        is_meant.then_some(Auth::None)
+    }
+
+    fn basic(&mut self, node: &Node, what: &str) -> Option<Auth> {
+        let fields = Fields::open(&mut self.report, node, what, &["user", "password"])?;
+        let user = fields.required(&mut self.report, "user", what).and_then(|node| self.text(node));
+        let password = fields.required(&mut self.report, "password", what);
+        let secrets = password.and_then(|node| self.secrets(node, "a secret", &["secret"])).map(|(_, names)| names);
+        Some(Auth::Basic { user: user?, secrets: secrets? })
     }
 
     /// A mapping with the names of one or several secrets in it, any of which does.

@@ -166,4 +166,17 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn no_headers_panic_and_none_made_up_are_believed(body in body(), value in "[ -~]{0,60}", time in "[0-9.-]{0,22}") {
+        let estate = estate();
+        let names = ["authorization", "x-token", "x-hub-signature-256", "x-grafana-alerting-signature", "x-pagerduty-signature", "webhook-id", "webhook-signature"];
+        let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, value.as_str())).collect();
+        pairs.extend([("x-time", time.as_str()), ("webhook-timestamp", &time)]);
+        let headers = headers(&pairs);
+        for (name, sender) in estate.senders.iter().filter(|(_, sender)| !sender.auth.is_open()) {
+            let post = Post { headers: &headers, body: &body, now: now() };
+            prop_assert!(intake::admit(sender, &super::admission::secrets(), &post, &intake::Certificates::default()).is_err(), "{name}");
+        }
+    }
 }
