@@ -178,8 +178,11 @@ fn few(pairs: &mut BTreeMap<String, String>, most: usize) -> bool {
     while pairs.len() > LABEL_LIMIT {
         pairs.pop_last();
     }
-    let shortened = pairs.values_mut().fold(false, |cut, text| shorten(text, most) || cut);
-    shortened || pairs.len() < before
+    let mut cut = pairs.len() < before;
+    for text in pairs.values_mut() {
+        cut |= shorten(text, most);
+    }
+    cut
 }
 
 impl std::fmt::Display for AlertKey {

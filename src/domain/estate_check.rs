@@ -8,7 +8,7 @@ mod alerts;
 mod part;
 mod sender;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::estate::{Estate, PostmortemPolicy};
 use super::problem::{Problem, Source};
@@ -65,6 +65,8 @@ struct Names {
     channels: Vec<String>,
     people: Vec<String>,
     secrets: Vec<String>,
+    /// Those of the secrets that stand for several lines of a file and have no value of their own.
+    families: BTreeSet<String>,
 }
 
 impl Names {
@@ -73,7 +75,11 @@ impl Names {
             let entries = node.get(part).and_then(Node::as_map).unwrap_or_default();
             entries.iter().map(|entry| entry.key.clone()).collect()
         };
+        let is_family =
+            |entry: &&Entry| entry.value.get("key").and_then(Node::as_text).is_some_and(|key| key.ends_with('*'));
+        let secrets = node.get("secrets").and_then(Node::as_map).unwrap_or_default();
         Self {
+            families: secrets.iter().filter(is_family).map(|entry| entry.key.clone()).collect(),
             environments: keys("environments"),
             services: keys("services"),
             channels: keys("channels"),

@@ -124,7 +124,11 @@ impl<'s> Evaluator<'s> {
             .map_err(|why| ExpressionError::at(self.source, whole(self.source), why))
     }
 
-    fn value(&self, scope: &Value) -> Result<Value, ExpressionError> {
+    /// The same as the engine has it: not copied, and only as large as what it was taken from.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn value(&self, scope: &Value) -> Result<Value, ExpressionError> {
         let value = self.compiled.eval(scope.clone()).map_err(|error| explain(self.source, &error, scope))?;
         if value.is_undefined() {
             return Err(undefined(self.source, whole(self.source), scope));

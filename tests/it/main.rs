@@ -18,6 +18,7 @@ mod machine;
 mod notify;
 mod postmortem;
 mod real;
+mod senders;
 mod shop;
 mod stepper;
 mod store;

@@ -93,22 +93,9 @@ impl Checker<'_> {
 
     fn way(&mut self, entry: &Entry) -> Option<Auth> {
         let what = format!("`{}`", entry.key);
-        if entry.key == "none" {
-            let is_meant = self.report.boolean(&entry.value)?;
-            if !is_meant {
-                let problem = Problem::new(entry.value.span.clone(), "`none` is either `true` or not there");
-                self.report.add(problem);
-            }
-            return is_meant.then_some(Auth::None);
-        }
-        if entry.key == "basic" {
-            let fields = Fields::open(&mut self.report, &entry.value, &what, &["user", "password"])?;
-            let user = fields.required(&mut self.report, "user", &what).and_then(|node| self.text(node));
-            let password = fields.required(&mut self.report, "password", &what);
-            let secrets = password.and_then(|node| self.secrets(node, "a secret", &["secret"])).map(|(_, names)| names);
-            return Some(Auth::Basic { user: user?, secrets: secrets? });
-        }
         let keys: &[&str] = match entry.key.as_str() {
+            "none" => return self.nothing(&entry.value),
+            "basic" => return self.basic(&entry.value, &what),
             "header" => &["name", "secret"],
             "grafana" => &["secret", "timestamp_header"],
             _ => &["secret"],
@@ -121,16 +108,29 @@ impl Checker<'_> {
                 Auth::Header { name: self.header_name(name)?, secrets }
             }
             "grafana" => {
-                let timestamp_header = match fields.get("timestamp_header") {
-                    Some(node) => Some(self.header_name(node)?),
-                    None => None,
-                };
+                let timestamp_header = fields.get("timestamp_header").and_then(|node| self.header_name(node));
                 Auth::Grafana { secrets, timestamp_header }
             }
             "github" => Auth::Github { secrets },
             "pagerduty" => Auth::Pagerduty { secrets },
             _ => Auth::Standard { secrets },
         })
+    }
+
+    fn nothing(&mut self, node: &Node) -> Option<Auth> {
+        let is_meant = self.report.boolean(node)?;
+        if !is_meant {
+            self.report.add(Problem::new(node.span.clone(), "`none` is either `true` or not there"));
+        }
+        is_meant.then_some(Auth::None)
+    }
+
+    fn basic(&mut self, node: &Node, what: &str) -> Option<Auth> {
+        let fields = Fields::open(&mut self.report, node, what, &["user", "password"])?;
+        let user = fields.required(&mut self.report, "user", what).and_then(|node| self.text(node));
+        let password = fields.required(&mut self.report, "password", what);
+        let secrets = password.and_then(|node| self.secrets(node, "a secret", &["secret"])).map(|(_, names)| names);
+        Some(Auth::Basic { user: user?, secrets: secrets? })
     }
 
     /// A mapping with the names of one or several secrets in it, any of which does.
@@ -148,6 +148,11 @@ impl Checker<'_> {
             self.report.add(Problem::new(named.span.clone(), format!("expected 1 to {MAX_SECRETS} secrets")));
         }
         let names: Vec<String> = items.iter().filter_map(|item| self.known(item, "secret", &known)).collect();
+        for item in items.iter().filter(|item| item.as_text().is_some_and(|name| self.names.families.contains(name))) {
+            let name = item.as_text().unwrap_or_default();
+            let message = format!("`{name}` is a family of secrets and has no value of its own");
+            self.report.add(Problem::new(item.span.clone(), message));
+        }
         (names.len() == items.len() && !names.is_empty()).then_some((fields, names))
     }
 
@@ -164,7 +169,12 @@ impl Checker<'_> {
 
     fn topics(&mut self, node: &Node) -> Vec<String> {
         let mut topics = Vec::new();
-        for item in self.report.one_or_many(node) {
+        let items = self.report.one_or_many(node);
+        if items.is_empty() {
+            let problem = Problem::new(node.span.clone(), "no topic may post then");
+            self.report.add(problem.help("Name at least one."));
+        }
+        for item in items {
             let Some(text) = self.report.text(item) else { continue };
             // arn:partition:sns:region:account:name
             let parts: Vec<&str> = text.split(':').collect();
@@ -355,3 +365,6 @@ pub(super) fn know_branches(senders: &mut BTreeMap<String, Sender>, environments
         sender.branches.clone_from(&branches);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "estate: Shop",
         "shop: Shop",
         &[
-            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets` and `postmortem`.",
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders` and `postmortem`.",
             "1:1 an estate needs `estate` | Add `estate: …`.",
         ],
     );
@@ -141,6 +141,8 @@ fn the_reference_has_every_key_of_an_estate() {
         (reference::ESTATE, ESTATE_KEYS),
         (reference::ENVIRONMENT, ENVIRONMENT_KEYS),
         (reference::SERVICE, SERVICE_KEYS),
+        (reference::SENDER, SENDER_KEYS),
+        (reference::AUTH, AUTH_KEYS),
     ] {
         assert_eq!(said.iter().map(|(key, ..)| *key).collect::<Vec<_>>(), known);
     }

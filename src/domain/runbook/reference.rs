@@ -3,12 +3,16 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod sender;
+
 use std::fmt::Write as _;
 
 use super::check::all_fields;
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
+
+pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];
@@ -49,6 +53,7 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "Where each secret is found, by name: `{ env }`, `{ file, key }` or `{ credential }`. A `key` that ends in `*` stands for every line of the file that begins so; such a family is only scrubbed.",
     ),
+    ("senders", "mapping", "Who may post alerts, by name: each posts to `/hooks/<name>`; see below."),
     (
         "postmortem",
         "mapping",
@@ -256,6 +261,16 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
     keys(&mut out, "A service", SERVICE);
+    keys(&mut out, "A sender", SENDER);
+    keys(&mut out, "How a sender proves who it is", AUTH);
+    section(
+        &mut out,
+        "A mapping",
+        Some(
+            "Expressions over `body`, the JSON that was posted, and with `each` over `item`. What is not there leaves its field out, with a warning; `| default(none)` says that it may be missing. In place of one secret there may be a list: during a rotation any of them does.",
+        ),
+    );
+    table(&mut out, MAPPING);
     keys(&mut out, "Alerts", ALERTS);
     section(
         &mut out,
@@ -279,6 +294,10 @@ fn section(out: &mut String, title: &str, words: Option<&str>) {
 
 fn keys(out: &mut String, title: &str, keys: Keys) {
     section(out, title, None);
+    table(out, keys);
+}
+
+fn table(out: &mut String, keys: Keys) {
     let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
     for (key, shape, meaning) in keys {
         let key = if key.contains(' ') { (*key).to_owned() } else { format!("`{key}`") };

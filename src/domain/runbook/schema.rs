@@ -5,6 +5,8 @@
 //!
 //! Deliberately absent: schemas written by hand beside the forms.
 
+mod sender;
+
 use serde_json::{Map, Value, json};
 
 use super::check::{
@@ -312,6 +314,7 @@ pub fn estate() -> Value {
                 closed(&["file", "key"], &json!({ "file": text(), "key": family }), &["file"]),
                 closed(&["credential"], &json!({ "credential": text() }), &["credential"]),
             ] })),
+            "senders": part(sender::sender()),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
             "alerts": alerts(),
         },

@@ -95,7 +95,7 @@ pub(super) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> 
         status,
         name: labels.get("alertname").cloned().unwrap_or_else(|| {
             warnings.push("it has no label `alertname`".to_owned());
-            "unnamed_alert".to_owned()
+            super::UNNAMED.to_owned()
         }),
         summary: any(&["summary", "description", "message"], &annotations),
         severity: severity(desk, &labels, &mut warnings),

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use minijinja::Value as Scope;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, ValueKind};
 use serde_json::Value;
 
-use super::field::{self, what};
+use super::field;
 use super::{Desk, Reading, alerts, body};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::expression::{Evaluator, ExpressionError};
@@ -27,8 +27,11 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
     let mut found = match &compiled.each {
         None => vec![alert(desk, &compiled, &scope, None)?],
         Some(each) => {
-            let listed = each.evaluate(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
-            let Value::Array(items) = listed else { return Err(format!("`each` gives {}, no list", what(&listed))) };
+            let listed = each.value(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
+            if listed.kind() != ValueKind::Seq {
+                return Err(format!("`each` gives a {}, no list", listed.kind()));
+            }
+            let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` gives no list")?.collect();
             desk.each(&items, desk.post.body, |item| alert(desk, &compiled, &scope, Some(item)))
         }
     };
@@ -39,9 +42,9 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
 }
 
 /// What an expression sees.
-fn context(body: &Scope, item: Option<&Value>) -> Scope {
+fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     match item {
-        Some(item) => minijinja::context! { body => body, item => Scope::from(Serde(item)) },
+        Some(item) => minijinja::context! { body => body, item => item },
         None => minijinja::context! { body => body },
     }
 }
@@ -84,7 +87,7 @@ impl<'m> CompiledPairs<'m> {
 }
 
 /// One alert: the whole body, or an item of it.
-fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Value>) -> Result<Alert, String> {
+fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
     let mut given = Given { scope: context(body, item), compiled, warnings: Vec::new() };
     let Some(name) = given.text("name") else {
         return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));

@@ -25,7 +25,6 @@ pub mod server;
 mod sns;
 
 use axum::http::HeaderMap;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -50,6 +49,9 @@ const NAME_LENGTH: usize = 200;
 
 /// The name of the alert that a body becomes when it fits nothing.
 pub const UNRECOGNISED: &str = "unrecognised_body";
+
+/// The name of an alert that has none.
+const UNNAMED: &str = "unnamed_alert";
 
 /// The name of the alert that counts those of a body that were not read.
 pub const NOT_READ: &str = "alerts_not_read";
@@ -147,7 +149,10 @@ impl Desk<'_> {
     fn finished(&self, alert: Alert) -> Alert {
         let environment = alert.environment.or_else(|| self.sender.environment.clone());
         let summary = alert.summary.map(|summary| one_line(&summary, SUMMARY_LENGTH)).filter(|line| !line.is_empty());
-        let name = one_line(&alert.name, NAME_LENGTH);
+        let name = match one_line(&alert.name, NAME_LENGTH) {
+            blank if blank.is_empty() => UNNAMED.to_owned(),
+            name => name,
+        };
         Alert { sender: self.name.to_owned(), name, environment, summary, ..alert }.limited()
     }
 
@@ -183,13 +188,13 @@ impl Desk<'_> {
     }
 
     /// Every item as an alert, up to the limit; the rest is counted.
-    fn each(
+    fn each<Item: std::fmt::Display>(
         &self,
-        items: &[Value],
+        items: &[Item],
         identity: &[u8],
-        mut read: impl FnMut(&Value) -> Result<Alert, String>,
+        mut read: impl FnMut(&Item) -> Result<Alert, String>,
     ) -> Vec<Alert> {
-        let one = |item: &Value| {
+        let one = |item: &Item| {
             read(item).unwrap_or_else(|why| self.unrecognised(item.to_string().as_bytes(), &format!("an item: {why}")))
         };
         let mut alerts: Vec<Alert> = items.iter().take(ALERTS_A_BODY).map(one).collect();

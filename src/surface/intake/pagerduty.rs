@@ -10,6 +10,7 @@ use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::runbook::Severity;
 use crate::domain::sender::Sender;
 use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
 
 /// The events that say how an incident stands.
 const EVENTS: [(&str, AlertStatus); 3] = [
@@ -28,31 +29,36 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
     };
     let at = event.instant("occurred_at");
     let mut data = event.object("data");
-    let id = data.text("id").ok_or("it has no `event.data.id`")?;
+    let alert = incident(desk.sender, &mut data, *status, at)?;
+    let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
+    Ok(alerts(vec![Alert { warnings, ..alert }]))
+}
+
+/// The incident that an event is about.
+fn incident(
+    sender: &Sender,
+    data: &mut Object<'_>,
+    status: AlertStatus,
+    at: Option<Timestamp>,
+) -> Result<Alert, String> {
     let title = data.text("title");
     let service = data.object("service").text("summary");
-    let is_firing = *status == AlertStatus::Firing;
-    let labels = [
-        ("urgency", data.text("urgency")),
-        ("pagerduty_service", service.clone()),
-        ("incident_key", data.text("incident_key")),
-    ];
-    let alert = Alert {
-        firing: id,
+    let is_firing = status == AlertStatus::Firing;
+    let labels = [("urgency", data.text("urgency")), ("incident_key", data.text("incident_key"))];
+    Ok(Alert {
+        firing: data.text("id").ok_or("it has no `event.data.id`")?,
         recurs: true,
-        status: *status,
+        status,
         name: title.clone().unwrap_or_else(|| "pagerduty_incident".to_owned()),
         summary: title,
-        severity: severity(desk.sender, &mut data),
+        severity: severity(sender, data),
         starts_at: at.filter(|_| is_firing),
         ends_at: at.filter(|_| !is_firing),
         link: field::link(data.text("html_url")),
         service,
         labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
         ..Alert::default()
-    };
-    let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
-    Ok(alerts(vec![Alert { warnings, ..alert }]))
+    })
 }
 
 /// The priority where an account uses priorities, else the urgency.

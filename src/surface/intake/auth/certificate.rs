@@ -2,6 +2,9 @@
 //!
 //! Source: AWS, "Verifying the signatures of Amazon SNS messages".
 //!
+//! Deliberately absent: a replay window. SNS tries again for an hour with the time of the first attempt, and a queue
+//! between keeps a message for days; an alarm that is sent again is a repeat, which the alert itself tells.
+//!
 //! **Invariant:** no request leaves before the topic is one of the sender's, nor to any address but a [`CertificateUrl`];
 //! redirects are not followed.
 
