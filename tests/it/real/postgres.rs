@@ -5,6 +5,7 @@
 //! Deliberately absent: durability (`fsync` is off) and Unix sockets.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -92,7 +93,17 @@ impl Postgres {
 
     /// A session under this application name that begins a transaction, runs `sql` in it and stays idle.
     pub fn idle_in_transaction(&self, application: &str, sql: &str) -> Session {
-        let session = self.session(application, &format!("begin; {sql};"));
+        self.idle(self.psql(application), application, sql)
+    }
+
+    /// The same of another role, without anything that it runs.
+    pub fn idle_in_transaction_as(&self, role: &str, password: &str, application: &str) -> Session {
+        let command = self.psql_at(&self.url_of(role, password), application);
+        self.idle(command, application, "select 1")
+    }
+
+    fn idle(&self, command: Command, application: &str, sql: &str) -> Session {
+        let session = Session::new(command, &format!("begin; {sql};"));
         let found = format!(
             "select count(*) from pg_stat_activity where application_name = '{application}' and state like 'idle in%'"
         );
@@ -102,18 +113,16 @@ impl Postgres {
 
     /// A session under this application name that runs `sql` and then stays connected.
     pub fn session(&self, application: &str, sql: &str) -> Session {
-        use std::io::Write;
-        let mut command = self.psql(application);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = spawn_apart(&mut command).expect("psql starts");
-        let input = child.stdin.as_mut().expect("stdin was asked for");
-        writeln!(input, "{sql}").expect("psql reads its standard input");
-        Session(child)
+        Session::new(self.psql(application), sql)
     }
 
     fn psql(&self, application: &str) -> Command {
+        self.psql_at(&self.url(), application)
+    }
+
+    fn psql_at(&self, url: &str, application: &str) -> Command {
         let mut command = Command::new(self.programs.join("psql"));
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url()]);
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]);
         command.env("PGAPPNAME", application);
         command
     }
@@ -123,12 +132,23 @@ impl Postgres {
 pub struct Session(Child);
 
 impl Session {
-    /// Whether its connection was taken from it.
+    fn new(mut command: Command, sql: &str) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = spawn_apart(&mut command).expect("psql starts");
+        writeln!(child.stdin.as_mut().expect("stdin was asked for"), "{sql}").expect("psql reads its standard input");
+        Self(child)
+    }
+
+    /// Whether its connection has been taken from it. It notices only when it speaks, which it does here.
     pub fn is_over(&mut self) -> bool {
-        use std::io::Write;
-        // psql notices only when it next speaks.
         let _ = writeln!(self.0.stdin.as_mut().expect("stdin was asked for"), "select 1;");
         self.0.try_wait().expect("a child can be asked").is_some()
+    }
+
+    /// The same, with a little patience.
+    pub fn is_over_soon(&mut self) -> bool {
+        super::shop::eventually("the session is over", || self.is_over());
+        true
     }
 }
 
