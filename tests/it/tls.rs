@@ -136,8 +136,8 @@ async fn what_is_no_handshake_is_told_apart() {
     let stage = Stage::new(&authority, &[authority.site(&["shop.test"], (-1, 90))]);
     let kind = async |more: Value| stage.look(0, more).await.output["trouble"]["kind"].clone();
     assert_eq!(kind(json!({ "address": "127.0.0.1:1" })).await, "refused");
-    let plain = crate::real::prometheus::Page::serve("");
-    assert_eq!(kind(json!({ "address": format!("127.0.0.1:{}", plain.port()) })).await, "not_tls");
+    let plain = format!("127.0.0.1:{}", stage.nginx.plain_port());
+    assert_eq!(kind(json!({ "address": plain })).await, "not_tls");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     assert_eq!(kind(json!({ "address": silent, "timeout": "200ms" })).await, "timeout");

@@ -18,12 +18,13 @@ const SESSIONS: i64 = 10;
 /// The longest name that is kept.
 const NAME: usize = 64;
 
-/// One statement for all the groups, so that they agree with each other.
+/// One statement for all the groups, so that they agree with each other. To a role without `pg_read_all_stats` the type of
+/// other sessions is null; those with a database are clients, but for an autovacuum worker now and then.
 const COUNTS: &str = "\
     select what, name, count(*) as number from pg_stat_activity, lateral (values \
         ('states', coalesce(state, 'hidden')), ('applications', coalesce(nullif(application_name, ''), 'unnamed')), \
         ('users', coalesce(usename::text, 'hidden')), ('databases', coalesce(datname::text, 'none'))) as facts (what, name) \
-    where backend_type = 'client backend' or backend_type is null group by what, name order by what, number desc, name";
+    where backend_type = 'client backend' or (backend_type is null and datid is not null) group by what, name order by what, number desc, name";
 
 /// The most groups that are read: four of each session, should all differ, of the most sessions that anybody has.
 const ROWS: usize = 40_000;

@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The longest text of a server that is kept.
 const SAID: usize = 300;
 
+/// The SQLSTATE of a prepared statement that is not there any more.
+const LOST: &str = "26000";
+
 /// What the sessions of this program are called in `pg_stat_activity`.
 const APPLICATION: &str = "runbook";
 
@@ -64,32 +67,63 @@ impl<'c> Wire<'c> {
         values: PgArguments,
         limit: usize,
     ) -> Result<Vec<PgRow>, Trouble> {
-        let milliseconds = |time: Duration| time.as_millis().max(1);
-        let begin = format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
-            milliseconds(self.timeout),
-            milliseconds(LOCK.min(self.timeout)),
-        );
+        let (sql, begin) = (sql.into(), self.begin());
         let connection = &mut self.connection;
         let work = async {
-            sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
-            let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql.into()), values).persistent(false);
-            let mut rows = Vec::new();
-            {
-                let mut stream = query.fetch(&mut *connection);
-                while rows.len() <= limit
-                    && let Some(row) = stream.try_next().await?
-                {
-                    rows.push(row);
+            let rows = once(connection, &begin, &sql, values.clone(), limit).await;
+            match &rows {
+                // The library has looked up a type that it did not know, and lost the statement by that. It knows now.
+                Err(Error::Database(error)) if error.code().as_deref() == Some(LOST) => {
+                    once(connection, &begin, &sql, values, limit).await
                 }
+                _ => rows,
             }
-            if rows.len() <= limit {
-                sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
-            }
-            Ok(rows)
         };
         within(self.timeout + GRACE, self.context, work).await?.map_err(|error| why(&error, self.context))
     }
+
+    fn begin(&self) -> String {
+        let milliseconds = |time: Duration| time.as_millis().max(1);
+        format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}",
+            milliseconds(self.timeout),
+            milliseconds(LOCK.min(self.timeout)),
+        )
+    }
+}
+
+/// One attempt at a statement. The statement has no name on the server: behind PgBouncer a name may belong to others.
+async fn once(
+    connection: &mut PgConnection,
+    begin: &str,
+    sql: &str,
+    values: PgArguments,
+    limit: usize,
+) -> Result<Vec<PgRow>, Error> {
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
+    let rows = fetch(connection, sql, values, limit).await;
+    if rows.as_ref().map_or(true, |rows| rows.len() <= limit) {
+        let ended = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
+        // Why the statement failed says more than why its end did.
+        return rows.and_then(|rows| ended.map(|_| rows));
+    }
+    rows
+}
+
+async fn fetch(
+    connection: &mut PgConnection,
+    sql: &str,
+    values: PgArguments,
+    limit: usize,
+) -> Result<Vec<PgRow>, Error> {
+    let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), values).persistent(false);
+    let (mut rows, mut stream) = (Vec::new(), query.fetch(connection));
+    while rows.len() <= limit
+        && let Some(row) = stream.try_next().await?
+    {
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 /// Why there is no answer.

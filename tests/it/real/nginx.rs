@@ -24,6 +24,7 @@ pub struct Site {
 /// A server; it is gone with the value.
 pub struct Nginx {
     _daemon: Daemon,
+    plain: u16,
     ports: Vec<u16>,
     _directory: TempDir,
 }
@@ -55,12 +56,17 @@ impl Nginx {
         let arguments = arguments.map(|word| if word.starts_with('/') { format!("{own}{word}") } else { word.into() });
         let mut daemon = Daemon::start(&program, &arguments, None, &directory.path().join("log"));
         daemon.wait(|| get(plain, "/").is_some_and(|(status, _)| status == 204));
-        Self { _daemon: daemon, ports, _directory: directory }
+        Self { _daemon: daemon, plain, ports, _directory: directory }
     }
 
     /// The port of a site.
     pub fn port(&self, site: usize) -> u16 {
         self.ports[site]
+    }
+
+    /// A port on which it speaks HTTP without TLS.
+    pub fn plain_port(&self) -> u16 {
+        self.plain
     }
 }
 
