@@ -240,6 +240,7 @@ remedy; `runbook schema` prints a JSON Schema for editors.
 * An undefined name is an error. A value is never evaluated again, whatever it holds.
 * **script**: a template in which every value is quoted for the place where it stands, so that the shell sees data and
   nothing else. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
+* **SQL**: as it stands. Nothing is interpolated; `$1`, `$2` are bound to values that are given beside it.
 * **secret**: `{ secret: <name> }` with a secret of the estate, only in fields that take one. Templates cannot hold secrets.
 * Booleans are `true` and `false`. Unknown keys, doubled keys and YAML tags are problems.
 ";
@@ -372,9 +373,11 @@ fn shape(of: &Shape) -> String {
         Shape::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
         Shape::Unit => "unit or pattern".to_owned(),
         Shape::Service => "service".to_owned(),
+        Shape::Datastore => "datastore".to_owned(),
         Shape::Channel => "channel".to_owned(),
         Shape::Secret => "template or secret".to_owned(),
         Shape::Expression => "expression".to_owned(),
+        Shape::Sql => "SQL".to_owned(),
         Shape::ListOf(item) => format!("list of: {}", shape(item)),
         Shape::OneOrMany(item) => format!("{}, or a list of them", shape(item)),
         Shape::MapOf(held) => format!("mapping of free names to: {}", shape(held)),

@@ -210,7 +210,9 @@ fn record<'f>(fields: impl Iterator<Item = &'f Field>) -> Value {
 /// The schema of a shape. Every shape but scripts and expressions may be a template instead.
 fn shape(of: &Shape) -> Value {
     let plain = match of {
-        Shape::Text | Shape::Script | Shape::Unit | Shape::Service | Shape::Channel => return text(),
+        Shape::Text | Shape::Script | Shape::Sql | Shape::Unit | Shape::Service | Shape::Datastore | Shape::Channel => {
+            return text();
+        }
         Shape::Expression => return json!({ "$ref": "#/$defs/expression" }),
         Shape::Any => return json!({}),
         Shape::Duration => return json!({ "$ref": "#/$defs/duration" }),
