@@ -26,7 +26,7 @@ use self::exposition::Page;
 use self::reading::Reading;
 use self::selector::Selector;
 use super::client;
-use super::patience::within;
+use super::patience::pause;
 use super::threshold::Threshold;
 use super::trouble::Trouble;
 use super::{Context, Kind, SecretText};
@@ -289,7 +289,7 @@ async fn measure(spec: &Spec, context: &Context) -> Result<Reading, Trouble> {
     let first = spec.scrape(&url, context).await?;
     let takes_time = spec.interval.is_some() || spec.aggregate.is_some_and(Aggregate::needs_time);
     let (before, page) = if takes_time {
-        wait(spec.interval.unwrap_or(INTERVAL).min(LONGEST_INTERVAL), context).await?;
+        pause(spec.interval.unwrap_or(INTERVAL).min(LONGEST_INTERVAL).0, context).await?;
         let second = spec.scrape(&url, context).await?;
         (Some(first), second)
     } else {
@@ -299,21 +299,6 @@ async fn measure(spec: &Spec, context: &Context) -> Result<Reading, Trouble> {
         return quantile::reading(quantile, &select, before.as_ref(), &page);
     }
     Ok(evaluate::reading(spec.aggregate, &select, per.as_ref(), before.as_ref(), &page))
-}
-
-/// Lets a time pass, unless something more urgent comes.
-async fn wait(time: Span, context: &Context) -> Result<(), Trouble> {
-    // What never comes ends by our own limit as a rule, and that is what we wait for.
-    match within(time.0, context, std::future::pending::<()>()).await {
-        Err(trouble) if trouble.kind == "cancelled" => Err(trouble),
-        _ if context
-            .deadline
-            .is_some_and(|deadline| context.clock.now() + chrono::TimeDelta::milliseconds(200) >= deadline) =>
-        {
-            Err(Trouble::new("timeout", format!("the step's time is over before the {time} of the interval are")))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,20 @@ pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Out
     }
 }
 
+/// Lets a time pass.
+///
+/// # Errors
+/// `timeout` when the context's own time is over before, or `cancelled`.
+pub async fn pause(length: Duration, context: &Context) -> Result<(), Trouble> {
+    tokio::select! {
+        () = clock::sleep(&*context.clock, length) => Ok(()),
+        () = context.cancel.cancelled() => Err(Trouble::new("cancelled", "it was stopped while it waited")),
+        () = expiry(context) => {
+            Err(Trouble::new("timeout", format!("the step's time was over before {} had passed", Span(length))))
+        }
+    }
+}
+
 /// Completes a little before the context's deadline, at which the engine drops the action without a word.
 async fn expiry(context: &Context) {
     match context.deadline {
@@ -83,6 +97,7 @@ mod tests {
         context.deadline = Some(context.clock.now());
         let late = within(Duration::from_secs(60), &context, std::future::pending::<()>()).await;
         assert_eq!(late.unwrap_err().kind, "timeout");
+        assert_eq!(pause(Duration::from_secs(60), &context).await.unwrap_err().kind, "timeout");
         context.deadline = None;
         context.cancel.cancel();
         let stopped = within(Duration::from_secs(60), &context, std::future::pending::<()>()).await;

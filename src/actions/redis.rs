@@ -36,6 +36,9 @@ use crate::domain::time::Span;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// The longest time over which lookups are counted.
+const LONGEST_OVER: Span = Span::seconds(300);
+
 /// How many keys are looked at closely unless the step says otherwise, and at most; each costs three small commands.
 const SAMPLE: usize = 10_000;
 const LARGEST_SAMPLE: usize = 100_000;
@@ -97,7 +100,7 @@ static FORM: KindForm = KindForm {
         Field::optional(
             "over",
             Shape::Duration,
-            "With `memory`: the hit rate and evictions of this time from now on, instead of since the server's start.",
+            "With `memory`: the hit rate and evictions of this time from now on, 5m at most, instead of since the server's start.",
         ),
         Field::optional(
             "sample",
@@ -203,8 +206,14 @@ impl Spec {
 
     async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Trouble> {
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
+        let timeout = timeout + self.over().map_or(Duration::ZERO, |over| over.0);
         let url = self.place().address("redis", 6379, context)?;
         Wire::connect(&url, Span(timeout).after(context.clock.now()), context).await
+    }
+
+    /// The time that `memory` watches; it comes on top of what everything else may take.
+    fn over(&self) -> Option<Span> {
+        self.over.map(|over| over.min(LONGEST_OVER))
     }
 
     /// Which keys `preview` and `delete` take.
@@ -300,7 +309,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
         return keys::look(pattern, sample, spec.idle_over, &mut wire).await;
     }
     match (spec.memory, spec.ping) {
-        (Some(true), _) => memory::look(spec.below, spec.over, &mut wire).await,
+        (Some(true), _) => memory::look(spec.below, spec.over(), &mut wire).await,
         (_, Some(true)) => wire.ping().await,
         _ => Err(Trouble::new("spec", "redis: nothing is asked for")),
     }

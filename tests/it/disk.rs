@@ -30,7 +30,7 @@ async fn a_disk_that_is_too_full_is_named_and_the_others_are_told_all_the_same()
     let directory = tempfile::tempdir().unwrap();
     let small = directory.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    // A file system of a megabyte in a mount namespace of its own cannot be seen from here: a limit of nothing can.
+    // Hardly anything is in use of a disk that is just installed, and nothing ever of a file system without a disk.
     let path = [small.to_str().unwrap(), "/proc"];
     let outcome = act().perform("disk", json!({ "path": path, "below": 0.05 })).await;
     assert!(!outcome.is_success(), "{outcome:?}");

@@ -234,3 +234,23 @@ async fn why_nobody_can_be_asked_is_told_apart_and_holds_no_password() {
     });
     assert_eq!(ask("right").await, "full");
 }
+
+#[tokio::test]
+async fn an_encrypted_connection_is_trusted_by_the_authority_of_its_address() {
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let settings = [("ssl", "on"), ("ssl_cert_file", "../cert.pem"), ("ssl_key_file", "../key.pem")];
+    let postgres = Postgres::prepared(&settings, |directory| {
+        std::fs::write(directory.join("cert.pem"), key.cert.pem()).unwrap();
+        std::fs::write(directory.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(directory.join("key.pem"), owner_only).unwrap();
+    });
+    let authority = postgres.directory().join("cert.pem");
+    let trusted = format!("{}?sslmode=verify-full&sslrootcert={}", postgres.url(), authority.display());
+    let untrusted = format!("{}?sslmode=verify-full", postgres.url());
+    let act = act(&postgres).with_secrets(&[("trusted", &trusted), ("untrusted", &untrusted)]);
+    let sql = "select version from pg_stat_ssl where pid = pg_backend_pid()";
+    let ask = async |secret: &str| act.perform("postgres", json!({ "query": sql, "url": { "secret": secret } })).await;
+    assert_eq!(ask("trusted").await.output["value"], "TLSv1.3");
+    assert_eq!(trouble(&ask("untrusted").await), "tls");
+}

@@ -192,3 +192,30 @@ async fn what_the_role_may_not_do_is_said() {
     assert_eq!(trouble(&denied), "access", "{denied:?}");
     assert_eq!(redis.cli(&["EXISTS", "a:1"]), "1");
 }
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_no_connection() {
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        directory.path().join(name).display().to_string()
+    };
+    let (certificate, private) = (file("cert.pem", &key.cert.pem()), file("key.pem", &key.signing_key.serialize_pem()));
+    let port = crate::real::daemon::free_port();
+    let tls_port = port.to_string();
+    let _redis = Redis::with(
+        None,
+        &[
+            ("tls-port", &tls_port),
+            ("tls-cert-file", &certificate),
+            ("tls-key-file", &private),
+            ("tls-ca-cert-file", &certificate),
+            ("tls-auth-clients", "no"),
+        ],
+    );
+    let url = format!("rediss://127.0.0.1:{port}/");
+    let act = Act::with_datastores(json!({})).with_secrets(&[("url", &url)]);
+    let outcome = act.perform("redis", json!({ "ping": true, "url": { "secret": "url" } })).await;
+    assert_eq!(trouble(&outcome), "tls", "{outcome:?}");
+}

@@ -3,6 +3,8 @@
 //! Growth is counted as Prometheus counts it: a counter that is smaller than before has started again from zero. It is
 //! not extrapolated, since both ends of the interval are scrapes of our own.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::Deserialize;
 
 use super::exposition::{Page, Sample};
@@ -85,18 +87,27 @@ fn one(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, p
         (None, _) => Reading::plain(&samples),
         (Some(Aggregate::Rate), Some(before)) => {
             let seconds = (page.at - before.at).as_seconds_f64();
-            let growth: f64 = samples.iter().map(|sample| grown(sample, before)).sum();
+            let before = Before::new(before);
+            let growth: f64 = samples.iter().map(|sample| before.grown(sample)).sum();
             Reading::new(Found::Number(growth / seconds), samples.into_iter())
         }
         (Some(aggregate), _) => Reading::new(Found::Number(aggregate.of(&samples)), samples.into_iter()),
     }
 }
 
-/// By how much a counter has grown; one that was not there before has grown from zero.
-pub(super) fn grown(sample: &Sample, before: &Page) -> f64 {
-    let same = |other: &&Sample| other.name == sample.name && other.labels == sample.labels;
-    let earlier = before.samples.iter().find(same).map_or(0.0, |earlier| earlier.value);
-    if sample.value >= earlier { sample.value - earlier } else { sample.value }
+/// The values of an earlier page by series.
+pub(super) struct Before<'p>(HashMap<(&'p str, &'p BTreeMap<String, String>), f64>);
+
+impl<'p> Before<'p> {
+    pub(super) fn new(page: &'p Page) -> Self {
+        Self(page.samples.iter().map(|sample| ((sample.name.as_str(), &sample.labels), sample.value)).collect())
+    }
+
+    /// By how much a counter has grown; one that was not there before has grown from zero.
+    pub(super) fn grown(&self, sample: &Sample) -> f64 {
+        let earlier = self.0.get(&(sample.name.as_str(), &sample.labels)).copied().unwrap_or(0.0);
+        if sample.value >= earlier { sample.value - earlier } else { sample.value }
+    }
 }
 
 /// The name of a metric on the page that may have been meant, as the end of a line.

@@ -3,7 +3,7 @@
 //!
 //! The buckets of all selected series are added up.
 
-use super::evaluate::grown;
+use super::evaluate::Before;
 use super::exposition::{Page, Sample};
 use super::reading::{Found, Reading};
 use super::selector::Selector;
@@ -20,13 +20,14 @@ pub(super) fn reading(q: f64, select: &Selector, before: Option<&Page>, page: &P
     }
     let name = format!("{}{BUCKET}", select.name.strip_suffix(BUCKET).unwrap_or(&select.name));
     let samples: Vec<&Sample> = select.of(&name, page).collect();
+    let before = before.map(Before::new);
     let mut buckets: Vec<(f64, f64)> = Vec::new();
     for sample in &samples {
         let Some(bound) = sample.labels.get(BOUND).and_then(|bound| bound.trim_start_matches('+').parse::<f64>().ok())
         else {
             continue;
         };
-        let count = before.map_or(sample.value, |before| grown(sample, before));
+        let count = before.as_ref().map_or(sample.value, |before| before.grown(sample));
         match buckets.iter_mut().find(|(other, _)| *other == bound) {
             Some((_, all)) => *all += count,
             None => buckets.push((bound, count)),

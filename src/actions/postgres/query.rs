@@ -138,6 +138,7 @@ impl Answer {
     fn report(self, threshold: Threshold) -> Outcome {
         let count = self.rows.len();
         let summary = match (count, self.columns.len()) {
+            (0, _) if self.is_cut => "rows that are too long to be kept".to_owned(),
             (0, _) => "no rows".to_owned(),
             (1, 1) => format!("{} = {}", one_line(&self.columns[0], 60), one_line(&plain(&self.first), 100)),
             (1, _) => format!("1 row: {}", one_line(&plain(&self.rows[0]), 200)),

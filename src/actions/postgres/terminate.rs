@@ -118,8 +118,7 @@ fn report(ended: &[Session], left: &[Session], reason: Option<Trouble>) -> Outco
 /// The sessions that would be ended: what a later look is compared with.
 pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Trouble> {
     let found = session::idle(filter, wire).await?;
-    let session = |session: &Session| json!([session.pid, session.started, session.shown()]);
-    Ok(found.iter().take(KEPT).map(session).collect())
+    Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 
 /// Whether the sessions of before have been ended. That somebody else ended one cannot be told, and makes no difference.
@@ -129,11 +128,14 @@ pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Rec
     };
     let identity = |session: &Value| Some((i32::try_from(session.get(0)?.as_i64()?).ok()?, session.get(1)?.as_f64()?));
     let all: Vec<Identity> = before.iter().filter_map(identity).collect();
+    if all.is_empty() {
+        return Ok(Reconciled::DidNotHappen("there was no such session before".to_owned()));
+    }
     let left = still(&all, wire).await?;
     Ok(match (all.len() - left.len(), left.len()) {
         (0, _) => Reconciled::DidNotHappen(format!("none of the {} sessions has ended", all.len())),
         (gone, 0) => {
-            let ended: Vec<Value> = before.iter().map(|session| json!({ "pid": session[0] })).collect();
+            let ended: Vec<Value> = all.iter().take(KEPT).map(|(pid, _)| json!({ "pid": pid })).collect();
             let output = json!({ "ended": ended, "left": [] });
             Reconciled::Happened(Outcome::succeeded(format!("{gone} sessions have ended"), output))
         }

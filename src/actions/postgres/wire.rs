@@ -43,7 +43,7 @@ pub(super) struct Wire<'c> {
 }
 
 impl<'c> Wire<'c> {
-    /// Connects and logs in; each statement may take `timeout` later.
+    /// Connects and logs in, by TLS as the address says; each statement may take `timeout` later.
     pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, Trouble> {
         let options = PgConnectOptions::from_url(url)
             .map_err(|_| Trouble::new("address", "the address is not one of a postgres"))?
@@ -139,9 +139,12 @@ pub(super) fn why(error: &Error, context: &Context) -> Trouble {
             std::io::ErrorKind::ConnectionRefused => {
                 Trouble::new("refused", "the connection was refused: nothing listens there")
             }
+            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                distrusted(said(&error.to_string()))
+            }
             _ => Trouble::new("closed", format!("no connection: {}", said(&error.to_string()))),
         },
-        Error::Tls(error) => Trouble::new("tls", format!("no trusted connection: {}", said(&error.to_string()))),
+        Error::Tls(error) => distrusted(said(&error.to_string())),
         Error::Configuration(_) => Trouble::new("address", "the address holds what no connection can be made of"),
         Error::ColumnDecode { index, source } => {
             let (index, source) = (said(index), said(&source.to_string()));
@@ -149,6 +152,10 @@ pub(super) fn why(error: &Error, context: &Context) -> Trouble {
         }
         error => Trouble::new("closed", said(&error.to_string())),
     }
+}
+
+fn distrusted(reason: String) -> Trouble {
+    Trouble::new("tls", format!("no trusted connection: {reason}"))
 }
 
 /// A word for programs and the beginning of a line for people.

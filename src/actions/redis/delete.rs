@@ -23,6 +23,13 @@ pub(super) struct Taken {
     pub(super) limit: usize,
 }
 
+/// What is done with what is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Count,
+    Delete,
+}
+
 /// How far it has come.
 #[derive(Debug, Default)]
 struct Progress {
@@ -54,7 +61,7 @@ impl Taken {
 /// Counts.
 pub(super) async fn count(taken: &Taken, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
     let mut progress = Progress::default();
-    walk(taken, wire, &mut progress, false).await?;
+    walk(taken, wire, &mut progress, Deed::Count).await?;
     let more = if progress.partial { " or more" } else { "" };
     let summary = format!("{}{more} keys `{}` would be deleted", grouped(progress.count), super::shown(&taken.pattern));
     let output = json!({ "matched": progress.count, "partial": progress.partial, "names": progress.names });
@@ -64,7 +71,7 @@ pub(super) async fn count(taken: &Taken, wire: &mut Wire<'_>) -> Result<Outcome,
 /// Deletes.
 pub(super) async fn delete(taken: &Taken, wire: &mut Wire<'_>) -> Outcome {
     let mut progress = Progress::default();
-    let walked = walk(taken, wire, &mut progress, true).await;
+    let walked = walk(taken, wire, &mut progress, Deed::Delete).await;
     let output = json!({
         "deleted": progress.count, "names": progress.names, "partial": progress.partial || walked.is_err(),
     });
@@ -76,7 +83,7 @@ pub(super) async fn delete(taken: &Taken, wire: &mut Wire<'_>) -> Outcome {
     }
 }
 
-async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, deletes: bool) -> Result<(), Trouble> {
+async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, deed: Deed) -> Result<(), Trouble> {
     let mut scan = Scan::new(&taken.pattern);
     while !scan.is_over() {
         let room = taken.limit.saturating_sub(progress.count as usize);
@@ -89,8 +96,8 @@ async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, delet
         progress.partial = names.len() > room;
         names.truncate(room);
         progress.names.extend(names.iter().take(NAMES - progress.names.len()).map(|name| shown(name)));
-        progress.count += match deletes {
-            true if !names.is_empty() => wire.ask::<u64>(cmd("UNLINK").arg(&names)).await?,
+        progress.count += match deed {
+            Deed::Delete if !names.is_empty() => wire.ask::<u64>(cmd("UNLINK").arg(&names)).await?,
             _ => names.len() as u64,
         };
         if progress.partial {

@@ -4,7 +4,7 @@ use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
 use super::wire::Wire;
-use crate::actions::patience::within;
+use crate::actions::patience::pause;
 use crate::actions::trouble::Trouble;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::{bytes, one_line};
@@ -52,12 +52,7 @@ pub(super) async fn look(below: Option<f64>, over: Option<Span>, wire: &mut Wire
     let mut before = Counters::default();
     if let Some(over) = over {
         before = Counters::of(&wire.ask(&cmd("INFO")).await?);
-        // Only whatever is more urgent ends it before.
-        if let Err(trouble) = within(over.0, wire.context, std::future::pending::<()>()).await
-            && trouble.kind == "cancelled"
-        {
-            return Err(trouble);
-        }
+        pause(over.0, wire.context).await?;
     }
     let info: InfoDict = wire.ask(&cmd("INFO")).await?;
     let keys: u64 = wire.ask(&cmd("DBSIZE")).await?;

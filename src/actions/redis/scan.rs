@@ -12,6 +12,9 @@ use crate::actions::trouble::Trouble;
 /// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
 const BATCH: usize = 1000;
 
+/// How many keys are remembered, so that none is given twice: beyond the largest limit of a step one may be.
+const SEEN: usize = 1_000_000;
+
 /// How many keys are looked at closely with one round trip.
 const CLOSELY: usize = 200;
 
@@ -50,7 +53,11 @@ impl Scan {
         command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
         let (next, keys): (u64, Vec<Vec<u8>>) = wire.ask(&command).await?;
         self.cursor = Some(next).filter(|next| *next != 0);
-        Ok(keys.into_iter().filter(|key| self.seen.insert(key.clone())).collect())
+        Ok(keys.into_iter().filter(|key| self.is_new(key)).collect())
+    }
+
+    fn is_new(&mut self, key: &[u8]) -> bool {
+        !self.seen.contains(key) && (self.seen.len() >= SEEN || self.seen.insert(key.to_vec()))
     }
 }
 

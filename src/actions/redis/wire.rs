@@ -4,6 +4,8 @@
 //!
 //! **Invariant:** no message holds the address or the password. The library's own are used only for what a server said.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -87,6 +89,13 @@ impl<'c> Wire<'c> {
     }
 }
 
+/// Whether the handshake failed. The library shares its errors, and what an I/O error wraps is not among its sources.
+fn is_distrust(error: &RedisError) -> bool {
+    let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let inner = shared.and_then(|shared| shared.downcast_ref::<std::io::Error>()).and_then(std::io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
 /// Why there is no answer.
 fn why(error: &RedisError) -> Trouble {
     let said = || one_line(error.detail().unwrap_or(error.category()), SAID);
@@ -95,6 +104,9 @@ fn why(error: &RedisError) -> Trouble {
     }
     if error.is_timeout() {
         return Trouble::new("timeout", "no answer in time");
+    }
+    if is_distrust(error) {
+        return Trouble::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SAID)));
     }
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {

@@ -122,7 +122,7 @@ fn changes_must_be_verified_and_readings_repeated() {
     steps(
         "  - systemd: { restart: shop-gateway }\n    verify: {}\n",
         &[
-            "6:13 `verify` names no action | Give exactly one of `systemd`, `health`, `command`, `shell`, `notify` and `set`.",
+            "6:13 `verify` names no action | Give exactly one of `systemd`, `health`, `command`, `shell`, `notify`, `set` and `store`.",
         ],
     );
 }
@@ -257,4 +257,15 @@ fn scripts_and_arguments_are_linted() {
     ] {
         whole(&format!("{params}  - command: {closed}\n    effect: read\n"), &[]);
     }
+}
+
+#[test]
+fn nothing_is_interpolated_into_sql() {
+    steps(
+        "  - store: { datastore: cache, query: \"select '{{ environment.branch }}'\" }\n",
+        &[
+            "5:39 nothing is interpolated into SQL | Write `$1` there, and the value under `params: [ … ]`, which may be a template.",
+        ],
+    );
+    steps("  - store: { datastore: cache, query: select $1, params: ['{{ environment.branch }}'] }\n", &[]);
 }
