@@ -10,6 +10,7 @@ use crate::domain::sender::{Auth, Form, Mapping};
 
 const HEAD: &str = "\
 estate: Shop
+default_environment: staging
 environments: { staging: { branch: main }, live: { branch: live }, twin: { branch: live } }
 secrets: { key: { env: KEY }, old: { env: OLD }, pay: { file: /x, key: 'PAY_*' } }
 senders:
@@ -38,7 +39,7 @@ fn estate(senders: &str) -> Result<Estate, Vec<String>> {
     check(&source).map_err(|problems| {
         let line = |p: &crate::domain::problem::Problem| {
             let help = p.help.as_deref().map(|help| format!(" | {help}")).unwrap_or_default();
-            format!("{}:{} {}{help}", p.span.line - 4, p.span.column, p.message)
+            format!("{}:{} {}{help}", p.span.line - 5, p.span.column, p.message)
         };
         problems.iter().map(line).collect()
     })

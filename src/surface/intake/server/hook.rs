@@ -43,7 +43,7 @@ pub(super) async fn take(
     let Some(sender) = server.sender(&name) else {
         server.figures.count("unknown", Outcome::Rejected);
         let known = "its name stands under `senders` in estate.yaml";
-        return said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
+        return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
     };
     let taken = taken(&server, &name, sender, &headers, body).await;
     let outcome = match &taken {
@@ -52,7 +52,7 @@ pub(super) async fn take(
         Err(_) => Outcome::Rejected,
     };
     server.figures.count(&name, outcome);
-    taken.unwrap_or_else(|response| response)
+    taken.unwrap_or_else(|response| *response)
 }
 
 async fn taken(
@@ -61,7 +61,7 @@ async fn taken(
     sender: &Sender,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Response> {
+) -> Result<Response, Box<Response>> {
     let parts = server.engine.parts();
     let now = parts.clock.now();
     let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
@@ -89,7 +89,7 @@ async fn taken(
 }
 
 /// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
-async fn proven(server: &Server, name: &str, sender: &Sender, post: &Post<'_>) -> Result<(), Response> {
+async fn proven(server: &Server, name: &str, sender: &Sender, post: &Post<'_>) -> Result<(), Box<Response>> {
     let parts = server.engine.parts();
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
@@ -146,7 +146,7 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
 }
 
 /// The answer to what was taken in, or was not.
-fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Response> {
+fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
         Ok(received) => {
             let received: Vec<Value> = received.iter().map(word).collect();
@@ -169,7 +169,7 @@ fn word(received: &Received) -> Value {
     }
 }
 
-fn refused(name: &str, rejected: &Rejected) -> Response {
+fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
     tracing::warn!(sender = name, %rejected, "a post was rejected");
     match rejected {
         rejected if rejected.is_ours() => unavailable("who you are cannot be checked now; post it again"),
@@ -184,12 +184,12 @@ fn refused(name: &str, rejected: &Rejected) -> Response {
     }
 }
 
-fn unavailable(words: &str) -> Response {
+fn unavailable(words: &str) -> Box<Response> {
     let mut response = said(StatusCode::SERVICE_UNAVAILABLE, words);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(AGAIN));
     response
 }
 
-fn said(status: StatusCode, words: &str) -> Response {
-    (status, axum::Json(json!({"error": words}))).into_response()
+fn said(status: StatusCode, words: &str) -> Box<Response> {
+    Box::new((status, axum::Json(json!({"error": words}))).into_response())
 }

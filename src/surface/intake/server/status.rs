@@ -16,7 +16,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// `GET /health`: the process lives.
 pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
-        return response;
+        return *response;
     }
     axum::Json(json!({"status": "ok", "service": "runbook"})).into_response()
 }
@@ -24,7 +24,7 @@ pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) 
 /// `GET /health/ready`: the log can be read, and somebody is on duty.
 pub(super) async fn ready(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
-        return response;
+        return *response;
     }
     match server.is_ready().await {
         Ok(()) => axum::Json(json!({"status": "ready", "dependencies": {"log": "ok"}})).into_response(),
@@ -39,7 +39,7 @@ pub(super) async fn ready(State(server): State<Arc<Server>>, headers: HeaderMap)
 /// `GET /metrics`.
 pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     if let Err(response) = allowed(&server, &headers) {
-        return response;
+        return *response;
     }
     ([(header::CONTENT_TYPE, TEXT)], server.figures.text(server.duty.figures())).into_response()
 }
@@ -50,12 +50,12 @@ pub(super) async fn nothing() -> Response {
     (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()
 }
 
-fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Response> {
+fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
     if server.tokens.is_empty() {
         return Ok(());
     }
     bearer(headers, &server.tokens, &server.engine.parts().secrets).map(drop).map_err(|rejected| {
         let status = if rejected.is_ours() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
-        (status, axum::Json(json!({"error": rejected.to_string()}))).into_response()
+        Box::new((status, axum::Json(json!({"error": rejected.to_string()}))).into_response())
     })
 }
