@@ -76,7 +76,8 @@ impl Serve {
         let listeners = self.listeners(estate).await?;
         let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
-        let server = Arc::new(Server::new(desk.engine.clone(), duty, self.token_secret.clone()));
+        let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
+        let server = Arc::new(server);
         desk.station.output.say(&format!("listening on {}", shown.join(", ")));
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));

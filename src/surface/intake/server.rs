@@ -65,9 +65,20 @@ pub struct Server {
 
 impl Server {
     /// A server over the one on duty. With `tokens`, names of secrets, the routes that are nobody's ask for one of them.
-    pub fn new(engine: Engine, duty: Duty, tokens: Vec<String>) -> Self {
+    ///
+    /// # Errors
+    /// When the certificate that a sender names cannot be used.
+    pub fn new(engine: Engine, duty: Duty, tokens: Vec<String>) -> Result<Self, String> {
+        let certificates = Certificates::default();
+        if let Ok(estate) = &engine.parts().catalog.estate().content {
+            for file in estate.senders.values().filter_map(|sender| sender.certificate.as_ref()) {
+                let pem = std::fs::read(engine.parts().directory.join(file)).map_err(|error| error.to_string());
+                let pinned = pem.and_then(|pem| certificates.pin(file, &pem));
+                pinned.map_err(|why| format!("the certificate `{file}` cannot be used: {why}"))?;
+            }
+        }
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
-        Self { engine, duty, tokens, certificates: Certificates::default(), figures: Figures::default(), large }
+        Ok(Self { engine, duty, tokens, certificates, figures: Figures::default(), large })
     }
 
     /// How often the log has refused what was to be taken in.
