@@ -236,8 +236,8 @@ fn list_shows_what_can_be_started_and_what_is_broken() {
     assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @r#"
     exit 0
     --- stdout
-    {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"steps":4,"problems":0}
-    {"id":"broken","title":null,"severity":null,"environments":[],"steps":0,"problems":3}
+    {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"alerts":[],"steps":4,"problems":0}
+    {"id":"broken","title":null,"severity":null,"environments":[],"alerts":[],"steps":0,"problems":3}
     --- stderr
     next: runbook lint
     "#);

@@ -3,13 +3,14 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
+use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::command::{Command, Request};
 use runbook::domain::decide::decide;
 use runbook::domain::due::{Effect, due, wake_at};
 use runbook::domain::effect::EffectClass;
 use runbook::domain::event::{Actor, Event, Finding, Gate, Mode, Recorded};
-use runbook::domain::id::StepKey;
-use runbook::domain::incident::{Incident, extend, fold};
+use runbook::domain::id::{Part, StepKey};
+use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
 use runbook::domain::outcome::{Outcome, Verdict};
 use runbook::domain::plan::Change;
 use runbook::domain::time::Timestamp;
@@ -31,6 +32,8 @@ enum Turn {
     Crash(u8),
     /// Time passes.
     Wait(u16),
+    /// An alert fires, or one that fires is over.
+    Alert(u8),
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
@@ -39,6 +42,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         3 => (any::<u8>(), any::<u8>()).prop_map(|(which, what)| Turn::Person(which, what)),
         1 => any::<u8>().prop_map(Turn::Crash),
         1 => (0..2_000_u16).prop_map(Turn::Wait),
+        1 => (0..3_u8).prop_map(Turn::Alert),
     ]
 }
 
@@ -99,8 +103,10 @@ impl Machine {
         });
         let now = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
         let events = decide(None, &start(&world, keys), now).unwrap();
+        // What nobody attends to was opened by an alert.
+        let by = if mode == Mode::Unattended { Actor::Sender { name: "prometheus".to_owned() } } else { Actor::Engine };
         let log: Vec<Recorded> =
-            (1..).zip(events).map(|(seq, event)| Recorded { seq, at: now, by: Actor::Engine, event }).collect();
+            (1..).zip(events).map(|(seq, event)| Recorded { seq, at: now, by: by.clone(), event }).collect();
         let incident = fold(&log).unwrap().unwrap();
         Self { incident, log, now }
     }
@@ -146,6 +152,7 @@ impl Machine {
         match effect.clone() {
             Effect::Perform { run, attempt } => {
                 self.never_twice(&attempt.step, attempt.action.effect);
+                self.never_for_nothing(&attempt.step, attempt.action.effect);
                 let (step, number) = (attempt.step.clone(), attempt.number);
                 let (action, digest) = (attempt.action.clone(), attempt.digest.clone());
                 self.record(Event::StepStarted {
@@ -184,6 +191,29 @@ impl Machine {
         });
         let open = last.is_some_and(|recorded| matches!(recorded.event, Event::StepStarted { .. }));
         assert!(effect != EffectClass::Once || !open, "`{key}` would be begun twice");
+    }
+
+    /// When every alert is over, nothing is changed any more that nobody asked for; what runs at the end still does.
+    fn never_for_nothing(&self, key: &StepKey, effect: EffectClass) {
+        let unattended = self.incident.runs[0].mode == Mode::Unattended;
+        let of_the_run = key.part == Part::Main && !key.id.starts_with('f');
+        let moot = unattended && of_the_run && self.incident.alerts.are_resolved();
+        assert!(!moot || !effect.changes(), "`{key}` would change something for nothing");
+    }
+
+    fn alert(&mut self, number: u8) {
+        self.rest();
+        let alert = Alert { firing: number.to_string(), ..Alert::default() };
+        let key = alert.key();
+        let quiet_until = self.now + TimeDelta::minutes(5);
+        match self.incident.alerts.state(&key).map(|state| state.status) {
+            None if self.incident.status != IncidentStatus::Resolved => {
+                self.record(Event::AlertFired { key, alert: Box::new(alert) });
+            }
+            Some(AlertStatus::Firing) => self.record(Event::AlertResolved { key, ends_at: None, quiet_until }),
+            Some(AlertStatus::Resolved) => self.record(Event::AlertRepeated { key, times: 1 }),
+            None => {}
+        }
     }
 
     fn person(&mut self, which: u8, what: u8) {
@@ -233,7 +263,7 @@ proptest! {
     fn whatever_happens_the_log_folds_and_what_is_due_comes_to_rest(
         steps in prop::collection::vec(any::<u32>(), 1..5),
         finally in any::<u32>(),
-        mode in prop_oneof![Just(Mode::Auto), Just(Mode::Guided), Just(Mode::Step)],
+        mode in prop_oneof![Just(Mode::Auto), Just(Mode::Guided), Just(Mode::Step), Just(Mode::Unattended)],
         go in any::<bool>(),
         turns in prop::collection::vec(turn(), 0..60),
     ) {
@@ -243,6 +273,7 @@ proptest! {
                 Turn::World(which, how) => machine.world(which, how),
                 Turn::Person(which, what) => machine.person(which, what),
                 Turn::Crash(how) => machine.crash(how),
+                Turn::Alert(number) => machine.alert(number),
                 Turn::Wait(seconds) => machine.now += TimeDelta::seconds(seconds.into()),
             }
         }

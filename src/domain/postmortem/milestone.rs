@@ -75,7 +75,11 @@ pub(super) fn of(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], 
             mitigated(incident, log, attempts, changes),
             "the last remedy was seen to work: its check, or a mitigating wait or work by hand, ended well",
         ),
-        of("Resolved", incident.resolved.as_ref().map(Moment::mark), "a person said that the trouble is over"),
+        of(
+            "Resolved",
+            incident.resolved.as_ref().map(Moment::mark),
+            "the trouble was over: a person said so, or its alerts were",
+        ),
     ]
 }
 
