@@ -62,10 +62,10 @@ steps:
   - { id: look, set: { values: { x: 1 } } }
 ";
 
-struct House {
-    engine: Engine,
-    clock: SimClock,
-    duty: Duty,
+pub struct House {
+    pub engine: Engine,
+    pub clock: SimClock,
+    pub duty: Duty,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     store: Memory,
@@ -73,7 +73,7 @@ struct House {
 }
 
 impl House {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
         Self::over(Memory::new(), clock, tempfile::tempdir().unwrap()).await
     }

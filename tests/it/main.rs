@@ -6,6 +6,7 @@
 
 mod act;
 mod alerts;
+mod catch_up;
 mod cli;
 mod crash;
 mod cut;

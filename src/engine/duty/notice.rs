@@ -56,7 +56,8 @@ fn told(channels: &[String]) -> Step {
         effect: EffectClass::Repeatable,
         scripts: Vec::new(),
     };
-    let attempts = NonZeroU32::MIN.saturating_add(4);
+    // A storm has many of these, and a channel takes about one message a second: the pauses double up to ten minutes.
+    let attempts = NonZeroU32::MIN.saturating_add(19);
     Step {
         id: "tell".to_owned(),
         name: "Tell people".to_owned(),

@@ -50,6 +50,11 @@ pub fn run(command: &mut Command, package: &str) -> Output {
     output
 }
 
+/// The machine's clock, for servers that have no other.
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
 /// Where a program that is not on `PATH` must be, or the test fails naming its package.
 pub fn installed(path: &str, package: &str) -> PathBuf {
     let path = PathBuf::from(path);
