@@ -185,8 +185,8 @@ fn names(reference: &str, id: &str) -> bool {
 pub fn scope(alert: &Alert) -> minijinja::Value {
     let mut fields = serde_json::to_value(alert).unwrap_or_default();
     let known = fields.as_object_mut().map(std::mem::take).unwrap_or_default();
-    let mut scope: Vec<(String, minijinja::Value)> = FIELDS
-        .iter()
+    let plain = NAMES.iter().filter(|name| !["alert", "labels", "annotations"].contains(name));
+    let mut scope: Vec<(String, minijinja::Value)> = plain
         .map(|name| {
             let value = known.get(*name).cloned().unwrap_or_default();
             ((*name).to_owned(), minijinja::Value::from(minijinja::value::Serde(&value)))
@@ -200,22 +200,6 @@ pub fn scope(alert: &Alert) -> minijinja::Value {
     scope.push(("alert".to_owned(), whole));
     super::scope::map(scope)
 }
-
-/// The fields of an alert that a trigger sees besides its labels and annotations.
-const FIELDS: &[&str] = &[
-    "sender",
-    "name",
-    "status",
-    "summary",
-    "severity",
-    "starts_at",
-    "ends_at",
-    "value",
-    "link",
-    "runbook",
-    "environment",
-    "service",
-];
 
 /// Every name that a trigger may speak of.
 pub const NAMES: &[&str] = &[

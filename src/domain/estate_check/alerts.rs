@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 
 use super::Checker;
-use crate::domain::expression;
 use crate::domain::policy::{AlertPolicy, Budget, Grouping, Permission};
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::check::fields::{Fields, list};
@@ -46,8 +45,8 @@ impl Checker<'_> {
         let environment = fields.get("environment").and_then(|node| self.known(node, "environment", &environments));
         Some(AlertPolicy {
             environment,
-            environment_from: fields.get("environment_from").and_then(|node| self.rule(node)),
-            service_from: fields.get("service_from").and_then(|node| self.rule(node)),
+            environment_from: fields.get("environment_from").and_then(|node| self.found(node, trigger::NAMES)),
+            service_from: fields.get("service_from").and_then(|node| self.found(node, trigger::NAMES)),
             group_by: fields.get("group_by").map_or(usual.group_by, |node| self.grouping(node)),
             window: self.length(&fields, "window", usual.window),
             resolve_after: self.length(&fields, "resolve_after", usual.resolve_after),
@@ -73,36 +72,6 @@ impl Checker<'_> {
 
     fn length(&mut self, fields: &Fields<'_>, key: &str, usual: Span) -> Span {
         fields.get(key).and_then(|node| self.report.duration(node)).unwrap_or(usual)
-    }
-
-    /// An expression over an alert.
-    fn rule(&mut self, node: &Node) -> Option<String> {
-        let text = self.report.text(node)?;
-        match expression::references_of_expression(text) {
-            Ok(references) => {
-                for reference in references {
-                    let root = reference.parts().next().unwrap_or_default().to_owned();
-                    if !trigger::NAMES.contains(&root.as_str()) {
-                        let span = node.span_within(self.report.source, reference.range.clone());
-                        let problem = Problem::new(span, format!("`{root}` is not defined here"));
-                        self.report.add(
-                            problem
-                                .did_you_mean(&root, trigger::NAMES.iter().copied())
-                                .or_help(format!("A rule sees only {}.", list(trigger::NAMES))),
-                        );
-                    }
-                }
-                Some(text.to_owned())
-            }
-            Err(error) => {
-                let problem = Problem::new(node.span_within(self.report.source, error.range), error.message);
-                self.report.add(match error.hint {
-                    Some(hint) => problem.help(hint),
-                    None => problem,
-                });
-                None
-            }
-        }
     }
 
     fn grouping(&mut self, node: &Node) -> Vec<Grouping> {

@@ -321,7 +321,7 @@ impl Checker<'_> {
     }
 
     /// An expression that sees these names.
-    fn found(&mut self, node: &Node, names: &[&str]) -> Option<String> {
+    pub(super) fn found(&mut self, node: &Node, names: &[&str]) -> Option<String> {
         let text = self.report.text(node)?;
         if let Some(inner) = expression::scan::whole_expression(text) {
             let problem = Problem::new(node.span.clone(), "an expression stands without `{{` and `}}`");
@@ -335,7 +335,7 @@ impl Checker<'_> {
                 let span = node.span_within(self.report.source, reference.range.clone());
                 let problem = Problem::new(span, format!("`{}` is not defined here", visible(root, MAX_QUOTED)));
                 let problem = problem.did_you_mean(root, names.iter().copied());
-                self.report.add(problem.or_help(format!("A mapping sees only {}.", list(names))));
+                self.report.add(problem.or_help(format!("Only {} can be used here.", list(names))));
             }
         }
         Some(text.to_owned())

@@ -165,7 +165,7 @@ fn every_mistake_in_a_sender_is_reported_where_it_stands() {
     );
     wrong(
         "  x: { auth: { none: true }, mapping: { name: item.x } }\n",
-        &["1:47 `item` is not defined here | A mapping sees only `body`."],
+        &["1:47 `item` is not defined here | Only `body` can be used here."],
     );
     wrong(
         "  x: { auth: { none: true }, mapping: { name: '{{ body.x }}' } }\n",
