@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -367,11 +368,16 @@ impl Worker<'_> {
             let effect = attempt.action.effect;
             tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
             self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
-            self.tasks.spawn(async move {
+            let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = flight::attempt(action, poll, context).await;
                 Landed::Ended { place, attempt: number, outcome, told: courier.told() }
             });
+            // A child is on its way before the faces are told, so that both take place at once.
+            match flying.as_mut().now_or_never() {
+                Some(landed) => self.landed.push(landed),
+                None => drop(self.tasks.spawn(flying)),
+            }
         }
     }
 }
