@@ -6,7 +6,7 @@
 
 use chrono::DateTime;
 
-use super::{Claim, Claiming};
+use super::{Claim, Claiming, Hold};
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
@@ -40,6 +40,11 @@ pub(super) fn answer(current: Option<Claim>, wish: Wish) -> Claiming {
         }
     };
     Claiming::Held(Claim { incident, holder, epoch, expires_at: until })
+}
+
+/// The claim that a new stream begins with.
+pub(super) fn begun(incident: &IncidentId, Hold { holder, until }: Hold) -> Claim {
+    Claim { incident: incident.clone(), holder, epoch: 1, expires_at: until }
 }
 
 /// What stays on record when a claim is given back: its epoch, so that the next holder gets a higher one.

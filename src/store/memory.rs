@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::claim::{Wish, answer, is_released, released};
+use super::claim::{Wish, answer, begun, is_released, released};
 use super::record::prepare;
 use super::stream::{Extension, Head, Row, Walk, check, extend, report};
-use super::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
@@ -25,6 +25,7 @@ pub struct Memory {
 struct State {
     streams: BTreeMap<IncidentId, Stream>,
     claims: BTreeMap<IncidentId, Claim>,
+    keys: BTreeMap<String, Key>,
 }
 
 #[derive(Debug)]
@@ -46,17 +47,24 @@ impl Memory {
 
 #[async_trait]
 impl EventStore for Memory {
-    async fn append(
-        &self,
-        incident: &IncidentId,
-        expected: u64,
-        drafts: Vec<Draft>,
-    ) -> Result<Vec<Recorded>, StoreError> {
-        let prepared = prepare(&drafts)?;
+    async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&write)?;
         let mut state = self.state();
+        let Write { ref incident, expected, keys, claim, live, .. } = write;
+        if let Some(taken) = keys.iter().find_map(|key| state.keys.get(key)) {
+            return Err(StoreError::Taken { key: taken.key.clone(), incident: taken.incident.clone() });
+        }
         let before = state.streams.get(incident).map(|stream| &stream.head);
-        let Extension { head, rows, recorded } = extend(incident, before, expected, prepared)?;
-        if let Some(head) = head {
+        let Extension { head, rows, recorded } = extend(incident, before, expected, prepared, live)?;
+        if let Some(head) = head.filter(|_| !rows.is_empty()) {
+            let at = head.summary.changed_at;
+            state.keys.extend(keys.into_iter().map(|key| {
+                let given = Key { key: key.clone(), incident: incident.clone(), at };
+                (key, given)
+            }));
+            if let Some(claim) = claim.filter(|_| expected == 0) {
+                state.claims.insert(incident.clone(), begun(incident, claim));
+            }
             let empty = || Stream { head: head.clone(), rows: Vec::new() };
             let stream = state.streams.entry(incident.clone()).or_insert_with(empty);
             stream.rows.extend(rows);
@@ -81,6 +89,18 @@ impl EventStore for Memory {
         // The sort is stable and the map is in the order of ids.
         all.sort_by_key(|summary| std::cmp::Reverse(summary.changed_at));
         Ok(all.into_iter().skip(offset as usize).take(limit as usize).collect())
+    }
+
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+        let state = self.state();
+        let found = state.keys.values().rev().filter(|key| key.key.starts_with(prefix));
+        Ok(found.take(limit as usize).cloned().collect())
+    }
+
+    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+        let state = self.state();
+        let live = state.streams.values().map(|stream| &stream.head.summary).filter(|summary| summary.live);
+        Ok(live.cloned().collect())
     }
 
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {

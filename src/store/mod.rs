@@ -19,7 +19,7 @@ mod record;
 pub mod sqlite;
 mod stream;
 
-pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT};
+pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT, KEY_LIMIT};
 
 /// An event that is to be recorded: the store gives it its number.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,50 @@ pub struct Draft {
     pub by: Actor,
     /// What happened.
     pub event: Event,
+}
+
+/// One write: all of it or nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// The stream.
+    pub incident: IncidentId,
+    /// The number that the writer believes to be the last; 0 for a new stream.
+    pub expected: u64,
+    /// What is appended.
+    pub drafts: Vec<Draft>,
+    /// Names that are given to this incident with the events, each of which nobody may have been given before.
+    pub keys: Vec<String>,
+    /// The claim that a new stream begins with.
+    pub claim: Option<Hold>,
+    /// Whether anything may be owed afterwards without a further event: such streams are found by [`EventStore::live`].
+    pub live: bool,
+}
+
+/// Who holds a new stream from its first event on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The holder.
+    pub holder: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// A name that was given to an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The name.
+    pub key: String,
+    /// Whose it is.
+    pub incident: IncidentId,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
+impl Write {
+    /// Events after number `expected` and nothing else, in a stream of which something may still be owed.
+    pub fn of(incident: &IncidentId, expected: u64, drafts: Vec<Draft>) -> Self {
+        Self { incident: incident.clone(), expected, drafts, keys: Vec::new(), claim: None, live: true }
+    }
 }
 
 /// One line of the list of incidents, kept by the store beside the stream so that listing folds nothing.
@@ -43,6 +87,8 @@ pub struct Summary {
     pub opened_at: Timestamp,
     /// When the last event was recorded.
     pub changed_at: Timestamp,
+    /// Whether its last writer said that something may still be owed.
+    pub live: bool,
 }
 
 /// The right to work on an incident for a while. It saves work; `append`'s comparison is what keeps order.
@@ -78,6 +124,14 @@ pub enum StoreError {
         /// The one that is.
         actual: u64,
     },
+    /// A name that was to be given is somebody's already: nothing was written.
+    #[error("`{key}` is incident `{incident}`'s already")]
+    Taken {
+        /// The name.
+        key: String,
+        /// Whose it is.
+        incident: IncidentId,
+    },
     /// The log was changed behind our back, or the file is damaged.
     #[error("the log is damaged: {0}")]
     Damaged(String),
@@ -105,13 +159,24 @@ pub struct Audit {
 /// A place for logs.
 #[async_trait]
 pub trait EventStore: std::fmt::Debug + Send + Sync {
+    /// Appends events, gives names and takes a claim, all of it or nothing; returns the events with their numbers.
+    async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError>;
+
     /// Appends events after number `expected` (0 for a new stream) and returns them with their numbers.
     async fn append(
         &self,
         incident: &IncidentId,
         expected: u64,
         drafts: Vec<Draft>,
-    ) -> Result<Vec<Recorded>, StoreError>;
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.write(Write::of(incident, expected, drafts)).await
+    }
+
+    /// The names that begin with `prefix`, the last in their order first, at most `limit`.
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError>;
+
+    /// The incidents of which something may still be owed, in the order of their ids.
+    async fn live(&self) -> Result<Vec<Summary>, StoreError>;
 
     /// The events after number `after`, in order; the chain is checked on the way.
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError>;

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Draft, StoreError};
+use super::{Draft, StoreError, Write};
 use crate::domain::event::{Actor, Event, Recorded};
 use crate::domain::time::Timestamp;
 
@@ -19,6 +19,9 @@ pub const APPEND_LIMIT: usize = 1_000;
 
 /// The largest append, in bytes of JSON: it is held in memory whole and is one transaction.
 pub const APPEND_BYTES_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The longest name that an incident is given, in bytes.
+pub const KEY_LIMIT: usize = 256;
 
 /// A draft with its bytes.
 #[derive(Debug, Clone)]
@@ -49,8 +52,14 @@ pub(super) fn written(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
-/// The drafts of one append as bytes, or why they are not taken.
-pub(super) fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
+/// The drafts of one write as bytes, or why they are not taken.
+pub(super) fn prepare(write: &Write) -> Result<Vec<Prepared>, StoreError> {
+    let drafts = &write.drafts;
+    if write.keys.len() > APPEND_LIMIT || write.keys.iter().any(|key| key.len() > KEY_LIMIT) {
+        return Err(StoreError::TooLarge(format!(
+            "more than {APPEND_LIMIT} names at once, or one of more than {KEY_LIMIT} bytes, are not taken"
+        )));
+    }
     if drafts.len() > APPEND_LIMIT {
         return Err(StoreError::TooLarge(format!(
             "{} events at once are more than the {APPEND_LIMIT} that the log takes",
@@ -112,6 +121,10 @@ pub(super) fn parse_instant(text: &[u8]) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
     use chrono::TimeZone;
+
+    fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
+        super::prepare(&Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
+    }
 
     fn note(text: String) -> Draft {
         let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use super::claim::{Wish, is_released};
 use super::record::prepare;
 use super::stream::{Head, Row, Walk, check, report};
-use super::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
@@ -98,16 +98,19 @@ impl Sqlite {
 
     /// The stream's head and its rows from number `from` on, as they were at one moment; at most `limit` rows.
     async fn rows(&self, incident: &IncidentId, from: u64, limit: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
-        const ROWS: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
-            WHERE incident = ?1 UNION ALL SELECT * FROM (SELECT place, NULL, NULL, at, body, hash, NULL FROM events \
-            WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
-            AND place < (SELECT number + 1 << 20 FROM streams WHERE incident = ?1) ORDER BY place LIMIT ?3)";
+        const ROWS: &str = concat!(
+            "SELECT ",
+            row::stream_columns!(),
+            " FROM streams WHERE incident = ?1 UNION ALL SELECT * FROM (SELECT place, NULL, NULL, at, body, NULL, hash, NULL \
+            FROM events WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
+            AND place < (SELECT number + 1 << 20 FROM streams WHERE incident = ?1) ORDER BY place LIMIT ?3)"
+        );
         let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(limit));
         let found = self.ask(question).await?;
         let mut head = None;
         let mut rows = Vec::with_capacity(found.len());
         for row in &found {
-            if row.try_get_raw(6).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
+            if row.try_get_raw(row::SEAL).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
                 rows.push(row::event(&self.path, row)?);
             } else {
                 head = Some(row::stream(&self.path, row)?.head);
@@ -136,14 +139,25 @@ impl Sqlite {
 
 #[async_trait]
 impl EventStore for Sqlite {
-    async fn append(
-        &self,
-        incident: &IncidentId,
-        expected: u64,
-        drafts: Vec<Draft>,
-    ) -> Result<Vec<Recorded>, StoreError> {
-        let prepared = prepare(&drafts)?;
-        self.writer.append(incident.clone(), expected, prepared).await
+    async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&write)?;
+        self.writer.append(write, prepared).await
+    }
+
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+        // `~` follows every character that a name may have.
+        const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
+            WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
+        let rows = self.ask(sqlx::query(KEYS).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
+        rows.iter().map(|row| row::key(&self.path, row)).collect()
+    }
+
+    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+        const LIVE: &str =
+            concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
+        let rows = self.ask(sqlx::query(LIVE)).await?;
+        self.count().await?;
+        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary)).collect()
     }
 
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
@@ -152,8 +166,7 @@ impl EventStore for Sqlite {
     }
 
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
-        const HEAD: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
-            WHERE incident = ?1";
+        const HEAD: &str = concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE incident = ?1");
         let rows = self.ask(sqlx::query(HEAD).bind(incident.as_str().to_owned())).await?;
         match rows.first() {
             Some(row) => Ok(row::stream(&self.path, row)?.head.summary.seq),
@@ -163,8 +176,11 @@ impl EventStore for Sqlite {
 
     async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
         // Without its `Z`, an instant with fewer decimals sorts before one with more.
-        const LIST: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
-            ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2";
+        const LIST: &str = concat!(
+            "SELECT ",
+            row::stream_columns!(),
+            " FROM streams ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2"
+        );
         let rows = self.ask(sqlx::query(LIST).bind(i64::from(limit)).bind(i64::from(offset))).await?;
         self.count().await?;
         rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary)).collect()
@@ -172,9 +188,12 @@ impl EventStore for Sqlite {
 
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
         // `{` follows `z`, the last character that an id can have.
-        const FIND: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
-            WHERE incident >= ?1 AND incident < ?1 || '{' AND substr(incident, 1, length(?1)) = ?1 \
-            ORDER BY incident LIMIT ?2";
+        const FIND: &str = concat!(
+            "SELECT ",
+            row::stream_columns!(),
+            " FROM streams WHERE incident >= ?1 AND incident < ?1 || '{' AND substr(incident, 1, length(?1)) = ?1 \
+            ORDER BY incident LIMIT ?2"
+        );
         let rows = self.ask(sqlx::query(FIND).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
         if rows.is_empty() {
             self.miss().await?;
@@ -220,6 +239,10 @@ impl EventStore for Sqlite {
             "SELECT DISTINCT place >> 20 FROM events WHERE place >> 20 NOT IN (SELECT number FROM streams)";
         if !reader.ask(sqlx::query(STRAY)).await?.is_empty() {
             return Err(fault::damaged(&self.path, "there are events of an incident that is not there"));
+        }
+        const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
+        for row in reader.ask(sqlx::query(NAMES)).await? {
+            row::key(&self.path, &row)?;
         }
         drop(reader);
         self.miss().await

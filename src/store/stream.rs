@@ -50,6 +50,7 @@ pub(super) fn extend(
     head: Option<&Head>,
     expected: u64,
     prepared: Vec<Prepared>,
+    live: bool,
 ) -> Result<Extension, StoreError> {
     let actual = head.map_or(0, |head| head.summary.seq);
     if actual != expected {
@@ -69,6 +70,9 @@ pub(super) fn extend(
         rows.push(row);
         head = Some(next);
     }
+    if let Some(head) = head.as_mut().filter(|_| !rows.is_empty()) {
+        head.summary.live = live;
+    }
     Ok(Extension { head, rows, recorded })
 }
 
@@ -80,7 +84,7 @@ fn link(incident: &IncidentId, head: Option<&Head>, one: &Prepared) -> (Row, Hea
     let stored = Stored { incident: incident.as_str(), seq, at: one.at.as_bytes(), body: one.body.as_bytes() };
     let hash = chain::hash(&previous, stored);
     let row = Row { seq, at: one.at.clone().into_bytes(), body: one.body.clone().into_bytes(), hash };
-    (row, Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at }, hash })
+    (row, Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash })
 }
 
 /// Goes along a stream, row by row.

@@ -15,7 +15,7 @@ use runbook::domain::run::RunStatus;
 use runbook::domain::time::Timestamp;
 use runbook::engine::Stop;
 use runbook::store::memory::Memory;
-use runbook::store::{Audit, Claim, Claiming, Draft, EventStore, StoreError, Summary};
+use runbook::store::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use serde_json::{Value, json};
 
 use crate::real::repository::Repository;
@@ -45,23 +45,26 @@ fn dead() -> StoreError {
 
 #[async_trait]
 impl EventStore for Cutting {
-    async fn append(
-        &self,
-        id: &IncidentId,
-        expected: u64,
-        mut drafts: Vec<Draft>,
-    ) -> Result<Vec<Recorded>, StoreError> {
+    async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
         let last = self.last.load(Ordering::SeqCst);
-        let room = usize::try_from(last.saturating_sub(expected)).unwrap();
-        let fits = drafts.len() <= room;
-        if fits && (drafts.len() < room || self.cut == Cut::After) {
-            return self.inner.append(id, expected, drafts).await;
+        let room = usize::try_from(last.saturating_sub(write.expected)).unwrap();
+        let fits = write.drafts.len() <= room;
+        if fits && (write.drafts.len() < room || self.cut == Cut::After) {
+            return self.inner.write(write).await;
         }
-        drafts.truncate(room);
-        if !drafts.is_empty() {
-            self.inner.append(id, expected, drafts).await?;
+        write.drafts.truncate(room);
+        if !write.drafts.is_empty() {
+            self.inner.write(write).await?;
         }
         Err(dead())
+    }
+
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+        self.inner.keys(prefix, limit).await
+    }
+
+    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+        self.inner.live().await
     }
 
     async fn read(&self, id: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {

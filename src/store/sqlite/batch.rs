@@ -12,23 +12,26 @@ use std::fmt::Write as _;
 use sqlx::AssertSqlSafe;
 
 use super::link::Question;
-use super::row::Stream;
+use super::row::{self, Stream};
 use super::signed;
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
-use crate::store::StoreError;
+use crate::store::claim::begun;
 use crate::store::record::{Prepared, written};
 use crate::store::stream::{Extension, Head, Row, extend};
+use crate::store::{Claim, Key, StoreError, Write};
 
 /// Statements up to this many events are kept prepared; longer ones are rare, and each length is another statement.
 const KEPT_PREPARED: usize = 8;
 
-const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, head, seal)";
+const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, live, head, seal)";
 const STREAM_GROWS: &str = " ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
-    changed_at = excluded.changed_at, head = excluded.head, seal = excluded.seal; ";
-const STREAM_STANDS: &str =
-    "UPDATE streams SET seq = ?, changed_at = ?, head = ?, seal = ? WHERE incident = ? AND seq = ? AND seal = ?; ";
+    changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal; ";
+const STREAM_STANDS: &str = "UPDATE streams SET seq = ?, changed_at = ?, live = ?, head = ?, seal = ? \
+    WHERE incident = ? AND seq = ? AND seal = ?; ";
 const EVENTS: &str = "INSERT INTO events (place, at, body, hash)";
+const KEYS: &str = "INSERT INTO keys (key, incident, at, seal)";
+const CLAIMS: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal)";
 
 /// Where a stream stands before a batch.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,8 @@ struct Change {
     before: Option<Stream>,
     after: Stream,
     rows: Vec<Row>,
+    keys: Vec<Key>,
+    claim: Option<Claim>,
 }
 
 /// What is written in one transaction.
@@ -57,30 +62,48 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds events to a stream that stands there, or where this batch leaves it.
+    /// Adds a write to a stream that stands there, or where this batch leaves it.
     pub(super) fn add(
         &mut self,
-        incident: IncidentId,
+        write: &Write,
         standing: Standing<'_>,
-        expected: u64,
         prepared: Vec<Prepared>,
     ) -> Result<Vec<Recorded>, StoreError> {
+        let Write { incident, expected, keys, claim, live, .. } = write;
         let before = match standing {
             Standing::At(stream) => Some(stream),
             Standing::New { .. } => None,
         };
-        let stands = self.changes.get(&incident).map(|change| &change.after).or(before);
+        self.are_free(keys)?;
+        let stands = self.changes.get(incident).map(|change| &change.after).or(before);
         let Extension { head, rows, recorded } =
-            extend(&incident, stands.map(|stream| &stream.head), expected, prepared)?;
+            extend(incident, stands.map(|stream| &stream.head), *expected, prepared, *live)?;
         if let (Some(head), false) = (head, rows.is_empty()) {
             let number = stands.map_or_else(|| self.number(standing), |stream| stream.number);
             let after = Stream { number, head };
-            let begin = || Change { before: before.cloned(), after: after.clone(), rows: Vec::new() };
-            let change = self.changes.entry(incident).or_insert_with(begin);
+            let at = after.head.summary.changed_at;
+            let begin = || Change {
+                before: before.cloned(),
+                after: after.clone(),
+                rows: Vec::new(),
+                keys: Vec::new(),
+                claim: claim.clone().filter(|_| *expected == 0).map(|hold| begun(incident, hold)),
+            };
+            let change = self.changes.entry(incident.clone()).or_insert_with(begin);
             change.rows.extend(rows);
+            change.keys.extend(keys.iter().map(|key| Key { key: key.clone(), incident: incident.clone(), at }));
             change.after = after;
         }
         Ok(recorded)
+    }
+
+    /// That no write before in this batch gives these names.
+    fn are_free(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut given = self.changes.values().flat_map(|change| &change.keys);
+        match given.find(|given| keys.contains(&given.key)) {
+            Some(Key { key, incident, .. }) => Err(StoreError::Taken { key: key.clone(), incident: incident.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// The number of a stream that this batch begins.
@@ -106,10 +129,12 @@ impl Batch {
     /// The writing and the commit, for a transaction that has begun and in which the heads were read.
     pub(super) fn rest(&self) -> Question {
         let mut sql = String::new();
-        values(&mut sql, STREAM, "(?,?,?,?,?,?,?)", self.changes.len());
+        values(&mut sql, STREAM, "(?,?,?,?,?,?,?,?)", self.changes.len());
         sql.push_str(STREAM_GROWS);
         values(&mut sql, EVENTS, "(?,?,?,?)", self.events());
-        sql.push_str("; COMMIT");
+        sql.push_str("; ");
+        self.push_names(&mut sql);
+        sql.push_str("COMMIT");
         let mut question = self.question(sql);
         for Change { after, .. } in self.changes.values() {
             let Head { summary, hash } = &after.head;
@@ -119,10 +144,11 @@ impl Batch {
                 .bind(signed(summary.seq))
                 .bind(written(summary.opened_at))
                 .bind(written(summary.changed_at))
+                .bind(i64::from(summary.live))
                 .bind(hash.to_vec())
                 .bind(after.seal().to_vec());
         }
-        self.changes.values().fold(question, bind_rows)
+        self.bind_names(self.changes.values().fold(question, bind_rows))
     }
 
     /// The whole transaction, for streams of which this process knows where they stand. When one of them stands elsewhere
@@ -134,19 +160,54 @@ impl Batch {
             values(&mut sql, EVENTS, "(CASE changes() WHEN 1 THEN ? ELSE 'elsewhere' END,?,?,?)", change.rows.len());
             sql.push_str("; ");
         }
+        self.push_names(&mut sql);
         sql.push_str("COMMIT");
-        self.changes.values().fold(self.question(sql), |question, change| {
+        let question = self.changes.values().fold(self.question(sql), |question, change| {
             let Head { summary, hash } = &change.after.head;
             let before = change.before.as_ref();
             let question = question
                 .bind(signed(summary.seq))
                 .bind(written(summary.changed_at))
+                .bind(i64::from(summary.live))
                 .bind(hash.to_vec())
                 .bind(change.after.seal().to_vec())
                 .bind(summary.id.as_str().to_owned())
                 .bind(signed(before.map_or(0, |stream| stream.head.summary.seq)))
                 .bind(before.map(|stream| stream.seal().to_vec()));
             bind_rows(question, change)
+        });
+        self.bind_names(question)
+    }
+
+    /// The statements for names and claims, where there are any.
+    fn push_names(&self, sql: &mut String) {
+        let keys = self.changes.values().map(|change| change.keys.len()).sum();
+        let claims = self.changes.values().filter(|change| change.claim.is_some()).count();
+        for (insert, row, rows) in [(KEYS, "(?,?,?,?)", keys), (CLAIMS, "(?,?,?,?,?)", claims)] {
+            if rows > 0 {
+                values(sql, insert, row, rows);
+                sql.push_str("; ");
+            }
+        }
+    }
+
+    fn bind_names(&self, question: Question) -> Question {
+        let keys = self.changes.values().flat_map(|change| &change.keys);
+        let question = keys.fold(question, |question, key| {
+            question
+                .bind(key.key.clone())
+                .bind(key.incident.as_str().to_owned())
+                .bind(written(key.at))
+                .bind(row::key_seal(key).to_vec())
+        });
+        let claims = self.changes.values().filter_map(|change| change.claim.as_ref());
+        claims.fold(question, |question, claim| {
+            question
+                .bind(claim.incident.as_str().to_owned())
+                .bind(claim.holder.clone())
+                .bind(signed(claim.epoch))
+                .bind(written(claim.expires_at))
+                .bind(row::seal(claim).to_vec())
         })
     }
 

@@ -1,7 +1,8 @@
 -- Format 1. Never edited once it was released: a later format is a further file. The text of every statement is
 -- compared at opening.
 
--- Where each stream stands. Numbers are given from 1 without gaps; `seal` is a checksum over the row. There is no index
+-- Where each stream stands. Numbers are given from 1 without gaps; `live` is 1 while something of it may still be owed;
+-- `seal` is a checksum over the row. There is no index
 -- beside the table, since what an index says has no checksum.
 CREATE TABLE streams (
   incident TEXT PRIMARY KEY NOT NULL,
@@ -9,6 +10,7 @@ CREATE TABLE streams (
   seq INTEGER NOT NULL,
   opened_at TEXT NOT NULL,
   changed_at TEXT NOT NULL,
+  live INTEGER NOT NULL,
   head BLOB NOT NULL,
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -28,6 +30,15 @@ CREATE TABLE claims (
   holder TEXT NOT NULL,
   epoch INTEGER NOT NULL,
   expires_at TEXT NOT NULL,
+  seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Names that were given to incidents, each of them once: the primary key is what keeps one firing of an alert from
+-- becoming two incidents. `seal` is a checksum over the row.
+CREATE TABLE keys (
+  key TEXT PRIMARY KEY NOT NULL,
+  incident TEXT NOT NULL,
+  at TEXT NOT NULL,
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 

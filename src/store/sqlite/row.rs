@@ -12,7 +12,7 @@ use crate::domain::id::IncidentId;
 use crate::store::chain::{self, Hash};
 use crate::store::record::{parse_instant, written};
 use crate::store::stream::{Head, Row};
-use crate::store::{Claim, StoreError, Summary};
+use crate::store::{Claim, Key, StoreError, Summary};
 
 /// Reads columns of one row, with the file's name for the words of an error.
 struct Columns<'a> {
@@ -69,19 +69,28 @@ impl Stream {
 
     /// A checksum over the row, since it stands outside the chain.
     pub(super) fn seal(&self) -> Hash {
-        let Head { summary: Summary { id, seq, opened_at, changed_at }, hash } = &self.head;
+        let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
         chain::seal(&[
             &self.number.to_be_bytes(),
             id.as_str().as_bytes(),
             &seq.to_be_bytes(),
             written(*opened_at).as_bytes(),
             written(*changed_at).as_bytes(),
+            &[u8::from(*live)],
             hash,
         ])
     }
 }
 
-/// `number, incident, seq, opened_at, changed_at, head, seal` of a stream.
+/// The columns of a stream.
+macro_rules! stream_columns {
+    () => {
+        "number, incident, seq, opened_at, changed_at, live, head, seal"
+    };
+}
+pub(super) use stream_columns;
+
+/// A stream, from [`stream_columns`].
 pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
     let columns = Columns { path, row };
     let summary = Summary {
@@ -89,9 +98,10 @@ pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError>
         seq: columns.number(2)?,
         opened_at: columns.instant(3)?,
         changed_at: columns.instant(4)?,
+        live: columns.number(5)? != 0,
     };
-    let stream = Stream { number: columns.number(0)?, head: Head { summary, hash: columns.hash(5)? } };
-    if stream.seal() != columns.hash(6)? {
+    let stream = Stream { number: columns.number(0)?, head: Head { summary, hash: columns.hash(6)? } };
+    if stream.seal() != columns.hash(SEAL)? {
         return Err(damaged(path, &format!("the head of incident `{}` was changed", stream.head.summary.id)));
     }
     Ok(stream)
@@ -100,7 +110,7 @@ pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError>
 /// The same, and the hash of the event that it names as the last.
 pub(super) fn stream_and_last(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
     let stream = stream(path, row)?;
-    let last: Option<&[u8]> = row.try_get(7).map_err(|error| fault(path, &error))?;
+    let last: Option<&[u8]> = row.try_get(8).map_err(|error| fault(path, &error))?;
     if last != Some(&stream.head.hash) {
         let Summary { id, seq, .. } = &stream.head.summary;
         return Err(damaged(path, &format!("event {seq} of incident `{id}` is not the one that was written last")));
@@ -108,14 +118,17 @@ pub(super) fn stream_and_last(path: &Path, row: &SqliteRow) -> Result<Stream, St
     Ok(stream)
 }
 
-/// `place, at, body, hash` of an event, at columns 0, 3, 4 and 5.
+/// The column of a stream's seal; null in the row of an event that stands in the same answer.
+pub(super) const SEAL: usize = 7;
+
+/// `place, at, body, hash` of an event, at columns 0, 3, 4 and 6.
 pub(super) fn event(path: &Path, row: &SqliteRow) -> Result<Row, StoreError> {
     let columns = Columns { path, row };
     Ok(Row {
         seq: columns.number(0)? & ((1 << SEQ_BITS) - 1),
         at: columns.bytes(3)?.to_vec(),
         body: columns.bytes(4)?.to_vec(),
-        hash: columns.hash(5)?,
+        hash: columns.hash(6)?,
     })
 }
 
@@ -129,18 +142,17 @@ pub(super) fn count(path: &Path, row: &SqliteRow) -> Result<(), StoreError> {
     agree(path, columns.number(0)?, columns.number(1)?, columns.number(2)?)
 }
 
-/// The number of the last stream, whether its row or only its events are left.
-pub(super) const LAST: &str = "SELECT max((SELECT coalesce(max(number), 0) FROM streams), \
-    (SELECT coalesce(max(place), 0) >> 20 FROM events))";
-
-/// The number from [`LAST`].
+/// A number that stands alone in its row.
 pub(super) fn last(path: &Path, row: &SqliteRow) -> Result<u64, StoreError> {
     Columns { path, row }.number(0)
 }
 
 /// Every stream, and last the number of the last one that has events.
-pub(super) const CENSUS: &str = "SELECT number, incident, seq, opened_at, changed_at, head, seal FROM streams \
-    UNION ALL SELECT coalesce(max(place), 0) >> 20, NULL, NULL, NULL, NULL, NULL, NULL FROM events";
+pub(super) const CENSUS: &str = concat!(
+    "SELECT ",
+    stream_columns!(),
+    " FROM streams UNION ALL SELECT coalesce(max(place), 0) >> 20, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM events"
+);
 
 /// That no stream is gone or has a damaged name, from [`CENSUS`]: for when one is not found.
 pub(super) fn census(path: &Path, rows: &[SqliteRow]) -> Result<(), StoreError> {
@@ -178,6 +190,21 @@ pub(super) fn claim(path: &Path, row: &SqliteRow) -> Result<Claim, StoreError> {
         return Err(damaged(path, &format!("the claim on incident `{}` was changed", claim.incident)));
     }
     Ok(claim)
+}
+
+/// `key, incident, at, seal` of a name.
+pub(super) fn key(path: &Path, row: &SqliteRow) -> Result<Key, StoreError> {
+    let columns = Columns { path, row };
+    let key = Key { key: columns.text(0)?.to_owned(), incident: columns.incident(1)?, at: columns.instant(2)? };
+    if key_seal(&key) != columns.hash(3)? {
+        return Err(damaged(path, &format!("the name `{}` of an incident was changed", key.key.escape_debug())));
+    }
+    Ok(key)
+}
+
+/// A checksum over a name.
+pub(super) fn key_seal(key: &Key) -> Hash {
+    chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
 }
 
 /// A checksum over a claim.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::Row as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Standing};
@@ -17,7 +18,7 @@ use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::store::claim::{Wish, answer, released};
 use crate::store::record::{Prepared, written};
-use crate::store::{Claim, Claiming, StoreError};
+use crate::store::{Claim, Claiming, Key, StoreError, Write};
 
 /// Requests that may wait; who comes later waits for a place.
 const QUEUE: usize = 1024;
@@ -25,7 +26,8 @@ const QUEUE: usize = 1024;
 /// The most requests in one transaction: more would make the first wait for the last.
 const BATCH: usize = 256;
 
-/// The most events in one transaction: SQLite takes 32,766 values in a statement, an event has four and a stream seven.
+/// The most events and names in one transaction: SQLite takes 32,766 values in a statement, an event and a name have four
+/// each and a stream eight.
 const BATCH_EVENTS: usize = 2_000;
 
 /// Appends up to this many are written without asking first where their streams stand: with more, the saving is shared by
@@ -35,10 +37,17 @@ const GUESSED: usize = 4;
 /// Streams of which it is remembered where they stand: more than one process works on at a time.
 const KNOWN: usize = 64;
 
-/// Where streams stand and the hash of the event that each names as its last, under the lock for writing.
-const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.number, s.incident, s.seq, s.opened_at, s.changed_at, s.head, s.seal, e.hash \
-    FROM streams s LEFT JOIN events e ON e.place = (s.number << 20) + s.seq \
-    WHERE s.incident IN (SELECT value FROM json_each(?1))";
+/// Under the lock for writing: where streams stand and the hash of the event that each names as its last; the names that
+/// are given already; and the number of the last stream. The three sorts of rows are told apart by their columns.
+const BEGIN: &str = "BEGIN IMMEDIATE; SELECT s.number, s.incident, s.seq, s.opened_at, s.changed_at, s.live, s.head, s.seal, \
+    e.hash FROM streams s LEFT JOIN events e ON e.place = (s.number << 20) + s.seq \
+    WHERE s.incident IN (SELECT value FROM json_each(?1)); \
+    SELECT key, incident, at, seal FROM keys WHERE key IN (SELECT value FROM json_each(?2)); \
+    SELECT max((SELECT coalesce(max(number), 0) FROM streams), (SELECT coalesce(max(place), 0) >> 20 FROM events))";
+
+/// How many columns the rows of a stream, a name and a number have in the answer to [`BEGIN`].
+const STREAM_COLUMNS: usize = 9;
+const KEY_COLUMNS: usize = 4;
 
 /// Writes a claim and ends the transaction.
 const COMMIT_CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -51,8 +60,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// An append that waits for its turn.
 struct Append {
-    incident: IncidentId,
-    expected: u64,
+    write: Write,
     prepared: Vec<Prepared>,
     reply: Reply<Vec<Recorded>>,
 }
@@ -84,13 +92,8 @@ impl Writer {
         Self { jobs }
     }
 
-    pub(super) async fn append(
-        &self,
-        incident: IncidentId,
-        expected: u64,
-        prepared: Vec<Prepared>,
-    ) -> Result<Vec<Recorded>, StoreError> {
-        self.send(|reply| Job::Append(Append { incident, expected, prepared, reply })).await
+    pub(super) async fn append(&self, write: Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, StoreError> {
+        self.send(|reply| Job::Append(Append { write, prepared, reply })).await
     }
 
     pub(super) async fn claim(&self, wish: Wish) -> Result<Claiming, StoreError> {
@@ -139,7 +142,7 @@ async fn work(mut link: Link, mut queue: mpsc::Receiver<Job>) {
 fn batch_length(appends: &[Append]) -> usize {
     let mut events = 0;
     let fits = |append: &&Append| {
-        events += append.prepared.len();
+        events += append.prepared.len() + append.write.keys.len();
         events <= BATCH_EVENTS
     };
     appends.iter().take_while(fits).count().max(1)
@@ -173,10 +176,10 @@ impl Known {
                 // It would compare with what is known alone.
                 return None;
             }
-            let stream = self.0.get(&append.incident)?;
+            let stream = self.0.get(&append.write.incident)?;
             // A conflict here may be with what another process wrote: that is looked up, not told.
             let prepared = append.prepared.clone();
-            answers.push(batch.add(append.incident.clone(), Standing::At(stream), append.expected, prepared).ok()?);
+            answers.push(batch.add(&append.write, Standing::At(stream), prepared).ok()?);
         }
         Some((batch, answers))
     }
@@ -210,17 +213,23 @@ async fn commit(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
 
 /// Reads where the streams stand, under the lock for writing, and appends what follows.
 async fn commit_compared(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
-    let (streams, last) = match begin(link, &appends).await {
+    let Begun { streams, given, damage, last } = match begin(link, &appends).await {
         Ok(begun) => begun,
         Err(error) => return fail(appends.into_iter().map(|append| append.reply), &error),
     };
     let mut batch = Batch::default();
     let mut promises = Vec::new();
-    for Append { incident, expected, prepared, reply } in appends {
-        let added = match streams.get(&incident) {
-            Some(Err(error)) => Err(again(error)),
-            Some(Ok(stream)) => batch.add(incident, Standing::At(stream), expected, prepared),
-            None => batch.add(incident, Standing::New { after: last }, expected, prepared),
+    for Append { write, prepared, reply } in appends {
+        let taken = write.keys.iter().find_map(|key| given.iter().find(|given| given.key == *key));
+        let damage = damage.as_ref().filter(|_| !write.keys.is_empty());
+        let added = match (taken, streams.get(&write.incident)) {
+            _ if let Some(error) = damage => Err(again(error)),
+            (Some(Key { key, incident, .. }), _) => {
+                Err(StoreError::Taken { key: key.clone(), incident: incident.clone() })
+            }
+            (None, Some(Err(error))) => Err(again(error)),
+            (None, Some(Ok(stream))) => batch.add(&write, Standing::At(stream), prepared),
+            (None, None) => batch.add(&write, Standing::New { after: last }, prepared),
         };
         match added {
             Ok(recorded) => promises.push((reply, recorded)),
@@ -237,27 +246,41 @@ async fn commit_compared(link: &mut Link, known: &mut Known, appends: Vec<Append
     }
 }
 
-/// The streams that were asked for, each with the damage that is told to who wants to follow it, and, when one is new, the
-/// number of the last stream.
-type Begun = (HashMap<IncidentId, Result<Stream, StoreError>>, u64);
+/// What a batch has to follow.
+#[derive(Default)]
+struct Begun {
+    /// The streams that were asked for, each with the damage that is told to who wants to follow it.
+    streams: HashMap<IncidentId, Result<Stream, StoreError>>,
+    /// The names that were asked for and are given already.
+    given: Vec<Key>,
+    /// What is wrong with one of them: told to everybody who gives names.
+    damage: Option<StoreError>,
+    /// The number of the last stream.
+    last: u64,
+}
 
 /// Takes the lock for writing and reads where the streams stand.
 async fn begin(link: &mut Link, appends: &[Append]) -> Result<Begun, StoreError> {
-    let incidents: Vec<&str> = appends.iter().map(|append| append.incident.as_str()).collect();
-    let list = serde_json::Value::from(incidents).to_string();
-    let rows = link.ask(sqlx::query(BEGIN).bind(list)).await?;
-    let mut streams = HashMap::new();
+    let incidents: Vec<&str> = appends.iter().map(|append| append.write.incident.as_str()).collect();
+    let keys: Vec<&str> = appends.iter().flat_map(|append| &append.write.keys).map(String::as_str).collect();
+    let list = |texts: Vec<&str>| serde_json::Value::from(texts).to_string();
+    let rows = link.ask(sqlx::query(BEGIN).bind(list(incidents)).bind(list(keys))).await?;
+    let mut begun = Begun::default();
     for row in &rows {
-        let Ok(incident) = row::incident_of_stream(link.path(), row) else { continue };
-        streams.insert(incident, row::stream_and_last(link.path(), row));
+        match row.len() {
+            STREAM_COLUMNS => {
+                // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
+                let Ok(incident) = row::incident_of_stream(link.path(), row) else { continue };
+                begun.streams.insert(incident, row::stream_and_last(link.path(), row));
+            }
+            KEY_COLUMNS => match row::key(link.path(), row) {
+                Ok(key) => begun.given.push(key),
+                Err(error) => begun.damage = Some(error),
+            },
+            _ => begun.last = row::last(link.path(), row)?,
+        }
     }
-    if appends.iter().all(|append| streams.contains_key(&append.incident)) {
-        return Ok((streams, 0));
-    }
-    // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
-    let rows = link.ask(sqlx::query(row::LAST)).await?;
-    let last = rows.first().map_or(Ok(0), |row| row::last(link.path(), row))?;
-    Ok((streams, last))
+    Ok(begun)
 }
 
 async fn claim(link: &mut Link, wish: Wish) -> Result<Claiming, StoreError> {
@@ -318,6 +341,7 @@ fn fail<T>(replies: impl Iterator<Item = Reply<T>>, error: &StoreError) {
 fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Conflict { expected, actual } => StoreError::Conflict { expected: *expected, actual: *actual },
+        StoreError::Taken { key, incident } => StoreError::Taken { key: key.clone(), incident: incident.clone() },
         StoreError::Damaged(why) => StoreError::Damaged(why.clone()),
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
         StoreError::TooLarge(why) => StoreError::TooLarge(why.clone()),

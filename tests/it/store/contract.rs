@@ -7,7 +7,7 @@ use runbook::domain::event::{Actor, Event, Recorded};
 use runbook::domain::id::{RunId, StepKey};
 use runbook::store::memory::Memory;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, StoreError};
+use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, Hold, KEY_LIMIT, StoreError, Write};
 use serde_json::json;
 
 use super::{at, id, note, notes};
@@ -50,6 +50,11 @@ contract! {
     an_audit_reads_everything
     of_many_racing_appends_one_wins_each_number
     many_streams_grow_at_once
+    a_name_is_given_once_and_with_its_events
+    of_many_that_race_for_a_name_one_gets_it
+    names_are_found_by_their_beginning_the_last_first
+    a_stream_is_live_until_its_writer_says_that_nothing_is_owed
+    a_new_stream_may_begin_with_its_claim
     a_claim_is_taken_renewed_and_lapses
     a_claim_passes_from_a_holder_that_is_gone
     a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again
@@ -268,6 +273,86 @@ async fn many_streams_grow_at_once(store: impl EventStore + Clone + 'static) {
         task.await.unwrap();
     }
     assert_eq!(store.incidents(100, 0).await.unwrap().len(), 32);
+}
+
+fn named(inc: &str, expected: u64, keys: &[&str]) -> Write {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    Write { keys, ..Write::of(&id(inc), expected, notes(1)) }
+}
+
+async fn a_name_is_given_once_and_with_its_events(store: impl EventStore) {
+    store.write(named("one", 0, &["a", "b"])).await.unwrap();
+    for (inc, expected) in [("other", 0), ("one", 1)] {
+        let error = store.write(named(inc, expected, &["c", "b"])).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Taken { key, incident } if key == "b" && incident == &id("one")),
+            "{error}"
+        );
+    }
+    assert_eq!(store.seq(&id("other")).await.unwrap(), 0, "nothing of it is there");
+    assert_eq!(store.keys("c", 10).await.unwrap(), [], "nor the names beside the taken one");
+    store.write(named("one", 1, &["c"])).await.unwrap();
+    assert!(matches!(store.write(named("third", 1, &["d"])).await, Err(StoreError::Conflict { .. })));
+    assert!(store.write(named("third", 0, &["d"])).await.is_ok(), "a conflict gives no names");
+    let long = "k".repeat(KEY_LIMIT + 1);
+    assert!(matches!(store.write(named("one", 2, &[&long])).await, Err(StoreError::TooLarge(_))));
+}
+
+async fn of_many_that_race_for_a_name_one_gets_it(store: impl EventStore + Clone + 'static) {
+    let race = |number: u32| {
+        let (store, incident) = (store.clone(), runbook::domain::id::IncidentId::from_bits(number));
+        tokio::spawn(async move {
+            let write = Write { keys: vec!["the-one".to_owned()], ..Write::of(&incident, 0, notes(2)) };
+            (incident, store.write(write).await)
+        })
+    };
+    let mut winners = Vec::new();
+    let mut losers = Vec::new();
+    for racer in (0..32).map(race).collect::<Vec<_>>() {
+        match racer.await.unwrap() {
+            (incident, Ok(_)) => winners.push(incident),
+            (_, Err(StoreError::Taken { incident, .. })) => losers.push(incident),
+            (_, Err(other)) => panic!("{other}"),
+        }
+    }
+    assert_eq!((winners.len(), losers.len()), (1, 31));
+    assert!(losers.iter().all(|loser| loser == &winners[0]), "everybody hears whose it is");
+    assert_eq!(store.incidents(100, 0).await.unwrap().len(), 1);
+}
+
+async fn names_are_found_by_their_beginning_the_last_first(store: impl EventStore) {
+    store.write(named("one", 0, &["change/x/0001", "change/x/0002"])).await.unwrap();
+    store.write(named("two", 0, &["change/y/0001", "change/x/0003", "alert/z"])).await.unwrap();
+    let found = store.keys("change/x/", 2).await.unwrap();
+    let found: Vec<_> = found.iter().map(|key| (key.key.as_str(), key.incident.as_str(), key.at)).collect();
+    assert_eq!(found, [("change/x/0003", "two", at(0)), ("change/x/0002", "one", at(0))]);
+    assert_eq!(store.keys("nothing", 2).await.unwrap(), []);
+}
+
+async fn a_stream_is_live_until_its_writer_says_that_nothing_is_owed(store: impl EventStore) {
+    let live = async || -> Vec<String> {
+        store.live().await.unwrap().into_iter().map(|summary| summary.id.to_string()).collect()
+    };
+    store.append(&id("b"), 0, notes(1)).await.unwrap();
+    store.write(Write { live: false, ..Write::of(&id("a"), 0, notes(1)) }).await.unwrap();
+    store.append(&id("c"), 0, notes(1)).await.unwrap();
+    assert_eq!(live().await, ["b", "c"]);
+    store.write(Write { live: false, ..Write::of(&id("b"), 1, notes(1)) }).await.unwrap();
+    store.append(&id("a"), 1, notes(1)).await.unwrap();
+    assert_eq!(live().await, ["a", "c"]);
+}
+
+async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
+    let begin = |holder: &str, expected| Write {
+        claim: Some(Hold { holder: holder.to_owned(), until: at(10) }),
+        ..Write::of(&id("one"), expected, notes(1))
+    };
+    store.write(begin("a", 0)).await.unwrap();
+    assert!(matches!(store.write(begin("b", 0)).await, Err(StoreError::Conflict { .. })));
+    let claim = store.claimed(&id("one")).await.unwrap().unwrap();
+    assert_eq!((claim.holder.as_str(), claim.epoch, claim.expires_at), ("a", 1, at(10)));
+    let other = store.claim(&id("one"), "b", None, at(10), at(20)).await.unwrap();
+    assert_eq!(seen(&other), "held by b in epoch 2");
 }
 
 /// Held with this epoch, or taken by this holder.
