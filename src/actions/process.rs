@@ -166,18 +166,21 @@ fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
 fn spawn(job: &Job) -> Result<Running, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
-    if !job.directory.is_dir() {
-        return Err(NotStarted::NoDirectory(job.directory.clone()));
-    }
     let mut command = std::process::Command::new(located(name, job)?);
     command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(&job.environment);
     command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let refused = |error| NotStarted::Refused(name.clone(), error);
-    let outlets = Outlets::open().map_err(refused)?;
+    // The system has one word for a missing program and a missing directory.
+    let refused = |error| match job.directory.is_dir() {
+        true => NotStarted::Refused(name.clone(), error),
+        false => NotStarted::NoDirectory(job.directory.clone()),
+    };
+    let outlets = Outlets::take().map_err(refused)?;
     let (stdout, stderr) = outlets.for_child().map_err(refused)?;
     command.stdout(stdout).stderr(stderr).process_group(0);
     let (child, mark) = tree::marked(|| command.spawn()).map_err(refused)?;
-    Running::new(child, mark, outlets, job.input.clone()).map_err(refused)
+    let running = Running::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
+    Outlets::lay_by();
+    Ok(running)
 }
 
 /// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program

@@ -6,6 +6,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -50,6 +51,9 @@ pub(super) struct Outlets {
     stderr: (PipeReader, PipeWriter),
 }
 
+/// The pipes of the next child: never used yet, so nobody else holds an end of them.
+static SPARE: Mutex<Option<Outlets>> = Mutex::new(None);
+
 /// The reading end of a pipe, while it is open, and the writing end that we keep.
 struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
@@ -61,7 +65,21 @@ enum Next {
 }
 
 impl Outlets {
-    pub(super) fn open() -> io::Result<Self> {
+    /// Those that were laid by, or new ones.
+    pub(super) fn take() -> io::Result<Self> {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(Self::open, Ok)
+    }
+
+    /// Makes those of the next child while this one runs, and nobody waits for it.
+    pub(super) fn lay_by() {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            *spare = Self::open().ok();
+        }
+    }
+
+    fn open() -> io::Result<Self> {
         Ok(Self { stdout: io::pipe()?, stderr: io::pipe()? })
     }
 
