@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -123,6 +122,9 @@ impl Engine {
             undrafted: None,
         };
         let stop = worker.work(patience, detach).await;
+        if worker.incident.seq == worker.stored {
+            self.known.keep(&worker.incident);
+        }
         worker.tasks.shutdown().await;
         worker.held.release(&*parts.store).await?;
         stop
@@ -157,9 +159,11 @@ impl Worker<'_> {
             if self.drafts.is_empty() {
                 return Ok(None);
             }
-            if self.commit().await? {
-                self.launch();
+            // Whoever was stopped in between, for longer than the claim is good, does not act on what others have settled.
+            if !self.commit().await? || !self.held.is_good(parts.clock.now()) {
+                self.launches.clear();
             }
+            self.launch();
         }
     }
 
@@ -374,7 +378,7 @@ impl Worker<'_> {
                 Landed::Ended { place, attempt: number, outcome, told: courier.told() }
             });
             // A child is on its way before the faces are told, so that both take place at once.
-            match flying.as_mut().now_or_never() {
+            match futures_util::FutureExt::now_or_never(flying.as_mut()) {
                 Some(landed) => self.landed.push(landed),
                 None => drop(self.tasks.spawn(flying)),
             }
