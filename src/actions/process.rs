@@ -27,7 +27,6 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +37,7 @@ use super::Context;
 use crate::domain::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
-use self::running::Running;
+use self::running::{Outlets, Running};
 
 /// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -167,16 +166,21 @@ fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
 fn spawn(job: &Job) -> Result<Running, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
-    if !job.directory.is_dir() {
-        return Err(NotStarted::NoDirectory(job.directory.clone()));
-    }
     let mut command = std::process::Command::new(located(name, job)?);
     command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(&job.environment);
     command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let refused = |error| NotStarted::Refused(name.clone(), error);
+    // The system has one word for a missing program and a missing directory.
+    let refused = |error| match job.directory.is_dir() {
+        true => NotStarted::Refused(name.clone(), error),
+        false => NotStarted::NoDirectory(job.directory.clone()),
+    };
+    let outlets = Outlets::take().map_err(refused)?;
+    let (stdout, stderr) = outlets.for_child().map_err(refused)?;
+    command.stdout(stdout).stderr(stderr).process_group(0);
     let (child, mark) = tree::marked(|| command.spawn()).map_err(refused)?;
-    Running::new(child, mark, job.input.clone()).map_err(refused)
+    let running = Running::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
+    Outlets::lay_by();
+    Ok(running)
 }
 
 /// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program
@@ -203,9 +207,4 @@ fn located(name: &str, job: &Job) -> Result<PathBuf, NotStarted> {
 
 fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-}
-
-/// A pipe's end of the standard library as one of ours.
-fn owned(end: Option<impl Into<OwnedFd>>) -> Option<OwnedFd> {
-    end.map(Into::into)
 }

@@ -43,6 +43,8 @@ pub struct StepState {
     pub attempts: u32,
     /// The attempt that is being made, or the last one.
     pub attempt: Option<AttemptState>,
+    /// When the last attempt was cut off: the end of its time, within which it may be made again.
+    pub cut_off: Option<Timestamp>,
     /// How the last attempt ended.
     pub outcome: Option<Outcome>,
     /// The answer of a person.
@@ -94,6 +96,7 @@ impl StepState {
             standing: Standing::Pending,
             attempts: 0,
             attempt: None,
+            cut_off: None,
             outcome: None,
             answer: None,
             approved: None,
@@ -147,6 +150,7 @@ impl StepState {
             Event::StepSkipped { reason, .. } => self.reason = Some(skip_text(reason)),
             Event::StepStarted { attempt, epoch, action, digest, before, deadline, .. } => {
                 self.attempts = *attempt;
+                self.cut_off = None;
                 self.attempt = Some(AttemptState {
                     seq,
                     epoch: *epoch,
@@ -160,8 +164,14 @@ impl StepState {
             Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
                 self.outcome = Some(outcome.clone())
             }
+            Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. } => {
+                self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
+            }
             Event::StepConcluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
-            Event::RetryScheduled { .. } => self.concluded_at = None,
+            Event::RetryScheduled { .. } => {
+                self.concluded_at = None;
+                self.cut_off = None;
+            }
             _ => {}
         }
     }

@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::actions;
 use crate::domain::estate::Estate;
 use crate::domain::problem::{self, Problem, Source};
-use crate::domain::runbook::Runbook;
 use crate::domain::runbook::check::{self, World};
 use crate::domain::runbook::file::MAX_FILE;
+use crate::domain::runbook::{Body, Runbook};
 use crate::domain::{estate_check, id};
 
 /// Where a shop keeps its runbooks.
@@ -47,6 +47,9 @@ pub struct Sheet<T> {
     /// What it says, or everything that is wrong with it.
     pub content: Result<T, Vec<Problem>>,
 }
+
+/// What a runbook's file says, or everything that is wrong with it.
+type Checked = Result<Runbook, Vec<Problem>>;
 
 /// Why a directory is no shop.
 #[derive(Debug, thiserror::Error)]
@@ -107,9 +110,12 @@ impl Catalog {
         };
         let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
         let known = estate.content.as_ref().ok();
-        let world = World { estate: known, forms: &actions::forms(), runbooks: &ids };
+        let world = World { estate: known, forms: &actions::forms(), runbooks: &ids, peers: &[] };
         let sheet = |text: Text| (text.source.stem().to_owned(), text.sheet(|source| check::check(source, &world)));
-        let sheets = runbooks.into_iter().map(sheet).collect();
+        let mut sheets: BTreeMap<String, Sheet<Runbook>> = runbooks.into_iter().map(sheet).collect();
+        for (id, content) in starting(&sheets, &world) {
+            sheets.entry(id).and_modify(|sheet| sheet.content = content);
+        }
         Self { directory: directory.to_owned(), estate, sheets }
     }
 
@@ -157,6 +163,15 @@ impl Catalog {
         let runbooks = self.sheets.values().map(|sheet| (&sheet.source, sheet.problems()));
         std::iter::once(estate).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
     }
+}
+
+/// The runbooks that start others, checked once more beside those others.
+fn starting(sheets: &BTreeMap<String, Sheet<Runbook>>, world: &World<'_>) -> Vec<(String, Checked)> {
+    let peers: Vec<&Runbook> = sheets.values().filter_map(|sheet| sheet.content.as_ref().ok()).collect();
+    let world = World { peers: &peers, ..*world };
+    let starts = |runbook: &&&Runbook| runbook.all_steps().iter().any(|step| matches!(step.body, Body::Start(_)));
+    let again = |runbook: &&Runbook| Some((runbook.id.clone(), check::check(&sheets.get(&runbook.id)?.source, &world)));
+    peers.iter().filter(starts).filter_map(again).collect()
 }
 
 /// The names of the files that are, or were meant to be, YAML. Hidden files are editors' and version control's.

@@ -102,6 +102,11 @@ impl Held {
         self.renew_at
     }
 
+    /// Whether nobody else can have taken it over yet.
+    pub(super) fn is_good(&self, now: Timestamp) -> bool {
+        now < self.claim.expires_at
+    }
+
     /// Renews it when it is time; the other's claim when we were too late.
     pub(super) async fn renew(
         &mut self,

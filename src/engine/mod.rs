@@ -17,7 +17,7 @@ use crate::domain::decide::decide;
 use crate::domain::due::is_live;
 use crate::domain::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
-use crate::domain::incident::{Illegal, Incident, extend, fold};
+use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
 use crate::store::{Claim, Draft, EventStore, StoreError, Write};
@@ -32,6 +32,7 @@ pub mod courier;
 pub mod duty;
 mod feed;
 mod flight;
+mod known;
 mod turn;
 
 /// How often a command is decided again because somebody else was first.
@@ -68,6 +69,7 @@ pub struct Engine {
     parts: Arc<Parts>,
     hub: Arc<Hub>,
     office: Arc<courier::Office>,
+    known: Arc<known::Known>,
 }
 
 /// When [`Engine::drive`] comes back.
@@ -137,7 +139,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let office =
             courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
-        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office) }
+        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office), known: Arc::default() }
     }
 
     /// What it is made of.
@@ -150,7 +152,7 @@ impl Engine {
         self.guard_host(&command)?;
         let mut conflict = None;
         for _ in 0..CONFLICT_LIMIT {
-            let mut present = fold(&self.parts.store.read(incident, 0).await?)?;
+            let mut present = self.present(incident).await?;
             let now = self.parts.clock.now();
             let events = decide(present.as_ref(), &command, now)?;
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
@@ -161,12 +163,15 @@ impl Engine {
             room_for(seq, drafts.len())?;
             // What would not fold is never written.
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
+            let mut durable = present.clone();
             extend(&mut present, &foreseen)?;
             let live = present.as_ref().is_none_or(is_live);
             match self.parts.store.write(Write { live, ..Write::of(incident, seq, drafts) }).await {
                 Ok(recorded) => {
+                    extend(&mut durable, &recorded)?;
+                    durable.iter().for_each(|durable| self.known.keep(durable));
                     self.hub.tell(incident, Hint::Appended(recorded.into()));
-                    return present.ok_or_else(|| EngineError::NotFound(incident.to_string()));
+                    return durable.ok_or_else(|| EngineError::NotFound(incident.to_string()));
                 }
                 Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
                 Err(error) => return Err(error.into()),
@@ -183,7 +188,19 @@ impl Engine {
 
     /// What is true of an incident.
     pub async fn incident(&self, id: &IncidentId) -> Result<Incident, EngineError> {
-        fold(&self.log(id).await?)?.ok_or_else(|| EngineError::NotFound(id.to_string()))
+        self.present(id).await?.ok_or_else(|| EngineError::NotFound(id.to_string()))
+    }
+
+    /// What is true of an incident, if there is one.
+    async fn present(&self, id: &IncidentId) -> Result<Option<Incident>, EngineError> {
+        let mut present = self.known.get(id);
+        let after = present.as_ref().map_or(0, |incident| incident.seq);
+        let added = self.parts.store.read(id, after).await?;
+        extend(&mut present, &added)?;
+        if !added.is_empty() {
+            present.iter().for_each(|present| self.known.keep(present));
+        }
+        Ok(present)
     }
 
     /// The incident whose id begins with `prefix`; with none given, the one changed last.

@@ -26,6 +26,7 @@ mod batch;
 mod fault;
 mod file;
 mod link;
+mod room;
 mod row;
 mod wal;
 mod writer;
@@ -37,8 +38,8 @@ use writer::Writer;
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
 const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
 
-/// Rows that an audit holds in memory at a time.
-const AUDIT_PAGE: u64 = 1_000;
+/// Events that are read at a time: few hand-overs between threads, and 64 MiB when every event is as large as it may be.
+const PAGE: u64 = 128;
 
 /// The log in a file; clones share its connections.
 #[derive(Debug, Clone)]
@@ -96,22 +97,23 @@ impl Sqlite {
         row::census(&self.path, &rows)
     }
 
-    /// The stream's head and its rows from number `from` on, as they were at one moment; at most `limit` rows.
-    async fn rows(&self, incident: &IncidentId, from: u64, limit: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
+    /// The stream's head and its rows from number `from` on, as they were at one moment; at most [`PAGE`] rows.
+    async fn page(&self, incident: &IncidentId, from: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
         const ROWS: &str = concat!(
             "SELECT ",
             row::stream_columns!(),
-            " FROM streams WHERE incident = ?1 UNION ALL SELECT * FROM (SELECT place, NULL, NULL, at, body, NULL, hash, NULL \
-            FROM events WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
+            " FROM streams WHERE incident = ?1 UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, ",
+            row::packed_events!(),
+            ", NULL FROM (SELECT place, at, body, hash FROM events \
+            WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
             AND place < (SELECT number + 1 << 20 FROM streams WHERE incident = ?1) ORDER BY place LIMIT ?3)"
         );
-        let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(limit));
-        let found = self.ask(question).await?;
+        let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(PAGE));
         let mut head = None;
-        let mut rows = Vec::with_capacity(found.len());
-        for row in &found {
+        let mut rows = Vec::new();
+        for row in &self.ask(question).await? {
             if row.try_get_raw(row::SEAL).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
-                rows.push(row::event(&self.path, row)?);
+                rows = row::events(&self.path, row)?;
             } else {
                 head = Some(row::stream(&self.path, row)?.head);
             }
@@ -125,12 +127,12 @@ impl Sqlite {
     async fn walk(&self, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, StoreError> {
         let incident = walk.incident().clone();
         loop {
-            let (head, rows) = self.rows(&incident, walk.seq() + 1, AUDIT_PAGE).await?;
+            let (head, rows) = self.page(&incident, walk.seq() + 1).await?;
             if let Some(broken) = rows.iter().find_map(|row| walk.pass(row).err()) {
                 return Ok(Some(broken));
             }
             // A page that is not full is the last, and its head belongs to the same moment.
-            if (rows.len() as u64) < AUDIT_PAGE {
+            if (rows.len() as u64) < PAGE {
                 return Ok(walk.end(head.as_ref()).err());
             }
         }
@@ -168,8 +170,17 @@ impl EventStore for Sqlite {
     }
 
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
-        let (head, rows) = self.rows(incident, after, u64::MAX).await?;
-        check(incident, after, head.as_ref(), &rows)
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            let from = rows.last().map_or(after, |last| last.seq + 1);
+            let (head, page) = self.page(incident, from).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            rows.extend(page);
+            // What stands in earlier pages never changes, so the head of the last belongs to them too.
+            if is_last {
+                return check(incident, after, head.as_ref(), &rows);
+            }
+        }
     }
 
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {

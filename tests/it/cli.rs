@@ -351,6 +351,45 @@ fn lint_reports_every_problem_and_ends_with_7() {
 }
 
 #[test]
+fn what_start_hands_over_is_checked_against_the_other_file() {
+    let first = "runbook: first\ntitle: First\nseverity: p4\nsteps:\n  \
+        - { id: a, start: second }\n  \
+        - { id: b, start: { runbook: second, params: { count: many, wodr: x } } }\n  \
+        - { id: c, start: { runbook: second, params: { count: '{{ 1 + 1 }}', word: y } } }\n";
+    let second = "runbook: second\ntitle: Second\nseverity: p4\nparams:\n  count: { type: integer }\n  \
+        word: { type: text, default: x }\nsteps:\n  - { id: d, start: third }\n";
+    let third = "runbook: third\ntitle: Third\nseverity: p4\nsteps:\n  - { id: e, wait: 1s }\n";
+    let shop = Shop::new().runbook("first", first).runbook("second", second).runbook("third", third);
+    let told = shop.run(&["lint", "-o", "jsonl"]);
+    let told: Vec<&str> = told.lines().filter(|line| line.starts_with('{')).collect();
+    let at = |line: u32, column: u32, message: &str, help: &str| {
+        format!(
+            "{{\"file\":\"runbooks/first.yaml\",\"line\":{line},\"column\":{column},\"message\":\"{message}\",\"help\":\"{help}\"}}"
+        )
+    };
+    let needs = at(5, 21, "`second` needs the param `count`", "Hand it over: `params: { count: … }`.");
+    let has_none = at(6, 63, "`second` has no param `wodr`", "Did you mean `word`?");
+    assert_eq!((told.len(), told[0], told[2]), (3, needs.as_str(), has_none.as_str()), "{told:#?}");
+    assert!(told[1].contains("\"line\":6,\"column\":57,") && told[1].contains("whole number"), "{}", told[1]);
+}
+
+#[test]
+fn runbooks_that_start_one_another_in_a_circle_are_a_problem() {
+    let starts = |id: &str, other: &str| {
+        format!("runbook: {id}\ntitle: Round\nseverity: p4\nsteps:\n  - {{ id: a, start: {other} }}\n")
+    };
+    let shop = Shop::new()
+        .runbook("one", &starts("one", "two"))
+        .runbook("two", &starts("two", "three"))
+        .runbook("three", &starts("three", "one"))
+        .runbook("aside", &starts("aside", "one"));
+    let told = shop.run(&["lint", "-o", "jsonl"]);
+    assert!(told.contains("`two` leads back to this runbook"), "{told}");
+    assert!(told.contains("one → two → three → one") && told.contains("three → one → two → three"), "{told}");
+    assert_eq!(told.matches("leads back").count(), 3, "who only starts one of them is in no circle: {told}");
+}
+
+#[test]
 fn a_special_file_a_link_out_and_a_misnamed_file_are_problems() {
     let shop = Shop::new();
     let runbooks = shop.directory().join("runbooks");
@@ -1093,6 +1132,23 @@ fn a_damaged_log_is_refused_loudly() {
 }
 
 #[test]
+fn a_hint_at_a_damaged_log_repeats_where_it_is() {
+    let shop = asked();
+    std::fs::write(shop.state().join("runbook.db"), "no log at all".repeat(20)).unwrap();
+    let state = shop.state().display().to_string();
+    let told = shop.run(&["--state", &state, "timeline"]);
+    assert!(told.contains("hint: `runbook --state ") && told.contains(" verify` says"), "{told}");
+}
+
+#[test]
+fn a_list_under_a_broken_estate_says_so_in_its_code() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    assert_eq!(shop.code(&["list"]), 0);
+    std::fs::write(shop.directory().join("runbooks/estate.yaml"), "estate: [").unwrap();
+    assert_eq!(shop.code(&["list"]), 7);
+}
+
+#[test]
 fn foreign_text_is_data_everywhere() {
     let hostile = "\u{1b}[2J\u{9b}31m\u{7}\u{202e}`$(touch pwned)`{{ 71*79 }}";
     let yaml =
@@ -1199,7 +1255,9 @@ fn help_and_version_are_data() {
     let output = shop.output(&["--version"]);
     assert!(output.stderr.is_empty() && output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("runbook "));
-    let output = shop.output(&["start", "--help"]);
-    assert!(output.stderr.is_empty() && output.status.success());
-    assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --plan"));
+    for words in [&["start", "--help"], &["help", "start"]] {
+        let output = shop.output(words);
+        assert!(output.stderr.is_empty() && output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --plan"));
+    }
 }

@@ -5,6 +5,7 @@ use runbook::domain::command::Request;
 use runbook::domain::event::{Conclusion, Gate, Mode, RunOutcome};
 use runbook::domain::id::StepKey;
 use runbook::domain::run::RunStatus;
+use runbook::domain::time::Span;
 use runbook::engine::{EngineError, Stop};
 use serde_json::{Value, json};
 
@@ -211,6 +212,30 @@ async fn a_change_is_verified_and_one_that_is_not_verified_has_failed() {
         assert_eq!(world.incident().await.runs[0].state(&key("change")).unwrap().conclusion(), conclusion);
         assert_eq!(world.story_of(&["step_started change.verify"]).await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn what_was_cut_off_while_it_polled_gets_the_rest_of_its_time() {
+    let world = World::new();
+    let until = json!({"until": {"condition": "false", "every": "1s"}, "timeout": "60s"});
+    world.start(json!([with(run("poll", "read", &["true"]), until)])).await;
+    let mut ends = Vec::new();
+    for (passed, attempts) in [(0, 1), (40, 2), (25, 3)] {
+        world.clock.advance(TimeDelta::seconds(passed));
+        let cut = async {
+            while world.story_of(&["step_started"]).await.len() < attempts {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            stop = world.try_drive() => panic!("it polls for ever, and not: {stop:?}"),
+            () = cut => {}
+        }
+        let state = world.incident().await.runs[0].state(&key("poll")).cloned().unwrap();
+        ends.push(Span::between(world.incident().await.opened.at, state.attempt.unwrap().deadline.unwrap()));
+    }
+    // After its time it still reads once more.
+    assert_eq!(ends, [Span::seconds(60), Span::seconds(60), Span::seconds(66)]);
 }
 
 #[tokio::test]

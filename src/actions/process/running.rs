@@ -2,20 +2,22 @@
 //!
 //! **Invariant:** dropped at any moment, the child and its tree are killed.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::capture::{Sink, Source};
 use super::tree::{Mark, Tree};
-use super::{Ending, Exit, owned};
+use super::{Ending, Exit};
 
 /// How long output is still read when the child has ended and something that it left behind holds the pipes: what
 /// the child itself wrote is there already.
@@ -36,10 +38,24 @@ pub(super) struct Running {
     stdout: Pipe,
     stderr: Pipe,
     stdin: Option<(Sender, Vec<u8>, usize)>,
+    /// What was read last.
+    piece: Vec<u8>,
 }
 
-/// The reading end of a pipe, while it is open, and room for what is read.
-struct Pipe(Option<Receiver>, Vec<u8>);
+/// Both ends of the pipes that a child will write to.
+///
+/// We keep the writing ends until the child has ended: a child that ends closes its own first, and hearing of each would
+/// wake us two times more for nothing.
+pub(super) struct Outlets {
+    stdout: (PipeReader, PipeWriter),
+    stderr: (PipeReader, PipeWriter),
+}
+
+/// The pipes of the next child: never used yet, so nobody else holds an end of them.
+static SPARE: Mutex<Option<Outlets>> = Mutex::new(None);
+
+/// The reading end of a pipe, while it is open, and the writing end that we keep.
+struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
 /// What happened next.
 enum Next {
@@ -48,20 +64,43 @@ enum Next {
     Drained,
 }
 
+impl Outlets {
+    /// Those that were laid by, or new ones.
+    pub(super) fn take() -> io::Result<Self> {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(Self::open, Ok)
+    }
+
+    /// Makes those of the next child while this one runs, and nobody waits for it.
+    pub(super) fn lay_by() {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            *spare = Self::open().ok();
+        }
+    }
+
+    fn open() -> io::Result<Self> {
+        Ok(Self { stdout: io::pipe()?, stderr: io::pipe()? })
+    }
+
+    /// What the child gets as its standard output and its standard error.
+    pub(super) fn for_child(&self) -> io::Result<(Stdio, Stdio)> {
+        Ok((self.stdout.1.try_clone()?.into(), self.stderr.1.try_clone()?.into()))
+    }
+}
+
 impl Running {
-    pub(super) fn new(mut child: Child, mark: Option<Mark>, input: Option<Vec<u8>>) -> io::Result<Self> {
+    pub(super) fn new(
+        mut child: Child,
+        mark: Option<Mark>,
+        outlets: Outlets,
+        input: Option<Vec<u8>>,
+    ) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         let tree = Tree::new(pid, mark);
-        let made = Parts::of(&mut child, pid, input);
-        let parts = made.inspect_err(|_| drop(tree.kill()))?;
-        Ok(Self {
-            child: Some(child),
-            tree,
-            end: parts.end,
-            stdout: Pipe(parts.stdout, Vec::new()),
-            stderr: Pipe(parts.stderr, Vec::new()),
-            stdin: parts.stdin,
-        })
+        let made = Parts::of(&mut child, pid, outlets, input);
+        let Parts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
+        Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
     }
 
     /// Moves data until the child itself has ended.
@@ -97,7 +136,14 @@ impl Running {
 
     /// Reads until both pipes are at their end, or for so long.
     async fn drain(&mut self, longest: Duration, sink: &mut (dyn Sink + Send)) {
-        let drained = async { while !matches!(self.next(sink, false).await, Next::Drained) {} };
+        (self.stdout.1, self.stderr.1) = (None, None);
+        let drained = async {
+            // What is there already needs no waiting, and in the ordinary case that is all.
+            while self.take(Source::Stdout, sink) + self.take(Source::Stderr, sink) > 0 {
+                tokio::task::yield_now().await;
+            }
+            while !matches!(self.next(sink, false).await, Next::Drained) {}
+        };
         let _ = tokio::time::timeout(longest, drained).await;
     }
 
@@ -105,19 +151,25 @@ impl Running {
         if !watch_exit && self.stdout.0.is_none() && self.stderr.0.is_none() {
             return Next::Drained;
         }
-        let (source, read) = tokio::select! {
-            read = self.stdout.read(), if self.stdout.0.is_some() => (Source::Stdout, read),
-            read = self.stderr.read(), if self.stderr.0.is_some() => (Source::Stderr, read),
+        let source = tokio::select! {
+            () = self.stdout.readable(), if self.stdout.0.is_some() => Source::Stdout,
+            () = self.stderr.readable(), if self.stderr.0.is_some() => Source::Stderr,
             () = feed(&mut self.stdin), if self.stdin.is_some() => return Next::Moved,
             _ = self.end.readable(), if watch_exit => return Next::Exited,
         };
-        let pipe = if source == Source::Stdout { &self.stdout } else { &self.stderr };
-        sink.take(source, &pipe.1[..read]);
-        if read == PIECE {
+        if self.take(source, sink) == PIECE {
             // Output without end must not keep who waits beside us, for a deadline, from being asked.
             tokio::task::yield_now().await;
         }
         Next::Moved
+    }
+
+    /// Hands on what has been written to a pipe; how many bytes.
+    fn take(&mut self, source: Source, sink: &mut (dyn Sink + Send)) -> usize {
+        let pipe = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+        let read = pipe.read(&mut self.piece);
+        sink.take(source, &self.piece);
+        read
     }
 
     /// The child's status, which frees its number.
@@ -143,35 +195,52 @@ impl Drop for Running {
 }
 
 impl Pipe {
-    /// How many more bytes have come; none, and the pipe is closed.
-    async fn read(&mut self) -> usize {
-        let Self(receiver, piece) = self;
-        let Some(open) = receiver else {
+    fn new((reader, writer): (PipeReader, PipeWriter)) -> io::Result<Self> {
+        Ok(Self(Some(Receiver::from_owned_fd(reader.into())?), Some(writer)))
+    }
+
+    async fn readable(&self) {
+        match &self.0 {
+            // An error is met again by the reading.
+            Some(open) => drop(open.readable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads what is there into `piece`; how many bytes. The pipe is closed when there will be no more.
+    fn read(&mut self, piece: &mut Vec<u8>) -> usize {
+        piece.clear();
+        let Some(open) = &self.0 else {
             return 0;
         };
-        piece.resize(PIECE, 0);
-        let read = open.read(piece).await.unwrap_or(0);
-        if read == 0 {
-            *receiver = None;
+        piece.reserve_exact(PIECE);
+        let mut read = || rustix::io::read(open, spare_capacity(piece)).map_err(io::Error::from);
+        // Asked once more under the eyes of the runtime when there was nothing, so that it waits for more.
+        let read = read().or_else(|_| open.try_io(read));
+        match read {
+            Ok(read) if read > 0 => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            _ => {
+                self.0 = None;
+                0
+            }
         }
-        read
     }
 }
 
 /// The parts that are made from a child.
 struct Parts {
     end: AsyncFd<OwnedFd>,
-    stdout: Option<Receiver>,
-    stderr: Option<Receiver>,
+    stdout: Pipe,
+    stderr: Pipe,
     stdin: Option<(Sender, Vec<u8>, usize)>,
 }
 
 impl Parts {
-    fn of(child: &mut Child, pid: Pid, input: Option<Vec<u8>>) -> io::Result<Self> {
+    fn of(child: &mut Child, pid: Pid, outlets: Outlets, input: Option<Vec<u8>>) -> io::Result<Self> {
         let end = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
-        let stdout = owned(child.stdout.take()).map(Receiver::from_owned_fd).transpose()?;
-        let stderr = owned(child.stderr.take()).map(Receiver::from_owned_fd).transpose()?;
-        let stdin = owned(child.stdin.take()).map(Sender::from_owned_fd).transpose()?;
+        let (stdout, stderr) = (Pipe::new(outlets.stdout)?, Pipe::new(outlets.stderr)?);
+        let stdin = child.stdin.take().map(|stdin| Sender::from_owned_fd(stdin.into())).transpose()?;
         Ok(Self { end, stdout, stderr, stdin: stdin.zip(input).map(|(sender, input)| (sender, input, 0)) })
     }
 }

@@ -125,7 +125,13 @@ impl Walk<'_> {
     }
 
     fn perform(&mut self, key: &StepKey, action: RenderedAction, digest: String, timeout: Span, poll: Option<Poll>) {
-        let number = self.run.state(key).map_or(0, |state| state.attempts) + 1;
+        let state = self.run.state(key);
+        let number = state.map_or(0, |state| state.attempts) + 1;
+        let timeout = match (&poll, state.and_then(|state| state.cut_off)) {
+            // What was cut off while it polled gets the rest of its time, and one reading at least.
+            (Some(poll), Some(end)) => Span::between(self.now, end).max(poll.every).min(timeout),
+            _ => timeout,
+        };
         let attempt = Box::new(Attempt { step: key.clone(), number, action, digest, timeout, poll });
         self.effects.push(Effect::Perform { run: self.run.id, attempt });
     }

@@ -334,7 +334,14 @@ impl Runbook {
 
     /// The step with this id.
     pub fn step(&self, id: &str) -> Option<&Step> {
-        self.all_steps().into_iter().find(|step| step.id == id)
+        fn found<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
+            steps.iter().find_map(|step| match &step.body {
+                _ if step.id == id => Some(step),
+                Body::Parallel(children) => found(children, id),
+                _ => None,
+            })
+        }
+        found(&self.steps, id).or_else(|| found(&self.finally, id))
     }
 }
 

@@ -142,6 +142,9 @@ impl Worker {
     /// Works, and gives the claim back.
     pub(super) async fn drive(mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
         let stop = self.work(patience, detach).await;
+        if self.incident.seq == self.stored {
+            self.engine.known.keep(&self.incident);
+        }
         self.tasks.shutdown().await;
         self.held.release(&*self.engine.parts().store).await?;
         stop
@@ -174,9 +177,11 @@ impl Worker {
             if self.drafts.is_empty() {
                 return Ok(None);
             }
-            if self.commit().await? {
-                self.launch();
+            // Whoever was stopped in between, for longer than the claim is good, does not act on what others have settled.
+            if !self.commit().await? || !self.held.is_good(self.engine.parts().clock.now()) {
+                self.launches.clear();
             }
+            self.launch();
         }
     }
 
@@ -406,11 +411,16 @@ impl Worker {
             let effect = attempt.action.effect;
             tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
             self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
-            self.tasks.spawn(async move {
+            let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = flight::attempt(action, poll, context).await;
                 Landed::Ended { place, attempt: number, outcome, told: courier.told() }
             });
+            // A child is on its way before the faces are told, so that both take place at once.
+            match futures_util::FutureExt::now_or_never(flying.as_mut()) {
+                Some(landed) => self.landed.push(landed),
+                None => drop(self.tasks.spawn(flying)),
+            }
         }
     }
 }

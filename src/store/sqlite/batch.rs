@@ -27,11 +27,21 @@ const KEPT_PREPARED: usize = 8;
 const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, live, head, seal)";
 const STREAM_GROWS: &str = " ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
     changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal; ";
-const STREAM_STANDS: &str = "UPDATE streams SET seq = ?, changed_at = ?, live = ?, head = ?, seal = ? \
-    WHERE incident = ? AND seq = ? AND seal = ?; ";
 const EVENTS: &str = "INSERT INTO events (place, at, body, hash)";
 const KEYS: &str = "INSERT INTO keys (key, incident, at, seal)";
 const CLAIMS: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal)";
+
+/// For the connection of the writer alone: an insert into `appends` is an event and, in its stream's first row, what becomes
+/// of the stream, which is compared first. So a whole batch is one statement, and SQLite commits it by itself.
+pub(super) const APPENDS: &str = "CREATE TEMP VIEW appends \
+    (place, at, body, hash, incident, before, sealed, seq, changed_at, live, head, seal) AS \
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
+    CREATE TEMP TRIGGER appended INSTEAD OF INSERT ON appends BEGIN \
+    UPDATE streams SET seq = new.seq, changed_at = new.changed_at, live = new.live, head = new.head, seal = new.seal \
+    WHERE incident = new.incident AND seq = new.before AND seal = new.sealed; \
+    SELECT raise(ABORT, 'the stream stands elsewhere') WHERE new.incident IS NOT NULL AND changes() = 0; \
+    INSERT INTO events (place, at, body, hash) VALUES (new.place, new.at, new.body, new.hash); END";
+const APPEND: &str = "INSERT INTO appends VALUES ";
 
 /// Where a stream stands before a batch.
 #[derive(Debug, Clone, Copy)]
@@ -151,32 +161,19 @@ impl Batch {
         self.bind_names(self.changes.values().fold(question, bind_rows))
     }
 
-    /// The whole transaction, for streams of which this process knows where they stand. When one of them stands elsewhere
-    /// after all, an event's place is a word, which its column refuses.
-    pub(super) fn whole(&self) -> Question {
-        let mut sql = "BEGIN IMMEDIATE; ".to_owned();
+    /// The whole transaction as one statement, for streams of which this process knows where they stand; none when names
+    /// or claims are to be written as well. It is refused when one of the streams stands elsewhere after all.
+    pub(super) fn whole(&self) -> Option<Question> {
+        let mut rows = Vec::new();
         for change in self.changes.values() {
-            sql.push_str(STREAM_STANDS);
-            values(&mut sql, EVENTS, "(CASE changes() WHEN 1 THEN ? ELSE 'elsewhere' END,?,?,?)", change.rows.len());
-            sql.push_str("; ");
+            if change.before.is_none() || change.claim.is_some() || !change.keys.is_empty() {
+                return None;
+            }
+            rows.push("(?,?,?,?,?,?,?,?,?,?,?,?)");
+            rows.resize(rows.len() + change.rows.len() - 1, "(?,?,?,?,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)");
         }
-        self.push_names(&mut sql);
-        sql.push_str("COMMIT");
-        let question = self.changes.values().fold(self.question(sql), |question, change| {
-            let Head { summary, hash } = &change.after.head;
-            let before = change.before.as_ref();
-            let question = question
-                .bind(signed(summary.seq))
-                .bind(written(summary.changed_at))
-                .bind(i64::from(summary.live))
-                .bind(hash.to_vec())
-                .bind(change.after.seal().to_vec())
-                .bind(summary.id.as_str().to_owned())
-                .bind(signed(before.map_or(0, |stream| stream.head.summary.seq)))
-                .bind(before.map(|stream| stream.seal().to_vec()));
-            bind_rows(question, change)
-        });
-        self.bind_names(question)
+        let question = self.question(format!("{APPEND}{}", rows.join(",")));
+        Some(self.changes.values().fold(question, bind_whole))
     }
 
     /// The statements for names and claims, where there are any.
@@ -221,13 +218,28 @@ impl Batch {
 }
 
 fn bind_rows(question: Question, change: &Change) -> Question {
-    change.rows.iter().fold(question, |question, row| {
-        question
-            .bind(signed(change.after.place(row.seq)))
-            .bind(text(&row.at))
-            .bind(text(&row.body))
-            .bind(row.hash.to_vec())
-    })
+    change.rows.iter().fold(question, |question, row| bind_row(question, change, row))
+}
+
+fn bind_row(question: Question, change: &Change, row: &Row) -> Question {
+    question.bind(signed(change.after.place(row.seq))).bind(text(&row.at)).bind(text(&row.body)).bind(row.hash.to_vec())
+}
+
+/// The first event with what becomes of its stream, then the others.
+fn bind_whole(question: Question, change: &Change) -> Question {
+    let Some((first, others)) = change.rows.split_first() else { return question };
+    let Head { summary, hash } = &change.after.head;
+    let before = change.before.as_ref();
+    let question = bind_row(question, change, first)
+        .bind(summary.id.as_str().to_owned())
+        .bind(before.map(|stream| signed(stream.head.summary.seq)))
+        .bind(before.map(|stream| stream.seal().to_vec()))
+        .bind(signed(summary.seq))
+        .bind(written(summary.changed_at))
+        .bind(i64::from(summary.live))
+        .bind(hash.to_vec())
+        .bind(change.after.seal().to_vec());
+    others.iter().fold(question, |question, row| bind_row(question, change, row))
 }
 
 /// The columns are text; rows that were read may hold anything, rows that are written do not.

@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
 
 use super::fault::{damaged, fault, is_unfit};
 use super::file::{APPLICATION_ID, FORMAT, SCHEMA, examine};
@@ -25,7 +26,7 @@ const CACHE_KIB: u32 = 512;
 const ROWS_AHEAD: usize = 256;
 
 /// The largest journal that is kept after a checkpoint, in bytes: what a thousand pages come to.
-const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
+pub(super) const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
 
 /// A query with its values.
 pub(super) type Question = Query<'static, Sqlite, SqliteArguments>;
@@ -35,22 +36,24 @@ pub(super) type Question = Query<'static, Sqlite, SqliteArguments>;
 pub(super) struct Link {
     path: PathBuf,
     options: SqliteConnectOptions,
+    /// What the connection is told when it has been opened.
+    setup: &'static str,
     connection: Option<SqliteConnection>,
 }
 
 impl Link {
     /// For reading.
     pub(super) fn reader(path: &Path) -> Self {
-        Self::new(path, options(path).read_only(true))
+        Self::new(path, options(path).read_only(true), "")
     }
 
     /// For writing.
     pub(super) fn writer(path: &Path) -> Self {
-        Self::new(path, options(path))
+        Self::new(path, options(path), super::batch::APPENDS)
     }
 
-    fn new(path: &Path, options: SqliteConnectOptions) -> Self {
-        Self { path: path.to_owned(), options, connection: None }
+    fn new(path: &Path, options: SqliteConnectOptions, setup: &'static str) -> Self {
+        Self { path: path.to_owned(), options, setup, connection: None }
     }
 
     /// The file.
@@ -65,13 +68,15 @@ impl Link {
         answer.map_err(|error| self.give_up(&error))
     }
 
-    /// Does a whole transaction, unless a value that it compares turns out to be another; says whether it was done.
-    pub(super) async fn try_to(&mut self, transaction: Question) -> Result<bool, StoreError> {
+    /// Does a statement that is a transaction by itself, unless a value that it compares turns out to be another; says
+    /// whether it was done. Its one answer comes after the commit, so that it is handed over once.
+    pub(super) async fn try_to(&mut self, statement: Question) -> Result<bool, StoreError> {
         let connection = self.open().await?;
-        match transaction.fetch_all(&mut *connection).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_unfit(&error) => self.ask(sqlx::query("ROLLBACK")).await.map(|_| false),
-            Err(error) => Err(self.give_up(&error)),
+        let done = connection.fetch_many(statement).next().await;
+        match done {
+            None | Some(Ok(_)) => Ok(true),
+            Some(Err(error)) if is_unfit(&error) => Ok(false),
+            Some(Err(error)) => Err(self.give_up(&error)),
         }
     }
 
@@ -94,6 +99,8 @@ impl Link {
             examine(&self.path)?;
             let mut connection = self.options.connect().await.map_err(|error| fault(&self.path, &error))?;
             recognise(&self.path, &mut connection).await?;
+            let told = sqlx::raw_sql(self.setup).execute(&mut connection).await;
+            told.map_err(|error| fault(&self.path, &error))?;
             self.connection = Some(connection);
         }
         Ok(self.connection.as_mut().expect("it was opened above"))

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Standing};
 use super::link::Link;
+use super::room::Room;
 use super::row::Stream;
 use super::{row, signed};
 use crate::domain::event::Recorded;
@@ -119,6 +120,7 @@ impl Writer {
 async fn work(mut link: Link, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::new();
     let mut known = Known::default();
+    let mut room = Room::default();
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
         let mut appends = Vec::new();
         let mut others = Vec::new();
@@ -131,6 +133,7 @@ async fn work(mut link: Link, mut queue: mpsc::Receiver<Job>) {
         while !appends.is_empty() {
             let batch = appends.drain(..batch_length(&appends)).collect();
             commit(&mut link, &mut known, batch).await;
+            room.keep(&mut link).await;
         }
         for job in others {
             serve(&mut link, &mut known, job).await;
@@ -194,8 +197,10 @@ impl Known {
 
 async fn commit(link: &mut Link, known: &mut Known, appends: Vec<Append>) {
     let guess = if appends.len() <= GUESSED { known.batch(&appends) } else { None };
-    if let Some((batch, answers)) = guess {
-        match link.try_to(batch.whole()).await {
+    if let Some((batch, answers)) = guess
+        && let Some(whole) = batch.whole()
+    {
+        match link.try_to(whole).await {
             Ok(true) => {
                 known.remember(&batch);
                 return appends.into_iter().zip(answers).for_each(|(append, answer)| tell(append.reply, Ok(answer)));

@@ -56,6 +56,15 @@ impl Failure {
         self
     }
 
+    /// The same, with the commands in its hints as they have to be typed from here: `command` in place of `runbook`.
+    #[must_use]
+    pub fn typed_as(mut self, command: &str) -> Self {
+        for hint in self.hints.iter_mut().filter(|hint| !hint.contains(&format!("`{command} "))) {
+            *hint = hint.replace("`runbook ", &format!("`{command} "));
+        }
+        self
+    }
+
     /// With the question whether one of the known names was meant, where one is near.
     #[must_use]
     pub fn did_you_mean<'a>(self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
@@ -159,6 +168,13 @@ mod tests {
         let failure = Failure::from(refused);
         assert_eq!((failure.exit, failure.hints.len()), (Exit::NOT_ALLOWED, 1));
         assert_eq!(Failure::from(Refused::usage("no")).exit, Exit::USAGE);
+    }
+
+    #[test]
+    fn a_hint_repeats_where_the_log_is() {
+        let failure = Failure::from(StoreError::Damaged("why".into())).typed_as("runbook --state s");
+        assert!(failure.hints[0].starts_with("`runbook --state s verify` says"), "{failure:?}");
+        assert_eq!(failure.clone().typed_as("runbook --state s"), failure);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct Incidents {
     offset: u32,
 }
 
+/// The status of an incident whose log cannot be read.
+const DAMAGED: &str = "damaged";
+
 /// One incident, for programs.
 #[derive(Serialize)]
 struct Row {
@@ -51,7 +54,7 @@ struct Row {
 }
 
 impl Incidents {
-    /// Lists them. A log that is damaged is a line that says so, and hides no other.
+    /// Lists them. A log that is damaged is a line that says so, and hides no other; the exit code says it too.
     pub fn run(self, station: &Station) -> Result {
         let rows = if station.has_log()? { self.rows(&station.look()?)? } else { Vec::new() };
         if station.output.is_table() {
@@ -62,14 +65,16 @@ impl Incidents {
         } else {
             station.output.list(&rows)?;
         }
+        let damaged = rows.iter().any(|row| row.status == DAMAGED);
         match rows.first() {
             None => {
                 station.output.say("there are no incidents");
                 station.output.next(&[station.command("start <runbook>")]);
             }
+            Some(_) if damaged => station.output.next(&[station.command("verify")]),
             Some(row) => station.output.next(&[station.command(&format!("watch {}", row.id))]),
         }
-        Ok(Exit::DONE)
+        Ok(if damaged { Exit::ERROR } else { Exit::DONE })
     }
 
     fn rows(&self, desk: &Desk<'_>) -> Result<Vec<Row>> {
@@ -112,12 +117,12 @@ fn damaged(summary: &Summary, message: &str) -> Row {
         severity: None,
         title: message.to_owned(),
         environment: String::new(),
-        status: "damaged",
+        status: DAMAGED,
         opened_at: summary.opened_at,
         changed_at: summary.changed_at,
         runs: Vec::new(),
         waiting: Vec::new(),
-        standing: "damaged".to_owned(),
+        standing: DAMAGED.to_owned(),
     }
 }
 

@@ -45,11 +45,13 @@ impl List {
         }
         let first = rows.iter().find(|row| row.problems == 0).map_or("<runbook>", |row| row.id);
         let mut next = vec![station.command(&format!("show {first}")), station.command(&format!("start {first}"))];
-        if rows.iter().any(|row| row.problems > 0) {
+        let broken = shop.catalog.estate().content.is_err();
+        if broken || rows.iter().any(|row| row.problems > 0) {
             next = vec![station.command("lint")];
         }
         station.output.next(&next);
-        Ok(Exit::DONE)
+        // A runbook with problems is one line; with a broken estate none of them can be started.
+        Ok(if broken { Exit::PROBLEMS } else { Exit::DONE })
     }
 }
 

@@ -72,13 +72,7 @@ mod work;
 /// Steps through an incident, acts on hosts, keeps a durable log of it, and
 /// writes the post-mortem. `runbook demo` shows it.
 #[derive(Debug, Parser)]
-#[command(
-    name = "runbook",
-    version,
-    verbatim_doc_comment,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "runbook", version, verbatim_doc_comment, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -171,7 +165,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return complain(&error),
     };
-    let ended = settled(cli.flags).and_then(|station| cli.command.run(&station));
+    let ended = settled(cli.flags).and_then(|station| {
+        let ended = cli.command.run(&station);
+        ended.map_err(|failure| failure.typed_as(&station.settings.command()))
+    });
     ended.unwrap_or_else(|failure: Failure| {
         failure.tell();
         failure.exit

@@ -212,7 +212,8 @@ impl Checker<'_> {
         Some(words)
     }
 
-    fn default_value(&mut self, node: &Node, kind: &ParamKind) -> Value {
+    /// A value that stands in the file, checked against what a param takes.
+    pub(super) fn default_value(&mut self, node: &Node, kind: &ParamKind) -> Value {
         let estate = self.world.estate;
         match kind {
             ParamKind::Text => drop(self.report.text(node)),

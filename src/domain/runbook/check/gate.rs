@@ -1,19 +1,14 @@
-//! What the machine itself knows how to do: ask, and start another runbook.
-
-use serde_json::{Map, Value};
+//! What the machine itself knows how to do: ask.
 
 use super::Checker;
 use super::action::is_literal;
 use super::fields::{Fields, list};
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::node::{Content, Entry, Node};
-use crate::domain::runbook::{Ask, Body, Start};
+use crate::domain::runbook::{Ask, Body};
 
 /// The keys of a question.
 pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", "many"];
-
-/// The keys of a start.
-pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
 
 /// Choices of one question: more do not fit a screen.
 const MAX_CHOICES: usize = 20;
@@ -93,45 +88,5 @@ impl Checker<'_> {
                 Problem::new(entry.key_span.clone(), "`auto` takes the suggested answer, and none is suggested");
             self.report.add(problem.help("Add `suggest: …`, or take `auto` away."));
         }
-    }
-
-    /// Another runbook: its id, or a mapping with its params.
-    pub(super) fn start(&mut self, entry: &Entry) -> Option<Body> {
-        let node = &entry.value;
-        if matches!(node.content, Content::Text(_)) {
-            let runbook = self.other_runbook(node)?;
-            return Some(Body::Start(Start { runbook, params: Map::new() }));
-        }
-        let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
-        let params = fields.get("params").map(|node| self.given_params(node)).unwrap_or_default();
-        let runbook = fields.required(&mut self.report, "runbook", "`start`")?;
-        Some(Body::Start(Start { runbook: self.other_runbook(runbook)?, params }))
-    }
-
-    fn given_params(&mut self, node: &Node) -> Map<String, Value> {
-        let entries = self.report.entries(node, "a mapping of params").unwrap_or_default();
-        entries
-            .into_iter()
-            .map(|entry| {
-                self.templates_within(&entry.value);
-                (entry.key.clone(), entry.value.to_json())
-            })
-            .collect()
-    }
-
-    fn other_runbook(&mut self, node: &Node) -> Option<String> {
-        let id = self.report.text(node)?;
-        let known: Vec<&str> = self.world.runbooks.iter().map(String::as_str).collect();
-        if id == self.report.source.stem() {
-            self.report.add(
-                Problem::new(node.span.clone(), "a runbook cannot start itself")
-                    .help("Use `for_each` or `retry` to do something again."),
-            );
-        } else if !known.contains(&id) {
-            let problem = Problem::new(node.span.clone(), format!("there is no runbook `{}`", visible(id, MAX_QUOTED)));
-            let problem = problem.did_you_mean(id, known.iter().copied());
-            self.report.add(problem.or_help(format!("The runbooks are {}.", list(&known))));
-        }
-        Some(id.to_owned())
     }
 }

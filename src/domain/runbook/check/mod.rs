@@ -3,7 +3,7 @@
 //! **Invariant:** a runbook comes out only when there is no problem at all; nothing is guessed.
 //! **Invariant:** the checker knows no kind by name but `notify` (which needs no `verify`); it reads the forms.
 //!
-//! Deliberately absent: reading files, other runbooks' contents, and anything that is only known when a run starts.
+//! Deliberately absent: reading files, other runbooks' contents beyond what `start` needs, and anything that is only known when a run starts.
 
 mod action;
 mod document;
@@ -13,6 +13,7 @@ mod modifier;
 pub(crate) mod pattern;
 mod reference;
 mod shape;
+mod start;
 mod step;
 mod trigger;
 
@@ -27,8 +28,9 @@ use fields::Report;
 
 pub(in crate::domain) use action::all_fields;
 pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_TYPES, SEVERITIES};
-pub(in crate::domain) use gate::{ASK_KEYS, START_KEYS};
+pub(in crate::domain) use gate::ASK_KEYS;
 pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
+pub(in crate::domain) use start::START_KEYS;
 pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
@@ -40,6 +42,8 @@ pub struct World<'a> {
     pub forms: &'a [&'static KindForm],
     /// The ids of all runbooks of the shop, this one included.
     pub runbooks: &'a [String],
+    /// Those of them that have been checked already by themselves: what `start` hands to one of them is checked as well.
+    pub peers: &'a [&'a Runbook],
 }
 
 /// Checks a runbook.

@@ -1,0 +1,135 @@
+//! Another runbook that a step starts: that it is there, takes what it is handed, and does not lead back here.
+//!
+//! Deliberately absent: problems of the other file. They are told there, and then nothing is said of it here.
+
+use serde_json::{Map, Value};
+
+use super::Checker;
+use super::action::is_literal;
+use super::fields::{Fields, list};
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::runbook::{Body, Runbook, Start};
+
+/// The keys of a start.
+pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
+
+impl<'a> Checker<'a> {
+    /// Another runbook: its id, or a mapping with its params.
+    pub(super) fn start(&mut self, entry: &Entry) -> Option<Body> {
+        let node = &entry.value;
+        if matches!(node.content, Content::Text(_)) {
+            let runbook = self.other_runbook(node)?;
+            self.handed(node, &runbook, &[]);
+            return Some(Body::Start(Start { runbook, params: Map::new() }));
+        }
+        let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
+        let given = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params"));
+        let given = given.unwrap_or_default();
+        let params = self.given_params(&given);
+        let node = fields.required(&mut self.report, "runbook", "`start`")?;
+        let runbook = self.other_runbook(node)?;
+        self.handed(node, &runbook, &given);
+        Some(Body::Start(Start { runbook, params }))
+    }
+
+    fn given_params(&mut self, given: &[&Entry]) -> Map<String, Value> {
+        let param = |entry: &&Entry| {
+            self.templates_within(&entry.value);
+            (entry.key.clone(), entry.value.to_json())
+        };
+        given.iter().map(param).collect()
+    }
+
+    fn other_runbook(&mut self, node: &Node) -> Option<String> {
+        let id = self.report.text(node)?;
+        let known: Vec<&str> = self.world.runbooks.iter().map(String::as_str).collect();
+        if id == self.report.source.stem() {
+            self.report.add(
+                Problem::new(node.span.clone(), "a runbook cannot start itself")
+                    .help("Use `for_each` or `retry` to do something again."),
+            );
+        } else if !known.contains(&id) {
+            let problem = Problem::new(node.span.clone(), format!("there is no runbook `{}`", visible(id, MAX_QUOTED)));
+            let problem = problem.did_you_mean(id, known.iter().copied());
+            self.report.add(problem.or_help(format!("The runbooks are {}.", list(&known))));
+        }
+        Some(id.to_owned())
+    }
+
+    /// What is handed to a runbook that has been read already, and where its own starts lead.
+    fn handed(&mut self, node: &Node, id: &str, given: &[&Entry]) {
+        let Some(peer) = self.peer(id) else {
+            return;
+        };
+        for entry in given {
+            self.handed_param(peer, entry);
+        }
+        let is_given = |name: &str| given.iter().any(|entry| entry.key == name);
+        for param in peer.params.iter().filter(|param| param.default.is_none() && !is_given(&param.name)) {
+            let problem = Problem::new(node.span.clone(), format!("`{id}` needs the param `{}`", param.name));
+            self.report.add(problem.help(format!("Hand it over: `params: {{ {}: … }}`.", param.name)));
+        }
+        if let Some(way) = self.way_back(peer) {
+            let problem = Problem::new(node.span.clone(), format!("`{id}` leads back to this runbook"));
+            self.report.add(problem.help(format!("Break the circle of starts: {}.", way.join(" → "))));
+        }
+    }
+
+    fn handed_param(&mut self, peer: &Runbook, entry: &Entry) {
+        match peer.params.iter().find(|param| param.name == entry.key) {
+            Some(param) if stands(&entry.value) => drop(self.default_value(&entry.value, &param.kind)),
+            Some(_) => {}
+            None => {
+                let message = format!("`{}` has no param `{}`", peer.id, visible(&entry.key, MAX_QUOTED));
+                let known: Vec<&str> = peer.params.iter().map(|param| param.name.as_str()).collect();
+                let problem = Problem::new(entry.key_span.clone(), message);
+                let problem = problem.did_you_mean(&entry.key, known.iter().copied());
+                let help = if known.is_empty() { "It has none.".into() } else { format!("It has {}.", list(&known)) };
+                self.report.add(problem.or_help(help));
+            }
+        }
+    }
+
+    fn peer(&self, id: &str) -> Option<&'a Runbook> {
+        self.world.peers.iter().copied().find(|peer| peer.id == id)
+    }
+
+    /// The runbooks from this one back to it by way of `peer`, when it leads back.
+    fn way_back(&self, peer: &Runbook) -> Option<Vec<String>> {
+        let us = self.report.source.stem();
+        let mut seen = vec![peer.id.as_str()];
+        let mut open = vec![vec![us, peer.id.as_str()]];
+        while let Some(way) = open.pop() {
+            let last = way.last().and_then(|id| self.peer(id));
+            for next in last.into_iter().flat_map(started) {
+                let mut way = way.clone();
+                way.push(next);
+                if next == us {
+                    return Some(way.into_iter().map(str::to_owned).collect());
+                }
+                if !seen.contains(&next) {
+                    seen.push(next);
+                    open.push(way);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Whether a value stands in the file as it will be: no template makes it.
+fn stands(node: &Node) -> bool {
+    match &node.content {
+        Content::Text(text) => is_literal(text),
+        _ => true,
+    }
+}
+
+/// The runbooks that a runbook starts.
+fn started(runbook: &Runbook) -> impl Iterator<Item = &str> {
+    runbook.all_steps().into_iter().filter_map(|step| match &step.body {
+        Body::Start(start) => Some(start.runbook.as_str()),
+        _ => None,
+    })
+}
