@@ -33,6 +33,8 @@
 //! parameter, a command's output or a journal is data: it reaches a program as an argument or an environment
 //! variable, and in a shell script as a quoted word.
 //!
+//! **Invariant:** one firing of an alert is one incident. Its name is given once, by the store, in the write that records it.
+//!
 //! **Invariant:** secrets stand in the log by name. Whatever becomes an event is scrubbed just before it is written.
 //!
 //! # Code map
@@ -44,8 +46,8 @@
 //! | [`actions`] | how a step touches the world: one file a kind, and the list of them |
 //! | [`notify`] | how a message leaves: one file a channel |
 //! | [`store`] | where the log lives: one file a backend |
-//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)) |
-//! | [`surface`] | the faces: the command line, the stepper, the demo |
+//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::duty) takes alerts and keeps every live incident going |
+//! | [`surface`] | the faces: the command line, the stepper, the demo, the intake of alerts |
 //!
 //! The import law, kept by `tests/architecture.rs`:
 //!

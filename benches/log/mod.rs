@@ -45,6 +45,7 @@ fn opened() -> Event {
         severity: Severity::P1,
         environment: "production".into(),
         detected_at: None,
+        group: None,
     }
 }
 
@@ -83,6 +84,7 @@ fn started(run: RunId) -> Event {
         params: Map::new(),
         mode: Mode::Guided,
         parent: None,
+        alert: None,
     }
 }
 

@@ -16,7 +16,7 @@ use reqwest::{Client, Request, Response};
 use serde_json::{Map, Value};
 
 use super::Context;
-use crate::clock;
+use super::patience::within;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 
@@ -105,21 +105,7 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
         let response = client.execute(request).await.map_err(|error| why(&error))?;
         read(response, began, context).await
     };
-    tokio::select! {
-        answer = exchange => answer,
-        () = clock::sleep(&*context.clock, timeout) => {
-            Err(NoAnswer::new("timeout", format!("no answer within {}", crate::domain::time::Span(timeout))))
-        }
-        () = context.cancel.cancelled() => Err(NoAnswer::new("cancelled", "it was stopped before an answer came")),
-        () = expiry(context) => Err(NoAnswer::new("timeout", "the step's time was over before an answer came")),
-    }
-}
-
-async fn expiry(context: &Context) {
-    match context.deadline {
-        Some(deadline) => context.clock.sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+    within(timeout, context, exchange).await.unwrap_or_else(|trouble| Err(NoAnswer::new(trouble.kind, trouble.message)))
 }
 
 async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<Answer, NoAnswer> {

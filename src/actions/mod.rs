@@ -24,17 +24,26 @@ use crate::domain::time::Timestamp;
 
 pub mod client;
 pub mod command;
+pub mod datastore;
+pub mod disk;
 pub mod git;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
+pub mod patience;
+pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod set;
 pub mod shell;
 pub mod systemd;
 #[cfg(test)]
 pub mod testing;
+pub mod threshold;
+pub mod tls;
+pub mod trouble;
 
 /// Every kind. A new kind is one file, its `mod` line, and one line here.
 pub static KINDS: &[&dyn Kind] = &[
@@ -42,6 +51,11 @@ pub static KINDS: &[&dyn Kind] = &[
     &health::Health,
     &http::Http,
     &journal::Journal,
+    &metrics::Metrics,
+    &redis::Redis,
+    &postgres::Postgres,
+    &tls::Tls,
+    &disk::Disk,
     &git::Git,
     &command::Command,
     &shell::Shell,

@@ -6,6 +6,7 @@
 //! **Invariant:** everything in an alert is data. No text of it is ever rendered as a template.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -51,6 +52,12 @@ pub struct Alert {
     /// What the sender calls this firing, unique among its own: for Alertmanager the fingerprint and the start. The same
     /// in every repeat and when it is resolved.
     pub firing: String,
+    /// Whether `firing` names what is watched rather than one firing of it, so that it comes back: a CloudWatch alarm has
+    /// one name for ever. Then a firing after a resolve is a new one, unless its `starts_at` is not later than that
+    /// `ends_at`, which makes it a late repeat; and a resolve whose `ends_at` is earlier than the `starts_at` of what
+    /// fires is late as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recurs: bool,
     /// How it stands.
     #[serde(default)]
     pub status: AlertStatus,
@@ -99,10 +106,20 @@ pub struct Alert {
 pub struct AlertKey([u8; 16]);
 
 impl Alert {
-    /// The name of this firing.
+    /// The name of this firing. Where the sender's own name comes back with every firing, its start tells them apart.
     pub fn key(&self) -> AlertKey {
+        let start = self.starts_at.filter(|_| self.recurs).map(super::time::stamp).unwrap_or_default();
+        self.named(&start)
+    }
+
+    /// The name of what fires, the same for every firing of it where the sender's own name comes back.
+    pub fn identity(&self) -> AlertKey {
+        self.named("")
+    }
+
+    fn named(&self, start: &str) -> AlertKey {
         let mut hasher = Sha256::new();
-        for part in [&self.sender, &self.firing] {
+        for part in [self.sender.as_str(), &self.firing, start] {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -161,8 +178,11 @@ fn few(pairs: &mut BTreeMap<String, String>, most: usize) -> bool {
     while pairs.len() > LABEL_LIMIT {
         pairs.pop_last();
     }
-    let shortened = pairs.values_mut().fold(false, |cut, text| shorten(text, most) || cut);
-    shortened || pairs.len() < before
+    let mut cut = pairs.len() < before;
+    for text in pairs.values_mut() {
+        cut |= shorten(text, most);
+    }
+    cut
 }
 
 impl std::fmt::Display for AlertKey {
@@ -177,12 +197,19 @@ impl Serialize for AlertKey {
     }
 }
 
+impl FromStr for AlertKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut key = [0; 16];
+        hex::decode_to_slice(text, &mut key).map_err(|_| "not an alert's key")?;
+        Ok(Self(key))
+    }
+}
+
 impl<'de> Deserialize<'de> for AlertKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut key = [0; 16];
-        hex::decode_to_slice(&text, &mut key).map_err(|_| serde::de::Error::custom("not an alert's key"))?;
-        Ok(Self(key))
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
 use super::event::{Actor, Mode, Parent};
 use super::id::{IncidentId, StepKey};
-use super::runbook::Runbook;
-use super::time::Timestamp;
+use super::runbook::{Runbook, Severity};
+use super::time::{Span, Timestamp};
 
 /// The longest note, answer or reason, in bytes.
 pub const WORDS_LIMIT: usize = 16 * 1024;
@@ -25,6 +26,8 @@ pub struct Command {
 pub enum Request {
     /// Opens an incident with a runbook, or starts a further run in it.
     Start(Box<Start>),
+    /// Tells what a sender says of one firing.
+    Report(Box<Report>),
     /// Takes notice.
     Acknowledge,
     /// Writes something down.
@@ -104,6 +107,58 @@ pub struct Start {
     pub title: Option<String>,
     /// The run and step that start it.
     pub parent: Option<Parent>,
+    /// The firing that starts it.
+    pub alert: Option<AlertKey>,
+}
+
+/// What a sender says of one firing, with what the shop makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The incident: a new one's id, made from chance at the door.
+    pub incident: IncidentId,
+    /// The firing's name.
+    pub key: AlertKey,
+    /// What the sender says.
+    pub alert: Alert,
+    /// How often it was said again since that was recorded last.
+    pub times: u32,
+    /// How long it must be quiet before the incident is over.
+    pub resolve_after: Span,
+    /// What is to be done about a firing that is new.
+    pub plan: Option<Plan>,
+}
+
+/// What the shop makes of a firing that is new to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The environment that it is about.
+    pub environment: String,
+    /// The group that it belongs to.
+    pub group: String,
+    /// How bad it is when no runbook says so.
+    pub severity: Severity,
+    /// What is to be done.
+    pub answer: Answer,
+    /// The run that tells people when nothing else is done; none where they know of the incident already.
+    pub notice: Option<Box<Start>>,
+    /// How long a runbook that has ended is not started again in the same incident.
+    pub cool_down: Span,
+}
+
+/// What the shop's runbooks make of a firing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A runbook starts.
+    Start(Box<Start>),
+    /// A person may start a runbook.
+    Propose {
+        /// It, with the parameters that the alert gives.
+        start: Box<Start>,
+        /// Why it does not start by itself.
+        reason: String,
+    },
+    /// People are told.
+    Notice,
 }
 
 /// Our no to a person: nothing has happened.

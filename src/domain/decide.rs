@@ -2,7 +2,7 @@
 //!
 //! Nothing is done here. What follows from the events is found by [`super::due`].
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
 use super::deadline::Deadline;
@@ -10,9 +10,12 @@ use super::event::{Actor, Conclusion, Event, Gate, StopCause};
 use super::id::{Part, RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::run::{Run, RunStatus};
-use super::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbook};
+use super::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 use super::step::Standing;
-use super::time::{Span, Timestamp};
+use super::time::Timestamp;
+
+mod param;
+pub mod report;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";
@@ -26,9 +29,12 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     if let Request::Start(start) = &command.request {
         return start_run(incident, start, now);
     }
+    if let Request::Report(report) = &command.request {
+        return report::decide(incident, report, now);
+    }
     let incident = incident.ok_or_else(|| Refused::usage("there is no such incident"))?;
     match &command.request {
-        Request::Start(_) => Ok(Vec::new()),
+        Request::Start(_) | Request::Report(_) => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
         Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
         Request::Answer { step, value } => answer(incident, step, value),
@@ -46,7 +52,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
 fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let runbook = &start.runbook;
     check_environment(start)?;
-    let params = params(runbook, start)?;
+    let params = param::params(runbook, start)?;
     let mut events = Vec::new();
     match incident {
         None => events.push(Event::IncidentOpened {
@@ -55,6 +61,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
             severity: runbook.severity,
             environment: start.environment.clone(),
             detected_at: start.detected_at.filter(|at| *at <= now),
+            group: None,
         }),
         Some(incident) if incident.status == IncidentStatus::Resolved => {
             return Err(Refused::usage("the incident is resolved")
@@ -78,6 +85,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
         params,
         mode: start.mode,
         parent: start.parent.clone(),
+        alert: start.alert,
     });
     Ok(events)
 }
@@ -94,67 +102,6 @@ fn check_environment(start: &Start) -> Result<(), Refused> {
         return Err(refused.hint(format!("It runs in: {}.", allowed.join(", "))));
     }
     Ok(())
-}
-
-/// Every parameter with its value: what was given, checked, and the defaults.
-fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refused> {
-    let known: Vec<&str> = runbook.params.iter().map(|param| param.name.as_str()).collect();
-    if let Some(unknown) = start.params.keys().find(|name| !known.contains(&name.as_str())) {
-        let refused = Refused::usage(format!("`{}` has no parameter `{}`", runbook.id, unknown.escape_debug()));
-        return Err(refused.hint(suggest(unknown, &known, "--param")));
-    }
-    let mut values = Map::new();
-    for param in &runbook.params {
-        let given = start.params.get(&param.name).or(param.default.as_ref());
-        let given = given.ok_or_else(|| {
-            Refused::usage(format!("`{}` needs the parameter `{}`", runbook.id, param.name)).hint(format!(
-                "Type `--param {}=…`{}.",
-                param.name,
-                help(param)
-            ))
-        })?;
-        values.insert(param.name.clone(), param_value(param, given, start)?);
-    }
-    Ok(values)
-}
-
-fn help(param: &Param) -> String {
-    param.help.as_ref().map(|help| format!(": {}", help.trim_end_matches('.'))).unwrap_or_default()
-}
-
-/// A parameter's value in its own type; texts from a command line are read as such.
-fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Refused> {
-    let text = match given {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let wrong =
-        |what: &str| Refused::usage(format!("parameter `{}` is {what}, not `{}`", param.name, text.escape_debug()));
-    if text.len() > WORDS_LIMIT {
-        return Err(Refused::usage(format!("parameter `{}` is longer than {WORDS_LIMIT} bytes", param.name)));
-    }
-    let one_of = |known: Vec<&str>, what: &str| {
-        if known.contains(&text.as_str()) {
-            return Ok(Value::String(text.clone()));
-        }
-        Err(wrong(what).hint(suggest(&text, &known, &format!("--param {}=", param.name))))
-    };
-    match &param.kind {
-        ParamKind::Text if text.contains('\0') => Err(wrong("text without NUL")),
-        ParamKind::Text => Ok(Value::String(text)),
-        ParamKind::Integer => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
-        ParamKind::Number => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Value::from(number)),
-            _ => Err(wrong("a number")),
-        },
-        ParamKind::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`")),
-        ParamKind::Duration => {
-            text.parse::<Span>().map(|_| Value::String(text.clone())).map_err(|_| wrong("a length of time"))
-        }
-        ParamKind::Service => one_of(start.estate.services.keys().map(String::as_str).collect(), "a service"),
-        ParamKind::Unit => one_of(start.estate.units().collect(), "a unit of the estate"),
-        ParamKind::Choice(choices) => one_of(choices.iter().map(String::as_str).collect(), "one of the choices"),
-    }
 }
 
 /// A sentence with the nearest name, or all of them.
@@ -360,6 +307,11 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
             .hint(format!("Read the draft: `runbook postmortem {}`.", incident.id)));
     }
     let summary = summary.map(|text| words("summary", text)).transpose()?;
+    Ok(resolution(incident, summary, now))
+}
+
+/// The events of the trouble's end, and of the deadlines that begin with it.
+pub(super) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
     let mut events = vec![Event::Resolved { summary }];
     for run in &incident.runs {
         let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
@@ -367,7 +319,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
             .collect();
         events.extend(fresh);
     }
-    Ok(events)
+    events
 }
 
 fn same_deadline(one: &Event, other: &Event) -> bool {

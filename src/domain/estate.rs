@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::policy::AlertPolicy;
+use super::sender::Sender;
+
 /// A shop, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estate {
@@ -37,9 +40,15 @@ pub struct Estate {
     /// By name: where the value is found, never the value.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
+    /// Who may post alerts, by name; the name is a part of the address that they post to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub senders: BTreeMap<String, Sender>,
     /// The post-mortem's place and template.
     #[serde(default)]
     pub postmortem: PostmortemPolicy,
+    /// What is done about alerts in general.
+    #[serde(default)]
+    pub alerts: AlertPolicy,
 }
 
 /// One whole stack, such as production.

@@ -4,9 +4,11 @@
 //!
 //! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
 
+mod alerts;
 mod part;
+mod sender;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::estate::{Estate, PostmortemPolicy};
 use super::problem::{Problem, Source};
@@ -14,7 +16,9 @@ use super::runbook::check::fields::{Fields, Report};
 use super::runbook::file;
 use super::runbook::node::{Entry, Node};
 
+pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
+pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
@@ -27,7 +31,9 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "people",
     "roles",
     "secrets",
+    "senders",
     "postmortem",
+    "alerts",
 ];
 
 /// The keys of the post-mortem's place.
@@ -56,8 +62,11 @@ pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
 struct Names {
     environments: Vec<String>,
     services: Vec<String>,
+    channels: Vec<String>,
     people: Vec<String>,
     secrets: Vec<String>,
+    /// Those of the secrets that stand for several lines of a file and have no value of their own.
+    families: BTreeSet<String>,
 }
 
 impl Names {
@@ -66,9 +75,14 @@ impl Names {
             let entries = node.get(part).and_then(Node::as_map).unwrap_or_default();
             entries.iter().map(|entry| entry.key.clone()).collect()
         };
+        let is_family =
+            |entry: &&Entry| entry.value.get("key").and_then(Node::as_text).is_some_and(|key| key.ends_with('*'));
+        let secrets = node.get("secrets").and_then(Node::as_map).unwrap_or_default();
         Self {
+            families: secrets.iter().filter(is_family).map(|entry| entry.key.clone()).collect(),
             environments: keys("environments"),
             services: keys("services"),
+            channels: keys("channels"),
             people: keys("people"),
             secrets: keys("secrets"),
         }
@@ -94,7 +108,10 @@ impl Checker<'_> {
             self.report.add(Problem::new(node.span.clone(), "an estate needs at least one environment"));
         }
         let services = self.part(&fields, "services", Self::service);
+        let mut senders = self.part(&fields, "senders", Self::sender);
+        sender::know_branches(&mut senders, &environments);
         self.units_differ(&fields);
+        self.alerts_have_an_environment(&fields);
         Some(Estate {
             estate: estate?,
             default_environment,
@@ -105,7 +122,9 @@ impl Checker<'_> {
             people: self.part(&fields, "people", Self::person),
             roles: self.part(&fields, "roles", Self::role),
             secrets: self.part(&fields, "secrets", Self::secret),
+            senders,
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
+            alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
         })
     }
 

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
 use super::id::{IncidentId, RunId, StepKey};
 use super::outcome::Outcome;
@@ -12,6 +13,7 @@ use super::plan::RenderedAction;
 use super::runbook::{DeadlineFrom, Runbook, Severity};
 use super::time::Timestamp;
 
+pub use super::course::{Mode, Parent, RunOutcome, StopCause};
 pub use super::gate::{Conclusion, Finding, Gate, SkipReason};
 
 /// The most events one incident may hold; a run that would pass it is refused.
@@ -41,6 +43,11 @@ pub enum Actor {
         /// Through which face.
         via: String,
     },
+    /// A sender of alerts, by its name in the estate.
+    Sender {
+        /// Its name.
+        name: String,
+    },
     /// The engine itself.
     Engine,
 }
@@ -54,7 +61,7 @@ impl Actor {
     /// The name for people.
     pub fn name(&self) -> &str {
         match self {
-            Self::Person { name, .. } => name,
+            Self::Person { name, .. } | Self::Sender { name } => name,
             Self::Engine => "runbook",
         }
     }
@@ -77,6 +84,42 @@ pub enum Event {
         /// When the trouble was first noticed, when that is known and earlier.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detected_at: Option<Timestamp>,
+        /// The group of alerts that it gathers, when an alert opened it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// Something that is watched is not as it should be.
+    AlertFired {
+        /// The firing's name.
+        key: AlertKey,
+        /// What its sender says.
+        alert: Box<Alert>,
+    },
+    /// The same firing was reported again.
+    AlertRepeated {
+        /// The firing's name.
+        key: AlertKey,
+        /// How often since it was recorded last.
+        times: u32,
+    },
+    /// What an alert warned of is over.
+    AlertResolved {
+        /// The firing's name.
+        key: AlertKey,
+        /// When it ended, as its sender says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+        /// When the incident is over, unless something fires again before.
+        quiet_until: Timestamp,
+    },
+    /// An alert has a runbook that does not start by itself: a person may start it.
+    RunProposed {
+        /// The runbook's id.
+        runbook: String,
+        /// The parameters that the alert gives it.
+        params: Map<String, Value>,
+        /// Why it did not start by itself.
+        reason: String,
     },
     /// A person has taken notice.
     Acknowledged,
@@ -175,6 +218,9 @@ pub enum Event {
         /// The run and step that started it, for a runbook started by another.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
+        /// The firing that started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alert: Option<AlertKey>,
     },
     /// The run goes no further; what `finally` holds still runs.
     RunStopping {
@@ -317,53 +363,4 @@ pub enum Event {
         /// The step whose change it is.
         step: StepKey,
     },
-}
-
-/// How much a run asks of people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Before every step.
-    Step,
-    /// Before every change.
-    Guided,
-    /// Only what nobody else can decide.
-    Auto,
-}
-
-/// The run and step that started a further run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Parent {
-    /// The run.
-    pub run: RunId,
-    /// Its `start` step.
-    pub step: StepKey,
-}
-
-/// Why a run goes no further.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopCause {
-    /// A person stopped it.
-    Cancelled {
-        /// In the person's words.
-        reason: String,
-    },
-    /// A step failed.
-    StepFailed {
-        /// Which.
-        step: StepKey,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunOutcome {
-    /// Every step was done or skipped.
-    Succeeded,
-    /// A step failed and stopped it.
-    Failed,
-    /// A person stopped it.
-    Cancelled,
 }

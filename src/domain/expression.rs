@@ -84,10 +84,7 @@ pub fn render_text(source: &str, scope: &Value) -> Result<String, ExpressionErro
 /// # Errors
 /// As [`render`]; an undefined result names what is undefined.
 pub fn evaluate(expression: &str, scope: &Value) -> Result<Json, ExpressionError> {
-    let value = evaluate_value(expression, scope)?;
-    plain(&value, 0)
-        .and_then(|json| size_checked(json).ok_or(TOO_LARGE))
-        .map_err(|why| ExpressionError::at(expression, whole(expression), why))
+    Evaluator::new(expression)?.evaluate(scope)
 }
 
 /// Evaluates a condition: empty, zero, `false` and `none` are false.
@@ -96,6 +93,48 @@ pub fn evaluate(expression: &str, scope: &Value) -> Result<Json, ExpressionError
 /// As [`evaluate`].
 pub fn truthy(expression: &str, scope: &Value) -> Result<bool, ExpressionError> {
     evaluate_value(expression, scope).map(|value| value.is_true())
+}
+
+/// A bare expression that was read once and is evaluated often.
+pub struct Evaluator<'s> {
+    source: &'s str,
+    compiled: minijinja::Expression<'s, 's>,
+}
+
+impl<'s> Evaluator<'s> {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// The syntax error, or a limit.
+    pub fn new(source: &'s str) -> Result<Self, ExpressionError> {
+        guard_expression(source)?;
+        let compiled = TEXT.compile_expression(source);
+        let compiled = compiled.map_err(|error| explain(source, &error, &Value::UNDEFINED))?;
+        Ok(Self { source, compiled })
+    }
+
+    /// What the expression gives in a scope, as plain data.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn evaluate(&self, scope: &Value) -> Result<Json, ExpressionError> {
+        let value = self.value(scope)?;
+        plain(&value, 0)
+            .and_then(|json| size_checked(json).ok_or(TOO_LARGE))
+            .map_err(|why| ExpressionError::at(self.source, whole(self.source), why))
+    }
+
+    /// The same as the engine has it: not copied, and only as large as what it was taken from.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn value(&self, scope: &Value) -> Result<Value, ExpressionError> {
+        let value = self.compiled.eval(scope.clone()).map_err(|error| explain(self.source, &error, scope))?;
+        if value.is_undefined() {
+            return Err(undefined(self.source, whole(self.source), scope));
+        }
+        Ok(value)
+    }
 }
 
 /// Renders a shell script; every interpolation becomes data of the place in which it stands.
@@ -183,13 +222,7 @@ fn evaluate_slice(source: &str, inner: Range<usize>, scope: &Value) -> Result<Js
 }
 
 fn evaluate_value(expression: &str, scope: &Value) -> Result<Value, ExpressionError> {
-    guard_expression(expression)?;
-    let failed = |error: Error| explain(expression, &error, scope);
-    let value = TEXT.compile_expression(expression).map_err(failed)?.eval(scope.clone()).map_err(failed)?;
-    if value.is_undefined() {
-        return Err(undefined(expression, whole(expression), scope));
-    }
-    Ok(value)
+    Evaluator::new(expression)?.value(scope)
 }
 
 fn references_of_slice(source: &str, code: Range<usize>) -> Result<Vec<Reference>, ExpressionError> {

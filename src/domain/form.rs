@@ -72,7 +72,8 @@ pub struct Output {
     pub help: &'static str,
 }
 
-/// What a value may be. Every shape but [`Shape::Script`] and [`Shape::Expression`] may hold `{{ … }}` in its texts.
+/// What a value may be. Every shape but [`Shape::Script`], [`Shape::Expression`] and [`Shape::Sql`] may hold `{{ … }}` in its
+/// texts.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// Text.
@@ -100,12 +101,16 @@ pub enum Shape {
     Unit,
     /// A service of the estate.
     Service,
+    /// A datastore of the estate.
+    Datastore,
     /// A channel of the estate.
     Channel,
     /// Text, or `{secret: name}` with a secret of the estate.
     Secret,
     /// An expression over the scope: evaluated, not interpolated.
     Expression,
+    /// SQL as it stands: nothing is interpolated, values are given as parameters.
+    Sql,
     /// A list.
     ListOf(&'static Shape),
     /// One value, or a list of them.

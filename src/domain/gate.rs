@@ -79,6 +79,8 @@ pub enum SkipReason {
         /// In the person's words.
         reason: String,
     },
+    /// Every alert of the incident is resolved, and nobody was there.
+    AlertResolved,
 }
 
 /// What the world says of an attempt that was cut off.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+use super::alerts::Alerts;
 use super::deadline::Deadline;
 use super::event::{Actor, Event, Recorded};
 use super::id::{IncidentId, RunId, StepKey};
@@ -84,6 +87,12 @@ pub struct Incident {
     pub threads: BTreeMap<String, Thread>,
     /// What was delivered, by step and channel, so that a repeated attempt sends nothing twice.
     pub delivered: BTreeMap<(RunId, StepKey, String), Timestamp>,
+    /// The group of alerts that it gathers.
+    pub group: Option<String>,
+    /// Its alerts.
+    pub alerts: Alerts,
+    /// Runbooks that a person may start, and that did not start by themselves.
+    pub proposals: Vec<Proposal>,
     /// The post-mortem draft.
     pub draft: Option<Draft>,
     /// Who said that the post-mortem is complete.
@@ -94,6 +103,17 @@ pub struct Incident {
     pub at: Timestamp,
     /// The last event that a post-mortem would show.
     pub material: u64,
+}
+
+/// A runbook that a person may start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// Its id.
+    pub runbook: String,
+    /// The parameters that the alert gives it.
+    pub params: Map<String, Value>,
+    /// Why it did not start by itself.
+    pub reason: String,
 }
 
 /// A log that cannot have been written by us.
@@ -111,7 +131,7 @@ pub struct Illegal {
 impl Incident {
     /// The incident that its first event opens.
     fn open(recorded: &Recorded) -> Result<Self, Illegal> {
-        let Event::IncidentOpened { id, title, severity, environment, detected_at } = &recorded.event else {
+        let Event::IncidentOpened { id, title, severity, environment, detected_at, group } = &recorded.event else {
             return Err(illegal(recorded, "the first event opens the incident"));
         };
         if recorded.seq != 1 {
@@ -132,6 +152,9 @@ impl Incident {
             runs: Vec::new(),
             threads: BTreeMap::new(),
             delivered: BTreeMap::new(),
+            group: group.clone(),
+            alerts: Alerts::default(),
+            proposals: Vec::new(),
             draft: None,
             completed: None,
             seq: 1,
@@ -157,7 +180,7 @@ impl Incident {
         }
         self.seq = recorded.seq;
         self.at = recorded.at;
-        if !matches!(recorded.event, Event::PostmortemWritten { .. }) {
+        if !matches!(recorded.event, Event::PostmortemWritten { .. } | Event::AlertRepeated { .. }) {
             self.material = recorded.seq;
         }
         Ok(())
@@ -174,6 +197,14 @@ impl Incident {
                 self.draft = Some(Draft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
             }
             Event::PostmortemCompleted => self.completed = Some(mark(recorded)),
+            Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } => {
+                return self.alerts.apply(&recorded.event, recorded.at).map_err(|reason| illegal(recorded, &reason));
+            }
+            Event::RunProposed { runbook, params, reason } => {
+                let (runbook, params, reason) = (runbook.clone(), params.clone(), reason.clone());
+                self.proposals.retain(|proposal| proposal.runbook != runbook);
+                self.proposals.push(Proposal { runbook, params, reason });
+            }
             event => {
                 return super::deadline::apply(&mut self.deadlines, event).map_err(|reason| illegal(recorded, &reason));
             }
@@ -182,12 +213,13 @@ impl Incident {
     }
 
     fn start_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
-        let Event::RunStarted { runbook, digest, estate, params, mode, parent, .. } = &recorded.event else {
+        let Event::RunStarted { runbook, digest, estate, params, mode, parent, alert, .. } = &recorded.event else {
             return Err(illegal(recorded, "it starts no run"));
         };
         if id.0 as usize != self.runs.len() + 1 {
             return Err(illegal(recorded, &format!("run {} was to follow", self.runs.len() + 1)));
         }
+        self.proposals.retain(|proposal| proposal.runbook != runbook.id);
         self.runs.push(Run {
             id,
             runbook: Arc::new((**runbook).clone()),
@@ -196,6 +228,7 @@ impl Incident {
             params: params.clone(),
             mode: *mode,
             parent: parent.clone(),
+            alert: *alert,
             status: RunStatus::Running,
             started_at: recorded.at,
             ended_at: None,
@@ -309,9 +342,10 @@ fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
             | Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepSkipped { .. } | Event::StepExpanded { .. }
             | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
             | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
-            | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }) => status,
-        (Open | Acknowledged, Event::RunStarted { .. }) => status,
-        (Resolved, Event::RunStarted { .. } | Event::Resolved { .. })
+            | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
+            | Event::AlertRepeated { .. } | Event::AlertResolved { .. }) => status,
+        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. }) => status,
+        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. })
         | (Acknowledged | Resolved, Event::Acknowledged)
         | (Open | Acknowledged, Event::PostmortemCompleted)
         | (_, Event::IncidentOpened { .. }) => return None,

@@ -4,7 +4,9 @@
 //! id, or logs. Time and chance come in as parameters; a test reads the imports.
 
 pub mod alert;
+pub mod alerts;
 pub mod command;
+pub mod course;
 pub mod deadline;
 pub mod decide;
 pub mod due;
@@ -20,14 +22,17 @@ pub mod incident;
 pub mod moment;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
 pub mod postmortem;
 pub mod problem;
 pub mod redact;
 pub mod run;
 pub mod runbook;
 pub mod scope;
+pub mod sender;
 pub mod shell;
 pub mod step;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod trigger;

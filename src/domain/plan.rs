@@ -22,6 +22,14 @@ pub struct RenderedAction {
     pub effect: EffectClass,
 }
 
+impl RenderedAction {
+    /// SHA-256 in hex of what is done and in which environment, whichever step does it.
+    pub fn digest(&self, environment: &str) -> String {
+        let text = serde_json::json!([environment, self.kind, self.spec]).to_string();
+        hex::encode(Sha256::digest(text.as_bytes()))
+    }
+}
+
 /// What a person is told before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

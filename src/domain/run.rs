@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::alert::AlertKey;
 use super::estate::{Environment, Estate};
 use super::event::{Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
 use super::id::{Part, RunId, StepKey};
@@ -40,6 +41,8 @@ pub struct Run {
     pub mode: Mode,
     /// The run and step that started it.
     pub parent: Option<Parent>,
+    /// The firing that started it.
+    pub alert: Option<AlertKey>,
     /// How it stands.
     pub status: RunStatus,
     /// When it began.
@@ -157,6 +160,7 @@ pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
         | (Stopping(_), Event::RunStopping { .. })
         | (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
+            | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
     })
 }

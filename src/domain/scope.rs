@@ -62,7 +62,7 @@ pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> mi
     map(scope)
 }
 
-fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
+pub(super) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
     minijinja::Value::from_object(
         pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
     )

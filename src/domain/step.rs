@@ -181,6 +181,7 @@ fn skip_text(reason: &SkipReason) -> String {
     match reason {
         SkipReason::Condition { when } => format!("`{when}` is false"),
         SkipReason::Person { reason } => reason.clone(),
+        SkipReason::AlertResolved => "every alert is resolved".to_owned(),
     }
 }
 
@@ -211,6 +212,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
+            | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
             | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
             | Event::Approved { .. } | Event::Denied { .. } | Event::StepStarted { .. } | Event::StepEnded { .. }

@@ -87,6 +87,18 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of bytes with a unit: `1.5 KiB`, `512 MiB`.
+pub fn bytes(number: u64) -> String {
+    let (mut size, mut unit) = (number as f64, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    format!("{} {unit}", (size * 10.0).round() / 10.0)
+}
+
 fn push_visibly(safe: &mut String, c: char) {
     match c {
         '\n' | '\t' => safe.push(c),
@@ -135,6 +147,11 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([0, 1536, 512 << 20, 3 << 40].map(bytes), ["0 B", "1.5 KiB", "512 MiB", "3 TiB"]);
+    }
 
     #[test]
     fn ordinary_text_is_not_copied() {

@@ -15,6 +15,7 @@ use super::run::Run;
 use super::text::one_line;
 use super::time::Timestamp;
 
+mod alert;
 mod phrase;
 
 use phrase::Phrase;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::id::IncidentId;
 use crate::domain::time::{Span, Timestamp};
-use crate::store::{Claim, Claiming, EventStore, StoreError};
+use crate::store::{Claim, Claiming, EventStore, Hold, StoreError};
 
 /// How long a claim is good without being renewed: long enough for a stalled disk, short enough for a person
 /// who waits for another host to take over.
@@ -82,6 +82,14 @@ impl Held {
             Claiming::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
             Claiming::Taken(claim) => Err(claim),
         })
+    }
+
+    /// The claim on an incident that is about to be opened, and what its first write has to say of it.
+    pub(super) fn opening(incident: &IncidentId, holder: &str, now: Timestamp) -> (Self, Hold) {
+        let hold = Hold { holder: worker(holder), until: LEASE.after(now) };
+        let Hold { holder, until } = hold.clone();
+        let claim = Claim { incident: incident.clone(), holder, epoch: 1, expires_at: until };
+        (Self { claim, renew_at: RENEWAL.after(now) }, hold)
     }
 
     /// Higher than that of every worker before.

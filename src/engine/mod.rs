@@ -14,12 +14,13 @@ use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::command::{Command, Refused, Request, Start};
 use crate::domain::decide::decide;
+use crate::domain::due::is_live;
 use crate::domain::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
-use crate::store::{Claim, Draft, EventStore, StoreError};
+use crate::store::{Claim, Draft, EventStore, StoreError, Write};
 
 pub use self::claim::holder;
 pub use self::feed::{Feed, News};
@@ -28,6 +29,7 @@ pub mod archive;
 pub mod catalog;
 mod claim;
 pub mod courier;
+pub mod duty;
 mod feed;
 mod flight;
 mod known;
@@ -77,6 +79,8 @@ pub enum Patience {
     UntilPerson,
     /// When every run is over.
     UntilOver,
+    /// As soon as nothing is being done: the caller knows when to come back.
+    UntilQuiet,
 }
 
 /// Why [`Engine::drive`] came back.
@@ -86,6 +90,8 @@ pub enum Stop {
     Over,
     /// Only a person can go on.
     NeedsPerson,
+    /// Nothing is being done, and nothing is owed yet.
+    Quiet,
     /// Another live process works on it.
     Taken(Claim),
     /// The token was cancelled; what was being done is recorded as far as it came.
@@ -159,7 +165,8 @@ impl Engine {
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
             let mut durable = present.clone();
             extend(&mut present, &foreseen)?;
-            match self.parts.store.append(incident, seq, drafts).await {
+            let live = present.as_ref().is_none_or(is_live);
+            match self.parts.store.write(Write { live, ..Write::of(incident, seq, drafts) }).await {
                 Ok(recorded) => {
                     extend(&mut durable, &recorded)?;
                     durable.iter().for_each(|durable| self.known.keep(durable));
@@ -263,6 +270,7 @@ impl Engine {
             detected_at: None,
             title: None,
             parent: Some(Parent { run, step: step.clone() }),
+            alert: None,
         };
         let command = Command { by: Actor::Engine, request: Request::Start(Box::new(start)) };
         decide(Some(incident), &command, now).map_err(|refused| refused.to_string())

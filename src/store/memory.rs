@@ -26,6 +26,7 @@ struct State {
     streams: BTreeMap<IncidentId, Stream>,
     claims: BTreeMap<IncidentId, Claim>,
     keys: BTreeMap<String, Key>,
+    version: u64,
 }
 
 #[derive(Debug)]
@@ -69,6 +70,7 @@ impl EventStore for Memory {
             let stream = state.streams.entry(incident.clone()).or_insert_with(empty);
             stream.rows.extend(rows);
             stream.head = head;
+            state.version += 1;
         }
         Ok(recorded)
     }
@@ -95,6 +97,10 @@ impl EventStore for Memory {
         let state = self.state();
         let found = state.keys.values().rev().filter(|key| key.key.starts_with(prefix));
         Ok(found.take(limit as usize).cloned().collect())
+    }
+
+    async fn version(&self) -> Result<u64, StoreError> {
+        Ok(self.state().version)
     }
 
     async fn live(&self) -> Result<Vec<Summary>, StoreError> {

@@ -175,6 +175,9 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
     /// The names that begin with `prefix`, the last in their order first, at most `limit`.
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError>;
 
+    /// A number that is another one when anything may have been written since, by whomever. Cheap.
+    async fn version(&self) -> Result<u64, StoreError>;
+
     /// The incidents of which something may still be owed, in the order of their ids.
     async fn live(&self) -> Result<Vec<Summary>, StoreError>;
 

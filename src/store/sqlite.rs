@@ -154,6 +154,13 @@ impl EventStore for Sqlite {
         rows.iter().map(|row| row::key(&self.path, row)).collect()
     }
 
+    async fn version(&self) -> Result<u64, StoreError> {
+        let rows = self.ask(sqlx::query("PRAGMA data_version")).await?;
+        let version = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
+        let version = version.map_err(|error| fault::fault(&self.path, &error))?;
+        Ok(u64::try_from(version).unwrap_or_default())
+    }
+
     async fn live(&self) -> Result<Vec<Summary>, StoreError> {
         const LIVE: &str =
             concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");

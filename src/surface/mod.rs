@@ -3,4 +3,5 @@
 pub mod cli;
 pub mod demo;
 pub mod exit;
+pub mod intake;
 pub mod terminal;

@@ -24,9 +24,17 @@ pub struct Act {
 impl Act {
     /// In `production` of an estate given as JSON: `environment` and `services` as `estate.yaml` has them.
     pub fn new(environment: Value, services: Value) -> Self {
-        let estate = json!({
+        Self::of(json!({
             "estate": "Pakashop", "environments": { "production": environment }, "services": services,
-        });
+        }))
+    }
+
+    /// In `production` of an estate with these datastores and nothing else.
+    pub fn with_datastores(datastores: Value) -> Self {
+        Self::of(json!({ "estate": "Pakashop", "environments": { "production": {} }, "datastores": datastores }))
+    }
+
+    fn of(estate: Value) -> Self {
         let estate: Estate = serde_json::from_value(estate).expect("an estate");
         Self {
             context: Context {

@@ -63,6 +63,10 @@ impl EventStore for Cutting {
         self.inner.keys(prefix, limit).await
     }
 
+    async fn version(&self) -> Result<u64, StoreError> {
+        self.inner.version().await
+    }
+
     async fn live(&self) -> Result<Vec<Summary>, StoreError> {
         self.inner.live().await
     }

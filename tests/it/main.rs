@@ -5,20 +5,27 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
 
 mod act;
+mod alerts;
 mod cli;
 mod crash;
 mod cut;
+mod disk;
 mod engine;
 mod health;
 mod hostile;
 mod http;
 mod language;
 mod machine;
+mod metrics;
 mod notify;
+mod postgres;
 mod postmortem;
 mod real;
+mod redis;
+mod senders;
 mod shop;
 mod stepper;
 mod store;
 mod systemd;
+mod tls;
 mod world;

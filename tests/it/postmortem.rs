@@ -122,7 +122,7 @@ fn a_file_that_would_not_change_is_not_touched() {
     assert_eq!(shop.write(&log), first);
     let log = recorded(log, first);
     shop.write(&log);
-    assert_eq!(fs::metadata(shop.file(&log)).unwrap().modified().unwrap(), old.into());
+    assert_eq!(fs::metadata(shop.file(&log)).unwrap().modified().unwrap(), std::time::SystemTime::from(old));
 }
 
 #[test]

@@ -135,6 +135,7 @@ pub fn start(world: &World, keys: Value) -> Command {
         detected_at: None,
         title: None,
         parent: None,
+        alert: None,
     };
     Command { by: Actor::person("ada", "test"), request: Request::Start(Box::new(start)) }
 }

@@ -41,7 +41,7 @@ impl Walk<'_> {
         let suggest = ask.suggest.as_ref().map(|suggest| self.text(key, suggest)).transpose()?;
         let suggest = suggest.filter(|suggest| choices.is_empty() || choices.contains(suggest));
         match suggest {
-            Some(answer) if ask.auto && self.run.mode == Mode::Auto => {
+            Some(answer) if ask.auto && matches!(self.run.mode, Mode::Auto | Mode::Unattended) => {
                 let answer = Value::String(answer);
                 self.answer(key, if ask.many { Value::Array(vec![answer]) } else { answer });
             }
@@ -85,7 +85,7 @@ impl Walk<'_> {
         };
         let digest = plan::digest(&self.incident.environment, key, &rendered);
         let approved = self.run.state(key).and_then(|state| state.approved.as_ref());
-        if self.must_agree(step, action) && approved != Some(&digest) {
+        if self.must_agree(step, action, &rendered) && approved != Some(&digest) {
             return self.confirm(step, key, rendered, digest);
         }
         let timeout = step.timeout.unwrap_or(if action.effect.changes() { CHANGE_TIMEOUT } else { READ_TIMEOUT });
@@ -93,10 +93,13 @@ impl Walk<'_> {
     }
 
     /// A person agrees where the runbook asks for it, and where the mode does.
-    fn must_agree(&self, step: &Step, action: &Action) -> bool {
+    fn must_agree(&self, step: &Step, action: &Action, rendered: &RenderedAction) -> bool {
         let by_mode = match self.run.mode {
             Mode::Step => true,
-            Mode::Guided => action.effect.changes() && !action.is_message(),
+            Mode::Guided => action.is_change(),
+            Mode::Unattended => {
+                action.is_change() && !self.run.estate.alerts.allows(&self.incident.environment, rendered)
+            }
             Mode::Auto => false,
         };
         by_mode || step.approve.is_some()

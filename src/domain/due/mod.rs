@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use self::walk::Walk;
 use super::deadline::DeadlineStatus;
-use super::event::{Conclusion, Event, Gate};
+use super::decide::resolution;
+use super::event::{Actor, Conclusion, Event, Gate};
 use super::id::{RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::plan::{Attempt, RenderedAction};
@@ -86,6 +87,10 @@ pub struct Confirmation {
 /// What the world is owed.
 pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     let mut effects: Vec<Effect> = deadlines(incident, now).into_iter().map(Effect::Record).collect();
+    if owes_resolution(incident, now) {
+        let summary = Some("every alert is resolved".to_owned());
+        effects.extend(resolution(incident, summary, now).into_iter().map(Effect::Record));
+    }
     for run in &incident.runs {
         effects.append(&mut Walk::of(incident, run, now));
     }
@@ -102,13 +107,39 @@ pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
         Standing::Ready { at } | Standing::Waiting(Gate::Timer { until: at }) => Some(*at),
         _ => None,
     });
-    deadlines.chain(steps).min()
+    let quiet = incident.alerts.quiet_until().filter(|_| follows_alerts(incident) && is_quiet(incident));
+    deadlines.chain(steps).chain(quiet).min()
+}
+
+/// Whether something may be owed without a further event.
+pub fn is_live(incident: &Incident) -> bool {
+    incident.status != IncidentStatus::Resolved
+        || !is_quiet(incident)
+        || wake_at(incident).is_some()
+        || owes_postmortem(incident)
+}
+
+/// Whether an alert opened it, and nobody has said that it is over.
+fn follows_alerts(incident: &Incident) -> bool {
+    matches!(incident.opened.by, Actor::Sender { .. }) && incident.status != IncidentStatus::Resolved
+}
+
+/// Whether nothing is being done.
+fn is_quiet(incident: &Incident) -> bool {
+    incident.live_runs().next().is_none() && !incident.runs.iter().any(Run::is_undoing)
+}
+
+/// An incident that alerts opened is over when none of them has fired for a while and nothing is being done.
+fn owes_resolution(incident: &Incident, now: Timestamp) -> bool {
+    follows_alerts(incident) && is_quiet(incident) && incident.alerts.quiet_until().is_some_and(|until| until <= now)
 }
 
 /// A draft is owed when the work is over and something has happened since the last one.
 fn owes_postmortem(incident: &Incident) -> bool {
     let over = match incident.status {
         IncidentStatus::Resolved => !incident.live_runs().any(Run::is_at_work),
+        // A storm would have it written again and again.
+        IncidentStatus::Open | IncidentStatus::Acknowledged if follows_alerts(incident) => false,
         IncidentStatus::Open | IncidentStatus::Acknowledged => incident.live_runs().next().is_none(),
     };
     let over = over && !incident.runs.iter().any(Run::is_undoing);

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::Effect;
-use crate::domain::event::{Conclusion, Event, Gate, RunOutcome, SkipReason, StopCause};
+use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome, SkipReason, StopCause};
 use crate::domain::expression::{self, ExpressionError};
 use crate::domain::id::{Part, StepKey};
 use crate::domain::incident::Incident;
@@ -30,12 +30,14 @@ pub(super) struct Walk<'a> {
     pub(super) run: &'a Run,
     pub(super) now: Timestamp,
     pub(super) effects: Vec<Effect>,
+    /// Whether the walk has come to what always runs at the end.
+    closing: bool,
 }
 
 impl<'a> Walk<'a> {
     /// What a run is owed.
     pub(super) fn of(incident: &'a Incident, run: &'a Run, now: Timestamp) -> Vec<Effect> {
-        let mut walk = Self { incident, run, now, effects: Vec::new() };
+        let mut walk = Self { incident, run, now, effects: Vec::new(), closing: false };
         walk.undoings();
         walk.run();
         walk.effects
@@ -66,6 +68,7 @@ impl Walk<'_> {
     /// Does what always runs at the end, then ends the run.
     fn finish(&mut self, outcome: RunOutcome) {
         let run = self.run;
+        self.closing = true;
         let outcome = match self.sequence(&run.runbook.finally) {
             Progress::Blocked => return,
             Progress::Passed => outcome,
@@ -128,6 +131,10 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step, key: &StepKey) -> Progress {
         let run = self.run;
+        if self.is_moot(step, key) {
+            self.record(Event::StepSkipped { run: run.id, step: key.clone(), reason: SkipReason::AlertResolved });
+            return Progress::Blocked;
+        }
         match run.standing(key) {
             Standing::Concluded(Conclusion::Succeeded | Conclusion::Skipped | Conclusion::Tolerated) => {
                 return Progress::Passed;
@@ -152,6 +159,28 @@ impl Walk<'_> {
             Standing::Waiting(_) => {}
         }
         Progress::Blocked
+    }
+
+    /// Whether the alerts that an unattended run began for are all resolved, so that nothing more is changed and nobody is
+    /// waited for. What is being done is done to its end, and readings and messages go on: they are the evidence.
+    fn is_moot(&self, step: &Step, key: &StepKey) -> bool {
+        if self.run.mode != Mode::Unattended || self.closing || !self.incident.alerts.are_resolved() {
+            return false;
+        }
+        match self.run.standing(key) {
+            Standing::Waiting(_) => true,
+            Standing::Pending | Standing::Ready { .. } => match &step.body {
+                Body::Action(action) => action.is_change(),
+                Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Start(_) => true,
+                Body::Parallel(_) => false,
+            },
+            Standing::Expanded
+            | Standing::Running
+            | Standing::Acted
+            | Standing::Faltered
+            | Standing::Unclear
+            | Standing::Concluded(_) => false,
+        }
     }
 
     /// A step is reached: is it wanted, and for which items?

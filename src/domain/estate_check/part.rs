@@ -120,7 +120,7 @@ impl Checker<'_> {
         u16::try_from(number).ok()
     }
 
-    fn address(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn address(&mut self, node: &Node) -> Option<String> {
         let text = self.report.text(node)?;
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {

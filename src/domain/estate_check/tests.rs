@@ -110,7 +110,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "estate: Shop",
         "shop: Shop",
         &[
-            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets` and `postmortem`.",
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem` and `alerts`.",
             "1:1 an estate needs `estate` | Add `estate: …`.",
         ],
     );
@@ -141,9 +141,50 @@ fn the_reference_has_every_key_of_an_estate() {
         (reference::ESTATE, ESTATE_KEYS),
         (reference::ENVIRONMENT, ENVIRONMENT_KEYS),
         (reference::SERVICE, SERVICE_KEYS),
+        (reference::ALERTS, ALERTS_KEYS),
+        (reference::SENDER, SENDER_KEYS),
+        (reference::AUTH, AUTH_KEYS),
     ] {
         assert_eq!(said.iter().map(|(key, ..)| *key).collect::<Vec<_>>(), known);
     }
+}
+
+/// What is done about alerts, behind the valid estate.
+fn alerts(text: &str) -> Vec<String> {
+    problems(&format!("{VALID}alerts: {text}\n"))
+}
+
+#[test]
+fn what_is_done_about_alerts_is_read_and_each_mistake_told() {
+    let whole = "{ environment: live, environment_from: 'labels.stack', service_from: 'labels.app', group_by: [environment, name], \
+        window: 10m, resolve_after: 1m, cool_down: 5m, notify: incidents, budget: { at_most: 2, within: 1h }, \
+        automatic: [{ action: systemd.restart, of: 'shop-*', environments: [staging] }] }";
+    assert_eq!(alerts(whole), Vec::<String>::new());
+    for (text, expected) in [
+        ("{ environment: liv }", "there is no environment `liv` in this file | Did you mean `live`?"),
+        ("{ notify: [incident] }", "there is no channel `incident` in this file | Did you mean `incidents`?"),
+        ("{ service_from: label.app }", "`label` is not defined here | Did you mean `labels`?"),
+        (
+            "{ automatic: [{ action: 'systemd restart' }] }",
+            "`systemd restart` is no action | Write a kind and its verb, such as `systemd.restart`.",
+        ),
+        ("{ budget: { at_most: 0, within: 1h } }", "`0` is not between 1 and 1000"),
+        ("{ windw: 5m }", "unknown key `windw` in `alerts` | Did you mean `window`?"),
+    ] {
+        let told = alerts(text);
+        let told: Vec<&str> = told.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
+        assert_eq!(told, [expected], "{text}");
+    }
+}
+
+#[test]
+fn alerts_that_name_no_environment_need_one() {
+    let senders = "senders: { alertmanager: { auth: { none: true } } }\n";
+    let without = VALID.replace("default_environment: staging\n", "");
+    let told = problems(&format!("{without}{senders}"));
+    assert!(told[0].contains("nothing says what an alert is about that names no environment"), "{told:?}");
+    assert_eq!(problems(&format!("{without}{senders}alerts: {{ environment: live }}\n")), Vec::<String>::new());
+    assert_eq!(problems(&format!("{VALID}{senders}")), Vec::<String>::new());
 }
 
 proptest::proptest! {

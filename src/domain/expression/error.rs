@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use minijinja::{Error, ErrorKind, Value};
 
-use super::plain::items;
 use super::{Reference, is_template, references, references_of_expression};
 use crate::domain::problem;
 
@@ -119,8 +118,9 @@ fn suggestion(path: &str, scope: &Value) -> Option<String> {
         match value.get_attr(part).ok().filter(|found| !found.is_undefined()) {
             Some(found) => value = found,
             None => {
-                let names: Vec<String> =
-                    items(&value).ok()?.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect();
+                // No more are listed than are compared: data from outside may have any number of names.
+                let names = value.try_iter().ok()?.take(MAX_SUGGESTED_FROM);
+                let names: Vec<String> = names.filter_map(|key| key.as_str().map(str::to_owned)).collect();
                 let near = nearest(part, names.iter().map(String::as_str))?.to_owned();
                 let mut known: Vec<&str> = parts[..index].to_vec();
                 known.push(&near);

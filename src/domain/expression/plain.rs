@@ -28,7 +28,7 @@ pub(in crate::domain) fn plain(value: &Value, depth: usize) -> Result<Json, &'st
     }
 }
 
-pub(super) fn items(value: &Value) -> Result<Vec<Value>, &'static str> {
+fn items(value: &Value) -> Result<Vec<Value>, &'static str> {
     Ok(value.try_iter().map_err(|_| "the value cannot be listed")?.take(MAX_RENDERED).collect())
 }
 

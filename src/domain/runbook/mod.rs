@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::effect::EffectClass;
 use super::time::Span;
+use super::trigger::Trigger;
 
 pub mod check;
 pub mod file;
@@ -68,6 +69,9 @@ pub struct Runbook {
     /// What the starter may set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Param>,
+    /// The alerts that start it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<Trigger>,
     /// In order.
     pub steps: Vec<Step>,
     /// Always run at the end, however the steps ended.
@@ -345,6 +349,11 @@ impl Action {
     /// Whether it only tells people something: no change of a system, so nobody is asked and nothing verified.
     pub fn is_message(&self) -> bool {
         self.kind == "notify"
+    }
+
+    /// Whether it changes a system.
+    pub fn is_change(&self) -> bool {
+        self.effect.changes() && !self.is_message()
     }
 }
 

@@ -3,12 +3,16 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod sender;
+
 use std::fmt::Write as _;
 
 use super::check::all_fields;
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
+
+pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];
@@ -19,6 +23,7 @@ const RUNBOOK: Keys = &[
     ("severity", "`p1` `p2` `p3` `p4`, required", "The severity of the incident that it opens."),
     ("summary", "text", "One or two sentences."),
     ("environments", "name or list", "The environments it may run in; every one unless given."),
+    ("on", "mapping, or a list of them", "The alerts that start it; see below."),
     ("deadlines", "mapping", "What must be done by when, by name; see below."),
     ("params", "mapping", "What the starter may set, by name; see below."),
     ("steps", "list of steps, required", "In order."),
@@ -48,11 +53,13 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "Where each secret is found, by name: `{ env }`, `{ file, key }` or `{ credential }`. A `key` that ends in `*` stands for every line of the file that begins so; such a family is only scrubbed.",
     ),
+    ("senders", "mapping", "Who may post alerts, by name: each posts to `/hooks/<name>`; see below."),
     (
         "postmortem",
         "mapping",
         "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
     ),
+    ("alerts", "mapping", "What is done about alerts in general; see below."),
 ];
 
 pub(in crate::domain) const ENVIRONMENT: Keys = &[
@@ -80,6 +87,70 @@ pub(in crate::domain) const SERVICE: Keys = &[
     ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
     ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
     ("depends_on", "service, or a list of them", "The services that it leans on."),
+];
+
+const TRIGGER: Keys = &[
+    ("alert", "text or list, required", "The alerts, by name; `*` stands for any text and `?` for one character."),
+    (
+        "where",
+        "expression",
+        "What must hold of the alert. It sees `labels`, `annotations`, `value`, `name`, `sender`, `status`, `summary`, `severity`, `environment`, `service`, `starts_at`, `ends_at`, `link`, `runbook`, and all of it as `alert`. A label that is not there is `none`.",
+    ),
+    (
+        "start",
+        "`auto` or `ask`",
+        "`auto`: it starts by itself; what it changes is asked for, unless the estate allows it. `ask`, the default: the incident is opened, people are told, and one of them starts it.",
+    ),
+    (
+        "params",
+        "mapping",
+        "The runbook's params, as templates over the same names. One that gives nothing is left to its default.",
+    ),
+];
+
+pub(in crate::domain) const ALERTS: Keys = &[
+    ("environment", "name", "The environment of an alert that names none."),
+    (
+        "environment_from",
+        "expression",
+        "Gives the environment, where it is not in the label `environment`, `env` or `stage`. It sees what `where` sees.",
+    ),
+    (
+        "service_from",
+        "expression",
+        "Gives the service or its unit, where it is not in the label `service`, `service_name`, `unit` or `job`.",
+    ),
+    (
+        "group_by",
+        "`environment` `service` `name` `sender`, or a list",
+        "What the alerts of one incident have in common; `[environment, service]` unless given.",
+    ),
+    ("window", "duration", "How long after its last alert an incident still gathers new ones; 30m unless given."),
+    (
+        "resolve_after",
+        "duration",
+        "How long nothing may fire before an incident that alerts opened is over by itself; 5m unless given.",
+    ),
+    (
+        "cool_down",
+        "duration",
+        "How long a runbook that has ended is not started again in the same incident; 15m unless given.",
+    ),
+    (
+        "notify",
+        "channel or list",
+        "Who hears of an alert that no runbook is for, and of runbooks that ask to be started.",
+    ),
+    (
+        "budget",
+        "`{ at_most, within }`",
+        "How often the same change may happen by itself, across incidents; `{ at_most: 3, within: 1h }` unless given. After that a person is asked.",
+    ),
+    (
+        "automatic",
+        "list of `{ action, of, environments }`",
+        "The changes that a runbook which an alert has started may make by itself: `{ action: systemd.restart, of: [\"shop-*\"], environments: [staging] }`. Everything else is asked for.",
+    ),
 ];
 
 const DEADLINE: Keys = &[
@@ -169,6 +240,7 @@ remedy; `runbook schema` prints a JSON Schema for editors.
 * An undefined name is an error. A value is never evaluated again, whatever it holds.
 * **script**: a template in which every value is quoted for the place where it stands, so that the shell sees data and
   nothing else. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
+* **SQL**: as it stands. Nothing is interpolated; `$1`, `$2` are bound to values that are given beside it.
 * **secret**: `{ secret: <name> }` with a secret of the estate, only in fields that take one. Templates cannot hold secrets.
 * Booleans are `true` and `false`. Unknown keys, doubled keys and YAML tags are problems.
 ";
@@ -182,6 +254,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
         let _ = writeln!(out, "| `{name}` | {} |", cell(meaning));
     }
     keys(&mut out, "A runbook", RUNBOOK);
+    keys(&mut out, "A trigger, `on`", TRIGGER);
     keys(&mut out, "A deadline", DEADLINE);
     keys(&mut out, "A param", PARAM);
     keys(&mut out, "A step does exactly one of these", BODIES);
@@ -189,6 +262,17 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
     keys(&mut out, "A service", SERVICE);
+    keys(&mut out, "A sender", SENDER);
+    keys(&mut out, "How a sender proves who it is", AUTH);
+    section(
+        &mut out,
+        "A mapping",
+        Some(
+            "Expressions over `body`, the JSON that was posted, and with `each` over `item`. What is not there leaves its field out, with a warning; `| default(none)` says that it may be missing. In place of one secret there may be a list: during a rotation any of them does.",
+        ),
+    );
+    table(&mut out, MAPPING);
+    keys(&mut out, "Alerts", ALERTS);
     section(
         &mut out,
         "Kinds",
@@ -211,6 +295,10 @@ fn section(out: &mut String, title: &str, words: Option<&str>) {
 
 fn keys(out: &mut String, title: &str, keys: Keys) {
     section(out, title, None);
+    table(out, keys);
+}
+
+fn table(out: &mut String, keys: Keys) {
     let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
     for (key, shape, meaning) in keys {
         let key = if key.contains(' ') { (*key).to_owned() } else { format!("`{key}`") };
@@ -285,9 +373,11 @@ fn shape(of: &Shape) -> String {
         Shape::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
         Shape::Unit => "unit or pattern".to_owned(),
         Shape::Service => "service".to_owned(),
+        Shape::Datastore => "datastore".to_owned(),
         Shape::Channel => "channel".to_owned(),
         Shape::Secret => "template or secret".to_owned(),
         Shape::Expression => "expression".to_owned(),
+        Shape::Sql => "SQL".to_owned(),
         Shape::ListOf(item) => format!("list of: {}", shape(item)),
         Shape::OneOrMany(item) => format!("{}, or a list of them", shape(item)),
         Shape::MapOf(held) => format!("mapping of free names to: {}", shape(held)),

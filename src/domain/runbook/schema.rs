@@ -5,11 +5,13 @@
 //!
 //! Deliberately absent: schemas written by hand beside the forms.
 
+mod sender;
+
 use serde_json::{Map, Value, json};
 
 use super::check::{
-    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, PARAM_TYPES, RETRY_KEYS, SEVERITIES, START_KEYS, UNDO_KEYS, UNTIL_KEYS,
-    VERIFY_KEYS,
+    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, LAUNCHES, PARAM_TYPES, RETRY_KEYS, SEVERITIES, START_KEYS, TRIGGER_KEYS,
+    UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
 use crate::domain::estate_check::CRITICALITY;
 use crate::domain::form::{Field, KindForm, Shape};
@@ -31,6 +33,7 @@ pub fn runbook(forms: &[&KindForm]) -> Value {
             "severity": { "enum": SEVERITIES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "description": "The severity of the incident that it opens." },
             "summary": described(text(), "One or two sentences."),
             "environments": one_or_many(&name()),
+            "on": described(one_or_many(&trigger()), "The alerts that start it."),
             "deadlines": { "type": "object", "description": "What must be done by when.", "propertyNames": name(), "additionalProperties": deadline() },
             "params": { "type": "object", "description": "What the starter may set.", "propertyNames": name(), "additionalProperties": param() },
             "steps": { "type": "array", "minItems": 1, "description": "In order.", "items": { "$ref": "#/$defs/step" } },
@@ -136,6 +139,20 @@ fn one_action(forms: &[&KindForm], extra: &[&str], shapes: &Value) -> Value {
     })
 }
 
+fn trigger() -> Value {
+    let launches: Vec<&str> = LAUNCHES.iter().map(|(word, _)| *word).collect();
+    closed(
+        TRIGGER_KEYS,
+        &json!({
+            "alert": described(one_or_many(&text()), "The alerts, by name; `*` stands for any text."),
+            "where": described(json!({ "$ref": "#/$defs/expression" }), "What must hold of the alert: `value > 5`."),
+            "start": { "enum": launches, "description": "Whether it starts by itself or a person is asked." },
+            "params": { "type": "object", "description": "Parameters from the alert.", "propertyNames": name() },
+        }),
+        &["alert"],
+    )
+}
+
 fn deadline() -> Value {
     let span = json!({ "$ref": "#/$defs/duration" });
     closed(
@@ -193,7 +210,9 @@ fn record<'f>(fields: impl Iterator<Item = &'f Field>) -> Value {
 /// The schema of a shape. Every shape but scripts and expressions may be a template instead.
 fn shape(of: &Shape) -> Value {
     let plain = match of {
-        Shape::Text | Shape::Script | Shape::Unit | Shape::Service | Shape::Channel => return text(),
+        Shape::Text | Shape::Script | Shape::Sql | Shape::Unit | Shape::Service | Shape::Datastore | Shape::Channel => {
+            return text();
+        }
         Shape::Expression => return json!({ "$ref": "#/$defs/expression" }),
         Shape::Any => return json!({}),
         Shape::Duration => return json!({ "$ref": "#/$defs/duration" }),
@@ -297,9 +316,31 @@ pub fn estate() -> Value {
                 closed(&["file", "key"], &json!({ "file": text(), "key": family }), &["file"]),
                 closed(&["credential"], &json!({ "credential": text() }), &["credential"]),
             ] })),
+            "senders": part(sender::sender()),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
+            "alerts": alerts(),
         },
     })
+}
+
+/// What is done about alerts in general.
+fn alerts() -> Value {
+    use crate::domain::estate_check as keys;
+    let groupings: Vec<&str> = keys::GROUPINGS.iter().map(|(word, _)| *word).collect();
+    let budget = json!({ "at_most": { "type": "integer", "minimum": 1, "maximum": 1000 }, "within": duration() });
+    let permission = json!({ "action": text(), "of": one_or_many(&text()), "environments": one_or_many(&name()) });
+    closed(
+        keys::ALERTS_KEYS,
+        &json!({
+            "environment": name(), "environment_from": text(), "service_from": text(),
+            "group_by": one_or_many(&json!({ "enum": groupings })),
+            "window": duration(), "resolve_after": duration(), "cool_down": duration(),
+            "notify": one_or_many(&name()),
+            "budget": closed(keys::BUDGET_KEYS, &budget, keys::BUDGET_KEYS),
+            "automatic": { "type": "array", "items": closed(keys::PERMISSION_KEYS, &permission, &["action"]) },
+        }),
+        &[],
+    )
 }
 
 #[cfg(test)]

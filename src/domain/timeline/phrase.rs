@@ -66,15 +66,15 @@ pub(super) struct Phrase {
 }
 
 impl Phrase {
-    fn notable(sign: Sign, text: impl Into<String>) -> Self {
+    pub(super) fn notable(sign: Sign, text: impl Into<String>) -> Self {
         Self { sign, text: text.into(), detail: None, notable: true }
     }
 
-    fn quiet(sign: Sign, text: impl Into<String>) -> Self {
+    pub(super) fn quiet(sign: Sign, text: impl Into<String>) -> Self {
         Self { notable: false, ..Self::notable(sign, text) }
     }
 
-    fn detail(self, detail: impl Into<Option<String>>) -> Self {
+    pub(super) fn detail(self, detail: impl Into<Option<String>>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 }
@@ -88,6 +88,10 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         | Event::Resolved { .. }
         | Event::PostmortemWritten { .. }
         | Event::PostmortemCompleted => incident(recorded),
+        Event::AlertFired { .. }
+        | Event::AlertRepeated { .. }
+        | Event::AlertResolved { .. }
+        | Event::RunProposed { .. } => super::alert::of(reader, recorded),
         Event::DeadlineSet { .. }
         | Event::DeadlineWarned { .. }
         | Event::DeadlineMet { .. }
@@ -209,6 +213,7 @@ fn started(
         Mode::Step => "asking before every step",
         Mode::Guided => "asking before every change",
         Mode::Auto => "asking only what nobody else can decide",
+        Mode::Unattended => "asking before every change that may not happen by itself",
     };
     let with: Vec<String> = params.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
     let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" ")) };
@@ -310,6 +315,9 @@ fn skipped(name: &str, reason: &SkipReason) -> Phrase {
         SkipReason::Condition { when } => {
             Phrase::quiet(Sign::Skipped, of_step(name, &format!("skipped, `{when}` is false")))
         }
+        SkipReason::AlertResolved => {
+            Phrase::notable(Sign::Skipped, of_step(name, "not done, since every alert is resolved"))
+        }
         SkipReason::Person { reason } => Phrase::notable(Sign::Skipped, format!("skipped: {name}{}", because(reason))),
     }
 }
@@ -373,7 +381,7 @@ fn again(attempt: u32) -> String {
     if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
 }
 
-fn because(reason: &str) -> String {
+pub(super) fn because(reason: &str) -> String {
     if reason.trim().is_empty() { String::new() } else { format!(": {reason}") }
 }
 

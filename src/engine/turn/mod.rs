@@ -15,17 +15,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::claim::Held;
 use super::feed::Hint;
-use super::{Engine, EngineError, Patience, Stop, flight};
-use crate::domain::due::{Confirmation, Effect, due};
+use super::{Engine, EngineError, Patience, Stop};
+use crate::domain::due::{Confirmation, Effect, due, is_live};
 use crate::domain::effect::EffectClass;
-use crate::domain::event::{Actor, Event, Finding, Gate};
+use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::plan::{Attempt, RenderedAction};
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
-use crate::store::{Draft, StoreError};
+use crate::store::{Draft, Hold, StoreError, Write};
 
+mod attempt;
+mod budget;
+mod opening;
 mod pause;
 mod settle;
 
@@ -65,14 +68,18 @@ struct Launch {
     deadline: Timestamp,
 }
 
-pub(super) struct Worker<'a> {
-    engine: &'a Engine,
-    id: &'a IncidentId,
+pub(super) struct Worker {
+    engine: Engine,
+    id: IncidentId,
     incident: Incident,
     /// The last event that is in the store; `incident` may be ahead by `drafts`.
     stored: u64,
     held: Held,
+    /// The claim that the first write of a new incident takes.
+    hold: Option<Hold>,
     drafts: Vec<Draft>,
+    /// Names that are given with the drafts.
+    keys: Vec<String>,
     launches: Vec<Launch>,
     observed: HashMap<Place, (String, Value)>,
     flights: HashMap<Place, Flight>,
@@ -106,32 +113,43 @@ impl Engine {
                 return Err(error);
             }
         };
-        let mut worker = Worker {
-            engine: self,
-            id: incident,
-            stored: folded.seq,
-            incident: folded,
+        let worker = Worker { hints, stored: folded.seq, ..Worker::new(self, held, folded) };
+        worker.drive(patience, detach).await
+    }
+}
+
+impl Worker {
+    fn new(engine: &Engine, held: Held, incident: Incident) -> Self {
+        Self {
+            hints: engine.hub.listen(),
+            engine: engine.clone(),
+            id: incident.id.clone(),
+            stored: 0,
+            incident,
             held,
+            hold: None,
             drafts: Vec::new(),
+            keys: Vec::new(),
             launches: Vec::new(),
             observed: HashMap::new(),
             flights: HashMap::new(),
             tasks: JoinSet::new(),
             landed: Vec::new(),
-            hints,
             undrafted: None,
-        };
-        let stop = worker.work(patience, detach).await;
-        if worker.incident.seq == worker.stored {
-            self.known.keep(&worker.incident);
         }
-        worker.tasks.shutdown().await;
-        worker.held.release(&*parts.store).await?;
+    }
+
+    /// Works, and gives the claim back.
+    pub(super) async fn drive(mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
+        let stop = self.work(patience, detach).await;
+        if self.incident.seq == self.stored {
+            self.engine.known.keep(&self.incident);
+        }
+        self.tasks.shutdown().await;
+        self.held.release(&*self.engine.parts().store).await?;
         stop
     }
-}
 
-impl Worker<'_> {
     async fn work(&mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
         loop {
             if let Some(claim) = self.turn().await? {
@@ -160,7 +178,7 @@ impl Worker<'_> {
                 return Ok(None);
             }
             // Whoever was stopped in between, for longer than the claim is good, does not act on what others have settled.
-            if !self.commit().await? || !self.held.is_good(parts.clock.now()) {
+            if !self.commit().await? || !self.held.is_good(self.engine.parts().clock.now()) {
                 self.launches.clear();
             }
             self.launch();
@@ -229,57 +247,13 @@ impl Worker<'_> {
         self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
     }
 
-    /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
-    async fn begin(&mut self, run: RunId, attempt: Box<Attempt>, now: Timestamp) -> Result<(), EngineError> {
-        let place = (run, attempt.step.clone());
-        if self.flights.contains_key(&place) {
-            return Ok(());
-        }
-        let before = match self.observed.remove(&place) {
-            Some((digest, before)) if digest == attempt.digest => before,
-            _ if attempt.action.effect != EffectClass::Once => Value::Null,
-            _ => match self.look(&place, &attempt, now).await {
-                Some(before) => before,
-                None => return Ok(()),
-            },
-        };
-        let deadline = attempt.timeout.after(now);
-        let started = Event::StepStarted {
-            run,
-            step: attempt.step.clone(),
-            attempt: attempt.number,
-            epoch: self.held.epoch(),
-            action: attempt.action.clone(),
-            digest: attempt.digest.clone(),
-            before,
-            deadline: Some(deadline),
-        };
-        self.draft(started, now)?;
-        self.launches.push(Launch { place, attempt, deadline });
-        Ok(())
-    }
-
-    /// What the world looks like before a change: at once when the kind needs not wait for it.
-    async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
-        let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
-        let (context, _) = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
-        let mut looking = Box::pin(flight::observe(attempt.action.clone(), context));
-        if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
-            return Some(before);
-        }
-        self.flights.insert(place.clone(), Flight { cancel, effect, acting: false });
-        let (place, digest) = (place.clone(), attempt.digest.clone());
-        self.tasks.spawn(async move { Landed::Observed { place, digest, before: looking.await } });
-        None
-    }
-
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from what is durable: what is only drafted here comes first.
         let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
         if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
-        match self.engine.write_draft(self.id, &self.incident).await {
+        match self.engine.write_draft(&self.id, &self.incident).await {
             Ok((path, digest)) => {
                 self.undrafted = None;
                 self.draft(Event::PostmortemWritten { path, digest }, now)
@@ -323,25 +297,40 @@ impl Worker<'_> {
 
     /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
     async fn commit(&mut self) -> Result<bool, EngineError> {
-        let drafts = std::mem::take(&mut self.drafts);
-        let store = &self.engine.parts().store;
-        match store.append(self.id, self.stored, drafts.clone()).await {
+        let write = self.write();
+        let drafts = write.drafts.clone();
+        match self.engine.parts().store.write(write).await {
             Ok(recorded) => {
-                tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
-                self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-                self.engine.hub.tell(self.id, Hint::Appended(recorded.into()));
+                self.stand(recorded);
                 Ok(true)
             }
-            Err(StoreError::Conflict { .. }) => {
+            Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
                 tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
                 self.keep_results(drafts);
                 self.launches.clear();
-                self.incident = self.engine.incident(self.id).await?;
+                self.incident = self.engine.incident(&self.id).await?;
                 self.stored = self.incident.seq;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What has been drafted, as it is written.
+    fn write(&mut self) -> Write {
+        Write {
+            keys: std::mem::take(&mut self.keys),
+            claim: self.hold.take(),
+            live: is_live(&self.incident),
+            ..Write::of(&self.id, self.stored, std::mem::take(&mut self.drafts))
+        }
+    }
+
+    /// What was written is durable.
+    fn stand(&mut self, recorded: Vec<Recorded>) {
+        tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
+        self.stored = recorded.last().map_or(self.stored, |last| last.seq);
+        self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
     }
 
     /// What the world has answered stays true, whoever else has written meanwhile.
@@ -358,29 +347,6 @@ impl Worker<'_> {
                     self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
                 }
                 _ => {}
-            }
-        }
-    }
-
-    /// Lets the attempts begin whose intents are durable now.
-    fn launch(&mut self) {
-        for Launch { place, attempt, deadline } in std::mem::take(&mut self.launches) {
-            let cancel = CancellationToken::new();
-            let Some((context, courier)) = self.context(&place, deadline, cancel.clone()) else {
-                continue;
-            };
-            let effect = attempt.action.effect;
-            tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
-            self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
-            let mut flying = Box::pin(async move {
-                let Attempt { number, action, poll, .. } = *attempt;
-                let outcome = flight::attempt(action, poll, context).await;
-                Landed::Ended { place, attempt: number, outcome, told: courier.told() }
-            });
-            // A child is on its way before the faces are told, so that both take place at once.
-            match futures_util::FutureExt::now_or_never(flying.as_mut()) {
-                Some(landed) => self.landed.push(landed),
-                None => drop(self.tasks.spawn(flying)),
             }
         }
     }

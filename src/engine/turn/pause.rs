@@ -18,7 +18,7 @@ use crate::engine::{EngineError, Patience, Stop};
 /// How long a face that leaves waits for a change that is being made: longer than most restarts take.
 const LEAVE_LIMIT: Span = Span::seconds(10);
 
-impl Worker<'_> {
+impl Worker {
     /// Whether the work is at rest in the way that the caller waits for.
     pub(super) fn rest(&self, patience: Patience) -> Option<Stop> {
         if !self.flights.is_empty() || !self.landed.is_empty() {
@@ -28,6 +28,9 @@ impl Worker<'_> {
         if self.incident.live_runs().next().is_none() && !undoing {
             return Some(Stop::Over);
         }
+        if patience == Patience::UntilQuiet {
+            return Some(Stop::Quiet);
+        }
         let person = !self.incident.waiting_for_person().is_empty();
         let timer = self.incident.runs.iter().any(waits_for_timer);
         (patience == Patience::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
@@ -35,8 +38,8 @@ impl Worker<'_> {
 
     /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
     pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
-        let parts = self.engine.parts();
-        let now = parts.clock.now();
+        let clock = Arc::clone(&self.engine.parts().clock);
+        let now = clock.now();
         let wake = wake_at(&self.incident).filter(|at| *at > now);
         let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
         loop {
@@ -47,12 +50,12 @@ impl Worker<'_> {
                     return Ok(());
                 }
                 heard = self.hints.recv() => match heard {
-                    Ok((id, Hint::Appended(events))) if &id == self.id && events.last().is_some_and(|last| last.seq > self.stored) => {}
+                    Ok((id, Hint::Appended(events))) if id == self.id && events.last().is_some_and(|last| last.seq > self.stored) => {}
                     Ok(_) => continue,
                     Err(_) => {}
                 },
-                () = parts.clock.sleep_until(until) => return Ok(()),
-                () = clock::sleep(&*parts.clock, POLL) => {}
+                () = clock.sleep_until(until) => return Ok(()),
+                () = clock::sleep(&*clock, POLL) => {}
                 () = detach.cancelled() => return Ok(()),
             }
             if self.catch_up().await? {
@@ -64,10 +67,10 @@ impl Worker<'_> {
     /// Reads what others have written; whether there was any.
     async fn catch_up(&mut self) -> Result<bool, EngineError> {
         let store = &self.engine.parts().store;
-        if store.seq(self.id).await? == self.stored {
+        if store.seq(&self.id).await? == self.stored {
             return Ok(false);
         }
-        let events = store.read(self.id, self.stored).await?;
+        let events = store.read(&self.id, self.stored).await?;
         let mut incident = Some(self.incident.clone());
         extend(&mut incident, &events)?;
         if let Some(incident) = incident {

@@ -15,7 +15,7 @@ use crate::engine::courier::EngineCourier;
 use crate::engine::feed::Hint;
 use crate::engine::{EngineError, flight};
 
-impl Worker<'_> {
+impl Worker {
     /// An attempt has begun and not ended. Ours goes on, or is told to stop; another's is settled.
     pub(super) fn settle(&mut self, place: Place, halt: bool, now: Timestamp) -> Result<(), EngineError> {
         if let Some(flight) = self.flights.get(&place) {

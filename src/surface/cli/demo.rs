@@ -191,6 +191,7 @@ fn order(shop: &Shop, station: &Station) -> Result<Start> {
         detected_at: None,
         title: None,
         parent: None,
+        alert: None,
     })
 }
 

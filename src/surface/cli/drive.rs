@@ -137,7 +137,7 @@ async fn follow(
 fn left(stop: &Stop) -> Left {
     match stop {
         Stop::Over => Left::Over,
-        Stop::NeedsPerson => Left::NeedsPerson,
+        Stop::NeedsPerson | Stop::Quiet => Left::NeedsPerson,
         Stop::Taken(_) => Left::Taken,
         Stop::Detached => Left::Detached,
     }
@@ -163,6 +163,7 @@ struct Report<'a> {
     status: &'static str,
     runs: Vec<RunReport<'a>>,
     waiting: Vec<waiting::Waiting<'a>>,
+    proposed: Vec<waiting::Proposed<'a>>,
     exit: u8,
 }
 
@@ -188,13 +189,14 @@ fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
 fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
     let output = &desk.station.output;
     let program = desk.station.settings.command();
-    let waiting = waiting::of(incident, &program);
+    let (waiting, proposed) = (waiting::of(incident, &program), waiting::proposed(incident, &program));
     if output.is_table() {
-        return output.text(&waiting::render(&waiting));
+        return output.text(&format!("{}{}", waiting::render(&waiting), waiting::render_proposed(&proposed)));
     }
     let runs = incident.runs.iter();
     let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
-    let report = Report { incident: &incident.id, status: status_word(incident), runs, waiting, exit: exit.code() };
+    let (status, exit) = (status_word(incident), exit.code());
+    let report = Report { incident: &incident.id, status, runs, waiting, proposed, exit };
     output.text(&output::json(&report, output.format() == Format::Json))
 }
 
@@ -215,6 +217,9 @@ fn next(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
 pub fn verdict(incident: &Incident) -> Option<Exit> {
     if incident.live_runs().next().is_some() {
         return (!incident.waiting_for_person().is_empty()).then_some(Exit::WAITING);
+    }
+    if incident.status != IncidentStatus::Resolved && !incident.proposals.is_empty() {
+        return Some(Exit::WAITING);
     }
     let run = incident.runs.iter().rev().find(|run| run.parent.is_none())?;
     match run.status {

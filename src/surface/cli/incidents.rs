@@ -92,6 +92,7 @@ fn row(incident: &Incident, summary: &Summary) -> Row {
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
         (Some((_, key, gate)), _) => format!("waits: {key}, {}", waiting::question(gate)),
+        (None, _) if !incident.proposals.is_empty() => format!("proposed: {}", incident.proposals[0].runbook),
         (None, _) => {
             incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())
         }

@@ -27,6 +27,8 @@ struct Row<'a> {
     title: Option<&'a str>,
     severity: Option<Severity>,
     environments: &'a [String],
+    /// The alerts that it has a trigger for, by name or pattern.
+    alerts: Vec<&'a str>,
     steps: usize,
     problems: usize,
 }
@@ -60,9 +62,14 @@ fn row<'a>(id: &'a str, sheet: &'a Sheet<Runbook>) -> Row<'a> {
         title: runbook.map(|runbook| runbook.title.as_str()),
         severity: runbook.map(|runbook| runbook.severity),
         environments: runbook.map_or(&[], |runbook| &runbook.environments),
+        alerts: runbook.map(|runbook| alerts(runbook)).unwrap_or_default(),
         steps: runbook.map_or(0, |runbook| runbook.all_steps().len()),
         problems: sheet.problems().len(),
     }
+}
+
+fn alerts(runbook: &Runbook) -> Vec<&str> {
+    runbook.on.iter().flat_map(|trigger| &trigger.alert).map(String::as_str).collect()
 }
 
 fn table(rows: &[Row<'_>]) -> Table {

@@ -26,6 +26,7 @@ mod approve;
 mod asking;
 mod cancel;
 mod completions;
+mod confirm;
 mod demo;
 mod demo_service;
 mod deny;
@@ -49,9 +50,11 @@ mod resolve;
 mod retry;
 mod schema;
 mod secrets;
+mod serve;
 mod settings;
 mod shop;
 mod show;
+mod simulate;
 mod skip;
 mod start;
 mod station;
@@ -80,6 +83,9 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Start(start::Start),
+    Serve(serve::Serve),
+    Simulate(simulate::Simulate),
+    Confirm(confirm::Confirm),
     Watch(watch::Watch),
     Incidents(incidents::Incidents),
     Answer(answer::Answer),
@@ -115,6 +121,9 @@ impl Command {
     fn run(self, station: &Station) -> Result {
         match self {
             Self::Start(command) => command.run(station),
+            Self::Serve(command) => command.run(station),
+            Self::Simulate(command) => command.run(station),
+            Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
             Self::Answer(command) => command.run(station),

@@ -12,6 +12,7 @@ use crate::actions;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::Mode;
 use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
+use crate::domain::trigger::{Launch, Trigger};
 
 /// How wide an outline is when nobody says.
 const USUAL_WIDTH: usize = 100;
@@ -123,9 +124,19 @@ fn head(runbook: &Runbook, outline: &Outline) -> Vec<String> {
     };
     let mut head = vec![format!("{} · {} · {} · {place}", runbook.id, runbook.severity, runbook.title)];
     head.extend(runbook.summary.iter().cloned());
+    head.extend(runbook.on.iter().map(trigger_line));
     head.extend(runbook.params.iter().map(|param| param_line(param, outline.params.get(&param.name))));
     head.extend(runbook.deadlines.iter().map(deadline_line));
     head
+}
+
+fn trigger_line(trigger: &Trigger) -> String {
+    let starts = match trigger.start {
+        Launch::Auto => "starts by itself",
+        Launch::Ask => "asks to be started",
+    };
+    let condition = trigger.condition.as_ref().map(|condition| format!(" where {condition}")).unwrap_or_default();
+    format!("{starts} on alert {}{condition}", trigger.alert.join(", "))
 }
 
 fn param_line(param: &Param, value: Option<&Value>) -> String {
@@ -295,7 +306,7 @@ fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
     let Body::Action(action) = &step.body else { return None };
     let asked = match filling.mode()? {
         Mode::Step => true,
-        Mode::Guided => action.effect.changes() && !action.is_message(),
+        Mode::Guided | Mode::Unattended => action.is_change(),
         Mode::Auto => false,
     };
     asked.then(|| "anybody".to_owned())

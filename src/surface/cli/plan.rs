@@ -66,13 +66,17 @@ fn warnings(
     warnings
 }
 
-/// The secrets that an action needs: those it names, and those of the channels it names.
+/// The secrets that an action needs: those it names, and those of the channels and datastores it names.
 fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
     let mut names = Vec::new();
     named(spec, &mut names);
     let Some(form) = actions::kind(kind).map(actions::Kind::form) else { return names };
-    let fields = form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
-    for channel in fields.filter(|field| is_channel(&field.shape)).flat_map(|field| words(spec, field)) {
+    let fields = || form.verbs.iter().map(|verb| &verb.field).chain(form.fields);
+    for store in fields().filter(|field| matches!(field.shape, Shape::Datastore)).flat_map(|field| words(spec, field)) {
+        let url = estate.datastores.get(store).and_then(|store| store.url.as_ref());
+        names.extend(url.map(|reference| reference.secret.clone()));
+    }
+    for channel in fields().filter(|field| is_channel(&field.shape)).flat_map(|field| words(spec, field)) {
         let channel = estate.channels.get(channel);
         let secrets = channel.into_iter().flat_map(|channel| [&channel.token, &channel.slack_webhook]);
         names.extend(secrets.flatten().map(|reference| reference.secret.clone()));

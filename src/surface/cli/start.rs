@@ -104,6 +104,7 @@ impl Start {
             detected_at: self.detected_at.as_deref().map(|text| instant(text, station)).transpose()?,
             title: self.title.clone(),
             parent: None,
+            alert: None,
         })
     }
 
@@ -131,6 +132,11 @@ impl Start {
             let id = desk.find(Some(typed))?;
             let incident = desk.prepare(&id)?;
             order.incident = id.clone();
+            // What an alert has proposed, with what it gave.
+            let proposal = incident.proposals.iter().find(|proposal| proposal.runbook == self.id);
+            for (name, value) in proposal.into_iter().flat_map(|proposal| &proposal.params) {
+                order.params.entry(name.clone()).or_insert_with(|| value.clone());
+            }
             if self.environment.is_none() {
                 order.environment = incident.environment;
             }

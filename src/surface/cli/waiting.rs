@@ -11,7 +11,7 @@ use super::table::single_line;
 use crate::domain::decide::HAPPENED;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::text::printable;
 
 /// The most choices that are written out as commands.
@@ -37,6 +37,38 @@ pub struct Waiting<'a> {
 pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
     let one = |(run, step, gate)| Waiting { run, step, gate, commands: commands(incident, step, gate, program) };
     incident.waiting_for_person().into_iter().map(one).collect()
+}
+
+/// A runbook that a person may start.
+#[derive(Debug, Serialize)]
+pub struct Proposed<'a> {
+    /// Its id.
+    pub runbook: &'a str,
+    /// Why it did not start by itself.
+    pub reason: &'a str,
+    /// What to type.
+    pub command: String,
+}
+
+/// Every runbook that a person may start because of an alert.
+pub fn proposed<'a>(incident: &'a Incident, program: &str) -> Vec<Proposed<'a>> {
+    let open = incident.proposals.iter().filter(|_| incident.status != IncidentStatus::Resolved);
+    open.map(|proposal| Proposed {
+        runbook: &proposal.runbook,
+        reason: &proposal.reason,
+        command: format!("{program} start {} --incident {}", proposal.runbook, incident.id),
+    })
+    .collect()
+}
+
+/// What may be started, for people.
+pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
+    let mut out = String::new();
+    for one in proposed {
+        let _ = writeln!(out, "proposed: {} · {}", one.runbook, single_line(one.reason));
+        let _ = writeln!(out, "  {}", printable(&one.command));
+    }
+    out
 }
 
 fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> Vec<String> {

@@ -55,7 +55,7 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
                     driver.again();
                 }
                 Stop::Over => ending = Some((Left::Over, engine.incident(incident).await?.seq)),
-                Stop::NeedsPerson => ending = Some((Left::NeedsPerson, engine.incident(incident).await?.seq)),
+                Stop::NeedsPerson | Stop::Quiet => ending = Some((Left::NeedsPerson, engine.incident(incident).await?.seq)),
                 Stop::Detached => ending = Some((Left::Detached, 0)),
             },
             () = clock::sleep(&*clock, TICK) => {

@@ -135,6 +135,14 @@ impl Teller<'_> {
             Event::PostmortemWritten { path, .. } => {
                 vec![self.head(Tone::Good, self.signs.done).faint(&format!("post-mortem draft: {path}")).indent(2)]
             }
+            Event::AlertFired { alert, .. } => {
+                let words = alert.summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+                self.one(Tone::Bad, self.signs.warning, &format!("alert {}{words}", alert.name))
+            }
+            Event::AlertResolved { .. } => self.one(Tone::Good, self.signs.done, "an alert is resolved"),
+            Event::RunProposed { runbook, reason, .. } => {
+                self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
+            }
             Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
             _ => Vec::new(),
         }
@@ -221,6 +229,7 @@ impl Teller<'_> {
         let line = self.head(Tone::Faint, self.signs.skipped).faint(&self.name(run, key)).indent(2);
         vec![match reason {
             SkipReason::Condition { .. } => line.faint(&format!(" {} not needed", self.signs.dot)),
+            SkipReason::AlertResolved => line.faint(&format!(" {} every alert is resolved", self.signs.dot)),
             SkipReason::Person { reason } => {
                 line.faint(&format!(" {} skipped by {}: {reason}", self.signs.dot, self.who()))
             }
@@ -240,7 +249,7 @@ impl Teller<'_> {
         };
         let by = match &self.recorded.by {
             Actor::Person { name, .. } => format!(" {} {name}", self.signs.dot),
-            Actor::Engine => String::new(),
+            Actor::Engine | Actor::Sender { .. } => String::new(),
         };
         vec![line.faint(&by).right(Tone::Faint, &length)]
     }
@@ -281,7 +290,7 @@ impl Teller<'_> {
         let when = if wait > TimeDelta::zero() { format!(" in {}", took(wait)) } else { String::new() };
         let who = match &self.recorded.by {
             Actor::Person { name, .. } => format!(" {} {name}", self.signs.dot),
-            Actor::Engine => String::new(),
+            Actor::Engine | Actor::Sender { .. } => String::new(),
         };
         vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&format!(" {} again{when}{who}", self.signs.dot))]
     }

@@ -190,7 +190,7 @@ impl Stepper<'_> {
                 self.last = Some(self.engine.incident(self.incident).await?.seq);
                 Next::On
             }
-            Stop::NeedsPerson => {
+            Stop::NeedsPerson | Stop::Quiet => {
                 self.driver.again();
                 Next::On
             }
@@ -226,7 +226,7 @@ impl Stepper<'_> {
 fn here(actor: &Actor) -> Actor {
     match actor {
         Actor::Person { name, .. } => Actor::person(name, "stepper"),
-        Actor::Engine => Actor::Engine,
+        Actor::Engine | Actor::Sender { .. } => actor.clone(),
     }
 }
 

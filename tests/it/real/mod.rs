@@ -1,10 +1,11 @@
 //! The real parts that tests run against, each started by the test itself and gone when its value is dropped.
 //!
-//! Each module stands alone and needs nothing from the others, except that `shop` joins them. A part that cannot be
-//! found makes the test fail with the name of the Debian package that brings it; nothing is ever skipped.
+//! Each module stands alone and needs nothing from the others, except that `shop` joins them and that every server on a
+//! port is a `daemon`. A part that cannot be found makes the test fail with the name of the Debian package that brings
+//! it; nothing is ever skipped.
 //!
-//! Deliberately absent: knowledge of how the program under test works. These modules know systemd, journald, git and
-//! Slack, not us.
+//! Deliberately absent: knowledge of how the program under test works. These modules know systemd, journald, git, Redis,
+//! Slack and so on, not us.
 //!
 //! **Invariant:** every part lives in its own temporary directory, on its own ports, in its own control group and in
 //! its own mount namespace, so that any number of tests run at once.
@@ -16,7 +17,12 @@
 #![expect(dead_code, reason = "a harness offers more than the tests of one day use")]
 
 pub mod aws;
+pub mod daemon;
 pub mod journal;
+pub mod nginx;
+pub mod postgres;
+pub mod prometheus;
+pub mod redis;
 pub mod repository;
 pub mod shop;
 pub mod slack;

@@ -11,7 +11,7 @@ use crate::domain::time::Span;
 
 /// The keys of a runbook.
 const RUNBOOK_KEYS: &[&str] =
-    &["runbook", "title", "severity", "summary", "environments", "deadlines", "params", "steps", "finally"];
+    &["runbook", "title", "severity", "summary", "environments", "on", "deadlines", "params", "steps", "finally"];
 
 /// The keys of a deadline.
 pub(in crate::domain) const DEADLINE_KEYS: &[&str] = &["within", "from", "warn_at", "fallback_at"];
@@ -44,6 +44,7 @@ impl Checker<'_> {
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
         self.params = fields.get("params").map(|node| self.declared(node)).unwrap_or_default();
+        let on = fields.get("on").map(|node| self.triggers(node)).unwrap_or_default();
         let steps = fields.required(&mut self.report, "steps", "a runbook");
         for given in [steps, fields.get("finally")].into_iter().flatten() {
             self.gather_ids(given);
@@ -61,6 +62,7 @@ impl Checker<'_> {
             environments,
             deadlines,
             params,
+            on,
             steps: steps?,
             finally,
         })

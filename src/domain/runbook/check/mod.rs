@@ -15,6 +15,7 @@ mod reference;
 mod shape;
 mod start;
 mod step;
+mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::ASK_KEYS;
 pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
 pub(in crate::domain) use start::START_KEYS;
+pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Values of actions, each held against the [`Shape`] that its kind declares.
 //!
-//! A text that holds `{{ … }}` fits every shape but an expression: what it gives is known when it is rendered.
+//! A text that holds `{{ … }}` fits every shape but an expression and SQL: what it gives is known when it is rendered.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ impl Checker<'_> {
     /// The value as plain data; every mistake in it reported.
     pub(super) fn shaped(&mut self, node: &Node, shape: &Shape) -> Value {
         if let Content::Text(text) = &node.content
-            && !matches!(shape, Shape::Expression | Shape::Script)
+            && !matches!(shape, Shape::Expression | Shape::Script | Shape::Sql)
             && expression::is_template(text)
         {
             self.template_text(node, text);
@@ -34,8 +34,10 @@ impl Checker<'_> {
             Shape::OneOf(words) => self.one_of(node, words),
             Shape::Unit => self.unit(node),
             Shape::Service => self.service(node),
+            Shape::Datastore => self.datastore(node),
             Shape::Channel => self.channel(node),
             Shape::Secret => self.secret(node),
+            Shape::Sql => self.sql(node),
             Shape::ListOf(item) => return self.list_of(node, item),
             Shape::OneOrMany(item) => return self.one_or_many_of(node, item),
             Shape::MapOf(held) => return self.map_of(node, held),
@@ -108,6 +110,11 @@ impl Checker<'_> {
         self.name_of_the_estate(node, "service", known);
     }
 
+    fn datastore(&mut self, node: &Node) {
+        let known = self.world.estate.map(|estate| estate.datastores.keys().map(String::as_str).collect());
+        self.name_of_the_estate(node, "datastore", known);
+    }
+
     fn channel(&mut self, node: &Node) {
         let known = self.world.estate.map(|estate| estate.channels.keys().map(String::as_str).collect());
         self.name_of_the_estate(node, "channel", known);
@@ -137,6 +144,14 @@ impl Checker<'_> {
         let Some(name) = fields.required(&mut self.report, "secret", "a secret") else { return };
         let known = self.world.estate.map(|estate| estate.secrets.keys().map(String::as_str).collect());
         self.name_of_the_estate(name, "secret", known);
+    }
+
+    fn sql(&mut self, node: &Node) {
+        if self.report.text(node).is_some_and(expression::is_template) {
+            let problem = Problem::new(node.span.clone(), "nothing is interpolated into SQL");
+            self.report
+                .add(problem.help("Write `$1` there, and the value under `params: [ … ]`, which may be a template."));
+        }
     }
 
     fn list_of(&mut self, node: &Node, item: &Shape) -> Value {

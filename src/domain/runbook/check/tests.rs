@@ -16,6 +16,8 @@ environments:
 services:
   gateway: { unit: shop-gateway.service }
   backend: { unit: shop-backend.service }
+datastores:
+  cache: { kind: redis }
 channels:
   incidents: { slack_webhook: { secret: hook } }
 roles: { commander: }
@@ -187,7 +189,7 @@ fn a_step_has_exactly_one_body() {
     steps(
         "  - name: x\n",
         &[
-            "5:5 the step does nothing | Give it exactly one of `ask`, `manual`, `wait`, `parallel`, `start`, `systemd`, `health`, `command`, `shell`, `notify` and `set`.",
+            "5:5 the step does nothing | Give it exactly one of `ask`, `manual`, `wait`, `parallel`, `start`, `systemd`, `health`, `command`, `shell`, `notify`, `set` and `store`.",
         ],
     );
     steps(
@@ -224,6 +226,10 @@ fn names_of_the_estate_are_checked() {
     steps(
         "  - notify: { to: [incident], message: x }\n",
         &["5:20 there is no channel `incident` in the estate | Did you mean `incidents`?"],
+    );
+    steps(
+        "  - store: { datastore: cash, query: select 1 }\n",
+        &["5:25 there is no datastore `cash` in the estate | Did you mean `cache`?"],
     );
     steps(
         "  - ask: [a]\n    name: x\n    approve: comander\n",

@@ -41,6 +41,7 @@ impl Story {
             severity: Severity::P1,
             environment: "production".to_owned(),
             detected_at: None,
+            group: None,
         });
         story.engine(Event::DeadlineSet {
             name: "notify".to_owned(),
@@ -56,6 +57,7 @@ impl Story {
             params: json!({"service": "gateway"}).as_object().unwrap().clone(),
             mode: Mode::Guided,
             parent: None,
+            alert: None,
         });
         story
     }

@@ -93,4 +93,19 @@ static SET: KindForm = KindForm {
     example: "set: { a: 1 }",
 };
 
-pub(in crate::domain) static FORMS: &[&KindForm] = &[&SYSTEMD, &HEALTH, &COMMAND, &SHELL, &NOTIFY, &SET];
+static STORE: KindForm = KindForm {
+    name: "store",
+    summary: "A datastore.",
+    shorthand: None,
+    verbs: &[],
+    fields: &[
+        Field::required("datastore", Shape::Datastore, "Which."),
+        Field::required("query", Shape::Sql, "What."),
+        Field::optional("params", Shape::ListOf(&Shape::Any), "With what."),
+    ],
+    effect: |_| EffectClass::Read,
+    outputs: &[],
+    example: "store: { datastore: cache, query: select 1 }",
+};
+
+pub(in crate::domain) static FORMS: &[&KindForm] = &[&SYSTEMD, &HEALTH, &COMMAND, &SHELL, &NOTIFY, &SET, &STORE];

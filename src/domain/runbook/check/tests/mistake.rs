@@ -1,6 +1,6 @@
 //! Mistakes in references, templates, changes, deadlines, values, params and scripts, one at a time.
 
-use super::{steps, whole};
+use super::{HEAD, said, steps, whole};
 
 #[test]
 fn references_are_checked_with_their_place() {
@@ -122,7 +122,7 @@ fn changes_must_be_verified_and_readings_repeated() {
     steps(
         "  - systemd: { restart: shop-gateway }\n    verify: {}\n",
         &[
-            "6:13 `verify` names no action | Give exactly one of `systemd`, `health`, `command`, `shell`, `notify` and `set`.",
+            "6:13 `verify` names no action | Give exactly one of `systemd`, `health`, `command`, `shell`, `notify`, `set` and `store`.",
         ],
     );
 }
@@ -256,5 +256,38 @@ fn scripts_and_arguments_are_linted() {
         "[ping, '{{ params.host | int }}']",
     ] {
         whole(&format!("{params}  - command: {closed}\n    effect: read\n"), &[]);
+    }
+}
+
+#[test]
+fn nothing_is_interpolated_into_sql() {
+    steps(
+        "  - store: { datastore: cache, query: \"select '{{ environment.branch }}'\" }\n",
+        &[
+            "5:39 nothing is interpolated into SQL | Write `$1` there, and the value under `params: [ … ]`, which may be a template.",
+        ],
+    );
+    steps("  - store: { datastore: cache, query: select $1, params: ['{{ environment.branch }}'] }\n", &[]);
+}
+
+#[test]
+fn a_trigger_is_held_against_the_params_and_the_alert() {
+    let with = |on: &str| {
+        let head = HEAD.replace("steps:", &format!("on: {on}\nparams: {{ rate: {{ type: number }} }}\nsteps:"));
+        said(&format!("{head}  - {{ id: a, wait: 5s }}\n")).join("\n")
+    };
+    assert_eq!(with("{ alert: [slow, 'pay*'], where: value > 5, start: auto, params: { rate: '{{ value }}' } }"), "");
+    for (on, told) in [
+        ("{ where: value > 5 }", "a trigger needs `alert`"),
+        ("{ alert: slow, start: automatic }", "Did you mean `auto`?"),
+        ("{ alert: slow, start: auto }", "nothing gives the param `rate` a value"),
+        ("{ alert: slow, params: { rte: 1 } }", "there is no param `rte`"),
+        ("{ alert: slow, where: steps.a.x == 5 }", "`steps` is not defined here"),
+        ("{ alert: slow, where: 'value >' }", "unexpected end"),
+        ("{ alert: slow, params: { rate: '{{ label.rate }}' } }", "Did you mean `labels`?"),
+        ("[]\nx: 1", "unknown key `x`"),
+    ] {
+        let problems = with(on);
+        assert!(problems.contains(told), "{on}: {problems}");
     }
 }

@@ -1,0 +1,148 @@
+//! Where a datastore is reached: by its name in the estate, or by a secret that holds its address.
+//!
+//! Deliberately absent: the protocols.
+//!
+//! **Invariant:** no message that is made here holds an address; a parser's own words may repeat what it was given.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::trouble::Trouble;
+use super::{Context, SecretText};
+use crate::domain::estate::{Datastore, SecretRef};
+use crate::domain::form::{Field, Shape};
+use crate::domain::text::one_line;
+
+/// The longest name of a datastore that a message repeats.
+const NAME: usize = 80;
+
+/// The field that names a datastore of the estate.
+pub const DATASTORE: Field = Field::optional(
+    "datastore",
+    Shape::Datastore,
+    "The datastore of the estate; the only one of this kind unless given. Its `url`, else its `port` on this host.",
+);
+
+/// The field that holds an address instead.
+pub const URL: Field = Field::optional(
+    "url",
+    Shape::Secret,
+    "Its address, instead of `datastore`: `{secret: name}`, or a text without password.",
+);
+
+/// What a spec says about where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Place {
+    /// By name in the estate.
+    pub datastore: Option<String>,
+    /// By address.
+    pub url: Option<SecretText>,
+}
+
+impl Place {
+    /// The address, secret values put in. `kind` is the estate's word for it, `port` its usual port.
+    ///
+    /// # Errors
+    /// `no_such_datastore`, `secret` or `address`.
+    pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, Trouble> {
+        let reveal = |text: &SecretText| {
+            let text = text.reveal(&context.secrets).map_err(|reason| Trouble::new("secret", reason))?;
+            parsed(text.trim(), kind)
+        };
+        if let Some(text) = &self.url {
+            let url = reveal(text)?;
+            return match text {
+                SecretText::Plain(_) if url.password().is_some() => {
+                    Err(Trouble::new("address", "an address with a password is given as `{secret: name}`"))
+                }
+                _ => Ok(url),
+            };
+        }
+        let store = self.store(kind, context)?;
+        match &store.url {
+            Some(SecretRef { secret }) => reveal(&SecretText::Secret(SecretRef { secret: secret.clone() })),
+            None => parsed(&format!("{kind}://127.0.0.1:{}/", store.port.unwrap_or(port)), kind),
+        }
+    }
+
+    /// Where, for people: the datastore's name, or what can be said without its address.
+    pub fn shown(&self, kind: &str) -> String {
+        match (&self.datastore, &self.url) {
+            (Some(name), _) => one_line(name, NAME),
+            (None, Some(SecretText::Secret(reference))) => format!("the {kind} at secret `{}`", reference.secret),
+            _ => format!("the estate's {kind}"),
+        }
+    }
+
+    fn store<'e>(&self, kind: &str, context: &'e Context) -> Result<&'e Datastore, Trouble> {
+        let unknown = |message: String| Trouble::new("no_such_datastore", message);
+        let stores = &context.estate.datastores;
+        let Some(name) = &self.datastore else {
+            let mut of_kind = stores.iter().filter(|(_, store)| store.kind == kind);
+            return match (of_kind.next(), of_kind.next()) {
+                (Some((_, store)), None) => Ok(store),
+                (None, _) => Err(unknown(format!("the estate has no datastore of the kind `{kind}`"))),
+                _ => Err(unknown(format!("the estate has several datastores of the kind `{kind}`: name one"))),
+            };
+        };
+        let shown = one_line(name, NAME);
+        match stores.get(name) {
+            None => Err(unknown(format!("the estate has no datastore `{shown}`"))),
+            Some(store) if store.kind != kind => {
+                Err(unknown(format!("the datastore `{shown}` is of the kind `{}`, not `{kind}`", store.kind)))
+            }
+            Some(store) => Ok(store),
+        }
+    }
+}
+
+/// An address of this kind: `redis` also as `rediss`, `postgres` also as `postgresql`.
+fn parsed(text: &str, kind: &str) -> Result<Url, Trouble> {
+    let wrong = |message: String| Trouble::new("address", message);
+    let url =
+        Url::parse(text).map_err(|error| wrong(format!("what should be the address of a {kind} is none: {error}")))?;
+    match url.scheme() {
+        scheme if scheme.starts_with(kind) => Ok(url),
+        _ => Err(wrong(format!("the address does not begin with `{kind}://`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::actions::testing::context;
+
+    fn with(stores: serde_json::Value) -> Context {
+        let estate = serde_json::from_value(json!({ "estate": "shop", "datastores": stores })).unwrap();
+        Context { estate: Arc::new(estate), ..context() }
+    }
+
+    #[test]
+    fn the_only_datastore_of_a_kind_need_not_be_named() {
+        let context = with(json!({ "cache": { "kind": "redis", "port": 6380 }, "db": { "kind": "postgres" } }));
+        let address = |name: Option<&str>| {
+            Place { datastore: name.map(str::to_owned), url: None }.address("redis", 6379, &context)
+        };
+        assert_eq!(address(None).unwrap().as_str(), "redis://127.0.0.1:6380/");
+        assert_eq!(address(Some("cache")).unwrap().port(), Some(6380));
+        assert_eq!(
+            address(Some("db")).unwrap_err().message,
+            "the datastore `db` is of the kind `postgres`, not `redis`"
+        );
+        assert_eq!(address(Some("cash")).unwrap_err().message, "the estate has no datastore `cash`");
+        let two = with(json!({ "a": { "kind": "redis" }, "b": { "kind": "redis" } }));
+        assert_eq!(Place::default().address("redis", 6379, &two).unwrap_err().kind, "no_such_datastore");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_not_repeated() {
+        for text in ["hunter2", "redis://u:hunter2@[::1", "http://u:hunter2@x/", "redis://:hunter2@x:99999/"] {
+            let message = parsed(text, "redis").unwrap_err().message;
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+}

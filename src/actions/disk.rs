@@ -1,0 +1,233 @@
+//! The kind `disk`: how full file systems are, in bytes and in inodes.
+//!
+//! The share that is used is `df`'s: what is used of what anybody but root may use.
+//!
+//! Deliberately absent: what fills them, and cleaning up; a program that knows what may go is a `command`.
+//!
+//! **Invariant:** a file system that does not answer holds up nothing but a thread that is left behind.
+
+mod mount;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::mount::Mount;
+use super::patience::apart;
+use super::trouble::Trouble;
+use super::{Context, Kind};
+use crate::domain::effect::EffectClass;
+use crate::domain::form::{Field, KindForm, Output, Shape};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::Change;
+use crate::domain::text::{bytes, one_line};
+
+/// How long all the file systems may take together: a local one takes microseconds, one over a network that is well less.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most paths of one step.
+const PATHS: usize = 100;
+
+/// The longest path that a line repeats.
+const SHOWN: usize = 120;
+
+/// The kind `disk`.
+#[derive(Debug)]
+pub struct Disk;
+
+static FORM: KindForm = KindForm {
+    name: "disk",
+    summary: "Says how full file systems are, in bytes and inodes.",
+    shorthand: Some("path"),
+    verbs: &[],
+    fields: &[
+        Field::required(
+            "path",
+            Shape::OneOrMany(&Shape::Text),
+            "A path on each file system, such as `/` or `/var/log`.",
+        ),
+        Field::optional(
+            "below",
+            Shape::Number,
+            "The percentage that bytes and inodes in use must be below, else the step fails.",
+        ),
+    ],
+    effect: |_| EffectClass::Read,
+    outputs: &[
+        Output {
+            name: "disks",
+            help: "Each: `{path, mount, device, type, total, used, free (bytes), percent, inodes, inodes_free, inodes_percent, \
+                   read_only}`; what is not known is null.",
+        },
+        Output { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
+        Output { name: "fullest", help: "The path that it belongs to." },
+        Output { name: "failing", help: "The paths that are not below the limit." },
+        Output {
+            name: "trouble",
+            help: "When it failed: `{kind, message}`; kinds: full, missing, access, timeout, system.",
+        },
+    ],
+    example: "disk:\n  path: [/, /var/log]\n  below: 85\n",
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    path: OneOrMany,
+    #[serde(default)]
+    below: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// One file system as it was found.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Usage {
+    path: String,
+    #[serde(flatten)]
+    mount: Mount,
+    total: u64,
+    used: u64,
+    free: u64,
+    percent: f64,
+    inodes: Option<u64>,
+    inodes_free: Option<u64>,
+    inodes_percent: Option<f64>,
+    read_only: bool,
+}
+
+impl Usage {
+    /// The higher of the two shares.
+    fn fullness(&self) -> f64 {
+        self.percent.max(self.inodes_percent.unwrap_or(0.0))
+    }
+
+    fn line(&self) -> String {
+        let inodes = self.inodes_percent.filter(|inodes| *inodes > self.percent);
+        let inodes = inodes.map_or_else(String::new, |inodes| format!(", {inodes} % of the inodes"));
+        format!("`{}` {} % full, {} free{inodes}", one_line(&self.path, SHOWN), self.percent, bytes(self.free))
+    }
+}
+
+#[async_trait]
+impl Kind for Disk {
+    fn form(&self) -> &'static KindForm {
+        &FORM
+    }
+
+    fn describe(&self, spec: &Value) -> Change {
+        let path = spec.get("path").unwrap_or(spec);
+        let path = path.as_str().map_or_else(|| path.to_string(), str::to_owned);
+        let what = format!("look how full {} is", one_line(&path, SHOWN));
+        Change { what, place: "this host".to_owned(), ..Change::default() }
+    }
+
+    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
+        let spec = match Spec::deserialize(spec) {
+            Ok(spec) => spec,
+            Err(error) => return Trouble::new("spec", format!("disk: {error}")).outcome(json!({})),
+        };
+        let paths = match spec.path {
+            OneOrMany::One(path) => vec![path],
+            OneOrMany::Many(paths) => paths,
+        };
+        if paths.is_empty() || paths.len() > PATHS {
+            return Trouble::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
+        }
+        let directory = context.directory.clone();
+        let looked = apart(PATIENCE, context, move || {
+            let mounts = mount::mounts();
+            paths.iter().map(|path| look(&directory, path, &mounts)).collect::<Result<Vec<_>, _>>()
+        });
+        match looked.await.and_then(|found| found) {
+            Ok(found) => report(&found, spec.below),
+            Err(trouble) => trouble.outcome(json!({})),
+        }
+    }
+}
+
+fn look(directory: &Path, path: &str, mounts: &[Mount]) -> Result<Usage, Trouble> {
+    let place = directory.join(path);
+    let refused = |error: io::Error| {
+        let shown = one_line(path, SHOWN);
+        match error.kind() {
+            io::ErrorKind::NotFound => Trouble::new("missing", format!("there is no `{shown}`")),
+            io::ErrorKind::PermissionDenied => Trouble::new("access", format!("`{shown}` may not be looked at")),
+            _ => Trouble::new("system", format!("`{shown}`: {error}")),
+        }
+    };
+    let found = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;
+    let mount = mount::of(&place.canonicalize().map_err(refused)?, mounts);
+    let used = found.f_blocks.saturating_sub(found.f_bfree);
+    let has_inodes = found.f_files > 0;
+    Ok(Usage {
+        path: path.to_owned(),
+        mount,
+        total: found.f_blocks.saturating_mul(found.f_frsize),
+        used: used.saturating_mul(found.f_frsize),
+        free: found.f_bavail.saturating_mul(found.f_frsize),
+        percent: share(used, found.f_bavail),
+        inodes: has_inodes.then_some(found.f_files),
+        inodes_free: has_inodes.then_some(found.f_favail),
+        inodes_percent: has_inodes.then(|| share(found.f_files.saturating_sub(found.f_ffree), found.f_favail)),
+        read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+    })
+}
+
+/// What is used of what can be, in percent with one digit; rounded up, so that 100 is reached before nothing is left.
+fn share(used: u64, free: u64) -> f64 {
+    if used == 0 {
+        return 0.0;
+    }
+    (used as f64 * 1000.0 / used.saturating_add(free) as f64).ceil() / 10.0
+}
+
+fn report(found: &[Usage], below: Option<f64>) -> Outcome {
+    let fullest = found.iter().max_by(|one, other| one.fullness().total_cmp(&other.fullness()));
+    let failing: Vec<&Usage> =
+        found.iter().filter(|usage| below.is_some_and(|below| usage.fullness() >= below)).collect();
+    let output = json!({
+        "disks": found,
+        "percent": fullest.map(Usage::fullness),
+        "fullest": fullest.map(|usage| &usage.path),
+        "failing": failing.iter().map(|usage| &usage.path).collect::<Vec<_>>(),
+    });
+    let lines = |of: &mut dyn Iterator<Item = &Usage>| of.map(Usage::line).collect::<Vec<_>>().join("; ");
+    match (below, failing.is_empty()) {
+        (Some(below), false) => {
+            let lines = one_line(&lines(&mut failing.into_iter()), 500);
+            Trouble::new("full", format!("not below {below} %: {lines}")).outcome(output)
+        }
+        _ => Outcome::succeeded(one_line(&lines(&mut found.iter()), 500), output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_what_df_says() {
+        assert_eq!(
+            (share(0, 0), share(1, 1), share(999, 1), share(9_999, 1), share(7, 0)),
+            (0.0, 50.0, 99.9, 100.0, 100.0)
+        );
+    }
+
+    #[test]
+    fn inodes_fill_a_disk_as_bytes_do() {
+        let usage = Usage { path: "/".into(), percent: 10.0, inodes_percent: Some(97.0), ..Usage::default() };
+        let full = report(&[usage], Some(90.0));
+        assert_eq!(full.summary, "not below 90 %: `/` 10 % full, 0 B free, 97 % of the inodes");
+        assert_eq!((&full.output["percent"], &full.output["failing"]), (&json!(97.0), &json!(["/"])));
+    }
+}

@@ -1,0 +1,143 @@
+//! Prometheus' text format, version 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>), and what
+//! OpenMetrics adds to it as far as it can be passed over: exemplars and the end mark.
+//!
+//! Own code, since the parsers that there are drop what they do not understand without a word.
+//!
+//! Deliberately absent: types and help texts; a selector names series, not families.
+
+use std::collections::BTreeMap;
+
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// A sample: a series at one instant.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sample {
+    pub(super) name: String,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) value: f64,
+}
+
+/// A page as it was scraped.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Page {
+    pub(super) samples: Vec<Sample>,
+    pub(super) at: Timestamp,
+}
+
+impl Page {
+    /// Reads a page; an error names the line.
+    pub(super) fn parse(text: &str, at: Timestamp) -> Result<Self, String> {
+        let mut samples = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let sample = sample(line);
+            samples.push(sample.ok_or_else(|| format!("line {} is `{}`", number + 1, one_line(line, 80)))?);
+        }
+        Ok(Self { samples, at })
+    }
+}
+
+/// `name{label="value"} 1.5 1700000000000 # {…} …`: what follows the value is passed over.
+fn sample(line: &str) -> Option<Sample> {
+    let (name, rest) = name(line)?;
+    let mut labels = BTreeMap::new();
+    let rest = match rest.trim_start().strip_prefix('{') {
+        Some(inner) => self::labels(inner, &mut labels)?,
+        None => rest,
+    };
+    let value = rest.split_whitespace().next()?;
+    Some(Sample { name: name.to_owned(), labels, value: number(value)? })
+}
+
+/// A name of a metric or label at the beginning, and what follows.
+pub(super) fn name(text: &str) -> Option<(&str, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    (end > 0 && !text.starts_with(|c: char| c.is_ascii_digit())).then(|| text.split_at(end))
+}
+
+/// Labels up to the closing brace; what follows it.
+fn labels<'t>(mut text: &'t str, into: &mut BTreeMap<String, String>) -> Option<&'t str> {
+    loop {
+        text = text.trim_start();
+        if let Some(rest) = text.strip_prefix('}') {
+            return Some(rest);
+        }
+        let (label, rest) = name(text)?;
+        let rest = rest.trim_start().strip_prefix('=')?.trim_start().strip_prefix('"')?;
+        let (value, rest) = quoted(rest)?;
+        into.insert(label.to_owned(), value);
+        text = rest.trim_start();
+        text = text.strip_prefix(',').unwrap_or(text);
+    }
+}
+
+/// A text up to its closing quote, `\\`, `\"` and `\n` undone; what follows it.
+pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                'n' => value.push('\n'),
+                c @ ('\\' | '"') => value.push(c),
+                // As it stands, which regular expressions are thankful for.
+                c => value.extend(['\\', c]),
+            },
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "+Inf" | "Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        "NaN" => Some(f64::NAN),
+        text => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Sample>, String> {
+        Page::parse(text, Timestamp::UNIX_EPOCH).map(|page| page.samples)
+    }
+
+    #[test]
+    fn every_form_of_a_line_is_read() {
+        let page = "# HELP a Text.\n# TYPE a counter\na 1\na{} 2\n  a{x=\"1\",} 3 1700000000000\n\
+                    b:c_d{ x = \"q\\\"\\\\\\n}, \" , y=\"\" } -1.5e3\nn NaN\ni +Inf\no 4 # {trace=\"x\"} 1\n# EOF\n\n";
+        let samples = parse(page).unwrap();
+        let values: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
+        assert_eq!(values[..4], [1.0, 2.0, 3.0, -1500.0]);
+        assert!(values[4].is_nan() && values[5].is_infinite() && values[6] == 4.0);
+        assert_eq!(samples[3].labels["x"], "q\"\\\n}, ");
+        assert_eq!(samples[3].labels["y"], "");
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused_with_its_line() {
+        assert_eq!(parse("a 1\n<html>").unwrap_err(), "line 2 is `<html>`");
+        for line in ["a", "a{", "a{x=\"1}", "a{x} 1", "1a 1", "a x", "{\"status\":\"ok\"}"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in "[a{}=\",\\\\ 0-9#\u{e9}\n]{0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A quantile of a classic histogram, interpolated within its buckets as `histogram_quantile` does it
+//! (<https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile>).
+//!
+//! The buckets of all selected series are added up.
+
+use super::evaluate::Before;
+use super::exposition::{Page, Sample};
+use super::reading::{Found, Reading};
+use super::selector::Selector;
+use crate::actions::trouble::Trouble;
+
+/// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
+const BUCKET: &str = "_bucket";
+const BOUND: &str = "le";
+
+/// The quantile of a histogram, which may be named with or without `_bucket`; with a page of before, of what came since.
+pub(super) fn reading(q: f64, select: &Selector, before: Option<&Page>, page: &Page) -> Result<Reading, Trouble> {
+    if !(0.0..=1.0).contains(&q) {
+        return Err(Trouble::new("spec", format!("metrics: a quantile is between 0 and 1, not {q}")));
+    }
+    let name = format!("{}{BUCKET}", select.name.strip_suffix(BUCKET).unwrap_or(&select.name));
+    let samples: Vec<&Sample> = select.of(&name, page).collect();
+    let before = before.map(Before::new);
+    let mut buckets: Vec<(f64, f64)> = Vec::new();
+    for sample in &samples {
+        let Some(bound) = sample.labels.get(BOUND).and_then(|bound| bound.trim_start_matches('+').parse::<f64>().ok())
+        else {
+            continue;
+        };
+        let count = before.as_ref().map_or(sample.value, |before| before.grown(sample));
+        match buckets.iter_mut().find(|(other, _)| *other == bound) {
+            Some((_, all)) => *all += count,
+            None => buckets.push((bound, count)),
+        }
+    }
+    buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let found = if samples.is_empty() { Found::Empty } else { Found::Number(interpolated(q, &buckets)) };
+    Ok(Reading::new(found, samples.into_iter()))
+}
+
+/// The quantile of cumulative buckets in the order of their bounds; not a number without observations, or without the
+/// bucket that holds them all.
+fn interpolated(q: f64, buckets: &[(f64, f64)]) -> f64 {
+    let [.., (last, all)] = buckets else { return f64::NAN };
+    if !last.is_infinite() || buckets.len() < 2 || *all <= 0.0 {
+        return f64::NAN;
+    }
+    let rank = q * all;
+    let at = buckets.iter().position(|(_, count)| *count >= rank).unwrap_or(buckets.len() - 1);
+    if at == buckets.len() - 1 {
+        // Nobody knows how far beyond the last bound it is.
+        return buckets[at - 1].0;
+    }
+    let (bound, count) = buckets[at];
+    if at == 0 && bound <= 0.0 {
+        return bound;
+    }
+    let (start, below) = if at == 0 { (0.0, 0.0) } else { buckets[at - 1] };
+    if count <= below { bound } else { start + (bound - start) * (rank - below) / (count - below) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    const PAGE: &str = "h_bucket{le=\"0.1\",r=\"a\"} 5\nh_bucket{le=\"0.5\",r=\"a\"} 9\nh_bucket{le=\"+Inf\",r=\"a\"} 10\n\
+                        h_bucket{le=\"0.1\",r=\"b\"} 0\nh_bucket{le=\"0.5\",r=\"b\"} 0\nh_bucket{le=\"+Inf\",r=\"b\"} 0\n\
+                        h_sum{r=\"a\"} 3\nh_count{r=\"a\"} 10\n";
+
+    fn quantile(q: f64, select: &str, before: Option<&str>) -> Found {
+        let page = |text: &str| Page::parse(text, Timestamp::UNIX_EPOCH).unwrap();
+        let before = before.map(page);
+        reading(q, &Selector::parse(select).unwrap(), before.as_ref(), &page(PAGE)).unwrap().found
+    }
+
+    #[test]
+    fn it_lies_within_the_bucket_of_its_rank() {
+        assert_eq!(quantile(0.5, "h", None), Found::Number(0.1));
+        assert_eq!(quantile(0.7, "h_bucket{r=\"a\"}", None), Found::Number(0.1 + 0.4 * 0.5));
+        assert_eq!(quantile(0.99, "h", None), Found::Number(0.5), "beyond the last bound is the last bound");
+    }
+
+    #[test]
+    fn without_observations_there_is_none() {
+        assert!(matches!(quantile(0.5, "h{r=\"b\"}", None), Found::Number(value) if value.is_nan()));
+        assert!(matches!(quantile(0.5, "h", Some(PAGE)), Found::Number(value) if value.is_nan()));
+        assert_eq!(quantile(0.5, "other", None), Found::Empty);
+    }
+}

@@ -1,0 +1,134 @@
+//! A measured number, or what there is instead of one, and whether it is as it must be.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::exposition::Sample;
+use crate::actions::threshold::{Threshold, number};
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::one_line;
+
+/// How many series the log keeps, and the most characters of a label's value.
+const SERIES: usize = 20;
+const LENGTH: usize = 120;
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reading {
+    pub(super) found: Found,
+    /// How many series there are.
+    pub(super) count: usize,
+    /// The first of them.
+    series: Vec<Value>,
+    /// What helps whoever finds nothing.
+    pub(super) hint: Option<String>,
+}
+
+/// The number, or what there is instead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Found {
+    Number(f64),
+    /// No series at all.
+    Empty,
+    /// Series, and nobody says which.
+    Several,
+}
+
+impl Reading {
+    pub(super) fn new<'s>(found: Found, series: impl Iterator<Item = &'s Sample>) -> Self {
+        let mut reading = Self { found, count: 0, series: Vec::new(), hint: None };
+        for sample in series {
+            reading.count += 1;
+            if reading.series.len() < SERIES {
+                reading.series.push(shown(sample));
+            }
+        }
+        reading
+    }
+
+    /// The value of the only series, or whatever there is.
+    pub(super) fn plain(samples: &[&Sample]) -> Self {
+        let found = match samples {
+            [] => Found::Empty,
+            [one] => Found::Number(one.value),
+            _ => Found::Several,
+        };
+        Self::new(found, samples.iter().copied())
+    }
+
+    /// The outcome of a step that measured `what`.
+    pub(super) fn judged(&self, what: &str, threshold: Threshold) -> Outcome {
+        let (word, value) = self.word();
+        let output = json!({ "value": value, "found": word, "count": self.count, "series": self.series });
+        let summary = format!("{what}: {}", self.line());
+        let trouble = match self.found {
+            _ if !threshold.is_given() => None,
+            Found::Number(number) if number.is_nan() => Some("nan"),
+            Found::Number(number) => threshold.broken(number).map(|_| "threshold"),
+            Found::Empty => Some("empty"),
+            Found::Several => Some("several"),
+        };
+        match (trouble, self.found) {
+            (None, _) => Outcome::succeeded(summary, output),
+            (Some(kind), Found::Number(number)) => {
+                let broken = threshold.broken(number).unwrap_or_default();
+                Trouble::new(kind, format!("{summary}, {broken}")).outcome(output)
+            }
+            (Some(kind), _) => Trouble::new(kind, summary).outcome(output),
+        }
+    }
+
+    fn word(&self) -> (&'static str, Value) {
+        match self.found {
+            Found::Number(number) if number.is_nan() => ("nan", Value::Null),
+            Found::Number(number) if number.is_infinite() => ("infinite", Value::Null),
+            Found::Number(number) => ("number", json!(number)),
+            Found::Empty => ("empty", Value::Null),
+            Found::Several => ("several", Value::Null),
+        }
+    }
+
+    fn line(&self) -> String {
+        match self.found {
+            Found::Number(value) if value.is_nan() => "not a number".to_owned(),
+            Found::Number(value) => number(value),
+            Found::Empty => format!("no series{}", self.hint.as_deref().unwrap_or_default()),
+            Found::Several => format!("{} series and no `aggregate`", self.count),
+        }
+    }
+}
+
+fn shown(sample: &Sample) -> Value {
+    let labels: BTreeMap<String, String> =
+        sample.labels.iter().map(|(name, value)| (one_line(name, LENGTH), one_line(value, LENGTH))).collect();
+    let value = if sample.value.is_finite() { json!(sample.value) } else { json!(sample.value.to_string()) };
+    json!({ "name": one_line(&sample.name, LENGTH), "labels": labels, "value": value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(found: Found, below: Option<f64>) -> Outcome {
+        Reading::new(found, std::iter::empty()).judged("a", Threshold { above: None, below })
+    }
+
+    #[test]
+    fn no_data_is_not_zero() {
+        assert!(judged(Found::Number(0.0), Some(1.0)).is_success());
+        for (found, word) in [(Found::Empty, "empty"), (Found::Several, "several"), (Found::Number(f64::NAN), "nan")] {
+            let failed = judged(found, Some(1.0));
+            assert!(!failed.is_success(), "{failed:?}");
+            assert_eq!((&failed.output["value"], &failed.output["found"]), (&Value::Null, &json!(word)));
+            assert!(judged(found, None).is_success(), "without a limit it is a reading");
+        }
+    }
+
+    #[test]
+    fn a_value_that_breaks_its_limit_says_which() {
+        assert_eq!(judged(Found::Number(0.0712), Some(0.05)).summary, "a: 0.0712, not below 0.05");
+        assert_eq!(judged(Found::Number(f64::INFINITY), Some(1.0)).output["found"], "infinite");
+    }
+}

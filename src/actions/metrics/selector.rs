@@ -1,0 +1,139 @@
+//! Which series: a name and label matchers as PromQL has them
+//! (<https://prometheus.io/docs/prometheus/latest/querying/basics/#instant-vector-selectors>).
+//!
+//! A label that a series has not is the empty text. Regular expressions match whole values.
+
+use regex::{Regex, RegexBuilder};
+
+use super::exposition::{Page, Sample, name, quoted};
+use crate::actions::trouble::Trouble;
+use crate::domain::text::one_line;
+
+/// How large a compiled expression may become.
+const REGEX: usize = 1024 * 1024;
+
+/// The longest part of a selector that is repeated.
+const SHOWN: usize = 80;
+
+/// A selector.
+#[derive(Debug)]
+pub(super) struct Selector {
+    pub(super) name: String,
+    matchers: Vec<(String, Matcher)>,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    Equal(String),
+    NotEqual(String),
+    Match(Regex),
+    NotMatch(Regex),
+}
+
+impl Selector {
+    /// Reads a selector.
+    ///
+    /// # Errors
+    /// `selector`, with the place from which on it cannot be read.
+    pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
+        let wrong = |rest: &str, what: &str| {
+            let place = if rest.trim().is_empty() {
+                "at its end".to_owned()
+            } else {
+                format!("at `{}`", one_line(rest, SHOWN))
+            };
+            Trouble::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
+        };
+        let (name, rest) = name(text.trim()).ok_or_else(|| wrong(text, "the name of a metric"))?;
+        let mut selector = Self { name: name.to_owned(), matchers: Vec::new() };
+        let Some(mut rest) = rest.trim_start().strip_prefix('{') else {
+            return if rest.trim().is_empty() { Ok(selector) } else { Err(wrong(rest, "`{` or nothing more")) };
+        };
+        loop {
+            rest = rest.trim_start();
+            if let Some(after) = rest.strip_prefix('}') {
+                return if after.trim().is_empty() { Ok(selector) } else { Err(wrong(after, "nothing more")) };
+            }
+            let (label, after) = self::name(rest).ok_or_else(|| wrong(rest, "a label or `}`"))?;
+            let after = after.trim_start();
+            let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| after.starts_with(operator));
+            let operator = operator.ok_or_else(|| wrong(after, "`=`, `!=`, `=~` or `!~`"))?;
+            let value = after[operator.len()..].trim_start();
+            let value =
+                value.strip_prefix('"').and_then(quoted).ok_or_else(|| wrong(value, "a value in double quotes"))?;
+            selector.matchers.push((label.to_owned(), Matcher::new(operator, value.0)?));
+            rest = value.1.trim_start();
+            rest = match rest.strip_prefix(',') {
+                Some(after) => after,
+                None if rest.starts_with('}') => rest,
+                None => return Err(wrong(rest, "`,` or `}`")),
+            };
+        }
+    }
+
+    /// The series of a page that it selects; only those called `name` instead of its own when given.
+    pub(super) fn of<'p>(&'p self, name: &'p str, page: &'p Page) -> impl Iterator<Item = &'p Sample> {
+        page.samples.iter().filter(move |sample| sample.name == name && self.fits(sample))
+    }
+
+    fn fits(&self, sample: &Sample) -> bool {
+        self.matchers.iter().all(|(label, matcher)| matcher.fits(sample.labels.get(label).map_or("", String::as_str)))
+    }
+}
+
+impl Matcher {
+    fn new(operator: &str, value: String) -> Result<Self, Trouble> {
+        let regex = || {
+            let whole = format!("^(?s:{value})$");
+            RegexBuilder::new(&whole).size_limit(REGEX).build().map_err(|_| {
+                Trouble::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN)))
+            })
+        };
+        Ok(match operator {
+            "=~" => Self::Match(regex()?),
+            "!~" => Self::NotMatch(regex()?),
+            "!=" => Self::NotEqual(value),
+            _ => Self::Equal(value),
+        })
+    }
+
+    fn fits(&self, value: &str) -> bool {
+        match self {
+            Self::Equal(wanted) => value == wanted,
+            Self::NotEqual(wanted) => value != wanted,
+            Self::Match(regex) => regex.is_match(value),
+            Self::NotMatch(regex) => !regex.is_match(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn series_are_selected_as_prometheus_does() {
+        let page = "a{code=\"200\"} 1\na{code=\"500\",x=\"1\"} 2\na{code=\"503\"} 4\na_b{code=\"500\"} 8\n";
+        let page = Page::parse(page, Timestamp::UNIX_EPOCH).unwrap();
+        let sum = |text: &str| {
+            let selector = Selector::parse(text).unwrap();
+            selector.of(&selector.name, &page).map(|sample| sample.value).sum::<f64>()
+        };
+        assert_eq!(sum("a"), 7.0);
+        assert_eq!(sum(" a { code =~ \"5..\" , } "), 6.0);
+        assert_eq!(sum("a{code=~\"5\"}"), 0.0);
+        assert_eq!((sum("a{x=\"\"}"), sum("a{x!=\"\"}"), sum("a{code!~\"5.*\"}")), (5.0, 2.0, 1.0));
+        assert_eq!(sum("a{code=~\"50[0-2]|200\",x!=\"1\"}"), 1.0);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_its_place() {
+        let wrong = |text: &str| Selector::parse(text).unwrap_err().message;
+        assert_eq!(wrong("a{code=5}"), "the selector `a{code=5}` needs a value in double quotes at `5}`");
+        assert_eq!(wrong("a{code=\"5\""), "the selector `a{code=\"5\"` needs `,` or `}` at its end");
+        assert!(wrong("sum(a)").contains("nothing more at `(a)`"), "{}", wrong("sum(a)"));
+        assert!(wrong("a{c=~\"(\"}").contains("no regular expression"));
+        assert!(Selector::parse("").is_err() && Selector::parse("a{c=~\"x{1000}{1000}{1000}\"}").is_err());
+    }
+}

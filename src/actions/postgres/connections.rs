@@ -1,0 +1,118 @@
+//! Who is connected, against how many may be.
+
+use serde_json::{Map, Value, json};
+use sqlx::Row;
+use sqlx::postgres::PgArguments;
+
+use super::session::{self, Filter, Session};
+use super::wire::{Wire, why};
+use crate::actions::threshold::Threshold;
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::one_line;
+
+/// How many names of a group, and how many sessions of a list, are given.
+const GROUPS: usize = 20;
+const SESSIONS: i64 = 10;
+
+/// The longest name that is kept.
+const NAME: usize = 64;
+
+/// One statement for all the groups, so that they agree with each other. To a role without `pg_read_all_stats` the type of
+/// other sessions is null; those with a database are clients, but for an autovacuum worker now and then.
+const COUNTS: &str = "\
+    select what, name, count(*) as number from pg_stat_activity, lateral (values \
+        ('states', coalesce(state, 'hidden')), ('applications', coalesce(nullif(application_name, ''), 'unnamed')), \
+        ('users', coalesce(usename::text, 'hidden')), ('databases', coalesce(datname::text, 'none'))) as facts (what, name) \
+    where backend_type = 'client backend' or (backend_type is null and datid is not null) group by what, name order by what, number desc, name";
+
+/// The most groups that are read: four of each session, should all differ, of the most sessions that anybody has.
+const ROWS: usize = 40_000;
+
+/// Looks.
+pub(super) async fn look(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
+    let max = max_connections(wire).await?;
+    let groups = groups(wire).await?;
+    let idle = session::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;
+    let running = session::running(SESSIONS, wire).await?;
+    Ok(report(max, &groups, &idle, &running, threshold))
+}
+
+async fn max_connections(wire: &mut Wire<'_>) -> Result<i64, Trouble> {
+    let sql = "select current_setting('max_connections')::int8 as max";
+    let rows = wire.read(sql, PgArguments::default(), 1).await?;
+    let max = rows.first().map(|row| row.try_get("max")).transpose().map_err(|error| why(&error, wire.context))?;
+    max.ok_or_else(|| Trouble::new("sql", "it does not say how many connections it allows"))
+}
+
+/// What, which, how many.
+async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, Trouble> {
+    let rows = wire.read(COUNTS, PgArguments::default(), ROWS).await?;
+    let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
+        let name: String = row.try_get("name")?;
+        Ok((row.try_get("what")?, one_line(&wire.context.redactor.scrub(&name), NAME), row.try_get("number")?))
+    };
+    rows.iter().map(group).collect::<Result<_, _>>().map_err(|error| why(&error, wire.context))
+}
+
+fn report(
+    max: i64,
+    groups: &[(String, String, i64)],
+    idle: &[Session],
+    running: &[Session],
+    threshold: Threshold,
+) -> Outcome {
+    let of = |what: &'static str| groups.iter().filter(move |(group, ..)| group == what);
+    let used: i64 = of("states").map(|(.., number)| number).sum();
+    let hidden: i64 = of("states").filter(|(_, name, _)| name == "hidden").map(|(.., number)| number).sum();
+    let percent = (used as f64 * 1000.0 / max.max(1) as f64).round() / 10.0;
+    let counts = |what| {
+        Value::Object(
+            of(what).take(GROUPS).map(|(_, name, number)| (name.clone(), json!(number))).collect::<Map<_, _>>(),
+        )
+    };
+    let output = json!({
+        "used": used, "max": max, "percent": percent, "hidden": hidden,
+        "states": counts("states"), "applications": counts("applications"),
+        "users": counts("users"), "databases": counts("databases"),
+        "idle_in_transaction": idle.iter().map(Session::output).collect::<Vec<_>>(),
+        "running": running.iter().map(Session::output).collect::<Vec<_>>(),
+    });
+    let mut summary = format!("{used} of {max} connections ({percent} %)");
+    let largest = of("applications").next();
+    if let Some((_, name, number)) = largest {
+        summary.push_str(&format!(", most by {name} ({number})"));
+    }
+    for (what, longest) in [("idle in transaction", idle.first()), ("running", running.first())] {
+        if let Some(longest) = longest {
+            summary.push_str(&format!(", {what} for {} s: {}", longest.seconds, longest.shown()));
+        }
+    }
+    if hidden > 0 {
+        summary.push_str(&format!(", {hidden} we may not look into"));
+    }
+    match threshold.broken(percent) {
+        None => Outcome::succeeded(summary, output),
+        Some(broken) => Trouble::new("threshold", format!("{summary}; {broken} %")).outcome(output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_and_the_largest_application_are_told_first() {
+        let group = |what: &str, name: &str, number| (what.to_owned(), name.to_owned(), number);
+        let groups = [
+            group("applications", "backend", 70),
+            group("applications", "psql", 13),
+            group("states", "idle", 80),
+            group("states", "active", 3),
+        ];
+        let threshold = Threshold { below: Some(80.0), ..Threshold::default() };
+        let outcome = report(100, &groups, &[], &[], threshold);
+        assert_eq!(outcome.summary, "83 of 100 connections (83 %), most by backend (70); not below 80 %");
+        assert_eq!(outcome.output["states"], json!({ "idle": 80, "active": 3 }));
+    }
+}

@@ -1,0 +1,220 @@
+//! A query that only reads, with its values bound, and a bounded part of its answer.
+
+use serde_json::{Map, Value, json};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::types::Json;
+use sqlx::{Arguments, Column, Row};
+
+use super::value::Cell;
+use super::wire::{Wire, why};
+use crate::actions::Context;
+use crate::actions::threshold::{Threshold, number};
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::{grouped, one_line};
+
+/// The most values that a query is given, columns that are kept, and characters of one value.
+const PARAMS: usize = 100;
+const COLUMNS: usize = 50;
+const LENGTH: usize = 2000;
+
+/// The most bytes of all rows: half of what one outcome may hold.
+const BYTES: usize = 32 * 1024;
+
+/// With what a statement that reads begins. `copy … to program` is refused by nobody else.
+const WORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
+
+/// A statement, its values, and how many rows are wanted.
+pub(super) struct Query {
+    sql: String,
+    values: PgArguments,
+    rows: usize,
+}
+
+impl Query {
+    pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Trouble> {
+        let first = first_word(sql);
+        if !WORDS.contains(&first.as_str()) {
+            let message = format!("a query begins with {}, not `{first}`", WORDS.join(", "));
+            return Err(Trouble::new("read_only", message));
+        }
+        if params.len() > PARAMS {
+            return Err(Trouble::new("spec", format!("postgres: more than {PARAMS} values")));
+        }
+        let mut values = PgArguments::default();
+        for param in params {
+            bind(&mut values, param)?;
+        }
+        Ok(Self { sql: sql.to_owned(), values, rows })
+    }
+}
+
+/// The first word in small letters, comments and parentheses left out.
+fn first_word(sql: &str) -> String {
+    let mut rest = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    while let Some(comment) = rest
+        .strip_prefix("--")
+        .map(|rest| rest.split_once('\n').map_or("", |(_, rest)| rest))
+        .or_else(|| rest.strip_prefix("/*").map(|rest| rest.split_once("*/").map_or("", |(_, rest)| rest)))
+    {
+        rest = comment.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    }
+    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).take(20).collect();
+    word.to_ascii_lowercase()
+}
+
+/// A value by its own type: numbers, text, truth, nothing, lists of one of them, and anything else as JSON.
+fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Trouble> {
+    let bound = match param {
+        Value::Null => values.add(None::<String>),
+        Value::Bool(truth) => values.add(*truth),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => values.add(number),
+            None => values.add(number.as_f64()),
+        },
+        Value::String(text) => values.add(text.as_str()),
+        Value::Array(items) if items.iter().all(Value::is_i64) => {
+            values.add(items.iter().filter_map(Value::as_i64).collect::<Vec<_>>())
+        }
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            values.add(items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect::<Vec<_>>())
+        }
+        other => values.add(Json(other.clone())),
+    };
+    bound.map_err(|error| Trouble::new("spec", format!("postgres: a value cannot be given: {error}")))
+}
+
+/// Runs it.
+pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
+    let Query { sql, values, rows: limit } = query;
+    let mut rows = wire.read(sql, values, limit).await?;
+    let is_more = rows.len() > limit;
+    rows.truncate(limit);
+    let answer = Answer::of(&rows, is_more, wire.context)?;
+    Ok(answer.report(threshold))
+}
+
+/// What is kept of the rows.
+#[derive(Debug, Default)]
+struct Answer {
+    columns: Vec<String>,
+    rows: Vec<Value>,
+    first: Value,
+    is_cut: bool,
+}
+
+impl Answer {
+    fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, Trouble> {
+        let mut answer = Self { is_cut: is_more, ..Self::default() };
+        let Some(head) = rows.first() else { return Ok(answer) };
+        answer.is_cut |= head.columns().len() > COLUMNS;
+        answer.columns = names(head);
+        let mut bytes = 0;
+        for row in rows {
+            let row = answer.row(row, context)?;
+            bytes += row.to_string().len();
+            if bytes > BYTES {
+                answer.is_cut = true;
+                break;
+            }
+            answer.rows.push(row);
+        }
+        answer.first =
+            answer.rows.first().and_then(|row| row.get(answer.columns.first()?)).cloned().unwrap_or_default();
+        Ok(answer)
+    }
+
+    fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, Trouble> {
+        let mut values = Map::new();
+        for (at, name) in self.columns.iter().enumerate() {
+            let cell = row.try_get_unchecked::<Option<Cell>, _>(at).map_err(|error| why(&error, context))?;
+            let mut value = cell.map_or(Value::Null, |cell| cell.0);
+            self.is_cut |= shorten(&mut value, context);
+            values.insert(name.clone(), value);
+        }
+        Ok(Value::Object(values))
+    }
+
+    fn report(self, threshold: Threshold) -> Outcome {
+        let count = self.rows.len();
+        let summary = match (count, self.columns.len()) {
+            (0, _) if self.is_cut => "rows that are too long to be kept".to_owned(),
+            (0, _) => "no rows".to_owned(),
+            (1, 1) => format!("{} = {}", one_line(&self.columns[0], 60), one_line(&plain(&self.first), 100)),
+            (1, _) => format!("1 row: {}", one_line(&plain(&self.rows[0]), 200)),
+            (count, _) => format!("{}{} rows", grouped(count as u64), if self.is_cut { " or more" } else { "" }),
+        };
+        let value = as_number(&self.first);
+        let output = json!({
+            "columns": self.columns, "rows": self.rows, "count": count, "value": self.first, "truncated": self.is_cut,
+        });
+        if !threshold.is_given() {
+            return Outcome::succeeded(summary, output);
+        }
+        match value.map(|value| (value, threshold.broken(value))) {
+            Some((_, None)) => Outcome::succeeded(summary, output),
+            Some((value, Some(broken))) => {
+                Trouble::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
+            }
+            None => Trouble::new("threshold", format!("{summary}: no number to compare")).outcome(output),
+        }
+    }
+}
+
+/// The names of the columns, each once.
+fn names(row: &PgRow) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (at, column) in row.columns().iter().take(COLUMNS).enumerate() {
+        let name = one_line(column.name(), 64);
+        names.push(if names.contains(&name) { format!("{name}_{}", at + 1) } else { name });
+    }
+    names
+}
+
+/// Scrubs long texts and cuts them; whether it did. A secret that is cut in half would not be found later.
+fn shorten(value: &mut Value, context: &Context) -> bool {
+    let text = match value {
+        Value::String(text) if text.len() > LENGTH => std::mem::take(text),
+        Value::Array(_) | Value::Object(_) if value.to_string().len() > LENGTH => value.to_string(),
+        _ => return false,
+    };
+    let scrubbed = context.redactor.scrub(&text);
+    *value = Value::String(format!("{}…", &scrubbed[..scrubbed.floor_char_boundary(LENGTH)]));
+    true
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A number, also one that is too long for a JSON number.
+fn as_number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_read_is_refused_before_anybody_is_asked() {
+        for sql in [
+            "copy (select 1) to program 'reboot'",
+            "set role postgres",
+            "-- select\nupdate t set a = 1",
+            "",
+            "DO $$ $$",
+        ] {
+            assert_eq!(Query::new(sql, &[], 1).err().map(|trouble| trouble.kind), Some("read_only"), "{sql}");
+        }
+        for sql in [
+            "SELECT 1",
+            " (select 1)",
+            "-- why\n/* and */ with a as (select 1) table a",
+            "show all",
+            "explain select 1",
+        ] {
+            assert!(Query::new(sql, &[json!("a"), json!([1, 2]), json!(null)], 1).is_ok(), "{sql}");
+        }
+    }
+}

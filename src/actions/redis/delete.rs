@@ -1,0 +1,108 @@
+//! Deletes keys by pattern in bounded batches, or counts what would be deleted.
+//!
+//! **Invariant:** what was deleted is said, even when it ends in the middle.
+
+use std::time::Duration;
+
+use redis::cmd;
+use serde_json::json;
+
+use super::keys::NAMES;
+use super::scan::{Key, Scan, closely, shown};
+use super::wire::Wire;
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::grouped;
+
+/// Which keys are taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) pattern: String,
+    pub(super) idle_over: Option<Duration>,
+    pub(super) without_ttl: bool,
+    pub(super) limit: usize,
+}
+
+/// What is done with what is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Count,
+    Delete,
+}
+
+/// How far it has come.
+#[derive(Debug, Default)]
+struct Progress {
+    count: u64,
+    names: Vec<String>,
+    partial: bool,
+}
+
+impl Taken {
+    /// Those of some keys that are taken.
+    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
+        if self.idle_over.is_none() && !self.without_ttl {
+            return Ok(names);
+        }
+        let keys = closely(&names, wire).await?;
+        if self.idle_over.is_some() && keys.iter().any(|key| key.idle.is_none()) {
+            let message = "idle times are not kept under this server's policy, so nothing is taken by them";
+            return Err(Trouble::new("idle_unknown", message));
+        }
+        Ok(keys.into_iter().filter(|key| self.takes(key)).map(|key| key.name).collect())
+    }
+
+    fn takes(&self, key: &Key) -> bool {
+        let is_idle = |over: Duration| key.idle.is_some_and(|idle| idle >= over.as_secs());
+        (!self.without_ttl || key.ttl.is_none()) && self.idle_over.is_none_or(is_idle)
+    }
+}
+
+/// Counts.
+pub(super) async fn count(taken: &Taken, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
+    let mut progress = Progress::default();
+    walk(taken, wire, &mut progress, Deed::Count).await?;
+    let more = if progress.partial { " or more" } else { "" };
+    let summary = format!("{}{more} keys `{}` would be deleted", grouped(progress.count), super::shown(&taken.pattern));
+    let output = json!({ "matched": progress.count, "partial": progress.partial, "names": progress.names });
+    Ok(Outcome::succeeded(summary, output))
+}
+
+/// Deletes.
+pub(super) async fn delete(taken: &Taken, wire: &mut Wire<'_>) -> Outcome {
+    let mut progress = Progress::default();
+    let walked = walk(taken, wire, &mut progress, Deed::Delete).await;
+    let output = json!({
+        "deleted": progress.count, "names": progress.names, "partial": progress.partial || walked.is_err(),
+    });
+    let done = format!("deleted {} keys `{}`", grouped(progress.count), super::shown(&taken.pattern));
+    match walked {
+        Ok(()) if progress.partial => Outcome::succeeded(format!("{done}; there may be more"), output),
+        Ok(()) => Outcome::succeeded(done, output),
+        Err(trouble) => Trouble::new(trouble.kind, format!("{}, after it {done}", trouble.message)).outcome(output),
+    }
+}
+
+async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, deed: Deed) -> Result<(), Trouble> {
+    let mut scan = Scan::new(&taken.pattern);
+    while !scan.is_over() {
+        let room = taken.limit.saturating_sub(progress.count as usize);
+        if room == 0 || !wire.has_time() {
+            progress.partial = true;
+            break;
+        }
+        let names = scan.next(wire).await?;
+        let mut names = taken.of(names, wire).await?;
+        progress.partial = names.len() > room;
+        names.truncate(room);
+        progress.names.extend(names.iter().take(NAMES - progress.names.len()).map(|name| shown(name)));
+        progress.count += match deed {
+            Deed::Delete if !names.is_empty() => wire.ask::<u64>(cmd("UNLINK").arg(&names)).await?,
+            _ => names.len() as u64,
+        };
+        if progress.partial {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A sample of keys: which never expire, which nobody uses, which are large, and what they have in common.
+//!
+//! Deliberately absent: values; nothing here reads one.
+
+use std::collections::BTreeMap;
+
+use redis::cmd;
+use serde_json::{Value, json};
+
+use super::scan::{Key, Scan, closely, shown};
+use super::wire::Wire;
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::{bytes, grouped};
+use crate::domain::time::Span;
+
+/// A key is idle after this time unless the step says otherwise.
+const IDLE: Span = Span::seconds(24 * 60 * 60);
+
+/// How many names stand for a group, and how many of the largest are given.
+pub(super) const NAMES: usize = 20;
+const TOP: usize = 10;
+
+/// How many prefixes are told apart; keys of further ones count as `…`.
+const PREFIXES: usize = 1000;
+
+/// Some keys, counted.
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    bytes: u64,
+    without_ttl: u64,
+    names: Vec<String>,
+}
+
+impl Group {
+    fn add(&mut self, key: &Key) {
+        self.count += 1;
+        self.bytes += key.bytes.unwrap_or(0);
+        self.without_ttl += u64::from(key.ttl.is_none());
+        if self.names.len() < NAMES {
+            self.names.push(shown(&key.name));
+        }
+    }
+
+    fn of<'k>(keys: impl Iterator<Item = &'k Key>) -> Self {
+        let mut group = Self::default();
+        keys.for_each(|key| group.add(key));
+        group
+    }
+
+    fn output(&self) -> Value {
+        json!({ "count": self.count, "bytes": self.bytes, "names": self.names })
+    }
+}
+
+/// Looks closely at up to `sample` keys.
+pub(super) async fn look(
+    pattern: &str,
+    sample: usize,
+    idle_over: Option<Span>,
+    wire: &mut Wire<'_>,
+) -> Result<Outcome, Trouble> {
+    let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
+    let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());
+    let mut is_cut = false;
+    while !scan.is_over() && keys.len() < sample && wire.has_time() {
+        let mut names = scan.next(wire).await?;
+        is_cut = names.len() > sample - keys.len();
+        names.truncate(sample - keys.len());
+        keys.extend(closely(&names, wire).await?);
+    }
+    Ok(report(pattern, &keys, total, is_cut || !scan.is_over(), idle_over.unwrap_or(IDLE)))
+}
+
+fn report(pattern: &str, keys: &[Key], total: u64, partial: bool, idle_over: Span) -> Outcome {
+    let all = Group::of(keys.iter());
+    let lasting = Group::of(keys.iter().filter(|key| key.ttl.is_none()));
+    let idle = Group::of(keys.iter().filter(|key| key.idle.is_some_and(|idle| idle >= idle_over.0.as_secs())));
+    let is_idle_known = keys.is_empty() || keys.iter().any(|key| key.idle.is_some());
+    let output = json!({
+        "keys": total, "sampled": all.count, "partial": partial, "bytes": all.bytes,
+        "without_ttl": lasting.output(),
+        "idle": is_idle_known.then(|| idle.output()),
+        "largest": largest(keys), "prefixes": prefixes(keys),
+    });
+    let sample = if partial { " (a sample: there may be more)" } else { "" };
+    let idle = if is_idle_known {
+        format!("{} idle for {idle_over}, {}", grouped(idle.count), bytes(idle.bytes))
+    } else {
+        "idle times are not kept".to_owned()
+    };
+    let summary = format!(
+        "{} keys `{}`{sample}, {}: {} without TTL, {}; {idle}",
+        grouped(all.count),
+        super::shown(pattern),
+        bytes(all.bytes),
+        grouped(lasting.count),
+        bytes(lasting.bytes),
+    );
+    Outcome::succeeded(summary, output)
+}
+
+fn largest(keys: &[Key]) -> Vec<Value> {
+    let mut keys: Vec<&Key> = keys.iter().collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.bytes));
+    let told = |key: &Key| json!({ "name": shown(&key.name), "bytes": key.bytes, "ttl": key.ttl });
+    keys.into_iter().take(TOP).map(told).collect()
+}
+
+/// What stands before the first colon, the largest groups first.
+fn prefixes(keys: &[Key]) -> Vec<Value> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for key in keys {
+        let first = key.name.split(|byte| *byte == b':').next().filter(|first| first.len() < key.name.len());
+        let mut prefix = first.map_or_else(|| "(none)".to_owned(), |first| format!("{}:", shown(first)));
+        if groups.len() >= PREFIXES && !groups.contains_key(&prefix) {
+            prefix = "…".to_owned();
+        }
+        groups.entry(prefix).or_default().add(key);
+    }
+    let mut groups: Vec<(String, Group)> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes));
+    let told = |(prefix, group): (String, Group)| json!({ "prefix": prefix, "count": group.count, "bytes": group.bytes, "without_ttl": group.without_ttl });
+    groups.into_iter().take(TOP).map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str, ttl: Option<u64>, idle: Option<u64>, bytes: u64) -> Key {
+        Key { name: name.as_bytes().to_vec(), ttl, idle, bytes: Some(bytes) }
+    }
+
+    #[test]
+    fn what_fills_it_is_told_by_prefix_and_by_key() {
+        let keys = [
+            key("cart:1", None, Some(90_000), 1000),
+            key("cart:2", None, Some(5), 3000),
+            key("session:1", Some(60), Some(5), 500),
+            key("counter", Some(60), Some(5), 50),
+        ];
+        let outcome = report("*", &keys, 4, false, IDLE);
+        assert_eq!(outcome.summary, "4 keys `*`, 4.4 KiB: 2 without TTL, 3.9 KiB; 1 idle for 1day, 1000 B");
+        let first = &outcome.output["prefixes"][0];
+        assert_eq!(first, &json!({ "prefix": "cart:", "count": 2, "bytes": 4000, "without_ttl": 2 }));
+        assert_eq!(outcome.output["largest"][0]["name"], "cart:2");
+    }
+
+    #[test]
+    fn idle_times_that_are_not_kept_are_not_taken_for_none() {
+        let outcome = report("*", &[key("a", None, None, 1)], 1, true, IDLE);
+        assert_eq!(outcome.output["idle"], Value::Null);
+        assert!(outcome.summary.contains("a sample"), "{}", outcome.summary);
+    }
+}

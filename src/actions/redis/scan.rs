@@ -1,0 +1,128 @@
+//! Walks the keys of a pattern in bounded batches, and looks at each as closely as is wanted.
+//!
+//! `SCAN` gives every key that is there all the time, and may give one twice; a key that goes in between is left out.
+
+use std::collections::HashSet;
+
+use redis::{Pipeline, Value, cmd};
+
+use super::wire::Wire;
+use crate::actions::trouble::Trouble;
+
+/// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
+const BATCH: usize = 1000;
+
+/// How many keys are remembered, so that none is given twice: beyond the largest limit of a step one may be.
+const SEEN: usize = 1_000_000;
+
+/// How many keys are looked at closely with one round trip.
+const CLOSELY: usize = 200;
+
+/// A walk.
+pub(super) struct Scan {
+    pattern: String,
+    cursor: Option<u64>,
+    seen: HashSet<Vec<u8>>,
+}
+
+/// A key and what is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) name: Vec<u8>,
+    /// Seconds; nothing for a key that never expires.
+    pub(super) ttl: Option<u64>,
+    /// Seconds; nothing where the server keeps none.
+    pub(super) idle: Option<u64>,
+    pub(super) bytes: Option<u64>,
+}
+
+impl Scan {
+    pub(super) fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.to_owned(), cursor: Some(0), seen: HashSet::new() }
+    }
+
+    /// Whether every key has been given.
+    pub(super) fn is_over(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    /// The next keys, each once; perhaps none although there are more.
+    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
+        let Some(cursor) = self.cursor else { return Ok(Vec::new()) };
+        let mut command = cmd("SCAN");
+        command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
+        let (next, keys): (u64, Vec<Vec<u8>>) = wire.ask(&command).await?;
+        self.cursor = Some(next).filter(|next| *next != 0);
+        Ok(keys.into_iter().filter(|key| self.is_new(key)).collect())
+    }
+
+    fn is_new(&mut self, key: &[u8]) -> bool {
+        !self.seen.contains(key) && (self.seen.len() >= SEEN || self.seen.insert(key.to_vec()))
+    }
+}
+
+/// Looks at some keys closely. Those that are gone are left out.
+pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<Key>, Trouble> {
+    let mut keys = Vec::with_capacity(names.len());
+    for names in names.chunks(CLOSELY) {
+        let mut commands = Pipeline::with_capacity(names.len() * 3);
+        for name in names {
+            // Idle time first: the others might count as a touch one day.
+            commands.cmd("OBJECT").arg("IDLETIME").arg(name);
+            commands.cmd("TTL").arg(name);
+            commands.cmd("MEMORY").arg("USAGE").arg(name);
+        }
+        let answers: Vec<Option<Value>> = wire.ask_all(&mut commands).await?;
+        keys.extend(names.iter().zip(answers.chunks(3)).filter_map(|(name, answers)| key(name, answers)));
+    }
+    Ok(keys)
+}
+
+fn key(name: &[u8], answers: &[Option<Value>]) -> Option<Key> {
+    let number = |at: usize| match answers.get(at) {
+        Some(Some(Value::Int(number))) => Some(*number),
+        _ => None,
+    };
+    let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    // -1 is a key that never expires, -2 one that is gone.
+    let ttl = number(1).filter(|ttl| *ttl != -2)?;
+    Some(Key { name: name.to_vec(), ttl: positive(Some(ttl)), idle: positive(number(0)), bytes: positive(number(2)) })
+}
+
+/// A key's name for people: what follows its last colon may be a session's token or a customer's number, so that only
+/// the beginning of a long one is shown.
+pub(super) fn shown(name: &[u8]) -> String {
+    /// The longest last part that is shown whole, what is shown of a longer one, and the longest name.
+    const WHOLE: usize = 12;
+    const BEGINNING: usize = 4;
+    const NAME: usize = 100;
+    let name = String::from_utf8_lossy(name);
+    let (front, last) = name.rsplit_once(':').map_or(("", &*name), |(front, last)| (front, last));
+    let colon = if front.is_empty() { "" } else { ":" };
+    let last = match last.char_indices().nth(WHOLE) {
+        Some(_) => format!("{}…", last.chars().take(BEGINNING).collect::<String>()),
+        None => last.to_owned(),
+    };
+    crate::domain::text::one_line(&format!("{front}{colon}{last}"), NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_a_name_is_not_shown() {
+        assert_eq!(shown(b"session:9f86d081884c7d659a2feaa0c55ad015"), "session:9f86…");
+        assert_eq!(shown(b"cart:4711:items"), "cart:4711:items");
+        assert_eq!(shown(b"9f86d081884c7d659a2feaa0c55ad015"), "9f86…");
+        assert_eq!(shown(b"a:\x1b[2J\xff"), "a:\u{241b}[2J\u{fffd}");
+    }
+
+    #[test]
+    fn a_key_that_is_gone_is_left_out() {
+        let int = |number| Some(Value::Int(number));
+        assert_eq!(key(b"a", &[None, int(-2), Some(Value::Nil)]), None);
+        let found = key(b"a", &[None, int(-1), int(72)]).unwrap();
+        assert_eq!((found.ttl, found.idle, found.bytes), (None, None, Some(72)));
+    }
+}

@@ -1,0 +1,124 @@
+//! A connection to a Redis: bounded in time, its errors told apart.
+//!
+//! Deliberately absent: connections that are kept, and reconnecting; a step is one look.
+//!
+//! **Invariant:** no message holds the address or the password. The library's own are used only for what a server said.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, cmd,
+};
+use serde_json::json;
+use url::Url;
+
+use crate::actions::Context;
+use crate::actions::patience::within;
+use crate::actions::trouble::Trouble;
+use crate::domain::outcome::Outcome;
+use crate::domain::text::one_line;
+use crate::domain::time::{Span, Timestamp};
+
+/// How long a connection may take: a server that is up answers at once.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest text of a server that is kept.
+const SAID: usize = 200;
+
+/// A connection, and when everything has to be over.
+pub(super) struct Wire<'c> {
+    connection: MultiplexedConnection,
+    until: Timestamp,
+    pub(super) context: &'c Context,
+}
+
+impl<'c> Wire<'c> {
+    /// Connects and logs in.
+    pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, Trouble> {
+        // For `rediss`; `main` has installed it already, a test or a library user may not have.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client =
+            Client::open(url.clone()).map_err(|_| Trouble::new("address", "the address is not one of a redis"))?;
+        let place = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(6379));
+        let rest = Span::between(context.clock.now(), until).0;
+        let settings =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(rest));
+        let connecting = client.get_multiplexed_async_connection_with_config(&settings);
+        let connection = within(CONNECT.min(rest), context, connecting).await?.map_err(|error| {
+            let trouble = why(&error);
+            Trouble::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
+        })?;
+        Ok(Self { connection, until, context })
+    }
+
+    /// Whether there is time for more.
+    pub(super) fn has_time(&self) -> bool {
+        self.context.clock.now() < self.until
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Trouble> {
+        let rest = Span::between(self.context.clock.now(), self.until).0;
+        let answer = command.query_async(&mut self.connection);
+        within(rest, self.context, answer).await?.map_err(|error| why(&error))
+    }
+
+    /// Sends several commands at once. One that the server refuses gives nothing.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &mut self,
+        commands: &mut Pipeline,
+    ) -> Result<Vec<Option<T>>, Trouble> {
+        let rest = Span::between(self.context.clock.now(), self.until).0;
+        let answers = commands.ignore_errors().query_async::<Vec<Result<T, RedisError>>>(&mut self.connection);
+        let answers = within(rest, self.context, answers).await?.map_err(|error| why(&error))?;
+        Ok(answers.into_iter().map(Result::ok).collect())
+    }
+
+    /// Whether it answers.
+    pub(super) async fn ping(&mut self) -> Result<Outcome, Trouble> {
+        let began = self.context.clock.now();
+        let said: String = self.ask(&cmd("PING")).await?;
+        let latency = Span::between(began, self.context.clock.now()).0.as_millis() as u64;
+        match said.as_str() {
+            "PONG" => Ok(Outcome::succeeded(format!("PONG in {latency} ms"), json!({ "latency_ms": latency }))),
+            said => Err(Trouble::new("server", format!("it answers `{}` to PING", one_line(said, SAID)))),
+        }
+    }
+}
+
+/// Whether the handshake failed. The library shares its errors, and what an I/O error wraps is not among its sources.
+fn is_distrust(error: &RedisError) -> bool {
+    let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let inner = shared.and_then(|shared| shared.downcast_ref::<std::io::Error>()).and_then(std::io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// Why there is no answer.
+fn why(error: &RedisError) -> Trouble {
+    let said = || one_line(error.detail().unwrap_or(error.category()), SAID);
+    if error.is_connection_refusal() {
+        return Trouble::new("refused", "the connection was refused: nothing listens there");
+    }
+    if error.is_timeout() {
+        return Trouble::new("timeout", "no answer in time");
+    }
+    if is_distrust(error) {
+        return Trouble::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SAID)));
+    }
+    match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
+            Trouble::new("access", "the password is missing or wrong")
+        }
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Trouble::new("access", format!("not allowed: {}", said())),
+        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => Trouble::new("loading", "it is still loading its data"),
+        (ErrorKind::Server(_) | ErrorKind::Extension, code) => {
+            Trouble::new("server", format!("it refused: {} {}", code.unwrap_or_default(), said()))
+        }
+        (ErrorKind::Io, _) if error.is_connection_dropped() => Trouble::new("closed", "the connection was closed"),
+        (ErrorKind::Io, _) => Trouble::new("closed", format!("no connection: {}", one_line(&error.to_string(), SAID))),
+        _ => Trouble::new("server", format!("what it answered cannot be read: {}", error.category())),
+    }
+}

@@ -1,0 +1,53 @@
+//! What a number that was measured must be for the step to succeed: `above` and `below`, as the fields of a kind.
+//!
+//! Deliberately absent: conditions of several values; that is what `until` and `when` are for.
+
+/// The limits that are given.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Threshold {
+    /// The value must be more than this.
+    pub above: Option<f64>,
+    /// The value must be less than this.
+    pub below: Option<f64>,
+}
+
+impl Threshold {
+    /// Whether anything is asked of the value.
+    pub fn is_given(self) -> bool {
+        self.above.is_some() || self.below.is_some()
+    }
+
+    /// What is wrong with a value, as the end of a sentence. A value that is no number is neither above nor below.
+    pub fn broken(self, value: f64) -> Option<String> {
+        match self {
+            Self { above: Some(above), .. } if value.is_nan() || value <= above => Some(format!("not above {above}")),
+            Self { below: Some(below), .. } if value.is_nan() || value >= below => Some(format!("not below {below}")),
+            _ => None,
+        }
+    }
+}
+
+/// A number for people: four digits behind the point at most.
+pub fn number(value: f64) -> String {
+    let rounded = (value * 10_000.0).round() / 10_000.0;
+    if rounded == 0.0 && value != 0.0 { format!("{value:e}") } else { format!("{rounded}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_itself_is_neither_above_nor_below() {
+        let threshold = Threshold { above: Some(1.0), below: Some(5.0) };
+        assert_eq!(threshold.broken(3.0), None);
+        assert_eq!(threshold.broken(1.0).as_deref(), Some("not above 1"));
+        assert_eq!(threshold.broken(5.0).as_deref(), Some("not below 5"));
+        assert!(threshold.broken(f64::NAN).is_some());
+    }
+
+    #[test]
+    fn small_numbers_do_not_become_nothing() {
+        assert_eq!([0.0, 1.0, 0.123456, 0.000001].map(number), ["0", "1", "0.1235", "1e-6"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! The facts of a certificate, for people and for conditions.
+//!
+//! Deliberately absent: a judgement; that is [`super::trust`]'s.
+
+use std::net::IpAddr;
+
+use chrono::DateTime;
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::time::ASN1Time;
+
+use crate::actions::trouble::Trouble;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// The most names that are kept, and the longest text of one.
+const NAMES: usize = 100;
+const LENGTH: usize = 200;
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Certificate {
+    pub(super) subject: String,
+    pub(super) issuer: String,
+    pub(super) names: Vec<String>,
+    pub(super) not_before: Timestamp,
+    pub(super) not_after: Timestamp,
+    pub(super) fingerprint: String,
+    /// Whether it names itself as its issuer.
+    pub(super) is_own_issuer: bool,
+}
+
+impl Certificate {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// `tls`, when it is none.
+    pub(super) fn read(der: &CertificateDer<'_>) -> Result<Self, Trouble> {
+        let unreadable = || Trouble::new("tls", "its certificate cannot be read");
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let names = names.into_iter().flat_map(|names| &names.value.general_names).filter_map(shown).take(NAMES);
+        let validity = certificate.validity();
+        Ok(Self {
+            subject: one_line(&certificate.subject().to_string(), LENGTH),
+            issuer: one_line(&certificate.issuer().to_string(), LENGTH),
+            names: names.collect(),
+            not_before: instant(validity.not_before).ok_or_else(unreadable)?,
+            not_after: instant(validity.not_after).ok_or_else(unreadable)?,
+            fingerprint: hex::encode(Sha256::digest(der.as_ref())),
+            is_own_issuer: certificate.subject().as_raw() == certificate.issuer().as_raw(),
+        })
+    }
+
+    /// Whole days until it expires, negative when it has.
+    pub(super) fn days_left(&self, now: Timestamp) -> i64 {
+        (self.not_after - now).num_seconds().div_euclid(24 * 60 * 60)
+    }
+}
+
+fn shown(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some(one_line(name, LENGTH)),
+        GeneralName::IPAddress(bytes) => {
+            let address = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            address.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn instant(time: ASN1Time) -> Option<Timestamp> {
+    DateTime::from_timestamp(time.timestamp(), 0)
+}

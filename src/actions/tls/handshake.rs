@@ -1,0 +1,129 @@
+//! A TLS handshake that takes any certificate and keeps what the server showed.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::actions::trouble::Trouble;
+use crate::domain::text::one_line;
+
+/// The longest reason that is kept.
+const SAID: usize = 200;
+
+/// What the server showed.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) protocol: String,
+    pub(super) cipher: Option<String>,
+}
+
+impl Handshake {
+    /// The server's own certificate.
+    pub(super) fn leaf(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
+    }
+}
+
+/// The algorithms of handshakes and certificates.
+pub(super) fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(ring::default_provider()))
+}
+
+/// Connects and shakes hands.
+pub(super) async fn make(host: &str, port: u16, name: ServerName<'static>) -> Result<Handshake, Trouble> {
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
+    let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::new("tls", error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TakesAny))
+        .with_no_client_auth();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| refused(&error))?;
+    let (_, connection) = stream.get_ref();
+    let chain: Vec<_> =
+        connection.peer_certificates().unwrap_or_default().iter().cloned().map(CertificateDer::into_owned).collect();
+    if chain.is_empty() {
+        return Err(Trouble::new("tls", "it shows no certificate"));
+    }
+    let protocol = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    Ok(Handshake { chain, protocol, cipher })
+}
+
+fn unreachable(error: &io::Error) -> Trouble {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            Trouble::new("refused", "the connection was refused: nothing listens there")
+        }
+        io::ErrorKind::TimedOut => Trouble::new("timeout", "no connection in time"),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            Trouble::new("unreachable", one_line(&error.to_string(), SAID))
+        }
+        // The resolver's errors have no number of the system.
+        _ if error.raw_os_error().is_none() => Trouble::new("dns", "the name of the host is not known"),
+        _ => Trouble::new("closed", one_line(&error.to_string(), SAID)),
+    }
+}
+
+fn refused(error: &io::Error) -> Trouble {
+    let reason = one_line(&error.to_string(), SAID);
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidMessage(_)) => Trouble::new("not_tls", "what it answers is not TLS"),
+        Some(Error::AlertReceived(_) | Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)) => {
+            Trouble::new("protocol", format!("no handshake: {reason}"))
+        }
+        Some(_) => Trouble::new("tls", format!("no handshake: {reason}")),
+        None => Trouble::new("closed", format!("it closed the connection: {reason}")),
+    }
+}
+
+/// Takes any certificate, which is judged later, and has its key proven all the same.
+#[derive(Debug)]
+struct TakesAny;
+
+impl ServerCertVerifier for TakesAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

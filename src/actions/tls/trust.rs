@@ -1,0 +1,111 @@
+//! What is wrong with a certificate: each fault found by itself, so that one does not hide another.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
+
+use super::certificate::Certificate;
+use super::handshake::{Handshake, provider};
+use crate::actions::Context;
+use crate::actions::patience::apart;
+use crate::actions::trouble::Trouble;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// The largest file of authorities: ten times what a Linux distribution trusts.
+const FILE: u64 = 4 * 1024 * 1024;
+
+/// The longest path that a line repeats.
+const SHOWN: usize = 120;
+
+/// The authorities to trust: those of a file, else the machine's.
+pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context) -> Result<RootCertStore, Trouble> {
+    match ca {
+        None => apart(timeout, context, machine).await?,
+        Some(file) => {
+            let (path, shown) = (context.directory.join(file), one_line(file, SHOWN));
+            let read = apart(timeout, context, move || file_of_authorities(path)).await?;
+            read.map_err(|reason| Trouble::new("ca", format!("`{shown}`: {reason}")))
+        }
+    }
+}
+
+/// The machine's, read once: it is a file of a hundred certificates.
+fn machine() -> Result<RootCertStore, Trouble> {
+    static MACHINE: OnceLock<RootCertStore> = OnceLock::new();
+    let store = MACHINE.get_or_init(|| {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        store
+    });
+    if store.is_empty() {
+        return Err(Trouble::new(
+            "ca",
+            "this machine trusts nobody; install the package `ca-certificates`, or give `ca`",
+        ));
+    }
+    Ok(store.clone())
+}
+
+fn file_of_authorities(path: PathBuf) -> Result<RootCertStore, String> {
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(|error| format!("it is not PEM: {error}"))?;
+        store.add(certificate).map_err(|error| format!("a certificate in it cannot be used: {error}"))?;
+    }
+    if store.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(store) }
+}
+
+/// Every fault, as words.
+pub(super) fn problems(
+    handshake: &Handshake,
+    certificate: &Certificate,
+    roots: &RootCertStore,
+    name: &ServerName<'_>,
+    now: Timestamp,
+) -> Vec<&'static str> {
+    let mut problems = Vec::new();
+    if now > certificate.not_after {
+        problems.push("expired");
+    }
+    if now < certificate.not_before {
+        problems.push("not_yet_valid");
+    }
+    match ParsedCertificate::try_from(handshake.leaf()) {
+        Err(_) => problems.push("untrusted"),
+        Ok(leaf) => {
+            problems.extend(verify_server_name(&leaf, name).err().map(|_| "wrong_host"));
+            // Its own time was looked at already: who vouches for it is asked within it.
+            let within = now.clamp(certificate.not_before, certificate.not_after.max(certificate.not_before));
+            let seconds = u64::try_from(within.timestamp()).unwrap_or_default();
+            let trusted = verify_server_cert_signed_by_trust_anchor(
+                &leaf,
+                roots,
+                &handshake.chain[1..],
+                UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+                provider().signature_verification_algorithms.all,
+            );
+            problems.extend(trusted.err().map(|error| distrust(&error, certificate)));
+        }
+    }
+    problems
+}
+
+fn distrust(error: &Error, certificate: &Certificate) -> &'static str {
+    match error {
+        _ if certificate.is_own_issuer => "self_signed",
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "unknown_issuer",
+        _ => "untrusted",
+    }
+}

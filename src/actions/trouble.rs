@@ -1,0 +1,29 @@
+//! Why an action failed: a word for programs and a line for people, the same in the output of every kind.
+//!
+//! Deliberately absent: the words of each kind; they stand in its form.
+
+use serde_json::{Value, json};
+
+use crate::domain::outcome::Outcome;
+
+/// A reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// A word for programs: `timeout`, `refused`, `spec`.
+    pub kind: &'static str,
+    /// A line for people.
+    pub message: String,
+}
+
+impl Trouble {
+    /// A reason.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The failure, with what is known all the same; an object, or nothing.
+    pub fn outcome(&self, mut output: Value) -> Outcome {
+        output["trouble"] = json!({ "kind": self.kind, "message": self.message });
+        Outcome::failed(self.message.clone(), output)
+    }
+}

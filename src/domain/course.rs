@@ -1,0 +1,56 @@
+//! How a run begins, why it goes no further, and how it ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{RunId, StepKey};
+
+/// How much a run asks of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Before every step.
+    Step,
+    /// Before every change.
+    Guided,
+    /// Only what nobody else can decide.
+    Auto,
+    /// As much as may be done while nobody is there: before each change that the estate does not allow to happen by itself.
+    Unattended,
+}
+
+/// The run and step that started a further run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its `start` step.
+    pub step: StepKey,
+}
+
+/// Why a run goes no further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// A person stopped it.
+    Cancelled {
+        /// In the person's words.
+        reason: String,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Which.
+        step: StepKey,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Every step was done or skipped.
+    Succeeded,
+    /// A step failed and stopped it.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+}

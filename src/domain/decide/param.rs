@@ -1,0 +1,69 @@
+//! A run's parameters: what the starter gave, each in its own type, and the defaults.
+
+use serde_json::{Map, Value};
+
+use super::suggest;
+use crate::domain::command::{Refused, Start, WORDS_LIMIT};
+use crate::domain::runbook::{Param, ParamKind, Runbook};
+use crate::domain::time::Span;
+
+/// Every parameter with its value: what was given, checked, and the defaults.
+pub(super) fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refused> {
+    let known: Vec<&str> = runbook.params.iter().map(|param| param.name.as_str()).collect();
+    if let Some(unknown) = start.params.keys().find(|name| !known.contains(&name.as_str())) {
+        let refused = Refused::usage(format!("`{}` has no parameter `{}`", runbook.id, unknown.escape_debug()));
+        return Err(refused.hint(suggest(unknown, &known, "--param")));
+    }
+    let mut values = Map::new();
+    for param in &runbook.params {
+        let given = start.params.get(&param.name).or(param.default.as_ref());
+        let given = given.ok_or_else(|| {
+            Refused::usage(format!("`{}` needs the parameter `{}`", runbook.id, param.name)).hint(format!(
+                "Type `--param {}=…`{}.",
+                param.name,
+                help(param)
+            ))
+        })?;
+        values.insert(param.name.clone(), param_value(param, given, start)?);
+    }
+    Ok(values)
+}
+
+fn help(param: &Param) -> String {
+    param.help.as_ref().map(|help| format!(": {}", help.trim_end_matches('.'))).unwrap_or_default()
+}
+
+/// A parameter's value in its own type; texts from a command line are read as such.
+fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Refused> {
+    let text = match given {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let wrong =
+        |what: &str| Refused::usage(format!("parameter `{}` is {what}, not `{}`", param.name, text.escape_debug()));
+    if text.len() > WORDS_LIMIT {
+        return Err(Refused::usage(format!("parameter `{}` is longer than {WORDS_LIMIT} bytes", param.name)));
+    }
+    let one_of = |known: Vec<&str>, what: &str| {
+        if known.contains(&text.as_str()) {
+            return Ok(Value::String(text.clone()));
+        }
+        Err(wrong(what).hint(suggest(&text, &known, &format!("--param {}=", param.name))))
+    };
+    match &param.kind {
+        ParamKind::Text if text.contains('\0') => Err(wrong("text without NUL")),
+        ParamKind::Text => Ok(Value::String(text)),
+        ParamKind::Integer => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
+        ParamKind::Number => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::from(number)),
+            _ => Err(wrong("a number")),
+        },
+        ParamKind::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`")),
+        ParamKind::Duration => {
+            text.parse::<Span>().map(|_| Value::String(text.clone())).map_err(|_| wrong("a length of time"))
+        }
+        ParamKind::Service => one_of(start.estate.services.keys().map(String::as_str).collect(), "a service"),
+        ParamKind::Unit => one_of(start.estate.units().collect(), "a unit of the estate"),
+        ParamKind::Choice(choices) => one_of(choices.iter().map(String::as_str).collect(), "one of the choices"),
+    }
+}

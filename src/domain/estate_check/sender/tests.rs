@@ -1,0 +1,182 @@
+//! Senders as they may be written, and one mistake at a time.
+
+use crate::domain::estate::Estate;
+use crate::domain::estate_check::check;
+use crate::domain::problem::Source;
+use crate::domain::runbook::file;
+use crate::domain::runbook::schema;
+use crate::domain::runbook::{Severity, reference};
+use crate::domain::sender::{Auth, Form, Mapping};
+
+const HEAD: &str = "\
+estate: Shop
+default_environment: staging
+environments: { staging: { branch: main }, live: { branch: live }, twin: { branch: live } }
+secrets: { key: { env: KEY }, old: { env: OLD }, pay: { file: /x, key: 'PAY_*' } }
+senders:
+";
+
+const SENDERS: &str = "  alertmanager: { auth: { bearer: { secret: [key, old] } }, catch_up: 'http://127.0.0.1:9093/', severities: { Sev1: p1 } }
+  peer: { form: alertmanager, auth: { basic: { user: am, password: { secret: key } } }, environment: live }
+  grafana: { auth: { grafana: { secret: key, timestamp_header: X-Time } } }
+  sns: { topics: 'arn:aws:sns:eu-west-1:123456789012:alarms', certificate: sns.pem }
+  raw: { form: sns, auth: { header: { name: X-Token, secret: key } } }
+  github: { auth: { github: { secret: key } }, workflows: { deploy.yml: { failure: failed, success: done, environment: live } } }
+  pagerduty: { auth: { standard: { secret: key } } }
+  nagios:
+    auth: { none: true }
+    mapping:
+      each: body.alerts
+      name: item.title
+      summary: body.title ~ item.text
+      status: { value: item.state, firing: [2, Critical], resolved: ok }
+      labels: item.labels
+      annotations: { host: item.host }
+";
+
+fn estate(senders: &str) -> Result<Estate, Vec<String>> {
+    let source = Source::new("estate.yaml", format!("{HEAD}{senders}"));
+    check(&source).map_err(|problems| {
+        let line = |p: &crate::domain::problem::Problem| {
+            let help = p.help.as_deref().map(|help| format!(" | {help}")).unwrap_or_default();
+            format!("{}:{} {}{help}", p.span.line - 5, p.span.column, p.message)
+        };
+        problems.iter().map(line).collect()
+    })
+}
+
+/// The one sender of a line is wrong, and so it is said.
+#[track_caller]
+fn wrong(sender: &str, expected: &[&str]) {
+    assert_eq!(estate(sender).err().unwrap_or_default(), expected, "{sender}");
+}
+
+#[test]
+fn every_way_to_describe_a_sender_is_read() {
+    let estate = estate(SENDERS).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let senders = &estate.senders;
+    assert_eq!(senders["alertmanager"].auth, Auth::Bearer { secrets: vec!["key".into(), "old".into()] });
+    assert_eq!(senders["alertmanager"].catch_up.as_deref(), Some("http://127.0.0.1:9093"));
+    assert_eq!(senders["alertmanager"].severity(" SEV1"), Some(Severity::P1), "its own word");
+    assert_eq!(senders["alertmanager"].severity("Warning"), Some(Severity::P3), "a common word");
+    assert_eq!(senders["peer"].auth, Auth::Basic { user: "am".into(), secrets: vec!["key".into()] });
+    let grafana = Auth::Grafana { secrets: vec!["key".into()], timestamp_header: Some("x-time".into()) };
+    assert_eq!(senders["grafana"].auth, grafana);
+    assert_eq!((senders["sns"].form, &senders["sns"].auth), (Form::Sns, &Auth::Sns));
+    assert!(senders["raw"].auth.is_in_headers() && !senders["sns"].auth.is_in_headers());
+    assert_eq!(senders["github"].branches, [("main".into(), "staging".into())].into(), "`live` goes to two places");
+    let mapping = senders["nagios"].mapping.as_ref().expect("it has one");
+    assert_eq!(mapping.status.as_ref().expect("it has one").firing, ["2", "critical"]);
+    assert!(mapping.recurs && senders["nagios"].auth.is_open());
+}
+
+#[test]
+fn senders_come_back_from_the_log_as_they_were() {
+    let estate = estate(SENDERS).expect("it is right");
+    let text = serde_json::to_string(&estate).expect("it can be written");
+    assert_eq!(serde_json::from_str::<Estate>(&text).expect("it can be read"), estate);
+}
+
+#[test]
+fn what_the_checker_accepts_the_schema_accepts() {
+    let source = Source::new("estate.yaml", format!("{HEAD}{SENDERS}"));
+    let instance = file::read(&source).expect("it is YAML").to_json();
+    let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
+    let errors: Vec<String> =
+        schema.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    for wrong in
+        ["  x: { auth: {} }\n", "  x: { auth: { bearer: { secret: a }, none: true } }\n", "  x: { from: sns }\n"]
+    {
+        let source = Source::new("estate.yaml", format!("{HEAD}{wrong}"));
+        assert!(!schema.is_valid(&file::read(&source).expect("it is YAML").to_json()), "{wrong}");
+    }
+}
+
+#[test]
+fn every_mistake_in_a_sender_is_reported_where_it_stands() {
+    wrong(
+        "  x: { auth: { none: true } }\n",
+        &[
+            "1:3 it is not said what the sender speaks | Give it a `form`, one of `alertmanager`, `grafana`, `sns`, `github`, `pagerduty` and `mapping`.",
+        ],
+    );
+    wrong(
+        "  grafana: { atuh: { none: true } }\n",
+        &[
+            "1:3 it is not said how the sender proves who it is | Add `auth: { bearer: { secret: … } }`, or another way.",
+            "1:14 unknown key `atuh` in a sender | Did you mean `auth`?",
+        ],
+    );
+    wrong(
+        "  grafana: { auth: { bearer: { secret: kye } } }\n",
+        &["1:40 there is no secret `kye` in this file | Did you mean `key`?"],
+    );
+    wrong(
+        "  grafana: { auth: { bearer: hunter2 } }\n",
+        &[
+            "1:30 a secret does not stand in this file | Name it under `secrets`, and write `{ secret: <its name> }` here.",
+        ],
+    );
+    wrong("  grafana: { auth: { bearer: { secret: [] } } }\n", &["1:40 expected 1 to 4 secrets"]);
+    wrong(
+        "  grafana: { auth: { bearer: { secret: pay } } }\n",
+        &["1:40 `pay` is a family of secrets and has no value of its own"],
+    );
+    wrong(
+        "  grafana: { auth: { bearer: { secret: key }, none: true } }\n",
+        &["1:47 the sender proves who it is in two ways, `bearer` and `none`"],
+    );
+    wrong("  grafana: { auth: { none: false } }\n", &["1:28 `none` is either `true` or not there"]);
+    wrong(
+        "  grafana: { auth: { none: true }, environment: lvie }\n",
+        &["1:49 there is no environment `lvie` in this file | Did you mean `live`?"],
+    );
+    wrong(
+        "  grafana: { auth: { none: true }, catch_up: 'http://x' }\n",
+        &["1:36 only a sender of the form `alertmanager` has `catch_up`"],
+    );
+    wrong("  sns: {}\n", &["1:3 a sender of the form `sns` needs `topics` | Add `topics: …`."]);
+    wrong("  sns: { topics: [] }\n", &["1:18 no topic may post then | Name at least one."]);
+    wrong(
+        "  sns: { topics: 'arn:aws:sqs:x:1:a' }\n",
+        &[
+            "1:18 `arn:aws:sqs:x:1:a` is not the ARN of a topic | Write it whole, such as `arn:aws:sns:eu-west-1:123456789012:alarms`.",
+        ],
+    );
+    wrong(
+        "  github: { auth: { github: { secret: key } } }\n",
+        &["1:3 a sender of the form `github` needs `workflows` | Add `workflows: …`."],
+    );
+    wrong(
+        "  github: { auth: { github: { secret: key } }, workflows: { a.yml: {}, deploy: { failure: X } } }\n",
+        &[
+            "1:61 the workflow becomes no alert | Give it `failure: <name of the alert>`, `success: …`, or both.",
+            "1:72 `deploy` is not the file of a workflow | Write its name below `.github/workflows`, such as `deploy.yml`.",
+            "1:91 `X` is not a name | Use a lower-case letter, then lower-case letters, digits, `-` and `_`; at most 64.",
+        ],
+    );
+    wrong(
+        "  x: { auth: { none: true }, mapping: { firing: bdy.id, name: 'body.x |' } }\n",
+        &[
+            "1:49 `bdy` is not defined here | Did you mean `body`?",
+            "1:71 syntax error: unexpected end of input, expected identifier",
+        ],
+    );
+    wrong(
+        "  x: { auth: { none: true }, mapping: { name: item.x } }\n",
+        &["1:47 `item` is not defined here | A mapping sees only `body`."],
+    );
+    wrong(
+        "  x: { auth: { none: true }, mapping: { name: '{{ body.x }}' } }\n",
+        &["1:47 an expression stands without `{{` and `}}` | Write `body.x`."],
+    );
+}
+
+#[test]
+fn the_reference_has_every_key_of_a_mapping() {
+    let said: Vec<&str> = reference::MAPPING.iter().map(|(key, ..)| *key).collect();
+    let known = super::mapping_keys();
+    assert!(known.iter().all(|key| said.contains(key)) && said.len() == known.len(), "{said:?}");
+    assert!(Mapping::FIELDS.iter().all(|field| known.contains(field)));
+}

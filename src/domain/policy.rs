@@ -1,0 +1,259 @@
+//! What a shop does about alerts in general: what they are about, which belong together, and what may happen by itself.
+//!
+//! **Invariant:** an alert always has an environment and a group; what it does not say, the policy or the estate does.
+//!
+//! Deliberately absent: which runbook is for an alert; that stands in the runbooks (see [`super::trigger`]).
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::alert::Alert;
+use super::estate::{Estate, matches};
+use super::expression;
+use super::plan::RenderedAction;
+use super::time::Span;
+
+/// What a shop does about alerts in general.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertPolicy {
+    /// The environment that an alert is about which names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// An expression over the alert that gives its environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment_from: Option<String>,
+    /// An expression over the alert that gives its service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_from: Option<String>,
+    /// What alerts of one incident have in common.
+    pub group_by: Vec<Grouping>,
+    /// How long after its last alert an incident still gathers new ones.
+    pub window: Span,
+    /// How long nothing may fire before an incident is over by itself.
+    pub resolve_after: Span,
+    /// How long a runbook that has ended is not started again in the same incident.
+    pub cool_down: Span,
+    /// The channels that hear of alerts which no runbook is for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<String>,
+    /// How often the same change may happen by itself, across incidents.
+    pub budget: Budget,
+    /// The changes that may happen by themselves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub automatic: Vec<Permission>,
+}
+
+/// Something that alerts of one incident have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grouping {
+    /// The environment.
+    Environment,
+    /// The service.
+    Service,
+    /// The alert's name.
+    Name,
+    /// Who sends it.
+    Sender,
+}
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// So many times,
+    pub at_most: NonZeroU32,
+    /// within this time.
+    pub within: Span,
+}
+
+/// Changes that may happen by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// The kind, or kind and verb: `systemd.restart`.
+    pub action: String,
+    /// Patterns for what it is done to; empty means anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+    /// The environments; empty means every one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+}
+
+/// What an alert is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The environment: always one of the estate's.
+    pub environment: String,
+    /// The service: one of the estate's.
+    pub service: Option<String>,
+    /// The group that it belongs to.
+    pub group: String,
+}
+
+impl Default for AlertPolicy {
+    fn default() -> Self {
+        Self {
+            environment: None,
+            environment_from: None,
+            service_from: None,
+            group_by: vec![Grouping::Environment, Grouping::Service],
+            window: Span::seconds(30 * 60),
+            resolve_after: Span::seconds(5 * 60),
+            cool_down: Span::seconds(15 * 60),
+            notify: Vec::new(),
+            budget: Budget { at_most: NonZeroU32::MIN.saturating_add(2), within: Span::seconds(60 * 60) },
+            automatic: Vec::new(),
+        }
+    }
+}
+
+/// The labels in which senders usually name the environment.
+const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "stage"];
+/// The labels in which senders usually name the service.
+const SERVICE_LABELS: [&str; 4] = ["service", "service_name", "unit", "job"];
+/// What stands between the parts of a group's name; no label's value is cut at it, so groups do not run together.
+const SEPARATOR: &str = " / ";
+
+impl AlertPolicy {
+    /// What an alert is about.
+    pub fn place(&self, alert: &Alert, estate: &Estate) -> Place {
+        let environment = self.environment(alert, estate);
+        let service = self.service(alert, estate);
+        let part = |grouping: &Grouping| match grouping {
+            Grouping::Environment => environment.as_str(),
+            // Alerts about nothing that is known do not belong together because of that.
+            Grouping::Service => service.as_deref().unwrap_or(&alert.name),
+            Grouping::Name => &alert.name,
+            Grouping::Sender => &alert.sender,
+        };
+        let group = self.group_by.iter().map(part).collect::<Vec<_>>().join(SEPARATOR);
+        Place { group, environment, service }
+    }
+
+    fn environment(&self, alert: &Alert, estate: &Estate) -> String {
+        let said = self.environment_from.as_deref().and_then(|code| evaluated(code, alert));
+        let labelled = || labelled(alert, &ENVIRONMENT_LABELS);
+        let known = |name: &String| estate.environments.contains_key(name);
+        let candidates = [said, alert.environment.clone(), labelled(), self.environment.clone()];
+        let chosen = candidates.into_iter().chain([estate.default_environment.clone()]).flatten().find(known);
+        // The checker asks for `environment` where this would be a guess.
+        chosen.or_else(|| estate.environments.keys().next().cloned()).unwrap_or_default()
+    }
+
+    fn service(&self, alert: &Alert, estate: &Estate) -> Option<String> {
+        let said = self.service_from.as_deref().and_then(|code| evaluated(code, alert));
+        let labels = SERVICE_LABELS.iter().filter_map(|label| alert.labels.get(*label).cloned());
+        let mut candidates = said.into_iter().chain(alert.service.clone()).chain(labels);
+        candidates.find_map(|name| known_service(&name, estate))
+    }
+
+    /// Whether a change may happen by itself in an environment.
+    pub fn allows(&self, environment: &str, action: &RenderedAction) -> bool {
+        self.automatic.iter().any(|permission| permission.covers(environment, action))
+    }
+}
+
+impl Permission {
+    fn covers(&self, environment: &str, action: &RenderedAction) -> bool {
+        let (kind, verb) = self.action.split_once('.').map_or((self.action.as_str(), None), |(k, v)| (k, Some(v)));
+        let object = match verb {
+            None => Some(&action.spec),
+            Some(verb) => action.spec.get(verb),
+        };
+        let here = self.environments.is_empty() || self.environments.iter().any(|name| name == environment);
+        here && action.kind == kind && object.is_some_and(|object| self.of.is_empty() || self.fits(object))
+    }
+
+    /// Whether every text of what is done to fits a pattern.
+    fn fits(&self, object: &Value) -> bool {
+        match object {
+            Value::String(text) => self.of.iter().any(|pattern| matches(pattern, text)),
+            Value::Array(items) => !items.is_empty() && items.iter().all(|item| self.fits(item)),
+            Value::Object(fields) => !fields.is_empty() && fields.values().all(|field| self.fits(field)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+}
+
+fn labelled(alert: &Alert, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| alert.labels.get(*name).cloned())
+}
+
+/// What a rule of the estate says; nothing where it cannot be evaluated or gives no text.
+fn evaluated(code: &str, alert: &Alert) -> Option<String> {
+    match expression::evaluate(code, &super::trigger::scope(alert)).ok()? {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
+}
+
+/// The service that is called so, or whose unit is, with or without its ending.
+fn known_service(name: &str, estate: &Estate) -> Option<String> {
+    if estate.services.contains_key(name) {
+        return Some(name.to_owned());
+    }
+    let stem = |unit: &str| unit.strip_suffix(".service").unwrap_or(unit).to_owned();
+    let wanted = stem(name);
+    estate.services.iter().find(|(_, service)| stem(&service.unit) == wanted).map(|(name, _)| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::effect::EffectClass;
+
+    fn estate() -> Estate {
+        serde_json::from_value(json!({
+            "estate": "shop",
+            "environments": {"production": {}, "staging": {}},
+            "services": {"gateway": {"unit": "shop-gateway.service"}},
+        }))
+        .unwrap()
+    }
+
+    fn alert(labels: &[(&str, &str)]) -> Alert {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Alert { name: "slow".into(), labels, ..Alert::default() }
+    }
+
+    #[test]
+    fn an_alert_is_about_what_its_labels_say() {
+        let policy = AlertPolicy { environment: Some("production".into()), ..AlertPolicy::default() };
+        let place = |labels: &[(&str, &str)]| policy.place(&alert(labels), &estate()).group;
+        assert_eq!(place(&[("env", "staging"), ("service", "gateway")]), "staging / gateway");
+        assert_eq!(place(&[("env", "staging"), ("job", "shop-gateway")]), "staging / gateway");
+        assert_eq!(place(&[("env", "elsewhere"), ("service", "unknown")]), "production / slow");
+    }
+
+    #[test]
+    fn the_estates_own_rule_comes_first() {
+        let rule = "{'prod': 'production'}[labels.stack]";
+        let policy = AlertPolicy { environment_from: Some(rule.into()), ..AlertPolicy::default() };
+        let environment = |labels: &[(&str, &str)]| policy.place(&alert(labels), &estate()).environment;
+        assert_eq!(environment(&[("stack", "prod"), ("env", "staging")]), "production");
+        assert_eq!(environment(&[("stack", "other"), ("env", "staging")]), "staging", "a rule that fails says nothing");
+    }
+
+    #[test]
+    fn only_what_is_allowed_happens_by_itself() {
+        let permission = Permission {
+            action: "systemd.restart".into(),
+            of: vec!["shop-*".into()],
+            environments: vec!["staging".into()],
+        };
+        let policy = AlertPolicy { automatic: vec![permission], ..AlertPolicy::default() };
+        let allows = |environment: &str, spec: Value| {
+            policy.allows(environment, &RenderedAction { kind: "systemd".into(), spec, effect: EffectClass::Once })
+        };
+        assert!(allows("staging", json!({"restart": "shop-gateway.service"})));
+        assert!(allows("staging", json!({"restart": ["shop-gateway.service", "shop-search.service"]})));
+        assert!(!allows("production", json!({"restart": "shop-gateway.service"})));
+        assert!(!allows("staging", json!({"stop": "shop-gateway.service"})));
+        assert!(!allows("staging", json!({"restart": ["shop-gateway.service", "sshd.service"]})));
+    }
+}

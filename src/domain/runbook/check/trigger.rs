@@ -1,0 +1,93 @@
+//! The alerts that start a runbook: their names, their condition, and what the alert gives to the params.
+
+use serde_json::{Map, Value};
+
+use super::Checker;
+use super::fields::Fields;
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::{Content, Node};
+use crate::domain::trigger::{Launch, NAMES, Trigger};
+
+/// The keys of a trigger.
+pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];
+
+/// How a runbook may start, as it is written.
+pub(in crate::domain) const LAUNCHES: &[(&str, Launch)] = &[("auto", Launch::Auto), ("ask", Launch::Ask)];
+
+/// Triggers that one runbook may have.
+const MAX_TRIGGERS: usize = 50;
+
+impl Checker<'_> {
+    /// One trigger, or a list of them.
+    pub(super) fn triggers(&mut self, node: &Node) -> Vec<Trigger> {
+        let given = match &node.content {
+            Content::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        if let Some(node) = given.get(MAX_TRIGGERS) {
+            self.report.add(Problem::new(node.span.clone(), format!("a runbook has at most {MAX_TRIGGERS} triggers")));
+        }
+        given.iter().filter_map(|node| self.trigger(node)).collect()
+    }
+
+    fn trigger(&mut self, node: &Node) -> Option<Trigger> {
+        let fields = Fields::open(&mut self.report, node, "a trigger", TRIGGER_KEYS)?;
+        let alert = fields.required(&mut self.report, "alert", "a trigger").map(|node| self.alert_names(node));
+        let condition = fields.get("where").and_then(|node| self.with_only(NAMES, |checker| checker.expression(node)));
+        let start = fields.get("start").map_or(Some(Launch::Ask), |node| self.report.word(node, LAUNCHES));
+        let params = fields.get("params").map(|node| self.params_from_alert(node)).unwrap_or_default();
+        if start == Some(Launch::Auto) {
+            self.params_are_given(&fields, &params);
+        }
+        Some(Trigger { alert: alert?, condition, start: start?, params })
+    }
+
+    fn alert_names(&mut self, node: &Node) -> Vec<String> {
+        let names = self.report.one_or_many(node);
+        if names.is_empty() {
+            self.report.add(
+                Problem::new(node.span.clone(), "the trigger speaks of no alert")
+                    .help("Name one, such as `alert: payment_error_rate`; `*` stands for any text."),
+            );
+        }
+        names.iter().filter_map(|name| self.report.text(name).map(str::to_owned)).collect()
+    }
+
+    fn params_from_alert(&mut self, node: &Node) -> Map<String, Value> {
+        let entries = self.report.entries(node, "a mapping of params by name").unwrap_or_default();
+        let mut given = Map::new();
+        for entry in entries {
+            if !self.params.iter().any(|param| param.name == entry.key) {
+                let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+                let shown = visible(&entry.key, MAX_QUOTED);
+                let problem = Problem::new(entry.key_span.clone(), format!("there is no param `{shown}`"));
+                self.report.add(
+                    problem
+                        .did_you_mean(&entry.key, known)
+                        .or_help(format!("Declare it under `params`: `{shown}: {{ type: text }}`.")),
+                );
+            }
+            if let Some(text) = entry.value.as_text() {
+                self.with_only(NAMES, |checker| checker.template_text(&entry.value, text));
+            }
+            given.insert(entry.key.clone(), entry.value.to_json());
+        }
+        given
+    }
+
+    /// A runbook that starts by itself has nobody to ask for what is missing.
+    fn params_are_given(&mut self, fields: &Fields<'_>, given: &Map<String, Value>) {
+        let missing: Vec<String> = self
+            .params
+            .iter()
+            .filter(|param| param.default.is_none() && !given.contains_key(&param.name))
+            .map(|param| param.name.clone())
+            .collect();
+        for name in missing {
+            let problem = Problem::new(fields.span.clone(), format!("nothing gives the param `{name}` a value"));
+            self.report.add(problem.help(format!(
+                "Add `params: {{ {name}: \"{{{{ labels.{name} }}}}\" }}` here, or give the param a default."
+            )));
+        }
+    }
+}

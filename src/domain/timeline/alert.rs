@@ -1,0 +1,36 @@
+//! The words for what alerts say.
+
+use super::Reader;
+use super::phrase::{Phrase, Sign, because};
+use crate::domain::alert::Alert;
+use crate::domain::event::{Event, Recorded};
+
+/// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
+const SHOWN: usize = 20;
+
+/// The words for an alert's event.
+pub(super) fn of(reader: &Reader, recorded: &Recorded) -> Phrase {
+    let before = reader.incident().map_or(0, |incident| incident.alerts.len());
+    match &recorded.event {
+        Event::AlertFired { alert, .. } => Phrase { notable: before < SHOWN, ..fired(alert) },
+        Event::AlertRepeated { times, .. } => Phrase::quiet(Sign::Inner, format!("alert reported {times} more times")),
+        Event::AlertResolved { .. } => {
+            let left = reader.incident().map_or(0, |incident| incident.alerts.firing().saturating_sub(1));
+            let rest = if left == 0 { "none is left".to_owned() } else { format!("{left} still firing") };
+            let shown = left == 0 || before <= SHOWN;
+            Phrase { notable: shown, ..Phrase::notable(Sign::Incident, format!("an alert is resolved, {rest}")) }
+        }
+        Event::RunProposed { runbook, reason, .. } => {
+            Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))
+        }
+        _ => Phrase::quiet(Sign::Inner, ""),
+    }
+}
+
+fn fired(alert: &Alert) -> Phrase {
+    let value = alert.value.map(|value| format!(" ({value})")).unwrap_or_default();
+    let summary = alert.summary.as_deref().map(because).unwrap_or_default();
+    let labels: Vec<String> = alert.labels.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    let text = format!("alert {}{value}{summary}", alert.name);
+    Phrase::notable(Sign::Incident, text).detail((!labels.is_empty()).then(|| labels.join(" ")))
+}

@@ -1,0 +1,336 @@
+//! Which runbook an alert starts, with which parameters, and why the others would not.
+//!
+//! **Invariant:** the same alert and the same runbooks give the same choice: an alert that names a runbook gets it; else
+//! an exact name goes before a pattern, a condition before none, and the order of ids decides the rest.
+//!
+//! **Invariant:** what stands in an alert is data: conditions and templates are the runbook's, and see it as values.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectRepr};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::alert::Alert;
+use super::estate::matches;
+use super::expression;
+use super::runbook::Runbook;
+
+/// When a runbook starts by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The alerts, by name or pattern.
+    pub alert: Vec<String>,
+    /// An expression over the alert that must hold.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Whether it starts by itself or a person is asked.
+    #[serde(default)]
+    pub start: Launch,
+    /// The runbook's parameters; templates over the alert.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
+}
+
+/// Whether a runbook starts by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launch {
+    /// It does.
+    Auto,
+    /// A person is asked.
+    #[default]
+    Ask,
+}
+
+/// The runbook that is for an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice<'a> {
+    /// It.
+    pub runbook: &'a Runbook,
+    /// Its parameters, as far as the trigger gives them.
+    pub params: Map<String, Value>,
+    /// Why it does not start by itself; none when it does.
+    pub asks: Option<String>,
+}
+
+/// A runbook that was looked at, and why it is not the one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// Its id.
+    pub runbook: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What was found for an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<'a> {
+    /// The runbook, if there is one.
+    pub choice: Option<Choice<'a>>,
+    /// The others.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A trigger that fits, and what decides between several.
+struct Candidate<'a> {
+    runbook: &'a Runbook,
+    trigger: Option<&'a Trigger>,
+    named: bool,
+    exact: bool,
+}
+
+impl Candidate<'_> {
+    fn rank(&self) -> (bool, bool, bool, Reverse<&str>) {
+        let conditioned = self.trigger.is_some_and(|trigger| trigger.condition.is_some());
+        (self.named, self.exact, conditioned, Reverse(self.runbook.id.as_str()))
+    }
+}
+
+/// Whether any trigger of a runbook speaks of alerts of this name.
+pub fn speaks_of(runbook: &Runbook, name: &str) -> bool {
+    runbook.on.iter().flat_map(|trigger| &trigger.alert).any(|pattern| matches(pattern, name))
+}
+
+/// The runbook that is for an alert.
+pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>) -> Found<'a> {
+    let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
+    let scope = scope(alert);
+    for runbook in runbooks {
+        match candidate(alert, runbook, &scope) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(reason) => passed_over.push(PassedOver { runbook: runbook.id.clone(), reason }),
+        }
+    }
+    candidates.sort_by(|one, other| one.rank().cmp(&other.rank()));
+    let best = candidates.pop();
+    if let Some(best) = &best {
+        let others = candidates.iter().rev().map(|other| PassedOver {
+            runbook: other.runbook.id.clone(),
+            reason: format!("it would, but `{}` goes before it", best.runbook.id),
+        });
+        passed_over.extend(others);
+    }
+    let choice = best.map(|best| chosen(&best, &scope));
+    Found { choice, passed_over }
+}
+
+fn candidate<'a>(alert: &Alert, runbook: &'a Runbook, scope: &minijinja::Value) -> Result<Candidate<'a>, String> {
+    let named = alert.runbook.as_deref().is_some_and(|reference| names(reference, &runbook.id));
+    let mut reason = if runbook.on.is_empty() {
+        "it has no `on`".to_owned()
+    } else {
+        format!("its `on` does not speak of `{}`", alert.name.escape_debug())
+    };
+    for trigger in runbook.on.iter().filter(|trigger| trigger.alert.iter().any(|pattern| matches(pattern, &alert.name)))
+    {
+        let exact = trigger.alert.contains(&alert.name);
+        match holds(trigger, scope) {
+            Ok(()) => return Ok(Candidate { runbook, trigger: Some(trigger), named, exact }),
+            Err(why) => reason = why,
+        }
+    }
+    if named { Ok(Candidate { runbook, trigger: None, named, exact: false }) } else { Err(reason) }
+}
+
+fn holds(trigger: &Trigger, scope: &minijinja::Value) -> Result<(), String> {
+    let Some(condition) = &trigger.condition else { return Ok(()) };
+    match expression::truthy(condition, scope) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("its `where` is false: `{condition}`")),
+        Err(error) => Err(format!("its `where` cannot be evaluated: {error}")),
+    }
+}
+
+fn chosen<'a>(best: &Candidate<'a>, scope: &minijinja::Value) -> Choice<'a> {
+    let runbook = best.runbook;
+    let Some(trigger) = best.trigger else {
+        let asks = Some("the alert names it, and its own `on` does not speak of the alert".to_owned());
+        return Choice { runbook, params: Map::new(), asks };
+    };
+    let (params, wrong) = params(trigger, scope);
+    let asks = match (wrong, trigger.start) {
+        (Some(wrong), _) => Some(wrong),
+        (None, Launch::Auto) => None,
+        (None, Launch::Ask) => Some("it starts when a person says so".to_owned()),
+    };
+    Choice { runbook, params, asks }
+}
+
+/// The parameters that an alert gives; a template that gives nothing leaves its parameter to the default.
+fn params(trigger: &Trigger, scope: &minijinja::Value) -> (Map<String, Value>, Option<String>) {
+    let (mut params, mut wrong) = (Map::new(), None);
+    for (name, source) in &trigger.params {
+        let mut value = source.clone();
+        match super::scope::value(&mut value, scope) {
+            Ok(()) if value.is_null() || value.as_str() == Some("") => {}
+            Ok(()) => drop(params.insert(name.clone(), value)),
+            Err(error) => wrong = Some(format!("its parameter `{name}` cannot be made from the alert: {error}")),
+        }
+    }
+    (params, wrong)
+}
+
+/// Whether a reference in an alert, an id or an address, names a runbook: its last part, without an ending.
+fn names(reference: &str, id: &str) -> bool {
+    let path = reference.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let stem = last.split_once('.').map_or(last, |(stem, _)| stem);
+    stem == id
+}
+
+/// What conditions and parameters of a trigger see: the alert's fields by themselves, and all of it as `alert`. A label
+/// that an alert does not have is none.
+pub fn scope(alert: &Alert) -> minijinja::Value {
+    let mut fields = serde_json::to_value(alert).unwrap_or_default();
+    let known = fields.as_object_mut().map(std::mem::take).unwrap_or_default();
+    let mut scope: Vec<(String, minijinja::Value)> = FIELDS
+        .iter()
+        .map(|name| {
+            let value = known.get(*name).cloned().unwrap_or_default();
+            ((*name).to_owned(), minijinja::Value::from(minijinja::value::Serde(&value)))
+        })
+        .collect();
+    for (name, pairs) in [("labels", &alert.labels), ("annotations", &alert.annotations)] {
+        let pairs = pairs.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
+        scope.push((name.to_owned(), minijinja::Value::from_object(Pairs(pairs))));
+    }
+    let whole = super::scope::map(scope.clone());
+    scope.push(("alert".to_owned(), whole));
+    super::scope::map(scope)
+}
+
+/// The fields of an alert that a trigger sees besides its labels and annotations.
+const FIELDS: &[&str] = &[
+    "sender",
+    "name",
+    "status",
+    "summary",
+    "severity",
+    "starts_at",
+    "ends_at",
+    "value",
+    "link",
+    "runbook",
+    "environment",
+    "service",
+];
+
+/// Every name that a trigger may speak of.
+pub const NAMES: &[&str] = &[
+    "alert",
+    "labels",
+    "annotations",
+    "sender",
+    "name",
+    "status",
+    "summary",
+    "severity",
+    "starts_at",
+    "ends_at",
+    "value",
+    "link",
+    "runbook",
+    "environment",
+    "service",
+];
+
+/// Names with texts, of which those that are not there are none.
+#[derive(Debug)]
+struct Pairs(std::collections::BTreeMap<String, String>);
+
+impl Object for Pairs {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Map
+    }
+
+    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        Some(self.0.get(key.as_str()?).map_or(minijinja::Value::from(()), minijinja::Value::from))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.keys().map(minijinja::Value::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn runbook(id: &str, on: Value) -> Runbook {
+        serde_json::from_value(json!({"id": id, "title": id, "severity": "p2", "steps": [], "on": on})).unwrap()
+    }
+
+    fn alert() -> Alert {
+        let labels = [("env".to_owned(), "production".to_owned())].into();
+        Alert { name: "payment_error_rate".into(), value: Some(7.5), labels, ..Alert::default() }
+    }
+
+    /// The runbook and its parameters, and why it or the others do not start.
+    fn told(alert: &Alert, runbooks: &[Runbook]) -> Vec<String> {
+        let found = choose(alert, runbooks);
+        let choice = found.choice.map(|choice| {
+            let asks = choice.asks.map(|asks| format!(", asks: {asks}")).unwrap_or_default();
+            format!("{} {}{asks}", choice.runbook.id, Value::Object(choice.params))
+        });
+        let others = found.passed_over.into_iter().map(|other| format!("not {}: {}", other.runbook, other.reason));
+        choice.into_iter().chain(others).collect()
+    }
+
+    #[test]
+    fn the_condition_and_the_parameters_see_the_alert() {
+        let on = json!([{"alert": ["payment_error_rate"], "where": "labels.env == 'production' and value > 5",
+            "start": "auto", "params": {"rate": "{{ value }}", "who": "{{ alert.labels.nobody }}"}}]);
+        assert_eq!(told(&alert(), &[runbook("pay", on.clone())]), [r#"pay {"rate":7.5}"#]);
+        let calm = Alert { value: Some(1.0), ..alert() };
+        assert_eq!(
+            told(&calm, &[runbook("pay", on.clone())]),
+            ["not pay: its `where` is false: `labels.env == 'production' and value > 5`"]
+        );
+        let silent = Alert { value: None, ..alert() };
+        assert!(told(&silent, &[runbook("pay", on)])[0].starts_with("not pay: its `where`"));
+    }
+
+    #[test]
+    fn the_closer_a_trigger_speaks_of_the_alert_the_earlier_it_goes() {
+        let any = runbook("any", json!([{"alert": ["*"]}]));
+        let exact = runbook("exact", json!([{"alert": ["payment_error_rate"], "start": "auto"}]));
+        let narrow =
+            runbook("narrow", json!([{"alert": ["payment_error_rate"], "where": "value > 5", "start": "auto"}]));
+        let none = runbook("none", json!([]));
+        let first = |runbooks: &[Runbook]| told(&alert(), runbooks).remove(0);
+        assert_eq!(first(&[any.clone(), none.clone()]), "any {}, asks: it starts when a person says so");
+        assert_eq!(first(&[any.clone(), exact.clone()]), "exact {}");
+        assert_eq!(
+            told(&alert(), &[any, exact, narrow, none]),
+            [
+                "narrow {}",
+                "not none: it has no `on`",
+                "not exact: it would, but `narrow` goes before it",
+                "not any: it would, but `narrow` goes before it"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_alert_that_names_a_runbook_finds_it_but_does_not_start_it_alone() {
+        let other = runbook("other", json!([{"alert": ["payment_error_rate"], "start": "auto"}]));
+        let quiet = runbook("search-down", json!([]));
+        for reference in ["search-down", "https://wiki.example/runbooks/search-down.md?x=1#top"] {
+            let alert = Alert { runbook: Some(reference.into()), ..alert() };
+            let told = told(&alert, &[other.clone(), quiet.clone()]);
+            assert!(told[0].starts_with("search-down {}, asks: the alert names it"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_alert_is_evaluated() {
+        let on = json!([{"alert": ["*"], "start": "auto", "params": {"text": "{{ labels.env }} {{ name }}"}}]);
+        let labels = [("env".to_owned(), "{{ 7 * 7 }}".to_owned())].into();
+        let alert = Alert { labels, name: "{{ secrets.x }}".into(), ..alert() };
+        assert_eq!(told(&alert, &[runbook("any", on)]), [r#"any {"text":"{{ 7 * 7 }} {{ secrets.x }}"}"#]);
+    }
+}

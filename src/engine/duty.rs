@@ -1,0 +1,231 @@
+//! On duty: one task that stays, takes what senders report, and keeps every live incident going.
+//!
+//! What has gathered while the disk was busy is decided together and written in one transaction: the alert, the run that
+//! it starts and the run's first intents. Reports are answered when they are durable. Beside that, the task looks after
+//! all live incidents, whoever opened them: it works on what is due, wakes up for what will be, and rests while only a
+//! person can go on.
+//!
+//! **Invariant:** a report is answered with success only when the log holds it; else it is answered with the trouble, and
+//! reporting it again is harmless.
+//!
+//! **Invariant:** nothing is kept here that the log does not hold, except how often a firing was repeated since that was
+//! recorded last.
+//!
+//! Deliberately absent: what senders speak, and HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Hint, POLL};
+use super::{Engine, EngineError, Stop};
+use crate::domain::alert::Alert;
+use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
+
+use self::docket::Docket;
+
+mod batch;
+mod docket;
+mod notice;
+mod plan;
+mod rounds;
+
+/// Reports that may wait for their turn; who comes later waits for a place.
+const QUEUE: usize = 1_024;
+
+/// The most reports that are decided together: more would make the first wait for the last.
+const BATCH: usize = 256;
+
+/// Incidents that are worked on at the same time. Each may run several programs at once on a host that is in trouble
+/// already; the others wait, the worst first.
+pub const AT_WORK: usize = 16;
+
+/// What the one on duty needs besides the engine.
+pub struct Terms {
+    /// 32 random bits, for the ids of incidents.
+    pub chance: fn() -> u32,
+    /// Told of every incident that is opened, before that is durable.
+    pub opening: Box<dyn Fn(&IncidentId) + Send>,
+    /// Whether an incident that somebody else opened is this shop's.
+    pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
+}
+
+/// What became of one alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// It opened an incident.
+    Opened(IncidentId),
+    /// It joined one.
+    Joined(IncidentId),
+    /// It is known.
+    Repeated(IncidentId),
+    /// It marked one as resolved.
+    Resolved(IncidentId),
+    /// It is the end of something that never began here.
+    Unheard,
+}
+
+/// What has been counted, for who watches this process.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Incidents that are live.
+    pub live: AtomicU64,
+    /// Incidents that are worked on.
+    pub at_work: AtomicU64,
+    /// Incidents that were opened by alerts.
+    pub opened: AtomicU64,
+    /// Alerts that fire.
+    pub firing: AtomicU64,
+    /// Transactions that alerts were written in.
+    pub batches: AtomicU64,
+    /// Times that the log could not be written.
+    pub refused: AtomicU64,
+}
+
+/// What one report asks for.
+struct Job {
+    alerts: Vec<Alert>,
+    /// The sender of whom these are all that fire: what else of it is known to fire is over.
+    whole_of: Option<String>,
+    reply: oneshot::Sender<Result<Vec<Received>, String>>,
+}
+
+/// The door to the one on duty; clones lead to the same.
+#[derive(Debug, Clone)]
+pub struct Duty {
+    jobs: mpsc::Sender<Job>,
+    figures: Arc<Figures>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
+}
+
+impl Duty {
+    /// Takes up duty: reads every live incident, then begins. Ends when `stop` is cancelled, after what is being done
+    /// has been parked.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn begin(
+        engine: Engine,
+        terms: Terms,
+        stop: CancellationToken,
+    ) -> Result<(Self, JoinHandle<()>), EngineError> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let figures = Arc::new(Figures::default());
+        let mut officer = Officer {
+            hints: engine.hub.listen(),
+            docket: Docket::default(),
+            workers: JoinSet::new(),
+            seen: None,
+            figures: Arc::clone(&figures),
+            stop,
+            engine,
+            terms,
+        };
+        officer.look_around().await?;
+        let task = tokio::spawn(officer.serve(queue));
+        Ok((Self { jobs, figures }, task))
+    }
+
+    /// Takes alerts; what became of each, in their order, once it is durable.
+    ///
+    /// # Errors
+    /// Why it is not durable, in words. Reporting the same again is harmless.
+    pub async fn report(&self, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+        self.ask(alerts, None).await
+    }
+
+    /// Takes all that fires at a sender: what else of it is known to fire is over.
+    ///
+    /// # Errors
+    /// As [`Duty::report`].
+    pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
+        self.ask(alerts, Some(sender.to_owned())).await
+    }
+
+    async fn ask(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || "nobody is on duty any more".to_owned();
+        self.jobs.send(Job { alerts, whole_of, reply }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// What has been counted.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+}
+
+/// The one on duty.
+struct Officer {
+    engine: Engine,
+    terms: Terms,
+    docket: Docket,
+    hints: broadcast::Receiver<(IncidentId, Hint)>,
+    workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
+    /// Up to where the log has been looked at for what others wrote.
+    seen: Option<u64>,
+    figures: Arc<Figures>,
+    stop: CancellationToken,
+}
+
+impl Officer {
+    async fn serve(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::new();
+        let stop = self.stop.clone();
+        let clock = Arc::clone(&self.engine.parts().clock);
+        let mut look_at = clock.now();
+        loop {
+            self.set_to_work().await;
+            let next = self.docket.wake_at().unwrap_or(Timestamp::MAX_UTC).max(clock.now());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                count = queue.recv_many(&mut jobs, BATCH) => {
+                    if count == 0 { break }
+                    self.take_in(std::mem::take(&mut jobs)).await;
+                }
+                Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.parked(ended),
+                hint = self.hints.recv() => self.hear(hint),
+                () = clock.sleep_until(next.min(look_at)) => {}
+            }
+            if clock.now() >= look_at {
+                if let Err(error) = self.look_around().await {
+                    tracing::warn!(%error, "the log cannot be looked through");
+                }
+                look_at = crate::domain::time::Span(POLL).after(clock.now());
+            }
+        }
+        // Every worker has the same token, and parks what it does.
+        stop.cancel();
+        while self.workers.join_next().await.is_some() {}
+    }
+
+    /// Keeps what is kept of an incident in step with what this process has written.
+    fn hear(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
+        match hint {
+            Ok((id, Hint::Appended(events))) => self.docket.follow(&id, &events),
+            Ok((_, Hint::Line(..))) => {}
+            // What was missed is read when the log is looked through.
+            Err(_) => self.seen = None,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.parts().clock.now()
+    }
+
+    fn count(&self) {
+        self.figures.live.store(self.docket.len() as u64, Ordering::Relaxed);
+        self.figures.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
+        self.figures.firing.store(self.docket.firing() as u64, Ordering::Relaxed);
+    }
+}

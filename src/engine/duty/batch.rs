@@ -1,0 +1,366 @@
+//! A batch of reports: each alert finds its incident, everything is decided, one transaction writes it, and then what it
+//! intends begins.
+//!
+//! **Invariant:** what is kept of an incident may run ahead of its log only within this file, and is read again when the
+//! write failed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::join_all;
+
+use super::docket::{Firing, Slot};
+use super::plan::Asked;
+use super::{Job, Officer, Received};
+use crate::domain::alert::{Alert, AlertKey, AlertStatus};
+use crate::domain::command::{Command, Report, Request};
+use crate::domain::decide::decide;
+use crate::domain::due::is_live;
+use crate::domain::estate::Estate;
+use crate::domain::event::{Actor, Event};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, extend};
+use crate::domain::time::Timestamp;
+use crate::engine::feed::Hint;
+use crate::engine::turn::Worker;
+use crate::engine::{CONFLICT_LIMIT, EngineError, recorded};
+use crate::store::{Draft, StoreError, Write};
+
+/// A firing that has been repeated often is recorded again when the number has grown by this part of it.
+const GROWTH: u32 = 10;
+
+/// One alert of one report.
+struct Item {
+    job: usize,
+    place: usize,
+    alert: Alert,
+    /// The firing that it speaks of, where that is known without looking at it.
+    key: Option<AlertKey>,
+}
+
+/// What is to be written to one incident.
+#[derive(Default)]
+struct Addition {
+    opens: bool,
+    expected: u64,
+    drafts: Vec<Draft>,
+    keys: Vec<String>,
+    items: Vec<Item>,
+}
+
+/// An addition on its way to the log.
+struct Posting {
+    slot: Slot,
+    id: IncidentId,
+    worker: Option<Worker>,
+    write: Write,
+    items: Vec<Item>,
+}
+
+/// The answers to the jobs of a batch, as far as they are known.
+struct Answers {
+    received: Vec<Vec<Option<Received>>>,
+    trouble: HashMap<usize, String>,
+}
+
+impl Officer {
+    /// Takes a batch of reports.
+    pub(super) async fn take_in(&mut self, jobs: Vec<Job>) {
+        let (mut replies, mut items) = (Vec::new(), Vec::new());
+        let mut answers = Answers { received: Vec::new(), trouble: HashMap::new() };
+        for (job, Job { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
+            let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
+            let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
+            let begun = items.len();
+            items.extend(keyed.enumerate().map(|(place, (alert, key))| Item { job, place, alert, key }));
+            answers.received.push(vec![None; items.len() - begun]);
+            replies.push(reply);
+        }
+        for _ in 0..CONFLICT_LIMIT {
+            if items.is_empty() {
+                break;
+            }
+            items = self.attempt(items, &mut answers).await;
+        }
+        for item in items {
+            answers.trouble.entry(item.job).or_insert_with(|| "the log was never at rest".to_owned());
+        }
+        for (job, reply) in replies.into_iter().enumerate() {
+            let received = std::mem::take(&mut answers.received[job]).into_iter().flatten().collect();
+            // Whoever has gone away reports again.
+            let _ = reply.send(answers.trouble.remove(&job).map_or(Ok(received), Err));
+        }
+    }
+
+    /// The ends of what is known to fire at a sender and is not among all that does.
+    fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
+        let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.docket.key_of(alert)).collect();
+        let over = self.docket.firing_at(sender).into_iter().filter(|key| !still.contains(key));
+        let ended = || Alert { sender: sender.to_owned(), status: AlertStatus::Resolved, ..Alert::default() };
+        over.map(|key| (ended(), Some(key))).collect()
+    }
+
+    /// Decides and writes; what has to be decided again comes back.
+    async fn attempt(&mut self, items: Vec<Item>, answers: &mut Answers) -> Vec<Item> {
+        let now = self.now();
+        let mut additions = BTreeMap::new();
+        let engine = self.engine.clone();
+        let Ok(estate) = &engine.parts().catalog.estate().content else {
+            for item in &items {
+                answers.trouble.entry(item.job).or_insert_with(|| "the estate has problems".to_owned());
+            }
+            return Vec::new();
+        };
+        for item in items {
+            let (job, place) = (item.job, item.place);
+            match self.add(item, estate, now, &mut additions) {
+                Ok(received) => answers.received[job][place] = Some(received),
+                Err(error) => drop(answers.trouble.insert(job, error.to_string())),
+            }
+        }
+        let mut postings = Vec::new();
+        for (slot, addition) in additions {
+            match self.posting(slot, addition, now).await {
+                Ok(posting) => postings.push(posting),
+                Err((items, error)) => {
+                    self.docket.remove(slot);
+                    items.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
+                }
+            }
+        }
+        self.post(postings, answers).await
+    }
+
+    /// Decides on one alert, and adds what that comes to.
+    fn add(
+        &mut self,
+        mut item: Item,
+        estate: &Estate,
+        now: Timestamp,
+        additions: &mut BTreeMap<Slot, Addition>,
+    ) -> Result<Received, EngineError> {
+        let alert = &mut item.alert;
+        if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
+            alert.starts_at = Some(now);
+        }
+        let key = item.key.unwrap_or_else(|| self.docket.key_of(alert));
+        if let Some(firing) = self.docket.firing_of(&key).cloned() {
+            return self.again(item, key, firing, estate, now, additions);
+        }
+        if alert.status == AlertStatus::Resolved {
+            return Ok(Received::Unheard);
+        }
+        let place = self.placed(alert, estate);
+        let gathering = self.docket.gathering(&place.group, estate.alerts.window, now);
+        let incident = gathering.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
+        let asked = Asked { alert, key, place: &place, id: &id, incident };
+        let plan = Some(self.plan(&asked, estate, now));
+        let report = Report {
+            incident: id.clone(),
+            key,
+            alert: alert.clone(),
+            times: 1,
+            resolve_after: estate.alerts.resolve_after,
+            plan,
+        };
+        let slot = self.apply(gathering, item, report, now, additions)?;
+        if let Some(addition) = additions.get_mut(&slot) {
+            addition.keys.push(name_of(&key));
+        }
+        Ok(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) })
+    }
+
+    /// A firing that is known: it is resolved, or repeated.
+    fn again(
+        &mut self,
+        item: Item,
+        key: AlertKey,
+        firing: Firing,
+        estate: &Estate,
+        now: Timestamp,
+        additions: &mut BTreeMap<Slot, Addition>,
+    ) -> Result<Received, EngineError> {
+        let Some(live) = self.docket.get(firing.slot) else { return Ok(Received::Unheard) };
+        let id = live.incident.id.clone();
+        let state = live.incident.alerts.state(&key);
+        let ends = item.alert.status == AlertStatus::Resolved
+            && state.is_some_and(|state| state.status == AlertStatus::Firing);
+        let times = firing.unrecorded + 1;
+        if !ends && times <= state.map_or(0, |state| state.repeats) / GROWTH {
+            if let Some(firing) = self.docket.firing_of(&key) {
+                firing.unrecorded = times;
+            }
+            return Ok(Received::Repeated(id));
+        }
+        let resolve_after = estate.alerts.resolve_after;
+        let report = Report { incident: id.clone(), key, alert: item.alert.clone(), times, resolve_after, plan: None };
+        self.apply(Some(firing.slot), item, report, now, additions)?;
+        if let Some(firing) = self.docket.firing_of(&key).filter(|_| !ends) {
+            firing.unrecorded = 0;
+        }
+        Ok(if ends { Received::Resolved(id) } else { Received::Repeated(id) })
+    }
+
+    /// Decides on a report and applies the events to what is kept of the incident.
+    fn apply(
+        &mut self,
+        slot: Option<Slot>,
+        item: Item,
+        report: Report,
+        now: Timestamp,
+        additions: &mut BTreeMap<Slot, Addition>,
+    ) -> Result<Slot, EngineError> {
+        let by = Actor::Sender { name: report.alert.sender.clone() };
+        let mut present = slot.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let command = Command { by: by.clone(), request: Request::Report(Box::new(report)) };
+        let events = decide(present.take(), &command, now)?;
+        let expected = slot.and_then(|slot| self.docket.get(slot)).map_or(0, |live| live.incident.seq);
+        let drafts = self.drafts(&by, events, now);
+        let slot = self.advance(slot, expected, &drafts)?;
+        let addition =
+            additions.entry(slot).or_insert_with(|| Addition { opens: expected == 0, expected, ..Addition::default() });
+        addition.drafts.extend(drafts);
+        addition.items.push(item);
+        Ok(slot)
+    }
+
+    fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<Draft> {
+        events.into_iter().map(|event| Draft { at: now, by: by.clone(), event: self.engine.scrubbed(event) }).collect()
+    }
+
+    /// What is kept of an incident, after these drafts.
+    fn advance(&mut self, slot: Option<Slot>, seq: u64, drafts: &[Draft]) -> Result<Slot, EngineError> {
+        let foreseen: Vec<_> = (seq + 1..).zip(drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
+        let slot = match slot {
+            Some(slot) => {
+                if let Some(live) = self.docket.get_mut(slot) {
+                    for recorded in &foreseen {
+                        live.incident.apply(recorded).inspect_err(|_| live.stale = true)?;
+                    }
+                }
+                slot
+            }
+            None => {
+                let mut incident: Option<Incident> = None;
+                extend(&mut incident, &foreseen)?;
+                let incident = incident.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
+                (self.terms.opening)(&incident.id);
+                self.docket.enter(incident)
+            }
+        };
+        foreseen.iter().for_each(|recorded| self.docket.index(slot, &recorded.event));
+        Ok(slot)
+    }
+
+    /// An addition as it is written; a new incident with what follows from it, as long as there is room for the work.
+    async fn posting(
+        &mut self,
+        slot: Slot,
+        addition: Addition,
+        now: Timestamp,
+    ) -> Result<Posting, (Vec<Item>, EngineError)> {
+        let Addition { opens, expected, drafts, keys, items } = addition;
+        let Some(live) = self.docket.get(slot) else {
+            return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
+        };
+        let id = live.incident.id.clone();
+        if opens && self.workers.len() < super::AT_WORK {
+            let opened = async {
+                let mut worker = Worker::opening(&self.engine, &id, drafts, now)?;
+                let write = worker.first_write(keys).await?;
+                Ok((worker, write))
+            };
+            return match opened.await {
+                Ok((worker, write)) => Ok(Posting { slot, id, worker: Some(worker), write, items }),
+                Err(error) => Err((items, error)),
+            };
+        }
+        let live = is_live(&live.incident);
+        let write = Write { keys, live, ..Write::of(&id, expected, drafts) };
+        Ok(Posting { slot, id, worker: None, write, items })
+    }
+
+    /// Writes everything in one go; the items of what has to be decided again come back.
+    async fn post(&mut self, mut postings: Vec<Posting>, answers: &mut Answers) -> Vec<Item> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let store = std::sync::Arc::clone(&self.engine.parts().store);
+        let writes: Vec<Write> = postings.iter_mut().map(|posting| posting.write.clone()).collect();
+        let written = join_all(writes.into_iter().map(|write| store.write(write))).await;
+        self.figures.batches.fetch_add(u64::from(!postings.is_empty()), Relaxed);
+        let (mut again, mut behind) = (Vec::new(), BTreeSet::new());
+        for (posting, written) in postings.into_iter().zip(written) {
+            let Posting { slot, id, worker, items, write } = posting;
+            match written {
+                Ok(events) => {
+                    self.figures.opened.fetch_add(u64::from(write.expected == 0), Relaxed);
+                    self.stand(slot, id, worker, events);
+                }
+                Err(error) => {
+                    if write.expected > 0 {
+                        write.keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
+                        behind.insert(id);
+                    } else {
+                        self.docket.remove(slot);
+                    }
+                    match error {
+                        StoreError::Conflict { .. } => again.extend(items),
+                        StoreError::Taken { incident, .. } => {
+                            behind.insert(incident);
+                            again.extend(items);
+                        }
+                        error => {
+                            self.figures.refused.fetch_add(1, Relaxed);
+                            items.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
+                        }
+                    }
+                }
+            }
+        }
+        self.read_again(behind, &again, answers).await;
+        again
+    }
+
+    /// An incident's write is durable.
+    fn stand(
+        &mut self,
+        slot: Slot,
+        id: IncidentId,
+        worker: Option<Worker>,
+        events: Vec<crate::domain::event::Recorded>,
+    ) {
+        match worker {
+            Some(mut worker) => {
+                if let Some(live) = self.docket.get_mut(slot) {
+                    live.incident = worker.incident().clone();
+                }
+                worker.begun(events);
+                self.go_on(slot, id, worker);
+            }
+            None => {
+                self.engine.hub.tell(&id, Hint::Appended(events.into()));
+                self.docket.again(slot);
+            }
+        }
+    }
+
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[Item], answers: &mut Answers) {
+        for id in behind {
+            if let Err(error) = self.read(&id).await {
+                again.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
+            }
+        }
+    }
+}
+
+/// What the names of firings begin with.
+const NAMES: &str = "alert/";
+
+/// The name that a firing gives to its incident: the store gives it once.
+fn name_of(key: &AlertKey) -> String {
+    format!("{NAMES}{key}")
+}
+
+/// The firing that gives a name.
+fn key_of(name: &str) -> Option<AlertKey> {
+    name.strip_prefix(NAMES)?.parse().ok()
+}

@@ -1,0 +1,301 @@
+//! The live incidents, folded, and how an alert finds its own: by the firing, by what fires, by the group.
+//!
+//! Everything here is read from the log, and only for what is live; what is over is let go.
+//!
+//! **Invariant:** an incident that may be behind its log is stale, and is read again before anything is decided on it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::domain::alert::{Alert, AlertKey, AlertStatus};
+use crate::domain::due::{due, is_live, wake_at};
+use crate::domain::event::{Event, Recorded};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentStatus, fold};
+use crate::domain::time::{Span, Timestamp};
+
+/// Where an incident stands in the docket.
+pub(super) type Slot = u32;
+
+/// How long an incident is left alone that could not be gone on with: the disk or the file may be mended meanwhile.
+const PAUSE: Span = Span::seconds(5);
+
+/// The live incidents.
+#[derive(Debug, Default)]
+pub(super) struct Docket {
+    live: HashMap<Slot, Live>,
+    slots: HashMap<IncidentId, Slot>,
+    groups: HashMap<String, Slot>,
+    firings: HashMap<AlertKey, Firing>,
+    senders: BTreeSet<Arc<str>>,
+    /// What fires or fired last under a name that comes back.
+    recurring: HashMap<AlertKey, Recurring>,
+    /// Incidents that may owe something now.
+    restless: BTreeSet<Slot>,
+    next: Slot,
+}
+
+/// One live incident.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) incident: Incident,
+    /// Whether somebody of this process works on it.
+    pub(super) at_work: bool,
+    pub(super) stale: bool,
+    /// Not to be worked on before, after a failure or while another process holds it.
+    not_before: Option<Timestamp>,
+    /// The last event at which it was worked on to its rest.
+    rested: u64,
+}
+
+/// One firing of a live incident.
+#[derive(Debug, Clone)]
+pub(super) struct Firing {
+    pub(super) slot: Slot,
+    /// Who sends it.
+    sender: Arc<str>,
+    /// How often it was repeated since that was recorded last.
+    pub(super) unrecorded: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Recurring {
+    key: AlertKey,
+    ended_at: Option<Timestamp>,
+    firing: bool,
+}
+
+impl Docket {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// How many alerts fire.
+    pub(super) fn firing(&self) -> usize {
+        self.live.values().map(|live| live.incident.alerts.firing()).sum()
+    }
+
+    pub(super) fn slot(&self, id: &IncidentId) -> Option<Slot> {
+        self.slots.get(id).copied()
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Live> {
+        self.live.get(&slot)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Live> {
+        self.live.get_mut(&slot)
+    }
+
+    pub(super) fn firing_of(&mut self, key: &AlertKey) -> Option<&mut Firing> {
+        self.firings.get_mut(key)
+    }
+
+    /// Every incident with its last event.
+    pub(super) fn ids(&self) -> Vec<IncidentId> {
+        self.slots.keys().cloned().collect()
+    }
+
+    /// Puts an incident in whose log was read.
+    pub(super) fn put(&mut self, log: &[Recorded]) -> Option<Slot> {
+        let incident = fold(log).ok().flatten()?;
+        let slot = self.enter(incident);
+        log.iter().for_each(|recorded| self.index(slot, &recorded.event));
+        Some(slot)
+    }
+
+    /// Puts an incident in that is about to be opened, or in place of what is known of it.
+    pub(super) fn enter(&mut self, incident: Incident) -> Slot {
+        let slot = self.slots.get(&incident.id).copied().unwrap_or_else(|| {
+            self.next += 1;
+            self.next
+        });
+        self.slots.insert(incident.id.clone(), slot);
+        if let Some(group) = &incident.group {
+            let newer = self.groups.get(group).and_then(|other| self.live.get(other));
+            if newer.is_none_or(|other| other.incident.opened.at <= incident.opened.at) {
+                self.groups.insert(group.clone(), slot);
+            }
+        }
+        let before = self.live.get(&slot).map(|live| (live.at_work, live.not_before));
+        let (at_work, not_before) = before.unwrap_or((false, None));
+        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0 });
+        self.restless.insert(slot);
+        slot
+    }
+
+    /// Remembers the firing that an event speaks of.
+    pub(super) fn index(&mut self, slot: Slot, event: &Event) {
+        match event {
+            Event::AlertFired { key, alert } => {
+                let sender = self.sender(&alert.sender);
+                self.firings.entry(*key).or_insert(Firing { slot, sender, unrecorded: 0 });
+                if alert.recurs {
+                    let recurring = Recurring { key: *key, ended_at: None, firing: true };
+                    self.recurring.insert(alert.identity(), recurring);
+                }
+            }
+            Event::AlertResolved { key, ends_at, .. } => {
+                if let Some(recurring) = self.recurring.values_mut().find(|recurring| recurring.key == *key) {
+                    recurring.firing = false;
+                    recurring.ended_at = *ends_at;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One text for all firings of a sender.
+    fn sender(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.senders.get(name) {
+            return Arc::clone(known);
+        }
+        let fresh: Arc<str> = name.into();
+        self.senders.insert(Arc::clone(&fresh));
+        fresh
+    }
+
+    /// What of a sender fires.
+    pub(super) fn firing_at(&self, sender: &str) -> Vec<AlertKey> {
+        let theirs = self.firings.iter().filter(|(_, firing)| &*firing.sender == sender);
+        let fires = |(key, firing): &(&AlertKey, &Firing)| {
+            let state = self.live.get(&firing.slot).and_then(|live| live.incident.alerts.state(key));
+            state.is_some_and(|state| state.status == AlertStatus::Firing)
+        };
+        theirs.filter(fires).map(|(key, _)| *key).collect()
+    }
+
+    /// The name of the firing that an alert speaks of. Where its sender's own name comes back with every firing, it is the
+    /// one that fires, or a new one.
+    pub(super) fn key_of(&self, alert: &Alert) -> AlertKey {
+        let last = if alert.recurs { self.recurring.get(&alert.identity()) } else { None };
+        let Some(last) = last else { return alert.key() };
+        let late = last.ended_at.is_some_and(|ended| alert.starts_at.is_some_and(|starts| starts <= ended));
+        match alert.status {
+            AlertStatus::Resolved => last.key,
+            AlertStatus::Firing if last.firing || late => last.key,
+            AlertStatus::Firing => alert.key(),
+        }
+    }
+
+    /// The incident of a group that still gathers alerts.
+    pub(super) fn gathering(&self, group: &str, window: Span, now: Timestamp) -> Option<Slot> {
+        let slot = *self.groups.get(group)?;
+        let incident = &self.live.get(&slot)?.incident;
+        let recent = incident.alerts.fired_at().is_some_and(|fired| now < window.after(fired));
+        let open = incident.status != IncidentStatus::Resolved;
+        let room = incident.alerts.len() < crate::domain::alerts::ALERT_LIMIT;
+        (open && recent && room).then_some(slot)
+    }
+
+    /// Takes in what this process has written to an incident.
+    pub(super) fn follow(&mut self, id: &IncidentId, events: &[Recorded]) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(live) = self.live.get_mut(&slot) else { return };
+        let known = live.incident.seq;
+        let fresh = events.partition_point(|recorded| recorded.seq <= known);
+        let fresh = &events[fresh..];
+        if fresh.is_empty() {
+            return;
+        }
+        if fresh.iter().any(|recorded| live.incident.apply(recorded).is_err()) {
+            live.stale = true;
+        }
+        self.restless.insert(slot);
+        fresh.iter().for_each(|recorded| self.index(slot, &recorded.event));
+    }
+
+    /// Unlearns a firing of an incident: it was not written.
+    pub(super) fn forget(&mut self, slot: Slot, key: &AlertKey) {
+        if self.firings.get(key).is_some_and(|firing| firing.slot == slot) {
+            self.firings.remove(key);
+            self.recurring.retain(|_, recurring| recurring.key != *key);
+        }
+    }
+
+    /// Lets an incident go.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let Some(live) = self.live.remove(&slot) else { return };
+        self.slots.remove(&live.incident.id);
+        self.restless.remove(&slot);
+        if let Some(group) = &live.incident.group
+            && self.groups.get(group) == Some(&slot)
+        {
+            self.groups.remove(group);
+        }
+        for (key, _) in live.incident.alerts.keys() {
+            self.firings.remove(key);
+        }
+        let firings = &self.firings;
+        self.recurring.retain(|_, recurring| firings.contains_key(&recurring.key));
+    }
+
+    /// What is to be worked on at `now`, the worst first; what is over is let go on the way.
+    pub(super) fn owing(&mut self, now: Timestamp) -> Vec<Slot> {
+        let timed: Vec<Slot> = self.live.iter().filter(|(_, live)| live.wakes(now)).map(|(slot, _)| *slot).collect();
+        self.restless.extend(timed);
+        let mut owing = Vec::new();
+        for slot in std::mem::take(&mut self.restless) {
+            let Some(live) = self.live.get_mut(&slot) else { continue };
+            if live.at_work || live.stale {
+                continue;
+            }
+            if live.not_before.is_some_and(|at| now < at) {
+                continue;
+            }
+            if !due(&live.incident, now).is_empty() {
+                owing.push(slot);
+            } else if !is_live(&live.incident) {
+                self.remove(slot);
+            } else if live.wakes(now) {
+                // Its time has come and nothing is owed: whoever waits here must not turn in circles.
+                live.not_before = Some(PAUSE.after(now));
+            }
+        }
+        owing.sort_by_key(|slot| self.live.get(slot).map(|live| (live.incident.severity, live.incident.opened.at)));
+        owing
+    }
+
+    /// It is looked at again although nothing was written.
+    pub(super) fn again(&mut self, slot: Slot) {
+        self.restless.insert(slot);
+    }
+
+    /// Somebody works on it.
+    pub(super) fn taken(&mut self, slot: Slot) {
+        if let Some(live) = self.live.get_mut(&slot) {
+            live.at_work = true;
+            live.not_before = None;
+        }
+    }
+
+    /// Nobody of this process works on it any more.
+    pub(super) fn rests(&mut self, slot: Slot, not_before: Option<Timestamp>, now: Timestamp) {
+        let Some(live) = self.live.get_mut(&slot) else { return };
+        live.at_work = false;
+        // What was worked on to its rest and still owes something cannot be gone on with at once.
+        let stuck = live.rested == live.incident.seq && not_before.is_none();
+        live.rested = live.incident.seq;
+        live.not_before = if stuck { Some(PAUSE.after(now)) } else { not_before };
+        self.restless.insert(slot);
+    }
+
+    /// When to look again.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.live.values().filter(|live| !live.at_work).filter_map(Live::wake_at).min()
+    }
+}
+
+impl Live {
+    fn wake_at(&self) -> Option<Timestamp> {
+        match (wake_at(&self.incident), self.not_before) {
+            (Some(wake), Some(not_before)) => Some(wake.max(not_before)),
+            (wake, not_before) => wake.or(not_before),
+        }
+    }
+
+    fn wakes(&self, now: Timestamp) -> bool {
+        !self.at_work && self.wake_at().is_some_and(|at| at <= now)
+    }
+}

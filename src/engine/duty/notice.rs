@@ -1,0 +1,77 @@
+//! The run that tells people of an alert which no runbook is for, and of a runbook that waits to be started.
+//!
+//! It is a runbook like any other, made here so that a shop need not write it. A shop that wants more writes one with
+//! `on: { alert: "*" }`, and this one is not used.
+
+use std::num::NonZeroU32;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::alert::Alert;
+use crate::domain::decide::report::PROPOSAL;
+use crate::domain::effect::EffectClass;
+use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Retry, Runbook, Severity, Step};
+use crate::domain::time::Span;
+
+/// Its id.
+const ID: &str = "notice";
+
+/// What people read. Everything in it is data of the alert.
+const MESSAGE: &str = "\
+{{ incident.severity }} in {{ incident.environment }}: {{ incident.title }} ({{ incident.id }})
+{{ params.alert }}{% if params.summary %}: {{ params.summary }}{% endif %}{% if params.link %}
+{{ params.link }}{% endif %}{% if params.proposal %}
+{{ params.proposal }}{% endif %}";
+
+/// The runbook, and its parameters for an alert.
+pub(super) fn of(alert: &Alert, channels: &[String]) -> (Runbook, Map<String, Value>) {
+    let runbook = Runbook {
+        id: ID.to_owned(),
+        title: "An alert without a runbook".to_owned(),
+        severity: Severity::P4,
+        summary: None,
+        environments: Vec::new(),
+        deadlines: Vec::new(),
+        params: ["alert", "summary", "link", PROPOSAL].map(param).into(),
+        on: Vec::new(),
+        steps: if channels.is_empty() { Vec::new() } else { vec![told(channels)] },
+        finally: Vec::new(),
+    };
+    let mut params = Map::new();
+    params.insert("alert".to_owned(), Value::String(alert.name.clone()));
+    for (name, text) in [("summary", &alert.summary), ("link", &alert.link)] {
+        params.insert(name.to_owned(), Value::String(text.clone().unwrap_or_default()));
+    }
+    (runbook, params)
+}
+
+fn param(name: &str) -> Param {
+    Param { name: name.to_owned(), kind: ParamKind::Text, default: Some(Value::String(String::new())), help: None }
+}
+
+fn told(channels: &[String]) -> Step {
+    let action = Action {
+        kind: "notify".to_owned(),
+        spec: json!({"to": channels, "message": MESSAGE}),
+        effect: EffectClass::Repeatable,
+        scripts: Vec::new(),
+    };
+    let attempts = NonZeroU32::MIN.saturating_add(4);
+    Step {
+        id: "tell".to_owned(),
+        name: "Tell people".to_owned(),
+        phase: Some("notify".to_owned()),
+        why: None,
+        when: None,
+        for_each: None,
+        body: Body::Action(action),
+        approve: None,
+        timeout: None,
+        retry: Some(Retry { attempts, backoff: Span::seconds(5), condition: None }),
+        until: None,
+        verify: None,
+        on_failure: OnFailure::Continue,
+        undo: None,
+        meets: None,
+    }
+}

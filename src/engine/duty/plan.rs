@@ -1,0 +1,99 @@
+//! What the shop makes of an alert: where it belongs, which runbook is for it, and what that is given.
+
+use super::Officer;
+use super::notice;
+use crate::domain::alert::{Alert, AlertKey};
+use crate::domain::command::{Answer, Plan, Start};
+use crate::domain::decide::report::is_answered;
+use crate::domain::estate::Estate;
+use crate::domain::event::Mode;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::domain::policy::Place;
+use crate::domain::runbook::{Runbook, Severity};
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::{self, Choice};
+
+/// How bad an alert is that neither a runbook nor its sender judges.
+const SEVERITY: Severity = Severity::P4;
+
+/// A firing that is to be planned for.
+pub(super) struct Asked<'a> {
+    pub(super) alert: &'a Alert,
+    pub(super) key: AlertKey,
+    pub(super) place: &'a Place,
+    /// The incident that it goes into: a new one's id, or what is true of the one that gathers it.
+    pub(super) id: &'a IncidentId,
+    pub(super) incident: Option<&'a Incident>,
+}
+
+impl Officer {
+    /// What the estate's policy says an alert is about, and the alert with that filled in.
+    pub(super) fn placed(&self, alert: &mut Alert, estate: &Estate) -> Place {
+        let place = estate.alerts.place(alert, estate);
+        alert.environment = Some(place.environment.clone());
+        alert.service = place.service.clone().or_else(|| alert.service.take());
+        place
+    }
+
+    /// What is to be done about a firing.
+    pub(super) fn plan(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> Plan {
+        let policy = &estate.alerts;
+        let answer = self.answer(asked, estate, now);
+        let known = asked.incident.is_some() && answer == Answer::Notice;
+        let notice = (!known).then(|| {
+            let (runbook, params) = notice::of(asked.alert, &policy.notify);
+            Box::new(Start { params, ..start(asked, estate, &runbook, String::new()) })
+        });
+        Plan {
+            environment: asked.place.environment.clone(),
+            group: asked.place.group.clone(),
+            severity: asked.alert.severity.unwrap_or(SEVERITY),
+            answer,
+            notice,
+            cool_down: policy.cool_down,
+        }
+    }
+
+    fn answer(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> Answer {
+        if self.all_answered(asked, estate, now) {
+            return Answer::Notice;
+        }
+        let catalog = &self.engine.parts().catalog;
+        let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
+        let Some(Choice { runbook, params, asks }) = trigger::choose(asked.alert, runbooks).choice else {
+            return Answer::Notice;
+        };
+        let digest = catalog.sheet(&runbook.id).map(|sheet| sheet.digest.clone()).unwrap_or_default();
+        let start = Box::new(Start { params, ..start(asked, estate, runbook, digest) });
+        match asks {
+            None => Answer::Start(start),
+            Some(reason) => Answer::Propose { start, reason },
+        }
+    }
+
+    /// Whether every runbook that speaks of such alerts has been started in the incident already: in a storm that is so
+    /// for almost every alert, and nothing has to be evaluated.
+    fn all_answered(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> bool {
+        let Some(incident) = asked.incident.filter(|_| asked.alert.runbook.is_none()) else { return false };
+        let runbooks = self.engine.parts().catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
+        let mut speaking = runbooks.filter(|runbook| trigger::speaks_of(runbook, &asked.alert.name));
+        speaking.all(|runbook| is_answered(incident, &runbook.id, estate.alerts.cool_down, now))
+    }
+}
+
+fn start(asked: &Asked<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> Start {
+    Start {
+        incident: asked.id.clone(),
+        runbook: runbook.clone(),
+        digest,
+        estate: estate.clone(),
+        environment: asked.place.environment.clone(),
+        params: serde_json::Map::new(),
+        mode: Mode::Unattended,
+        detected_at: None,
+        title: None,
+        parent: None,
+        alert: Some(asked.key),
+    }
+}

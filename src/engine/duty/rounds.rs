@@ -1,0 +1,112 @@
+//! Looking after live incidents: what is due is worked on, what others wrote is read, what rests is left alone.
+
+use tokio::task::JoinError;
+
+use super::docket::Slot;
+use super::{AT_WORK, Officer};
+use crate::domain::id::IncidentId;
+use crate::domain::time::Span;
+use crate::engine::turn::Worker;
+use crate::engine::{EngineError, Patience, Stop};
+
+/// How long an incident is left alone after our own trouble with it.
+const AFTER_TROUBLE: Span = Span::seconds(10);
+
+impl Officer {
+    /// Begins to work on what owes something, as far as there is room.
+    pub(super) async fn set_to_work(&mut self) {
+        let now = self.now();
+        let owing = self.docket.owing(now);
+        let room = AT_WORK.saturating_sub(self.workers.len());
+        for slot in owing.iter().skip(room) {
+            self.docket.again(*slot);
+        }
+        for slot in owing.into_iter().take(room) {
+            let Some(live) = self.docket.get(slot) else { continue };
+            let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
+            self.docket.taken(slot);
+            self.workers.spawn(async move {
+                let stopped = engine.drive(&id, Patience::UntilQuiet, &stop).await;
+                (id, stopped)
+            });
+        }
+        self.count();
+    }
+
+    /// Lets a worker go on whose first write is durable.
+    pub(super) fn go_on(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
+        self.docket.taken(slot);
+        let stop = self.stop.clone();
+        self.workers.spawn(async move {
+            let stopped = worker.drive(Patience::UntilQuiet, &stop).await;
+            (id, stopped)
+        });
+    }
+
+    /// A worker has come to rest.
+    pub(super) fn parked(&mut self, ended: Result<(IncidentId, Result<Stop, EngineError>), JoinError>) {
+        let Ok((id, stopped)) = ended else {
+            // It panicked: nothing says on what it worked, so everything is looked at again.
+            tracing::error!("a worker broke off by a fault of this program");
+            self.seen = None;
+            return;
+        };
+        // Its last events may still be on their way here.
+        while let Ok(hint) = self.hints.try_recv() {
+            self.hear(Ok(hint));
+        }
+        let now = self.now();
+        let not_before = match stopped {
+            Ok(Stop::Over | Stop::NeedsPerson | Stop::Quiet | Stop::Detached) => None,
+            Ok(Stop::Taken(claim)) => Some(claim.expires_at.max(now)),
+            Err(error) => {
+                tracing::warn!(incident = %id, %error, "an incident cannot be gone on with");
+                Some(AFTER_TROUBLE.after(now))
+            }
+        };
+        if let Some(slot) = self.docket.slot(&id) {
+            self.docket.rests(slot, not_before, now);
+        }
+    }
+
+    /// Reads what others have written since the last look, and every live incident at the first.
+    pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
+        let store = std::sync::Arc::clone(&self.engine.parts().store);
+        let version = store.version().await?;
+        if self.seen == Some(version) {
+            return Ok(());
+        }
+        let live = store.live().await?;
+        for summary in &live {
+            let slot = self.docket.slot(&summary.id);
+            let known = slot.and_then(|slot| self.docket.get(slot));
+            let behind = known.is_none_or(|live| live.stale || live.incident.seq < summary.seq);
+            if behind && (known.is_some() || (self.terms.is_ours)(&summary.id)) {
+                self.read(&summary.id).await?;
+            }
+        }
+        // One that is over by another's hand is not among the live any more.
+        for id in self.docket.ids() {
+            let gone = live.binary_search_by(|summary| summary.id.cmp(&id)).is_err();
+            let slot = self.docket.slot(&id).filter(|_| gone);
+            if slot.and_then(|slot| self.docket.get(slot)).is_some_and(|live| !live.at_work) {
+                self.read(&id).await?;
+            }
+        }
+        self.seen = Some(version);
+        Ok(())
+    }
+
+    /// Reads an incident anew; one that is damaged is told of once and left alone.
+    pub(super) async fn read(&mut self, id: &IncidentId) -> Result<Option<Slot>, EngineError> {
+        let log = match self.engine.log(id).await {
+            Ok(log) => log,
+            Err(EngineError::NotFound(_)) => return Ok(None),
+            Err(error) => {
+                tracing::warn!(incident = %id, %error, "an incident cannot be read");
+                return Ok(None);
+            }
+        };
+        Ok(self.docket.put(&log))
+    }
+}

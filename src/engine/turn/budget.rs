@@ -1,0 +1,56 @@
+//! How often a change may happen by itself, across incidents: the estate's budget.
+//!
+//! Each such change is given a name that is made of what it does, where, and a number; the name is written together with
+//! the attempt's intent. The store gives a name once, so that two workers at the same moment cannot both take the last.
+//!
+//! **Invariant:** an attempt that nobody has agreed to begins only with a name within the budget.
+
+use super::Worker;
+use crate::domain::due::Confirmation;
+use crate::domain::event::Mode;
+use crate::domain::id::{Part, RunId};
+use crate::domain::plan::Attempt;
+use crate::domain::policy::Budget;
+use crate::domain::time::Span;
+use crate::engine::EngineError;
+
+/// Digits of a name's number, so that names sort as their numbers do.
+const DIGITS: usize = 12;
+
+impl Worker {
+    /// Whether an attempt changes something and nobody has agreed to it.
+    pub(super) fn is_by_itself(&self, run: RunId, attempt: &Attempt) -> bool {
+        let Some(run) = self.incident.run(run) else { return false };
+        let agreed = run.state(&attempt.step).and_then(|state| state.approved.as_ref()) == Some(&attempt.digest);
+        run.mode == Mode::Unattended
+            && attempt.step.part == Part::Main
+            && attempt.action.effect.changes()
+            && attempt.action.kind != "notify"
+            && !agreed
+    }
+
+    /// The name that an attempt takes, or why it may not happen by itself any more.
+    pub(super) async fn allowance(&self, attempt: &Attempt, run: RunId) -> Result<Result<String, String>, EngineError> {
+        let Some(run) = self.incident.run(run) else { return Ok(Err("its run is gone".to_owned())) };
+        let Budget { at_most, within } = run.estate.alerts.budget;
+        let prefix = format!("change/{}/", attempt.action.digest(&self.incident.environment));
+        let parts = self.engine.parts();
+        let taken = parts.store.keys(&prefix, at_most.get()).await?;
+        let now = parts.clock.now();
+        let ours = self.keys.iter().filter(|key| key.starts_with(&prefix)).count();
+        let recent = taken.iter().filter(|key| Span::between(key.at, now) < within).count() + ours;
+        if recent >= at_most.get() as usize {
+            return Ok(Err(format!(
+                "it has happened by itself {recent} times within {within}, which is what the estate allows"
+            )));
+        }
+        let last = taken.first().and_then(|key| key.key.strip_prefix(&prefix)?.parse::<u64>().ok()).unwrap_or(0);
+        Ok(Ok(format!("{prefix}{:0DIGITS$}", last + 1 + ours as u64)))
+    }
+}
+
+/// A person is asked instead.
+pub(super) fn over_budget(run: RunId, attempt: Attempt, why: String) -> Confirmation {
+    let Attempt { step, action, digest, .. } = attempt;
+    Confirmation { run, step, by: Vec::new(), action, digest, why: Some(why), undo: None }
+}

@@ -1,0 +1,49 @@
+//! `runbook confirm`.
+
+use super::failure::{Failure, Result};
+use super::station::Station;
+use super::target::Incident;
+use crate::domain::command::Request;
+use crate::domain::event::Event;
+use crate::surface::exit::Exit;
+use crate::surface::intake::confirm;
+
+/// Confirms that a topic of AWS SNS may post its alerts here
+///
+/// A topic that subscribes is never confirmed by itself: its request is an
+/// alert, and this command answers it. Only an address on a host of AWS SNS
+/// is asked, and only once.
+///
+/// Examples:
+///   runbook confirm lusab-fidok
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Confirm {
+    #[command(flatten)]
+    target: Incident,
+}
+
+impl Confirm {
+    /// Confirms.
+    pub fn run(self, station: &Station) -> Result {
+        let mut desk = station.look()?;
+        let id = desk.find(Some(&self.target.incident))?;
+        desk.prepare(&id)?;
+        let log = desk.log(&id)?;
+        let asked = log.iter().rev().find_map(|recorded| match &recorded.event {
+            Event::AlertFired { alert, .. } if alert.name == confirm::ASKED => Some(alert),
+            _ => None,
+        });
+        let asked = asked.ok_or_else(|| Failure::usage(format!("no topic asks anything in `{id}`")))?;
+        let topic = asked.labels.get("topic").cloned().unwrap_or_default();
+        let address = asked.link.as_deref().ok_or_else(|| {
+            Failure::usage("the request brings no address on a host of AWS SNS")
+                .hint(format!("Confirm it there: `aws sns confirm-subscription --topic-arn {topic} --token …`."))
+        })?;
+        desk.wait(confirm::confirm(address)).map_err(|why| Failure::error(format!("it is not confirmed: {why}")))?;
+        desk.submit(&id, Request::Note(format!("confirmed that {topic} may post here")))?;
+        station.output.say(&format!("{id}: {topic} may post here"));
+        station.output.next(&[station.command(&format!("resolve {id} 'confirmed'"))]);
+        Ok(Exit::DONE)
+    }
+}

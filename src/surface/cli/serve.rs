@@ -1,0 +1,227 @@
+//! `runbook serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::{Failure, Result};
+use super::shop::Shop;
+use super::station::{Desk, Station};
+use crate::domain::estate::Estate;
+use crate::domain::id::IncidentId;
+use crate::domain::problem;
+use crate::engine::duty::{Duty, Terms};
+use crate::surface::exit::Exit;
+use crate::surface::intake::server::{self, Listener, Server, catch_up};
+
+/// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
+const ADDRESS: &str = "127.0.0.1:8417";
+
+/// The file that keeps a second server from the same log.
+const LOCK: &str = "serve.lock";
+
+/// How long after a failed look at what fires now it is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Takes alerts from those who send them, starts runbooks, and keeps every
+/// incident going
+///
+/// Senders post to /hooks/<sender>; estate.yaml says who they are and how
+/// they prove it, and the `on` of a runbook which alerts start it. An answer
+/// of 2xx means that the log holds it. Listens on this machine alone, unless
+/// every route asks for credentials. `runbook simulate` shows what an alert
+/// would do. Takes a socket from systemd, and tells it that it is ready.
+///
+/// Examples:
+///   runbook serve
+///   runbook serve --listen 127.0.0.1:9000
+///   runbook serve --listen 10.0.0.5:8417 --token-secret scrape_token
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Serve {
+    /// Where to listen; may be given several times [default: 127.0.0.1:8417]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "RUNBOOK_LISTEN", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+    /// The secret of the estate that /health and /metrics ask for as a bearer token
+    #[arg(long, value_name = "SECRET", env = "RUNBOOK_TOKEN_SECRET")]
+    token_secret: Vec<String>,
+}
+
+impl Serve {
+    /// Serves until it is asked to stop.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let estate = shop.estate(&station.output)?.clone();
+        for (source, problems) in shop.catalog.problems() {
+            let count = problem::count(problems.len());
+            station.output.warn(&format!("`{}` has {count}, and no alert starts it", source.name));
+        }
+        if let Some(unknown) = self.token_secret.iter().find(|name| !estate.secrets.contains_key(*name)) {
+            return Err(Failure::usage(format!("there is no secret `{}` in the estate", unknown.escape_debug()))
+                .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)));
+        }
+        let desk = station.open(shop)?;
+        let _lock = lock(station)?;
+        desk.wait(self.serve(&desk, &estate))
+    }
+
+    async fn serve(&self, desk: &Desk<'_>, estate: &Estate) -> Result {
+        let stop = stopping()?;
+        let listeners = self.listeners(estate).await?;
+        let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
+        let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
+        let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
+        let server = Arc::new(server);
+        desk.station.output.say(&format!("listening on {}", shown.join(", ")));
+        desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
+        tokio::spawn(attended(Arc::clone(&server), stop.clone()));
+        for (name, sender) in estate.senders.clone().into_iter().filter(|(_, sender)| sender.catch_up.is_some()) {
+            let (server, stop) = (Arc::clone(&server), stop.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = looked(&server, &name, &sender) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        server::run(server, listeners, stop).await;
+        // What is being done is parked, and goes on when the next process is on duty.
+        let _ = officer.await;
+        Ok(Exit::DONE)
+    }
+
+    /// The sockets that systemd hands over, else those that were asked for.
+    async fn listeners(&self, estate: &Estate) -> Result<Vec<Listener>> {
+        let mut listeners = handed_over()?;
+        if listeners.is_empty() {
+            let usual = || vec![ADDRESS.parse().expect("a constant address is one")];
+            for address in if self.listen.is_empty() { usual() } else { self.listen.clone() } {
+                let listener = Listener::bind(address).await.map_err(|error| {
+                    Failure::error(format!("`{address}` cannot be listened on: {error}"))
+                        .hint("Name another: `--listen 127.0.0.1:9000`.")
+                })?;
+                listeners.push(listener);
+            }
+        }
+        let open = server::open_routes(&estate.senders, &self.token_secret);
+        if listeners.iter().any(|listener| !listener.is_local()) && !open.is_empty() {
+            return Err(Failure::not_allowed(format!(
+                "beyond this machine every route needs credentials, and these have none: {}",
+                open.join(", ")
+            ))
+            .hint("Give each sender an `auth` in estate.yaml, and `--token-secret` for the others.")
+            .hint("Or listen on 127.0.0.1, behind a proxy."));
+        }
+        Ok(listeners)
+    }
+}
+
+fn terms(desk: &Desk<'_>) -> Result<Terms> {
+    let state = desk.station.state()?;
+    let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
+    let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
+    let (mine, theirs) = (directory.clone(), file.clone());
+    Ok(Terms {
+        chance: super::chance,
+        opening: Box::new(move |id| {
+            if let Err(error) = std::fs::write(file(id), &directory) {
+                tracing::warn!(incident = %id, %error, "its shop cannot be remembered");
+            }
+        }),
+        is_ours: Box::new(move |id| std::fs::read_to_string(theirs(id)).is_ok_and(|shop| shop == mine)),
+    })
+}
+
+/// Two servers on one log would each open an incident for the same group of alerts.
+fn lock(station: &Station) -> Result<std::fs::File> {
+    let path = station.state()?.join(LOCK);
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", path.display())))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Failure::usage("another `runbook serve` works with this log already")
+            .hint("Stop it first, or give this one another `--state`.")
+    })?;
+    Ok(file)
+}
+
+/// A token that ends when the process is asked to.
+fn stopping() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signal = signal(kind).map_err(|error| Failure::error(format!("signals cannot be heard: {error}")))?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signal.recv().await;
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+            stop.cancel();
+            // Whoever insists is let go at once: the log is whole at every moment.
+            signal.recv().await;
+            std::process::exit(i32::from(Exit::INTERRUPTED.code()));
+        });
+    }
+    Ok(stop)
+}
+
+/// The sockets that systemd listens on for us (sd_listen_fds(3)).
+fn handed_over() -> Result<Vec<Listener>> {
+    let mut given = listenfd::ListenFd::from_env();
+    let unfit = |error: std::io::Error| Failure::error(format!("a socket of systemd's cannot be used: {error}"));
+    let mut listeners = Vec::new();
+    for index in 0..given.len() {
+        // One that is no port is left in its place.
+        let listener = match given.take_tcp_listener(index) {
+            Ok(tcp) => tcp.map(|tcp| {
+                tcp.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(tcp).map(Listener::Tcp)
+            }),
+            Err(_) => given.take_unix_listener(index).map_err(unfit)?.map(|unix| {
+                unix.set_nonblocking(true)?;
+                tokio::net::UnixListener::from_std(unix).map(Listener::Unix)
+            }),
+        };
+        listeners.extend(listener.transpose().map_err(unfit)?);
+    }
+    Ok(listeners)
+}
+
+/// Tells systemd that the process is ready, and then that it is well for as long as it is.
+#[expect(clippy::disallowed_methods, reason = "the watchdog counts real time, whatever clock decides about incidents")]
+async fn attended(server: Arc<Server>, stop: CancellationToken) {
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking alerts")]);
+    let Some(within) = sd_notify::watchdog_enabled() else { return };
+    while !stop.is_cancelled() {
+        if server.is_ready().await.is_ok() {
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+        tokio::time::sleep(within / 3).await;
+    }
+}
+
+/// Finds out what fires at a sender now, and again whenever posts could not be taken in.
+#[expect(clippy::disallowed_methods, reason = "asking another process again counts real time")]
+async fn looked(server: &Server, name: &str, sender: &crate::domain::sender::Sender) {
+    let mut missed = None;
+    loop {
+        let refused = server.refused();
+        if missed != Some(refused) {
+            match catch_up::catch_up(server, name, sender).await {
+                Ok(taken) => {
+                    tracing::info!(sender = name, alerts = taken.len(), "caught up with what fires");
+                    missed = Some(refused);
+                }
+                Err(why) => tracing::warn!(sender = name, %why, "what fires cannot be found out"),
+            }
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,209 @@
+//! `runbook simulate`.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::failure::{Failure, Result};
+use super::shop::Shop;
+use super::station::Station;
+use super::table::single_line;
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::estate::Estate;
+use crate::domain::sender::{Auth, Form, Sender};
+use crate::domain::trigger::{self, PassedOver};
+use crate::surface::exit::Exit;
+use crate::surface::intake::server::BODY_LIMIT;
+use crate::surface::intake::{self, Post, Reading};
+
+/// The form that is tried when nobody says who sent a body.
+const USUAL: Form = Form::Alertmanager;
+
+/// Shows what a sender's post would start, and touches nothing
+///
+/// Reads a body as `runbook serve` would take it, and says of each alert
+/// which runbook would start, with which parameters, and why the others
+/// would not. `-` reads standard input. Without --sender, each sender of the
+/// estate is tried.
+///
+/// Examples:
+///   runbook simulate alert.json
+///   runbook simulate alert.json --sender alertmanager
+///   runbook simulate push.json --sender github -H 'X-GitHub-Event: workflow_run'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Simulate {
+    /// The body, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Who sent it, by name in the estate
+    #[arg(long, value_name = "SENDER")]
+    sender: Option<String>,
+    /// A header of the post; may be given several times
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What one alert would do.
+#[derive(Debug, Serialize)]
+struct Row {
+    alert: Alert,
+    environment: String,
+    service: Option<String>,
+    group: String,
+    runbook: Option<String>,
+    params: Map<String, Value>,
+    /// `starts`, `asks`, `tells people`, or `marks itself as resolved`.
+    does: &'static str,
+    reason: Option<String>,
+    passed_over: Vec<PassedOver>,
+}
+
+impl Simulate {
+    /// Shows it.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let estate = shop.estate(&station.output)?;
+        let body = self.body()?;
+        let headers: HeaderMap = self.headers.iter().cloned().collect();
+        let post = Post { headers: &headers, body: &body, now: station.clock().now() };
+        let (name, reading) = self.read(estate, &post)?;
+        let alerts = match reading {
+            Reading::Alerts(alerts) => alerts,
+            Reading::Subscription(asked) => vec![intake::confirm::alert(&asked)],
+            Reading::Ignored(reason) => {
+                station.output.say(&format!("{name}: nothing to act on: {reason}"));
+                return Ok(Exit::DONE);
+            }
+        };
+        let rows: Vec<Row> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
+        if station.output.is_table() {
+            station.output.text(&rows.iter().map(told).collect::<Vec<_>>().join("\n"))?;
+        } else {
+            station.output.list(&rows)?;
+        }
+        let first = rows.iter().find_map(|row| row.runbook.as_ref());
+        station.output.next(&[match first {
+            Some(runbook) => station.command(&format!("show {runbook}")),
+            None => station.command("list"),
+        }]);
+        Ok(Exit::DONE)
+    }
+
+    fn body(&self) -> Result<Vec<u8>> {
+        let shown = self.file.display();
+        let unreadable = |error: std::io::Error| Failure::usage(format!("`{shown}` cannot be read: {error}"));
+        let mut body = Vec::new();
+        let limit = BODY_LIMIT as u64 + 1;
+        if self.file.as_os_str() == "-" {
+            std::io::stdin().take(limit).read_to_end(&mut body).map_err(unreadable)?;
+        } else {
+            let file = std::fs::File::open(&self.file).map_err(unreadable)?;
+            file.take(limit).read_to_end(&mut body).map_err(unreadable)?;
+        }
+        if body.len() > BODY_LIMIT {
+            return Err(Failure::usage(format!("`{shown}` is larger than {BODY_LIMIT} bytes, which no post may be")));
+        }
+        Ok(body)
+    }
+
+    /// What the body says, in the words of the sender that was named or that understands it.
+    fn read(&self, estate: &Estate, post: &Post<'_>) -> Result<(String, Reading)> {
+        if let Some(name) = &self.sender {
+            let sender = estate.senders.get(name).ok_or_else(|| {
+                Failure::usage(format!("there is no sender `{}` in the estate", name.escape_debug()))
+                    .did_you_mean(name, estate.senders.keys().map(String::as_str))
+                    .hint("They stand under `senders` in estate.yaml.")
+            })?;
+            return Ok((name.clone(), intake::read(name, sender, post)));
+        }
+        let mut readings = estate.senders.iter().map(|(name, sender)| (name.clone(), intake::read(name, sender, post)));
+        let understood = readings.find(|(_, reading)| is_understood(reading));
+        Ok(understood.unwrap_or_else(|| {
+            let name = Form::WORDS.iter().find(|(_, form)| *form == USUAL).map_or("", |(word, _)| word).to_owned();
+            let reading = intake::read(&name, &usual(), post);
+            (name, reading)
+        }))
+    }
+}
+
+fn is_understood(reading: &Reading) -> bool {
+    match reading {
+        Reading::Alerts(alerts) => alerts.iter().all(|alert| alert.name != intake::UNRECOGNISED),
+        Reading::Subscription(_) => true,
+        Reading::Ignored(_) => false,
+    }
+}
+
+fn usual() -> Sender {
+    Sender::new(USUAL, Auth::None)
+}
+
+fn row(mut alert: Alert, shop: &Shop, estate: &Estate) -> Row {
+    let place = estate.alerts.place(&alert, estate);
+    alert.environment = Some(place.environment.clone());
+    alert.service = place.service.clone().or(alert.service);
+    let runbooks = shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
+    let found = trigger::choose(&alert, runbooks);
+    let (runbook, params, asks) = match found.choice {
+        Some(choice) => (Some(choice.runbook.id.clone()), choice.params, choice.asks),
+        None => (None, Map::new(), None),
+    };
+    let does = match (&runbook, &asks, alert.status) {
+        (_, _, AlertStatus::Resolved) => "marks itself as resolved",
+        (None, _, _) => "tells people",
+        (Some(_), None, _) => "starts",
+        (Some(_), Some(_), _) => "asks",
+    };
+    Row {
+        environment: place.environment,
+        service: place.service,
+        group: place.group,
+        runbook: runbook.filter(|_| alert.is_firing()),
+        params,
+        does,
+        reason: asks,
+        passed_over: found.passed_over,
+        alert,
+    }
+}
+
+/// One alert, for people.
+fn told(row: &Row) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    let alert = &row.alert;
+    let status = if alert.is_firing() { "fires" } else { "is resolved" };
+    let value = alert.value.map(|value| format!(" with {value}")).unwrap_or_default();
+    let _ = writeln!(out, "{}: {} {status}{value}", single_line(&alert.sender), single_line(&alert.name));
+    let _ = writeln!(out, "  group   {}", single_line(&row.group));
+    let runbook = row.runbook.as_deref().map(|runbook| format!(" {runbook}")).unwrap_or_default();
+    let reason = row.reason.as_deref().map(|reason| format!(": {}", single_line(reason))).unwrap_or_default();
+    let _ = writeln!(out, "  does    {}{runbook}{}", row.does, if row.does == "asks" { reason } else { String::new() });
+    for (name, value) in &row.params {
+        let _ = writeln!(out, "  param   {name}={}", single_line(&plain(value)));
+    }
+    for warning in &alert.warnings {
+        let _ = writeln!(out, "  warning {}", single_line(warning));
+    }
+    if alert.is_firing() {
+        for PassedOver { runbook, reason } in &row.passed_over {
+            let _ = writeln!(out, "  not     {runbook}: {}", single_line(reason));
+        }
+    }
+    out
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn header(typed: &str) -> std::result::Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = typed.split_once(':').ok_or("a header is given as `name: value`")?;
+    let name = name.trim().parse().map_err(|_| format!("`{}` is no name of a header", name.escape_debug()))?;
+    let value = value.trim().parse().map_err(|_| "the value of a header is printable ASCII".to_owned())?;
+    Ok((name, value))
+}

@@ -1,0 +1,163 @@
+//! Prometheus' Alertmanager: its webhook, version 4, and the list that its API answers when it is asked what fires.
+//!
+//! A body that is `firing` as a whole may hold alerts that are resolved, so each is read by itself. One firing is the
+//! fingerprint of the labels and the start, which a resolve repeats. Two peers that both deliver say the same.
+//!
+//! Deliberately absent: `groupKey` as an identity; it is `{}:{}` for whatever is not grouped.
+
+use std::collections::BTreeMap;
+
+use chrono::SecondsFormat;
+use serde_json::Value;
+
+use super::field::{self, Object};
+use super::{Desk, Reading, body};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::time::Timestamp;
+
+/// Labels that name the environment and the service, the most exact first.
+const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
+const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
+
+/// Where an alert names its runbook: an id, or an address that ends in one.
+const RUNBOOK_NAMES: [&str; 3] = ["runbook", "runbook_url", "runbook_id"];
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = body::json(desk.post.body)?;
+    if let Value::Array(listed) = &body.value {
+        return Ok(super::alerts(active(desk, listed)));
+    }
+    group(desk, &body, |object, group| alert(desk, object, group))
+}
+
+/// The alerts of a webhook's body, each read by `one`.
+pub(super) fn group(
+    desk: &Desk<'_>,
+    body: &body::Body,
+    one: impl Fn(&mut Object<'_>, &Group) -> Alert,
+) -> Result<Reading, String> {
+    let mut whole = Object::new(&body.value)?;
+    let Some(Value::Array(items)) = whole.get("alerts") else { return Err("it has no list `alerts`".to_owned()) };
+    let group = Group {
+        status: whole.get("status").and_then(status),
+        external: whole.text("externalURL"),
+        warnings: body.warning.iter().cloned().collect(),
+    };
+    let identity = whole.text("groupKey").unwrap_or_default();
+    let mut alerts = desk.each(items, identity.as_bytes(), |item| {
+        let mut object = Object::new(item)?;
+        let alert = one(&mut object, &group);
+        let warnings = alert.warnings.into_iter().chain(object.warnings).chain(group.warnings.iter().cloned());
+        Ok(Alert { warnings: warnings.collect(), ..alert })
+    });
+    if let Some(cut) = whole.count("truncatedAlerts").filter(|cut| *cut > 0) {
+        alerts.push(desk.not_read(cut, format!("truncated {identity}").as_bytes(), "its sender left them out"));
+    }
+    Ok(super::alerts(alerts))
+}
+
+/// What a body says of all its alerts.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    status: Option<AlertStatus>,
+    /// The address of the sender's own pages.
+    pub external: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// Whatever fires, of what the API lists. What is silenced or inhibited would not have been posted either.
+fn active(desk: &Desk<'_>, listed: &[Value]) -> Vec<Alert> {
+    let is_quiet = |item: &Value| item.pointer("/status/state").and_then(Value::as_str) == Some("suppressed");
+    let fires: Vec<Value> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
+    let group = Group { status: Some(AlertStatus::Firing), ..Group::default() };
+    desk.each(&fires, b"listed", |item| {
+        let mut object = Object::new(item)?;
+        let alert = alert(desk, &mut object, &group);
+        Ok(Alert { warnings: alert.warnings.into_iter().chain(object.warnings).collect(), ..alert })
+    })
+}
+
+/// One alert.
+pub(super) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
+    let mut warnings = Vec::new();
+    let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
+    let status = object.get("status").and_then(status).or(group.status).unwrap_or_else(|| {
+        warnings.push("it does not say whether it fires".to_owned());
+        AlertStatus::Firing
+    });
+    let starts_at = object.instant("startsAt");
+    let fingerprint = object.text("fingerprint").unwrap_or_else(|| fingerprint(&labels));
+    let any = |names: &[&str], from: &BTreeMap<String, String>| names.iter().find_map(|name| from.get(*name)).cloned();
+    Alert {
+        firing: firing(&fingerprint, starts_at),
+        recurs: starts_at.is_none(),
+        status,
+        name: labels.get("alertname").cloned().unwrap_or_else(|| {
+            warnings.push("it has no label `alertname`".to_owned());
+            super::UNNAMED.to_owned()
+        }),
+        summary: any(&["summary", "description", "message"], &annotations),
+        severity: severity(desk, &labels, &mut warnings),
+        starts_at,
+        ends_at: object.instant("endsAt").filter(|_| status == AlertStatus::Resolved),
+        value: value(&annotations, &mut warnings),
+        link: field::link(object.text("generatorURL")),
+        runbook: any(&RUNBOOK_NAMES, &annotations).or_else(|| any(&RUNBOOK_NAMES, &labels)),
+        environment: any(&ENVIRONMENT_LABELS, &labels),
+        service: any(&SERVICE_LABELS, &labels),
+        labels,
+        annotations,
+        warnings,
+        ..Alert::default()
+    }
+}
+
+/// Whether it fires; the API's `status` is an object and lists only what does.
+fn status(value: &Value) -> Option<AlertStatus> {
+    match value.as_str()? {
+        "firing" => Some(AlertStatus::Firing),
+        "resolved" => Some(AlertStatus::Resolved),
+        _ => None,
+    }
+}
+
+fn firing(fingerprint: &str, starts_at: Option<Timestamp>) -> String {
+    match starts_at {
+        Some(at) => format!("{fingerprint} {}", at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        None => fingerprint.to_owned(),
+    }
+}
+
+fn severity(
+    desk: &Desk<'_>,
+    labels: &BTreeMap<String, String>,
+    warnings: &mut Vec<String>,
+) -> Option<crate::domain::runbook::Severity> {
+    let word = labels.get("severity").or_else(|| labels.get("priority"))?;
+    let known = desk.sender.severity(word);
+    if known.is_none() {
+        warnings.push("its severity is no word that is known".to_owned());
+    }
+    known
+}
+
+/// The measured value, where a rule's author put it: annotation `value`.
+fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Option<f64> {
+    let text = annotations.get("value")?;
+    let value = field::number(&Value::String(text.clone()));
+    if value.is_none() {
+        warnings.push("its annotation `value` is no finite number".to_owned());
+    }
+    value
+}
+
+/// Prometheus' own fingerprint of labels: FNV-1a of 64 bits over the sorted names and values, each followed by 0xff
+/// (`model.LabelSet.Fingerprint`). So what comes without one has the same identity as what comes with it.
+fn fingerprint(labels: &BTreeMap<String, String>) -> String {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let bytes = labels.iter().flat_map(|(name, value)| [name.as_bytes(), &[0xff], value.as_bytes(), &[0xff]]).flatten();
+    let sum = bytes.fold(BASIS, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME));
+    format!("{sum:016x}")
+}

@@ -1,0 +1,114 @@
+//! What CloudWatch puts into a message of SNS: an alarm on a metric, or one composed of others, that changed its state.
+//!
+//! An alarm has one name for ever and its messages do not say which firing they end, so the alarm is the identity and
+//! [recurs](crate::domain::alert::Alert::recurs). An alarm that has too little data to tell is neither well nor what
+//! it warns of: that becomes an alert of its own, [`NO_DATA`], which any other state resolves.
+
+use serde_json::Value;
+
+use super::body;
+use super::field::{self, Object};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::time::Timestamp;
+
+/// The name of the alert that an alarm becomes which has too little data. A runbook for the alarm itself should not
+/// start then: nothing was measured.
+const NO_DATA: &str = "alarm_without_data";
+
+/// The alerts of a message, if it is CloudWatch's. `sent_at` stands in for a time that is missing.
+pub(super) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Alert>> {
+    if !message.trim_start().starts_with('{') {
+        return None;
+    }
+    let body = body::json(message.as_bytes()).ok()?;
+    let mut alarm = Object::new(&body.value).ok()?;
+    let name = alarm.text("AlarmName")?;
+    let state = alarm.text("NewStateValue")?;
+    let before = alarm.text("OldStateValue").unwrap_or_default();
+    let at = alarm.instant("StateChangeTime").or(sent_at);
+    let base = base(&mut alarm, name, at, body.warning);
+    let resolved =
+        |alert: Alert| Alert { status: AlertStatus::Resolved, starts_at: None, ends_at: at, value: None, ..alert };
+    let data_is_back = (before == "INSUFFICIENT_DATA").then(|| resolved(without_data(base.clone())));
+    let now = match state.as_str() {
+        "ALARM" => base,
+        "OK" => resolved(base),
+        "INSUFFICIENT_DATA" => return Some(vec![without_data(base)]),
+        _ => Alert { warnings: vec!["its `NewStateValue` is no word that is known".to_owned()], ..base },
+    };
+    Some(data_is_back.into_iter().chain([now]).collect())
+}
+
+/// The alarm as it would fire.
+fn base(alarm: &mut Object<'_>, name: String, at: Option<Timestamp>, mended: Option<String>) -> Alert {
+    let reason = alarm.text("NewStateReason");
+    let arn = alarm.text("AlarmArn");
+    let mut labels = labels(alarm);
+    // The region of a message is a name to be shown, so the ARN's is taken.
+    if let Some(region) = arn.as_deref().and_then(|arn| arn.split(':').nth(3)) {
+        labels.push(("region", region.to_owned()));
+    }
+    labels.push(("alarm", name.clone()));
+    let account = labels.iter().find(|(key, _)| *key == "account").map_or("", |(_, account)| account);
+    let firing = arn.unwrap_or_else(|| format!("alarm {account} {name}"));
+    let said = [
+        ("description", alarm.text("AlarmDescription")),
+        ("reason", reason.clone()),
+        ("rule", alarm.text("AlarmRule")),
+    ];
+    let mut labels: std::collections::BTreeMap<String, String> =
+        labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    labels.extend(dimensions(alarm));
+    Alert {
+        firing,
+        recurs: true,
+        summary: alarm.text("AlarmDescription").or_else(|| reason.clone()),
+        starts_at: at,
+        value: reason.as_deref().and_then(measured),
+        labels,
+        annotations: said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect(),
+        warnings: alarm.warnings.drain(..).chain(mended).collect(),
+        name,
+        ..Alert::default()
+    }
+}
+
+fn without_data(alarm: Alert) -> Alert {
+    let summary = Some(format!("alarm `{}` has too little data to tell", alarm.name));
+    Alert { firing: format!("{} without data", alarm.firing), name: NO_DATA.to_owned(), summary, value: None, ..alarm }
+}
+
+fn labels(alarm: &mut Object<'_>) -> Vec<(&'static str, String)> {
+    let account = alarm.text("AWSAccountId");
+    let mut trigger = alarm.object("Trigger");
+    let found = [
+        ("account", account),
+        ("metric", trigger.text("MetricName")),
+        ("namespace", trigger.text("Namespace")),
+        ("comparison", trigger.text("ComparisonOperator")),
+        ("threshold", trigger.get("Threshold").and_then(field::text_of)),
+    ];
+    alarm.warnings.append(&mut trigger.warnings);
+    found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+/// The dimensions of the metric, by their names.
+fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
+    let trigger = alarm.object("Trigger");
+    let listed = trigger.get("Dimensions").and_then(Value::as_array);
+    let pair = |dimension: &Value| {
+        let text = |key: &str| dimension.get(key).and_then(field::text_of);
+        Some((text("name")?, text("value")?))
+    };
+    listed.into_iter().flatten().filter_map(pair).collect()
+}
+
+/// The newest value that a reason quotes: `1 datapoint [93.2 (04/12/15 07:17:00)] was greater than …`, and with round
+/// brackets as it was in earlier years.
+fn measured(reason: &str) -> Option<f64> {
+    let (_, rest) = reason.split_once("datapoint")?;
+    let opening = rest.find('[').or_else(|| rest.find('('))?;
+    let inside = &rest[opening + 1..];
+    let end = inside.find(|c: char| !matches!(c, '0'..='9' | '.' | '-' | '+' | 'E' | 'e'))?;
+    field::number(&Value::String(inside[..end].to_owned()))
+}

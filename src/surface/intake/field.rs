@@ -1,0 +1,178 @@
+//! The fields of a body, one at a time: a field of a wrong type is taken for what it can be, or left out, and said.
+//!
+//! Deliberately absent: what any field means.
+
+use std::collections::BTreeMap;
+
+use axum::http::HeaderMap;
+use chrono::DateTime;
+use serde_json::{Map, Value};
+
+use crate::domain::time::Timestamp;
+
+/// From here on a number of seconds since 1970 is one of milliseconds: as seconds it would be the year 5138.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+/// A header that is there once, as text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let only = values.next().filter(|_| values.next().is_none())?;
+    only.to_str().ok()
+}
+
+/// An object of a body, and what was strange in it.
+#[derive(Debug)]
+pub(super) struct Object<'a> {
+    fields: &'a Map<String, Value>,
+    /// What was strange, in words.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Object<'a> {
+    /// The object.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(value: &'a Value) -> Result<Self, String> {
+        match value {
+            Value::Object(fields) => Ok(Self { fields, warnings: Vec::new() }),
+            other => Err(format!("it is {} where an object was expected", what(other))),
+        }
+    }
+
+    /// A field that is there and not null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A text that is not empty. A number or boolean is taken for its text.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        let value = self.get(key)?;
+        match (text_of(value), value) {
+            (Some(text), Value::String(_)) => Some(text).filter(|text| !text.is_empty()),
+            (Some(text), _) => {
+                self.strange::<()>(key, value, "text");
+                Some(text)
+            }
+            (None, _) => self.strange(key, value, "text"),
+        }
+    }
+
+    /// The first of these that is there.
+    pub fn text_of_any(&mut self, keys: &[&str]) -> Option<String> {
+        keys.iter().find_map(|key| self.text(key))
+    }
+
+    /// A whole number that is not negative.
+    pub fn count(&mut self, key: &str) -> Option<u64> {
+        let value = self.get(key)?;
+        value.as_u64().or_else(|| value.as_str()?.parse().ok()).or_else(|| self.strange(key, value, "a count"))
+    }
+
+    /// An instant; the zero time of Go is none.
+    pub fn instant(&mut self, key: &str) -> Option<Timestamp> {
+        let value = self.get(key).filter(|value| !matches!(value.as_str(), Some("")))?;
+        match instant(value) {
+            Some(at) => Some(at).filter(|at| *at > DateTime::UNIX_EPOCH),
+            None => self.strange(key, value, "an instant"),
+        }
+    }
+
+    /// An object within; an empty one when it is not there or none.
+    pub fn object(&mut self, key: &str) -> Self {
+        static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        let fields = match self.get(key) {
+            None => &NOTHING,
+            Some(Value::Object(fields)) => fields,
+            Some(other) => {
+                self.strange::<()>(key, other, "an object");
+                &NOTHING
+            }
+        };
+        Object { fields, warnings: Vec::new() }
+    }
+
+    /// Every field of an object within, as texts.
+    pub fn texts(&mut self, key: &str) -> BTreeMap<String, String> {
+        let within = self.object(key);
+        let mut strange = false;
+        let mut texts = BTreeMap::new();
+        for (name, value) in within.fields {
+            strange |= !value.is_string();
+            if let Some(text) = loose_text(value) {
+                texts.insert(name.clone(), text);
+            }
+        }
+        if strange {
+            self.warnings.push(format!("not every value of `{key}` is text"));
+        }
+        texts
+    }
+
+    fn strange<T>(&mut self, key: &str, value: &Value, expected: &str) -> Option<T> {
+        self.warnings.push(format!("`{key}` is {} where {expected} was expected", what(value)));
+        None
+    }
+}
+
+/// What a value is, for "is … where … was expected". Never the value itself: it may be long.
+pub(super) fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The text of a scalar.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The text of a scalar, or the JSON of anything else that is not null.
+pub(super) fn loose_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Array(_) | Value::Object(_) => Some(value.to_string()),
+        scalar => text_of(scalar),
+    }
+}
+
+/// A number, also one written as text with or without a per cent sign; never infinite.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+/// An instant: RFC 3339, the same with an offset without a colon as CloudWatch writes it, or seconds or milliseconds
+/// since 1970.
+pub(super) fn instant(value: &Value) -> Option<Timestamp> {
+    if let Some(text) = value.as_str() {
+        let written =
+            DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
+        if let Ok(at) = written {
+            return Some(at.to_utc());
+        }
+    }
+    let number = number(value)?;
+    let milliseconds = if number.abs() < MILLISECONDS_FROM { number * 1000.0 } else { number };
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates, and then it is no instant")]
+    DateTime::from_timestamp_millis(milliseconds as i64)
+}
+
+/// An address that a person may be sent to.
+pub(super) fn link(text: Option<String>) -> Option<String> {
+    text.filter(|text| text.starts_with("https://") || text.starts_with("http://"))
+}

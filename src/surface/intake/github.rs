@@ -1,0 +1,161 @@
+//! GitHub: how a run of a workflow ended that the estate names.
+//!
+//! A workflow that fails on a branch is one alert until it succeeds there, however often it is run: a poll every quarter
+//! of an hour is no incident every quarter of an hour. A success that the estate names as well is news, once a run.
+//!
+//! **Invariant:** what a stranger's fork does is no alert. A pull request chooses its own title, branch name and code.
+
+use chrono::SecondsFormat;
+
+use super::field::{self, Object};
+use super::{Desk, Reading, body};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::sender::Workflow;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// Conclusions that are a failure. A run that was cancelled or skipped says nothing.
+const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let event = desk.post.header("x-github-event");
+    if let Some(other) = event.filter(|event| *event != "workflow_run") {
+        return Ok(Reading::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
+    }
+    let form = form_field(desk);
+    let body = body::json(form.as_deref().unwrap_or(desk.post.body))?;
+    let mut whole = Object::new(&body.value)?;
+    let action = whole.text("action").ok_or("it has no `action`")?;
+    let mut run = whole.object("workflow_run");
+    let Some(run_id) = run.get("id").and_then(field::text_of) else {
+        return Err("it has no `workflow_run.id`".to_owned());
+    };
+    if action != "completed" {
+        return Ok(Reading::Ignored("the run has not ended".to_owned()));
+    }
+    let repository = whole.object("repository").text("full_name").unwrap_or_default();
+    let ended = Ended::read(&mut run, run_id, repository);
+    Ok(ended.reading(desk, body.warning.into_iter().chain(run.warnings).collect()))
+}
+
+/// The body within a form, when GitHub was told to send one.
+fn form_field(desk: &Desk<'_>) -> Option<Vec<u8>> {
+    let kind = desk.post.header("content-type")?;
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let mut fields = url::form_urlencoded::parse(desk.post.body);
+    fields.find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned().into_bytes())
+}
+
+/// A run that has ended.
+struct Ended {
+    id: String,
+    attempt: String,
+    repository: String,
+    source: Option<String>,
+    file: String,
+    title: Option<String>,
+    branch: String,
+    commit: Option<String>,
+    event: String,
+    conclusion: String,
+    began: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    link: Option<String>,
+}
+
+impl Ended {
+    fn read(run: &mut Object<'_>, id: String, repository: String) -> Self {
+        let path = run.text("path").unwrap_or_default();
+        // A run of a reusable workflow has `@ref` behind the path.
+        let file = path.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        Self {
+            id,
+            attempt: run.get("run_attempt").and_then(field::text_of).unwrap_or_else(|| "1".to_owned()),
+            repository,
+            source: run.object("head_repository").text("full_name"),
+            file: file.to_owned(),
+            title: run.text("name"),
+            branch: run.text("head_branch").unwrap_or_default(),
+            commit: run.text("head_sha"),
+            event: run.text("event").unwrap_or_default(),
+            conclusion: run.text("conclusion").unwrap_or_default(),
+            began: run.instant("run_started_at").or_else(|| run.instant("created_at")),
+            ended: run.instant("updated_at"),
+            link: field::link(run.text("html_url")),
+        }
+    }
+
+    fn reading(&self, desk: &Desk<'_>, warnings: Vec<String>) -> Reading {
+        let Some(workflow) = desk.sender.workflows.get(&self.file) else {
+            return Reading::Ignored(format!("workflow `{}` is none that the estate names", one_line(&self.file, 80)));
+        };
+        if self.event.starts_with("pull_request")
+            || self.source.as_ref().is_some_and(|source| *source != self.repository)
+        {
+            return Reading::Ignored("it ran for a pull request or a fork".to_owned());
+        }
+        let base = Alert { warnings, ..self.base(desk, workflow) };
+        let alerts: Vec<Alert> = match self.conclusion.as_str() {
+            "success" => self.recovered(workflow, &base).into_iter().chain(self.news(workflow, &base)).collect(),
+            word if FAILURES.contains(&word) => self.failed(workflow, &base).into_iter().collect(),
+            word => return Reading::Ignored(format!("a run that ended as `{}` says nothing", one_line(word, 80))),
+        };
+        if alerts.is_empty() {
+            return Reading::Ignored(format!("the estate has no alert for `{}` of `{}`", self.conclusion, self.file));
+        }
+        Reading::Alerts(alerts)
+    }
+
+    /// What every alert of this run has.
+    fn base(&self, desk: &Desk<'_>, workflow: &Workflow) -> Alert {
+        let labels = [
+            ("workflow", Some(self.file.clone())),
+            ("repository", Some(self.repository.clone())),
+            ("branch", Some(self.branch.clone())),
+            ("event", Some(self.event.clone())),
+            ("conclusion", Some(self.conclusion.clone())),
+            ("commit", self.commit.clone()),
+            ("run_id", Some(self.id.clone())),
+            ("run_attempt", Some(self.attempt.clone())),
+        ];
+        let title = self.title.as_deref().unwrap_or(&self.file);
+        let labels = labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        // A schedule always runs on the default branch, whatever it is about.
+        let deployed =
+            Some(&self.branch).filter(|_| self.event != "schedule").and_then(|branch| desk.sender.branches.get(branch));
+        Alert {
+            summary: Some(format!("{title} on {}: {}", self.branch, self.conclusion)),
+            environment: workflow.environment.clone().or_else(|| deployed.cloned()),
+            link: self.link.clone(),
+            labels: labels.filter(|(_, value)| !value.is_empty()).collect(),
+            ..Alert::default()
+        }
+    }
+
+    /// The identity of this workflow's failing on this branch.
+    fn identity(&self) -> String {
+        format!("{} {} {}", self.repository, self.file, self.branch)
+    }
+
+    fn failed(&self, workflow: &Workflow, base: &Alert) -> Option<Alert> {
+        let name = workflow.failure.clone()?;
+        Some(Alert { firing: self.identity(), recurs: true, name, starts_at: self.ended, ..base.clone() })
+    }
+
+    fn recovered(&self, workflow: &Workflow, base: &Alert) -> Option<Alert> {
+        let status = AlertStatus::Resolved;
+        self.failed(workflow, base).map(|alert| Alert { status, starts_at: None, ends_at: self.ended, ..alert })
+    }
+
+    fn news(&self, workflow: &Workflow, base: &Alert) -> Option<Alert> {
+        let name = workflow.success.clone()?;
+        let mut base = base.clone();
+        if let Some(began) = self.began {
+            base.annotations.insert("began".to_owned(), began.to_rfc3339_opts(SecondsFormat::Secs, true));
+        }
+        Some(Alert { firing: format!("run {} {}", self.id, self.attempt), name, starts_at: self.ended, ..base })
+    }
+}

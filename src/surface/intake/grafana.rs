@@ -1,0 +1,50 @@
+//! Grafana's unified alerting: the words of [Alertmanager](super::alertmanager) with the values and pages of Grafana.
+
+use serde_json::Value;
+
+use super::alertmanager::{self, Group};
+use super::field::{self, Object};
+use super::{Desk, Reading, body};
+use crate::domain::alert::Alert;
+
+/// Pages of an alert that are kept beside its own, and the annotation that each becomes.
+const PAGES: [(&str, &str); 4] =
+    [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = body::json(desk.post.body)?;
+    alertmanager::group(desk, &body, |object, group| alert(desk, object, group))
+}
+
+fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
+    let mut alert = alertmanager::alert(desk, object, group);
+    for (key, annotation) in PAGES {
+        if let Some(page) = field::link(object.text(key)) {
+            alert.annotations.insert(annotation.to_owned(), page);
+        }
+    }
+    let values = values(object);
+    // Expressions are lettered in the order in which they are computed, the condition last; that one is only 0 or 1.
+    alert.value = alert.value.or_else(|| values.first().map(|(_, value)| *value));
+    let value = |(name, value): (String, f64)| (format!("values.{name}"), value.to_string());
+    alert.annotations.extend(values.into_iter().map(value));
+    alert.link = alert.link.or_else(|| page_of(object, group));
+    alert
+}
+
+/// The finite values by the letter of their expression, in order.
+fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
+    let Some(Value::Object(values)) = object.get("values") else { return Vec::new() };
+    let mut found: Vec<(String, f64)> =
+        values.iter().filter_map(|(name, value)| Some((name.clone(), field::number(value)?))).collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
+}
+
+/// The page of the rule where its address is relative to Grafana's own.
+fn page_of(object: &mut Object<'_>, group: &Group) -> Option<String> {
+    let relative = object.text("generatorURL").filter(|path| path.starts_with('/'))?;
+    let base = field::link(group.external.clone())?;
+    Some(url::Url::parse(&base).ok()?.join(&relative).ok()?.to_string())
+}

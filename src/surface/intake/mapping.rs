@@ -1,0 +1,201 @@
+//! Any sender that the estate describes: expressions over its body give the fields of its alerts.
+//!
+//! An expression that cannot be evaluated leaves its field out and a warning behind; only an alert without a name, or a
+//! list that is none, makes a body one that fits nothing.
+//!
+//! **Invariant:** the expressions stand in the estate. What they find is data and is never evaluated.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value as Scope;
+use minijinja::value::{Serde, ValueKind};
+use serde_json::Value;
+
+use super::field;
+use super::{Desk, Reading, alerts, body};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::expression::{Evaluator, ExpressionError};
+use crate::domain::runbook::Severity;
+use crate::domain::sender::{Mapping, Pairs, Sender, StatusMapping};
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
+    let mut body = body::json(desk.post.body)?;
+    let compiled = Compiled::new(mapping).map_err(|error| format!("its mapping is wrong: {error}"))?;
+    let scope = Scope::from(Serde(&body.value));
+    let mut found = match &compiled.each {
+        None => vec![alert(desk, &compiled, &scope, None)?],
+        Some(each) => {
+            let listed = each.value(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
+            if listed.kind() != ValueKind::Seq {
+                return Err(format!("`each` gives a {}, no list", listed.kind()));
+            }
+            let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` gives no list")?.collect();
+            desk.each(&items, desk.post.body, |item| alert(desk, &compiled, &scope, Some(item)))
+        }
+    };
+    if let (Some(first), Some(warning)) = (found.first_mut(), body.warning.take()) {
+        first.warnings.push(warning);
+    }
+    Ok(alerts(found))
+}
+
+/// What an expression sees.
+fn context(body: &Scope, item: Option<&Scope>) -> Scope {
+    match item {
+        Some(item) => minijinja::context! { body => body, item => item },
+        None => minijinja::context! { body => body },
+    }
+}
+
+/// A mapping whose expressions were read once, however many items there are.
+struct Compiled<'m> {
+    mapping: &'m Mapping,
+    each: Option<Evaluator<'m>>,
+    fields: BTreeMap<&'m str, Evaluator<'m>>,
+    status: Option<(Evaluator<'m>, &'m StatusMapping)>,
+    labels: CompiledPairs<'m>,
+    annotations: CompiledPairs<'m>,
+}
+
+/// The same for labels or annotations.
+struct CompiledPairs<'m> {
+    all: Option<Evaluator<'m>>,
+    each: Vec<(&'m str, Evaluator<'m>)>,
+}
+
+impl<'m> Compiled<'m> {
+    fn new(mapping: &'m Mapping) -> Result<Self, ExpressionError> {
+        let fields = mapping.fields.iter().map(|(name, source)| Ok((name.as_str(), Evaluator::new(source)?)));
+        Ok(Self {
+            mapping,
+            each: mapping.each.as_deref().map(Evaluator::new).transpose()?,
+            fields: fields.collect::<Result<_, _>>()?,
+            status: mapping.status.as_ref().map(|status| Ok((Evaluator::new(&status.value)?, status))).transpose()?,
+            labels: CompiledPairs::new(&mapping.labels)?,
+            annotations: CompiledPairs::new(&mapping.annotations)?,
+        })
+    }
+}
+
+impl<'m> CompiledPairs<'m> {
+    fn new(pairs: &'m Pairs) -> Result<Self, ExpressionError> {
+        let each = pairs.each.iter().map(|(name, source)| Ok((name.as_str(), Evaluator::new(source)?)));
+        Ok(Self { all: pairs.all.as_deref().map(Evaluator::new).transpose()?, each: each.collect::<Result<_, _>>()? })
+    }
+}
+
+/// One alert: the whole body, or an item of it.
+fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
+    let mut given = Given { scope: context(body, item), compiled, warnings: Vec::new() };
+    let Some(name) = given.text("name") else {
+        return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
+    };
+    let (labels, annotations) =
+        (given.pairs("labels", &compiled.labels), given.pairs("annotations", &compiled.annotations));
+    let identity = given.text("firing");
+    let alert = Alert {
+        recurs: compiled.mapping.recurs || identity.is_none(),
+        firing: identity.unwrap_or_else(|| computed(&name, &labels)),
+        status: given.status(),
+        summary: given.text("summary"),
+        severity: given.severity(desk.sender),
+        starts_at: given.read("starts_at", "an instant", field::instant),
+        ends_at: given.read("ends_at", "an instant", field::instant),
+        value: given.read("value", "a finite number", field::number),
+        link: field::link(given.text("link")),
+        runbook: given.text("runbook"),
+        environment: given.text("environment"),
+        service: given.text("service"),
+        labels,
+        annotations,
+        name,
+        ..Alert::default()
+    };
+    Ok(Alert { warnings: given.warnings, ..alert })
+}
+
+/// The identity of what has none: its name and its labels.
+fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
+    let parts = labels.iter().flat_map(|(label, value)| [label.as_bytes(), value.as_bytes()]);
+    super::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
+}
+
+/// What the expressions give for one alert.
+struct Given<'g> {
+    scope: Scope,
+    compiled: &'g Compiled<'g>,
+    warnings: Vec<String>,
+}
+
+impl Given<'_> {
+    /// The value of an expression; what is undefined or null is absent, and only the first is worth a warning.
+    fn value(&mut self, what: &str, expression: &Evaluator<'_>) -> Option<Value> {
+        match expression.evaluate(&self.scope) {
+            Ok(value) => Some(value).filter(|value| !value.is_null()),
+            Err(error) => {
+                self.warnings.push(format!("`{what}`: {}", error.message));
+                None
+            }
+        }
+    }
+
+    fn read<T>(&mut self, name: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let compiled = self.compiled;
+        let value = self.value(name, compiled.fields.get(name)?)?;
+        let found = read(&value);
+        if found.is_none() {
+            self.warnings.push(format!("`{name}` is not {expected}"));
+        }
+        found
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.read(name, "text", field::text_of).filter(|text| !text.trim().is_empty())
+    }
+
+    fn severity(&mut self, sender: &Sender) -> Option<Severity> {
+        let word = self.text("severity")?;
+        let known = sender.severity(&word);
+        if known.is_none() {
+            self.warnings.push("its severity is no word that is known".to_owned());
+        }
+        known
+    }
+
+    /// Firing where nothing else is said: an alert too many is better than one too few.
+    fn status(&mut self) -> AlertStatus {
+        let compiled = self.compiled;
+        let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };
+        let Some(word) = self.value("status", expression).and_then(|value| field::text_of(&value)) else {
+            return AlertStatus::Firing;
+        };
+        let word = word.trim().to_lowercase();
+        if words.resolved.contains(&word) {
+            return AlertStatus::Resolved;
+        }
+        if !words.firing.contains(&word) {
+            self.warnings.push("its status is no word that is known".to_owned());
+        }
+        AlertStatus::Firing
+    }
+
+    fn pairs(&mut self, what: &str, pairs: &CompiledPairs<'_>) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        match pairs.all.as_ref().and_then(|all| self.value(what, all)) {
+            Some(Value::Object(all)) => {
+                found.extend(all.into_iter().filter_map(|(name, value)| Some((name, field::loose_text(&value)?))));
+            }
+            Some(other) => self.warnings.push(format!("`{what}` gives {}, no mapping", field::what(&other))),
+            None => {}
+        }
+        for (name, expression) in &pairs.each {
+            let value = self.value(&format!("{what}.{name}"), expression);
+            if let Some(text) = value.as_ref().and_then(field::loose_text) {
+                found.insert((*name).to_owned(), text);
+            }
+        }
+        found
+    }
+}

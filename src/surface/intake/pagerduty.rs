@@ -1,0 +1,71 @@
+//! PagerDuty's webhooks, version 3: an incident there was triggered, taken up again, or resolved.
+//!
+//! An incident keeps its id when it is reopened, so the alert [recurs](crate::domain::alert::Alert::recurs).
+//!
+//! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
+
+use super::field::{self, Object};
+use super::{Desk, Reading, alerts, body};
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::runbook::Severity;
+use crate::domain::sender::Sender;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// The events that say how an incident stands.
+const EVENTS: [(&str, AlertStatus); 3] = [
+    ("incident.triggered", AlertStatus::Firing),
+    ("incident.reopened", AlertStatus::Firing),
+    ("incident.resolved", AlertStatus::Resolved),
+];
+
+/// Reads a body.
+pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = body::json(desk.post.body)?;
+    let mut event = Object::new(&body.value)?.object("event");
+    let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
+    let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
+        return Ok(Reading::Ignored(format!("`{}` says nothing of how an alert stands", one_line(&kind, 80))));
+    };
+    let at = event.instant("occurred_at");
+    let mut data = event.object("data");
+    let alert = incident(desk.sender, &mut data, *status, at)?;
+    let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
+    Ok(alerts(vec![Alert { warnings, ..alert }]))
+}
+
+/// The incident that an event is about.
+fn incident(
+    sender: &Sender,
+    data: &mut Object<'_>,
+    status: AlertStatus,
+    at: Option<Timestamp>,
+) -> Result<Alert, String> {
+    let title = data.text("title");
+    let service = data.object("service").text("summary");
+    let is_firing = status == AlertStatus::Firing;
+    let labels = [("urgency", data.text("urgency")), ("incident_key", data.text("incident_key"))];
+    Ok(Alert {
+        firing: data.text("id").ok_or("it has no `event.data.id`")?,
+        recurs: true,
+        status,
+        name: title.clone().unwrap_or_else(|| "pagerduty_incident".to_owned()),
+        summary: title,
+        severity: severity(sender, data),
+        starts_at: at.filter(|_| is_firing),
+        ends_at: at.filter(|_| !is_firing),
+        link: field::link(data.text("html_url")),
+        service,
+        labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        ..Alert::default()
+    })
+}
+
+/// The priority where an account uses priorities, else the urgency.
+fn severity(sender: &Sender, data: &mut Object<'_>) -> Option<Severity> {
+    let priority = data.object("priority").text("summary").and_then(|word| sender.severity(&word));
+    priority.or_else(|| match data.text("urgency")?.as_str() {
+        "high" => Some(sender.severity("high").unwrap_or(Severity::P2)),
+        _ => Some(Severity::P3),
+    })
+}

@@ -1,0 +1,69 @@
+//! After a down-time: what an Alertmanager says fires now is taken as if it had been posted, and what it does not say any
+//! more is over.
+//!
+//! Source: Alertmanager's API, version 2, `GET /api/v2/alerts`.
+//!
+//! **Invariant:** nothing is taken for over unless the whole list was read.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::{BODY_LIMIT, Server};
+use crate::domain::sender::Sender;
+use crate::engine::duty::Received;
+use crate::surface::intake::{self, Post, Reading};
+
+/// How long an Alertmanager may take.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// The path of its list, with only what would be sent to us: neither silenced nor inhibited.
+const PATH: &str = "api/v2/alerts?active=true&silenced=false&inhibited=false&unprocessed=false";
+
+/// Takes in what a sender's Alertmanager says fires now.
+///
+/// # Errors
+/// Why that could not be found out, or not be taken in.
+pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Vec<Received>, String> {
+    let Some(address) = &sender.catch_up else { return Ok(Vec::new()) };
+    let listed = tokio::time::timeout(WITHIN, listed(address)).await;
+    let listed = listed.unwrap_or_else(|_| Err(format!("no answer within {} s", WITHIN.as_secs())))?;
+    let body = json!({"version": "4", "status": "firing", "receiver": "catch-up", "alerts": listed}).to_string();
+    let post = Post { headers: &HeaderMap::new(), body: body.as_bytes(), now: server.engine.parts().clock.now() };
+    let alerts = match intake::read(name, sender, &post) {
+        _ if listed.is_empty() => Vec::new(),
+        Reading::Alerts(alerts) => alerts,
+        Reading::Subscription(_) | Reading::Ignored(_) => return Err("what it lists are no alerts".to_owned()),
+    };
+    if alerts.iter().any(|alert| alert.name == intake::UNRECOGNISED || alert.name == intake::NOT_READ) {
+        return Err("what it lists was not understood whole".to_owned());
+    }
+    server.duty.now_firing(name, alerts).await
+}
+
+/// The list, each alert in the shape that its webhook has.
+async fn listed(address: &str) -> Result<Vec<Value>, String> {
+    let client = crate::actions::client::client().map_err(|error| error.message)?;
+    let url = format!("{}/{PATH}", address.trim_end_matches('/'));
+    let mut response = client.get(url).send().await.map_err(|error| error.without_url().to_string())?;
+    if !response.status().is_success() {
+        return Err(format!("it answered {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+        body.extend_from_slice(&piece);
+        if body.len() > BODY_LIMIT {
+            return Err(format!("its list has more than {BODY_LIMIT} bytes"));
+        }
+    }
+    let list: Vec<Value> = serde_json::from_slice(&body).map_err(|error| format!("its list is not JSON: {error}"))?;
+    Ok(list.into_iter().map(as_posted).collect())
+}
+
+fn as_posted(mut alert: Value) -> Value {
+    alert["status"] = json!("firing");
+    // The list says until when an alert would be taken for firing; a webhook says that it has not ended.
+    alert["endsAt"] = json!("0001-01-01T00:00:00Z");
+    alert
+}

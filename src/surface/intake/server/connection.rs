@@ -1,0 +1,122 @@
+//! Connections: how many, how long their headers may take, and their end in good order.
+//!
+//! **Invariant:** a connection that sends nothing, or a byte a second, is closed when the time for its headers is over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::{CONNECTIONS, HEADERS_LIMIT, HEADERS_WITHIN};
+
+/// How long to wait after the system has refused a connection, for instance since no descriptor is free.
+const AFTER_TROUBLE: Duration = Duration::from_millis(100);
+
+/// How long requests that have begun may take when the server stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(8);
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// A port.
+    Tcp(TcpListener),
+    /// A socket in the file system: as local as anything can be.
+    Unix(UnixListener),
+}
+
+/// A connection of either sort.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Listener {
+    /// Listens on a port.
+    ///
+    /// # Errors
+    /// The system's word.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self::Tcp)
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| address.ip().is_loopback()),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// Where it listens, for people.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "a port".to_owned(), |address| format!("http://{address}"))
+            }
+            Self::Unix(listener) => {
+                let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(ToOwned::to_owned));
+                path.map_or_else(|| "a socket".to_owned(), |path| path.display().to_string())
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // An answer is one small piece: nothing is gained by waiting for another.
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Serves one listener until `stop` is cancelled.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause between two tries to accept has nothing to do with an incident's time"
+)]
+pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let stream = tokio::select! {
+            stream = listener.accept() => stream,
+            () = stop.cancelled() => break,
+        };
+        match stream {
+            Ok(stream) => answer(stream, router.clone(), place, &graceful),
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(AFTER_TROUBLE).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await;
+}
+
+fn answer(stream: Box<dyn Stream>, router: Router, place: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(HEADERS_LIMIT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let watched = graceful.watch(connection);
+    tokio::spawn(async move {
+        // A peer that breaks off is no trouble of ours.
+        let _ = watched.await;
+        drop(place);
+    });
+}

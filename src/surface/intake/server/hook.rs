@@ -1,0 +1,195 @@
+//! A sender's post: proven, read, and taken in, in this order.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::figures::Outcome;
+use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
+use crate::domain::alert::Alert;
+use crate::domain::sender::Sender;
+use crate::domain::time::Timestamp;
+use crate::engine::duty::Received;
+use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
+use crate::surface::intake::{self, Post, Reading};
+
+/// When a sender should come again after our own trouble, in seconds.
+const AGAIN: &str = "5";
+
+/// The name of the alert that a body becomes which is larger than is read.
+const TOO_LARGE: &str = "body_too_large";
+
+/// What is kept of a body.
+enum Read {
+    Whole(Vec<u8>),
+    /// It is larger than is read; its beginning.
+    Beginning(Vec<u8>),
+    /// It did not come within the time, or broke off.
+    Broken,
+}
+
+/// A post to `/hooks/<sender>`.
+pub(super) async fn take(
+    State(server): State<Arc<Server>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Some(sender) = server.sender(&name) else {
+        server.figures.count("unknown", Outcome::Rejected);
+        let known = "its name stands under `senders` in estate.yaml";
+        return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
+    };
+    let taken = taken(&server, &name, sender, &headers, body).await;
+    let outcome = match &taken {
+        Ok(_) => Outcome::Taken,
+        Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
+        Err(_) => Outcome::Rejected,
+    };
+    server.figures.count(&name, outcome);
+    taken.unwrap_or_else(|response| *response)
+}
+
+async fn taken(
+    server: &Server,
+    name: &str,
+    sender: &Sender,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Box<Response>> {
+    let parts = server.engine.parts();
+    let now = parts.clock.now();
+    let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
+    let body = match read(server, body).await {
+        Read::Whole(body) => body,
+        Read::Beginning(beginning) if admission == Admission::Granted => {
+            let alert = too_large(name, &beginning, now);
+            return told(server.duty.report(vec![alert]).await);
+        }
+        Read::Beginning(_) => {
+            return Err(said(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {BODY_LIMIT} bytes")));
+        }
+        Read::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
+    };
+    let post = Post { headers, body: &body, now };
+    proven(server, name, sender, &post).await?;
+    let alerts = match intake::read(name, sender, &post) {
+        Reading::Alerts(alerts) => alerts,
+        Reading::Subscription(asked) => vec![intake::confirm::alert(&asked)],
+        Reading::Ignored(reason) => {
+            return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
+        }
+    };
+    told(server.duty.report(alerts).await)
+}
+
+/// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
+async fn proven(server: &Server, name: &str, sender: &Sender, post: &Post<'_>) -> Result<(), Box<Response>> {
+    let parts = server.engine.parts();
+    let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
+    let rejected = match admitted() {
+        Ok(()) => return Ok(()),
+        Err(Rejected::CertificateWanted(url)) => match server.certificates.fetch(&url).await {
+            Ok(()) => match admitted() {
+                Ok(()) => return Ok(()),
+                Err(rejected) => rejected,
+            },
+            Err(rejected) => rejected,
+        },
+        Err(rejected) => rejected,
+    };
+    Err(refused(name, &rejected))
+}
+
+/// Reads a body: within a time, up to a size, and large ones a few at a time.
+async fn read(server: &Server, body: Body) -> Read {
+    let read = async {
+        let (mut kept, mut stream) = (Vec::new(), body.into_data_stream());
+        let mut place = None;
+        while let Some(piece) = stream.next().await {
+            let Ok(piece) = piece else { return Read::Broken };
+            if kept.len() + piece.len() > BODY_LIMIT {
+                kept.truncate(LARGE);
+                return Read::Beginning(kept);
+            }
+            kept.extend_from_slice(&piece);
+            if kept.len() > LARGE && place.is_none() {
+                place = server.large.acquire().await.ok();
+            }
+        }
+        drop(place);
+        Read::Whole(kept)
+    };
+    tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(Read::Broken)
+}
+
+/// A body that is larger than is read is not lost: it is one alert that says so.
+fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
+    let shown = String::from_utf8_lossy(beginning);
+    let body = crate::domain::text::printable(&shown).chars().take(1_000).collect();
+    Alert {
+        sender: name.to_owned(),
+        // One an hour: a sender that posts such bodies all the time is one trouble.
+        firing: format!("{TOO_LARGE} {}", now.format("%Y-%m-%dT%H")),
+        name: TOO_LARGE.to_owned(),
+        summary: Some(format!("`{name}` posted a body of more than {BODY_LIMIT} bytes, which was not read")),
+        starts_at: Some(now),
+        annotations: [("beginning".to_owned(), body)].into(),
+        ..Alert::default()
+    }
+    .limited()
+}
+
+/// The answer to what was taken in, or was not.
+fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
+    match taken {
+        Ok(received) => {
+            let received: Vec<Value> = received.iter().map(word).collect();
+            Ok((StatusCode::OK, axum::Json(json!({"received": received}))).into_response())
+        }
+        Err(why) => {
+            tracing::warn!(%why, "a post could not be taken in");
+            Err(unavailable("the log cannot take it now; nothing was lost, post it again"))
+        }
+    }
+}
+
+fn word(received: &Received) -> Value {
+    match received {
+        Received::Opened(id) => json!({"opened": id}),
+        Received::Joined(id) => json!({"joined": id}),
+        Received::Repeated(id) => json!({"repeated": id}),
+        Received::Resolved(id) => json!({"resolved": id}),
+        Received::Unheard => json!("unheard"),
+    }
+}
+
+fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
+    tracing::warn!(sender = name, %rejected, "a post was rejected");
+    match rejected {
+        rejected if rejected.is_ours() => unavailable("who you are cannot be checked now; post it again"),
+        Rejected::Topic(_) => said(StatusCode::FORBIDDEN, &rejected.to_string()),
+        rejected => {
+            let mut response = said(StatusCode::UNAUTHORIZED, &rejected.to_string());
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"runbook\""));
+            response
+        }
+    }
+}
+
+fn unavailable(words: &str) -> Box<Response> {
+    let mut response = said(StatusCode::SERVICE_UNAVAILABLE, words);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(AGAIN));
+    response
+}
+
+fn said(status: StatusCode, words: &str) -> Box<Response> {
+    Box::new((status, axum::Json(json!({"error": words}))).into_response())
+}

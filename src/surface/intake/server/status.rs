@@ -1,0 +1,61 @@
+//! What is said of the process itself: whether it lives, whether it is ready, and its figures.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Server;
+use crate::surface::intake::auth::bearer;
+
+/// Prometheus' text format.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `GET /health`: the process lives.
+pub(super) async fn live(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    if let Err(response) = allowed(&server, &headers) {
+        return *response;
+    }
+    axum::Json(json!({"status": "ok", "service": "runbook"})).into_response()
+}
+
+/// `GET /health/ready`: the log can be read, and somebody is on duty.
+pub(super) async fn ready(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    if let Err(response) = allowed(&server, &headers) {
+        return *response;
+    }
+    match server.is_ready().await {
+        Ok(()) => axum::Json(json!({"status": "ready", "dependencies": {"log": "ok"}})).into_response(),
+        Err(why) => {
+            tracing::warn!(%why, "not ready");
+            let body = json!({"status": "unready", "dependencies": {"log": "unavailable"}});
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(body)).into_response()
+        }
+    }
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    if let Err(response) = allowed(&server, &headers) {
+        return *response;
+    }
+    ([(header::CONTENT_TYPE, TEXT)], server.figures.text(server.duty.figures())).into_response()
+}
+
+/// Everything else.
+pub(super) async fn nothing() -> Response {
+    let known = "there is /hooks/<sender>, /health, /health/ready and /metrics";
+    (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()
+}
+
+fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    if server.tokens.is_empty() {
+        return Ok(());
+    }
+    bearer(headers, &server.tokens, &server.engine.parts().secrets).map(drop).map_err(|rejected| {
+        let status = if rejected.is_ours() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
+        Box::new((status, axum::Json(json!({"error": rejected.to_string()}))).into_response())
+    })
+}

@@ -1,0 +1,458 @@
+//! What alerts make of incidents, by the one on duty: a scenario of reports goes in, timelines come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+use runbook::actions::Secrets;
+use runbook::clock::{Clock, SimClock};
+use runbook::domain::alert::{Alert, AlertStatus};
+use runbook::domain::command::{Command, Request};
+use runbook::domain::event::{Actor, Gate};
+use runbook::domain::id::{IncidentId, StepKey};
+use runbook::domain::incident::{Incident, IncidentStatus};
+use runbook::domain::redact::Redactor;
+use runbook::engine::catalog::Catalog;
+use runbook::engine::duty::{Duty, Received, Terms};
+use runbook::engine::{self, Engine, Parts};
+use runbook::store::memory::Memory;
+use runbook::store::{EventStore, Write};
+use tokio_util::sync::CancellationToken;
+
+use crate::world;
+
+const ESTATE: &str = "\
+estate: shop
+environments: { production: {}, staging: {} }
+services:
+  gateway: { unit: shop-gateway.service }
+  search: { unit: shop-search.service }
+alerts:
+  environment: production
+  window: 30m
+  resolve_after: 5m
+  cool_down: 15m
+  budget: { at_most: 2, within: 1h }
+  automatic:
+    - { action: command, environments: [staging] }
+";
+
+/// Reads, changes something, and reads again.
+const SLOW: &str = "\
+runbook: slow
+title: The shop is slow
+severity: p2
+on: { alert: slow, where: \"value > 5\", start: auto, params: { service: \"{{ service }}\" } }
+params: { service: { type: service } }
+steps:
+  - { id: look, set: { values: { who: \"{{ params.service }}\" } } }
+  - { id: mend, command: [\"true\"], verify: { command: [\"true\"], effect: read } }
+  - { id: ask, name: \"Is it over?\", ask: [\"yes\", \"no\"] }
+  - { id: after, set: { values: { done: true } } }
+";
+
+const ASKED: &str = "\
+runbook: asked
+title: Somebody has to look
+severity: p3
+on: { alert: [odd, strange] }
+steps:
+  - { id: look, set: { values: { x: 1 } } }
+";
+
+struct House {
+    engine: Engine,
+    clock: SimClock,
+    duty: Duty,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+    store: Memory,
+    directory: tempfile::TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
+        Self::over(Memory::new(), clock, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn over(store: Memory, clock: SimClock, directory: tempfile::TempDir) -> Self {
+        let runbooks = directory.path().join("runbooks");
+        std::fs::create_dir_all(&runbooks).unwrap();
+        for (name, text) in [("estate", ESTATE), ("slow", SLOW), ("asked", ASKED)] {
+            std::fs::write(runbooks.join(format!("{name}.yaml")), text).unwrap();
+        }
+        let catalog = Catalog::load(directory.path()).unwrap();
+        let problems: Vec<_> = catalog.problems().into_iter().map(|(source, all)| (&source.name, all)).collect();
+        assert!(problems.is_empty(), "{problems:#?}");
+        let plain = world::engine(Arc::new(store.clone()), Arc::new(clock.clone()), directory.path());
+        let Parts { basics, .. } = plain.parts();
+        let engine = Engine::new(Parts {
+            store: Arc::new(store.clone()),
+            clock: Arc::new(clock.clone()),
+            secrets: Arc::new(Secrets::default()),
+            redactor: Arc::new(Redactor::default()),
+            basics: Arc::clone(basics),
+            directory: directory.path().to_owned(),
+            catalog: Arc::new(catalog),
+            holder: engine::holder("testhost"),
+            hostname: "testhost".to_owned(),
+        });
+        let stop = CancellationToken::new();
+        let terms = Terms { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true) };
+        let (duty, task) = Duty::begin(engine.clone(), terms, stop.clone()).await.unwrap();
+        Self { engine, clock, duty, stop, task, store, directory }
+    }
+
+    /// The process ends in good order, and another takes over.
+    async fn again(self) -> Self {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        Self::over(self.store, self.clock, self.directory).await
+    }
+
+    async fn report(&self, alerts: &[Alert]) -> Vec<Received> {
+        self.duty.report(alerts.to_vec()).await.unwrap()
+    }
+
+    /// The one incident that a report opened.
+    async fn opened(&self, alert: &Alert) -> IncidentId {
+        match self.report(std::slice::from_ref(alert)).await.remove(0) {
+            Received::Opened(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn incidents(&self) -> Vec<Incident> {
+        let mut all = Vec::new();
+        for summary in self.store.incidents(1_000, 0).await.unwrap() {
+            all.push(self.engine.incident(&summary.id).await.unwrap());
+        }
+        all
+    }
+
+    /// Waits, in real time, until something is true of an incident.
+    async fn until(&self, id: &IncidentId, what: &str, is_true: impl Fn(&Incident) -> bool) -> Incident {
+        for _ in 0..3_000 {
+            let incident = self.engine.incident(id).await.unwrap();
+            if is_true(&incident) {
+                return incident;
+            }
+            // The one on duty looks around by its clock.
+            self.clock.advance(TimeDelta::milliseconds(1));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("waited in vain until {what}: {:#?}", self.engine.incident(id).await.unwrap().waiting_for_person());
+    }
+
+    async fn submit(&self, id: &IncidentId, request: Request) {
+        let by = Actor::person("ada", "test");
+        self.engine.submit(id, Command { by, request }).await.unwrap();
+    }
+}
+
+fn chance() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn alert(name: &str, firing: &str, labels: &[(&str, &str)]) -> Alert {
+    let labels: BTreeMap<_, _> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Alert {
+        sender: "alertmanager".into(),
+        firing: firing.into(),
+        name: name.into(),
+        value: Some(9.0),
+        labels,
+        ..Alert::default()
+    }
+}
+
+fn slow(environment: &str, firing: &str) -> Alert {
+    alert("slow", firing, &[("env", environment), ("service", "gateway")])
+}
+
+fn resolved(alert: &Alert) -> Alert {
+    Alert { status: AlertStatus::Resolved, ..alert.clone() }
+}
+
+fn waits_for(incident: &Incident, step: &str) -> bool {
+    incident.waiting_for_person().iter().any(|(_, key, _)| key.to_string() == step)
+}
+
+fn is_over(incident: &Incident) -> bool {
+    incident.status == IncidentStatus::Resolved
+}
+
+#[tokio::test]
+async fn an_alert_opens_an_incident_and_starts_its_runbook() {
+    let house = House::new().await;
+    let id = house.opened(&slow("staging", "1")).await;
+    let incident = house.until(&id, "it asks", |incident| waits_for(incident, "ask")).await;
+    assert_eq!((incident.title.as_str(), incident.environment.as_str()), ("The shop is slow", "staging"));
+    assert_eq!(incident.opened.by, Actor::Sender { name: "alertmanager".into() });
+    assert_eq!(incident.runs[0].params["service"], "gateway");
+    let mend = incident.runs[0].state(&StepKey::main("mend")).unwrap();
+    assert_eq!((mend.attempts, mend.approved.as_ref()), (1, None), "the estate allows it in staging");
+}
+
+#[tokio::test]
+async fn the_alert_the_run_and_the_first_intent_are_one_write() {
+    let house = House::new().await;
+    let id = house.opened(&slow("production", "1")).await;
+    // At the moment of the answer, before anything else has been able to run.
+    let log = house.store.read(&id, 0).await.unwrap();
+    let story: Vec<String> =
+        log.iter().map(|recorded| runbook::domain::incident::name(&recorded.event)).take(4).collect();
+    assert_eq!(story, ["incident_opened", "alert_fired", "run_started", "step_started"]);
+    assert!(log[..4].iter().all(|recorded| recorded.at == log[0].at));
+}
+
+#[tokio::test]
+async fn a_change_is_asked_for_where_the_estate_does_not_allow_it() {
+    let house = House::new().await;
+    let id = house.opened(&slow("production", "1")).await;
+    house.until(&id, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
+    house.submit(&id, Request::Approve { step: None, digest: None }).await;
+    house.until(&id, "it goes on", |incident| waits_for(incident, "ask")).await;
+}
+
+#[tokio::test]
+async fn one_firing_is_one_incident_whatever_is_reported_in_whatever_order() {
+    let house = House::new().await;
+    let (first, second) = (slow("staging", "1"), alert("slow", "2", &[("env", "staging"), ("service", "search")]));
+    let reports = [first.clone(), second.clone(), resolved(&first), first.clone(), resolved(&first), second.clone()];
+    let mut answers = Vec::new();
+    for round in 0..200 {
+        let alerts: Vec<Alert> = (0..3).map(|at| reports[(round * 7 + at * 5) % reports.len()].clone()).collect();
+        let duty = house.duty.clone();
+        answers.push(tokio::spawn(async move { duty.report(alerts).await.unwrap() }));
+    }
+    for answer in answers {
+        assert_eq!(answer.await.unwrap().len(), 3);
+    }
+    let incidents = house.incidents().await;
+    assert_eq!(incidents.len(), 2, "{:?}", incidents.iter().map(|incident| &incident.group).collect::<Vec<_>>());
+    assert!(incidents.iter().all(|incident| incident.alerts.len() == 1));
+    let repeats: u64 = incidents.iter().map(|incident| incident.alerts.repeats()).sum();
+    assert!(repeats > 300, "{repeats}");
+    let events: u64 = incidents.iter().map(|incident| incident.seq).sum();
+    assert!(events < 300, "repeats are gathered: {events}");
+}
+
+#[tokio::test]
+async fn alerts_of_a_group_are_gathered_in_one_incident_and_start_a_runbook_once() {
+    let house = House::new().await;
+    let alerts: Vec<Alert> = (0..50).map(|number| slow("staging", &number.to_string())).collect();
+    let received = house.report(&alerts).await;
+    let Received::Opened(id) = &received[0] else { panic!("{received:?}") };
+    assert!(received[1..].iter().all(|received| *received == Received::Joined(id.clone())));
+    let incident = house.until(id, "it asks", |incident| waits_for(incident, "ask")).await;
+    assert_eq!((incident.alerts.len(), incident.runs.len()), (50, 1));
+    house.clock.advance(TimeDelta::minutes(31));
+    assert_ne!(&house.opened(&slow("staging", "late")).await, id, "the window is over");
+}
+
+#[tokio::test]
+async fn a_storm_of_alerts_over_many_groups_is_one_incident_a_group() {
+    let house = House::new().await;
+    let alerts: Vec<Alert> =
+        (0..2_000).map(|number| alert(&format!("storm{}", number % 100), &number.to_string(), &[])).collect();
+    let posts: Vec<_> = alerts
+        .chunks(20)
+        .map(|chunk| {
+            let (duty, chunk) = (house.duty.clone(), chunk.to_vec());
+            tokio::spawn(async move { duty.report(chunk).await.unwrap() })
+        })
+        .collect();
+    for post in posts {
+        post.await.unwrap();
+    }
+    let incidents = house.incidents().await;
+    assert_eq!(incidents.len(), 100);
+    assert_eq!(incidents.iter().map(|incident| incident.alerts.len()).sum::<usize>(), 2_000);
+}
+
+#[tokio::test]
+async fn an_alert_that_no_runbook_is_for_is_recorded_and_told() {
+    let house = House::new().await;
+    let unknown = Alert { summary: Some("nobody knows".into()), ..alert("never_seen", "1", &[]) };
+    let id = house.opened(&unknown).await;
+    let incident = house.until(&id, "its notice is done", |incident| incident.live_runs().next().is_none()).await;
+    assert_eq!((incident.title.as_str(), incident.environment.as_str()), ("nobody knows", "production"));
+    assert_eq!(incident.severity.to_string(), "P4");
+    assert_eq!(incident.runs[0].runbook.id, "notice");
+}
+
+#[tokio::test]
+async fn a_runbook_that_asks_is_proposed_and_started_by_a_person() {
+    let house = House::new().await;
+    let id = house.opened(&alert("odd", "1", &[])).await;
+    let incident = house.until(&id, "its notice is done", |incident| incident.live_runs().next().is_none()).await;
+    assert_eq!(incident.proposals[0].runbook, "asked");
+    let said = incident.runs[0].params["proposal"].as_str().unwrap().to_owned();
+    assert!(said.contains(&format!("runbook start asked --incident {id}")), "{said}");
+    // A second alert of the sort proposes nothing anew.
+    let second = alert("odd", "2", &[]);
+    assert_eq!(house.report(&[second]).await, [Received::Joined(id.clone())]);
+    assert_eq!(house.engine.incident(&id).await.unwrap().runs.len(), 1);
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_is_told_to_people_and_loses_no_alert() {
+    let house = House::new().await;
+    let nowhere = alert("slow", "1", &[("service", "not-ours")]);
+    let id = house.opened(&nowhere).await;
+    let incident = house.until(&id, "its notice is done", |incident| incident.live_runs().next().is_none()).await;
+    assert!(incident.proposals[0].reason.contains("needs the parameter `service`"), "{:?}", incident.proposals);
+    assert_eq!(incident.runs[0].runbook.id, "notice");
+}
+
+#[tokio::test]
+async fn a_resolved_alert_stops_the_changes_that_are_left_and_the_incident_is_over_when_it_stays_quiet() {
+    let house = House::new().await;
+    let firing = slow("production", "1");
+    let id = house.opened(&firing).await;
+    house.until(&id, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
+    assert_eq!(house.report(&[resolved(&firing)]).await, [Received::Resolved(id.clone())]);
+    let incident = house.until(&id, "the run is over", |incident| incident.live_runs().next().is_none()).await;
+    let run = &incident.runs[0];
+    let attempts = |step: &str| run.state(&StepKey::main(step)).map_or(0, |state| state.attempts);
+    assert_eq!((attempts("look"), attempts("mend"), attempts("after")), (1, 0, 1), "readings go on");
+    assert!(!is_over(&incident), "it has not been quiet for long");
+    house.clock.advance(TimeDelta::minutes(5));
+    let incident = house.until(&id, "it is over", is_over).await;
+    assert_eq!(incident.resolution.as_deref(), Some("every alert is resolved"));
+    house.until(&id, "the draft is written", |incident| incident.draft.is_some()).await;
+}
+
+#[tokio::test]
+async fn an_alert_that_fires_again_before_it_has_been_quiet_stays_in_its_incident() {
+    let house = House::new().await;
+    let first = alert("flaps", "1", &[]);
+    let id = house.opened(&first).await;
+    for round in 2..6 {
+        let before = alert("flaps", &(round - 1).to_string(), &[]);
+        house.report(&[resolved(&before)]).await;
+        house.clock.advance(TimeDelta::minutes(3));
+        assert_eq!(house.report(&[alert("flaps", &round.to_string(), &[])]).await, [Received::Joined(id.clone())]);
+    }
+    assert!(!is_over(&house.engine.incident(&id).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_mixed_body_is_treated_alert_by_alert() {
+    let house = House::new().await;
+    let (one, two) = (alert("one", "1", &[]), alert("two", "2", &[]));
+    house.report(&[one.clone(), two.clone()]).await;
+    let received =
+        house.report(&[resolved(&one), two, alert("three", "3", &[]), resolved(&alert("four", "4", &[]))]).await;
+    let names: Vec<&str> = received
+        .iter()
+        .map(|received| match received {
+            Received::Opened(_) => "opened",
+            Received::Joined(_) => "joined",
+            Received::Repeated(_) => "repeated",
+            Received::Resolved(_) => "resolved",
+            Received::Unheard => "unheard",
+        })
+        .collect();
+    // All of them are about no service that is known, so that the name is what groups them.
+    assert_eq!(names, ["resolved", "repeated", "opened", "unheard"]);
+}
+
+#[tokio::test]
+async fn the_same_change_happens_by_itself_only_as_often_as_the_estate_allows() {
+    let house = House::new().await;
+    for round in 0..2 {
+        let id = house.opened(&slow("staging", &round.to_string())).await;
+        house.until(&id, "it asks", |incident| waits_for(incident, "ask")).await;
+        house.submit(&id, Request::Cancel { reason: "next".into() }).await;
+        house.submit(&id, Request::Resolve { summary: None }).await;
+        house.until(&id, "it is over", |incident| incident.live_runs().next().is_none()).await;
+    }
+    let third = house.opened(&slow("staging", "third")).await;
+    let incident = house.until(&third, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
+    let (_, _, gate) = incident.waiting_for_person()[0];
+    let Gate::Approve { change, .. } = gate else { panic!("{gate:?}") };
+    assert!(change.why.as_ref().unwrap().contains("2 times within 1h"), "{change:?}");
+    house.submit(&third, Request::Approve { step: None, digest: None }).await;
+    house.until(&third, "it goes on", |incident| waits_for(incident, "ask")).await;
+    house.clock.advance(TimeDelta::minutes(61));
+    let fourth = house.opened(&slow("staging", "fourth")).await;
+    house.until(&fourth, "it asks nothing before", |incident| waits_for(incident, "ask")).await;
+}
+
+#[tokio::test]
+async fn who_takes_over_knows_every_firing_and_goes_on() {
+    let house = House::new().await;
+    let firing = slow("production", "1");
+    let id = house.opened(&firing).await;
+    house.until(&id, "it asks for agreement", |incident| waits_for(incident, "mend")).await;
+    let house = house.again().await;
+    assert_eq!(house.report(std::slice::from_ref(&firing)).await, [Received::Repeated(id.clone())]);
+    house.submit(&id, Request::Approve { step: None, digest: None }).await;
+    house.until(&id, "it goes on", |incident| waits_for(incident, "ask")).await;
+    assert_eq!(house.report(&[slow("production", "2")]).await, [Received::Joined(id)]);
+}
+
+#[tokio::test]
+async fn a_firing_of_an_incident_that_a_person_has_resolved_opens_no_other() {
+    let house = House::new().await;
+    let firing = alert("lasting", "1", &[]);
+    let id = house.opened(&firing).await;
+    house.until(&id, "its notice is done", |incident| incident.live_runs().next().is_none()).await;
+    house.submit(&id, Request::Resolve { summary: Some("known, mended tomorrow".into()) }).await;
+    house.until(&id, "the draft is written", |incident| incident.draft.is_some()).await;
+    let house = house.again().await;
+    assert_eq!(house.report(std::slice::from_ref(&firing)).await, [Received::Repeated(id.clone())]);
+    assert_eq!(house.incidents().await.len(), 1);
+    assert_eq!(house.engine.incident(&id).await.unwrap().alerts.repeats(), 1);
+}
+
+#[tokio::test]
+async fn an_alarm_whose_name_comes_back_fires_anew_after_it_was_resolved() {
+    let house = House::new().await;
+    let start = house.clock.now();
+    let alarm = |minute: i64| Alert {
+        recurs: true,
+        starts_at: Some(start + TimeDelta::minutes(minute)),
+        ..alert("cpu", "arn:aws:cloudwatch:alarm:cpu", &[])
+    };
+    let ended = |minute: i64| Alert {
+        recurs: true,
+        status: AlertStatus::Resolved,
+        ends_at: Some(start + TimeDelta::minutes(minute)),
+        starts_at: None,
+        ..alarm(0)
+    };
+    let id = house.opened(&alarm(0)).await;
+    assert_eq!(house.report(&[alarm(0)]).await, [Received::Repeated(id.clone())]);
+    assert_eq!(house.report(&[ended(3)]).await, [Received::Resolved(id.clone())]);
+    assert_eq!(house.report(&[alarm(0)]).await, [Received::Repeated(id.clone())], "a late repeat");
+    assert_eq!(house.report(&[alarm(4)]).await, [Received::Joined(id.clone())]);
+    let house = house.again().await;
+    assert_eq!(house.report(&[ended(5)]).await, [Received::Resolved(id)]);
+}
+
+#[tokio::test]
+async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again() {
+    let house = House::new().await;
+    let firing = alert("loud", "1", &[]);
+    // Somebody else has the firing's name already, for an incident that cannot be read.
+    let name = format!("alert/{}", firing.key());
+    let ghost = IncidentId::from_bits(0xffff_0000);
+    let write = Write { keys: vec![name], ..Write::of(&ghost, 0, vec![note()]) };
+    house.store.write(write).await.unwrap();
+    let error = house.duty.report(vec![firing]).await.unwrap_err();
+    assert!(error.contains("never at rest"), "{error}");
+    assert_eq!(house.duty.report(vec![alert("other", "2", &[])]).await.unwrap().len(), 1);
+}
+
+fn note() -> runbook::store::Draft {
+    let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
+    let event = runbook::domain::event::Event::NoteAdded { text: "no incident".into() };
+    runbook::store::Draft { at, by: Actor::Engine, event }
+}

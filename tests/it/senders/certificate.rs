@@ -1,0 +1,317 @@
+//! The signatures of AWS SNS, held against a validator that is not ours, and where their certificates come from.
+//!
+//! The keys, the certificates and the server that stands for AWS are OpenSSL's.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
+use runbook::domain::time::Timestamp;
+use runbook::surface::intake::auth::CertificateUrl;
+use runbook::surface::intake::{self, Certificates, Post, Rejected};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::admission::{secrets, vendor};
+use super::{estate, headers, now, sample};
+use crate::real;
+
+/// A key and a certificate of the kind that AWS has, made by OpenSSL.
+struct Signer {
+    directory: tempfile::TempDir,
+    pem: String,
+}
+
+const CERTIFICATE: &str = "https://sns.ap-northeast-1.amazonaws.com/SimpleNotificationService-0.pem";
+
+impl Signer {
+    fn new(days: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let (key, cert) = (directory.path().join("key.pem"), directory.path().join("cert.pem"));
+        let mut command = Command::new("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=sns.amazonaws.com",
+            "-days",
+            days,
+        ]);
+        real::run(command.arg("-keyout").arg(&key).arg("-out").arg(&cert), "openssl");
+        let pem = std::fs::read_to_string(cert).expect("it was written");
+        Self { directory, pem }
+    }
+
+    /// A message with the signature that OpenSSL gives to `text`.
+    fn signed(&self, mut message: Value, version: &str, text: &str) -> Value {
+        let file = self.directory.path().join("text");
+        std::fs::write(&file, text).expect("it can be written");
+        let digest = if version == "1" { "-sha1" } else { "-sha256" };
+        let mut command = Command::new("openssl");
+        command.args(["dgst", digest, "-sign"]).arg(self.directory.path().join("key.pem")).arg(&file);
+        message["SignatureVersion"] = json!(version);
+        message["SigningCertURL"] = json!(CERTIFICATE);
+        message["Signature"] = json!(STANDARD.encode(real::run(&mut command, "openssl").stdout));
+        message
+    }
+
+    /// What the vendor's own code thinks of a message.
+    fn vendor_believes(&self, message: &Value) -> bool {
+        vendor(&json!({ "verify": "sns", "message": message, "pem": self.pem })) == json!(true)
+    }
+
+    /// What we think of it, with the certificate pinned.
+    fn judge(&self, message: &Value, now: Timestamp) -> Result<(), Rejected> {
+        let certificates = Certificates::default();
+        certificates.pin("sns.pem", self.pem.as_bytes()).expect("it is a certificate");
+        judge("sns_pinned", message, now, &certificates)
+    }
+}
+
+fn judge(sender: &str, message: &Value, now: Timestamp, certificates: &Certificates) -> Result<(), Rejected> {
+    let (estate, headers, body) = (estate(), headers(&[]), message.to_string());
+    let post = Post { headers: &headers, body: body.as_bytes(), now };
+    intake::admit(&estate.senders[sender], &secrets(), &post, certificates)
+}
+
+fn today() -> Timestamp {
+    use runbook::clock::Clock as _;
+    runbook::clock::SystemClock.now()
+}
+
+/// The text of a notification and of a confirmation, as AWS documents it.
+fn documented(message: &Value, keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("{key}\n{}\n", message[*key].as_str().expect("it is text"))).collect()
+}
+
+const NOTIFICATION: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
+const CONFIRMATION: [&str; 7] = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+
+#[test]
+fn both_versions_of_sns_s_signature_are_judged_as_its_vendor_judges_them() {
+    let signer = Signer::new("30");
+    let mut plain = sample("sns_notification_cloudwatch_alarm_2015");
+    plain.as_object_mut().unwrap().remove("Subject");
+    let without_subject: Vec<&str> = NOTIFICATION.into_iter().filter(|key| *key != "Subject").collect();
+    let messages = [
+        (sample("sns_notification_cloudwatch_alarm_2015"), NOTIFICATION.to_vec()),
+        (sample("sns_subscription_confirmation"), CONFIRMATION.to_vec()),
+        (plain, without_subject),
+    ];
+    for (message, keys) in messages {
+        for version in ["1", "2"] {
+            let signed = signer.signed(message.clone(), version, &documented(&message, &keys));
+            assert!(signer.vendor_believes(&signed), "{signed}");
+            assert_eq!(signer.judge(&signed, today()), Ok(()));
+            for (key, value) in [
+                ("Message", "x"),
+                ("Timestamp", "x"),
+                ("Signature", "AAAA"),
+                ("SignatureVersion", "3"),
+                ("Signature", "%"),
+            ] {
+                let mut forged = signed.clone();
+                forged[key] = json!(value);
+                assert!(
+                    !signer.vendor_believes(&forged)
+                        && matches!(signer.judge(&forged, today()), Err(Rejected::Signature(_))),
+                    "{key}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_certificate_holds_for_its_time_only() {
+    let signer = Signer::new("2");
+    let message = sample("sns_notification_cloudwatch_alarm_2015");
+    let signed = signer.signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
+    assert_eq!(signer.judge(&signed, today()), Ok(()));
+    for other in [TimeDelta::days(3), TimeDelta::days(-1)] {
+        assert!(matches!(signer.judge(&signed, today() + other), Err(Rejected::Signature(_))), "{other}");
+    }
+}
+
+#[test]
+fn the_topic_is_looked_at_before_anybody_is_asked_for_a_certificate() {
+    let certificates = Certificates::default();
+    let mut message = sample("sns_notification_cloudwatch_alarm_2015");
+    let wanted = judge("sns", &message, now(), &certificates);
+    assert!(
+        matches!(&wanted, Err(Rejected::CertificateWanted(url)) if url.to_string().ends_with(".pem")),
+        "{wanted:?}"
+    );
+    message["TopicArn"] = json!("arn:aws:sns:ap-northeast-1:863886017929:others");
+    assert!(matches!(judge("sns", &message, now(), &certificates), Err(Rejected::Topic(_))));
+    assert!(matches!(judge("sns", &json!("raw text"), now(), &certificates), Err(Rejected::Missing(_))));
+    let good = sample("sns_notification_cloudwatch_alarm_2015");
+    let records = json!({ "Records": [{ "Sns": good }, { "Sns": message }] });
+    assert!(matches!(judge("sns", &records, now(), &certificates), Err(Rejected::Topic(_))), "each of them counts");
+}
+
+#[test]
+fn only_aws_s_own_host_is_asked_for_a_certificate() {
+    assert!(CertificateUrl::new(CERTIFICATE).is_some());
+    assert!(CertificateUrl::new("https://sns.cn-north-1.amazonaws.com.cn/a.pem").is_some());
+    for elsewhere in [
+        "http://sns.eu-west-1.amazonaws.com/a.pem",
+        "https://sns.eu-west-1.amazonaws.com.evil.org/a.pem",
+        "https://evil.org/sns.eu-west-1.amazonaws.com/a.pem",
+        "https://evil.org#sns.eu-west-1.amazonaws.com/a.pem",
+        "https://sns.eu-west-1.amazonaws.com@evil.org/a.pem",
+        "https://a:b@sns.eu-west-1.amazonaws.com/a.pem",
+        "https://sns.eu-west-1.amazonaws.com:8443/a.pem",
+        "https://sns.eu-west-1.amazonaws.com/a.pem?x=1",
+        "https://sns.eu-west-1.amazonaws.com/a.pem#x",
+        "https://sns.eu-west-1.amazonaws.com/a.txt",
+        "https://sns.e.amazonaws.com/a.pem",
+        "https://s3.eu-west-1.amazonaws.com/a.pem",
+        "https://xsns.eu-west-1.amazonaws.com/a.pem",
+        "https://sns.a.b.amazonaws.com/a.pem",
+        "file:///etc/a.pem",
+        "",
+    ] {
+        assert_eq!(CertificateUrl::new(elsewhere), None, "{elsewhere}");
+    }
+}
+
+// ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// A server that stands for AWS: OpenSSL's, which serves files with their HTTP heads, on a free port of loopback.
+struct Aws {
+    directory: tempfile::TempDir,
+    server: Child,
+    port: u16,
+}
+
+const CONFIGURATION: &str = "\
+[req]
+distinguished_name = name
+x509_extensions = extensions
+prompt = no
+[name]
+CN = sns
+[extensions]
+basicConstraints = critical,CA:FALSE
+subjectAltName = DNS:sns.ap-northeast-1.amazonaws.com
+";
+
+impl Aws {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        std::fs::write(directory.path().join("configuration"), CONFIGURATION).expect("it can be written");
+        let mut command = Command::new("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-config",
+            "configuration",
+            "-keyout",
+            "key",
+            "-out",
+            "cert",
+        ]);
+        real::run(command.current_dir(directory.path()), "openssl");
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-HTTP", "-accept", "127.0.0.1:0", "-key", "key", "-cert", "cert"]);
+        let mut server = command
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(server.stdout.take().expect("it is piped")).lines();
+        let port = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok());
+        Self { directory, server, port: port.expect("it says where it listens") }
+    }
+
+    fn serves(&self, name: &str, head: &str, body: &str) {
+        let text = format!("HTTP/1.0 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        std::fs::write(self.directory.path().join(name), text).expect("it can be written");
+    }
+
+    /// A client that trusts this server and whose every connection ends there.
+    async fn client(&self) -> reqwest::Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let proxy = format!("http://{}", listener.local_addr().expect("it has one"));
+        tokio::spawn(tunnel(listener, SocketAddr::from(([127, 0, 0, 1], self.port))));
+        let pem = std::fs::read(self.directory.path().join("cert")).expect("it was written");
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).expect("it is one")]);
+        builder.proxy(reqwest::Proxy::https(proxy).expect("it is an address")).build().expect("a client")
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A proxy that leads everybody to one place.
+async fn tunnel(listener: TcpListener, to: SocketAddr) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await?);
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            copy_bidirectional(&mut client, &mut TcpStream::connect(to).await?).await
+        });
+    }
+}
+
+fn url(name: &str) -> CertificateUrl {
+    CertificateUrl::new(&format!("https://sns.ap-northeast-1.amazonaws.com/{name}.pem")).expect("it is AWS's own")
+}
+
+#[tokio::test]
+async fn a_certificate_is_fetched_once_and_then_believed() {
+    let (signer, aws) = (Signer::new("30"), Aws::start());
+    aws.serves("SimpleNotificationService-0.pem", "200 OK", &signer.pem);
+    let certificates = Certificates::with_client(aws.client().await);
+    let message = sample("sns_notification_cloudwatch_alarm_2015");
+    let signed = signer.signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
+    let Err(Rejected::CertificateWanted(wanted)) = judge("sns", &signed, today(), &certificates) else {
+        panic!("not wanted")
+    };
+    certificates.fetch(&wanted).await.unwrap();
+    drop(aws);
+    assert_eq!(judge("sns", &signed, today(), &certificates), Ok(()), "without asking again");
+    let other = Signer::new("30").signed(message.clone(), "2", &documented(&message, &NOTIFICATION));
+    assert!(matches!(judge("sns", &other, today(), &certificates), Err(Rejected::Signature(_))), "another key's");
+}
+
+#[tokio::test]
+async fn what_is_no_certificate_is_not_taken_for_one() {
+    let aws = Aws::start();
+    let moved = format!("302 Found\r\nLocation: {CERTIFICATE}");
+    aws.serves("moved.pem", &moved, "");
+    aws.serves("gone.pem", "404 Not Found", "");
+    aws.serves("busy.pem", "503 Busy", "");
+    aws.serves("text.pem", "200 OK", "hello");
+    aws.serves("huge.pem", "200 OK", &"x".repeat(100_000));
+    aws.serves("SimpleNotificationService-0.pem", "200 OK", &Signer::new("30").pem);
+    let certificates = Certificates::with_client(aws.client().await);
+    for (name, is_ours) in [("moved", true), ("gone", false), ("busy", true), ("text", false), ("huge", false)] {
+        let rejected = certificates.fetch(&url(name)).await.expect_err(name);
+        assert_eq!(rejected.is_ours(), is_ours, "{name}: {rejected}");
+    }
+    let stranger = Certificates::with_client(Aws::start().client().await);
+    assert!(stranger.fetch(&url("SimpleNotificationService-0")).await.is_err(), "nobody listens there");
+}
