@@ -13,10 +13,9 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::budget::over_budget;
 use super::claim::Held;
 use super::feed::Hint;
-use super::{Engine, EngineError, Patience, Stop, flight};
+use super::{Engine, EngineError, Patience, Stop};
 use crate::domain::due::{Confirmation, Effect, due, is_live};
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
@@ -27,6 +26,7 @@ use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
 use crate::store::{Draft, Hold, StoreError, Write};
 
+mod attempt;
 mod budget;
 mod opening;
 mod pause;
@@ -247,56 +247,6 @@ impl Worker {
         self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
     }
 
-    /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
-    async fn begin(&mut self, run: RunId, attempt: Box<Attempt>, now: Timestamp) -> Result<(), EngineError> {
-        let place = (run, attempt.step.clone());
-        if self.flights.contains_key(&place) {
-            return Ok(());
-        }
-        let before = match self.observed.remove(&place) {
-            Some((digest, before)) if digest == attempt.digest => before,
-            _ if attempt.action.effect != EffectClass::Once => Value::Null,
-            _ => match self.look(&place, &attempt, now).await {
-                Some(before) => before,
-                None => return Ok(()),
-            },
-        };
-        if self.is_by_itself(run, &attempt) {
-            match self.allowance(&attempt, run).await? {
-                Ok(key) => self.keys.push(key),
-                Err(why) => return self.confirm(over_budget(run, *attempt, why), now),
-            }
-        }
-        let deadline = attempt.timeout.after(now);
-        let started = Event::StepStarted {
-            run,
-            step: attempt.step.clone(),
-            attempt: attempt.number,
-            epoch: self.held.epoch(),
-            action: attempt.action.clone(),
-            digest: attempt.digest.clone(),
-            before,
-            deadline: Some(deadline),
-        };
-        self.draft(started, now)?;
-        self.launches.push(Launch { place, attempt, deadline });
-        Ok(())
-    }
-
-    /// What the world looks like before a change: at once when the kind needs not wait for it.
-    async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
-        let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
-        let (context, _) = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
-        let mut looking = Box::pin(flight::observe(attempt.action.clone(), context));
-        if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
-            return Some(before);
-        }
-        self.flights.insert(place.clone(), Flight { cancel, effect, acting: false });
-        let (place, digest) = (place.clone(), attempt.digest.clone());
-        self.tasks.spawn(async move { Landed::Observed { place, digest, before: looking.await } });
-        None
-    }
-
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from what is durable: what is only drafted here comes first.
         let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
@@ -397,29 +347,6 @@ impl Worker {
                     self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
                 }
                 _ => {}
-            }
-        }
-    }
-
-    /// Lets the attempts begin whose intents are durable now.
-    fn launch(&mut self) {
-        for Launch { place, attempt, deadline } in std::mem::take(&mut self.launches) {
-            let cancel = CancellationToken::new();
-            let Some((context, courier)) = self.context(&place, deadline, cancel.clone()) else {
-                continue;
-            };
-            let effect = attempt.action.effect;
-            tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
-            self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
-            let mut flying = Box::pin(async move {
-                let Attempt { number, action, poll, .. } = *attempt;
-                let outcome = flight::attempt(action, poll, context).await;
-                Landed::Ended { place, attempt: number, outcome, told: courier.told() }
-            });
-            // A child is on its way before the faces are told, so that both take place at once.
-            match futures_util::FutureExt::now_or_never(flying.as_mut()) {
-                Some(landed) => self.landed.push(landed),
-                None => drop(self.tasks.spawn(flying)),
             }
         }
     }
