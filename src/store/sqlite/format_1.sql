@@ -2,8 +2,7 @@
 -- compared at opening.
 
 -- Where each stream stands. Numbers are given from 1 without gaps; `live` is 1 while something of it may still be owed;
--- `seal` is a checksum over the row. There is no index
--- beside the table, since what an index says has no checksum.
+-- `seal` is a checksum over the row. There is no index beside the table, since what an index says has no checksum.
 CREATE TABLE streams (
   incident TEXT PRIMARY KEY NOT NULL,
   number INTEGER NOT NULL,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use runbook::domain::event::Recorded;
 use runbook::domain::id::IncidentId;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Audit, Claim, EventStore, StoreError, Summary};
+use runbook::store::{Audit, Claim, EventStore, StoreError, Summary, Write};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -281,6 +281,27 @@ async fn a_changed_claim_is_noticed() {
     let error = store.claim(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     // The lock for writing was given back.
+    store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_name_is_noticed() {
+    let (_directory, path, _) = closed().await;
+    let store = Sqlite::open_existing(&path).await.unwrap();
+    let named = |inc: &str| Write { keys: vec!["alert/1".to_owned()], ..Write::of(&id(inc), 0, notes(1)) };
+    store.write(named("named-one")).await.unwrap();
+    store.close().await.unwrap();
+    tamper(&path, "UPDATE keys SET incident = 'another-one'").await;
+    let store = Sqlite::open_existing(&path).await.unwrap();
+    let trouble = [
+        store.keys("alert/", 10).await.err(),
+        store.write(named("named-two")).await.err(),
+        store.inspect().await.err(),
+    ];
+    for error in trouble {
+        assert!(matches!(&error, Some(StoreError::Damaged(why)) if why.contains("`alert/1`")), "{error:?}");
+    }
+    // The lock for writing was given back, and who gives no name goes on.
     store.append(&id("a-new-one"), 0, notes(1)).await.unwrap();
 }
 
