@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// Takes alerts from those who send them, starts runbooks, and keeps every
 /// incident going
 ///
-/// Senders post to /hooks/<sender>; estate.yaml says who they are and how
+/// Senders post to /hooks/SENDER; estate.yaml says who they are and how
 /// they prove it, and the `on` of a runbook which alerts start it. An answer
 /// of 2xx means that the log holds it. Listens on this machine alone, unless
 /// every route asks for credentials. `runbook simulate` shows what an alert
