@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
 
 mod act;
+mod alert_runbooks;
 mod alerts;
 mod cli;
 mod crash;
