@@ -21,6 +21,7 @@ mod metrics;
 mod notify;
 mod postgres;
 mod postmortem;
+mod prometheus_alert;
 mod real;
 mod redis;
 mod senders;

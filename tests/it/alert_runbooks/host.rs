@@ -263,7 +263,8 @@ fn estate(
         let line = lines.iter_mut().find(|line| line.contains(&unit(name))).expect("the estate has every service");
         let (before, after) = line.split_once("http://127.0.0.1:").expect("it has a health address");
         let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        let port = facts.answers.iter().find(|(service, _)| *service == name).map_or(shop.port(name), |(_, port)| *port);
+        let port =
+            facts.answers.iter().find(|(service, _)| *service == name).map_or(shop.port(name), |(_, port)| *port);
         *line = format!("{before}http://127.0.0.1:{port}{rest}");
     }
     lines.join("\n")

@@ -26,9 +26,17 @@ fn providers(pawapay: &Site, flutterwave: &Site) -> Vec<(&'static str, String)> 
 #[test]
 fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     let (pawapay, flutterwave) = (Site::serve(|_| (401, "{}".to_owned())), Site::serve(|_| (404, String::new())));
-    let judged = |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
+    let judged =
+        |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
     let mut journal: Vec<Entry> = (0..5).map(|_| paid()).collect();
-    journal.extend([judged("accept"), judged("accept"), judged("accept"), judged("accept"), judged("accept"), judged("declined")]);
+    journal.extend([
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("declined"),
+    ]);
     let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
     host.shop.break_service("settlement", "error-log");
     let merge = host.repository.remote_head("production");
@@ -58,8 +66,10 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
 
 #[test]
 fn a_payment_provider_that_is_down_is_found() {
-    let (pawapay, flutterwave) = (Site::serve(|_| (503, "maintenance".to_owned())), Site::serve(|_| (401, "{}".to_owned())));
-    let failed = || Entry::pino(&unit("settlement"), 50, "payment.process failed", json!({"gateway": "PawaPay"})).ago(60);
+    let (pawapay, flutterwave) =
+        (Site::serve(|_| (503, "maintenance".to_owned())), Site::serve(|_| (401, "{}".to_owned())));
+    let failed =
+        || Entry::pino(&unit("settlement"), 50, "payment.process failed", json!({"gateway": "PawaPay"})).ago(60);
     let journal = vec![paid(), failed(), failed()];
     let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
     host.alert("payment_error_rate", "firing", 66.0, json!({}));
@@ -71,7 +81,8 @@ fn a_payment_provider_that_is_down_is_found() {
 }
 
 /// A switch of the mock mode, as a shop might have it.
-const SWITCH: &str = "#!/bin/sh\ncase $1 in on) touch \"$0.on\" ;; off) rm -f \"$0.on\" ;; is-on) test -e \"$0.on\" ;; esac\n";
+const SWITCH: &str =
+    "#!/bin/sh\ncase $1 in on) touch \"$0.on\" ;; off) rm -f \"$0.on\" ;; is-on) test -e \"$0.on\" ;; esac\n";
 
 #[test]
 fn a_revenue_authority_that_is_down_is_answered_by_the_mock_mode() {

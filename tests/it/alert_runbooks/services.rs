@@ -14,7 +14,8 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[test]
 fn an_exception_leads_to_its_request_and_the_crashed_service_is_started_again() {
-    let said = |service: &str, level: u8, message: &str, more| Entry::pino(&unit(service), level, message, more).ago(30);
+    let said =
+        |service: &str, level: u8, message: &str, more| Entry::pino(&unit(service), level, message, more).ago(30);
     let host = Host::new(Facts {
         journal: vec![
             said("gateway", 30, "request received", json!({"traceId": TRACE, "url": "/api/v1/coupons/SPRING"})),
@@ -76,7 +77,8 @@ fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
     let postgres = Postgres::with(&[("max_connections", "50")]);
     let redis = Redis::start();
     redis.cli(&["SET", "session:1", "x"]);
-    let mut blocker = postgres.idle_in_transaction("pakashop-reports", "create table t (x int)");
+    postgres.sql("create role shop login password 'word'");
+    let mut blocker = postgres.idle_in_transaction_as("shop", "word", "pakashop-reports");
     let gateway = Site::serve(|asked| healthy(&asked.path).unwrap_or_else(|| (200, slow_page(asked.before))));
     let span = json!({"traceId": TRACE, "durationMs": 4210});
     let host = Host::new(Facts {
@@ -110,7 +112,8 @@ fn a_backlog_of_reviews_is_met_by_one_more_worker() {
         let other = if asked.path == "/rules" { r#"{"hold_above":2000}"# } else { page };
         healthy(&asked.path).unwrap_or_else(|| (200, other.to_owned()))
     });
-    let judged = |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
+    let judged =
+        |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
     let worker = "pakashop-fraud-worker@2.service";
     let host = Host::new(Facts {
         edits: vec![
