@@ -15,6 +15,7 @@ mod engine;
 mod health;
 mod hostile;
 mod http;
+mod intake;
 mod language;
 mod machine;
 mod metrics;
