@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,6 +56,7 @@ static FORM: KindForm = KindForm {
     ],
     fields: &[
         Field::optional("headers", Shape::MapOf(&Shape::Secret), "Headers by name; a value may be `{secret: name}`."),
+        Field::optional("token", Shape::Secret, "A bearer token for whoever is asked: `{secret: name}`."),
         Field::optional("body", Shape::Secret, "The body as text, or `{secret: name}`."),
         Field::optional("json", Shape::Any, "The body as JSON; sets the content type."),
         Field::optional(
@@ -100,6 +101,7 @@ struct Spec {
     patch: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, SecretText>,
+    token: Option<SecretText>,
     body: Option<SecretText>,
     json: Option<Value>,
     expect: Option<Statuses>,
@@ -141,18 +143,25 @@ impl Spec {
             return Err(wrong(format!("`{}` is neither http nor https", url.scheme())));
         }
         let mut request = Request::new(method, url);
-        for (name, value) in &self.headers {
-            let shown = one_line(name, 80);
-            let name: HeaderName =
-                name.parse().map_err(|_| wrong(format!("`{shown}` cannot be the name of a header")))?;
-            let value = value.reveal(&context.secrets).map_err(wrong)?;
-            let mut value = HeaderValue::from_str(&value)
-                .map_err(|_| wrong(format!("the value of header `{shown}` holds what no header may hold")))?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(name, value);
-        }
+        self.add_headers(&mut request, context).map_err(wrong)?;
         self.add_body(&mut request, context).map_err(wrong)?;
         Ok(request)
+    }
+
+    fn add_headers(&self, request: &mut Request, context: &Context) -> Result<(), String> {
+        for (name, value) in &self.headers {
+            let shown = one_line(name, 80);
+            let name: HeaderName = name.parse().map_err(|_| format!("`{shown}` cannot be the name of a header"))?;
+            let value = sensitive(&value.reveal(&context.secrets)?)
+                .ok_or_else(|| format!("the value of header `{shown}` holds what no header may hold"))?;
+            request.headers_mut().insert(name, value);
+        }
+        if let Some(token) = &self.token {
+            let value = sensitive(&format!("Bearer {}", token.reveal(&context.secrets)?.trim()))
+                .ok_or("the token holds what no header may hold")?;
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(())
     }
 
     fn add_body(&self, request: &mut Request, context: &Context) -> Result<(), String> {
@@ -222,6 +231,13 @@ impl Kind for Http {
             Err(error) => failed(&(error.kind, format!("{asked}: {}", error.message)), json!({})),
         }
     }
+}
+
+/// A header's value that nobody prints; none where it holds what no header may.
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// An address without what may be secret: no password, no query.

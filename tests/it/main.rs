@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
 
 mod act;
+mod alert_runbooks;
 mod alerts;
 mod catch_up;
 mod cli;
@@ -15,12 +16,14 @@ mod engine;
 mod health;
 mod hostile;
 mod http;
+mod intake;
 mod language;
 mod machine;
 mod metrics;
 mod notify;
 mod postgres;
 mod postmortem;
+mod prometheus_alert;
 mod real;
 mod redis;
 mod senders;

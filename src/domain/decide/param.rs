@@ -33,6 +33,15 @@ fn help(param: &Param) -> String {
     param.help.as_ref().map(|help| format!(": {}", help.trim_end_matches('.'))).unwrap_or_default()
 }
 
+/// A number as people write it: 80, not 80.0.
+fn written(number: f64) -> Value {
+    /// Every whole number below this is exactly itself as a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let is_whole = number.fract() == 0.0 && number.abs() < EXACT;
+    let whole = is_whole.then(|| format!("{number:.0}").parse::<i64>().ok()).flatten();
+    whole.map_or(Value::from(number), Value::from)
+}
+
 /// A parameter's value in its own type; texts from a command line are read as such.
 fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Refused> {
     let text = match given {
@@ -55,7 +64,7 @@ fn param_value(param: &Param, given: &Value, start: &Start) -> Result<Value, Ref
         ParamKind::Text => Ok(Value::String(text)),
         ParamKind::Integer => text.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number")),
         ParamKind::Number => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Value::from(number)),
+            Ok(number) if number.is_finite() => Ok(written(number)),
             _ => Err(wrong("a number")),
         },
         ParamKind::Boolean => text.parse::<bool>().map(Value::from).map_err(|_| wrong("`true` or `false`")),

@@ -161,7 +161,7 @@ impl<'a> Filling<'a> {
     /// Every text that can be filled in, filled in. Scripts stay whole: half a quoted script would mislead.
     fn partly(&self, value: &Value, scripts: &[String]) -> Value {
         match value {
-            Value::String(source) => Value::String(self.text(source).text),
+            Value::String(source) => self.value(source),
             Value::Array(items) => items.iter().map(|item| self.partly(item, &[])).collect(),
             Value::Object(fields) => fields
                 .iter()
@@ -171,6 +171,17 @@ impl<'a> Filling<'a> {
                 })
                 .collect(),
             other => other.clone(),
+        }
+    }
+
+    /// A text that can be filled in, filled in; one whole `{{ … }}` keeps the value's type.
+    fn value(&self, source: &str) -> Value {
+        let as_written = || Value::String(source.to_owned());
+        match self {
+            Self::Start(beginning) if expression::is_template(source) && known(source) => {
+                expression::render(source, &beginning.scope(source)).unwrap_or_else(|_| as_written())
+            }
+            _ => as_written(),
         }
     }
 

@@ -1,0 +1,284 @@
+//! The customer's host with the shipped runbooks and a real `runbook serve` on duty.
+//!
+//! The estate is the shipped one; only addresses, ports and facts that only the shop has are replaced by those of the test.
+//!
+//! Deliberately absent: what breaks. Each test brings that.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use runbook::actions::process::output_apart;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::real::daemon::{Daemon, free_port, get};
+use crate::real::journal::{Entry, Journal};
+use crate::real::repository::Repository;
+use crate::real::shop::{SERVICES, Shop, unit};
+use crate::real::slack::{self, Slack};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
+
+/// What senders prove themselves with.
+pub const BEARER: &str = "bearer-9c1d7f";
+
+/// How long one answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The host; everything on it ends with the value.
+pub struct Host {
+    // Dropped first: it works with everything else.
+    _serve: Daemon,
+    port: u16,
+    pub shop: Shop,
+    pub repository: Repository,
+    pub slack: Slack,
+    directory: TempDir,
+}
+
+/// What differs from the shipped estate.
+#[derive(Default)]
+pub struct Facts {
+    /// Lines of the environment file, such as `REDIS_URL=…`.
+    pub secrets: Vec<String>,
+    /// Texts of the estate and what stands in their place.
+    pub edits: Vec<(&'static str, String)>,
+    /// Where services answer instead of where their units listen.
+    pub answers: Vec<(&'static str, u16)>,
+    /// What the journal holds already.
+    pub journal: Vec<Entry>,
+}
+
+impl Host {
+    /// A host with these facts; `serve` answers when this returns.
+    pub fn new(facts: Facts) -> Self {
+        let shop = Shop::start();
+        let (repository, slack) = (Repository::with_history(), Slack::start());
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &shop, &repository, &slack, &facts);
+        if !facts.journal.is_empty() {
+            let written = Journal::of(facts.journal);
+            fs::copy(written.directory().join("part-1.journal"), shop.journal().join("before.journal")).unwrap();
+        }
+        let port = free_port();
+        let mut words: Vec<String> = vec!["-i".into()];
+        words.extend(environment(directory.path()));
+        words.push(PROGRAM.into());
+        words.extend(places(directory.path()));
+        words.extend(["serve".into(), "--listen".into(), format!("127.0.0.1:{port}")]);
+        let log = directory.path().join("serve.log");
+        let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
+        serve.wait(|| get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
+        Self { _serve: serve, port, shop, repository, slack, directory }
+    }
+
+    /// An alert as Alertmanager posts it; its status must be a good one.
+    pub fn alert(&self, name: &str, status: &str, value: f64, labels: Value) {
+        let mut alert = json!({
+            "status": status, "labels": {"alertname": name, "env": "production"},
+            "annotations": {"value": value.to_string(), "summary": format!("{name} is {value}")},
+            "startsAt": "2026-01-01T03:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "fingerprint": "fa65a21db3335b7d",
+        });
+        if status == "resolved" {
+            alert["endsAt"] = json!("2026-01-01T03:30:00Z");
+        }
+        if let (Some(all), Value::Object(labels)) = (alert["labels"].as_object_mut(), labels) {
+            all.extend(labels);
+        }
+        let body = json!({"version": "4", "groupKey": "{}", "status": status, "receiver": "runbook", "groupLabels": {},
+            "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://am", "alerts": [alert]});
+        let answer = post(self.port, "/hooks/alertmanager", BEARER, &body.to_string());
+        assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+
+    /// Waits until the run waits for a person at this step.
+    pub fn waits_for(&self, step: &str) {
+        self.until(&format!("a person is needed at `{step}`"), || {
+            let waiting = &self.incidents()[0]["waiting"];
+            waiting.as_array().is_some_and(|all| all.iter().any(|key| key.as_str() == Some(step)))
+        });
+    }
+
+    /// Waits until the run has come to its end.
+    pub fn ends(&self) {
+        self.until("the run has ended", || !self.events("run_ended").is_empty());
+    }
+
+    /// Waits until something is true, or fails the test with the timeline.
+    fn until(&self, what: &str, is_true: impl Fn() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_true() {
+            assert!(Instant::now() < until, "waited in vain until {what}: {}", self.told());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Agrees to a change, as a person would.
+    pub fn approve(&self, step: &str) {
+        self.waits_for(step);
+        self.runbook(&["approve", "last", step, "--detach"]);
+    }
+
+    /// Says what a person would.
+    pub fn answer(&self, step: &str, answer: &str) {
+        self.waits_for(step);
+        self.runbook(&["answer", "last", step, answer, "--detach"]);
+    }
+
+    /// How a step ended: its last outcome.
+    pub fn outcome(&self, step: &str) -> Value {
+        let ended = self.events("step_ended");
+        let found = ended.iter().rev().find(|event| event["step"] == step);
+        found.map(|event| event["outcome"].clone()).unwrap_or_else(|| panic!("`{step}` never ended: {}", self.told()))
+    }
+
+    /// Whether a step was ever begun.
+    pub fn has_begun(&self, step: &str) -> bool {
+        self.events("step_started").iter().any(|event| event["step"] == step)
+    }
+
+    /// Whether a person was ever asked for anything.
+    pub fn has_asked(&self) -> bool {
+        !self.events("asked").is_empty()
+    }
+
+    /// The texts of Slack's messages. The first begins a thread that the others are in.
+    pub fn messages(&self) -> Vec<String> {
+        let messages = self.slack.messages();
+        for reply in messages.iter().skip(1) {
+            assert_eq!(reply.thread.as_deref(), Some(messages[0].ts.as_str()), "{}", reply.text);
+        }
+        messages.into_iter().map(|message| message.text).collect()
+    }
+
+    /// The incident's events of one type.
+    pub fn events(&self, kind: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        gather(&self.json(&["timeline", "last"]), kind, &mut found);
+        found
+    }
+
+    fn incidents(&self) -> Value {
+        self.json(&["incidents"])
+    }
+
+    fn told(&self) -> String {
+        let output = output_apart(&mut self.command(&["timeline", "last"])).unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let mut all = vec!["-o", "json"];
+        all.extend(words);
+        let output = output_apart(&mut self.command(&all)).unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    fn runbook(&self, words: &[&str]) {
+        let output = output_apart(&mut self.command(words)).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {}\n{said}\n{}", output.status, self.told());
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("-i").args(environment(self.directory.path())).arg(PROGRAM);
+        command.args(places(self.directory.path())).args(words).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Posts a body to `serve`; the whole answer.
+pub fn post(port: u16, path: &str, bearer: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("serve listens");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+fn environment(directory: &Path) -> Vec<String> {
+    vec![
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
+        "LANG=C.UTF-8".into(),
+        format!("HOME={}", directory.display()),
+        format!("SLACK_BOT_TOKEN={}", slack::TOKEN),
+        format!("HOOK_BEARER={BEARER}"),
+    ]
+}
+
+fn places(directory: &Path) -> Vec<String> {
+    let state = directory.join("state").display().to_string();
+    vec!["--state".into(), state, "--dir".into(), directory.display().to_string()]
+}
+
+/// The shipped files, with the places of this host.
+fn write(directory: &Path, shop: &Shop, repository: &Repository, slack: &Slack, facts: &Facts) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks");
+    let to = directory.join("runbooks");
+    fs::create_dir(&to).unwrap();
+    for file in fs::read_dir(&from).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    let secrets = directory.join("environment");
+    fs::write(&secrets, facts.secrets.join("\n") + "\n").unwrap();
+    let estate = estate(&to, &secrets, shop, repository, slack, facts);
+    fs::write(to.join("estate.yaml"), estate).unwrap();
+}
+
+fn estate(
+    runbooks: &Path,
+    secrets: &Path,
+    shop: &Shop,
+    repository: &Repository,
+    slack: &Slack,
+    facts: &Facts,
+) -> String {
+    let mut estate = fs::read_to_string(runbooks.join("estate.yaml")).unwrap();
+    let work: PathBuf = repository.work();
+    let own = [
+        ("systemd: system", format!("systemd: \"{}\"\n    journal: \"{}\"", shop.bus(), shop.journal().display())),
+        ("/opt/pakashop/.env.production", secrets.display().to_string()),
+        ("repository: /opt/pakashop ", format!("repository: {} ", work.display())),
+        ("repository: /opt/pakashop\n", format!("repository: {}\n", work.display())),
+        ("slack: \"#incidents\"", format!("slack: \"#incidents\"\n    api: \"{}\"", slack.api_url())),
+    ];
+    for (was, is) in own.iter().chain(&facts.edits) {
+        assert!(estate.contains(was), "the estate has no `{was}`");
+        estate = estate.replace(was, is);
+    }
+    let mut lines: Vec<String> = estate.lines().map(str::to_owned).collect();
+    for name in SERVICES {
+        let line = lines.iter_mut().find(|line| line.contains(&unit(name))).expect("the estate has every service");
+        let (before, after) = line.split_once("http://127.0.0.1:").expect("it has a health address");
+        let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let port =
+            facts.answers.iter().find(|(service, _)| *service == name).map_or(shop.port(name), |(_, port)| *port);
+        *line = format!("{before}http://127.0.0.1:{port}{rest}");
+    }
+    lines.join("\n")
+}
+
+fn gather(value: &Value, kind: &str, into: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
+        Value::Object(fields) => {
+            if fields.get("type").and_then(Value::as_str) == Some(kind) {
+                into.push(value.clone());
+            }
+            fields.values().for_each(|field| gather(field, kind, into));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,123 @@
+//! Payments, and the revenue authority: what lies with others.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::host::{Facts, Host};
+use super::site::Site;
+use crate::real::journal::Entry;
+use crate::real::shop::{eventually, unit};
+
+/// A payment that went well, as it stands in the journal.
+fn paid() -> Entry {
+    let more = json!({"orderId": "A-17", "gateway": "PawaPay", "phone": "+260977123456"});
+    Entry::pino(&unit("settlement"), 30, "payment.process done", more).ago(60)
+}
+
+fn providers(pawapay: &Site, flutterwave: &Site) -> Vec<(&'static str, String)> {
+    vec![
+        ("pawapay_api: https://api.pawapay.io", format!("pawapay_api: {}", pawapay.url())),
+        ("flutterwave_api: https://api.flutterwave.com", format!("flutterwave_api: {}", flutterwave.url())),
+    ]
+}
+
+#[test]
+fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
+    let (pawapay, flutterwave) = (Site::serve(|_| (401, "{}".to_owned())), Site::serve(|_| (404, String::new())));
+    let judged =
+        |decision: &str| Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30);
+    let mut journal: Vec<Entry> = (0..5).map(|_| paid()).collect();
+    journal.extend([
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("accept"),
+        judged("declined"),
+    ]);
+    let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
+    host.shop.break_service("settlement", "error-log");
+    let merge = host.repository.remote_head("production");
+    eventually("payments have failed", || host.shop.property(&unit("settlement"), "ActiveState") == "active");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    host.alert("payment_error_rate", "firing", 12.5, json!({}));
+
+    host.waits_for("rollback");
+    assert_eq!(host.messages().len(), 1, "the notice waits for nobody");
+    assert_eq!(host.events("deadline_met").len(), 1, "the fifteen minutes are kept");
+    let errors = host.outcome("errors")["output"].clone();
+    assert_eq!(errors["top"][0]["message"], "payment.process failed");
+    let shares = host.outcome("shares")["output"].clone();
+    assert_eq!((&shares["service"], &shares["declined"]), (&json!("settlement"), &json!(16.7)), "{shares}");
+    assert!(shares["failed"].as_f64().unwrap() > 5.0, "{shares}");
+    assert_eq!(host.outcome("pawapay")["output"]["code"], 401, "who refuses us is up");
+    assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
+
+    host.approve("rollback");
+    host.ends();
+    let log = host.repository.remote_log("production");
+    assert!(log[0].starts_with("Revert"), "{log:?}");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("the alert is confirmed") && last.contains("Cause: a deployment"), "{last}");
+    assert!(!host.messages().concat().contains("977123456"), "no number of a customer is told");
+}
+
+#[test]
+fn a_payment_provider_that_is_down_is_found() {
+    let (pawapay, flutterwave) =
+        (Site::serve(|_| (503, "maintenance".to_owned())), Site::serve(|_| (401, "{}".to_owned())));
+    let failed =
+        || Entry::pino(&unit("settlement"), 50, "payment.process failed", json!({"gateway": "PawaPay"})).ago(60);
+    let journal = vec![paid(), failed(), failed()];
+    let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
+    host.alert("payment_error_rate", "firing", 66.0, json!({}));
+    host.waits_for("provider");
+    assert!(host.outcome("pawapay")["summary"].as_str().unwrap().contains("status 503"));
+    host.answer("provider", "done");
+    host.ends();
+    assert!(!host.has_begun("rollback") && !host.has_begun("restart"), "what is not to blame is left alone");
+}
+
+/// A switch of the mock mode, as a shop might have it.
+const SWITCH: &str =
+    "#!/bin/sh\ncase $1 in on) touch \"$0.on\" ;; off) rm -f \"$0.on\" ;; is-on) test -e \"$0.on\" ;; esac\n";
+
+#[test]
+fn a_revenue_authority_that_is_down_is_answered_by_the_mock_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let switch = directory.path().join("zra-mock");
+    fs::write(&switch, SWITCH).unwrap();
+    fs::set_permissions(&switch, fs::Permissions::from_mode(0o755)).unwrap();
+    let zra = Site::serve(|asked| match asked.authorization.as_str() {
+        "Bearer zra-key-81" => (200, "{}".to_owned()),
+        "" => (503, "down for maintenance".to_owned()),
+        _ => (401, "{}".to_owned()),
+    });
+    let failed = |_| Entry::pino(&unit("invoicing"), 50, "zra.validate failed", json!({"code": "ETIMEDOUT"})).ago(60);
+    let host = Host::new(Facts {
+        secrets: vec!["ZRA_VSDC_API_KEY=zra-key-81".to_owned()],
+        edits: vec![
+            ("zra_api: \"\"", format!("zra_api: {}/health", zra.url())),
+            ("zra_key_check: \"\"", format!("zra_key_check: {}/key", zra.url())),
+            ("zra_mock_switch: \"\"", format!("zra_mock_switch: {}", switch.display())),
+        ],
+        journal: (0..7).map(failed).collect(),
+        ..Facts::default()
+    });
+    let before = host.shop.property(&unit("invoicing"), "InvocationID");
+    host.alert("zra_transmission_failure", "firing", 7.0, json!({}));
+    host.waits_for("fallback");
+    assert_eq!(host.outcome("failures")["output"]["matched"], 7);
+    assert_eq!(host.outcome("key")["verdict"], "succeeded", "our key is valid");
+    assert!(!directory.path().join("zra-mock.on").exists(), "nobody has agreed yet");
+
+    host.approve("fallback");
+    host.approve("restart");
+    host.ends();
+    assert!(directory.path().join("zra-mock.on").exists());
+    assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its mode when it starts");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Cause: ZRA is down") && last.contains("switched on"), "{last}");
+}
