@@ -272,6 +272,26 @@ impl Estate {
     }
 }
 
+/// What a unit's name can end with (systemd.unit(5)).
+const UNIT_SUFFIXES: &[&str] = &[
+    ".service",
+    ".socket",
+    ".target",
+    ".timer",
+    ".path",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".slice",
+    ".scope",
+    ".device",
+];
+
+/// A unit's whole name: `.service` is what may be left out.
+pub fn suffixed(name: String) -> String {
+    if UNIT_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name } else { name + ".service" }
+}
+
 /// Whether `name` fits a pattern in which `*` stands for any text and `?` for one character.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());

@@ -17,6 +17,7 @@ pub mod event;
 pub mod expression;
 pub mod form;
 pub mod gate;
+pub mod grant;
 pub mod id;
 pub mod incident;
 pub mod moment;

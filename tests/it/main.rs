@@ -32,4 +32,5 @@ mod stepper;
 mod store;
 mod systemd;
 mod tls;
+mod unit;
 mod world;

@@ -5,28 +5,13 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::trouble::Trouble;
-use crate::domain::estate::Estate;
+use crate::domain::estate::{Estate, suffixed};
 
 /// The most units that one step may name or match.
 const MOST: usize = 500;
 
 /// The longest name that systemd takes.
 const LONGEST: usize = 255;
-
-/// What a unit's name can end with.
-const SUFFIXES: &[&str] = &[
-    ".service",
-    ".socket",
-    ".target",
-    ".timer",
-    ".path",
-    ".mount",
-    ".automount",
-    ".swap",
-    ".slice",
-    ".scope",
-    ".device",
-];
 
 /// Names to look at: some whole, some patterns.
 #[derive(Debug, Default, PartialEq)]
@@ -95,10 +80,6 @@ fn full(word: &str, estate: &Estate) -> Result<String, Trouble> {
     }
     let unit = estate.services.get(word).map_or(word, |service| &service.unit);
     Ok(suffixed(unit.to_owned()))
-}
-
-fn suffixed(name: String) -> String {
-    if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name } else { name + ".service" }
 }
 
 fn is_pattern(name: &str) -> bool {

@@ -62,6 +62,7 @@ mod table;
 mod target;
 mod timeline;
 mod undo;
+mod unit;
 mod verify;
 mod waiting;
 mod watch;
@@ -108,6 +109,7 @@ enum Command {
     Kinds(kinds::Kinds),
     Demo(demo::Demo),
     Completions(completions::Completions),
+    Unit(unit::Unit),
     Man(man::Man),
     #[command(hide = true)]
     DemoService(demo_service::DemoService),
@@ -147,6 +149,7 @@ impl Command {
             Self::Demo(command) => command.run(station),
             Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),
+            Self::Unit(command) => command.run(station),
             Self::Man(command) => command.run(station),
             Self::Reference(command) => command.run(station),
             Self::Work(command) => command.run(station),

@@ -21,7 +21,7 @@ use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server, catch_up};
 
 /// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
-const ADDRESS: &str = "127.0.0.1:8417";
+pub(super) const ADDRESS: &str = "127.0.0.1:8417";
 
 /// The file that keeps a second server from the same log.
 const LOCK: &str = "serve.lock";

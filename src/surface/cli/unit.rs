@@ -1,0 +1,134 @@
+//! `runbook unit`.
+//!
+//! The texts are made in the rooms below, from the shop; here it is found out what they need to know.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::failure::{Failure, Result};
+use super::shop::Shop;
+use super::station::Station;
+use crate::domain::grant::{self, Grant};
+use crate::domain::problem;
+use crate::domain::runbook::Runbook;
+use crate::surface::exit::Exit;
+
+mod polkit;
+mod service;
+
+/// Prints what systemd and polkit need for `runbook serve`
+///
+/// The service, its socket, and the rule that allows its account exactly the
+/// verbs and units of the estate that this shop's runbooks use. Print it
+/// again when the estate, a runbook or the program's place has changed.
+///
+/// Examples:
+///   runbook unit service --user oncall > /etc/systemd/system/runbook.service
+///   runbook unit socket > /etc/systemd/system/runbook.socket
+///   runbook unit polkit --user oncall > /etc/polkit-1/rules.d/50-runbook.rules
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Unit {
+    /// Which file
+    #[arg(value_enum, value_name = "FILE")]
+    file: Which,
+    /// The account that the service runs as
+    #[arg(long, value_name = "ACCOUNT", default_value = "runbook")]
+    user: String,
+    /// Where the socket listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = super::serve::ADDRESS)]
+    listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Which {
+    /// `runbook.service`, hardened
+    Service,
+    /// `runbook.socket`: the port stays open while the service restarts
+    Socket,
+    /// The rule for polkit
+    Polkit,
+}
+
+impl Unit {
+    /// Prints one of the files.
+    pub fn run(self, station: &Station) -> Result {
+        let account = account(&self.user)?;
+        let text = match self.file {
+            Which::Socket => service::socket(self.listen),
+            Which::Service => self.service(station, account)?,
+            Which::Polkit => self.polkit(station, account)?,
+        };
+        station.output.text(&text)?;
+        station.output.next(&match self.file {
+            Which::Service => vec![station.command("unit socket"), station.command("unit polkit")],
+            Which::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
+            Which::Polkit => vec!["systemctl restart polkit".to_owned()],
+        });
+        Ok(Exit::DONE)
+    }
+
+    fn service(&self, station: &Station, account: &str) -> Result<String> {
+        let shop = Shop::open(&station.settings)?;
+        let estate = shop.estate(&station.output)?;
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
+        let directory = absolute(&shop.directory)?;
+        let escalating: Vec<&str> = sound(&shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
+        let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
+        made.map_err(|word| {
+            Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
+                .hint("Move it to a path without control characters.")
+        })
+    }
+
+    fn polkit(&self, station: &Station, account: &str) -> Result<String> {
+        let shop = Shop::open(&station.settings)?;
+        let estate = shop.estate(&station.output)?;
+        Ok(polkit::rule(&Grant::of(sound(&shop, station), estate), account))
+    }
+}
+
+/// The runbooks that can run; of the others the person is told.
+fn sound<'a>(shop: &'a Shop, station: &Station) -> impl Iterator<Item = &'a Runbook> {
+    for (source, problems) in shop.catalog.problems() {
+        let count = problem::count(problems.len());
+        station.output.warn(&format!("`{}` has {count}, and is left out", source.name));
+    }
+    shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok())
+}
+
+fn id(runbook: &Runbook) -> &str {
+    &runbook.id
+}
+
+/// Whether a step calls `sudo`, which cannot raise rights within the service.
+fn escalates(runbook: &Runbook) -> bool {
+    /// The words of a command, or of a script.
+    fn calls(spec: &serde_json::Value) -> bool {
+        match spec {
+            serde_json::Value::String(text) => text.split_whitespace().any(|word| word == "sudo"),
+            serde_json::Value::Array(items) => items.iter().any(calls),
+            serde_json::Value::Object(fields) => fields.values().any(calls),
+            _ => false,
+        }
+    }
+    let steps = runbook.all_steps();
+    let actions = steps.into_iter().flat_map(grant::actions);
+    actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| calls(&action.spec))
+}
+
+/// What may be an account's name: systemd's strict rule (systemd.exec(5), `User=`).
+fn account(name: &str) -> Result<&str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if begins && name.len() <= 31 && name.chars().all(fits) {
+        return Ok(name);
+    }
+    Err(Failure::usage(format!("`{}` cannot be an account's name", name.escape_debug())))
+}
+
+fn absolute(directory: &std::path::Path) -> Result<PathBuf> {
+    std::fs::canonicalize(directory)
+        .map_err(|error| Failure::error(format!("`{}` cannot be found: {error}", directory.display())))
+}

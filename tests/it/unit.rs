@@ -1,0 +1,262 @@
+//! What `runbook unit` prints, put to those who read it: systemd, its analysis of exposure, and an engine for JavaScript.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use runbook::actions::process::output_apart;
+use serde_json::Value;
+
+use super::real;
+use super::real::daemon::{free_port, get};
+use super::real::shop::{Shop, eventually};
+
+const TOKEN: &str = "0123456789abcdef";
+
+const ESTATE: &str = r#"
+estate: Shop
+default_environment: live
+environments: { live: { repository: /srv/my shop } }
+services:
+  gateway: { unit: shop-gateway }
+  search: { unit: 'shop-a\x2db@1.service' }
+datastores:
+  cache: { kind: redis, unit: redis-server.service }
+secrets:
+  hook: { credential: hook }
+  slack: { env: SLACK }
+senders:
+  alertmanager: { auth: { bearer: { secret: hook } } }
+alerts: { environment: live }
+"#;
+
+const MENDS: &str = r#"
+runbook: mends
+title: Mends
+severity: p3
+on: { alert: trouble, start: auto }
+steps:
+  - { id: beat, command: [sleep, "1"], effect: read }
+  - { id: slow, command: [sleep, "3"], effect: read }
+  - { id: restart, systemd: { restart: "{{ services[item].unit }}" }, for_each: "['gateway', 'search']", verify: { systemd: { status: gateway } } }
+  - { id: reload, systemd: { reload: redis-server.service }, verify: { systemd: { status: gateway } } }
+"#;
+
+/// A shop's directory with an estate and a runbook.
+fn directory(estate: &str, runbook: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let runbooks = directory.path().join("runbooks");
+    std::fs::create_dir(&runbooks).expect("a directory can be made");
+    for (name, text) in [("estate", estate), ("mends", runbook)] {
+        std::fs::write(runbooks.join(format!("{name}.yaml")), text.trim_start()).expect("a file can be written");
+    }
+    directory
+}
+
+/// What `runbook unit` prints for a shop.
+fn printed(directory: &Path, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command.arg("--dir").arg(directory).arg("unit").args(words);
+    let output = output_apart(&mut command).expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_service_is_exposed_by_less_than_two() {
+    let shop = directory(ESTATE, MENDS);
+    let file = shop.path().join("runbook.service");
+    std::fs::write(&file, printed(shop.path(), &["service", "--user", "oncall"])).expect("a file can be written");
+    let mut analysis = Command::new("systemd-analyze");
+    analysis.args(["security", "--offline=true", "--no-pager"]).arg(&file);
+    let output = real::run(&mut analysis, "systemd");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let exposure = said.lines().find_map(|line| line.split_once("runbook.service: ")).expect("a level is found").1;
+    let exposure: f64 = exposure.split(' ').next().and_then(|level| level.parse().ok()).expect("a number");
+    assert!(exposure <= 2.0, "{said}");
+}
+
+#[test]
+fn the_service_and_its_socket_are_understood_whole() {
+    let shop = directory(ESTATE, MENDS);
+    for file in ["service", "socket"] {
+        let text = printed(shop.path(), &[file, "--user", "root"]);
+        std::fs::write(shop.path().join(format!("runbook.{file}")), text).expect("a file can be written");
+    }
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(shop.path().join("runbook.socket"));
+    verify.arg(shop.path().join("runbook.service"));
+    let output = output_apart(&mut verify).expect("systemd-analyze starts; install the Debian package `systemd`");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It has a word for other units of the machine too.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("runbook.s")).collect();
+    assert_eq!(ours, [""; 0], "{said}");
+}
+
+#[test]
+fn secrets_are_loaded_or_it_is_said_how_they_can_be() {
+    let shop = directory(ESTATE, MENDS);
+    let text = printed(shop.path(), &["service"]);
+    assert!(text.contains("\nLoadCredential=hook:/etc/credstore/hook\n"), "{text}");
+    assert!(text.contains("# `slack` is read from the environment"), "{text}");
+    assert!(text.contains("\nReadWritePaths=\"-/srv/my shop\"\n"), "{text}");
+    assert!(!text.contains("sudo"), "{text}");
+    let raising = directory(ESTATE, &MENDS.replace("[sleep, \"1\"]", "[sudo, --, \"true\"]"));
+    assert!(printed(raising.path(), &["service"]).contains("these runbooks call it: mends."));
+}
+
+#[test]
+fn an_account_that_is_none_is_refused() {
+    let shop = directory(ESTATE, MENDS);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command.arg("--dir").arg(shop.path()).args(["unit", "service", "--user", "a\nExecStartPre=+/bin/x"]);
+    assert_eq!(output_apart(&mut command).expect("the program starts").status.code(), Some(2));
+}
+
+/// Asks a rule, as polkit would, whether each of these is allowed: the answers, `yes` or none.
+fn asked(rule: &str, questions: &Value) -> Vec<Value> {
+    const POLKIT: &str = "
+        let rule;
+        const polkit = { Result: { YES: 'yes', NOT_HANDLED: null }, addRule: (given) => { rule = given; } };
+        eval(process.argv[1]);
+        const answers = JSON.parse(process.argv[2]).map(([user, id, verb, unit]) =>
+            rule({ id, lookup: (key) => ({ verb, unit })[key] }, { user }));
+        console.log(JSON.stringify(answers));";
+    let mut node = Command::new("node");
+    node.args(["--eval", POLKIT, "--", rule, &questions.to_string()]);
+    let output = real::run(&mut node, "nodejs");
+    serde_json::from_slice(&output.stdout).expect("an answer for each")
+}
+
+#[test]
+fn the_rule_allows_what_runbooks_do_to_the_units_of_the_estate_and_nothing_else() {
+    const MANAGE: &str = "org.freedesktop.systemd1.manage-units";
+    let shop = directory(ESTATE, MENDS);
+    let rule = printed(shop.path(), &["polkit", "--user", "oncall"]);
+    let allowed = serde_json::json!([
+        ["oncall", MANAGE, "restart", "shop-gateway.service"],
+        ["oncall", MANAGE, "restart", "shop-a\\x2db@1.service"],
+        ["oncall", MANAGE, "restart", "redis-server.service"],
+        ["oncall", MANAGE, "reload", "redis-server.service"],
+    ]);
+    assert_eq!(asked(&rule, &allowed), ["yes"; 4], "{rule}");
+    let denied = serde_json::json!([
+        ["other", MANAGE, "restart", "shop-gateway.service"],
+        ["oncall", MANAGE, "stop", "shop-gateway.service"],
+        ["oncall", MANAGE, "reload", "shop-gateway.service"],
+        ["oncall", MANAGE, "restart", "shop-gateway"],
+        ["oncall", MANAGE, "restart", "sshd.service"],
+        ["oncall", MANAGE, "constructor", "name"],
+        ["oncall", MANAGE, "start", "run-1.service"],
+        ["oncall", MANAGE, null, null],
+        ["oncall", "org.freedesktop.systemd1.manage-unit-files", null, null],
+        ["oncall", "org.freedesktop.systemd1.reload-daemon", null, null],
+        ["oncall", "org.freedesktop.login1.power-off", "restart", "shop-gateway.service"],
+    ]);
+    assert_eq!(asked(&rule, &denied), vec![Value::Null; 11], "{rule}");
+}
+
+#[test]
+fn what_can_only_be_allowed_whole_is_allowed_only_where_it_is_used() {
+    let enabling = MENDS.replace("{ reload: redis-server.service }", "{ enable: redis-server.service }");
+    let shop = directory(ESTATE, &enabling);
+    let rule = printed(shop.path(), &["polkit", "--user", "oncall"]);
+    let questions = serde_json::json!([
+        ["oncall", "org.freedesktop.systemd1.manage-unit-files", null, null],
+        ["oncall", "org.freedesktop.systemd1.reload-daemon", null, null],
+    ]);
+    assert_eq!(asked(&rule, &questions), ["yes"; 2], "{rule}");
+    assert!(rule.contains("can only be allowed whole"), "{rule}");
+}
+
+/// The service as a private manager of a user can start it: without what needs the machine's own.
+fn adapted(service: &str, shop: &Shop) -> String {
+    const KEPT: [&str; 8] =
+        ["Type=", "NotifyAccess=", "ExecStart=", "Restart", "KillMode=", "TimeoutStopSec=", "Description=", "["];
+    let kept = service.lines().filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)));
+    let kept: Vec<String> = kept.map(|line| format!("{line}\n")).collect();
+    let (directory, state) = (shop.directory().join("shop"), shop.directory().join("state"));
+    let own = format!(
+        "[Service]\nWatchdogSec=2s\nEnvironment=RUNBOOK_DIR={} RUNBOOK_STATE={} PATH=/usr/bin:/bin\nExecStartPre=/bin/mkdir -p {2}\n",
+        directory.display(),
+        state.display(),
+        state.display()
+    );
+    kept.concat() + &own
+}
+
+fn post(port: u16, number: u32) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the socket listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time can be set");
+    let body = format!(
+        r#"{{"version":"4","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"trouble"}},"startsAt":"2026-01-01T03:00:00Z","fingerprint":"{number}"}}]}}"#
+    );
+    let head = format!(
+        "POST /hooks/alertmanager HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).expect("the server reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the server answers");
+    answer
+}
+
+/// A manager with the generated service and socket, both adapted, and a shop with one slow runbook.
+fn on_duty(port: u16) -> Shop {
+    let estate = ESTATE.replace("credential: hook", "file: token");
+    let shop = Shop::bare(&[]);
+    let made = directory(&estate, MENDS.split("  - { id: restart").next().expect("it has steps"));
+    std::fs::write(made.path().join("token"), TOKEN).expect("a file can be written");
+    let mut copy = Command::new("cp");
+    copy.arg("-r").arg(made.path()).arg(shop.directory().join("shop"));
+    real::run(&mut copy, "coreutils");
+    shop.write_unit("runbook.service", &adapted(&printed(made.path(), &["service"]), &shop));
+    shop.write_unit("runbook.socket", &printed(made.path(), &["socket", "--listen", &format!("127.0.0.1:{port}")]));
+    shop.systemctl(&["daemon-reload"]);
+    shop.systemctl(&["start", "runbook.socket"]);
+    shop
+}
+
+fn timeline(shop: &Shop) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command.arg("--state").arg(shop.directory().join("state")).args(["timeline", "-o", "jsonl"]);
+    command.current_dir(shop.directory());
+    let output = output_apart(&mut command).expect("the program starts");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_first_alert_starts_the_service_and_the_watchdog_finds_it_well() {
+    let port = free_port();
+    let shop = on_duty(port);
+    assert_eq!(shop.property("runbook.service", "ActiveState"), "inactive");
+    assert!(post(port, 1).contains("opened"), "the alert waits until the service is there");
+    assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
+    let process = shop.property("runbook.service", "MainPID");
+    let heard = || shop.property("runbook.service", "WatchdogTimestampMonotonic").parse::<u64>().unwrap_or(0);
+    let begun = heard();
+    // Twice as long as without a word it would live.
+    eventually("the watchdog has heard of it for four seconds", || heard() > begun + 4_000_000);
+    assert_eq!(shop.property("runbook.service", "MainPID"), process);
+    assert_eq!(get(port, "/health/ready").expect("it answers").0, 200);
+    shop.stop();
+}
+
+#[test]
+fn a_stop_parks_what_runs_and_a_start_goes_on_with_it() {
+    let port = free_port();
+    let shop = on_duty(port);
+    assert!(post(port, 1).contains("opened"));
+    let slow_runs = |line: &str| line.contains("step_started") && line.contains(r#""slow""#);
+    eventually("the slow step runs", || timeline(&shop).lines().any(slow_runs));
+    shop.systemctl(&["stop", "runbook.service"]);
+    assert_eq!(shop.property("runbook.service", "Result"), "success");
+    assert_eq!(shop.property("runbook.service", "ExecMainStatus"), "0");
+    let parked = timeline(&shop);
+    assert!(!parked.contains("run_ended"), "{parked}");
+    shop.systemctl(&["start", "runbook.service"]);
+    eventually("the run ends", || timeline(&shop).contains("run_ended"));
+    shop.stop();
+}
