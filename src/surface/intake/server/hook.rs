@@ -146,6 +146,7 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
 }
 
 /// The answer to what was taken in, or was not.
+#[expect(clippy::result_large_err, reason = "an answer is made once a request and handed on at once")]
 fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Response> {
     match taken {
         Ok(received) => {
