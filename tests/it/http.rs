@@ -67,7 +67,8 @@ async fn json_is_kept_as_json_and_is_matched_by_pointer() {
 async fn every_verb_arrives_with_its_body_and_its_secret_header() {
     let (url, seen) = server().await;
     for verb in ["get", "head", "put", "delete", "post", "patch"] {
-        let spec = json!({ verb: format!("{url}/x"), "headers": { "X-Key": { "secret": "key" } }, "json": { "a": 1 } });
+        let spec = json!({ verb: format!("{url}/x"), "headers": { "X-Key": { "secret": "key" } },
+            "token": { "secret": "key" }, "json": { "a": 1 } });
         let outcome = act().perform("http", spec).await;
         assert!(outcome.is_success(), "{outcome:?}");
         assert!(!json!(outcome).to_string().contains("k-17-secret"));
@@ -78,6 +79,7 @@ async fn every_verb_arrives_with_its_body_and_its_secret_header() {
     assert!(
         seen.iter().all(|(_, _, headers, body)| headers["x-key"] == "k-17-secret" && body.as_ref() == b"{\"a\":1}")
     );
+    assert!(seen.iter().all(|(_, _, headers, _)| headers["authorization"] == "Bearer k-17-secret"));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 const ESTATE: &str = "\
 estate: Shop
 environments: { staging: { branch: main }, live: { branch: production } }
+alerts: { environment: staging }
 secrets: { key: { env: KEY }, next: { env: NEXT } }
 senders:
   alertmanager: { auth: { bearer: { secret: [key, next] } } }

@@ -29,6 +29,18 @@ const SECRET: &str = "correct-horse-battery-staple";
 /// The demo has to be over by then.
 const DEMO: Duration = Duration::from_secs(60);
 
+/// The runbooks that alerts start.
+const FOR_ALERTS: [&str; 8] = [
+    "payment-error-rate",
+    "api-p95-latency",
+    "unhandled-exception",
+    "redis-memory",
+    "postgres-connections",
+    "fraud-queue-backlog",
+    "zra-transmission-failure",
+    "meilisearch-index-lag",
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -168,9 +180,10 @@ fn the_shipped_runbooks_have_no_problems_and_plan_in_both_environments() {
     };
     let lint = run(&["lint"]);
     assert!(lint.status.success(), "{}", said(&lint));
-    for (id, param) in
-        [("p1", "service=gateway"), ("p2", "service=gateway"), ("p3", "service=search"), ("p4", "subject=x")]
-    {
+    let mut all =
+        vec![("p1", "service=gateway"), ("p2", "service=gateway"), ("p3", "service=search"), ("p4", "subject=x")];
+    all.extend(FOR_ALERTS.map(|id| (id, if id == "unhandled-exception" { "since=5m" } else { "alerted=7" })));
+    for (id, param) in all {
         for environment in ["staging", "production"] {
             let plan = said(&run(&["start", id, "--plan", "--env", environment, "--param", param]));
             assert!(plan.contains("nothing has been done"), "{plan}");

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::host::{Facts, Host};
 use super::site::Site;
-use crate::real::postgres::Postgres;
+use crate::real::postgres::{Postgres, Session};
 use crate::real::redis::Redis;
 use crate::real::shop::unit;
 
@@ -75,19 +75,42 @@ fn an_alert_that_is_resolved_leaves_the_change_undone() {
     assert_eq!(redis.cli(&["DBSIZE"]), "20051");
 }
 
-#[test]
-fn leaked_connections_are_ended_and_their_service_is_restarted() {
+/// A server that the backend has nearly used up with sessions that idle in a transaction.
+fn leaking() -> (Postgres, Vec<Session>) {
     let postgres = Postgres::with(&[("max_connections", "20"), ("superuser_reserved_connections", "2")]);
     // Sessions of superusers are left alone, so the shop has a role of its own.
     postgres.sql("create role shop login password 'word'");
     let leak = || postgres.idle_in_transaction_as("shop", "word", "pakashop-backend");
-    let mut leaks: Vec<_> = std::iter::repeat_with(leak).take(15).collect();
-    let _used = postgres.session("pakashop-search", "select 1");
-    let host = Host::new(Facts {
+    let leaks = std::iter::repeat_with(leak).take(15).collect();
+    (postgres, leaks)
+}
+
+fn with_postgres(postgres: &Postgres) -> Facts {
+    Facts {
         secrets: vec![format!("DATABASE_URL={}", postgres.url())],
         edits: vec![("postgres_leak: 5m", "postgres_leak: 1s".to_owned())],
         ..Facts::default()
-    });
+    }
+}
+
+#[test]
+fn what_the_estate_allows_on_staging_happens_by_itself() {
+    let (postgres, mut leaks) = leaking();
+    let _used = postgres.session("pakashop-search", "select 1");
+    let host = Host::new(with_postgres(&postgres));
+    let before = host.shop.property(&unit("backend"), "InvocationID");
+    host.alert("postgres_connections", "firing", 85.0, json!({"env": "staging"}));
+    host.ends();
+    assert!(leaks.iter_mut().all(|leak| leak.is_over_soon()), "the sessions are ended");
+    assert!(!host.has_asked(), "nobody was woken");
+    assert_ne!(host.shop.property(&unit("backend"), "InvocationID"), before);
+}
+
+#[test]
+fn leaked_connections_are_ended_and_their_service_is_restarted() {
+    let (postgres, mut leaks) = leaking();
+    let _used = postgres.session("pakashop-search", "select 1");
+    let host = Host::new(with_postgres(&postgres));
     let (before, bystander) =
         (host.shop.property(&unit("backend"), "InvocationID"), host.shop.property(&unit("search"), "InvocationID"));
     host.alert("postgres_connections", "firing", 85.0, json!({}));

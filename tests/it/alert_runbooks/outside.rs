@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
+use runbook::actions::process::output_apart;
 use serde_json::json;
 
 use super::host::{Facts, Host};
@@ -40,8 +42,12 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     let host = Host::new(Facts { edits: providers(&pawapay, &flutterwave), journal, ..Facts::default() });
     host.shop.break_service("settlement", "error-log");
     let merge = host.repository.remote_head("production");
-    eventually("payments have failed", || host.shop.property(&unit("settlement"), "ActiveState") == "active");
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    eventually("payments have failed", || {
+        let mut command = Command::new("journalctl");
+        command.arg("--directory").arg(host.shop.journal()).args(["-o", "cat", "-g", "payment.process failed"]);
+        let found = output_apart(&mut command).expect("journalctl starts; install the Debian package `systemd`");
+        String::from_utf8_lossy(&found.stdout).lines().count() > 5
+    });
     host.alert("payment_error_rate", "firing", 12.5, json!({}));
 
     host.waits_for("rollback");
