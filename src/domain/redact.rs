@@ -141,6 +141,19 @@ impl Redactor {
         Cow::Owned(inner.written(text, 0, &scan.found))
     }
 
+    /// Whether [`Redactor::scrub_value`] would change anything.
+    pub fn finds_in(&self, value: &Value) -> bool {
+        let found = |text: &str| matches!(self.scrub(text), Cow::Owned(_));
+        match value {
+            _ if self.0.is_none() => false,
+            Value::Null | Value::Bool(_) => false,
+            Value::Number(number) => found(&number.to_string()),
+            Value::String(text) => found(text),
+            Value::Array(items) => items.iter().any(|item| self.finds_in(item)),
+            Value::Object(fields) => fields.iter().any(|(key, value)| found(key) || self.finds_in(value)),
+        }
+    }
+
     /// Scrubs every text, key and number within a JSON value.
     pub fn scrub_value(&self, value: &mut Value) {
         if self.0.is_none() {

@@ -291,6 +291,10 @@ impl Engine {
         let Ok(mut value) = serde_json::to_value(&event) else {
             return event;
         };
+        // Most events hold none, and making an event of its JSON costs as much as writing it.
+        if !self.parts.redactor.finds_in(&value) {
+            return event;
+        }
         self.parts.redactor.scrub_value(&mut value);
         // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
         // secret then, and the event stays as it is.

@@ -284,8 +284,21 @@ impl Officer {
     async fn post(&mut self, mut postings: Vec<Posting>, answers: &mut Answers) -> Vec<Item> {
         use std::sync::atomic::Ordering::Relaxed;
         let store = std::sync::Arc::clone(&self.engine.parts().store);
-        let writes: Vec<Write> = postings.iter_mut().map(|posting| posting.write.clone()).collect();
-        let written = join_all(writes.into_iter().map(|write| store.write(write))).await;
+        let written = join_all(postings.iter_mut().map(|posting| {
+            // What is written may be large; only its number and names are needed afterwards.
+            let Write { incident, expected, drafts, keys, claim, live } = &mut posting.write;
+            let (drafts, claim) = (std::mem::take(drafts), claim.take());
+            let write = Write {
+                incident: incident.clone(),
+                expected: *expected,
+                drafts,
+                keys: keys.clone(),
+                claim,
+                live: *live,
+            };
+            store.write(write)
+        }));
+        let written = written.await;
         self.figures.batches.fetch_add(u64::from(!postings.is_empty()), Relaxed);
         let (mut again, mut behind) = (Vec::new(), BTreeSet::new());
         for (posting, written) in postings.into_iter().zip(written) {

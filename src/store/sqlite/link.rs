@@ -19,13 +19,21 @@ use crate::store::StoreError;
 /// How long to wait for a lock of another process: longer than any transaction of ours takes on a slow disk.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// SQLite's page cache, in KiB: a fold reads each page once, so that more would only be idle memory.
-const CACHE_KIB: u32 = 512;
+/// SQLite's page cache for reading, in KiB: a fold reads each page once, so that more would only be idle memory.
+const READER_CACHE_KIB: u32 = 512;
+
+/// For writing: a batch of a storm touches the pages of a hundred streams and of as many names, again and again.
+const WRITER_CACHE_KIB: u32 = 4 * 1024;
+
+/// The journal is folded into the file when it has this many pages. In a storm most pages are written by every batch: the
+/// longer the journal, the fewer times each is copied. More would make a start after a crash slow, which reads it whole.
+const JOURNAL_PAGES: u32 = 4_000;
 
 /// Rows between SQLite's thread and ours: fewer hand-overs when a long stream is read.
 const ROWS_AHEAD: usize = 256;
 
-/// The largest journal that is kept after a checkpoint, in bytes: what a thousand pages come to.
+/// The largest journal that is kept after a checkpoint, in bytes: what a thousand pages come to, which is enough between
+/// storms.
 pub(super) const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
 
 /// A query with its values.
@@ -44,12 +52,12 @@ pub(super) struct Link {
 impl Link {
     /// For reading.
     pub(super) fn reader(path: &Path) -> Self {
-        Self::new(path, options(path).read_only(true), "")
+        Self::new(path, options(path, READER_CACHE_KIB).read_only(true), "")
     }
 
     /// For writing.
     pub(super) fn writer(path: &Path) -> Self {
-        Self::new(path, options(path), super::batch::APPENDS)
+        Self::new(path, options(path, WRITER_CACHE_KIB), super::batch::APPENDS)
     }
 
     fn new(path: &Path, options: SqliteConnectOptions, setup: &'static str) -> Self {
@@ -107,7 +115,7 @@ impl Link {
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+fn options(path: &Path, cache: u32) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -115,7 +123,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .row_buffer_size(ROWS_AHEAD)
-        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .pragma("cache_size", format!("-{cache}"))
+        .pragma("wal_autocheckpoint", JOURNAL_PAGES.to_string())
         .pragma("journal_size_limit", JOURNAL_KEPT.to_string())
         // Damaged pages are noticed when they are read, not when they are believed.
         .pragma("cell_size_check", "ON")
