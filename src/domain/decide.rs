@@ -243,10 +243,12 @@ fn deny(incident: &Incident, by: &Actor, step: Option<&StepKey>, reason: &str) -
 fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let run = waiting_run(incident, key)?;
     let open = run.status == RunStatus::Running || key.part == Part::Undo;
+    // What a group that is done has come to is what its members have.
+    let is_group = run.runbook.step(&key.id).is_some_and(|step| step.is_group(key));
     match run.standing(key) {
         Standing::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
         Standing::Concluded(Conclusion::Tolerated | Conclusion::Failed)
-            if open && key.part == Part::Main && !run.has_left(key) => {}
+            if open && key.part == Part::Main && !run.has_left(key) && !is_group => {}
         _ => {
             return Err(Refused::usage(format!("`{key}` has nothing to try again"))
                 .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));

@@ -192,7 +192,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
     Some(match (standing, event) {
         (Pending | Ready { .. },                Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
         (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
-        (Pending,                               Event::StepExpanded { .. })    => Expanded,
+        (Pending | Ready { .. },                Event::StepExpanded { .. })    => Expanded,
         (Pending | Ready { .. } | Acted | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ Gate::Approve { .. }, .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), Event::Answered { .. }) => Concluded(Conclusion::Succeeded),

@@ -104,7 +104,7 @@ fn alertmanager_s_firing_and_its_end_are_one() {
     let firing = one("alertmanager", &sample("alertmanager_v4_firing_single"));
     let resolved = one("alertmanager", &sample("alertmanager_v4_resolved_single"));
     assert_eq!(firing.firing, "fa65a21db3335b7d 2022-11-02T08:12:16.003Z");
-    assert_eq!(firing.key(), resolved.key());
+    assert_eq!(firing.identity(), resolved.identity());
     assert_eq!((firing.status, resolved.status), (AlertStatus::Firing, AlertStatus::Resolved));
     assert_eq!((firing.ends_at, resolved.ends_at), (None, at("2022-11-02T08:12:31.003Z")));
     assert_eq!((firing.name.as_str(), firing.recurs), ("high-memory-usage", false));
@@ -118,7 +118,7 @@ fn a_fingerprint_that_is_missing_is_what_prometheus_would_compute() {
     let mut body = sample("alertmanager_v4_firing_single");
     let with = one("alertmanager", &body);
     body["alerts"][0].as_object_mut().unwrap().remove("fingerprint");
-    assert_eq!(one("alertmanager", &body).key(), with.key());
+    assert_eq!(one("alertmanager", &body).identity(), with.identity());
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_workflow_fails_once_until_it_succeeds() {
     assert_eq!((failed.name.as_str(), failed.recurs, failed.is_firing()), ("tests_failed", true, true));
     assert_eq!(failed.labels["commit"], "3484a3fb816e0859fd6e1cea078d76385ff50625");
     let alerts = read("github", &ended("test.yml", "success"));
-    assert_eq!((alerts.len(), alerts[0].key(), alerts[0].status), (2, failed.key(), AlertStatus::Resolved));
+    assert_eq!((alerts.len(), alerts[0].identity(), alerts[0].status), (2, failed.identity(), AlertStatus::Resolved));
     assert_eq!(
         (alerts[1].name.as_str(), alerts[1].firing.as_str(), alerts[1].recurs),
         ("tests_passed", "run 289782451 1", false)
@@ -275,8 +275,8 @@ fn an_incident_of_pagerduty_fires_and_ends() {
     );
     let over = one("pagerduty", &event("incident.resolved"));
     assert_eq!(
-        (over.key(), over.status, over.ends_at),
-        (firing.key(), AlertStatus::Resolved, at("2020-10-02T18:45:22.169Z"))
+        (over.identity(), over.status, over.ends_at),
+        (firing.identity(), AlertStatus::Resolved, at("2020-10-02T18:45:22.169Z"))
     );
     for quiet in ["incident.acknowledged", "pagey.ping", "service.updated"] {
         assert!(
@@ -311,7 +311,7 @@ fn the_shipped_mapping_reads_what_is_known_of_middleware() {
     body["status"] = json!("Resolved");
     body["attributes"] = Value::Null;
     let over = read(&body);
-    assert_eq!((over.key(), over.status), (firing.key(), AlertStatus::Resolved), "{over:#?}");
+    assert_eq!((over.identity(), over.status), (firing.identity(), AlertStatus::Resolved), "{over:#?}");
 }
 
 #[test]
@@ -323,8 +323,8 @@ fn a_mapping_reads_every_item_and_says_what_is_strange() {
     assert_eq!((alerts[0].value, alerts[0].severity, alerts[0].recurs), (Some(93.0), Some(Severity::P3), false));
     assert_eq!((alerts[0].labels["site"].as_str(), &alerts[0].warnings), ("here", &Vec::new()));
     assert_eq!(
-        (alerts[1].key(), alerts[1].status, alerts[1].starts_at),
-        (alerts[0].key(), AlertStatus::Resolved, alerts[0].starts_at)
+        (alerts[1].identity(), alerts[1].status, alerts[1].starts_at),
+        (alerts[0].identity(), AlertStatus::Resolved, alerts[0].starts_at)
     );
     assert!(alerts[2].is_firing() && alerts[2].recurs, "without an identity of its own it is computed");
     assert_eq!(alerts[2].warnings.len(), 6, "{:#?}", alerts[2].warnings);

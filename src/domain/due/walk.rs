@@ -144,7 +144,8 @@ impl Walk<'_> {
             Standing::Expanded => self.members(step, key),
             Standing::Ready { at } => {
                 if self.now >= *at {
-                    self.body(step, key);
+                    // A group whose items could not be found out begins from its beginning.
+                    if step.is_group(key) { self.enter(step, key) } else { self.body(step, key) }
                 }
             }
             Standing::Running => self.settle(key, false),

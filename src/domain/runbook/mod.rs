@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::effect::EffectClass;
+use super::id::StepKey;
 use super::time::Span;
 use super::trigger::Trigger;
 
@@ -358,6 +359,11 @@ impl Action {
 }
 
 impl Step {
+    /// Whether `key`, which is this step's, stands for several: a `parallel`, or a `for_each` as a whole.
+    pub fn is_group(&self, key: &StepKey) -> bool {
+        matches!(self.body, Body::Parallel(_)) || self.for_each.is_some() && key.index.is_none()
+    }
+
     /// The effect class of what the step does; asking and waiting change nothing.
     pub fn effect(&self) -> EffectClass {
         match &self.body {

@@ -12,6 +12,7 @@ use crate::domain::due::{due, is_live, wake_at};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus, fold};
+use crate::domain::runbook::Severity;
 use crate::domain::time::{Span, Timestamp};
 
 /// Where an incident stands in the docket.
@@ -30,8 +31,14 @@ pub(super) struct Docket {
     senders: BTreeSet<Arc<str>>,
     /// What fires or fired last under a name that comes back.
     recurring: HashMap<AlertKey, Recurring>,
-    /// Incidents that may owe something now.
+    /// Incidents of which something may have changed since they were looked at.
     restless: BTreeSet<Slot>,
+    /// Incidents that owe something and wait for somebody to work on them, the worst and oldest first.
+    waiting: BTreeSet<(Severity, Timestamp, Slot)>,
+    /// When incidents that rest are to be looked at again.
+    timers: BTreeSet<(Timestamp, Slot)>,
+    /// How many alerts fire, as far as was looked.
+    firing: usize,
     next: Slot,
 }
 
@@ -46,6 +53,10 @@ pub(super) struct Live {
     not_before: Option<Timestamp>,
     /// The last event at which it was worked on to its rest.
     rested: u64,
+    /// Its entry among the timers.
+    timer: Option<Timestamp>,
+    /// How many of its alerts are counted as firing.
+    firing: usize,
 }
 
 /// One firing of a live incident.
@@ -73,7 +84,7 @@ impl Docket {
 
     /// How many alerts fire.
     pub(super) fn firing(&self) -> usize {
-        self.live.values().map(|live| live.incident.alerts.firing()).sum()
+        self.firing
     }
 
     pub(super) fn slot(&self, id: &IncidentId) -> Option<Slot> {
@@ -118,9 +129,11 @@ impl Docket {
                 self.groups.insert(group.clone(), slot);
             }
         }
-        let before = self.live.get(&slot).map(|live| (live.at_work, live.not_before));
-        let (at_work, not_before) = before.unwrap_or((false, None));
-        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0 });
+        let (at_work, not_before, timer, firing) = match self.live.get(&slot) {
+            Some(live) => (live.at_work, live.not_before, live.timer, live.firing),
+            None => (false, None, None, 0),
+        };
+        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0, timer, firing });
         self.restless.insert(slot);
         slot
     }
@@ -219,6 +232,11 @@ impl Docket {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);
         self.restless.remove(&slot);
+        self.waiting.remove(&(live.incident.severity, live.incident.opened.at, slot));
+        if let Some(at) = live.timer {
+            self.timers.remove(&(at, slot));
+        }
+        self.firing -= live.firing;
         if let Some(group) = &live.incident.group
             && self.groups.get(group) == Some(&slot)
         {
@@ -231,30 +249,48 @@ impl Docket {
         self.recurring.retain(|_, recurring| firings.contains_key(&recurring.key));
     }
 
-    /// What is to be worked on at `now`, the worst first; what is over is let go on the way.
-    pub(super) fn owing(&mut self, now: Timestamp) -> Vec<Slot> {
-        let timed: Vec<Slot> = self.live.iter().filter(|(_, live)| live.wakes(now)).map(|(slot, _)| *slot).collect();
-        self.restless.extend(timed);
-        let mut owing = Vec::new();
+    /// At most so many incidents that are to be worked on at `now`, the worst first; what is over is let go on the way.
+    /// Each incident is looked at once for each time that something of it may have changed, however many wait.
+    pub(super) fn owing(&mut self, now: Timestamp, room: usize) -> Vec<Slot> {
+        while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, slot));
+            self.restless.insert(slot);
+        }
         for slot in std::mem::take(&mut self.restless) {
-            let Some(live) = self.live.get_mut(&slot) else { continue };
-            if live.at_work || live.stale {
-                continue;
-            }
-            if live.not_before.is_some_and(|at| now < at) {
-                continue;
-            }
+            self.look(slot, now);
+        }
+        (0..room).map_while(|_| self.waiting.pop_first()).map(|(_, _, slot)| slot).collect()
+    }
+
+    /// Whether one incident is to be worked on, rests until a time, or is over.
+    fn look(&mut self, slot: Slot, now: Timestamp) {
+        let Some(live) = self.live.get_mut(&slot) else { return };
+        let turn = (live.incident.severity, live.incident.opened.at, slot);
+        self.waiting.remove(&turn);
+        if let Some(at) = live.timer.take() {
+            self.timers.remove(&(at, slot));
+        }
+        let firing = live.incident.alerts.firing();
+        self.firing = self.firing + firing - std::mem::replace(&mut live.firing, firing);
+        if live.at_work || live.stale {
+            return;
+        }
+        live.not_before = live.not_before.filter(|at| *at > now);
+        if live.not_before.is_none() {
             if !due(&live.incident, now).is_empty() {
-                owing.push(slot);
-            } else if !is_live(&live.incident) {
-                self.remove(slot);
-            } else if live.wakes(now) {
+                self.waiting.insert(turn);
+                return;
+            }
+            if !is_live(&live.incident) {
+                return self.remove(slot);
+            }
+            if live.wake_at().is_some_and(|at| at <= now) {
                 // Its time has come and nothing is owed: whoever waits here must not turn in circles.
                 live.not_before = Some(PAUSE.after(now));
             }
         }
-        owing.sort_by_key(|slot| self.live.get(slot).map(|live| (live.incident.severity, live.incident.opened.at)));
-        owing
+        live.timer = live.wake_at();
+        self.timers.extend(live.timer.map(|at| (at, slot)));
     }
 
     /// It is looked at again although nothing was written.
@@ -283,7 +319,7 @@ impl Docket {
 
     /// When to look again.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.live.values().filter(|live| !live.at_work).filter_map(Live::wake_at).min()
+        self.timers.first().map(|(at, _)| *at)
     }
 }
 
@@ -293,9 +329,5 @@ impl Live {
             (Some(wake), Some(not_before)) => Some(wake.max(not_before)),
             (wake, not_before) => wake.or(not_before),
         }
-    }
-
-    fn wakes(&self, now: Timestamp) -> bool {
-        !self.at_work && self.wake_at().is_some_and(|at| at <= now)
     }
 }

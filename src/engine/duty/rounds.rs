@@ -16,12 +16,8 @@ impl Officer {
     /// Begins to work on what owes something, as far as there is room.
     pub(super) async fn set_to_work(&mut self) {
         let now = self.now();
-        let owing = self.docket.owing(now);
         let room = AT_WORK.saturating_sub(self.workers.len());
-        for slot in owing.iter().skip(room) {
-            self.docket.again(*slot);
-        }
-        for slot in owing.into_iter().take(room) {
+        for slot in self.docket.owing(now, room) {
             let Some(live) = self.docket.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
             self.docket.taken(slot);

@@ -27,8 +27,8 @@ fn a_cloudwatch_alarm_is_found_again_when_it_is_over() {
         json!({ "NewStateValue": "OK", "OldStateValue": "ALARM", "StateChangeTime": "2015-12-04T08:00:00.000+0000" });
     let over = one("sns", &alarm(&change));
     assert_eq!(
-        (over.status, over.key(), over.ends_at),
-        (AlertStatus::Resolved, firing.key(), at("2015-12-04T08:00:00Z"))
+        (over.status, over.identity(), over.ends_at),
+        (AlertStatus::Resolved, firing.identity(), at("2015-12-04T08:00:00Z"))
     );
     assert!(firing.recurs && over.recurs, "the server has to tell one firing from the next by their times");
 }
@@ -50,7 +50,7 @@ fn an_alarm_without_data_is_neither_well_nor_what_it_warns_of() {
     let blind = one("sns", &alarm(&json!({ "NewStateValue": "INSUFFICIENT_DATA", "OldStateValue": "ALARM" })));
     assert!(blind.is_firing() && blind.name == "alarm_without_data");
     let alerts = read("sns", &alarm(&json!({ "NewStateValue": "OK", "OldStateValue": "INSUFFICIENT_DATA" })));
-    assert_eq!((alerts.len(), alerts[0].key()), (2, blind.key()));
+    assert_eq!((alerts.len(), alerts[0].identity()), (2, blind.identity()));
     assert!(alerts.iter().all(|alert| !alert.is_firing()), "both are over");
 }
 
@@ -70,11 +70,11 @@ fn sns_without_an_envelope_and_within_a_function_s_records_is_read() {
     let message = body["Message"].as_str().unwrap();
     let enveloped = one("sns_raw", &body);
     let Reading::Alerts(raw) = read_with("sns_raw", &[], message.as_bytes()) else { panic!("no alert") };
-    assert_eq!(raw[0].key(), enveloped.key());
+    assert_eq!(raw[0].identity(), enveloped.identity());
     let raw = [("x-amz-sns-rawdelivery", "true"), ("x-amz-sns-message-id", "m1")];
     let Reading::Alerts(raw) = read_with("sns_raw", &raw, b"hello") else { panic!("no alert") };
     assert_eq!((raw[0].firing.as_str(), raw[0].summary.as_deref()), ("message m1", Some("hello")));
-    assert_eq!(one("sns_raw", &json!({ "Records": [{ "Sns": body }] })).key(), enveloped.key());
+    assert_eq!(one("sns_raw", &json!({ "Records": [{ "Sns": body }] })).identity(), enveloped.identity());
 }
 
 #[test]

@@ -25,10 +25,10 @@ fn a_body_that_fits_nothing_is_one_alert_and_the_same_when_it_is_sent_again() {
     for sender in FORMS {
         for body in bodies {
             let (first, again) = (unrecognised(sender, body), unrecognised(sender, body));
-            assert_eq!(first.key(), again.key());
+            assert_eq!(first.identity(), again.identity());
             assert!(!first.warnings.is_empty() && first.annotations.contains_key("body"));
         }
-        assert_ne!(unrecognised(sender, b"a").key(), unrecognised(sender, b"b").key());
+        assert_ne!(unrecognised(sender, b"a").identity(), unrecognised(sender, b"b").identity());
     }
 }
 
