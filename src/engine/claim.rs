@@ -7,6 +7,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Engine;
 use crate::domain::id::IncidentId;
 use crate::domain::time::{Span, Timestamp};
 use crate::store::{Claim, Claiming, EventStore, Hold, StoreError};
@@ -57,6 +58,15 @@ fn started(pid: u32) -> Option<String> {
         return None;
     }
     fields.nth(18).map(str::to_owned)
+}
+
+impl Engine {
+    /// Whether a worker of this process holds the incident.
+    pub async fn holds(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+        let claim = self.parts().store.claimed(incident).await?;
+        let ours = |claim: Claim| claim.holder.strip_prefix(&self.parts().holder).is_some_and(|n| n.starts_with('/'));
+        Ok(claim.is_some_and(ours))
+    }
 }
 
 /// A claim that is held and renewed.
@@ -118,12 +128,16 @@ impl Held {
         }
         let (incident, holder) = (&self.claim.incident, &self.claim.holder);
         match store.claim(incident, holder, None, now, LEASE.after(now)).await? {
-            // A higher epoch means that somebody else has had it in between.
             Claiming::Held(claim) if claim.epoch == self.claim.epoch => {
                 *self = Self { claim, renew_at: RENEWAL.after(now) };
                 Ok(Ok(()))
             }
-            Claiming::Held(claim) | Claiming::Taken(claim) => Ok(Err(claim)),
+            // A higher epoch means that somebody else has had it in between: what is true has to be read again first.
+            Claiming::Held(claim) => {
+                store.release(&claim).await?;
+                Ok(Err(claim))
+            }
+            Claiming::Taken(claim) => Ok(Err(claim)),
         }
     }
 

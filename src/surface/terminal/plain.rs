@@ -59,6 +59,10 @@ pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> 
                 Stop::Detached => ending = Some((Left::Detached, 0)),
             },
             () = clock::sleep(&*clock, TICK) => {
+                // Who was watched at work may have let go, and the work is ours since.
+                if said.model.holder.is_some() && engine.holds(incident).await? {
+                    said.model.holder = None;
+                }
                 if let Some(left) = said.ended_elsewhere() {
                     ending = Some((left, said.model.seq()));
                 }
