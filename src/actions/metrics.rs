@@ -264,7 +264,7 @@ impl Kind for Metrics {
                     ..Change::default()
                 }
             }
-            Err(trouble) => Change { what: trouble.message, ..Change::default() },
+            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
         }
     }
 

@@ -73,6 +73,16 @@ pub fn forms() -> Vec<&'static KindForm> {
     KINDS.iter().map(|kind| kind.form()).collect()
 }
 
+/// What a kind is asked for, of a spec in which something is only known when the step runs: `redis delete {{ … }}`.
+fn as_written(form: &KindForm, spec: &Value) -> String {
+    let verb = form.verbs.iter().find_map(|verb| Some((verb.field.name, spec.get(verb.field.name)?)));
+    match verb {
+        Some((verb, Value::String(object))) => format!("{} {verb} {object}", form.name),
+        Some((verb, _)) => format!("{} {verb}", form.name),
+        None => form.name.to_owned(),
+    }
+}
+
 /// A sort of action.
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -248,6 +258,16 @@ pub enum Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_is_not_filled_in_yet_is_described_as_it_is_written() {
+        for (kind, spec, what) in [
+            ("redis", serde_json::json!({"keys": "*", "idle_over": "{{ x }}"}), "redis keys *"),
+            ("postgres", serde_json::json!({"terminate": "{{ x }}"}), "postgres terminate {{ x }}"),
+        ] {
+            assert_eq!(super::kind(kind).unwrap().describe(&spec).what, what);
+        }
+    }
 
     #[test]
     fn no_output_hides_behind_a_field_that_every_step_has() {

@@ -243,7 +243,7 @@ impl Kind for Postgres {
     fn describe(&self, spec: &Value) -> Change {
         match Spec::read(spec) {
             Ok(spec) => Change { what: spec.what(), place: spec.place().shown("postgres"), ..Change::default() },
-            Err(trouble) => Change { what: trouble.message, ..Change::default() },
+            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
         }
     }
 

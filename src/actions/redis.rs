@@ -266,7 +266,7 @@ impl Kind for Redis {
     fn describe(&self, spec: &Value) -> Change {
         match Spec::read(spec) {
             Ok(spec) => Change { what: spec.what(), place: spec.place().shown("redis"), ..Change::default() },
-            Err(trouble) => Change { what: trouble.message, ..Change::default() },
+            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
         }
     }
 
