@@ -358,8 +358,15 @@ impl Officer {
 
     async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[Item], answers: &mut Answers) {
         for id in behind {
-            if let Err(error) = self.read(&id).await {
-                again.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
+            match self.read(&id).await {
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(error) => again.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string()))),
+            }
+            // What is kept of it has run ahead of its log: nothing may be taken for known that was not written.
+            if let Some(slot) = self.docket.slot(&id) {
+                self.docket.remove(slot);
+                self.seen = None;
             }
         }
     }
