@@ -65,7 +65,9 @@ async fn sessions_idle_in_a_transaction_are_ended_and_others_are_not() {
     let mut superuser = postgres.idle_in_transaction("admin", "select 1");
     let none = act.perform("postgres", json!({ "terminate": "1h" })).await;
     assert_eq!(none.summary, "no session was ended", "{none:?}");
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    for application in ["backend", "reports", "admin"] {
+        postgres.wait_until_idle(application, 1, Duration::from_millis(50));
+    }
     let spec = json!({ "terminate": "50ms", "application": "backend" });
     let before = act.observe("postgres", spec.clone()).await;
     assert_eq!(before.as_array().unwrap().len(), 1, "{before}");
@@ -80,6 +82,8 @@ async fn sessions_idle_in_a_transaction_are_ended_and_others_are_not() {
     let rest = act.perform("postgres", json!({ "terminate": "50ms" })).await;
     assert_eq!(rest.output["ended"].as_array().unwrap().len(), 1, "only the one that is no superuser's: {rest:?}");
     assert!(other.is_over_soon() && !superuser.is_over());
+    // Asking whether it is over made it work for a moment.
+    postgres.wait_until_idle("admin", 1, Duration::from_millis(50));
     let asked = act.perform("postgres", json!({ "terminate": "50ms", "superusers": true })).await;
     assert_eq!(asked.output["ended"][0]["application"], "admin", "{asked:?}");
 }
@@ -92,7 +96,7 @@ async fn a_session_that_may_not_be_ended_is_said_to_be_left() {
     postgres.sql("grant pg_read_all_stats to weak");
     let act = act(&postgres).with_secrets(&[("weak", &url)]);
     let mut session = postgres.idle_in_transaction_as("shop", "only-shop", "backend");
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    postgres.wait_until_idle("backend", 1, Duration::from_millis(10));
     let outcome = act.perform("postgres", json!({ "terminate": "10ms", "url": { "secret": "weak" } })).await;
     assert_eq!(trouble(&outcome), "left", "{outcome:?}");
     assert!(outcome.summary.contains("not allowed"), "{}", outcome.summary);

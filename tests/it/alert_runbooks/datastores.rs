@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -82,6 +83,7 @@ fn leaking() -> (Postgres, Vec<Session>) {
     postgres.sql("create role shop login password 'word'");
     let leak = || postgres.idle_in_transaction_as("shop", "word", "pakashop-backend");
     let leaks = std::iter::repeat_with(leak).take(15).collect();
+    postgres.wait_until_idle("pakashop-backend", 15, Duration::from_secs(1));
     (postgres, leaks)
 }
 

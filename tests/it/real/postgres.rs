@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use runbook::actions::process::spawn_apart;
 use rustix::process::Signal;
@@ -109,6 +110,16 @@ impl Postgres {
         );
         super::shop::eventually("the session is idle in its transaction", || self.sql(&found) != "0");
         session
+    }
+
+    /// Returns when `count` sessions of an application have been idle in a transaction for longer than `over`.
+    pub fn wait_until_idle(&self, application: &str, count: usize, over: Duration) {
+        let idle = format!(
+            "select count(*) from pg_stat_activity where application_name = '{application}' \
+             and state like 'idle in%' and clock_timestamp() - state_change > interval '{} milliseconds'",
+            over.as_millis()
+        );
+        super::shop::eventually("the sessions have been idle for long enough", || self.sql(&idle) == count.to_string());
     }
 
     /// A session under this application name that runs `sql` and then stays connected.
