@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Draft, StoreError, Write};
-use crate::domain::event::{Actor, Event, Recorded};
+use crate::domain::event::{Actor, Event};
 use crate::domain::time::Timestamp;
 
 /// The largest event, in bytes of JSON: four times the largest output, so that one output with its transcript fits.
@@ -97,12 +97,6 @@ impl Prepared {
             .map_err(|why| StoreError::TooLarge(format!("an event could not be read again: {why}")))?;
         Ok(Self { at, body, draft })
     }
-
-    /// The event with its place in the stream.
-    pub(super) fn recorded(self, seq: u64) -> Recorded {
-        let Draft { at, by, event } = self.draft;
-        Recorded { seq, at, by, event }
-    }
 }
 
 /// What the bytes of an event say.
@@ -136,7 +130,8 @@ mod tests {
         let draft = note("a \u{0} \u{1b}[31m \u{202e} \u{fffd} \"quoted\" \\ 😀\n".into());
         let prepared = prepare(std::slice::from_ref(&draft)).unwrap().remove(0);
         assert_eq!(prepared.at, "2026-05-28T20:26:40.123Z");
-        assert_eq!(prepared.recorded(3), Recorded { seq: 3, at: draft.at, by: draft.by, event: draft.event });
+        assert_eq!(prepared.draft, draft);
+        assert_eq!(parse(prepared.at.as_bytes(), prepared.body.as_bytes()).unwrap(), draft);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The log in an SQLite file: two connections a process, any number of processes.
+//! The log in an SQLite file: two connections a process, any number of processes. Nobody waits for the disk on a thread of
+//! the runtime: writing has a thread of its own, reading is done on those for blocking work.
 //!
 //! Deliberately absent: anything kept in memory. What another process wrote a moment ago is what the next call sees.
 //!
@@ -7,16 +8,14 @@
 //! cover has a checksum of its own, and the two tables vouch for each other: the head of a stream names its last event.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-use tokio::sync::Mutex;
+use rusqlite::{Connection, params};
 
 use super::claim::{Wish, is_released};
 use super::record::prepare;
-use super::stream::{Head, Row, Walk, check, report};
+use super::stream::{Walk, check, report};
 use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
@@ -28,18 +27,21 @@ mod file;
 mod link;
 mod room;
 mod row;
+mod trouble;
 mod wal;
 mod writer;
 
-use link::{Link, Question};
+use link::Link;
+use row::{Stream, signed};
+use trouble::Trouble;
 use writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
 const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
 
-/// Events that are read at a time: few hand-overs between threads, and 64 MiB when every event is as large as it may be.
-const PAGE: u64 = 128;
+/// The events of a stream from a place on, up to another.
+const EVENTS: &str = "SELECT place, at, body, hash FROM events WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
 
 /// The log in a file; clones share its connections.
 #[derive(Debug, Clone)]
@@ -54,89 +56,60 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the log at `path` and makes it, with its directory, when it is not there.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        file::make(path.as_ref()).await?;
-        Self::open_existing(path).await
+        let path = path.as_ref().to_owned();
+        blocking(move || file::make(&path).and_then(|()| Self::opened(path))).await
     }
 
     /// Opens the log at `path`, which must be there.
     pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        file::examine(path)?;
-        wal::examine(path)?;
-        let mut reader = Link::reader(path);
-        let found = std::fs::metadata(path).map_err(|error| fault::refused(path, &error))?;
+        let path = path.as_ref().to_owned();
+        blocking(move || Self::opened(path)).await
+    }
+
+    fn opened(path: PathBuf) -> Result<Self, StoreError> {
+        file::examine(&path)?;
+        wal::examine(&path)?;
+        let mut reader = Link::reader(&path);
+        let found = std::fs::metadata(&path).map_err(|error| fault::refused(&path, &error))?;
         let (size, identity) = (found.len(), file::identity(&found));
         if size <= SEARCHED_AT_OPENING {
-            search(&mut reader, "PRAGMA quick_check(1)").await?;
+            reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
         } else {
-            reader.ask(sqlx::query("SELECT 1")).await?;
+            reader.ask(|_| Ok(()))?;
         }
-        let writer = Writer::start(Link::writer(path));
-        Ok(Self { path: path.to_owned(), identity, reader: Arc::new(Mutex::new(reader)), writer })
+        let writer = Writer::start(Link::writer(&path))?;
+        Ok(Self { path, identity, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Closes both connections, which folds the journal into the file unless another process still has it open.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.reader.lock().await.close().await?;
+        self.read_by(Link::close).await?;
         self.writer.close().await
     }
 
-    async fn ask(&self, question: Question) -> Result<Vec<SqliteRow>, StoreError> {
-        self.reader.lock().await.ask(question).await
+    /// Asks something of the log as it is at one moment.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read_by(|link| link.ask(question)).await
     }
 
-    /// That no stream is gone, before some are listed.
-    async fn count(&self) -> Result<(), StoreError> {
-        let rows = self.ask(sqlx::query(row::COUNT)).await?;
-        rows.first().map_or(Ok(()), |row| row::count(&self.path, row))
+    async fn read_by<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Link) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = Arc::clone(&self.reader);
+        // A question that panics has written nothing.
+        blocking(move || question(&mut reader.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
+}
 
-    /// That a stream which was not found is not there.
-    async fn miss(&self) -> Result<(), StoreError> {
-        let rows = self.ask(sqlx::query(row::CENSUS)).await?;
-        row::census(&self.path, &rows)
-    }
-
-    /// The stream's head and its rows from number `from` on, as they were at one moment; at most [`PAGE`] rows.
-    async fn page(&self, incident: &IncidentId, from: u64) -> Result<(Option<Head>, Vec<Row>), StoreError> {
-        const ROWS: &str = concat!(
-            "SELECT ",
-            row::stream_columns!(),
-            " FROM streams WHERE incident = ?1 UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, ",
-            row::packed_events!(),
-            ", NULL FROM (SELECT place, at, body, hash FROM events \
-            WHERE place >= (SELECT number << 20 FROM streams WHERE incident = ?1) + min(?2, 1048575) \
-            AND place < (SELECT number + 1 << 20 FROM streams WHERE incident = ?1) ORDER BY place LIMIT ?3)"
-        );
-        let question = sqlx::query(ROWS).bind(incident.as_str().to_owned()).bind(signed(from)).bind(signed(PAGE));
-        let mut head = None;
-        let mut rows = Vec::new();
-        for row in &self.ask(question).await? {
-            if row.try_get_raw(row::SEAL).is_ok_and(|value| sqlx::ValueRef::is_null(&value)) {
-                rows = row::events(&self.path, row)?;
-            } else {
-                head = Some(row::stream(&self.path, row)?.head);
-            }
-        }
-        if head.is_none() {
-            self.miss().await?;
-        }
-        Ok((head, rows))
-    }
-
-    async fn walk(&self, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, StoreError> {
-        let incident = walk.incident().clone();
-        loop {
-            let (head, rows) = self.page(&incident, walk.seq() + 1).await?;
-            if let Some(broken) = rows.iter().find_map(|row| walk.pass(row).err()) {
-                return Ok(Some(broken));
-            }
-            // A page that is not full is the last, and its head belongs to the same moment.
-            if (rows.len() as u64) < PAGE {
-                return Ok(walk.end(head.as_ref()).err());
-            }
-        }
-    }
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("reading the log has stopped: {error}"))))
 }
 
 #[async_trait]
@@ -150,46 +123,40 @@ impl EventStore for Sqlite {
         // `~` follows every character that a name may have.
         const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
             WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
-        let rows = self.ask(sqlx::query(KEYS).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
-        rows.iter().map(|row| row::key(&self.path, row)).collect()
+        let prefix = prefix.to_owned();
+        self.ask(move |log| row::all(log, KEYS, params![prefix, limit], row::key)).await
     }
 
     async fn version(&self) -> Result<u64, StoreError> {
-        let rows = self.ask(sqlx::query("PRAGMA data_version")).await?;
-        let version = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
-        let version = version.map_err(|error| fault::fault(&self.path, &error))?;
-        Ok(u64::try_from(version).unwrap_or_default())
+        self.read_by(|link| link.beside(|log| row::number(log, "PRAGMA data_version"))).await
     }
 
     async fn live(&self) -> Result<Vec<Summary>, StoreError> {
         const LIVE: &str =
             concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
-        let rows = self.ask(sqlx::query(LIVE)).await?;
-        self.count().await?;
-        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary)).collect()
+        self.ask(|log| {
+            row::count(log)?;
+            row::all(log, LIVE, [], |row| Ok(row::stream(row)?.head.summary))
+        })
+        .await
     }
 
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError> {
-        let mut rows: Vec<Row> = Vec::new();
-        loop {
-            let from = rows.last().map_or(after, |last| last.seq + 1);
-            let (head, page) = self.page(incident, from).await?;
-            let is_last = (page.len() as u64) < PAGE;
-            rows.extend(page);
-            // What stands in earlier pages never changes, so the head of the last belongs to them too.
-            if is_last {
-                return check(incident, after, head.as_ref(), &rows);
-            }
-        }
+        let incident = incident.clone();
+        self.ask(move |log| {
+            let stream = found(log, &incident)?;
+            let rows = match &stream {
+                Some(stream) => row::all(log, EVENTS, params![signed(stream.place(after)), end(stream)], row::event)?,
+                None => Vec::new(),
+            };
+            Ok(check(&incident, after, stream.as_ref().map(|stream| &stream.head), &rows)?)
+        })
+        .await
     }
 
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError> {
-        const HEAD: &str = concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE incident = ?1");
-        let rows = self.ask(sqlx::query(HEAD).bind(incident.as_str().to_owned())).await?;
-        match rows.first() {
-            Some(row) => Ok(row::stream(&self.path, row)?.head.summary.seq),
-            None => self.miss().await.map(|()| 0),
-        }
+        let incident = incident.clone();
+        self.ask(move |log| Ok(found(log, &incident)?.map_or(0, |stream| stream.head.summary.seq))).await
     }
 
     async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
@@ -199,9 +166,11 @@ impl EventStore for Sqlite {
             row::stream_columns!(),
             " FROM streams ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2"
         );
-        let rows = self.ask(sqlx::query(LIST).bind(i64::from(limit)).bind(i64::from(offset))).await?;
-        self.count().await?;
-        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary)).collect()
+        self.ask(move |log| {
+            row::count(log)?;
+            row::all(log, LIST, [limit, offset], |row| Ok(row::stream(row)?.head.summary))
+        })
+        .await
     }
 
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError> {
@@ -212,11 +181,15 @@ impl EventStore for Sqlite {
             " FROM streams WHERE incident >= ?1 AND incident < ?1 || '{' AND substr(incident, 1, length(?1)) = ?1 \
             ORDER BY incident LIMIT ?2"
         );
-        let rows = self.ask(sqlx::query(FIND).bind(prefix.to_owned()).bind(i64::from(limit))).await?;
-        if rows.is_empty() {
-            self.miss().await?;
-        }
-        rows.iter().map(|row| row::stream(&self.path, row).map(|stream| stream.head.summary.id)).collect()
+        let prefix = prefix.to_owned();
+        self.ask(move |log| {
+            let found = row::all(log, FIND, params![prefix, limit], |row| Ok(row::stream(row)?.head.summary.id))?;
+            if found.is_empty() {
+                row::census(log)?;
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn claim(
@@ -234,7 +207,8 @@ impl EventStore for Sqlite {
     }
 
     async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
-        let claim = writer::claimed(&mut *self.reader.lock().await, incident).await?;
+        let incident = incident.clone();
+        let claim = self.ask(move |log| writer::claimed(log, &incident)).await?;
         Ok(claim.filter(|claim| !is_released(claim)))
     }
 
@@ -243,41 +217,65 @@ impl EventStore for Sqlite {
     }
 
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
-        let mut walk = Walk::new(incident);
-        let broken = self.walk(&mut walk).await?;
-        Ok(report(&walk, broken))
+        let incident = incident.clone();
+        self.ask(move |log| {
+            let stream = found(log, &incident)?;
+            let mut walk = Walk::new(&incident);
+            let broken = match &stream {
+                Some(stream) => walk_along(log, stream, &mut walk)?,
+                None => None,
+            };
+            let broken = broken.or_else(|| walk.end(stream.as_ref().map(|stream| &stream.head)).err());
+            Ok(report(&walk, broken))
+        })
+        .await
     }
 
     async fn inspect(&self) -> Result<(), StoreError> {
-        file::examine(&self.path)?;
-        wal::examine(&self.path)?;
-        let mut reader = self.reader.lock().await;
-        search(&mut reader, "PRAGMA integrity_check(1)").await?;
-        const STRAY: &str =
-            "SELECT DISTINCT place >> 20 FROM events WHERE place >> 20 NOT IN (SELECT number FROM streams)";
-        if !reader.ask(sqlx::query(STRAY)).await?.is_empty() {
-            return Err(fault::damaged(&self.path, "there are events of an incident that is not there"));
-        }
+        const STRAY: &str = "SELECT count(*) FROM (SELECT place >> 20 FROM events WHERE place >> 20 NOT IN (SELECT number FROM streams))";
         const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
-        for row in reader.ask(sqlx::query(NAMES)).await? {
-            row::key(&self.path, &row)?;
-        }
-        drop(reader);
-        self.miss().await
+        let path = self.path.clone();
+        blocking(move || file::examine(&path).and_then(|()| wal::examine(&path))).await?;
+        self.ask(|log| {
+            search(log, "PRAGMA integrity_check(1)")?;
+            if row::number(log, STRAY)? > 0 {
+                return Err(Trouble::damaged("there are events of an incident that is not there"));
+            }
+            row::all(log, NAMES, [], |row| row::key(row).map(drop))?;
+            row::census(log)
+        })
+        .await
     }
 }
 
-/// Lets SQLite look through the file's structure.
-async fn search(link: &mut Link, pragma: &'static str) -> Result<(), StoreError> {
-    let rows = link.ask(sqlx::query(pragma)).await?;
-    let verdict: String = match rows.first() {
-        None => String::new(),
-        Some(row) => row.try_get(0).map_err(|error| fault::fault(link.path(), &error))?,
-    };
-    if verdict == "ok" { Ok(()) } else { Err(fault::damaged(link.path(), &verdict.replace('\n', " "))) }
+/// Where a stream stands; when it is not found, that it is not there.
+fn found(log: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trouble> {
+    let stream = row::stream_of(log, incident)?;
+    if stream.is_none() {
+        row::census(log)?;
+    }
+    Ok(stream)
 }
 
-/// SQLite's integers are signed; ours are far below the difference, except for "no limit".
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// The last place that an event of the stream can have.
+fn end(stream: &Stream) -> i64 {
+    signed(stream.place(u64::MAX))
+}
+
+/// Passes the events of a stream one by one, so that a long one is never in memory whole; says where it breaks.
+fn walk_along(log: &Connection, stream: &Stream, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, Trouble> {
+    let mut statement = log.prepare_cached(EVENTS)?;
+    let mut rows = statement.query([signed(stream.place(0)), end(stream)])?;
+    while let Some(row) = rows.next()? {
+        if let Err(broken) = walk.pass(&row::event(row)?) {
+            return Ok(Some(broken));
+        }
+    }
+    Ok(None)
+}
+
+/// Lets SQLite look through the file's structure.
+fn search(log: &Connection, pragma: &str) -> Result<(), Trouble> {
+    let verdict: String = log.query_row(pragma, [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(Trouble::damaged(verdict.replace('\n', " "))) }
 }

@@ -7,7 +7,7 @@
 
 use super::chain::{self, Hash, Stored};
 use super::record::{Prepared, parse};
-use super::{Audit, StoreError, Summary};
+use super::{Audit, Draft, StoreError, Summary};
 use crate::domain::event::{EVENT_LIMIT, Recorded};
 use crate::domain::id::IncidentId;
 
@@ -65,8 +65,8 @@ pub(super) fn extend(
     let mut rows = Vec::with_capacity(prepared.len());
     let mut recorded = Vec::with_capacity(prepared.len());
     for one in prepared {
-        let (row, next) = link(incident, head.as_ref(), &one);
-        recorded.push(one.recorded(row.seq));
+        let (row, event, next) = link(incident, head.as_ref(), one);
+        recorded.push(event);
         rows.push(row);
         head = Some(next);
     }
@@ -76,15 +76,15 @@ pub(super) fn extend(
     Ok(Extension { head, rows, recorded })
 }
 
-fn link(incident: &IncidentId, head: Option<&Head>, one: &Prepared) -> (Row, Head) {
+fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (Row, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let at = one.draft.at;
+    let Prepared { at: written, body, draft: Draft { at, by, event } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(chain::START, |head| head.hash);
-    let stored = Stored { incident: incident.as_str(), seq, at: one.at.as_bytes(), body: one.body.as_bytes() };
+    let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
     let hash = chain::hash(&previous, stored);
-    let row = Row { seq, at: one.at.clone().into_bytes(), body: one.body.clone().into_bytes(), hash };
-    (row, Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash })
+    let head = Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
+    (Row { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
 
 /// Goes along a stream, row by row.
@@ -104,16 +104,6 @@ impl<'a> Walk<'a> {
     /// From behind a row whose hash is taken as it stands.
     pub(super) fn behind(incident: &'a IncidentId, row: &Row) -> Self {
         Self { incident, seq: row.seq, hash: row.hash }
-    }
-
-    /// The stream.
-    pub(super) fn incident(&self) -> &'a IncidentId {
-        self.incident
-    }
-
-    /// How many events have been passed.
-    pub(super) fn seq(&self) -> u64 {
-        self.seq
     }
 
     /// Passes one row, or says what is wrong with it and with which number.

@@ -17,8 +17,6 @@ use runbook::domain::run::RunStatus;
 use runbook::store::EventStore;
 use runbook::store::sqlite::Sqlite;
 use rustix::process::Signal;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use crate::real::shop::eventually;
@@ -105,12 +103,9 @@ impl Scene {
 
     /// Whether some process is in the middle of writing to the log.
     fn is_locked(&self) -> bool {
-        let options = SqliteConnectOptions::new().filename(self.path("state/runbook.db")).busy_timeout(Duration::ZERO);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut connection = options.connect().await.unwrap();
-            sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await.is_err()
-        })
+        let connection = rusqlite::Connection::open(self.path("state/runbook.db")).unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
     }
 
     /// How often each step has written its name.

@@ -1,253 +1,153 @@
-//! What is written in one transaction, and the SQL for it.
+//! What is written in one transaction: many appends, of which those to one stream are one change of it.
 //!
-//! Each question to the database costs two hand-overs between threads, which on a busy machine cost more than the disk.
-//! So a batch is one question where that can be: when this process wrote the last event of each stream itself, it knows
-//! where they stand, and the statements compare for themselves whether that is still so.
+//! Everything is compared before anything is written, so that an append which is refused leaves no trace in a transaction
+//! that goes on.
 //!
-//! **Invariant:** only the number of placeholders varies in the SQL; every value is bound.
+//! **Invariant:** a batch is made and written under the lock for writing.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 
-use sqlx::AssertSqlSafe;
+use rusqlite::{Connection, params};
 
-use super::link::Question;
-use super::row::{self, Stream};
-use super::signed;
+use super::row::{self, Stream, signed};
+use super::trouble::Trouble;
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::store::claim::begun;
 use crate::store::record::{Prepared, written};
-use crate::store::stream::{Extension, Head, Row, extend};
-use crate::store::{Claim, Key, StoreError, Write};
+use crate::store::stream::{Extension, Row, extend};
+use crate::store::{Claim, Key, StoreError, Summary, Write};
 
-/// Statements up to this many events are kept prepared; longer ones are rare, and each length is another statement.
-const KEPT_PREPARED: usize = 8;
-
-const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, live, head, seal)";
-const STREAM_GROWS: &str = " ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
-    changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal; ";
-const EVENTS: &str = "INSERT INTO events (place, at, body, hash)";
-const KEYS: &str = "INSERT INTO keys (key, incident, at, seal)";
-const CLAIMS: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal)";
-
-/// For the connection of the writer alone: an insert into `appends` is an event and, in its stream's first row, what becomes
-/// of the stream, which is compared first. So a whole batch is one statement, and SQLite commits it by itself.
-pub(super) const APPENDS: &str = "CREATE TEMP VIEW appends \
-    (place, at, body, hash, incident, before, sealed, seq, changed_at, live, head, seal) AS \
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL; \
-    CREATE TEMP TRIGGER appended INSTEAD OF INSERT ON appends BEGIN \
-    UPDATE streams SET seq = new.seq, changed_at = new.changed_at, live = new.live, head = new.head, seal = new.seal \
-    WHERE incident = new.incident AND seq = new.before AND seal = new.sealed; \
-    SELECT raise(ABORT, 'the stream stands elsewhere') WHERE new.incident IS NOT NULL AND changes() = 0; \
-    INSERT INTO events (place, at, body, hash) VALUES (new.place, new.at, new.body, new.hash); END";
-const APPEND: &str = "INSERT INTO appends VALUES ";
-
-/// Where a stream stands before a batch.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Standing<'a> {
-    /// It is there.
-    At(&'a Stream),
-    /// It is not there, and this is the number of the last that is.
-    New {
-        /// The number.
-        after: u64,
-    },
-}
+const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, live, head, seal) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
+    changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal";
+const EVENT: &str = "INSERT INTO events (place, at, body, hash) VALUES (?1, ?2, ?3, ?4)";
+const KEY: &str = "INSERT INTO keys (key, incident, at, seal) VALUES (?1, ?2, ?3, ?4)";
+const CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT (incident) DO UPDATE SET holder = ?2, epoch = ?3, expires_at = ?4, seal = ?5";
 
 /// What becomes of one stream.
 #[derive(Debug)]
 struct Change {
-    before: Option<Stream>,
-    after: Stream,
+    /// Where it stands, with what was added; none when it is not there yet.
+    stream: Option<Stream>,
     rows: Vec<Row>,
-    keys: Vec<Key>,
     claim: Option<Claim>,
 }
 
 /// What is written in one transaction.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
+    connection: &'a Connection,
+    /// The number of the last stream, once it was asked for.
+    last: &'a mut Option<u64>,
     changes: BTreeMap<IncidentId, Change>,
+    keys: HashMap<String, Key>,
 }
 
-impl Batch {
-    /// Adds a write to a stream that stands there, or where this batch leaves it.
-    pub(super) fn add(
-        &mut self,
-        write: &Write,
-        standing: Standing<'_>,
-        prepared: Vec<Prepared>,
-    ) -> Result<Vec<Recorded>, StoreError> {
+impl<'a> Batch<'a> {
+    /// A batch with nothing in it. `last` is the number of the last stream, where that is known.
+    pub(super) fn new(connection: &'a Connection, last: &'a mut Option<u64>) -> Self {
+        Self { connection, last, changes: BTreeMap::new(), keys: HashMap::new() }
+    }
+
+    /// Adds a write to its stream as it stands in the log, or where this batch leaves it.
+    pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, Trouble> {
         let Write { incident, expected, keys, claim, live, .. } = write;
-        let before = match standing {
-            Standing::At(stream) => Some(stream),
-            Standing::New { .. } => None,
-        };
         self.are_free(keys)?;
-        let stands = self.changes.get(incident).map(|change| &change.after).or(before);
-        let Extension { head, rows, recorded } =
-            extend(incident, stands.map(|stream| &stream.head), *expected, prepared, *live)?;
-        if let (Some(head), false) = (head, rows.is_empty()) {
-            let number = stands.map_or_else(|| self.number(standing), |stream| stream.number);
-            let after = Stream { number, head };
-            let at = after.head.summary.changed_at;
-            let begin = || Change {
-                before: before.cloned(),
-                after: after.clone(),
-                rows: Vec::new(),
-                keys: Vec::new(),
-                claim: claim.clone().filter(|_| *expected == 0).map(|hold| begun(incident, hold)),
-            };
-            let change = self.changes.entry(incident.clone()).or_insert_with(begin);
-            change.rows.extend(rows);
-            change.keys.extend(keys.iter().map(|key| Key { key: key.clone(), incident: incident.clone(), at }));
-            change.after = after;
+        self.look_up(incident)?;
+        let change = self.changes.get_mut(incident).expect("it was looked up");
+        let head = change.stream.as_ref().map(|stream| &stream.head);
+        let Extension { head, rows, recorded } = extend(incident, head, *expected, prepared, *live)?;
+        let (Some(head), false) = (head, rows.is_empty()) else { return Ok(recorded) };
+        let at = head.summary.changed_at;
+        match &mut change.stream {
+            Some(stream) => stream.head = head,
+            none => {
+                let last = match *self.last {
+                    Some(last) => last,
+                    None => row::last_number(self.connection)?,
+                };
+                *self.last = Some(last + 1);
+                *none = Some(Stream { number: last + 1, head });
+                change.claim = claim.clone().map(|hold| begun(incident, hold));
+            }
         }
+        change.rows.extend(rows);
+        let given = keys.iter().map(|key| (key.clone(), Key { key: key.clone(), incident: incident.clone(), at }));
+        self.keys.extend(given);
         Ok(recorded)
     }
 
-    /// That no write before in this batch gives these names.
-    fn are_free(&self, keys: &[String]) -> Result<(), StoreError> {
-        let mut given = self.changes.values().flat_map(|change| &change.keys);
-        match given.find(|given| keys.contains(&given.key)) {
-            Some(Key { key, incident, .. }) => Err(StoreError::Taken { key: key.clone(), incident: incident.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// The number of a stream that this batch begins.
-    fn number(&self, standing: Standing<'_>) -> u64 {
-        match standing {
-            Standing::At(stream) => stream.number,
-            Standing::New { after } => {
-                after + 1 + self.changes.values().filter(|change| change.before.is_none()).count() as u64
+    /// That nobody was given these names before, in the log or in this batch.
+    fn are_free(&self, keys: &[String]) -> Result<(), Trouble> {
+        const GIVEN: &str = "SELECT key, incident, at, seal FROM keys WHERE key = ?1";
+        for key in keys {
+            let given = match self.keys.get(key) {
+                Some(given) => Some(given.clone()),
+                None => row::one(self.connection, GIVEN, [key], row::key)?,
+            };
+            if let Some(Key { key, incident, .. }) = given {
+                return Err(StoreError::Taken { key, incident }.into());
             }
         }
+        Ok(())
     }
 
-    /// Whether nothing is written.
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// Where the streams stand afterwards.
-    pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
-        self.changes.values().map(|change| &change.after)
-    }
-
-    /// The writing and the commit, for a transaction that has begun and in which the heads were read.
-    pub(super) fn rest(&self) -> Question {
-        let mut sql = String::new();
-        values(&mut sql, STREAM, "(?,?,?,?,?,?,?,?)", self.changes.len());
-        sql.push_str(STREAM_GROWS);
-        values(&mut sql, EVENTS, "(?,?,?,?)", self.events());
-        sql.push_str("; ");
-        self.push_names(&mut sql);
-        sql.push_str("COMMIT");
-        let mut question = self.question(sql);
-        for Change { after, .. } in self.changes.values() {
-            let Head { summary, hash } = &after.head;
-            question = question
-                .bind(signed(after.number))
-                .bind(summary.id.as_str().to_owned())
-                .bind(signed(summary.seq))
-                .bind(written(summary.opened_at))
-                .bind(written(summary.changed_at))
-                .bind(i64::from(summary.live))
-                .bind(hash.to_vec())
-                .bind(after.seal().to_vec());
-        }
-        self.bind_names(self.changes.values().fold(question, bind_rows))
-    }
-
-    /// The whole transaction as one statement, for streams of which this process knows where they stand; none when names
-    /// or claims are to be written as well. It is refused when one of the streams stands elsewhere after all.
-    pub(super) fn whole(&self) -> Option<Question> {
-        let mut rows = Vec::new();
-        for change in self.changes.values() {
-            if change.before.is_none() || change.claim.is_some() || !change.keys.is_empty() {
-                return None;
+    fn look_up(&mut self, incident: &IncidentId) -> Result<(), Trouble> {
+        if !self.changes.contains_key(incident) {
+            let stream = row::stream_of(self.connection, incident)?;
+            if let Some(stream) = &stream {
+                row::is_last(self.connection, stream)?;
             }
-            rows.push("(?,?,?,?,?,?,?,?,?,?,?,?)");
-            rows.resize(rows.len() + change.rows.len() - 1, "(?,?,?,?,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL)");
+            let change = Change { stream, rows: Vec::new(), claim: None };
+            self.changes.insert(incident.clone(), change);
         }
-        let question = self.question(format!("{APPEND}{}", rows.join(",")));
-        Some(self.changes.values().fold(question, bind_whole))
+        Ok(())
     }
 
-    /// The statements for names and claims, where there are any.
-    fn push_names(&self, sql: &mut String) {
-        let keys = self.changes.values().map(|change| change.keys.len()).sum();
-        let claims = self.changes.values().filter(|change| change.claim.is_some()).count();
-        for (insert, row, rows) in [(KEYS, "(?,?,?,?)", keys), (CLAIMS, "(?,?,?,?,?)", claims)] {
-            if rows > 0 {
-                values(sql, insert, row, rows);
-                sql.push_str("; ");
-            }
+    /// Writes it.
+    pub(super) fn write(&self) -> Result<(), Trouble> {
+        for change in self.changes.values().filter(|change| !change.rows.is_empty()) {
+            self.write_change(change)?;
         }
+        let mut statement = self.connection.prepare_cached(KEY)?;
+        for key in self.keys.values() {
+            let (incident, at) = (key.incident.as_str(), written(key.at));
+            statement.execute(params![key.key, incident, at, row::key_seal(key)])?;
+        }
+        Ok(())
     }
 
-    fn bind_names(&self, question: Question) -> Question {
-        let keys = self.changes.values().flat_map(|change| &change.keys);
-        let question = keys.fold(question, |question, key| {
-            question
-                .bind(key.key.clone())
-                .bind(key.incident.as_str().to_owned())
-                .bind(written(key.at))
-                .bind(row::key_seal(key).to_vec())
-        });
-        let claims = self.changes.values().filter_map(|change| change.claim.as_ref());
-        claims.fold(question, |question, claim| {
-            question
-                .bind(claim.incident.as_str().to_owned())
-                .bind(claim.holder.clone())
-                .bind(signed(claim.epoch))
-                .bind(written(claim.expires_at))
-                .bind(row::seal(claim).to_vec())
-        })
-    }
-
-    fn question(&self, sql: String) -> Question {
-        sqlx::query(AssertSqlSafe(sql)).persistent(self.events() <= KEPT_PREPARED)
-    }
-
-    fn events(&self) -> usize {
-        self.changes.values().map(|change| change.rows.len()).sum()
+    fn write_change(&self, change: &Change) -> Result<(), Trouble> {
+        let Some(stream) = &change.stream else { return Ok(()) };
+        let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
+        self.connection.prepare_cached(STREAM)?.execute(params![
+            signed(stream.number),
+            id.as_str(),
+            signed(*seq),
+            written(*opened_at),
+            written(*changed_at),
+            live,
+            stream.head.hash,
+            stream.seal(),
+        ])?;
+        let mut statement = self.connection.prepare_cached(EVENT)?;
+        for Row { seq, at, body, hash } in &change.rows {
+            statement.execute(params![signed(stream.place(*seq)), text(at), text(body), hash])?;
+        }
+        change.claim.as_ref().map_or(Ok(()), |claim| write_claim(self.connection, claim))
     }
 }
 
-fn bind_rows(question: Question, change: &Change) -> Question {
-    change.rows.iter().fold(question, |question, row| bind_row(question, change, row))
-}
-
-fn bind_row(question: Question, change: &Change, row: &Row) -> Question {
-    question.bind(signed(change.after.place(row.seq))).bind(text(&row.at)).bind(text(&row.body)).bind(row.hash.to_vec())
-}
-
-/// The first event with what becomes of its stream, then the others.
-fn bind_whole(question: Question, change: &Change) -> Question {
-    let Some((first, others)) = change.rows.split_first() else { return question };
-    let Head { summary, hash } = &change.after.head;
-    let before = change.before.as_ref();
-    let question = bind_row(question, change, first)
-        .bind(summary.id.as_str().to_owned())
-        .bind(before.map(|stream| signed(stream.head.summary.seq)))
-        .bind(before.map(|stream| stream.seal().to_vec()))
-        .bind(signed(summary.seq))
-        .bind(written(summary.changed_at))
-        .bind(i64::from(summary.live))
-        .bind(hash.to_vec())
-        .bind(change.after.seal().to_vec());
-    others.iter().fold(question, |question, row| bind_row(question, change, row))
+/// Writes a claim, in the place of the one before.
+pub(super) fn write_claim(connection: &Connection, claim: &Claim) -> Result<(), Trouble> {
+    let Claim { incident, holder, epoch, expires_at } = claim;
+    let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), row::seal(claim)];
+    connection.prepare_cached(CLAIM)?.execute(values)?;
+    Ok(())
 }
 
 /// The columns are text; rows that were read may hold anything, rows that are written do not.
-fn text(bytes: &[u8]) -> String {
-    str::from_utf8(bytes).expect("a new row was made from text").to_owned()
-}
-
-/// Adds `insert VALUES row,row…`.
-fn values(sql: &mut String, insert: &str, row: &str, rows: usize) {
-    write!(sql, "{insert} VALUES {}", vec![row; rows].join(",")).expect("a string takes everything");
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("a new row was made from text")
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use sqlx::Error;
+use rusqlite::Error;
 
 use crate::store::StoreError;
 
@@ -18,7 +18,6 @@ mod code {
     pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const CONSTRAINT: u32 = 19;
-    pub(super) const MISMATCH: u32 = 20;
     pub(super) const NOTADB: u32 = 26;
 }
 
@@ -31,22 +30,15 @@ const SHARED_MEMORY_SIZE: u32 = code::IOERR | 19 << 8;
 /// The low byte of an extended code is the primary one.
 const PRIMARY: u32 = 0xff;
 
-/// Whether a statement was refused since a value is not what its column or table takes.
-pub(super) fn is_unfit(error: &Error) -> bool {
-    let Error::Database(inner) = error else { return false };
-    let extended = inner.code().and_then(|code| code.parse::<u32>().ok());
-    extended.is_some_and(|extended| [code::CONSTRAINT, code::MISMATCH].contains(&(extended & PRIMARY)))
-}
-
 /// Our words for an error of the database at `path`.
 pub(super) fn fault(path: &Path, error: &Error) -> StoreError {
     match error {
-        Error::Database(inner) => {
-            let extended = inner.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-            of_code(path, extended, inner.message())
+        Error::SqliteFailure(code, message) => {
+            let message = message.clone().unwrap_or_else(|| code.to_string());
+            of_code(path, u32::try_from(code.extended_code).unwrap_or_default(), &message)
         }
         // A column that is missing or of another type than the format says.
-        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => {
+        Error::InvalidColumnType(..) | Error::InvalidColumnIndex(_) | Error::FromSqlConversionFailure(..) => {
             damaged(path, &error.to_string())
         }
         other => StoreError::Unavailable(format!("`{}`: {other}", path.display())),

@@ -10,8 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{damaged, fault, refused};
 use crate::store::StoreError;
@@ -49,7 +48,7 @@ const FILE_MODE: u32 = 0o600;
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
 /// Makes the log with its directory, unless it is there.
-pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make(path: &Path) -> Result<(), StoreError> {
     if path.try_exists().map_err(|error| refused(path, &error))? {
         return Ok(());
     }
@@ -69,7 +68,7 @@ pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
         .map_err(|error| refused(directory, &error))?;
     let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
     let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
-    let made = fill(&unfinished).await.and_then(|()| publish(&unfinished, path));
+    let made = fill(&unfinished).and_then(|()| publish(&unfinished, path));
     // These names are ours alone and of no use any more, whether published or not.
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(beside(&unfinished, suffix));
@@ -78,7 +77,7 @@ pub(super) async fn make(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Writes an empty log at a place of our own.
-async fn fill(unfinished: &Path) -> Result<(), StoreError> {
+fn fill(unfinished: &Path) -> Result<(), StoreError> {
     // An earlier process of the same number may have been killed here.
     let _ = fs::remove_file(unfinished);
     OpenOptions::new()
@@ -87,13 +86,16 @@ async fn fill(unfinished: &Path) -> Result<(), StoreError> {
         .mode(FILE_MODE)
         .open(unfinished)
         .map_err(|error| refused(unfinished, &error))?;
-    let options = SqliteConnectOptions::new().filename(unfinished).page_size(PAGE_SIZE).disable_statement_logging();
-    let mut connection = options.connect().await.map_err(|error| fault(unfinished, &error))?;
-    let identity = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}");
-    let filled = sqlx::raw_sql(AssertSqlSafe(identity)).execute(&mut connection).await;
-    // Closing folds the journal into the file.
-    let closed = connection.close().await;
-    filled.map(drop).and(closed).map_err(|error| fault(unfinished, &error))
+    let filled = || -> rusqlite::Result<()> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(unfinished, flags)?;
+        connection.execute_batch(&format!(
+            "PRAGMA page_size = {PAGE_SIZE}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}"
+        ))?;
+        // Closing folds the journal into the file.
+        connection.close().map_err(|(_, error)| error)
+    };
+    filled().map_err(|error| fault(unfinished, &error))
 }
 
 /// Gives the finished file its name, unless another process was first.

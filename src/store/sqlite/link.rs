@@ -1,19 +1,18 @@
 //! One connection: opened when it is first needed, checked, and given up at the first error.
 //!
-//! What is asked over it is the business of its two users, the reader and the writer.
+//! What is asked over it is the business of its two users, the reader and the writer. Everything here waits for the disk,
+//! so it is called on threads that may.
 //!
 //! **Invariant:** a connection on which something has failed is never used again, so no half-done transaction is left.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::fault::{damaged, fault, is_unfit};
+use super::fault::{damaged, fault};
 use super::file::{APPLICATION_ID, FORMAT, SCHEMA, examine};
+use super::trouble::Trouble;
 use crate::store::StoreError;
 
 /// How long to wait for a lock of another process: longer than any transaction of ours takes on a slow disk.
@@ -29,39 +28,37 @@ const WRITER_CACHE_KIB: u32 = 4 * 1024;
 /// longer the journal, the fewer times each is copied. More would make a start after a crash slow, which reads it whole.
 const JOURNAL_PAGES: u32 = 4_000;
 
-/// Rows between SQLite's thread and ours: fewer hand-overs when a long stream is read.
-const ROWS_AHEAD: usize = 256;
-
 /// The largest journal that is kept after a checkpoint, in bytes: what a thousand pages come to, which is enough between
 /// storms.
 pub(super) const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
 
-/// A query with its values.
-pub(super) type Question = Query<'static, Sqlite, SqliteArguments>;
+/// Statements that are kept prepared: more than there are.
+const STATEMENTS: usize = 32;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    Reading,
+    Writing,
+}
 
 /// A connection that may not be open yet.
 #[derive(Debug)]
 pub(super) struct Link {
     path: PathBuf,
-    options: SqliteConnectOptions,
-    /// What the connection is told when it has been opened.
-    setup: &'static str,
-    connection: Option<SqliteConnection>,
+    usage: Use,
+    connection: Option<Connection>,
 }
 
 impl Link {
     /// For reading.
     pub(super) fn reader(path: &Path) -> Self {
-        Self::new(path, options(path, READER_CACHE_KIB).read_only(true), "")
+        Self { path: path.to_owned(), usage: Use::Reading, connection: None }
     }
 
     /// For writing.
     pub(super) fn writer(path: &Path) -> Self {
-        Self::new(path, options(path, WRITER_CACHE_KIB), super::batch::APPENDS)
-    }
-
-    fn new(path: &Path, options: SqliteConnectOptions, setup: &'static str) -> Self {
-        Self { path: path.to_owned(), options, setup, connection: None }
+        Self { path: path.to_owned(), usage: Use::Writing, connection: None }
     }
 
     /// The file.
@@ -69,90 +66,109 @@ impl Link {
         &self.path
     }
 
-    /// All rows that the answer has.
-    pub(super) async fn ask(&mut self, question: Question) -> Result<Vec<SqliteRow>, StoreError> {
-        let connection = self.open().await?;
-        let answer = question.fetch_all(&mut *connection).await;
-        answer.map_err(|error| self.give_up(&error))
+    /// Asks something, of a log as it is at one moment.
+    pub(super) fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        self.within(TransactionBehavior::Deferred, question)
     }
 
-    /// Does a statement that is a transaction by itself, unless a value that it compares turns out to be another; says
-    /// whether it was done. Its one answer comes after the commit, so that it is handed over once.
-    pub(super) async fn try_to(&mut self, statement: Question) -> Result<bool, StoreError> {
-        let connection = self.open().await?;
-        let done = connection.fetch_many(statement).next().await;
-        match done {
-            None | Some(Ok(_)) => Ok(true),
-            Some(Err(error)) if is_unfit(&error) => Ok(false),
-            Some(Err(error)) => Err(self.give_up(&error)),
-        }
+    /// Changes something under the lock for writing: all of it, durably, or nothing.
+    pub(super) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        self.within(TransactionBehavior::Immediate, change)
+    }
+
+    /// Asks something that is not about the log's contents, and outside of a transaction.
+    pub(super) fn beside<T>(
+        &mut self,
+        question: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let answer = question(self.open()?);
+        self.worded(answer)
+    }
+
+    fn within<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let connection = self.open()?;
+        let done = connection.transaction_with_behavior(behavior).map_err(Trouble::Sql).and_then(|transaction| {
+            // What fails is rolled back when the transaction is dropped.
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        });
+        self.worded(done)
     }
 
     /// Closes the connection; the last one to close folds the journal into the file.
-    pub(super) async fn close(&mut self) -> Result<(), StoreError> {
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
         match self.connection.take() {
             None => Ok(()),
-            Some(connection) => connection.close().await.map_err(|error| fault(&self.path, &error)),
+            Some(connection) => connection.close().map_err(|(_, error)| fault(&self.path, &error)),
         }
     }
 
-    fn give_up(&mut self, error: &sqlx::Error) -> StoreError {
-        self.connection = None;
-        fault(&self.path, error)
+    fn worded<T>(&mut self, answer: Result<T, Trouble>) -> Result<T, StoreError> {
+        answer.map_err(|trouble| match trouble {
+            Trouble::Sql(error) => {
+                self.connection = None;
+                fault(&self.path, &error)
+            }
+            Trouble::Damaged(why) => damaged(&self.path, &why),
+            Trouble::Refused(error) => error,
+        })
     }
 
-    async fn open(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    fn open(&mut self) -> Result<&mut Connection, StoreError> {
         if self.connection.is_none() {
             // The file is looked at before SQLite is, which would make an empty one or repair another's.
             examine(&self.path)?;
-            let mut connection = self.options.connect().await.map_err(|error| fault(&self.path, &error))?;
-            recognise(&self.path, &mut connection).await?;
-            let told = sqlx::raw_sql(self.setup).execute(&mut connection).await;
-            told.map_err(|error| fault(&self.path, &error))?;
-            self.connection = Some(connection);
+            let opened = connect(&self.path, self.usage);
+            self.connection = Some(self.worded(opened)?);
         }
         Ok(self.connection.as_mut().expect("it was opened above"))
     }
 }
 
-fn options(path: &Path, cache: u32) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .foreign_keys(true)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY)
-        .row_buffer_size(ROWS_AHEAD)
-        .pragma("cache_size", format!("-{cache}"))
-        .pragma("wal_autocheckpoint", JOURNAL_PAGES.to_string())
-        .pragma("journal_size_limit", JOURNAL_KEPT.to_string())
-        // Damaged pages are noticed when they are read, not when they are believed.
-        .pragma("cell_size_check", "ON")
-        // A schema that somebody tampered with must not call functions.
-        .pragma("trusted_schema", "OFF")
-        // On macOS, `fsync` alone does not reach the disk.
-        .pragma("fullfsync", "ON")
-        .disable_statement_logging()
+fn connect(path: &Path, usage: Use) -> Result<Connection, Trouble> {
+    let (access, cache) = match usage {
+        Use::Reading => (OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB),
+        Use::Writing => (OpenFlags::SQLITE_OPEN_READ_WRITE, WRITER_CACHE_KIB),
+    };
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Damaged pages are noticed when they are read, not when they are believed. A schema that somebody tampered with must
+    // not call functions. On macOS, `fsync` alone does not reach the disk.
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
+         PRAGMA cell_size_check = ON; PRAGMA cache_size = -{cache}; PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}; \
+         PRAGMA journal_size_limit = {JOURNAL_KEPT};"
+    ))?;
+    recognise(&connection)?;
+    Ok(connection)
 }
 
 /// Refuses a database whose tables are not exactly those of the format.
-async fn recognise(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+fn recognise(connection: &Connection) -> Result<(), Trouble> {
     const IDENTITY: &str = "SELECT (SELECT application_id FROM pragma_application_id), \
         (SELECT user_version FROM pragma_user_version), (SELECT journal_mode FROM pragma_journal_mode), \
         (SELECT group_concat(sql, ';' ORDER BY rowid) FROM sqlite_schema WHERE sql IS NOT NULL)";
-    let row = sqlx::query(IDENTITY).fetch_one(connection).await.map_err(|error| fault(path, &error))?;
-    let read = || -> Result<(u32, u32, String, String), sqlx::Error> {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
-    };
-    let (application, format, journal, schema) = read().map_err(|error| fault(path, &error))?;
+    let identity = connection.query_row(IDENTITY, [], |row| {
+        Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2)?, row.get::<_, Option<String>>(3)?))
+    });
+    let (application, format, journal, schema) = identity?;
     if application != APPLICATION_ID || format != FORMAT {
-        return Err(damaged(path, "the file has changed while it was opened"));
+        return Err(Trouble::damaged("the file has changed while it was opened"));
     }
     if journal != "wal" {
-        return Err(damaged(path, &format!("the journal is in mode `{journal}` instead of `wal`")));
+        return Err(Trouble::damaged(format!("the journal is in mode `{journal}` instead of `wal`")));
     }
-    if bare(&schema) != bare(SCHEMA) {
-        return Err(damaged(path, "the tables are not those of a log"));
+    if bare(&schema.unwrap_or_default()) != bare(SCHEMA) {
+        return Err(Trouble::damaged("the tables are not those of a log"));
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) struct Room {
 
 impl Room {
     /// To be called after a commit. Room is only for speed: what goes wrong here is no trouble yet.
-    pub(super) async fn keep(&mut self, link: &mut Link) {
+    pub(super) fn keep(&mut self, link: &mut Link) {
         self.commits += 1;
         if !self.commits.is_multiple_of(LOOK) {
             return;
@@ -39,12 +39,8 @@ impl Room {
         let length = length(&journal);
         let grows = length > self.length && length + AHEAD as u64 <= u64::from(JOURNAL_KEPT);
         self.length = length;
-        if grows && link.ask(sqlx::query("BEGIN IMMEDIATE")).await.is_ok() {
-            if let Ok(Ok(length)) = tokio::task::spawn_blocking(move || lengthen(&journal)).await {
-                self.length = length;
-            }
-            // Nothing was written; a connection on which this fails is given up.
-            let _ = link.ask(sqlx::query("ROLLBACK")).await;
+        if grows && let Ok(Ok(length)) = link.change(|_| Ok(lengthen(&journal))) {
+            self.length = length;
         }
     }
 }

@@ -1,49 +1,44 @@
 //! Rows of the database, as values whose checksums have been checked.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::Connection;
 
-use super::fault::{damaged, fault};
+use super::trouble::Trouble;
 use crate::domain::event::EVENT_LIMIT;
 use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
 use crate::store::chain::{self, Hash};
 use crate::store::record::{parse_instant, written};
 use crate::store::stream::{Head, Row};
-use crate::store::{Claim, Key, StoreError, Summary};
+use crate::store::{Claim, Key, Summary};
 
-/// Reads columns of one row, with the file's name for the words of an error.
-struct Columns<'a> {
-    path: &'a Path,
-    row: &'a SqliteRow,
-}
+/// Reads columns of one row.
+struct Columns<'a>(&'a rusqlite::Row<'a>);
 
 impl<'a> Columns<'a> {
-    fn bytes(&self, index: usize) -> Result<&'a [u8], StoreError> {
-        self.row.try_get(index).map_err(|error| fault(self.path, &error))
+    fn bytes(&self, index: usize) -> Result<&'a [u8], Trouble> {
+        Ok(self.0.get_ref(index)?.as_bytes()?)
     }
 
-    fn hash(&self, index: usize) -> Result<Hash, StoreError> {
-        self.bytes(index)?.try_into().map_err(|_| damaged(self.path, "a hash is not 32 bytes long"))
+    fn hash(&self, index: usize) -> Result<Hash, Trouble> {
+        self.bytes(index)?.try_into().map_err(|_| Trouble::damaged("a hash is not 32 bytes long"))
     }
 
-    fn number(&self, index: usize) -> Result<u64, StoreError> {
-        let number: i64 = self.row.try_get(index).map_err(|error| fault(self.path, &error))?;
-        u64::try_from(number).map_err(|_| damaged(self.path, "a number is below zero"))
+    fn number(&self, index: usize) -> Result<u64, Trouble> {
+        u64::try_from(self.0.get_ref(index)?.as_i64()?).map_err(|_| Trouble::damaged("a number is below zero"))
     }
 
-    fn text(&self, index: usize) -> Result<&'a str, StoreError> {
-        str::from_utf8(self.bytes(index)?).map_err(|_| damaged(self.path, "a text is not UTF-8"))
+    fn text(&self, index: usize) -> Result<&'a str, Trouble> {
+        str::from_utf8(self.bytes(index)?).map_err(|_| Trouble::damaged("a text is not UTF-8"))
     }
 
-    fn incident(&self, index: usize) -> Result<IncidentId, StoreError> {
-        self.text(index)?.parse().map_err(|why: String| damaged(self.path, &why))
+    fn incident(&self, index: usize) -> Result<IncidentId, Trouble> {
+        self.text(index)?.parse().map_err(|why: String| Trouble::damaged(why))
     }
 
-    fn instant(&self, index: usize) -> Result<crate::domain::time::Timestamp, StoreError> {
-        parse_instant(self.bytes(index)?).map_err(|why| damaged(self.path, &why))
+    fn instant(&self, index: usize) -> Result<Timestamp, Trouble> {
+        parse_instant(self.bytes(index)?).map_err(Trouble::damaged)
     }
 }
 
@@ -64,7 +59,7 @@ const _: () = assert!(EVENT_LIMIT < 1 << SEQ_BITS, "every event has a place");
 impl Stream {
     /// Where an event of the stream lies.
     pub(super) fn place(&self, seq: u64) -> u64 {
-        (self.number << SEQ_BITS) + seq
+        (self.number << SEQ_BITS) + seq.min((1 << SEQ_BITS) - 1)
     }
 
     /// A checksum over the row, since it stands outside the chain.
@@ -91,8 +86,8 @@ macro_rules! stream_columns {
 pub(super) use stream_columns;
 
 /// A stream, from [`stream_columns`].
-pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
-    let columns = Columns { path, row };
+pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<Stream, Trouble> {
+    let columns = Columns(row);
     let summary = Summary {
         id: columns.incident(1)?,
         seq: columns.number(2)?,
@@ -101,98 +96,111 @@ pub(super) fn stream(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError>
         live: columns.number(5)? != 0,
     };
     let stream = Stream { number: columns.number(0)?, head: Head { summary, hash: columns.hash(6)? } };
-    if stream.seal() != columns.hash(SEAL)? {
-        return Err(damaged(path, &format!("the head of incident `{}` was changed", stream.head.summary.id)));
+    if stream.seal() != columns.hash(7)? {
+        return Err(Trouble::damaged(format!("the head of incident `{}` was changed", stream.head.summary.id)));
     }
     Ok(stream)
 }
 
-/// The same, and the hash of the event that it names as the last.
-pub(super) fn stream_and_last(path: &Path, row: &SqliteRow) -> Result<Stream, StoreError> {
-    let stream = stream(path, row)?;
-    let last: Option<&[u8]> = row.try_get(8).map_err(|error| fault(path, &error))?;
-    if last != Some(&stream.head.hash) {
-        let Summary { id, seq, .. } = &stream.head.summary;
-        return Err(damaged(path, &format!("event {seq} of incident `{id}` is not the one that was written last")));
+/// Every row of an answer, as a value.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, Trouble>,
+) -> Result<Vec<T>, Trouble> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(value(row)?);
     }
-    Ok(stream)
+    Ok(all)
 }
 
-/// The column of a stream's seal; null in the row of an event that stands in the same answer.
-pub(super) const SEAL: usize = 7;
-
-/// Many events in one value, byte for byte: each row of an answer is handed over between threads by itself, which costs
-/// more than an event does. In place of a stream's `head`.
-macro_rules! packed_events {
-    () => {
-        "group_concat(place || ':' || hex(at) || ':' || hex(body) || ':' || hex(hash), ',')"
-    };
-}
-pub(super) use packed_events;
-
-/// The events of [`packed_events`], at column 6.
-pub(super) fn events(path: &Path, row: &SqliteRow) -> Result<Vec<Row>, StoreError> {
-    let packed: Option<&str> = row.try_get(6).map_err(|error| fault(path, &error))?;
-    let unpacked = |event| unpacked(event).ok_or_else(|| damaged(path, "an event has a place or a hash that is none"));
-    packed.into_iter().flat_map(|packed| packed.split(',')).map(unpacked).collect()
+/// The one row of an answer that has at most one.
+pub(super) fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, Trouble>,
+) -> Result<Option<T>, Trouble> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    rows.next()?.map(value).transpose()
 }
 
-fn unpacked(event: &str) -> Option<Row> {
-    let mut fields = event.split(':');
-    let place: u64 = fields.next()?.parse().ok()?;
-    let mut bytes = || hex::decode(fields.next()?).ok();
-    let (at, body, hash) = (bytes()?, bytes()?, bytes()?);
-    Some(Row { seq: place & ((1 << SEQ_BITS) - 1), at, body, hash: hash.try_into().ok()? })
+/// A number that is the whole answer.
+pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, Trouble> {
+    one(connection, sql, [], |row| Columns(row).number(0))?.ok_or_else(|| Trouble::damaged("it cannot be counted"))
 }
 
-/// The streams, counted in three ways.
-pub(super) const COUNT: &str = "SELECT (SELECT count(*) FROM streams), (SELECT coalesce(max(number), 0) FROM streams), \
-    (SELECT coalesce(max(place), 0) >> 20 FROM events)";
-
-/// That no stream is gone, from [`COUNT`]. Numbers have no gaps and the last stream has events, so all ways must agree.
-pub(super) fn count(path: &Path, row: &SqliteRow) -> Result<(), StoreError> {
-    let columns = Columns { path, row };
-    agree(path, columns.number(0)?, columns.number(1)?, columns.number(2)?)
+/// Where the stream of an incident stands, if there is one.
+pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trouble> {
+    const HEAD: &str = concat!("SELECT ", stream_columns!(), " FROM streams WHERE incident = ?1");
+    one(connection, HEAD, [incident.as_str()], stream)
 }
 
-/// A number that stands alone in its row.
-pub(super) fn last(path: &Path, row: &SqliteRow) -> Result<u64, StoreError> {
-    Columns { path, row }.number(0)
+/// That the event which a stream names as its last is there.
+pub(super) fn is_last(connection: &Connection, stream: &Stream) -> Result<(), Trouble> {
+    const HASH: &str = "SELECT hash FROM events WHERE place = ?1";
+    let Summary { id, seq, .. } = &stream.head.summary;
+    let last = one(connection, HASH, [signed(stream.place(*seq))], |row| Columns(row).hash(0))?;
+    if last == Some(stream.head.hash) {
+        return Ok(());
+    }
+    Err(Trouble::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
 }
 
-/// Every stream, and last the number of the last one that has events.
-pub(super) const CENSUS: &str = concat!(
-    "SELECT ",
-    stream_columns!(),
-    " FROM streams UNION ALL SELECT coalesce(max(place), 0) >> 20, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM events"
-);
+/// An event, from `place, at, body, hash`.
+pub(super) fn event(row: &rusqlite::Row<'_>) -> Result<Row, Trouble> {
+    let columns = Columns(row);
+    Ok(Row {
+        seq: columns.number(0)? & ((1 << SEQ_BITS) - 1),
+        at: columns.bytes(1)?.to_owned(),
+        body: columns.bytes(2)?.to_owned(),
+        hash: columns.hash(3)?,
+    })
+}
 
-/// That no stream is gone or has a damaged name, from [`CENSUS`]: for when one is not found.
-pub(super) fn census(path: &Path, rows: &[SqliteRow]) -> Result<(), StoreError> {
-    let Some((last, streams)) = rows.split_last() else { return Err(damaged(path, "it cannot be counted")) };
-    let numbers: BTreeSet<u64> =
-        streams.iter().map(|row| stream(path, row).map(|stream| stream.number)).collect::<Result<_, _>>()?;
+/// The number of the last stream that has events.
+const LAST_WITH_EVENTS: &str = "SELECT coalesce(max(place), 0) >> 20 FROM events";
+
+/// The number that the last stream has, by its own row and by its events, whichever says more.
+pub(super) fn last_number(connection: &Connection) -> Result<u64, Trouble> {
+    let last = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
+    Ok(last.max(number(connection, LAST_WITH_EVENTS)?))
+}
+
+/// That no stream is gone, before some are listed. Numbers have no gaps and the last stream has events, so that all ways
+/// of counting must agree.
+pub(super) fn count(connection: &Connection) -> Result<(), Trouble> {
+    let rows = number(connection, "SELECT count(*) FROM streams")?;
+    let last = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
+    agree(rows, last, number(connection, LAST_WITH_EVENTS)?)
+}
+
+/// That no stream is gone or has a damaged name: for when one is not found.
+pub(super) fn census(connection: &Connection) -> Result<(), Trouble> {
+    const ALL: &str = concat!("SELECT ", stream_columns!(), " FROM streams");
+    let streams = all(connection, ALL, [], |row| stream(row).map(|stream| stream.number))?;
+    let numbers: BTreeSet<u64> = streams.iter().copied().collect();
     let (count, highest) = (streams.len() as u64, numbers.last().copied().unwrap_or_default());
-    agree(path, numbers.len() as u64, highest, Columns { path, row: last }.number(0)?)?;
-    agree(path, count, highest, highest)
+    agree(numbers.len() as u64, highest, number(connection, LAST_WITH_EVENTS)?)?;
+    agree(count, highest, highest)
 }
 
-fn agree(path: &Path, rows: u64, last: u64, last_with_events: u64) -> Result<(), StoreError> {
+fn agree(rows: u64, last: u64, last_with_events: u64) -> Result<(), Trouble> {
     if rows == last && last == last_with_events {
         return Ok(());
     }
     let most = rows.max(last).max(last_with_events);
-    Err(damaged(path, &format!("there should be {most} incidents, but there are {rows}")))
-}
-
-/// `incident` of a stream.
-pub(super) fn incident_of_stream(path: &Path, row: &SqliteRow) -> Result<IncidentId, StoreError> {
-    Columns { path, row }.incident(1)
+    Err(Trouble::damaged(format!("there should be {most} incidents, but there are {rows}")))
 }
 
 /// `incident, holder, epoch, expires_at, seal` of a claim.
-pub(super) fn claim(path: &Path, row: &SqliteRow) -> Result<Claim, StoreError> {
-    let columns = Columns { path, row };
+pub(super) fn claim(row: &rusqlite::Row<'_>) -> Result<Claim, Trouble> {
+    let columns = Columns(row);
     let claim = Claim {
         incident: columns.incident(0)?,
         holder: columns.text(1)?.to_owned(),
@@ -200,17 +208,17 @@ pub(super) fn claim(path: &Path, row: &SqliteRow) -> Result<Claim, StoreError> {
         expires_at: columns.instant(3)?,
     };
     if seal(&claim) != columns.hash(4)? {
-        return Err(damaged(path, &format!("the claim on incident `{}` was changed", claim.incident)));
+        return Err(Trouble::damaged(format!("the claim on incident `{}` was changed", claim.incident)));
     }
     Ok(claim)
 }
 
 /// `key, incident, at, seal` of a name.
-pub(super) fn key(path: &Path, row: &SqliteRow) -> Result<Key, StoreError> {
-    let columns = Columns { path, row };
+pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<Key, Trouble> {
+    let columns = Columns(row);
     let key = Key { key: columns.text(0)?.to_owned(), incident: columns.incident(1)?, at: columns.instant(2)? };
     if key_seal(&key) != columns.hash(3)? {
-        return Err(damaged(path, &format!("the name `{}` of an incident was changed", key.key.escape_debug())));
+        return Err(Trouble::damaged(format!("the name `{}` of an incident was changed", key.key.escape_debug())));
     }
     Ok(key)
 }
@@ -225,4 +233,9 @@ pub(super) fn seal(claim: &Claim) -> Hash {
     let Claim { incident, holder, epoch, expires_at } = claim;
     let (incident, expires_at) = (incident.as_str(), written(*expires_at));
     chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
+}
+
+/// SQLite's integers are signed; ours are far below the difference, except for "no limit".
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

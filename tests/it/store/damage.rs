@@ -7,8 +7,7 @@ use runbook::domain::event::Recorded;
 use runbook::domain::id::IncidentId;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Audit, Claim, EventStore, StoreError, Summary, Write};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{at, id, note, notes};
@@ -163,18 +162,17 @@ async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_t
 }
 
 /// Does as somebody with the `sqlite3` program would who goes out of the way to change the log.
-async fn tamper(path: &Path, sql: &str) {
-    let mut connection = SqliteConnectOptions::new().filename(path).foreign_keys(false).connect().await.unwrap();
-    let triggers: Vec<(String, String)> =
-        sqlx::query_as("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-    let names: Vec<&str> = triggers.iter().map(|(name, _)| name.as_str()).collect();
-    let drop: String = names.iter().map(|name| format!("DROP TRIGGER {name};")).collect();
+fn tamper(path: &Path, sql: &str) {
+    let connection = Connection::open(path).unwrap();
+    let mut statement =
+        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid").unwrap();
+    let triggers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let triggers: Vec<(String, String)> = triggers.collect::<Result<_, _>>().unwrap();
+    drop(statement);
+    let drop: String = triggers.iter().map(|(name, _)| format!("DROP TRIGGER {name};")).collect();
     let make: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
-    sqlx::raw_sql(AssertSqlSafe(format!("{drop}{sql};{make}"))).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {drop}{sql};{make}")).unwrap();
+    connection.close().unwrap();
 }
 
 #[tokio::test]
@@ -207,7 +205,7 @@ async fn an_audit_says_which_event_was_tampered_with() {
     ] {
         let sql = &sql.replace("SEQ", "place & 1048575");
         let (_directory, path, _) = closed().await;
-        tamper(&path, sql).await;
+        tamper(&path, sql);
         let store = Sqlite::open_existing(&path).await.unwrap();
         let audit = store.audit(&id(first)).await.unwrap();
         let (broken, why) = audit.broken.unwrap_or_else(|| panic!("unnoticed: {sql}"));
@@ -228,7 +226,7 @@ async fn nothing_is_appended_to_a_stream_whose_end_was_tampered_with() {
         "UPDATE streams SET changed_at = '2030-01-01T00:00:00Z'",
     ] {
         let (_directory, path, _) = closed().await;
-        tamper(&path, sql).await;
+        tamper(&path, sql);
         let store = Sqlite::open_existing(&path).await.unwrap();
         let seq = store.seq(&id(INCIDENTS[0])).await.unwrap_or(41);
         let error = store.append(&id(INCIDENTS[0]), seq, notes(1)).await.expect_err(sql);
@@ -250,7 +248,7 @@ async fn a_stream_that_is_gone_is_missed_wherever_it_is_looked_for() {
     ] {
         let whole_of_the_last = sql.contains(';');
         let (_directory, path, _) = closed().await;
-        tamper(&path, sql).await;
+        tamper(&path, sql);
         let store = Sqlite::open_existing(&path).await.unwrap();
         let all = [
             store.inspect().await.err(),
@@ -274,7 +272,7 @@ async fn a_stream_that_is_gone_is_missed_wherever_it_is_looked_for() {
 #[tokio::test]
 async fn a_changed_claim_is_noticed() {
     let (_directory, path, _) = closed().await;
-    tamper(&path, "UPDATE claims SET epoch = 7").await;
+    tamper(&path, "UPDATE claims SET epoch = 7");
     let store = Sqlite::open_existing(&path).await.unwrap();
     let error = store.claimed(&id(INCIDENTS[0])).await.unwrap_err().to_string();
     assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
@@ -291,7 +289,7 @@ async fn a_changed_name_is_noticed() {
     let named = |inc: &str| Write { keys: vec!["alert/1".to_owned()], ..Write::of(&id(inc), 0, notes(1)) };
     store.write(named("named-one")).await.unwrap();
     store.close().await.unwrap();
-    tamper(&path, "UPDATE keys SET incident = 'another-one'").await;
+    tamper(&path, "UPDATE keys SET incident = 'another-one'");
     let store = Sqlite::open_existing(&path).await.unwrap();
     let trouble = [
         store.keys("alert/", 10).await.err(),
@@ -308,9 +306,9 @@ async fn a_changed_name_is_noticed() {
 #[tokio::test]
 async fn the_log_defends_itself_against_an_ordinary_update_and_delete() {
     let (_directory, path, _) = closed().await;
-    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
     for sql in ["UPDATE events SET body = '{}'", "DELETE FROM events WHERE place > 0"] {
-        let error = sqlx::query(sql).execute(&mut connection).await.unwrap_err().to_string();
+        let error = connection.execute(sql, []).unwrap_err().to_string();
         assert!(error.contains("the log is append-only"), "{error}");
     }
 }
@@ -324,9 +322,9 @@ async fn other_tables_than_those_of_a_log_are_refused() {
         "DROP TRIGGER events_are_never_changed",
     ] {
         let (_directory, path, _) = closed().await;
-        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-        sqlx::query(sql).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.execute(sql, []).unwrap();
+        connection.close().unwrap();
         let error = Sqlite::open(&path).await.expect_err(sql).to_string();
         assert!(error.contains("the tables are not those of a log"), "{sql}: {error}");
     }

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, StoreError};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 
 use super::{at, id, notes};
 
@@ -90,10 +89,9 @@ async fn refusal(path: &Path) -> (StoreError, StoreError) {
 async fn a_file_of_another_program_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("other.db");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let mut connection = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
-    sqlx::raw_sql("CREATE TABLE customers (name); PRAGMA user_version = 1").execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE customers (name); PRAGMA user_version = 1").unwrap();
+    connection.close().unwrap();
     let before = fs::read(&path).unwrap();
     let (error, other) = refusal(&path).await;
     assert!(error.to_string().contains("is an SQLite file of another program"), "{error}");
@@ -107,9 +105,9 @@ async fn a_later_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     Sqlite::open(&path).await.unwrap().close().await.unwrap();
-    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA user_version = 2").unwrap();
+    connection.close().unwrap();
     let (error, _) = refusal(&path).await;
     assert!(error.to_string().contains("has format 2, and this program knows formats up to 1"), "{error}");
 }

@@ -247,15 +247,14 @@ async fn a_lock_that_another_holds_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let store = Sqlite::open(&path).await.unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-    let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let append = {
         let store = store.clone();
         tokio::spawn(async move { store.append(&id("lusab-fidok"), 0, notes(1)).await })
     };
     assert_eq!(store.seq(&id("lusab-fidok")).await.unwrap(), 0, "reading goes on meanwhile");
     assert!(tokio::time::timeout(Duration::from_millis(200), store.append(&id("a"), 0, notes(1))).await.is_err());
-    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    other.execute_batch("COMMIT").unwrap();
     append.await.unwrap().unwrap();
 }

@@ -1,0 +1,44 @@
+//! What can go wrong while a question is asked, before it has words for a person.
+//!
+//! The words are [`super::fault`]'s; here is only the difference that a connection makes of it.
+
+use rusqlite::types::FromSqlError;
+
+use crate::store::StoreError;
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// SQLite, or the disk below it: the connection is not used again.
+    Sql(rusqlite::Error),
+    /// What was read is not what was written.
+    Damaged(String),
+    /// A no of the store itself, which the connection has nothing to do with.
+    Refused(StoreError),
+}
+
+impl Trouble {
+    /// What was read is not what was written.
+    pub(super) fn damaged(why: impl Into<String>) -> Self {
+        Self::Damaged(why.into())
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// A column that is missing or of another type than the format says.
+impl From<FromSqlError> for Trouble {
+    fn from(error: FromSqlError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
