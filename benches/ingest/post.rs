@@ -48,7 +48,10 @@ impl Body {
     fn request(&self, number: usize) -> Vec<u8> {
         let name = format!("{}_{}", self.name, number % self.names);
         let labels = format!(r#"{{"alertname":"{name}","instance":"web-{number:010}:9100","job":"shop","zone":"b"}}"#);
-        let rest = r#""startsAt":"2026-01-01T03:00:00.000Z","generatorURL":"http://prometheus:9090/graph?g0.expr=up""#;
+        // One begins a millisecond after the other.
+        let (minute, second, milli) = (number / 60_000 % 60, number / 1_000 % 60, number % 1_000);
+        let starts_at = format!("2026-01-01T03:{minute:02}:{second:02}.{milli:03}Z");
+        let rest = format!(r#""startsAt":"{starts_at}","generatorURL":"http://prometheus:9090/graph?g0.expr=up""#);
         let status = &self.status;
         let alert = |pad: &str| match self.form.as_str() {
             "api" => format!(r#"[{{"labels":{labels},"annotations":{{"summary":"{pad}"}},{rest}}}]"#),

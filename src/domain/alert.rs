@@ -101,7 +101,8 @@ pub struct Alert {
     pub warnings: Vec<String>,
 }
 
-/// The name of one firing among all senders' firings: 16 bytes of SHA-256, in hex.
+/// The name of one firing among all senders' firings: the second in which it began, where its name says that, and 12 bytes
+/// of SHA-256; in hex. So the firings of one storm lie side by side wherever they are kept in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertKey([u8; 16]);
 
@@ -124,8 +125,12 @@ impl Alert {
             hasher.update(part.as_bytes());
         }
         let digest: [u8; 32] = hasher.finalize().into();
+        let named = [Some(start), self.firing.rsplit(' ').next()].into_iter().flatten();
+        let began = named.filter_map(|word| word.parse::<Timestamp>().ok()).next();
+        let second = began.and_then(|began| u32::try_from(began.timestamp()).ok()).unwrap_or_default();
         let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
+        key[..4].copy_from_slice(&second.to_be_bytes());
+        key[4..].copy_from_slice(&digest[..12]);
         AlertKey(key)
     }
 
@@ -224,6 +229,11 @@ mod tests {
         assert_eq!(firing.key(), resolved.key());
         let moved = Alert { sender: "am".to_owned() + "f", firing: "1 2026".into(), ..Alert::default() };
         assert_ne!(firing.key(), moved.key(), "no character moves from one part to the other");
+        let dated = |firing: &str| Alert { firing: firing.into(), ..Alert::default() }.key();
+        assert!(
+            dated("f2 2026-01-01T00:00:01Z") > dated("f1 2026-01-01T00:00:00Z"),
+            "in the order of their beginnings"
+        );
         let text = serde_json::to_string(&firing.key()).unwrap();
         assert_eq!(serde_json::from_str::<AlertKey>(&text).unwrap(), firing.key());
     }

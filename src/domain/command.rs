@@ -1,5 +1,7 @@
 //! What may be asked of an incident: the one door in.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::alert::{Alert, AlertKey};
@@ -119,7 +121,7 @@ pub struct Report {
     /// The firing's name.
     pub key: AlertKey,
     /// What the sender says.
-    pub alert: Alert,
+    pub alert: Arc<Alert>,
     /// How often it was said again since that was recorded last.
     pub times: u32,
     /// How long it must be quiet before the incident is over.

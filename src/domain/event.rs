@@ -2,6 +2,8 @@
 //!
 //! Events are past tense and hold plain data. Nothing is derived here; see [`super::incident::fold`] for what follows from them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -93,7 +95,7 @@ pub enum Event {
         /// The firing's name.
         key: AlertKey,
         /// What its sender says.
-        alert: Box<Alert>,
+        alert: Arc<Alert>,
     },
     /// The same firing was reported again.
     AlertRepeated {

@@ -48,8 +48,8 @@ impl Memory {
 
 #[async_trait]
 impl EventStore for Memory {
-    async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError> {
-        let prepared = prepare(&write)?;
+    async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&mut write)?;
         let mut state = self.state();
         let Write { ref incident, expected, keys, claim, live, .. } = write;
         if let Some(taken) = keys.iter().find_map(|key| state.keys.get(key)) {

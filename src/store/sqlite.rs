@@ -114,8 +114,8 @@ async fn blocking<T: Send + 'static>(
 
 #[async_trait]
 impl EventStore for Sqlite {
-    async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError> {
-        let prepared = prepare(&write)?;
+    async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
+        let prepared = prepare(&mut write)?;
         self.writer.append(write, prepared).await
     }
 

@@ -15,6 +15,7 @@ use runbook::domain::outcome::{Outcome, Verdict};
 use runbook::domain::plan::Change;
 use runbook::domain::time::Timestamp;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use crate::world::{World, start};
 
@@ -208,7 +209,7 @@ impl Machine {
         let quiet_until = self.now + TimeDelta::minutes(5);
         match self.incident.alerts.state(&key).map(|state| state.status) {
             None if self.incident.status != IncidentStatus::Resolved => {
-                self.record(Event::AlertFired { key, alert: Box::new(alert) });
+                self.record(Event::AlertFired { key, alert: Arc::new(alert) });
             }
             Some(AlertStatus::Firing) => self.record(Event::AlertResolved { key, ends_at: None, quiet_until }),
             Some(AlertStatus::Resolved) => self.record(Event::AlertRepeated { key, times: 1 }),

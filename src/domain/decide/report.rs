@@ -6,6 +6,8 @@
 //! **Invariant:** a firing never gets lost: where its runbook cannot start, the incident says so and the notice goes out.
 //! **Invariant:** of one firing there is one `AlertFired`, whatever is reported of it in whatever order.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::start_run;
@@ -70,7 +72,7 @@ fn join(incident: &Incident, report: &Report, plan: &Plan, now: Timestamp) -> Re
 }
 
 fn fired(report: &Report) -> Event {
-    Event::AlertFired { key: report.key, alert: Box::new(report.alert.clone()) }
+    Event::AlertFired { key: report.key, alert: Arc::clone(&report.alert) }
 }
 
 /// What is done about a firing that is new to the incident.

@@ -5,6 +5,7 @@
 //! write failed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
@@ -32,7 +33,7 @@ const GROWTH: u32 = 10;
 struct Item {
     job: usize,
     place: usize,
-    alert: Alert,
+    alert: Arc<Alert>,
     /// The firing that it speaks of, where that is known without looking at it.
     key: Option<AlertKey>,
 }
@@ -71,7 +72,12 @@ impl Officer {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
             let begun = items.len();
-            items.extend(keyed.enumerate().map(|(place, (alert, key))| Item { job, place, alert, key }));
+            items.extend(keyed.enumerate().map(|(place, (alert, key))| Item {
+                job,
+                place,
+                alert: Arc::new(alert),
+                key,
+            }));
             answers.received.push(vec![None; items.len() - begun]);
             replies.push(reply);
         }
@@ -138,7 +144,8 @@ impl Officer {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Received, EngineError> {
-        let alert = &mut item.alert;
+        // Nobody else has it yet, but for an alert that is decided on again.
+        let alert = Arc::make_mut(&mut item.alert);
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
         }
@@ -158,7 +165,7 @@ impl Officer {
         let report = Report {
             incident: id.clone(),
             key,
-            alert: alert.clone(),
+            alert: Arc::clone(&item.alert),
             times: 1,
             resolve_after: estate.alerts.resolve_after,
             plan,
@@ -193,7 +200,8 @@ impl Officer {
             return Ok(Received::Repeated(id));
         }
         let resolve_after = estate.alerts.resolve_after;
-        let report = Report { incident: id.clone(), key, alert: item.alert.clone(), times, resolve_after, plan: None };
+        let report =
+            Report { incident: id.clone(), key, alert: Arc::clone(&item.alert), times, resolve_after, plan: None };
         self.apply(Some(firing.slot), item, report, now, additions)?;
         if let Some(firing) = self.docket.firing_of(&key).filter(|_| !ends) {
             firing.unrecorded = 0;

@@ -26,9 +26,9 @@ const WRITER_CACHE_KIB: u32 = 4 * 1024;
 
 /// The journal is folded into the file when it has this many pages. In a storm most pages are written by every batch: the
 /// longer the journal, the fewer times each is copied. More would make a start after a crash slow, which reads it whole.
-const JOURNAL_PAGES: u32 = 4_000;
+const JOURNAL_PAGES: u32 = 8_000;
 
-/// The largest journal that is kept after a checkpoint, in bytes: what a thousand pages come to, which is enough between
+/// The largest journal that is kept after a checkpoint, in bytes: what two thousand pages come to, which is enough between
 /// storms.
 pub(super) const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
 

@@ -66,7 +66,7 @@ impl Serve {
             return Err(Failure::usage(format!("there is no secret `{}` in the estate", unknown.escape_debug()))
                 .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)));
         }
-        let desk = station.open(shop)?;
+        let desk = station.open_for_many(shop)?;
         let _lock = lock(station)?;
         desk.wait(self.serve(&desk, &estate))
     }

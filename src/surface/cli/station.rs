@@ -84,6 +84,18 @@ impl Station {
 
     /// Opens the log, making it when there is none, for work on this shop.
     pub fn open(&self, shop: Shop) -> Result<Desk<'_>> {
+        self.open_on(self.runtime()?, shop)
+    }
+
+    /// The same with a runtime of several threads: who is asked by many reads some while another is decided on.
+    pub fn open_for_many(&self, shop: Shop) -> Result<Desk<'_>> {
+        /// One that reads, one that decides; writing has a thread of its own.
+        const THREADS: usize = 2;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        self.open_on(built(runtime.worker_threads(THREADS))?, shop)
+    }
+
+    fn open_on(&self, runtime: Runtime, shop: Shop) -> Result<Desk<'_>> {
         let state = self.state()?;
         // Only its owner may look: the log holds what commands printed.
         DirBuilder::new()
@@ -93,23 +105,20 @@ impl Station {
             .map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", state.display())))?;
         let secrets =
             shop.catalog.estate().content.as_ref().map(|estate| self.secrets(estate, &shop)).unwrap_or_default();
-        self.desk(shop, secrets)
+        self.desk(runtime, shop, secrets)
     }
 
     /// Opens a log that is there already, only to look: the shop may be missing.
     pub fn look(&self) -> Result<Desk<'_>> {
         self.require_log()?;
         let nowhere = || Shop { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
-        self.desk(Shop::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
+        self.desk(self.runtime()?, Shop::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
     }
 
     /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
     /// threads costs more than it brings.
     pub fn runtime(&self) -> Result<Runtime> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))
+        built(&mut tokio::runtime::Builder::new_current_thread())
     }
 
     /// Whether there is a log.
@@ -130,8 +139,7 @@ impl Station {
         secrets::read(estate, &shop.directory, &self.settings.environment)
     }
 
-    fn desk(&self, shop: Shop, secrets: Secrets) -> Result<Desk<'_>> {
-        let runtime = self.runtime()?;
+    fn desk(&self, runtime: Runtime, shop: Shop, secrets: Secrets) -> Result<Desk<'_>> {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let who = person::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
@@ -152,6 +160,11 @@ impl Station {
             hostname,
         })
     }
+}
+
+fn built(builder: &mut tokio::runtime::Builder) -> Result<Runtime> {
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))
 }
 
 impl Desk<'_> {

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use super::{at, id, note, notes};
 
+/// The size of a page, in bytes.
+const PAGE: usize = 2_048;
+
 /// How many bits are flipped, one at a time: about one in two hundred of the file's.
 const FLIPS: usize = 1_500;
 /// Flips in the journal.
@@ -94,7 +97,7 @@ async fn a_flipped_bit_is_noticed_or_changes_nothing() {
     let mut dice = dice();
     let mut noticed = 0;
     // The headers of file and pages are where a flip does most harm; the rest is chosen by the dice.
-    let headers = (0..100).chain((1..bytes.len() / 4096).flat_map(|page| page * 4096..page * 4096 + 12));
+    let headers = (0..100).chain((1..bytes.len() / PAGE).flat_map(|page| page * PAGE..page * PAGE + 12));
     let places: Vec<usize> = headers.chain((0..FLIPS).map(|_| dice(bytes.len()))).collect();
     for &place in &places {
         let bit = dice(8);
@@ -133,7 +136,7 @@ async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_t
     let original = everything(&store).await.unwrap();
     // What a power failure at this moment would leave.
     let (file, journal) = (fs::read(&live).unwrap(), fs::read(wal(&live)).unwrap());
-    assert!(journal.len() > 10 * 4096);
+    assert!(journal.len() > 10 * PAGE);
 
     let path = directory.path().join("log.db");
     let mut dice = dice();
