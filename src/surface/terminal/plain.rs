@@ -156,11 +156,11 @@ impl Said<'_> {
     }
 
     fn print(&self, lines: &[Line]) -> Result<(), EngineError> {
-        let mut out = io::stderr().lock();
+        let mut text = String::new();
         for row in layout::all(lines, ENDLESS) {
-            let text = paint(&row, self.options.colour, self.options.letters);
-            writeln!(out, "{text}").map_err(lost)?;
+            text.push_str(&paint(&row, self.options.colour, self.options.letters));
+            text.push('\n');
         }
-        out.flush().map_err(lost)
+        io::stderr().write_all(text.as_bytes()).map_err(lost)
     }
 }
