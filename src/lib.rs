@@ -23,7 +23,7 @@
 //!
 //! **Invariant:** `due` looks only at state. Carrying on after a crash is the ordinary path; there is no recovery code.
 //!
-//! **Invariant:** an attempt begins only after its `StepStarted` is durable. One that was cut off is settled by
+//! **Invariant:** a change begins only after its `StepStarted` is durable. One that was cut off is settled by
 //! looking at the world ([`Kind::reconcile`](actions::Kind::reconcile)), repeated only where its
 //! [effect class](domain::effect::EffectClass) says that this is harmless, and else put to a person.
 //!

@@ -1,4 +1,5 @@
-//! How an attempt begins: a look at the world before a change, the intent, and then the act.
+//! How an attempt begins: a look at the world before a change, the intent, and then the act. A reading need not wait for
+//! its intent to be durable.
 //!
 //! Deliberately absent: what becomes of it. It lands as any other task does.
 
@@ -66,9 +67,32 @@ impl Worker {
         None
     }
 
+    /// Lets the readings begin whose intents are on their way to the disk; where they are made.
+    pub(super) fn launch_readings(&mut self) -> Vec<Place> {
+        let launches = std::mem::take(&mut self.launches);
+        let is_reading = |launch: &Launch| launch.attempt.action.effect == EffectClass::Read;
+        let (readings, changes): (Vec<_>, Vec<_>) = launches.into_iter().partition(is_reading);
+        self.launches = changes;
+        let places = readings.iter().map(|launch| launch.place.clone()).collect();
+        self.launch_all(readings);
+        places
+    }
+
+    /// Stops readings whose intents were not written after all: what they find is of no use.
+    pub(super) fn call_off(&mut self, readings: &[Place]) {
+        for flight in readings.iter().filter_map(|place| self.flights.get(place)) {
+            flight.cancel.cancel();
+        }
+    }
+
     /// Lets the attempts begin whose intents are durable now.
     pub(super) fn launch(&mut self) {
-        for Launch { place, attempt, deadline } in std::mem::take(&mut self.launches) {
+        let launches = std::mem::take(&mut self.launches);
+        self.launch_all(launches);
+    }
+
+    fn launch_all(&mut self, launches: Vec<Launch>) {
+        for Launch { place, attempt, deadline } in launches {
             let cancel = CancellationToken::new();
             let Some((context, courier)) = self.context(&place, deadline, cancel.clone()) else {
                 continue;

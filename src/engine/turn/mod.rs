@@ -1,9 +1,10 @@
 //! The worker: takes up what is due, records intents before it acts and results after, until nothing is owed.
 //!
 //! One turn gathers every fact that follows from the state and every intent, appends them together, and
-//! only then lets the attempts begin: in a plain sequence of steps that is one append a step.
+//! lets the attempts begin: in a plain sequence of steps that is one append a step. A reading begins while its
+//! intent is on the way to the disk, since it makes no difference to the world whether it has been made.
 //!
-//! **Invariant:** an attempt begins only after its `StepStarted` is durable. What was begun under an earlier
+//! **Invariant:** a change begins only after its `StepStarted` is durable. What was begun under an earlier
 //! claim and has not ended is settled by looking at the world, never simply done again.
 
 use std::collections::HashMap;
@@ -299,7 +300,15 @@ impl Worker {
     async fn commit(&mut self) -> Result<bool, EngineError> {
         let write = self.write();
         let drafts = write.drafts.clone();
-        match self.engine.parts().store.write(write).await {
+        let store = std::sync::Arc::clone(&self.engine.parts().store);
+        let mut writing = store.write(write);
+        let early = futures_util::poll!(writing.as_mut());
+        let readings = self.launch_readings();
+        let written = match early {
+            std::task::Poll::Ready(written) => written,
+            std::task::Poll::Pending => writing.await,
+        };
+        match written {
             Ok(recorded) => {
                 self.stand(recorded);
                 Ok(true)
@@ -308,6 +317,7 @@ impl Worker {
                 tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
                 self.keep_results(drafts);
                 self.launches.clear();
+                self.call_off(&readings);
                 self.incident = self.engine.incident(&self.id).await?;
                 self.stored = self.incident.seq;
                 Ok(false)
