@@ -1,7 +1,7 @@
 //! The runbooks and the estate of a shop's directory, read and checked.
 //!
 //! A file with problems keeps them and spoils no other. Nothing is watched or cached: a run keeps a copy of what it
-//! started with, and a command reads the directory when it begins.
+//! started with, a command reads the directory when it begins, and the server once more when it is told to.
 //!
 //! **Invariant:** reading is bounded: so many files, so many bytes each, regular files only, and nothing outside the
 //! shop's directory by way of a link.

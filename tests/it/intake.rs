@@ -5,6 +5,7 @@
 
 mod durability;
 mod house;
+mod reload;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
