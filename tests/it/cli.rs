@@ -1141,6 +1141,46 @@ fn a_hint_at_a_damaged_log_repeats_where_it_is() {
 }
 
 #[test]
+fn lint_tries_the_template_of_post_mortems() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let estate = std::fs::read_to_string(shop.directory().join("runbooks/estate.yaml")).unwrap();
+    let shop = shop.runbook("estate", &format!("{estate}postmortem: {{ template: ours.md.jinja }}\n"));
+    let template = shop.directory().join("ours.md.jinja");
+    let told = shop.run(&["lint", "-o", "jsonl"]);
+    assert!(told.starts_with("exit 7") && told.contains("the template `ours.md.jinja` cannot be read"), "{told}");
+    std::fs::write(&template, "# {{ titel }}\n{% for line in timeline %}\n{{ line.txt }}\n{% endfor %}\n").unwrap();
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 7
+    --- stdout
+    error: `titel` is not defined
+     --> ours.md.jinja:1:6
+      |
+    1 | # {{ titel }}
+      |      ^^^^^ perhaps `title`
+      |
+    help: Did you mean `title`?
+
+    error: `line.txt` is not defined
+     --> ours.md.jinja:3:4
+      |
+    3 | {{ line.txt }}
+      |    ^^^^^^^^
+
+    ours.md.jinja: 2 problems
+    --- stderr
+    3 files: 2 problems
+    next: runbook lint
+    "#);
+    std::fs::write(&template, "# {{ title }}\n{% for line in timeline %}\n{{ line.text }}\n{% endfor %}\n").unwrap();
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 0
+    --- stderr
+    3 files: no problems
+    next: runbook list
+    "#);
+}
+
+#[test]
 fn a_list_under_a_broken_estate_says_so_in_its_code() {
     let shop = Shop::new().runbook("asks", ASKS);
     assert_eq!(shop.code(&["list"]), 0);

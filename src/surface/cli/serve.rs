@@ -64,7 +64,7 @@ impl Serve {
         let estate = shop.estate(&station.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
             let count = problem::count(problems.len());
-            station.output.warn(&format!("`{}` has {count}, and no alert starts it", source.name));
+            station.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
         }
         self.tokens_are_in(&estate)?;
         let desk = station.open(shop)?;

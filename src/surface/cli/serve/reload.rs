@@ -138,6 +138,9 @@ fn changes(old: &Catalog, new: &Catalog, secrets: (&Secrets, &Secrets)) -> Strin
     if old.estate().digest != new.estate().digest {
         words.push("the estate is another".to_owned());
     }
+    if old.template().map(|sheet| &sheet.digest) != new.template().map(|sheet| &sheet.digest) {
+        words.push("the template is another".to_owned());
+    }
     let ids: BTreeSet<&str> = old.sheets().chain(new.sheets()).map(|(id, _)| id).collect();
     let digest = |catalog: &Catalog, id: &str| catalog.sheet(id).map(|sheet| sheet.digest.clone());
     words.extend(ids.into_iter().filter_map(|id| match (digest(old, id), digest(new, id)) {
