@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 use insta::assert_snapshot;
 use regex::Regex;
 use runbook::actions::process::output_apart;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 /// A shop in a directory of its own.
 struct Shop {
@@ -1129,6 +1131,39 @@ fn a_damaged_log_is_refused_loudly() {
         let told = shop.run(words);
         assert!(told.starts_with("exit 1\n") && told.contains("error:"), "{told}");
     }
+}
+
+/// Brings everything that SQLite has journalled into the file itself.
+fn settled(file: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn one_damaged_incident_hides_no_other_and_the_code_says_so() {
+    let shop = Shop::new().runbook("asks", ASKS).runbook("fails", FAILS);
+    assert_eq!(shop.code(&["start", "asks"]), 6);
+    assert_eq!(shop.code(&["start", "fails"]), 6);
+    assert_eq!(shop.code(&["incidents"]), 0);
+    let file = shop.state().join("runbook.db");
+    settled(&file);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let (title, other) = (b"It does not work", b"It does work now");
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(title)).collect();
+    assert!(!places.is_empty(), "the log holds the title");
+    places.into_iter().for_each(|at| bytes[at..at + title.len()].copy_from_slice(other));
+    std::fs::write(&file, bytes).unwrap();
+    let told = shop.run(&["incidents"]);
+    assert!(told.starts_with("exit 1\n"), "{told}");
+    assert!(told.contains("Something is slow") && told.contains("waits: cause"), "{told}");
+    assert!(told.contains("damaged") && told.contains("next: runbook verify"), "{told}");
+    let rows = shop.run(&["incidents", "-o", "jsonl"]);
+    assert!(rows.starts_with("exit 1\n") && rows.contains(r#""status":"damaged""#), "{rows}");
+    assert!(shop.run(&["verify"]).contains("1 of 2 incidents broken"));
 }
 
 #[test]
