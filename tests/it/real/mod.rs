@@ -20,6 +20,7 @@ pub mod aws;
 pub mod daemon;
 pub mod journal;
 pub mod nginx;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
