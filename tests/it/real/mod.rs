@@ -27,6 +27,7 @@ pub mod redis;
 pub mod repository;
 pub mod shop;
 pub mod slack;
+pub mod sshd;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
