@@ -20,9 +20,9 @@ use crate::domain::text::one_line;
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many looks at one path may wait: several runs may look at the same time, but what does not answer them is not asked
-/// again and again by a step that is repeated.
-const LOOKS: usize = 4;
+/// How many looks at one path may wait: every incident that is worked on may look at the same time, but what does not
+/// answer is not asked again and again by a step that is repeated.
+const LOOKS: usize = 16;
 
 /// How many looks wait, by path.
 static WAITING: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());

@@ -6,15 +6,18 @@
 //! **Invariant:** a value that was ever read as a secret is scrubbed until the process ends.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::Signal;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::super::failure::{Failure, Result};
 use super::super::secrets;
+use super::super::settings::Settings;
 use super::super::shop::Shop;
 use super::super::station::{Desk, redactor};
 use super::{Serve, lookout};
@@ -77,15 +80,7 @@ impl<'a> Reload<'a> {
     /// Reads everything and takes it up; what has changed, in words.
     async fn reload(&mut self, stop: &CancellationToken) -> Result<String> {
         let engine = self.server.engine();
-        let (settings, directory) = (self.desk.station.settings.clone(), engine.parts().directory.clone());
-        // The disk may be slow, and alerts are taken meanwhile.
-        let read = tokio::task::spawn_blocking(move || {
-            let shop = Shop::at(directory, &settings)?;
-            let estate = shop.catalog.estate().content.as_ref().ok();
-            let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &settings.environment));
-            Ok::<_, Failure>((shop, secrets.unwrap_or_default()))
-        });
-        let (shop, fresh) = read.await.map_err(|_| Failure::error("the files could not be read"))??;
+        let (shop, fresh) = read(engine.parts().directory.clone(), self.desk.station.settings.clone()).await?;
         let estate = self.sound(&shop)?.clone();
         self.serve.tokens_are_in(&estate)?;
         if !self.local {
@@ -116,6 +111,23 @@ impl<'a> Reload<'a> {
             _ => Err(Failure::problems(format!("the edited files have {count}, and those before stay in force"))),
         }
     }
+}
+
+/// Reads the shop and its secrets. The disk may be slow or gone: alerts are taken meanwhile, and the thread is one of its
+/// own, since the runtime would wait for one of its threads when the process stops.
+async fn read(directory: PathBuf, settings: Settings) -> Result<(Shop, Secrets)> {
+    let (sender, receiver) = oneshot::channel();
+    let work = move || {
+        let shop = Shop::at(directory, &settings)?;
+        let estate = shop.catalog.estate().content.as_ref().ok();
+        let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &settings.environment));
+        Ok((shop, secrets.unwrap_or_default()))
+    };
+    let cannot = || Failure::error("the edited files cannot be read now, and those before stay in force");
+    // Nobody may listen any more when it is done.
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || drop(sender.send(work())));
+    thread.map_err(|_| cannot())?;
+    receiver.await.map_err(|_| cannot())?
 }
 
 /// That nothing which proves who a sender is has got lost.
