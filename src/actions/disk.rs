@@ -4,20 +4,18 @@
 //!
 //! Deliberately absent: what fills them, and cleaning up; a program that knows what may go is a `command`.
 //!
-//! **Invariant:** a file system that does not answer holds up nothing but a thread that is left behind.
+//! **Invariant:** a file system that does not answer holds up nothing but a few threads that are left behind, however often
+//! it is looked at; the others are told all the same.
 
+mod look;
 mod mount;
 
-use std::io;
-use std::path::Path;
-use std::time::Duration;
-
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::mount::Mount;
-use super::patience::apart;
 use super::trouble::Trouble;
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
@@ -25,9 +23,6 @@ use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
 use crate::domain::text::{bytes, one_line};
-
-/// How long all the file systems may take together: a local one takes microseconds, one over a network that is well less.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most paths of one step.
 const PATHS: usize = 100;
@@ -65,7 +60,7 @@ static FORM: KindForm = KindForm {
         },
         Output { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
         Output { name: "fullest", help: "The path that it belongs to." },
-        Output { name: "failing", help: "The paths that are not below the limit." },
+        Output { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
         Output {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: full, missing, access, timeout, system.",
@@ -143,44 +138,22 @@ impl Kind for Disk {
         if paths.is_empty() || paths.len() > PATHS {
             return Trouble::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
         }
-        let directory = context.directory.clone();
-        let looked = apart(PATIENCE, context, move || {
-            let mounts = mount::mounts();
-            paths.iter().map(|path| look(&directory, path, &mounts)).collect::<Result<Vec<_>, _>>()
-        });
-        match looked.await.and_then(|found| found) {
-            Ok(found) => report(&found, spec.below),
-            Err(trouble) => trouble.outcome(json!({})),
+        let looks = paths.iter().map(|path| look::look(context, path));
+        let (mut found, mut failing, mut trouble) = (Vec::new(), Vec::new(), None);
+        for (path, looked) in paths.iter().zip(join_all(looks).await) {
+            match looked {
+                Ok(usage) => found.push(usage),
+                Err(why) => {
+                    failing.push(path);
+                    trouble.get_or_insert(why);
+                }
+            }
+        }
+        match trouble {
+            None => report(&found, spec.below),
+            Some(trouble) => trouble.outcome(json!({ "disks": found, "failing": failing })),
         }
     }
-}
-
-fn look(directory: &Path, path: &str, mounts: &[Mount]) -> Result<Usage, Trouble> {
-    let place = directory.join(path);
-    let refused = |error: io::Error| {
-        let shown = one_line(path, SHOWN);
-        match error.kind() {
-            io::ErrorKind::NotFound => Trouble::new("missing", format!("there is no `{shown}`")),
-            io::ErrorKind::PermissionDenied => Trouble::new("access", format!("`{shown}` may not be looked at")),
-            _ => Trouble::new("system", format!("`{shown}`: {error}")),
-        }
-    };
-    let found = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;
-    let mount = mount::of(&place.canonicalize().map_err(refused)?, mounts);
-    let used = found.f_blocks.saturating_sub(found.f_bfree);
-    let has_inodes = found.f_files > 0;
-    Ok(Usage {
-        path: path.to_owned(),
-        mount,
-        total: found.f_blocks.saturating_mul(found.f_frsize),
-        used: used.saturating_mul(found.f_frsize),
-        free: found.f_bavail.saturating_mul(found.f_frsize),
-        percent: share(used, found.f_bavail),
-        inodes: has_inodes.then_some(found.f_files),
-        inodes_free: has_inodes.then_some(found.f_favail),
-        inodes_percent: has_inodes.then(|| share(found.f_files.saturating_sub(found.f_ffree), found.f_favail)),
-        read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
-    })
 }
 
 /// What is used of what can be, in percent with one digit; rounded up, so that 100 is reached before nothing is left.

@@ -194,6 +194,15 @@ impl Secrets {
         }
     }
 
+    /// These, and those of others whose names are not among them.
+    #[must_use]
+    pub fn and_older(mut self, older: &Self) -> Self {
+        for (name, value) in &older.0 {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     /// Every secret that was read, with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &secrecy::SecretString)> {
         self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref().ok()?)))

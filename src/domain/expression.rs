@@ -162,6 +162,11 @@ pub fn references(source: &str) -> Result<Vec<Reference>, ExpressionError> {
     Ok(found)
 }
 
+/// Every mention in a template of a name that is `free`, whatever filters it uses.
+pub(in crate::domain) fn mentions(source: &str, free: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+    reference::in_template(source, &|name| free(name) && !FUNCTIONS.contains(&name)).0
+}
+
 /// The free names that a bare expression mentions, in order of appearance.
 ///
 /// # Errors

@@ -24,12 +24,15 @@ mod fact;
 mod markdown;
 pub mod merge;
 mod milestone;
+mod specimen;
 mod template;
+mod trial;
 
 pub use fact::{Change, Finding, Message, Participant, Verification};
 pub use merge::{Merged, merge};
 pub use milestone::{Milestone, Notice};
-pub use template::{Template, TemplateError, check, render};
+pub use template::{Template, TemplateError, render};
+pub use trial::check;
 
 /// When a post-mortem is due after the resolution, unless a deadline in the log says otherwise.
 const DUE_AFTER: Span = Span::seconds(24 * 60 * 60);

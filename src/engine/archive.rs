@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
 
 use crate::domain::estate::PostmortemPolicy;
@@ -172,16 +172,24 @@ fn directory(shop: &Path, policy: &PostmortemPolicy) -> Result<(PathBuf, String)
 }
 
 fn template(shop: &Path, policy: &PostmortemPolicy) -> Result<Template, ArchiveError> {
-    let Some(file) = &policy.template else { return Ok(Template::shipped()) };
+    policy.template.as_deref().map_or_else(|| Ok(Template::shipped()), |file| own_template(shop, file))
+}
+
+/// The template that a shop has put in the place of ours.
+///
+/// # Errors
+/// When it cannot be read, or is too large for one.
+pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
     let read = || {
-        let opened = File::open(shop.join(file))?;
-        text(opened, TEMPLATE_LIMIT)
+        // A pipe would wait for its other end.
+        let opened = openat(CWD, shop.join(file), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+        text(File::from(opened), TEMPLATE_LIMIT)
     };
     let source = read().map_err(|error| ArchiveError {
         message: format!("the template `{file}` cannot be read: {error}"),
         hint: Some("Check `postmortem.template` in estate.yaml.".to_owned()),
     })?;
-    Ok(Template { file: file.clone(), source })
+    Ok(Template { file: file.to_owned(), source })
 }
 
 /// An open directory, so that what is checked and what is written are the same place.

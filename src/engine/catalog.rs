@@ -1,7 +1,7 @@
 //! The runbooks and the estate of a shop's directory, read and checked.
 //!
 //! A file with problems keeps them and spoils no other. Nothing is watched or cached: a run keeps a copy of what it
-//! started with, and a command reads the directory when it begins.
+//! started with, a command reads the directory when it begins, and the server once more when it is told to.
 //!
 //! **Invariant:** reading is bounded: so many files, so many bytes each, regular files only, and nothing outside the
 //! shop's directory by way of a link.
@@ -20,7 +20,8 @@ use crate::domain::problem::{self, Problem, Source};
 use crate::domain::runbook::check::{self, World};
 use crate::domain::runbook::file::MAX_FILE;
 use crate::domain::runbook::{Body, Runbook};
-use crate::domain::{estate_check, id};
+use crate::domain::{estate_check, id, postmortem};
+use crate::engine::archive;
 
 /// Where a shop keeps its runbooks.
 pub const RUNBOOKS: &str = "runbooks";
@@ -34,6 +35,7 @@ pub const FILE_LIMIT: usize = 500;
 pub struct Catalog {
     directory: PathBuf,
     estate: Sheet<Estate>,
+    template: Option<Sheet<()>>,
     sheets: BTreeMap<String, Sheet<Runbook>>,
 }
 
@@ -116,7 +118,9 @@ impl Catalog {
         for (id, content) in starting(&sheets, &world) {
             sheets.entry(id).and_modify(|sheet| sheet.content = content);
         }
-        Self { directory: directory.to_owned(), estate, sheets }
+        let template = known.and_then(|estate| estate.postmortem.template.as_deref());
+        let template = template.map(|file| template_sheet(directory, shown, file));
+        Self { directory: directory.to_owned(), estate, template, sheets }
     }
 
     /// The shop's directory.
@@ -157,11 +161,17 @@ impl Catalog {
         self.sheets.iter().map(|(id, sheet)| (id.as_str(), sheet))
     }
 
+    /// The template that the shop has put in the place of ours.
+    pub fn template(&self) -> Option<&Sheet<()>> {
+        self.template.as_ref()
+    }
+
     /// Every file that has problems, the estate first.
     pub fn problems(&self) -> Vec<(&Source, &[Problem])> {
         let estate = (&self.estate.source, self.estate.problems());
         let runbooks = self.sheets.values().map(|sheet| (&sheet.source, sheet.problems()));
-        std::iter::once(estate).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
+        let template = self.template.iter().map(|sheet| (&sheet.source, sheet.problems()));
+        std::iter::once(estate).chain(template).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
     }
 }
 
@@ -263,6 +273,25 @@ fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
     Ok(bytes)
+}
+
+/// The template of post-mortems, tried; `shown` is how the reader would type the folder of runbooks.
+fn template_sheet(directory: &Path, shown: &Path, file: &str) -> Sheet<()> {
+    let name = shown.parent().unwrap_or(shown).join(file).to_string_lossy().into_owned();
+    let (source, problems) = match archive::own_template(directory, file) {
+        Ok(template) => {
+            let source = Source::new(name, template.source);
+            let problems = postmortem::check(&source);
+            (source, problems)
+        }
+        Err(error) => {
+            let source = Source::new(name, "");
+            let problem = Problem { help: error.hint, ..Problem::new(source.span(0..0), error.message) };
+            (source, vec![problem])
+        }
+    };
+    let digest = hex::encode(Sha256::digest(source.text.as_bytes()));
+    Sheet { source, digest, content: if problems.is_empty() { Ok(()) } else { Err(problems) } }
 }
 
 fn missing_estate(shown: &Path) -> Sheet<Estate> {

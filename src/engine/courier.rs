@@ -36,6 +36,9 @@ const REASON_LIMIT: usize = 400;
 /// A channel of an incident.
 type Lane = (IncidentId, String);
 
+/// One lock a lane.
+type Lanes = BTreeMap<Lane, Arc<tokio::sync::Mutex<Option<Thread>>>>;
+
 /// What all couriers of an engine share: open ways to channels, and the order of messages in each thread.
 pub struct Office {
     secrets: Arc<Secrets>,
@@ -44,13 +47,18 @@ pub struct Office {
     ways: Mutex<BTreeMap<String, Arc<dyn Channel>>>,
     /// One message at a time, so that two first messages do not open two threads; behind the lock is the thread that
     /// this process has opened, which the log may not hold yet.
-    lanes: Mutex<BTreeMap<Lane, Arc<tokio::sync::Mutex<Option<Thread>>>>>,
+    lanes: Arc<Mutex<Lanes>>,
 }
 
 impl Office {
     /// An office that finds tokens in `secrets`. Costs nothing until a message is sent.
     pub fn new(secrets: Arc<Secrets>, redactor: Arc<Redactor>, clock: SharedClock) -> Self {
-        Self { secrets, redactor, clock, ways: Mutex::default(), lanes: Mutex::default() }
+        Self { secrets, redactor, clock, ways: Mutex::default(), lanes: Arc::default() }
+    }
+
+    /// An office with other secrets, in which the order of messages is kept with this one's.
+    pub fn renewed(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
+        Self { lanes: Arc::clone(&self.lanes), ..Self::new(secrets, redactor, Arc::clone(&self.clock)) }
     }
 
     fn lane(&self, lane: Lane) -> Arc<tokio::sync::Mutex<Option<Thread>>> {

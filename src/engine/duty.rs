@@ -184,6 +184,7 @@ impl Officer {
         let clock = Arc::clone(&self.engine.parts().clock);
         let mut look_at = clock.now();
         loop {
+            self.engine.refresh();
             self.set_to_work().await;
             let next = self.docket.wake_at().unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
@@ -191,6 +192,7 @@ impl Officer {
                 () = stop.cancelled() => break,
                 count = queue.recv_many(&mut jobs, BATCH) => {
                     if count == 0 { break }
+                    self.engine.refresh();
                     self.take_in(std::mem::take(&mut jobs)).await;
                 }
                 Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.parked(ended),

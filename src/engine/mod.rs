@@ -33,6 +33,7 @@ pub mod duty;
 mod feed;
 mod flight;
 mod known;
+pub mod renewal;
 mod turn;
 
 /// How often a command is decided again because somebody else was first.
@@ -70,6 +71,7 @@ pub struct Engine {
     hub: Arc<Hub>,
     office: Arc<courier::Office>,
     known: Arc<known::Known>,
+    newest: Arc<renewal::Newest>,
 }
 
 /// When [`Engine::drive`] comes back.
@@ -139,7 +141,9 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let office =
             courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
-        Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office), known: Arc::default() }
+        let (parts, office) = (Arc::new(parts), Arc::new(office));
+        let newest = Arc::new(renewal::Newest::new(&parts, &office));
+        Self { parts, hub: Arc::new(Hub::new()), office, known: Arc::default(), newest }
     }
 
     /// What it is made of.

@@ -1131,6 +1131,35 @@ fn a_damaged_log_is_refused_loudly() {
     }
 }
 
+/// Brings everything that SQLite has journalled into the file itself.
+fn settled(file: &Path) {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[test]
+fn one_damaged_incident_hides_no_other_and_the_code_says_so() {
+    let shop = Shop::new().runbook("asks", ASKS).runbook("fails", FAILS);
+    assert_eq!(shop.code(&["start", "asks"]), 6);
+    assert_eq!(shop.code(&["start", "fails"]), 6);
+    assert_eq!(shop.code(&["incidents"]), 0);
+    let file = shop.state().join("runbook.db");
+    settled(&file);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let (title, other) = (b"It does not work", b"It does work now");
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(title)).collect();
+    assert!(!places.is_empty(), "the log holds the title");
+    places.into_iter().for_each(|at| bytes[at..at + title.len()].copy_from_slice(other));
+    std::fs::write(&file, bytes).unwrap();
+    let told = shop.run(&["incidents"]);
+    assert!(told.starts_with("exit 1\n"), "{told}");
+    assert!(told.contains("Something is slow") && told.contains("waits: cause"), "{told}");
+    assert!(told.contains("damaged") && told.contains("next: runbook verify"), "{told}");
+    let rows = shop.run(&["incidents", "-o", "jsonl"]);
+    assert!(rows.starts_with("exit 1\n") && rows.contains(r#""status":"damaged""#), "{rows}");
+    assert!(shop.run(&["verify"]).contains("1 of 2 incidents broken"));
+}
+
 #[test]
 fn a_hint_at_a_damaged_log_repeats_where_it_is() {
     let shop = asked();
@@ -1138,6 +1167,46 @@ fn a_hint_at_a_damaged_log_repeats_where_it_is() {
     let state = shop.state().display().to_string();
     let told = shop.run(&["--state", &state, "timeline"]);
     assert!(told.contains("hint: `runbook --state ") && told.contains(" verify` says"), "{told}");
+}
+
+#[test]
+fn lint_tries_the_template_of_post_mortems() {
+    let shop = Shop::new().runbook("asks", ASKS);
+    let estate = std::fs::read_to_string(shop.directory().join("runbooks/estate.yaml")).unwrap();
+    let shop = shop.runbook("estate", &format!("{estate}postmortem: {{ template: ours.md.jinja }}\n"));
+    let template = shop.directory().join("ours.md.jinja");
+    let told = shop.run(&["lint", "-o", "jsonl"]);
+    assert!(told.starts_with("exit 7") && told.contains("the template `ours.md.jinja` cannot be read"), "{told}");
+    std::fs::write(&template, "# {{ titel }}\n{% for line in timeline %}\n{{ line.txt }}\n{% endfor %}\n").unwrap();
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 7
+    --- stdout
+    error: `titel` is not defined
+     --> ours.md.jinja:1:6
+      |
+    1 | # {{ titel }}
+      |      ^^^^^ perhaps `title`
+      |
+    help: Did you mean `title`?
+
+    error: `line.txt` is not defined
+     --> ours.md.jinja:3:4
+      |
+    3 | {{ line.txt }}
+      |    ^^^^^^^^
+
+    ours.md.jinja: 2 problems
+    --- stderr
+    3 files: 2 problems
+    next: runbook lint
+    "#);
+    std::fs::write(&template, "# {{ title }}\n{% for line in timeline %}\n{{ line.text }}\n{% endfor %}\n").unwrap();
+    assert_snapshot!(shop.run(&["lint"]), @r#"
+    exit 0
+    --- stderr
+    3 files: no problems
+    next: runbook list
+    "#);
 }
 
 #[test]

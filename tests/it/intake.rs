@@ -5,9 +5,10 @@
 
 mod durability;
 mod house;
+mod reload;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,28 @@ fn who_sends_a_byte_at_a_time_is_cut_off() {
     for one in all {
         let lived = one.join().unwrap();
         assert!(lived < Duration::from_secs(30), "{lived:?}");
+    }
+    assert!(house.is_well());
+}
+
+#[test]
+fn who_shuts_its_own_side_after_a_post_still_gets_its_answer() {
+    let house = House::open();
+    for number in 1..=50 {
+        let (mut stream, body) = (house.connect(), alert("half", number).to_string());
+        write!(stream, "{}Content-Length: {}\r\n\r\n{body}", head("alertmanager"), body.len()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(status(&mut stream), 200, "post {number}");
+        stream.read_to_end(&mut Vec::new()).expect("the server closes its side too");
+    }
+    let cut = format!("{}Content-Length: 9\r\n\r\n{{", head("sns"));
+    for (begun, answers) in [("", [0, 400]), ("POST /hooks/alert", [0, 400]), (&cut, [400, 408])] {
+        let mut stream = house.connect();
+        stream.write_all(begun.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let said = status(&mut stream);
+        assert!(answers.contains(&said), "`{begun}` was answered {said}");
+        stream.read_to_end(&mut Vec::new()).expect("what never comes is not waited for");
     }
     assert!(house.is_well());
 }

@@ -13,6 +13,7 @@ mod crash;
 mod cut;
 mod disk;
 mod engine;
+mod golden;
 mod health;
 mod hostile;
 mod http;

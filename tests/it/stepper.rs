@@ -16,6 +16,8 @@ use std::time::Duration;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
 
+mod ssh;
+
 /// How long anything may take to appear on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The stepper ignores an answer that comes sooner after a question than a person can read it.
@@ -94,9 +96,14 @@ impl Shop {
 
     /// The program on a terminal of its own.
     fn terminal_with(&self, columns: u16, words: &[&str], variables: &[(&str, &str)]) -> Terminal {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_runbook"));
+        command.args(words);
+        self.on_terminal(columns, command, variables)
+    }
+
+    fn on_terminal(&self, columns: u16, mut command: CommandBuilder, variables: &[(&str, &str)]) -> Terminal {
         let pty = native_pty_system();
         let pair = pty.openpty(PtySize { rows: ROWS, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear();
         command.env("PATH", "/usr/bin:/bin");
         command.env("HOME", self.path());
@@ -105,7 +112,6 @@ impl Shop {
             command.env(name, value);
         }
         command.cwd(self.path());
-        command.args(words);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         Terminal::of(pair.master, child, columns)

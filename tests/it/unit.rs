@@ -173,8 +173,17 @@ fn what_can_only_be_allowed_whole_is_allowed_only_where_it_is_used() {
 
 /// The service as a private manager of a user can start it: without what needs the machine's own.
 fn adapted(service: &str, shop: &Shop) -> String {
-    const KEPT: [&str; 8] =
-        ["Type=", "NotifyAccess=", "ExecStart=", "Restart", "KillMode=", "TimeoutStopSec=", "Description=", "["];
+    const KEPT: [&str; 9] = [
+        "Type=",
+        "NotifyAccess=",
+        "ExecStart=",
+        "ExecReload=",
+        "Restart",
+        "KillMode=",
+        "TimeoutStopSec=",
+        "Description=",
+        "[",
+    ];
     let kept = service.lines().filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)));
     let kept: Vec<String> = kept.map(|line| format!("{line}\n")).collect();
     let (directory, state) = (shop.directory().join("shop"), shop.directory().join("state"));
@@ -241,6 +250,28 @@ fn the_first_alert_starts_the_service_and_the_watchdog_finds_it_well() {
     eventually("the watchdog has heard of it for four seconds", || heard() > begun + 4_000_000);
     assert_eq!(shop.property("runbook.service", "MainPID"), process);
     assert_eq!(get(port, "/health/ready").expect("it answers").0, 200);
+    shop.stop();
+}
+
+#[test]
+fn a_reload_takes_up_what_is_sound_and_fails_with_what_is_not() {
+    let port = free_port();
+    let shop = on_duty(port);
+    assert!(post(port, 1).contains("opened"));
+    let process = shop.property("runbook.service", "MainPID");
+    let file = shop.directory().join("shop/runbooks/mends.yaml");
+    let sound = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, sound.replace("steps:", "stepps:")).expect("a file can be written");
+    assert!(!shop.try_systemctl(&["reload", "runbook.service"]).status.success(), "there is a problem");
+    assert_eq!(shop.property("runbook.service", "ActiveState"), "active");
+    assert_eq!(shop.property("runbook.service", "StatusText"), "taking alerts", "the process was not troubled");
+    std::fs::write(&file, sound.replace("Mends", "Mends otherwise")).expect("a file can be written");
+    shop.systemctl(&["reload", "runbook.service"]);
+    let metric = |line: &str| get(port, "/metrics").expect("it answers").1.lines().any(|known| known == line);
+    eventually("the files are taken up", || metric("runbook_reloads_total 1"));
+    eventually("systemd knows that it is over", || shop.property("runbook.service", "ActiveState") == "active");
+    assert!(metric("runbook_last_reload_successful 1"));
+    assert_eq!(shop.property("runbook.service", "MainPID"), process);
     shop.stop();
 }
 

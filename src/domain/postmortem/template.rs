@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use super::{Postmortem, markdown};
 
 /// How much work a template may be in any case, in instructions: ours needs a hundredth of it for an empty log.
-const FUEL: u64 = 200_000;
+pub(super) const FUEL: u64 = 200_000;
 
 /// How much more it may be for each fact that a template goes through: ours needs 40.
 const FUEL_A_FACT: u64 = 500;
@@ -61,13 +61,6 @@ pub fn render(facts: &Postmortem, template: &Template) -> Result<String, Templat
     Ok(text)
 }
 
-/// Whether a template can be read at all, for whoever checks a shop's files before they are needed.
-pub fn check(template: &Template) -> Result<(), TemplateError> {
-    let environment = environment(FUEL);
-    let parsed = environment.template_from_named_str(&template.file, &template.source);
-    parsed.map(drop).map_err(|error| wrong(template, &error))
-}
-
 fn wrong(template: &Template, error: &Error) -> TemplateError {
     TemplateError { file: template.file.clone(), line: error.line().unwrap_or(1), message: message(error) }
 }
@@ -77,7 +70,8 @@ fn fuel(facts: &Postmortem) -> u64 {
     FUEL + FUEL_A_FACT * lists.iter().map(|length| *length as u64).sum::<u64>()
 }
 
-fn environment(fuel: u64) -> Environment<'static> {
+/// What reads templates, with so much work for each.
+pub(super) fn environment(fuel: u64) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(fuel));

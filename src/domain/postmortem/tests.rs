@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::event::Event;
 use crate::domain::incident::fold;
+use crate::domain::problem::Source;
 
 fn log() -> Vec<Recorded> {
     let text = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
@@ -101,11 +102,36 @@ fn a_template_cannot_let_raw_text_through() {
     }
 }
 
+/// What is wrong with a template, each problem with its place.
+fn wrong(text: &str) -> Vec<String> {
+    let problems = check(&Source::new("t.jinja", text));
+    problems.iter().map(|at| format!("{}:{} {}", at.span.line, at.span.column, at.message)).collect()
+}
+
 #[test]
-fn a_template_can_be_checked_before_it_is_needed() {
-    assert_eq!(check(&Template::shipped()), Ok(()));
-    let broken = Template { file: "t.jinja".to_owned(), source: "# {{ title }}\n{% if due %}\n".to_owned() };
-    assert!(check(&broken).unwrap_err().to_string().starts_with("t.jinja:"));
+fn our_own_template_has_no_problem() {
+    assert_eq!(check(&Source::new("ours", Template::shipped().source)), []);
+}
+
+#[test]
+fn a_template_is_tried_before_it_is_needed() {
+    assert_eq!(wrong("# {{ title }}\n{% if due %}\n{% endfor %}").len(), 1, "it cannot be read");
+    let names = "{{ titel }}\n{% if due %}{{ due.stmp }}{% endif %}\n{% for at in timeline %}{{ at.wo }}{% endfor %}";
+    let names = wrong(names);
+    assert_eq!(names[..2], ["1:4 `titel` is not defined", "2:16 `due.stmp` is not defined"]);
+    assert_eq!(names.len(), 3, "every problem at once: {names:?}");
+    let help = check(&Source::new("t.jinja", "{{ opened.stmp }}"))[0].help.clone();
+    assert_eq!(help.as_deref(), Some("Did you mean `stamp`?"));
+    assert_eq!(wrong("{% for line in timeline %}\n{{ line.wo }}\n{% endfor %}"), ["2:4 `line.wo` is not defined"]);
+    assert!(wrong("{{ title }}\n{{ title | shout }}")[0].starts_with("2:"), "there is no such filter");
+    let sets = "{% set at = opened %}{% for run in runs %}{{ loop.index }} {{ run.title }} {{ at.clock }}{% endfor %}";
+    assert_eq!(wrong(sets), [""; 0]);
+}
+
+#[test]
+fn what_an_open_incident_does_not_have_must_be_asked_for() {
+    assert_eq!(wrong("{{ title }}\n{{ resolution.by }}").len(), 1);
+    assert_eq!(wrong("{% if resolution %}{{ resolution.by }} after {{ lasted }}{% endif %}"), [""; 0]);
 }
 
 #[test]

@@ -169,6 +169,7 @@ impl Worker {
     /// One turn: everything that follows from the state is recorded, then what is owed begins. The other's
     /// claim when ours was lost.
     async fn turn(&mut self) -> Result<Option<crate::store::Claim>, EngineError> {
+        self.engine.refresh();
         loop {
             let parts = self.engine.parts();
             if let Err(claim) = self.held.renew(&*parts.store, parts.clock.now()).await? {

@@ -14,8 +14,9 @@ use crate::surface::exit::Exit;
 
 /// Checks runbooks and the estate, and shows every problem at once
 ///
-/// Without a path, everything in the shop's `runbooks/`. A path is a
-/// runbook, or a shop's directory. Ends with 7 when there are problems.
+/// Without a path, everything in the shop's `runbooks/`, and its template
+/// of post-mortems if it has one. A path is a runbook, or a shop's
+/// directory. Ends with 7 when there are problems.
 ///
 /// Examples:
 ///   runbook lint
@@ -52,7 +53,9 @@ impl Wanted {
     }
 
     fn count(&self) -> usize {
-        if self.files.is_empty() { self.shop.catalog.sheets().count() + 1 } else { self.files.len() }
+        let catalog = &self.shop.catalog;
+        let all = || catalog.sheets().count() + 1 + usize::from(catalog.template().is_some());
+        if self.files.is_empty() { all() } else { self.files.len() }
     }
 }
 

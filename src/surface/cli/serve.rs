@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::reload::Reload;
 use super::failure::{Failure, Result};
 use super::shop::Shop;
 use super::station::{Desk, Station};
@@ -18,16 +18,19 @@ use crate::domain::id::IncidentId;
 use crate::domain::problem;
 use crate::engine::duty::{Duty, Terms};
 use crate::surface::exit::Exit;
-use crate::surface::intake::server::{self, Listener, Server, catch_up};
+use crate::surface::intake::server::{self, Listener, Server};
+
+mod lookout;
+mod reload;
 
 /// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
 pub(super) const ADDRESS: &str = "127.0.0.1:8417";
 
+/// What systemd shows of a process that is well.
+const STATUS: &str = "taking alerts";
+
 /// The file that keeps a second server from the same log.
 const LOCK: &str = "serve.lock";
-
-/// How long after a failed look at what fires now it is tried again.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// Takes alerts from those who send them, starts runbooks, and keeps every
 /// incident going
@@ -37,6 +40,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// of 2xx means that the log holds it. Listens on this machine alone, unless
 /// every route asks for credentials. `runbook simulate` shows what an alert
 /// would do. Takes a socket from systemd, and tells it that it is ready.
+/// At SIGHUP it takes up edited files, unless they have problems.
 ///
 /// Examples:
 ///   runbook serve
@@ -60,12 +64,9 @@ impl Serve {
         let estate = shop.estate(&station.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
             let count = problem::count(problems.len());
-            station.output.warn(&format!("`{}` has {count}, and no alert starts it", source.name));
+            station.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
         }
-        if let Some(unknown) = self.token_secret.iter().find(|name| !estate.secrets.contains_key(*name)) {
-            return Err(Failure::usage(format!("there is no secret `{}` in the estate", unknown.escape_debug()))
-                .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)));
-        }
+        self.tokens_are_in(&estate)?;
         let desk = station.open_for_many(shop)?;
         let _lock = lock(station)?;
         desk.wait(self.serve(&desk, &estate))
@@ -73,7 +74,9 @@ impl Serve {
 
     async fn serve(&self, desk: &Desk<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
+        let hangups = heard(SignalKind::hangup())?;
         let listeners = self.listeners(estate).await?;
+        let local = listeners.iter().all(Listener::is_local);
         let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
         let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
@@ -81,16 +84,12 @@ impl Serve {
         desk.station.output.say(&format!("listening on {}", shown.join(", ")));
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
-        for (name, sender) in estate.senders.clone().into_iter().filter(|(_, sender)| sender.catch_up.is_some()) {
-            let (server, stop) = (Arc::clone(&server), stop.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = looked(&server, &name, &sender) => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+        let lookout = lookout::begin(&server, estate, &stop);
+        let reload = Reload::new(desk, &server, self, local, lookout);
+        tokio::select! {
+            () = server::run(Arc::clone(&server), listeners, stop.clone()) => {}
+            () = reload.whenever(hangups, &stop) => {}
         }
-        server::run(server, listeners, stop).await;
         // What is being done is parked, and goes on when the next process is on duty.
         let _ = officer.await;
         Ok(Exit::DONE)
@@ -109,16 +108,33 @@ impl Serve {
                 listeners.push(listener);
             }
         }
-        let open = server::open_routes(&estate.senders, &self.token_secret);
-        if listeners.iter().any(|listener| !listener.is_local()) && !open.is_empty() {
-            return Err(Failure::not_allowed(format!(
-                "beyond this machine every route needs credentials, and these have none: {}",
-                open.join(", ")
-            ))
-            .hint("Give each sender an `auth` in estate.yaml, and `--token-secret` for the others.")
-            .hint("Or listen on 127.0.0.1, behind a proxy."));
+        if listeners.iter().any(|listener| !listener.is_local()) {
+            self.every_route_is_guarded(estate)?;
         }
         Ok(listeners)
+    }
+
+    /// Whether the estate has the secrets that were named.
+    fn tokens_are_in(&self, estate: &Estate) -> Result<()> {
+        let Some(unknown) = self.token_secret.iter().find(|name| !estate.secrets.contains_key(*name)) else {
+            return Ok(());
+        };
+        Err(Failure::usage(format!("there is no secret `{}` in the estate", unknown.escape_debug()))
+            .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)))
+    }
+
+    /// Whether others than this machine may be listened to.
+    fn every_route_is_guarded(&self, estate: &Estate) -> Result<()> {
+        let open = server::open_routes(&estate.senders, &self.token_secret);
+        if open.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::not_allowed(format!(
+            "beyond this machine every route needs credentials, and these have none: {}",
+            open.join(", ")
+        ))
+        .hint("Give each sender an `auth` in estate.yaml, and `--token-secret` for the others.")
+        .hint("Or listen on 127.0.0.1, behind a proxy."))
     }
 }
 
@@ -158,7 +174,7 @@ fn lock(station: &Station) -> Result<std::fs::File> {
 fn stopping() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signal = signal(kind).map_err(|error| Failure::error(format!("signals cannot be heard: {error}")))?;
+        let mut signal = heard(kind)?;
         let stop = stop.clone();
         tokio::spawn(async move {
             signal.recv().await;
@@ -170,6 +186,10 @@ fn stopping() -> Result<CancellationToken> {
         });
     }
     Ok(stop)
+}
+
+fn heard(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Failure::error(format!("signals cannot be heard: {error}")))
 }
 
 /// The sockets that systemd listens on for us (sd_listen_fds(3)).
@@ -197,31 +217,12 @@ fn handed_over() -> Result<Vec<Listener>> {
 /// Tells systemd that the process is ready, and then that it is well for as long as it is.
 #[expect(clippy::disallowed_methods, reason = "the watchdog counts real time, whatever clock decides about incidents")]
 async fn attended(server: Arc<Server>, stop: CancellationToken) {
-    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking alerts")]);
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(STATUS)]);
     let Some(within) = sd_notify::watchdog_enabled() else { return };
     while !stop.is_cancelled() {
         if server.is_ready().await.is_ok() {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
         tokio::time::sleep(within / 3).await;
-    }
-}
-
-/// Finds out what fires at a sender now, and again whenever posts could not be taken in.
-#[expect(clippy::disallowed_methods, reason = "asking another process again counts real time")]
-async fn looked(server: &Server, name: &str, sender: &crate::domain::sender::Sender) {
-    let mut missed = None;
-    loop {
-        let refused = server.refused();
-        if missed != Some(refused) {
-            match catch_up::catch_up(server, name, sender).await {
-                Ok(taken) => {
-                    tracing::info!(sender = name, alerts = taken.len(), "caught up with what fires");
-                    missed = Some(refused);
-                }
-                Err(why) => tracing::warn!(sender = name, %why, "what fires cannot be found out"),
-            }
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

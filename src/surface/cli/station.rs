@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 
 use super::failure::{Failure, Result, nearest};
@@ -151,7 +151,7 @@ impl Station {
         Ok(Parts {
             store,
             clock: self.clock(),
-            redactor: Arc::new(redactor(&secrets)?),
+            redactor: Arc::new(redactor(secrets.iter())?),
             secrets: Arc::new(secrets),
             basics: Arc::new(self.settings.basics()),
             directory: shop.directory,
@@ -262,8 +262,8 @@ impl Desk<'_> {
 }
 
 /// What scrubs the secrets that were read.
-fn redactor(secrets: &Secrets) -> Result<Redactor> {
-    Redactor::new(secrets.iter().map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
+pub fn redactor<'s>(secrets: impl Iterator<Item = (&'s str, &'s SecretString)>) -> Result<Redactor> {
+    Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
         Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
     })
 }

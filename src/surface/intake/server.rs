@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: what senders speak, and what an alert starts.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::auth::Certificates;
 use crate::domain::sender::Sender;
 use crate::engine::Engine;
+use crate::engine::catalog::Catalog;
 use crate::engine::duty::Duty;
+use crate::engine::renewal::Files;
 
 use self::figures::Figures;
 
@@ -70,24 +73,36 @@ impl Server {
     /// When the certificate that a sender names cannot be used.
     pub fn new(engine: Engine, duty: Duty, tokens: Vec<String>) -> Result<Self, String> {
         let certificates = Certificates::default();
-        if let Ok(estate) = &engine.parts().catalog.estate().content {
-            for file in estate.senders.values().filter_map(|sender| sender.certificate.as_ref()) {
-                let pem = std::fs::read(engine.parts().directory.join(file)).map_err(|error| error.to_string());
-                let pinned = pem.and_then(|pem| certificates.pin(file, &pem));
-                pinned.map_err(|why| format!("the certificate `{file}` cannot be used: {why}"))?;
-            }
-        }
+        pin(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
         Ok(Self { engine, duty, tokens, certificates, figures: Figures::default(), large })
+    }
+
+    /// Takes up the shop's files anew: what begins from now on goes by them.
+    ///
+    /// # Errors
+    /// When the certificate that a sender names cannot be used; then nothing has changed.
+    pub fn renew(&self, files: Files) -> Result<(), String> {
+        let directory = &self.engine.parts().directory;
+        pin(&Certificates::default(), &files.catalog, directory)?;
+        pin(&self.certificates, &files.catalog, directory)?;
+        self.engine.renew(files);
+        Ok(())
+    }
+
+    /// Remembers whether the shop's files could be taken up when they were read last, for who watches this process.
+    pub fn reloaded(&self, well: bool) {
+        self.figures.reloaded(well);
+    }
+
+    /// The engine, with the files that were read last.
+    pub fn engine(&self) -> Engine {
+        self.engine.refreshed()
     }
 
     /// How often the log has refused what was to be taken in.
     pub fn refused(&self) -> u64 {
         self.duty.figures().refused.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn sender(&self, name: &str) -> Option<&Sender> {
-        self.engine.parts().catalog.estate().content.as_ref().ok()?.senders.get(name)
     }
 
     /// Whether the log answers within a moment.
@@ -105,6 +120,17 @@ impl Server {
         let late = || Err(format!("no answer within {} s", MOMENT.as_secs()));
         tokio::time::timeout(MOMENT, answered).await.unwrap_or_else(|_| late())
     }
+}
+
+/// Reads the certificates that senders name.
+fn pin(certificates: &Certificates, catalog: &Catalog, directory: &Path) -> Result<(), String> {
+    let Ok(estate) = &catalog.estate().content else { return Ok(()) };
+    for file in estate.senders.values().filter_map(|sender| sender.certificate.as_ref()) {
+        let pem = std::fs::read(directory.join(file)).map_err(|error| error.to_string());
+        let pinned = pem.and_then(|pem| certificates.pin(file, &pem));
+        pinned.map_err(|why| format!("the certificate `{file}` cannot be used: {why}"))?;
+    }
+    Ok(())
 }
 
 /// Why a server may not listen beyond this machine: what would be open to everybody.

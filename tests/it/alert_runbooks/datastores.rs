@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::host::{Facts, Host};
 use super::site::Site;
+use crate::real::pgbouncer::PgBouncer;
 use crate::real::postgres::{Postgres, Session};
 use crate::real::redis::Redis;
-use crate::real::shop::unit;
+use crate::real::shop::{eventually, unit};
 
 /// Fills it with carts that never expire and that nobody has touched for days, and some that somebody has.
 const FILL: &str = "local dump = redis.call('SET', 'seed', string.rep('x', 500)) and redis.call('DUMP', 'seed') \
@@ -132,6 +133,29 @@ fn leaked_connections_are_ended_and_their_service_is_restarted() {
     assert!(!host.has_begun("pooling"), "that was enough");
     let last = host.messages().pop().unwrap();
     assert!(last.contains("Leaking: pakashop-backend"), "{last}");
+}
+
+#[test]
+fn connections_that_are_all_in_use_are_made_to_suffice_and_pgbouncer_is_asked() {
+    let postgres = Postgres::with(&[("max_connections", "20"), ("superuser_reserved_connections", "2")]);
+    let pooler = PgBouncer::before(&postgres);
+    let _used: Vec<Session> = (0..16).map(|_| postgres.session("pakashop-search", "select 1")).collect();
+    let count = "select count(*) from pg_stat_activity where application_name = 'pakashop-search'";
+    eventually("the sessions are there", || postgres.sql(count) == "16");
+    let facts = with_postgres(&postgres);
+    let port = format!("pgbouncer_port: {}", pooler.port());
+    let edits = facts.edits.into_iter().chain([("pgbouncer_port: 0", port)]).collect();
+    let host = Host::new(Facts { edits, ..facts });
+    host.alert("postgres_connections", "firing", 85.0, json!({}));
+    host.waits_for("pooling");
+    assert!(!host.has_begun("terminate") && !host.has_begun("restart"), "nobody leaks, and nobody is unwell");
+    let answer = host.outcome("pgbouncer");
+    assert_eq!(answer["verdict"], "succeeded", "{answer}");
+    assert!(answer["summary"].as_str().unwrap().contains("accepting connections"), "{answer}");
+    assert_eq!(host.outcome("after")["verdict"], "failed");
+    host.answer("pooling", "done");
+    host.ends();
+    assert_eq!(postgres.sql(count), "16", "whoever works is left alone");
 }
 
 #[test]

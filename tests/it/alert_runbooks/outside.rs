@@ -86,6 +86,90 @@ fn a_payment_provider_that_is_down_is_found() {
     assert!(!host.has_begun("rollback") && !host.has_begun("restart"), "what is not to blame is left alone");
 }
 
+/// What the fraud service has judged.
+fn judged(decision: &str) -> Entry {
+    Entry::pino(&unit("fraud"), 30, "fraud.evaluate", json!({"decision": decision})).ago(30)
+}
+
+/// A host on which payments of the settlement service fail, and both providers are up.
+fn failing_payments(judgements: &[&str]) -> (Host, [Site; 2]) {
+    let sites = [Site::serve(|_| (401, "{}".to_owned())), Site::serve(|_| (401, "{}".to_owned()))];
+    let failed =
+        || Entry::pino(&unit("settlement"), 50, "payment.process failed", json!({"gateway": "PawaPay"})).ago(120);
+    let mut journal = vec![paid(), failed(), failed()];
+    journal.extend(judgements.iter().map(|decision| judged(decision)));
+    let host = Host::new(Facts { edits: providers(&sites[0], &sites[1]), journal, ..Facts::default() });
+    (host, sites)
+}
+
+#[test]
+fn a_service_whose_payments_fail_is_restarted() {
+    let (host, _sites) = failing_payments(&["accept", "accept"]);
+    host.repository.age();
+    let invocation = |service: &str| host.shop.property(&unit(service), "InvocationID");
+    let (before, bystander, old) =
+        (invocation("settlement"), invocation("fraud"), host.repository.remote_head("production"));
+    host.alert("payment_error_rate", "firing", 66.0, json!({}));
+    host.waits_for("restart");
+    assert_eq!(host.outcome("suspect")["output"]["service"], "settlement");
+    assert_eq!(invocation("settlement"), before, "nobody has agreed yet");
+
+    host.approve("restart");
+    host.ends();
+    assert_ne!(invocation("settlement"), before);
+    assert_eq!(invocation("fraud"), bystander, "nothing else is restarted");
+    assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Cause: one of our services"), "{last}");
+}
+
+#[test]
+fn a_fraud_service_that_turns_customers_away_is_looked_at_and_restarted() {
+    let (host, _sites) = failing_payments(&["accept", "declined", "declined", "accept"]);
+    let before = host.shop.property(&unit("fraud"), "InvocationID");
+    host.alert("payment_error_rate", "firing", 66.0, json!({}));
+    host.waits_for("thresholds");
+    assert_eq!(host.outcome("shares")["output"]["declined"].as_f64(), Some(50.0));
+    host.answer("thresholds", "done");
+    host.approve("restart");
+    host.ends();
+    assert_ne!(host.shop.property(&unit("fraud"), "InvocationID"), before);
+    assert!(!host.has_begun("rollback"), "what was merged is not to blame");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Cause: the fraud service"), "{last}");
+}
+
+#[test]
+fn a_key_that_the_revenue_authority_refuses_is_renewed_and_its_service_restarted() {
+    let zra = Site::serve(|asked| match asked.authorization.as_str() {
+        "" => (200, "{}".to_owned()),
+        _ => (401, r#"{"error":"key expired"}"#.to_owned()),
+    });
+    let failed = |_| Entry::pino(&unit("invoicing"), 50, "zra.validate failed", json!({"code": 401})).ago(60);
+    let host = Host::new(Facts {
+        secrets: vec!["ZRA_VSDC_API_KEY=zra-key-81".to_owned()],
+        edits: vec![
+            ("zra_api: \"\"", format!("zra_api: {}/health", zra.url())),
+            ("zra_key_check: \"\"", format!("zra_key_check: {}/key", zra.url())),
+        ],
+        journal: (0..7).map(failed).collect(),
+        ..Facts::default()
+    });
+    let before = host.shop.property(&unit("invoicing"), "InvocationID");
+    host.alert("zra_transmission_failure", "firing", 7.0, json!({}));
+    host.waits_for("renew");
+    assert_eq!(host.outcome("api")["verdict"], "succeeded", "ZRA is up");
+    assert_eq!(host.outcome("key")["output"]["code"], 401);
+    host.answer("renew", "done");
+    host.approve("restart");
+    host.ends();
+    assert_ne!(host.shop.property(&unit("invoicing"), "InvocationID"), before, "it reads its key when it starts");
+    assert!(!host.has_begun("fallback"), "sales are reported, not put aside");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Cause: our key is not valid") && last.contains("as before"), "{last}");
+    assert!(!host.messages().concat().contains("zra-key-81"), "the key is told to nobody");
+}
+
 /// A switch of the mock mode, as a shop might have it.
 const SWITCH: &str =
     "#!/bin/sh\ncase $1 in on) touch \"$0.on\" ;; off) rm -f \"$0.on\" ;; is-on) test -e \"$0.on\" ;; esac\n";

@@ -105,6 +105,70 @@ fn a_slow_shop_that_waits_for_its_database_is_freed_of_what_blocks_it() {
     assert!(last.contains("Waits for: the database"), "{last}");
 }
 
+/// A page on which answers are slow and queries are quick.
+fn page_of_a_slow_service(before: usize) -> String {
+    let count = 100 * (before + 1);
+    let quick = format!(
+        "# TYPE db_query_duration histogram\ndb_query_duration_bucket{{le=\"0.1\"}} {count}\n\
+         db_query_duration_bucket{{le=\"+Inf\"}} {count}\ndb_query_duration_sum {count}\ndb_query_duration_count {count}\n"
+    );
+    let slow = slow_page(before);
+    let answers = slow.split("# TYPE db_query_duration").next().expect("it begins with answers");
+    answers.to_owned() + &quick
+}
+
+/// A host on which the gateway answers slowly, and neither its database nor its Redis is the cause.
+fn slow_gateway(postgres: &Postgres, redis: &Redis) -> (Host, Site) {
+    let gateway =
+        Site::serve(|asked| healthy(&asked.path).unwrap_or_else(|| (200, page_of_a_slow_service(asked.before))));
+    let host = Host::new(Facts {
+        secrets: vec![format!("DATABASE_URL={}", postgres.url()), format!("REDIS_URL={}", redis.url())],
+        answers: vec![("gateway", gateway.port())],
+        ..Facts::default()
+    });
+    (host, gateway)
+}
+
+#[test]
+fn a_shop_that_is_slow_after_a_merge_is_mended_by_its_revert() {
+    let (postgres, redis) = (Postgres::start(), Redis::start());
+    let (host, _gateway) = slow_gateway(&postgres, &redis);
+    let merge = host.repository.remote_head("production");
+    host.alert("api_p95_latency", "firing", 950.0, json!({"service": "gateway"}));
+    host.waits_for("rollback");
+    let verdict = host.outcome("verdict")["output"].clone();
+    assert!(verdict["milliseconds"].as_f64().unwrap() > 500.0, "{verdict}");
+    assert!(verdict["queries"].as_f64().unwrap() < 250.0, "{verdict}");
+    assert_eq!(host.repository.remote_head("production"), merge, "nobody has agreed yet");
+
+    host.approve("rollback");
+    host.ends();
+    let log = host.repository.remote_log("production");
+    assert!(log[0].starts_with("Revert"), "{log:?}");
+    assert!(!host.has_begun("restart") && !host.has_begun("blockers"), "what is not to blame is left alone");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Waits for: a deployment") && last.contains("Rollback: succeeded"), "{last}");
+}
+
+#[test]
+fn a_service_that_is_slow_by_itself_is_restarted() {
+    let (postgres, redis) = (Postgres::start(), Redis::start());
+    let (host, _gateway) = slow_gateway(&postgres, &redis);
+    host.repository.age();
+    let (before, old) =
+        (host.shop.property(&unit("gateway"), "InvocationID"), host.repository.remote_head("production"));
+    host.alert("api_p95_latency", "firing", 950.0, json!({"service": "gateway"}));
+    host.waits_for("restart");
+    assert_eq!(host.shop.property(&unit("gateway"), "InvocationID"), before, "nobody has agreed yet");
+
+    host.approve("restart");
+    host.ends();
+    assert_ne!(host.shop.property(&unit("gateway"), "InvocationID"), before);
+    assert_eq!(host.repository.remote_head("production"), old, "nothing is reverted");
+    let last = host.messages().pop().unwrap();
+    assert!(last.contains("Waits for: the service itself"), "{last}");
+}
+
 #[test]
 fn a_backlog_of_reviews_is_met_by_one_more_worker() {
     let fraud = Site::serve(|asked| {

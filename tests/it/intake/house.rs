@@ -20,7 +20,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
 pub const KEY: &str = "key-one-51";
 pub const NEXT: &str = "key-two-52";
 
-const ESTATE: &str = "\
+pub const ESTATE: &str = "\
 estate: Shop
 environments: { production: { branch: production } }
 secrets: { key: { env: KEY }, next: { env: NEXT } }
@@ -87,6 +87,24 @@ impl House {
     /// Ends the server by the signal that it was started for.
     pub fn end(&mut self) {
         self.serve = None;
+    }
+
+    /// Edits one of the shop's runbooks, or the estate, for the server to find when it is told to look.
+    pub fn edit(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join("runbooks").join(format!("{name}.yaml")), text).unwrap();
+    }
+
+    /// Removes one of them.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.directory.path().join("runbooks").join(format!("{name}.yaml"))).unwrap();
+    }
+
+    /// Tells the server to take up edited files, and waits until it says this of them.
+    pub fn reload(&mut self, said: &str) {
+        let serve = self.serve.as_mut().expect("it serves");
+        let before = serve.said().matches(said).count();
+        serve.signal(Signal::HUP);
+        serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
     }
 
     /// A server of the same shop with other arguments, not started.

@@ -68,6 +68,16 @@ impl Daemon {
         }
     }
 
+    /// Waits until it has done something while it runs, or fails the test with what it said.
+    pub fn wait_for(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !done(self) {
+            let status = self.child.try_wait().expect("a child can be asked");
+            assert!(status.is_none() && Instant::now() < until, "`{what}` ({status:?}) in vain: {}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -84,7 +94,8 @@ impl Daemon {
         self.signal(Signal::STOP);
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 }

@@ -20,12 +20,14 @@ pub mod aws;
 pub mod daemon;
 pub mod journal;
 pub mod nginx;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 pub mod repository;
 pub mod shop;
 pub mod slack;
+pub mod sshd;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -112,6 +112,8 @@ fn answer(stream: Box<dyn Stream>, router: Router, place: OwnedSemaphorePermit, 
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(HEADERS_LIMIT)
+        // Some senders close their side after the body and then read; the end of what they send is no end of the talk.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let watched = graceful.watch(connection);
     tokio::spawn(async move {

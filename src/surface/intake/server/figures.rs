@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
 use crate::engine::duty;
@@ -27,22 +29,39 @@ impl Outcome {
     }
 }
 
-/// Posts by sender and answer. Senders are those of the estate, so that no stranger can make the table grow.
-#[derive(Debug, Default)]
-pub(super) struct Figures(Mutex<BTreeMap<(String, Outcome), u64>>);
+/// What is counted.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// By sender and answer. Senders are those of the estate, so that no stranger can make the table grow.
+    posts: Mutex<BTreeMap<(String, Outcome), u64>>,
+    /// Whether the shop's files are in force as they were when they were read last.
+    reloaded: AtomicBool,
+    /// How often they were read since the start.
+    reloads: AtomicU64,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self { posts: Mutex::default(), reloaded: AtomicBool::new(true), reloads: AtomicU64::new(0) }
+    }
+}
 
 impl Figures {
     pub(super) fn count(&self, sender: &str, outcome: Outcome) {
-        let mut posts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
         match posts.get_mut(&(sender.to_owned(), outcome)) {
             Some(count) => *count += 1,
             None => drop(posts.insert((sender.to_owned(), outcome), 1)),
         }
     }
 
+    pub(super) fn reloaded(&self, well: bool) {
+        self.reloads.fetch_add(1, Relaxed);
+        self.reloaded.store(well, Relaxed);
+    }
+
     /// Everything in Prometheus' text format, version 0.0.4.
     pub(super) fn text(&self, duty: &duty::Figures) -> String {
-        use std::sync::atomic::Ordering::Relaxed;
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
@@ -58,8 +77,20 @@ impl Figures {
             duty.batches.load(Relaxed),
         );
         one("runbook_refused_total", "counter", "Writes that the log refused.", duty.refused.load(Relaxed));
+        one(
+            "runbook_reloads_total",
+            "counter",
+            "Times that the shop's files were read again.",
+            self.reloads.load(Relaxed),
+        );
+        one(
+            "runbook_last_reload_successful",
+            "gauge",
+            "Whether the shop's files are in force as they were when they were read last.",
+            u64::from(self.reloaded.load(Relaxed)),
+        );
         out.push_str("# HELP runbook_posts_total Posts of senders by answer.\n# TYPE runbook_posts_total counter\n");
-        for ((sender, outcome), count) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        for ((sender, outcome), count) in &*self.posts.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = writeln!(out, "runbook_posts_total{{sender=\"{sender}\",answer=\"{}\"}} {count}", outcome.word());
         }
         out

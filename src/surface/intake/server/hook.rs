@@ -14,6 +14,7 @@ use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
 use crate::domain::alert::Alert;
 use crate::domain::sender::Sender;
 use crate::domain::time::Timestamp;
+use crate::engine::Parts;
 use crate::engine::duty::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
 use crate::surface::intake::{self, Post, Reading};
@@ -33,6 +34,14 @@ enum Read {
     Broken,
 }
 
+/// What a post goes by from its beginning to its end, also when the shop's files are taken up anew meanwhile.
+struct Desk<'a> {
+    server: &'a Server,
+    parts: &'a Parts,
+    name: &'a str,
+    sender: &'a Sender,
+}
+
 /// A post to `/hooks/<sender>`.
 pub(super) async fn take(
     State(server): State<Arc<Server>>,
@@ -40,12 +49,14 @@ pub(super) async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(sender) = server.sender(&name) else {
+    let engine = server.engine();
+    let estate = engine.parts().catalog.estate().content.as_ref().ok();
+    let Some(sender) = estate.and_then(|estate| estate.senders.get(&name)) else {
         server.figures.count("unknown", Outcome::Rejected);
         let known = "its name stands under `senders` in estate.yaml";
         return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
     };
-    let taken = taken(&server, &name, sender, &headers, body).await;
+    let taken = taken(&Desk { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
     let outcome = match &taken {
         Ok(_) => Outcome::Taken,
         Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
@@ -55,14 +66,8 @@ pub(super) async fn take(
     taken.unwrap_or_else(|response| *response)
 }
 
-async fn taken(
-    server: &Server,
-    name: &str,
-    sender: &Sender,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, Box<Response>> {
-    let parts = server.engine.parts();
+async fn taken(desk: &Desk<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
+    let Desk { server, parts, name, sender } = *desk;
     let now = parts.clock.now();
     let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
     let body = match read(server, body).await {
@@ -77,7 +82,7 @@ async fn taken(
         Read::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
     };
     let post = Post { headers, body: &body, now };
-    proven(server, name, sender, &post).await?;
+    proven(desk, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
         Reading::Alerts(alerts) => alerts,
         Reading::Subscription(asked) => vec![intake::confirm::alert(&asked)],
@@ -89,8 +94,8 @@ async fn taken(
 }
 
 /// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
-async fn proven(server: &Server, name: &str, sender: &Sender, post: &Post<'_>) -> Result<(), Box<Response>> {
-    let parts = server.engine.parts();
+async fn proven(desk: &Desk<'_>, post: &Post<'_>) -> Result<(), Box<Response>> {
+    let Desk { server, parts, name, sender } = *desk;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
         Ok(()) => return Ok(()),

@@ -54,7 +54,7 @@ fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
     if server.tokens.is_empty() {
         return Ok(());
     }
-    bearer(headers, &server.tokens, &server.engine.parts().secrets).map(drop).map_err(|rejected| {
+    bearer(headers, &server.tokens, &server.engine().parts().secrets).map(drop).map_err(|rejected| {
         let status = if rejected.is_ours() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
         Box::new((status, axum::Json(json!({"error": rejected.to_string()}))).into_response())
     })

@@ -1,0 +1,140 @@
+//! Facts of incidents that never were, to try a template on: one that has everything, and one that has just begun.
+//!
+//! **Invariant:** whatever a template may speak of is in the whole one, and whatever may be missing is missing in the bare one.
+
+use chrono::DateTime;
+
+use super::{
+    Change, DeadlineFacts, Finding, Length, Line, Message, Milestone, Moment, Notice, Participant, Postmortem,
+    Resolution, RunFacts, Verification,
+};
+use crate::domain::time::Span;
+
+/// An incident with everything in it; of each sort of thing also one with nothing in it that need not be there.
+pub(super) fn whole() -> Postmortem {
+    let (change, message) = (change(), Message { at: moment(), channel: text(), error: Some(text()) });
+    let milestone =
+        Milestone { name: "Opened", at: Some(moment()), after: Some(length()), before_opening: true, meaning: "text" };
+    Postmortem {
+        resolution: Some(Resolution { by: text(), at: moment(), words: Some(text()) }),
+        lasted: Some(length()),
+        due: Some(moment()),
+        runs: vec![RunFacts { number: 1, runbook: text(), title: text(), digest: text() }],
+        services: vec![text()],
+        milestones: vec![Milestone { at: None, after: None, before_opening: false, ..milestone.clone() }, milestone],
+        notice: Some(Notice {
+            deadline: text(),
+            within: length(),
+            due: moment(),
+            given: Some(moment()),
+            margin: Some(length()),
+            late: false,
+        }),
+        deadlines: ["running", "met", "met late", "missed"].map(deadline).into(),
+        timeline: [true, false].map(line).into(),
+        findings: [true, false].map(finding).into(),
+        changes: vec![bare_change(&change), change],
+        messages: vec![Message { error: None, ..message.clone() }, message],
+        failures: vec![line(false)],
+        well: vec![text()],
+        badly: vec![text()],
+        people: vec![Participant { name: text(), deeds: vec![text()] }],
+        ..bare()
+    }
+}
+
+/// An incident of which nothing is known but that it was opened.
+pub(super) fn bare() -> Postmortem {
+    Postmortem {
+        id: text(),
+        title: text(),
+        severity: text(),
+        environment: text(),
+        status: "draft",
+        opened_by: text(),
+        opened: moment(),
+        resolution: None,
+        lasted: None,
+        due: None,
+        runs: Vec::new(),
+        services: Vec::new(),
+        milestones: Vec::new(),
+        notice: None,
+        deadlines: Vec::new(),
+        timeline: Vec::new(),
+        findings: Vec::new(),
+        changes: Vec::new(),
+        messages: Vec::new(),
+        failures: Vec::new(),
+        well: Vec::new(),
+        badly: Vec::new(),
+        people: Vec::new(),
+    }
+}
+
+fn text() -> String {
+    "text".to_owned()
+}
+
+fn moment() -> Moment {
+    Moment::of(1, DateTime::UNIX_EPOCH)
+}
+
+fn length() -> Length {
+    Length(Span::seconds(1))
+}
+
+fn deadline(state: &'static str) -> DeadlineFacts {
+    let met = state.starts_with("met");
+    let (at, margin) = (met.then(moment), met.then(length));
+    DeadlineFacts { name: text(), from: "opened", due: moment(), state, met: at, margin }
+}
+
+fn line(new_day: bool) -> Line {
+    Line { at: moment(), new_day, who: text(), text: text() }
+}
+
+fn finding(ok: bool) -> Finding {
+    Finding { name: text(), at: moment(), ok, summary: text(), transcript: ok.then(text) }
+}
+
+fn change() -> Change {
+    let verification = || Verification { ok: true, at: Some(moment()), summary: text() };
+    Change {
+        name: text(),
+        what: text(),
+        place: Some(text()),
+        why: Some(text()),
+        action: text(),
+        approved_by: Some(text()),
+        approved: Some(moment()),
+        begun: moment(),
+        ended: Some(moment()),
+        took: Some(length()),
+        attempt: 2,
+        ok: true,
+        summary: text(),
+        before: Some(text()),
+        after: Some(text()),
+        check: Some(verification()),
+        undone: Some(verification()),
+    }
+}
+
+fn bare_change(change: &Change) -> Change {
+    Change {
+        place: None,
+        why: None,
+        approved_by: None,
+        approved: None,
+        ended: None,
+        took: None,
+        attempt: 1,
+        ok: false,
+        before: None,
+        after: None,
+        check: None,
+        undone: None,
+        ..change.clone()
+    }
+}

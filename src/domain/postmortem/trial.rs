@@ -1,0 +1,85 @@
+//! A template is tried before it is needed: names that are not there, and where it breaks off on an incident that has
+//! everything and on one that has just begun.
+//!
+//! Deliberately absent: what stands in a branch that neither incident takes, unless it is a name.
+
+use minijinja::Error;
+use minijinja::value::{Serde, Value};
+
+use super::template::{FUEL, environment};
+use super::{Postmortem, specimen};
+use crate::domain::expression::scan::{PieceKind, pieces};
+use crate::domain::expression::{Reference, explain, mentions};
+use crate::domain::problem::{MAX_SHOWN, Problem, Source};
+
+/// What is wrong with a template.
+pub fn check(source: &Source) -> Vec<Problem> {
+    let whole = Value::from(Serde(specimen::whole()));
+    let environment = environment(FUEL);
+    let roots = match environment.template_from_named_str(&source.name, &source.text) {
+        Ok(parsed) => parsed.undeclared_variables(false),
+        Err(error) => return vec![told(source, &error, &whole)],
+    };
+    let mentions = mentions(&source.text, &|name| roots.contains(name));
+    let mut problems: Vec<Problem> =
+        mentions.into_iter().filter_map(|mention| unknown(source, mention, &whole)).collect();
+    let text = problems.iter().fold(source.text.clone(), |text, problem| without(&text, problem).unwrap_or(text));
+    for facts in [specimen::whole(), specimen::bare()] {
+        for problem in tried(source, text.clone(), &facts, &whole) {
+            if !problems.iter().any(|known| known.span == problem.span) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// Where a template breaks off. What breaks is taken out, and the rest tried again.
+fn tried(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let environment = environment(FUEL);
+    while problems.len() < MAX_SHOWN {
+        let parsed = environment.template_from_named_str(&source.name, &text);
+        let Err(error) = parsed.and_then(|parsed| parsed.render(Value::from(Serde(facts)))) else { break };
+        let problem = told(source, &error, whole);
+        let rest = without(&text, &problem);
+        problems.push(problem);
+        match rest {
+            Some(rest) => text = rest,
+            None => break,
+        }
+    }
+    problems
+}
+
+fn told(source: &Source, error: &Error, whole: &Value) -> Problem {
+    let told = explain(&source.text, error, whole);
+    Problem { help: told.hint, ..Problem::new(source.span(told.range), told.message) }
+}
+
+/// The text with blanks in place of the expression that has the problem; none when it is in no expression.
+fn without(text: &str, problem: &Problem) -> Option<String> {
+    let at = problem.span.range.start;
+    let piece = pieces(text).into_iter().find(|piece| piece.outer.contains(&at))?;
+    (piece.kind == PieceKind::Expression).then(|| {
+        let (before, after) = (&text[..piece.outer.start], &text[piece.outer.end..]);
+        let blank: String = text[piece.outer].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
+        [before, &blank, after].concat()
+    })
+}
+
+/// That an incident with everything has no such name.
+fn unknown(source: &Source, mention: Reference, whole: &Value) -> Option<Problem> {
+    let mut value = whole.clone();
+    for part in mention.parts() {
+        let inner = value.get_attr(part).ok().filter(|inner| !inner.is_undefined());
+        let Some(inner) = inner else {
+            let names: Vec<String> = value.try_iter().ok().into_iter().flatten().map(|name| name.to_string()).collect();
+            let problem =
+                Problem::new(source.span(mention.range.clone()), format!("`{}` is not defined", mention.path));
+            return Some(problem.did_you_mean(part, names.iter().map(String::as_str)));
+        };
+        value = inner;
+    }
+    None
+}

@@ -1,0 +1,66 @@
+//! A shop whose files were edited, while incidents go on: what follows from the files is replaced in one move, and everybody
+//! takes it up when they begin something new.
+//!
+//! **Invariant:** whoever has begun something ends it with what it began with: a batch of alerts, a request, a turn of a
+//! worker. A run keeps its copy of the runbook and the estate in any case.
+//!
+//! Deliberately absent: reading files, and whether what they say may be taken up.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::courier::Office;
+use super::{Engine, Parts};
+use crate::actions::Secrets;
+use crate::domain::redact::Redactor;
+use crate::engine::catalog::Catalog;
+
+/// What of an engine comes from the shop's files.
+#[derive(Debug)]
+pub struct Files {
+    /// The runbooks and the estate.
+    pub catalog: Catalog,
+    /// The values of the secrets: the estate's, and those that runs which go on may ask for.
+    pub secrets: Secrets,
+    /// What scrubs every value that was ever read.
+    pub redactor: Redactor,
+}
+
+/// What was put in the place of the files that an engine began with.
+#[derive(Debug)]
+pub(super) struct Newest(RwLock<(Arc<Parts>, Arc<Office>)>);
+
+impl Newest {
+    pub(super) fn new(parts: &Arc<Parts>, office: &Arc<Office>) -> Self {
+        Self(RwLock::new((Arc::clone(parts), Arc::clone(office))))
+    }
+}
+
+impl Engine {
+    /// Replaces what comes from the shop's files, for every clone of this engine that is [refreshed](Self::refresh).
+    pub fn renew(&self, files: Files) {
+        let parts = Arc::new(Parts {
+            catalog: Arc::new(files.catalog),
+            secrets: Arc::new(files.secrets),
+            redactor: Arc::new(files.redactor),
+            ..(*self.parts).clone()
+        });
+        let office = Arc::new(self.office.renewed(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor)));
+        *self.newest.0.write().unwrap_or_else(PoisonError::into_inner) = (parts, office);
+    }
+
+    /// Takes up the files that were read last.
+    pub fn refresh(&mut self) {
+        let newest = Arc::clone(&self.newest);
+        let newest = newest.0.read().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&self.parts, &newest.0) {
+            (self.parts, self.office) = (Arc::clone(&newest.0), Arc::clone(&newest.1));
+        }
+    }
+
+    /// This engine with the files that were read last.
+    pub fn refreshed(&self) -> Self {
+        let mut fresh = self.clone();
+        fresh.refresh();
+        fresh
+    }
+}

@@ -1,0 +1,170 @@
+//! Taking up edited files at SIGHUP: all of them, or none.
+//!
+//! **Invariant:** with any problem in any file, a secret that cannot be read any more, or a route that would be open to
+//! everybody, what was in force stays in force, and it is said why.
+//!
+//! **Invariant:** a value that was ever read as a secret is scrubbed until the process ends.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::Signal;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::super::failure::{Failure, Result};
+use super::super::secrets;
+use super::super::settings::Settings;
+use super::super::shop::Shop;
+use super::super::station::{Desk, redactor};
+use super::{Serve, lookout};
+use crate::actions::Secrets;
+use crate::domain::estate::Estate;
+use crate::domain::problem::{self, Style};
+use crate::engine::catalog::Catalog;
+use crate::engine::renewal::Files;
+use crate::surface::intake::server::Server;
+
+/// What systemd shows of a process that goes on with what it had.
+const OUTDATED: &str = "taking alerts; the edited files have problems, and those before are in force";
+
+/// What a reload needs.
+pub(super) struct Reload<'a> {
+    desk: &'a Desk<'a>,
+    server: &'a Arc<Server>,
+    serve: &'a Serve,
+    /// Whether only this machine can reach it.
+    local: bool,
+    lookout: CancellationToken,
+    /// Values that were secrets and are no longer.
+    retired: Vec<(String, SecretString)>,
+}
+
+impl<'a> Reload<'a> {
+    pub(super) fn new(
+        desk: &'a Desk<'a>,
+        server: &'a Arc<Server>,
+        serve: &'a Serve,
+        local: bool,
+        lookout: CancellationToken,
+    ) -> Self {
+        Self { desk, server, serve, local, lookout, retired: Vec::new() }
+    }
+
+    /// Reloads whenever that is asked for. It does not end.
+    pub(super) async fn whenever(mut self, mut hangups: Signal, stop: &CancellationToken) {
+        while hangups.recv().await.is_some() {
+            let now = NotifyState::monotonic_usec_now();
+            let begun: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
+            let _ = sd_notify::notify(&begun);
+            let reloaded = self.reload(stop).await;
+            let output = &self.desk.station.output;
+            match &reloaded {
+                Ok(changes) => output.say(changes),
+                Err(failure) => failure.tell(),
+            }
+            self.server.reloaded(reloaded.is_ok());
+            // A process that stops meanwhile has said so.
+            if stop.is_cancelled() {
+                break;
+            }
+            let status = if reloaded.is_ok() { super::STATUS } else { OUTDATED };
+            let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+        }
+        std::future::pending().await
+    }
+
+    /// Reads everything and takes it up; what has changed, in words.
+    async fn reload(&mut self, stop: &CancellationToken) -> Result<String> {
+        let engine = self.server.engine();
+        let (shop, fresh) = read(engine.parts().directory.clone(), self.desk.station.settings.clone()).await?;
+        let estate = self.sound(&shop)?.clone();
+        self.serve.tokens_are_in(&estate)?;
+        if !self.local {
+            self.serve.every_route_is_guarded(&estate)?;
+        }
+        let parts = engine.parts();
+        still_readable(&parts.secrets, &fresh, &estate)?;
+        let changes = changes(&parts.catalog, &shop.catalog, (&parts.secrets, &fresh));
+        self.retired.extend(replaced(&parts.secrets, &fresh).map(|(name, old)| (name.to_owned(), old.clone())));
+        let secrets = fresh.and_older(&parts.secrets);
+        let retired = self.retired.iter().map(|(name, value)| (name.as_str(), value));
+        let redactor = redactor(secrets.iter().chain(retired))?;
+        self.server.renew(Files { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
+        self.lookout.cancel();
+        self.lookout = lookout::begin(self.server, &estate, stop);
+        Ok(changes)
+    }
+
+    /// The estate of a shop that may be taken up; what is wrong with it is printed.
+    fn sound<'s>(&self, shop: &'s Shop) -> Result<&'s Estate> {
+        let problems = shop.catalog.problems();
+        for (source, problems) in &problems {
+            self.desk.station.output.say_styled(&problem::render(source, problems, Style::Styled));
+        }
+        let count = problem::count(problems.iter().map(|(_, problems)| problems.len()).sum());
+        match &shop.catalog.estate().content {
+            Ok(estate) if problems.is_empty() => Ok(estate),
+            _ => Err(Failure::problems(format!("the edited files have {count}, and those before stay in force"))),
+        }
+    }
+}
+
+/// Reads the shop and its secrets. The disk may be slow or gone: alerts are taken meanwhile, and the thread is one of its
+/// own, since the runtime would wait for one of its threads when the process stops.
+async fn read(directory: PathBuf, settings: Settings) -> Result<(Shop, Secrets)> {
+    let (sender, receiver) = oneshot::channel();
+    let work = move || {
+        let shop = Shop::at(directory, &settings)?;
+        let estate = shop.catalog.estate().content.as_ref().ok();
+        let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &settings.environment));
+        Ok((shop, secrets.unwrap_or_default()))
+    };
+    let cannot = || Failure::error("the edited files cannot be read now, and those before stay in force");
+    // Nobody may listen any more when it is done.
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || drop(sender.send(work())));
+    thread.map_err(|_| cannot())?;
+    receiver.await.map_err(|_| cannot())?
+}
+
+/// That nothing which proves who a sender is has got lost.
+fn still_readable(old: &Secrets, fresh: &Secrets, estate: &Estate) -> Result<()> {
+    let lost = old.iter().filter(|(name, _)| estate.secrets.contains_key(*name));
+    let why = lost.filter_map(|(name, _)| fresh.get(name).err()).next();
+    why.map_or(Ok(()), |why| {
+        Err(Failure::usage(format!("what was read before cannot be read any more, and stays in force: {why}")))
+    })
+}
+
+/// The secrets that had another value.
+fn replaced<'s>(old: &'s Secrets, fresh: &'s Secrets) -> impl Iterator<Item = (&'s str, &'s SecretString)> {
+    old.iter().filter(|(name, old)| fresh.get(name).is_ok_and(|new| new.expose_secret() != old.expose_secret()))
+}
+
+/// What has changed, in words.
+fn changes(old: &Catalog, new: &Catalog, secrets: (&Secrets, &Secrets)) -> String {
+    let mut words = Vec::new();
+    if old.estate().digest != new.estate().digest {
+        words.push("the estate is another".to_owned());
+    }
+    if old.template().map(|sheet| &sheet.digest) != new.template().map(|sheet| &sheet.digest) {
+        words.push("the template is another".to_owned());
+    }
+    let ids: BTreeSet<&str> = old.sheets().chain(new.sheets()).map(|(id, _)| id).collect();
+    let digest = |catalog: &Catalog, id: &str| catalog.sheet(id).map(|sheet| sheet.digest.clone());
+    words.extend(ids.into_iter().filter_map(|id| match (digest(old, id), digest(new, id)) {
+        (Some(old), Some(new)) if old == new => None,
+        (Some(_), Some(_)) => Some(format!("`{id}` is another")),
+        (None, _) => Some(format!("`{id}` is new")),
+        (_, None) => Some(format!("`{id}` is gone")),
+    }));
+    words.extend(replaced(secrets.0, secrets.1).map(|(name, _)| format!("secret `{name}` has another value")));
+    if words.is_empty() {
+        "read again: nothing has changed".to_owned()
+    } else {
+        format!("taken up: {}", words.join(", "))
+    }
+}

@@ -1,0 +1,155 @@
+//! Golden logs: what was ever written must be read, folded and told for ever.
+//!
+//! **Invariant:** a line of a golden log is never changed; a new event gets lines of its own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runbook::domain::event::{Event, Recorded};
+use runbook::domain::incident::{IncidentStatus, fold};
+use runbook::domain::timeline::Timeline;
+use serde_json::Value;
+
+/// Every golden log.
+const LOGS: [&str; 2] = ["postmortem/p1.jsonl", "logs/alerts.jsonl"];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(fixture(name)).expect("the fixture is there")
+}
+
+fn log(name: &str) -> Vec<Recorded> {
+    text(name).lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+}
+
+/// The name of an event. One that is new has to be added here, and to [`NAMES`].
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::IncidentOpened { .. } => "IncidentOpened",
+        Event::AlertFired { .. } => "AlertFired",
+        Event::AlertRepeated { .. } => "AlertRepeated",
+        Event::AlertResolved { .. } => "AlertResolved",
+        Event::RunProposed { .. } => "RunProposed",
+        Event::Acknowledged => "Acknowledged",
+        Event::NoteAdded { .. } => "NoteAdded",
+        Event::Resolved { .. } => "Resolved",
+        Event::DeadlineSet { .. } => "DeadlineSet",
+        Event::DeadlineWarned { .. } => "DeadlineWarned",
+        Event::DeadlineMet { .. } => "DeadlineMet",
+        Event::DeadlineMissed { .. } => "DeadlineMissed",
+        Event::PostmortemWritten { .. } => "PostmortemWritten",
+        Event::PostmortemCompleted => "PostmortemCompleted",
+        Event::Notified { .. } => "Notified",
+        Event::NotifyFailed { .. } => "NotifyFailed",
+        Event::RunStarted { .. } => "RunStarted",
+        Event::RunStopping { .. } => "RunStopping",
+        Event::RunEnded { .. } => "RunEnded",
+        Event::StepSkipped { .. } => "StepSkipped",
+        Event::StepExpanded { .. } => "StepExpanded",
+        Event::Asked { .. } => "Asked",
+        Event::Answered { .. } => "Answered",
+        Event::Approved { .. } => "Approved",
+        Event::Denied { .. } => "Denied",
+        Event::StepStarted { .. } => "StepStarted",
+        Event::StepEnded { .. } => "StepEnded",
+        Event::Reconciled { .. } => "Reconciled",
+        Event::RetryScheduled { .. } => "RetryScheduled",
+        Event::StepConcluded { .. } => "StepConcluded",
+        Event::UndoRequested { .. } => "UndoRequested",
+    }
+}
+
+/// The names of all events.
+const NAMES: [&str; 31] = [
+    "IncidentOpened",
+    "AlertFired",
+    "AlertRepeated",
+    "AlertResolved",
+    "RunProposed",
+    "Acknowledged",
+    "NoteAdded",
+    "Resolved",
+    "DeadlineSet",
+    "DeadlineWarned",
+    "DeadlineMet",
+    "DeadlineMissed",
+    "PostmortemWritten",
+    "PostmortemCompleted",
+    "Notified",
+    "NotifyFailed",
+    "RunStarted",
+    "RunStopping",
+    "RunEnded",
+    "StepSkipped",
+    "StepExpanded",
+    "Asked",
+    "Answered",
+    "Approved",
+    "Denied",
+    "StepStarted",
+    "StepEnded",
+    "Reconciled",
+    "RetryScheduled",
+    "StepConcluded",
+    "UndoRequested",
+];
+
+#[test]
+fn every_event_stands_in_a_golden_log() {
+    let there: BTreeSet<&str> = LOGS.into_iter().flat_map(log).map(|recorded| name(&recorded.event)).collect();
+    assert_eq!(there, BTreeSet::from(NAMES));
+}
+
+/// Whether everything of `old` stands in `new`, which may have more: what was left out has its usual value. Spans of time
+/// are written in more than one way.
+fn is_kept(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            old.iter().all(|(name, value)| new.get(name).is_some_and(|new| is_kept(value, new)))
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_kept(old, new))
+        }
+        (Value::String(old), Value::String(new)) => {
+            old == new || humantime::parse_duration(old).is_ok_and(|old| humantime::parse_duration(new) == Ok(old))
+        }
+        _ => old == new,
+    }
+}
+
+#[test]
+fn nothing_of_a_golden_log_is_lost_on_the_way_through() {
+    for file in LOGS {
+        for (line, recorded) in text(file).lines().zip(log(file)) {
+            let stands: Value = serde_json::from_str(line).expect("JSON");
+            let again = serde_json::to_value(&recorded).expect("JSON");
+            assert!(is_kept(&stands, &again), "{file}, event {}: {stands:#}\n{again:#}", recorded.seq);
+        }
+    }
+}
+
+#[test]
+fn the_golden_log_of_an_incident_that_alerts_opened_folds_to_what_it_was() {
+    let incident = fold(&log("logs/alerts.jsonl")).expect("it folds for ever").expect("it is not empty");
+    assert_eq!((incident.id.as_str(), incident.status), ("tofiv-sunam", IncidentStatus::Resolved));
+    assert_eq!(incident.group.as_deref(), Some("production / queue"));
+    assert_eq!((incident.alerts.len(), incident.alerts.firing()), (2, 0));
+    let runs: Vec<&str> = incident.runs.iter().map(|run| run.runbook.id.as_str()).collect();
+    assert_eq!(runs, ["queue", "notice", "disk"]);
+    assert!(incident.completed.is_some());
+}
+
+#[test]
+fn the_golden_log_of_an_incident_that_alerts_opened_is_told_as_it_was() {
+    let entries = Timeline::of(&log("logs/alerts.jsonl")).entries;
+    let told: String = entries.iter().map(|entry| format!("{} {}: {}\n", entry.seq, entry.who, entry.text)).collect();
+    if told != text("logs/alerts.txt") {
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alerts.txt");
+        fs::write(&beside, told).expect("the target directory is writable");
+        panic!("it is told otherwise; look at {} and copy it to the fixtures if it is better", beside.display());
+    }
+}

@@ -1,0 +1,119 @@
+//! Edited files are taken up by a real `runbook serve` at SIGHUP: all of them or none, while runs go on with their own.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::house::{ESTATE, House, KEY, NEXT, alert};
+use crate::real::daemon::get;
+
+/// A runbook that such an alert starts: a person is asked, then a word is set.
+fn asking(id: &str, alert: &str, word: &str) -> String {
+    format!(
+        "runbook: {id}\ntitle: Mends {alert}\nseverity: p3\non: {{ alert: {alert}, start: auto }}\nsteps:\n  \
+         - {{ id: sure, name: Go on?, ask: }}\n  - {{ id: said, set: {{ word: {word} }} }}\n"
+    )
+}
+
+/// Posts an alert of this name; without a runbook, its incident has `firing-<number>-` as its title.
+fn fire(house: &House, name: &str, number: usize) {
+    assert_eq!(house.post("alertmanager", KEY, alert(name, number).to_string().as_bytes()), 200);
+}
+
+/// The incident with this title, once this word stands in it.
+fn incident(house: &House, title: &str, word: &str) -> Value {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let all = house.incidents();
+        let own = all.as_array().into_iter().flatten().find(|row| row["title"] == title);
+        if let Some(own) = own.filter(|own| own.to_string().contains(word)) {
+            return own.clone();
+        }
+        assert!(Instant::now() < until, "`{title}` has no `{word}`: {all:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn metric(house: &House) -> String {
+    let (_, text) = get(house.port(), "/metrics").expect("it answers");
+    text.lines().find(|line| line.starts_with("runbook_last_reload_successful ")).expect("it is there").to_owned()
+}
+
+#[test]
+fn an_edited_runbook_is_taken_up_and_a_run_goes_on_with_its_own() {
+    let mut house = House::closed();
+    house.edit("mends", &asking("mends", "first", "before"));
+    house.begin(Signal::TERM);
+    fire(&house, "first", 1);
+    let first = incident(&house, "Mends first", "mends: ");
+    house.edit("mends", &asking("mends", "second", "after"));
+    house.edit("other", &asking("other", "third", "other"));
+    house.reload("taken up: `mends` is another, `other` is new");
+    fire(&house, "second", 2);
+    fire(&house, "third", 3);
+    incident(&house, "Mends second", "mends: ");
+    incident(&house, "Mends third", "other: ");
+    let id = first["id"].as_str().expect("an id");
+    house.told(&["answer", id, "sure", "yes"]);
+    incident(&house, "Mends first", "mends: succeeded");
+    assert!(house.told(&["-o", "jsonl", "timeline", id]).contains(r#"{"word":"before"}"#), "the run has its own copy");
+    house.remove("other");
+    house.reload("taken up: `other` is gone");
+    house.reload("read again: nothing has changed");
+    assert_eq!(metric(&house), "runbook_last_reload_successful 1");
+}
+
+#[test]
+fn with_a_problem_in_any_file_everything_stays_as_it_was() {
+    let mut house = House::closed();
+    house.edit("mends", &asking("mends", "first", "before"));
+    house.begin(Signal::TERM);
+    house.edit("mends", &asking("mends", "second", "after").replace("set:", "sett:"));
+    house.edit("other", &asking("other", "third", "other"));
+    house.reload("the edited files have 1 problem, and those before stay in force");
+    assert_eq!(metric(&house), "runbook_last_reload_successful 0");
+    assert!(house.is_well());
+    fire(&house, "first", 1);
+    fire(&house, "third", 3);
+    incident(&house, "Mends first", "mends: ");
+    // The sound file is not taken up alone.
+    incident(&house, "firing-3-", "notice: ");
+    house.edit("estate", "estate: [\n");
+    house.reload("stay in force");
+    fire(&house, "first", 4);
+    house.edit("estate", ESTATE);
+    house.edit("mends", &asking("mends", "second", "after"));
+    house.reload("taken up: `mends` is another, `other` is new");
+    assert_eq!(metric(&house), "runbook_last_reload_successful 1");
+}
+
+#[test]
+fn senders_and_their_secrets_are_taken_up_and_old_values_stay_secret() {
+    let mut house = House::closed();
+    let file = house.state().join("token");
+    let word = |value: &str| std::fs::write(&file, value).unwrap();
+    let estate = |sender: &str| {
+        let secret = format!("key: {{ file: {} }}, next", file.display());
+        let own = ESTATE.replace("grafana: {", &format!("{sender}: {{ form: grafana,"));
+        own.replace("key: { env: KEY }, next", &secret)
+    };
+    word("value-of-old-times");
+    house.edit("estate", &estate("grafana"));
+    house.begin(Signal::TERM);
+    assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 200);
+    word("value-of-new-times");
+    house.edit("estate", &estate("second"));
+    house.reload("taken up: the estate is another, secret `key` has another value");
+    assert_eq!(house.post("alertmanager", "value-of-old-times", b"{}"), 401);
+    assert_eq!(house.post("alertmanager", NEXT, b"{}"), 200);
+    assert_eq!(house.post("grafana", "value-of-new-times", b"{}"), 404);
+    let told = alert("value-of-old-times and value-of-new-times", 1).to_string();
+    assert_eq!(house.post("second", "value-of-new-times", told.as_bytes()), 200);
+    let all = house.everything();
+    assert!(all.contains("[redacted:key] and [redacted:key]"), "{all}");
+    assert!(!all.contains("-times"), "{all}");
+    std::fs::remove_file(&file).unwrap();
+    house.reload("cannot be read any more, and stays in force");
+    assert_eq!(house.post("alertmanager", "value-of-new-times", b"{}"), 200);
+}
