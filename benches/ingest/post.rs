@@ -125,11 +125,16 @@ fn is_time(begun: Instant, next: usize, rate: usize) -> bool {
     rate == 0 || begun.elapsed().as_secs_f64() * rate as f64 >= next as f64
 }
 
+/// How long a server is left alone between two posts.
+const REST: Duration = Duration::from_millis(10);
+
 /// Posts one alert after the other, each when the program of the last has run, and prints how long that took.
 pub fn first(port: u16, count: usize, stamps: &str, body: &Body) {
     let mut line = connect(port);
     let mut times = Vec::new();
     for number in 0..count {
+        // What the server has to do when the program has run is not to be in the way of the next.
+        std::thread::sleep(REST);
         let request = body.request(body.from + number);
         let sent = super::now();
         line.stream.write_all(&request).expect("the server reads");
