@@ -3,7 +3,7 @@
 //!
 //! The world is real: a unit under a private systemd manager and a git repository with a bare remote.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,10 +17,11 @@ use runbook::engine::Stop;
 use runbook::store::memory::Memory;
 use runbook::store::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::real::repository::Repository;
 use crate::real::shop::{Shop, eventually};
-use crate::world::World;
+use crate::world::{World, run};
 
 /// Whether the batch that holds the last event is torn right after it, or is the last one that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,17 @@ struct Cutting {
     inner: Memory,
     last: AtomicU64,
     cut: Cut,
+    /// As many writes as there are permits reach the disk; the others wait.
+    disk: Arc<Semaphore>,
+    /// How many have come so far.
+    writes: Arc<AtomicU64>,
+}
+
+impl Cutting {
+    fn new(inner: Memory, last: u64, cut: Cut) -> Self {
+        let (disk, writes) = (Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), Arc::default());
+        Self { inner, last: AtomicU64::new(last), cut, disk, writes }
+    }
 }
 
 fn dead() -> StoreError {
@@ -46,6 +58,8 @@ fn dead() -> StoreError {
 #[async_trait]
 impl EventStore for Cutting {
     async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.disk.acquire().await.unwrap().forget();
         let last = self.last.load(Ordering::SeqCst);
         let room = usize::try_from(last.saturating_sub(write.expected)).unwrap();
         let fits = write.drafts.len() <= room;
@@ -220,7 +234,7 @@ async fn a_run_that_is_cut_anywhere_ends_as_if_it_had_not_been() {
     for last in 2..story.len() as u64 {
         for cut in [Cut::Before, Cut::After] {
             let log = Memory::new();
-            let store = Cutting { inner: log.clone(), last: AtomicU64::new(last), cut };
+            let store = Cutting::new(log.clone(), last, cut);
             let mut scene = Scene::new(Arc::new(store), &stage);
             let place = format!("cut {cut:?} event {last} ({})", story[last as usize - 1]);
             // The start itself is two events in one piece; what is cut there never was.
@@ -230,5 +244,35 @@ async fn a_run_that_is_cut_anywhere_ends_as_if_it_had_not_been() {
             assert_eq!(scene.end().await, end, "{place}: {:#?}", scene.world.story().await);
             assert_eq!(scene.effects(), (1, 1), "{place}: {:#?}", scene.world.story().await);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_reading_begins_while_its_intent_is_written_and_a_change_only_after_it() {
+    let log = Memory::new();
+    let slow = Cutting { disk: Arc::new(Semaphore::new(0)), ..Cutting::new(log.clone(), u64::MAX, Cut::After) };
+    let (disk, writes) = (Arc::clone(&slow.disk), Arc::clone(&slow.writes));
+    let world = World::over(Arc::new(slow));
+    let (looked, mended) = (world.directory.path().join("looked"), world.directory.path().join("mended"));
+    let touch = |id: &str, effect: &str, path: &Path| run(id, effect, &["touch", path.to_str().unwrap()]);
+    let steps = json!([touch("look", "read", &looked), touch("mend", "repeatable", &mended)]);
+    world.start_in(&log, steps).await;
+    let scene = async {
+        until(|| looked.exists()).await;
+        assert_eq!(world.story_of(&["step_started"]).await, [""; 0], "its intent is on the way to the disk");
+        disk.add_permits(1);
+        until(|| writes.load(Ordering::SeqCst) == 2).await;
+        // Longer than a program takes to start.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert!(!mended.exists(), "the intent of the change is not durable");
+        disk.add_permits(100);
+    };
+    let (stop, ()) = tokio::join!(world.drive(), scene);
+    assert_eq!((stop, mended.exists()), (Stop::Over, true));
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
     }
 }
