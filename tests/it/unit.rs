@@ -1,4 +1,4 @@
-//! What `runbook unit` prints, put to those who read it: systemd, its analysis of exposure, and an engine for JavaScript.
+//! What `runbook unit` prints, put to those who read it: systemd, its analysis of exposure, and polkit.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use runbook::actions::process::output_apart;
-use serde_json::Value;
 
 use super::real;
 use super::real::daemon::{free_port, get};
+use super::real::polkit::Polkit;
 use super::real::shop::{Shop, eventually};
 
 const TOKEN: &str = "0123456789abcdef";
@@ -115,60 +115,50 @@ fn an_account_that_is_none_is_refused() {
     assert_eq!(output_apart(&mut command).expect("the program starts").status.code(), Some(2));
 }
 
-/// Asks a rule, as polkit would, whether each of these is allowed: the answers, `yes` or none.
-fn asked(rule: &str, questions: &Value) -> Vec<Value> {
-    const POLKIT: &str = "
-        let rule;
-        const polkit = { Result: { YES: 'yes', NOT_HANDLED: null }, addRule: (given) => { rule = given; } };
-        eval(process.argv[1]);
-        const answers = JSON.parse(process.argv[2]).map(([user, id, verb, unit]) =>
-            rule({ id, lookup: (key) => ({ verb, unit })[key] }, { user }));
-        console.log(JSON.stringify(answers));";
-    let mut node = Command::new("node");
-    node.args(["--eval", POLKIT, "--", rule, &questions.to_string()]);
-    let output = real::run(&mut node, "nodejs");
-    serde_json::from_slice(&output.stdout).expect("an answer for each")
-}
+const MANAGE: &str = "org.freedesktop.systemd1.manage-units";
+const FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
+const RELOAD: &str = "org.freedesktop.systemd1.reload-daemon";
 
 #[test]
 fn the_rule_allows_what_runbooks_do_to_the_units_of_the_estate_and_nothing_else() {
-    const MANAGE: &str = "org.freedesktop.systemd1.manage-units";
     let shop = directory(ESTATE, MENDS);
-    let rule = printed(shop.path(), &["polkit", "--user", "oncall"]);
-    let allowed = serde_json::json!([
-        ["oncall", MANAGE, "restart", "shop-gateway.service"],
-        ["oncall", MANAGE, "restart", "shop-a\\x2db@1.service"],
-        ["oncall", MANAGE, "restart", "redis-server.service"],
-        ["oncall", MANAGE, "reload", "redis-server.service"],
-    ]);
-    assert_eq!(asked(&rule, &allowed), ["yes"; 4], "{rule}");
-    let denied = serde_json::json!([
-        ["other", MANAGE, "restart", "shop-gateway.service"],
-        ["oncall", MANAGE, "stop", "shop-gateway.service"],
-        ["oncall", MANAGE, "reload", "shop-gateway.service"],
-        ["oncall", MANAGE, "restart", "shop-gateway"],
-        ["oncall", MANAGE, "restart", "sshd.service"],
-        ["oncall", MANAGE, "constructor", "name"],
-        ["oncall", MANAGE, "start", "run-1.service"],
-        ["oncall", MANAGE, null, null],
-        ["oncall", "org.freedesktop.systemd1.manage-unit-files", null, null],
-        ["oncall", "org.freedesktop.systemd1.reload-daemon", null, null],
-        ["oncall", "org.freedesktop.login1.power-off", "restart", "shop-gateway.service"],
-    ]);
-    assert_eq!(asked(&rule, &denied), vec![Value::Null; 11], "{rule}");
+    let polkit = Polkit::with(&printed(shop.path(), &["polkit", "--user", "nobody"]));
+    let may = |user: &str, verb: &str, unit: &str| polkit.allows(user, MANAGE, &[("verb", verb), ("unit", unit)]);
+    for (verb, unit) in [
+        ("restart", "shop-gateway.service"),
+        ("restart", "shop-a\\x2db@1.service"),
+        ("restart", "redis-server.service"),
+        ("reload", "redis-server.service"),
+    ] {
+        assert!(may("nobody", verb, unit), "{verb} {unit}");
+    }
+    for (user, verb, unit) in [
+        ("daemon", "restart", "shop-gateway.service"),
+        ("nobody", "stop", "shop-gateway.service"),
+        ("nobody", "reload", "shop-gateway.service"),
+        ("nobody", "restart", "shop-gateway"),
+        ("nobody", "restart", "sshd.service"),
+        ("nobody", "constructor", "name"),
+        ("nobody", "start", "run-1.service"),
+    ] {
+        assert!(!may(user, verb, unit), "{user} {verb} {unit}");
+    }
+    for action in [MANAGE, FILES, RELOAD] {
+        assert!(!polkit.allows("nobody", action, &[]), "{action} as a whole");
+    }
+    let other = [("verb", "restart"), ("unit", "shop-gateway.service")];
+    assert!(!polkit.allows("nobody", "org.freedesktop.login1.power-off", &other));
 }
 
 #[test]
 fn what_can_only_be_allowed_whole_is_allowed_only_where_it_is_used() {
     let enabling = MENDS.replace("{ reload: redis-server.service }", "{ enable: redis-server.service }");
     let shop = directory(ESTATE, &enabling);
-    let rule = printed(shop.path(), &["polkit", "--user", "oncall"]);
-    let questions = serde_json::json!([
-        ["oncall", "org.freedesktop.systemd1.manage-unit-files", null, null],
-        ["oncall", "org.freedesktop.systemd1.reload-daemon", null, null],
-    ]);
-    assert_eq!(asked(&rule, &questions), ["yes"; 2], "{rule}");
+    let rule = printed(shop.path(), &["polkit", "--user", "nobody"]);
     assert!(rule.contains("can only be allowed whole"), "{rule}");
+    let polkit = Polkit::with(&rule);
+    assert!(polkit.allows("nobody", FILES, &[]) && polkit.allows("nobody", RELOAD, &[]));
+    assert!(!polkit.allows("daemon", FILES, &[]) && !polkit.allows("daemon", RELOAD, &[]));
 }
 
 /// The service as a private manager of a user can start it: without what needs the machine's own.

@@ -21,6 +21,7 @@ pub mod daemon;
 pub mod journal;
 pub mod nginx;
 pub mod pgbouncer;
+pub mod polkit;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
