@@ -97,9 +97,9 @@ fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
         step: step.clone(),
         attempt: 1,
         epoch: 1,
-        action,
+        action: action.into(),
         digest,
-        before: json!({"active": "failed", "invocation": "0".repeat(32)}),
+        before: json!({"active": "failed", "invocation": "0".repeat(32)}).into(),
         deadline: None,
     };
     let step = step.clone();
@@ -111,5 +111,5 @@ fn ended(run: RunId, step: &StepKey) -> Event {
     let output = json!({"exit": 0, "units": [{"name": "pakashop-gateway.service", "active": "active", "restarts": 3}]});
     let printed = "Nov 22 03:04:05 web1 gateway[4242]: listening on 8000\n".repeat(6);
     let outcome = Outcome::succeeded("1 unit active", output).with_transcript(printed);
-    Event::StepEnded { run, step: step.clone(), attempt: 1, outcome }
+    Event::StepEnded { run, step: step.clone(), attempt: 1, outcome: outcome.into() }
 }

@@ -305,12 +305,12 @@ pub enum Event {
         /// The claim under which it is done; a later claim's worker knows that this one is gone.
         epoch: u64,
         /// Exactly what is done.
-        action: RenderedAction,
+        action: Arc<RenderedAction>,
         /// SHA-256 of what is done and where, in hex.
         digest: String,
         /// What the world looked like, as far as reconciling needs it.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
-        before: Value,
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        before: Arc<Value>,
         /// When its time is over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,
@@ -324,7 +324,7 @@ pub enum Event {
         /// Which attempt.
         attempt: u32,
         /// How.
-        outcome: Outcome,
+        outcome: Arc<Outcome>,
     },
     /// An attempt was cut off, and the world was asked what became of it.
     Reconciled {
@@ -365,4 +365,8 @@ pub enum Event {
         /// The step whose change it is.
         step: StepKey,
     },
+}
+
+fn is_nothing(value: &Arc<Value>) -> bool {
+    value.is_null()
 }

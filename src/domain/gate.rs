@@ -2,6 +2,8 @@
 //!
 //! Gates are closed: the machine must know how to wait. Kinds of action are open, and are not here.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
@@ -88,7 +90,7 @@ pub enum SkipReason {
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// It happened, and ended so.
-    Happened(Outcome),
+    Happened(Arc<Outcome>),
     /// It did not happen, or harmlessly may happen again.
     DidNotHappen {
         /// How that is known.

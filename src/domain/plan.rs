@@ -2,6 +2,8 @@
 //!
 //! An approval is bound to the digest, so that what was agreed to is what runs.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,7 +56,7 @@ pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
     /// What is done.
-    pub action: RenderedAction,
+    pub action: Arc<RenderedAction>,
     /// The digest of what is done and where.
     pub digest: String,
     /// How long it may take.

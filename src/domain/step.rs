@@ -1,5 +1,7 @@
 //! How a step stands, and which events it accepts in which standing.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::event::{Conclusion, Event, Finding, Gate, SkipReason};
@@ -46,7 +48,7 @@ pub struct StepState {
     /// When the last attempt was cut off: the end of its time, within which it may be made again.
     pub cut_off: Option<Timestamp>,
     /// How the last attempt ended.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Arc<Outcome>>,
     /// The answer of a person.
     pub answer: Option<Value>,
     /// The digest that was agreed to.
@@ -71,11 +73,11 @@ pub struct AttemptState {
     /// The claim under which it was begun.
     pub epoch: u64,
     /// What is done.
-    pub action: RenderedAction,
+    pub action: Arc<RenderedAction>,
     /// The digest of what is done and where.
     pub digest: String,
     /// What the world looked like.
-    pub before: Value,
+    pub before: Arc<Value>,
     /// When it began.
     pub started_at: Timestamp,
     /// When its time is over.
@@ -154,15 +156,15 @@ impl StepState {
                 self.attempt = Some(AttemptState {
                     seq,
                     epoch: *epoch,
-                    action: action.clone(),
+                    action: Arc::clone(action),
                     digest: digest.clone(),
-                    before: before.clone(),
+                    before: Arc::clone(before),
                     started_at: at,
                     deadline: *deadline,
                 });
             }
             Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
-                self.outcome = Some(outcome.clone())
+                self.outcome = Some(Arc::clone(outcome))
             }
             Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. } => {
                 self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);

@@ -3,6 +3,7 @@
 //! **Invariant:** a flight always lands: what panics, hangs or is cancelled ends in an outcome.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,7 +21,7 @@ use crate::domain::time::{Span, Timestamp};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Makes one attempt.
-pub(super) async fn attempt(action: RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
+pub(super) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);
     };
@@ -34,13 +35,13 @@ pub(super) async fn attempt(action: RenderedAction, poll: Option<Poll>, context:
 }
 
 /// Asks the world what became of an attempt that was cut off.
-pub(super) async fn reconcile(action: RenderedAction, before: Value, context: Context) -> Finding {
+pub(super) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Finding {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Finding::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
     };
-    let looked = bounded(kind.reconcile(&action.spec, &before, &context), &context).await;
+    let looked = bounded(kind.reconcile(&action.spec, before, &context), &context).await;
     match looked {
-        Some(Reconciled::Happened(outcome)) => Finding::Happened(limited(outcome)),
+        Some(Reconciled::Happened(outcome)) => Finding::Happened(limited(outcome).into()),
         Some(Reconciled::DidNotHappen(detail)) => Finding::DidNotHappen { detail },
         Some(Reconciled::CannotTell(detail)) => Finding::CannotTell { detail },
         None => Finding::CannotTell { detail: "looking took too long".to_owned() },
@@ -48,7 +49,7 @@ pub(super) async fn reconcile(action: RenderedAction, before: Value, context: Co
 }
 
 /// What the world looks like before a change.
-pub(super) async fn observe(action: RenderedAction, context: Context) -> Value {
+pub(super) async fn observe(action: Arc<RenderedAction>, context: Context) -> Value {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Value::Null;
     };

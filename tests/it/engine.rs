@@ -316,7 +316,7 @@ async fn data_is_never_evaluated_again() {
     ]);
     world.start_whole(json!({"params": param, "steps": steps})).await;
     assert_eq!(world.drive().await, Stop::Over);
-    let output = world.incident().await.runs[0].state(&key("two")).unwrap().outcome.clone().unwrap().output;
+    let output = world.incident().await.runs[0].state(&key("two")).unwrap().outcome.clone().unwrap().output.clone();
     assert_eq!(output, json!({"word": hostile, "text": format!("<{hostile}>")}));
 }
 

@@ -163,7 +163,7 @@ impl Machine {
                     epoch: 1,
                     action,
                     digest,
-                    before: Value::Null,
+                    before: Value::Null.into(),
                     deadline: None,
                 });
             }
@@ -177,7 +177,7 @@ impl Machine {
                     Verdict::Succeeded,
                 ][usize::from(how % 6)];
                 let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
-                self.record(Event::StepEnded { run, step, attempt, outcome: Outcome::ended(verdict, "so") });
+                self.record(Event::StepEnded { run, step, attempt, outcome: Outcome::ended(verdict, "so").into() });
             }
             _ => {}
         }
@@ -250,7 +250,7 @@ impl Machine {
             let finding = match how % 3 {
                 0 => Finding::DidNotHappen { detail },
                 1 => Finding::CannotTell { detail },
-                _ => Finding::Happened(Outcome::ended(Verdict::Succeeded, "so")),
+                _ => Finding::Happened(Outcome::ended(Verdict::Succeeded, "so").into()),
             };
             self.record(Event::Reconciled { run, step, attempt, finding });
         }

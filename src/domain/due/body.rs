@@ -132,7 +132,7 @@ impl Walk<'_> {
             (Some(poll), Some(end)) => Span::between(self.now, end).max(poll.every).min(timeout),
             _ => timeout,
         };
-        let attempt = Box::new(Attempt { step: key.clone(), number, action, digest, timeout, poll });
+        let attempt = Box::new(Attempt { step: key.clone(), number, action: action.into(), digest, timeout, poll });
         self.effects.push(Effect::Perform { run: self.run.id, attempt });
     }
 

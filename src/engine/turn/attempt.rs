@@ -3,6 +3,8 @@
 //!
 //! Deliberately absent: what becomes of it. It lands as any other task does.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -43,9 +45,9 @@ impl Worker {
             step: attempt.step.clone(),
             attempt: attempt.number,
             epoch: self.held.epoch(),
-            action: attempt.action.clone(),
+            action: Arc::clone(&attempt.action),
             digest: attempt.digest.clone(),
-            before,
+            before: before.into(),
             deadline: Some(deadline),
         };
         self.draft(started, now)?;
@@ -57,7 +59,7 @@ impl Worker {
     async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let (context, _) = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
-        let mut looking = Box::pin(flight::observe(attempt.action.clone(), context));
+        let mut looking = Box::pin(flight::observe(Arc::clone(&attempt.action), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
         }
@@ -102,7 +104,7 @@ impl Worker {
             self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
             let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
-                let outcome = flight::attempt(action, poll, context).await;
+                let outcome = flight::attempt(&action, poll, context).await.into();
                 Landed::Ended { place, attempt: number, outcome, told: courier.told() }
             });
             // A child is on its way before the faces are told, so that both take place at once.

@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** an attempt that nobody has agreed to begins only with a name within the budget.
 
+use std::sync::Arc;
+
 use super::Worker;
 use crate::domain::due::Confirmation;
 use crate::domain::event::Mode;
@@ -52,5 +54,5 @@ impl Worker {
 /// A person is asked instead.
 pub(super) fn over_budget(run: RunId, attempt: Attempt, why: String) -> Confirmation {
     let Attempt { step, action, digest, .. } = attempt;
-    Confirmation { run, step, by: Vec::new(), action, digest, why: Some(why), undo: None }
+    Confirmation { run, step, by: Vec::new(), action: Arc::unwrap_or_clone(action), digest, why: Some(why), undo: None }
 }

@@ -8,6 +8,7 @@
 //! claim and has not ended is settled by looking at the world, never simply done again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -22,6 +23,7 @@ use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Attempt, RenderedAction};
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
@@ -43,7 +45,7 @@ type Place = (RunId, StepKey);
 /// What came of a task.
 enum Landed {
     Observed { place: Place, digest: String, before: Value },
-    Ended { place: Place, attempt: u32, outcome: crate::domain::outcome::Outcome, told: Vec<Event> },
+    Ended { place: Place, attempt: u32, outcome: Arc<Outcome>, told: Vec<Event> },
     Settled { place: Place, attempt: u32, finding: Finding },
 }
 
@@ -301,7 +303,7 @@ impl Worker {
     async fn commit(&mut self) -> Result<bool, EngineError> {
         let write = self.write();
         let drafts = write.drafts.clone();
-        let store = std::sync::Arc::clone(&self.engine.parts().store);
+        let store = Arc::clone(&self.engine.parts().store);
         let mut writing = store.write(write);
         let early = futures_util::poll!(writing.as_mut());
         let readings = self.launch_readings();

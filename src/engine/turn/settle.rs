@@ -46,8 +46,8 @@ impl Worker {
         &mut self,
         place: Place,
         attempt: u32,
-        action: RenderedAction,
-        before: Value,
+        action: Arc<RenderedAction>,
+        before: Arc<Value>,
         now: Timestamp,
     ) -> Result<(), EngineError> {
         let cancel = CancellationToken::new();
@@ -56,7 +56,7 @@ impl Worker {
         };
         self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
-            let finding = flight::reconcile(action, before, context).await;
+            let finding = flight::reconcile(&action, &before, context).await;
             Landed::Settled { place, attempt, finding }
         });
         Ok(())

@@ -120,16 +120,16 @@ impl Story {
             step: step(id),
             attempt,
             epoch: 1,
-            action,
+            action: action.into(),
             digest: "d".to_owned(),
-            before: Value::Null,
+            before: Value::Null.into(),
             deadline,
         });
     }
 
     pub fn ends(&mut self, id: &str, outcome: Outcome) {
         let good = outcome.is_success();
-        self.engine(Event::StepEnded { run: RUN, step: step(id), attempt: 1, outcome });
+        self.engine(Event::StepEnded { run: RUN, step: step(id), attempt: 1, outcome: outcome.into() });
         if good {
             self.engine(Event::StepConcluded {
                 run: RUN,
