@@ -81,10 +81,13 @@ fn teller<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a St
     })
 }
 
-/// Whether a deadline is met by a message, so that the engine can keep it.
+/// Whether a deadline is met by a message and somebody is to be told, so that the engine can keep it.
 pub fn is_told(incident: &Incident, deadline: &Deadline) -> bool {
     let declared = deadline.rule.as_ref().is_some_and(|rule| rule.fallback_at.is_some());
-    declared || teller(incident, &deadline.name).is_some()
+    match teller(incident, &deadline.name) {
+        Some((_, _, action)) => !of_spec(&action.spec).1.is_empty(),
+        None => declared && !stakeholders(incident).is_empty(),
+    }
 }
 
 fn message(step: &Step) -> Option<&Action> {
