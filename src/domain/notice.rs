@@ -54,12 +54,13 @@ pub fn stakeholders(incident: &Incident) -> Vec<String> {
     let declared = rules.filter(|rule| rule.repeats && !rule.to.is_empty()).map(|rule| rule.to.clone()).next();
     let told = || {
         let mut steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
-        let to = steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
+        let to =
+            steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
         to.filter(|to| !to.iter().any(|to| is_open(to)))
     };
-    declared.or_else(told).unwrap_or_else(|| {
-        incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default()
-    })
+    declared
+        .or_else(told)
+        .unwrap_or_else(|| incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default())
 }
 
 /// A person's word to stakeholders.
@@ -165,4 +166,3 @@ fn waits(incident: &Incident) -> String {
 fn is_open(name: &str) -> bool {
     expression::is_template(name)
 }
-

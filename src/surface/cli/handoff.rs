@@ -35,7 +35,9 @@ impl Handoff {
         } else {
             station.output.document(&handover)?;
         }
-        let first = waiting::of(&incident, &station.settings.command()).into_iter().find_map(|one| one.commands.into_iter().next());
+        let first = waiting::of(&incident, &station.settings.command())
+            .into_iter()
+            .find_map(|one| one.commands.into_iter().next());
         station.output.next(&[first.unwrap_or_else(|| station.command(&format!("timeline {id}")))]);
         Ok(Exit::DONE)
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
 use runbook::clock::{Clock as _, SimClock};
-use runbook::domain::due::{Effect, due, wake_after};
 use runbook::domain::command::{Command, Request, Start};
+use runbook::domain::due::{Effect, due, wake_after};
 use runbook::domain::estate::Estate;
 use runbook::domain::event::{Actor, Event, Identity, Mode, Recorded};
 use runbook::domain::id::IncidentId;
@@ -96,7 +96,6 @@ impl Watch {
         let begun = Duty::begin(self.engine.clone(), terms, CancellationToken::new()).await;
         let (duty, task) = begun.expect("the log can be read");
         (self.duty, self.task) = (Some(duty), task);
-
     }
 
     /// The process dies without a word, and another takes over.
