@@ -139,8 +139,13 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        let office =
-            courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
+        let office = courier::Office::new(
+            Arc::clone(&parts.secrets),
+            Arc::clone(&parts.redactor),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.basics),
+            parts.directory.clone(),
+        );
         let (parts, office) = (Arc::new(parts), Arc::new(office));
         let newest = Arc::new(renewal::Newest::new(&parts, &office));
         Self { parts, hub: Arc::new(Hub::new()), office, known: Arc::default(), newest }
@@ -151,6 +156,11 @@ impl Engine {
         &self.parts
     }
 
+    /// What delivers its messages.
+    pub fn office(&self) -> &courier::Office {
+        &self.office
+    }
+
     /// The one door in: decides on the present state and appends; again when somebody else was first.
     pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
         self.guard_host(&command)?;
@@ -158,7 +168,14 @@ impl Engine {
         for _ in 0..CONFLICT_LIMIT {
             let mut present = self.present(incident).await?;
             let now = self.parts.clock.now();
-            let events = decide(present.as_ref(), &command, now)?;
+            let (events, no) = match decide(present.as_ref(), &command, now) {
+                Ok(events) => (events, None),
+                // A no that others have to know of is written down before it is said.
+                Err(Refused { record: Some(event), message, hint, cause, .. }) => {
+                    (vec![*event], Some(Refused { message, hint, cause, record: None }))
+                }
+                Err(refused) => return Err(refused.into()),
+            };
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
             let drafts: Vec<Draft> = events
                 .into_iter()
@@ -175,7 +192,10 @@ impl Engine {
                     extend(&mut durable, &recorded)?;
                     durable.iter().for_each(|durable| self.known.keep(durable));
                     self.hub.tell(incident, Hint::Appended(recorded.into()));
-                    return durable.ok_or_else(|| EngineError::NotFound(incident.to_string()));
+                    return match no {
+                        Some(refused) => Err(refused.into()),
+                        None => durable.ok_or_else(|| EngineError::NotFound(incident.to_string())),
+                    };
                 }
                 Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
                 Err(error) => return Err(error.into()),

@@ -12,7 +12,7 @@ use runbook::domain::timeline::Timeline;
 use serde_json::Value;
 
 /// Every golden log.
-const LOGS: [&str; 2] = ["postmortem/p1.jsonl", "logs/alerts.jsonl"];
+const LOGS: [&str; 3] = ["postmortem/p1.jsonl", "logs/alerts.jsonl", "logs/people.jsonl"];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -41,6 +41,11 @@ fn name(event: &Event) -> &'static str {
         Event::DeadlineWarned { .. } => "DeadlineWarned",
         Event::DeadlineMet { .. } => "DeadlineMet",
         Event::DeadlineMissed { .. } => "DeadlineMissed",
+        Event::DeadlineLifted { .. } => "DeadlineLifted",
+        Event::RoleTaken { .. } => "RoleTaken",
+        Event::RoleReleased { .. } => "RoleReleased",
+        Event::ApprovalRefused { .. } => "ApprovalRefused",
+        Event::NoticeOwed { .. } => "NoticeOwed",
         Event::PostmortemWritten { .. } => "PostmortemWritten",
         Event::PostmortemCompleted => "PostmortemCompleted",
         Event::Notified { .. } => "Notified",
@@ -64,7 +69,7 @@ fn name(event: &Event) -> &'static str {
 }
 
 /// The names of all events.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 36] = [
     "IncidentOpened",
     "AlertFired",
     "AlertRepeated",
@@ -77,6 +82,11 @@ const NAMES: [&str; 31] = [
     "DeadlineWarned",
     "DeadlineMet",
     "DeadlineMissed",
+    "DeadlineLifted",
+    "RoleTaken",
+    "RoleReleased",
+    "ApprovalRefused",
+    "NoticeOwed",
     "PostmortemWritten",
     "PostmortemCompleted",
     "Notified",
@@ -144,12 +154,26 @@ fn the_golden_log_of_an_incident_that_alerts_opened_folds_to_what_it_was() {
 }
 
 #[test]
-fn the_golden_log_of_an_incident_that_alerts_opened_is_told_as_it_was() {
-    let entries = Timeline::of(&log("logs/alerts.jsonl")).entries;
+fn the_golden_log_of_an_incident_with_roles_and_refusals_folds_to_what_it_was() {
+    let incident = fold(&log("logs/people.jsonl")).expect("it folds for ever").expect("it is not empty");
+    assert_eq!((incident.id.as_str(), incident.status), ("nudaf-jajis", IncidentStatus::Resolved));
+    assert_eq!((incident.refusals, incident.roles.len()), (2, 1));
+    let deadlines: Vec<&str> = incident.deadlines.iter().map(|deadline| deadline.name.as_str()).collect();
+    assert_eq!(deadlines, ["notify", "commander", "update"]);
+}
+
+/// Whether a golden log is told as it was.
+fn is_told_as_it_was(name: &str) {
+    let entries = Timeline::of(&log(&format!("logs/{name}.jsonl"))).entries;
     let told: String = entries.iter().map(|entry| format!("{} {}: {}\n", entry.seq, entry.who, entry.text)).collect();
-    if told != text("logs/alerts.txt") {
-        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alerts.txt");
+    if told != text(&format!("logs/{name}.txt")) {
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
         fs::write(&beside, told).expect("the target directory is writable");
         panic!("it is told otherwise; look at {} and copy it to the fixtures if it is better", beside.display());
     }
+}
+
+#[test]
+fn golden_logs_are_told_as_they_were() {
+    ["alerts", "people"].into_iter().for_each(is_told_as_it_was);
 }

@@ -36,6 +36,7 @@ pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
             let shown = clock(left + TimeDelta::milliseconds(999));
             (format!("{name} due in {shown}"), format!("{name} {shown}"), urgency(deadline, left, now))
         }
+        DeadlineStatus::Lifted => (format!("{name} not needed"), format!("{name} -"), Tone::Good),
         DeadlineStatus::Met { at, .. } => {
             let spare = clock(deadline.due - *at);
             (format!("{name} done, {spare} to spare"), format!("{name} ok +{spare}"), Tone::Good)
@@ -106,6 +107,12 @@ mod tests {
             warn_at: Some(at(600)),
             warned: false,
             status,
+            set_at: at(0),
+            fallback_at: None,
+            rule: None,
+            told_warning: false,
+            told_miss: false,
+            fell_back: false,
         }
     }
 

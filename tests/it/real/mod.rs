@@ -19,6 +19,7 @@
 pub mod aws;
 pub mod daemon;
 pub mod journal;
+pub mod mail;
 pub mod nginx;
 pub mod pgbouncer;
 pub mod polkit;
