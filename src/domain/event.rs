@@ -340,7 +340,7 @@ pub enum Event {
         /// SHA-256 of what is done and where, in hex.
         digest: String,
         /// What the world looked like, as far as reconciling needs it.
-        #[serde(default, skip_serializing_if = "is_nothing")]
+        #[serde(default, skip_serializing_if = "super::outcome::is_nothing")]
         before: Arc<Value>,
         /// When its time is over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -396,8 +396,4 @@ pub enum Event {
         /// The step whose change it is.
         step: StepKey,
     },
-}
-
-fn is_nothing(value: &Arc<Value>) -> bool {
-    value.is_null()
 }

@@ -2,6 +2,8 @@
 //!
 //! A failure of the world is not a Rust error; it is written into the log like a success.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,4 +69,9 @@ impl Outcome {
     pub fn is_success(&self) -> bool {
         self.verdict == Verdict::Succeeded
     }
+}
+
+/// Whether a shared value says nothing, so that it need not be written.
+pub(super) fn is_nothing(value: &Arc<Value>) -> bool {
+    value.is_null()
 }

@@ -228,7 +228,7 @@ impl Worker {
                 let events = self.engine.further_run(&self.incident, run, &step, &runbook, params, now);
                 match events {
                     Ok(events) => events.into_iter().try_for_each(|event| self.draft(event, now)),
-                    Err(reason) => self.draft(failure_of_start(&self.incident, run, step, reason), now),
+                    Err(reason) => self.draft(settle::failure_of_start(&self.incident, run, step, reason), now),
                 }
             }
             Effect::Deliver(parcel) => {
@@ -389,17 +389,5 @@ impl Worker {
                 _ => {}
             }
         }
-    }
-}
-
-/// A runbook that cannot be started fails its step, by the step's own rule.
-fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
-    use crate::domain::event::Conclusion::{Failed, Tolerated};
-    use crate::domain::runbook::OnFailure;
-    let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);
-    match rule {
-        Some(OnFailure::Ask) => Event::Asked { run, step, gate: Gate::Failure { error: reason } },
-        Some(OnFailure::Continue) => Event::StepConcluded { run, step, conclusion: Tolerated, reason: Some(reason) },
-        Some(OnFailure::Stop) | None => Event::StepConcluded { run, step, conclusion: Failed, reason: Some(reason) },
     }
 }

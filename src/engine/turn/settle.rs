@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Flight, LOOK_LIMIT, Landed, Place, Worker};
 use crate::actions::{Context, Progress};
 use crate::domain::effect::EffectClass;
-use crate::domain::event::{Event, Finding};
+use crate::domain::event::{Event, Finding, Gate};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::incident::Incident;
 use crate::domain::plan::RenderedAction;
 use crate::domain::time::Timestamp;
 use crate::engine::feed::Hint;
@@ -85,5 +87,17 @@ impl Worker {
         Progress::new(move |line| {
             engine.hub.tell(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
         })
+    }
+}
+
+/// A runbook that cannot be started fails its step, by the step's own rule.
+pub(super) fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
+    use crate::domain::event::Conclusion::{Failed, Tolerated};
+    use crate::domain::runbook::OnFailure;
+    let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);
+    match rule {
+        Some(OnFailure::Ask) => Event::Asked { run, step, gate: Gate::Failure { error: reason } },
+        Some(OnFailure::Continue) => Event::StepConcluded { run, step, conclusion: Tolerated, reason: Some(reason) },
+        Some(OnFailure::Stop) | None => Event::StepConcluded { run, step, conclusion: Failed, reason: Some(reason) },
     }
 }
