@@ -144,8 +144,6 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// When its time is over. The engine drops the action then; a kind may give up earlier with a better word.
     pub deadline: Option<Timestamp>,
-    /// What delivers messages.
-    pub courier: Arc<dyn Courier>,
 }
 
 /// Where live lines go.
@@ -225,34 +223,6 @@ impl SecretText {
             Self::Secret(reference) => Ok(secrets.get(&reference.secret)?.expose_secret().to_owned()),
         }
     }
-}
-
-/// What delivers messages; the engine's, so that kinds know no channel.
-#[async_trait]
-pub trait Courier: std::fmt::Debug + Send + Sync {
-    /// Delivers one message to one channel of the estate, into the incident's thread there if it has one.
-    async fn deliver(&self, place: &(RunId, StepKey), channel: &str, message: &str) -> Delivery;
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
-    /// It arrived.
-    Delivered {
-        /// Its id there.
-        message: Option<String>,
-        /// Where, as the channel names it.
-        place: Option<String>,
-    },
-    /// An earlier attempt delivered it already.
-    Already,
-    /// It did not arrive.
-    Failed {
-        /// Why.
-        error: String,
-        /// When the channel asks to be tried again.
-        retry_after: Option<std::time::Duration>,
-    },
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The kind `notify`: a message to channels of the estate.
 //!
-//! Which channel speaks which protocol is not known here: a [`Courier`](super::Courier) delivers.
+//! Deliberately absent: delivering. A message is owed from its step's intent on, and the engine delivers it; see
+//! [`crate::domain::message`].
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Context, Delivery, Kind};
+use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
@@ -38,7 +39,8 @@ static FORM: KindForm = KindForm {
 #[serde(deny_unknown_fields)]
 struct Spec {
     to: OneOrMany,
-    message: String,
+    #[serde(rename = "message")]
+    _message: String,
     #[serde(default, rename = "meets")]
     _meets: Option<String>,
 }
@@ -70,38 +72,7 @@ impl Kind for Notify {
         Change { what: format!("tell {to}"), place: to, ..Change::default() }
     }
 
-    async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
-        let spec = match Spec::deserialize(spec) {
-            Ok(spec) => spec,
-            Err(error) => return Outcome::failed(format!("notify: {error}"), Value::Null),
-        };
-        let message = context.redactor.scrub(&spec.message).into_owned();
-        let deliveries = spec.channels().iter().map(|channel| {
-            let message = message.as_str();
-            async move { (channel, context.courier.deliver(&context.place, channel, message).await) }
-        });
-        report(futures_util::future::join_all(deliveries).await)
+    async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
+        Outcome::failed("a message is delivered by the engine, which keeps owing it", Value::Null)
     }
-}
-
-/// The outcome: a message that reached nobody has failed; so has one that missed any channel.
-fn report(deliveries: Vec<(&String, Delivery)>) -> Outcome {
-    let (mut delivered, mut failed) = (Vec::new(), Vec::new());
-    for (channel, delivery) in deliveries {
-        match delivery {
-            Delivery::Delivered { .. } | Delivery::Already => delivered.push(channel.clone()),
-            Delivery::Failed { error, .. } => failed.push(json!({"channel": channel, "error": error})),
-        }
-    }
-    let output = json!({"delivered": delivered, "failed": failed});
-    if failed.is_empty() {
-        return Outcome::succeeded(format!("told {}", delivered.join(", ")), output);
-    }
-    let reasons: Vec<String> = failed
-        .iter()
-        .map(|failure| {
-            format!("{}: {}", failure["channel"].as_str().unwrap_or(""), failure["error"].as_str().unwrap_or(""))
-        })
-        .collect();
-    Outcome::failed(format!("not delivered: {}", reasons.join("; ")), output)
 }

@@ -4,24 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Courier, Delivery, Progress, Secrets};
+use super::{Context, Progress, Secrets};
 use crate::clock::SystemClock;
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::redact::Redactor;
-
-#[derive(Debug)]
-struct NoCourier;
-
-#[async_trait]
-impl Courier for NoCourier {
-    async fn deliver(&self, _place: &(RunId, StepKey), _channel: &str, _message: &str) -> Delivery {
-        Delivery::Already
-    }
-}
 
 /// A context in `/tmp`.
 pub fn context() -> Context {
@@ -39,6 +28,5 @@ pub fn context() -> Context {
         progress: Progress::none(),
         cancel: CancellationToken::new(),
         deadline: None,
-        courier: Arc::new(NoCourier),
     }
 }

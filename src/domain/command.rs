@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
-use super::event::{Actor, Mode, Parent};
+use super::event::{Actor, Event, Mode, Parent};
 use super::id::{IncidentId, StepKey};
 use super::runbook::{Runbook, Severity};
 use super::time::{Span, Timestamp};
@@ -55,6 +55,25 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// Takes a role, from whoever has it.
+    TakeRole {
+        /// The role.
+        role: String,
+    },
+    /// Hands a role to somebody.
+    GiveRole {
+        /// The role.
+        role: String,
+        /// A person of the estate, or an identity such as `account:ada`.
+        to: String,
+    },
+    /// Gives a role back.
+    ReleaseRole {
+        /// The role.
+        role: String,
+    },
+    /// Tells stakeholders how it stands.
+    Update(String),
     /// Tries a failed step again.
     Retry {
         /// The step.
@@ -164,7 +183,7 @@ pub enum Answer {
 }
 
 /// Our no to a person: nothing has happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
     /// A fragment that says what cannot be.
@@ -173,6 +192,8 @@ pub struct Refused {
     pub hint: Option<String>,
     /// What sort of no it is, for exit codes.
     pub cause: RefusedCause,
+    /// What the log keeps of it, for a no that others have to know of.
+    pub record: Option<Box<Event>>,
 }
 
 /// What sort of no it is.
@@ -187,12 +208,18 @@ pub enum RefusedCause {
 impl Refused {
     /// A no because of how things stand.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, cause: RefusedCause::Usage }
+        Self { message: message.into(), hint: None, cause: RefusedCause::Usage, record: None }
     }
 
     /// A no because of who asks.
     pub fn not_allowed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, cause: RefusedCause::NotAllowed }
+        Self { message: message.into(), hint: None, cause: RefusedCause::NotAllowed, record: None }
+    }
+
+    /// The same no, to be kept in the log.
+    #[must_use]
+    pub fn recorded(self, event: Event) -> Self {
+        Self { record: Some(Box::new(event)), ..self }
     }
 
     /// The same no with what to type instead.

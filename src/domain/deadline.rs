@@ -2,8 +2,9 @@
 
 use super::event::Event;
 use super::id::StepKey;
-use super::runbook::DeadlineFrom;
-use super::time::Timestamp;
+use super::message::{FALLBACK_MARGIN, NoticeCause};
+use super::runbook::{DeadlineFrom, DeadlineRule};
+use super::time::{Span, Timestamp};
 
 /// How a deadline stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum DeadlineStatus {
     },
     /// It passed.
     Missed,
+    /// It is not asked for any more.
+    Lifted,
     /// It passed, and was done afterwards.
     MetLate {
         /// When.
@@ -35,12 +38,24 @@ pub struct Deadline {
     pub name: String,
     /// When its time began to run.
     pub from: DeadlineFrom,
+    /// When it was set; one that repeats is set anew.
+    pub set_at: Timestamp,
     /// When it is missed.
     pub due: Timestamp,
     /// When to warn.
     pub warn_at: Option<Timestamp>,
+    /// When the engine tells stakeholders itself, and messages that keep it take other ways.
+    pub fallback_at: Option<Timestamp>,
+    /// The rule that it follows.
+    pub rule: Option<DeadlineRule>,
     /// Whether the warning is in the log.
     pub warned: bool,
+    /// Whether those who are to hear of the warning are owed a message.
+    pub told_warning: bool,
+    /// Whether those who are to hear of the miss are owed a message.
+    pub told_miss: bool,
+    /// Whether the engine has taken it upon itself to tell stakeholders.
+    pub fell_back: bool,
     /// How it stands.
     pub status: DeadlineStatus,
 }
@@ -58,36 +73,80 @@ impl Deadline {
         warning.then(|| Event::DeadlineWarned { name: self.name.clone() })
     }
 
-    /// When it owes something next.
-    pub fn wake_at(&self) -> Option<Timestamp> {
-        if self.status != DeadlineStatus::Running {
-            return None;
-        }
-        Some(self.warn_at.filter(|_| !self.warned).map_or(self.due, |at| at.min(self.due)))
+    /// Every instant at which it may owe something without a further event.
+    pub fn instants(&self) -> impl Iterator<Item = Timestamp> {
+        let running = self.status == DeadlineStatus::Running;
+        let warning = self.warn_at.filter(|_| !self.warned);
+        let fallback = self.fallback_at.filter(|_| !self.fell_back && self.falls_back());
+        [Some(self.due), warning, fallback].into_iter().flatten().filter(move |_| running)
+    }
+
+    /// Whether the engine may tell stakeholders itself to keep it.
+    fn falls_back(&self) -> bool {
+        self.rule.as_ref().is_some_and(DeadlineRule::is_met_by_step)
     }
 
     /// Whether what it asks for is still to be done.
     pub fn is_open(&self) -> bool {
         matches!(self.status, DeadlineStatus::Running | DeadlineStatus::Missed)
     }
+
+    /// Whether it is set anew by every word to stakeholders.
+    pub fn repeats(&self) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.repeats)
+    }
+
+    /// The role whose being taken meets it.
+    pub fn role(&self) -> Option<&str> {
+        self.rule.as_ref()?.role.as_deref()
+    }
+
+    /// The channels that hear when it comes near or is missed.
+    pub fn escalate(&self) -> &[String] {
+        self.rule.as_ref().map(|rule| rule.escalate.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether the engine has to tell stakeholders at `now`, unless a message that keeps it is on its way.
+    pub fn wants_fallback(&self, now: Timestamp) -> bool {
+        let late = self.fallback_at.is_some_and(|at| now >= at);
+        self.status == DeadlineStatus::Running && late && !self.fell_back && self.falls_back()
+    }
+}
+
+/// The event that sets a deadline by its rule, counted from `from`.
+pub(super) fn set(rule: &DeadlineRule, from: Timestamp) -> Event {
+    Event::DeadlineSet {
+        name: rule.name.clone(),
+        from: rule.from,
+        due: rule.within.after(from),
+        warn_at: rule.warn_at.map(|length| length.after(from)),
+        fallback_at: fallback(rule).map(|length| length.after(from)),
+        rule: Some(Box::new(rule.clone())),
+    }
+}
+
+/// When other ways are tried: as the rule says, else early enough for them.
+pub fn fallback(rule: &DeadlineRule) -> Option<Span> {
+    // Of a short deadline the last fifth has to do.
+    let margin = FALLBACK_MARGIN.0.min(rule.within.0 / 5);
+    let early = Span(rule.within.0.saturating_sub(margin));
+    rule.is_met_by_step().then(|| rule.fallback_at.unwrap_or(early))
 }
 
 /// Applies a deadline's event; the reason when it does not fit.
-pub(super) fn apply(deadlines: &mut Vec<Deadline>, event: &Event) -> Result<(), String> {
+pub(super) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp) -> Result<(), String> {
     let (name, change): (&str, &dyn Fn(&mut Deadline) -> bool) = match event {
         Event::NoteAdded { .. } => return Ok(()),
-        Event::DeadlineSet { name, from, due, warn_at } => {
-            if deadlines.iter().any(|deadline| &deadline.name == name) {
+        Event::DeadlineSet { name, .. } => {
+            let before = deadlines.iter().position(|deadline| &deadline.name == name);
+            if before.is_some_and(|at| !deadlines[at].repeats() || deadlines[at].status == DeadlineStatus::Running) {
                 return Err(format!("deadline `{name}` is already set"));
             }
-            deadlines.push(Deadline {
-                name: name.clone(),
-                from: *from,
-                due: *due,
-                warn_at: *warn_at,
-                warned: false,
-                status: DeadlineStatus::Running,
-            });
+            match (before, begun(event, at)) {
+                (Some(before), Some(deadline)) => deadlines[before] = deadline,
+                (None, deadline) => deadlines.extend(deadline),
+                (Some(_), None) => {}
+            }
             return Ok(());
         }
         Event::DeadlineWarned { name } => (name, &|deadline| {
@@ -101,10 +160,15 @@ pub(super) fn apply(deadlines: &mut Vec<Deadline>, event: &Event) -> Result<(), 
             let met = match deadline.status {
                 DeadlineStatus::Running => DeadlineStatus::Met { at, step },
                 DeadlineStatus::Missed => DeadlineStatus::MetLate { at, step },
-                DeadlineStatus::Met { .. } | DeadlineStatus::MetLate { .. } => return false,
+                DeadlineStatus::Met { .. } | DeadlineStatus::MetLate { .. } | DeadlineStatus::Lifted => return false,
             };
             deadline.status = met;
             true
+        }),
+        Event::DeadlineLifted { name } => (name, &|deadline| {
+            let open = deadline.is_open();
+            deadline.status = DeadlineStatus::Lifted;
+            open
         }),
         _ => return Err("it belongs to nothing".to_owned()),
     };
@@ -113,4 +177,39 @@ pub(super) fn apply(deadlines: &mut Vec<Deadline>, event: &Event) -> Result<(), 
         .find(|deadline| deadline.name == name)
         .ok_or_else(|| format!("there is no deadline `{name}`"))?;
     if change(deadline) { Ok(()) } else { Err(format!("deadline `{name}` is {:?}", deadline.status)) }
+}
+
+fn begun(event: &Event, at: Timestamp) -> Option<Deadline> {
+    let Event::DeadlineSet { name, from, due, warn_at, fallback_at, rule } = event else { return None };
+    Some(Deadline {
+        name: name.clone(),
+        from: *from,
+        set_at: at,
+        due: *due,
+        warn_at: *warn_at,
+        fallback_at: *fallback_at,
+        rule: rule.as_deref().cloned(),
+        warned: false,
+        told_warning: false,
+        told_miss: false,
+        fell_back: false,
+        status: DeadlineStatus::Running,
+    })
+}
+
+/// Remembers who hears of a deadline by a notice.
+pub(super) fn told(deadlines: &mut [Deadline], cause: &NoticeCause) {
+    let (NoticeCause::Fallback { deadline: name, .. }
+    | NoticeCause::Warning { deadline: name }
+    | NoticeCause::Missed { deadline: name }) = cause
+    else {
+        return;
+    };
+    let Some(deadline) = deadlines.iter_mut().find(|deadline| &deadline.name == name) else { return };
+    match cause {
+        NoticeCause::Fallback { .. } => deadline.fell_back = true,
+        NoticeCause::Warning { .. } => deadline.told_warning = true,
+        NoticeCause::Missed { .. } => deadline.told_miss = true,
+        NoticeCause::Update => {}
+    }
 }

@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
-use super::deadline::Deadline;
-use super::event::{Actor, Conclusion, Event, Gate, StopCause};
+use super::deadline::{self, Deadline};
+use super::event::{Conclusion, Event, Gate, StopCause};
 use super::id::{Part, RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::run::{Run, RunStatus};
@@ -14,8 +14,10 @@ use super::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 use super::step::Standing;
 use super::time::Timestamp;
 
+mod agree;
 mod param;
 pub mod report;
+mod role;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";
@@ -38,8 +40,14 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Acknowledge => acknowledge(incident),
         Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
         Request::Answer { step, value } => answer(incident, step, value),
-        Request::Approve { step, digest } => approve(incident, &command.by, step.as_ref(), digest.as_deref()),
-        Request::Deny { step, reason } => deny(incident, &command.by, step.as_ref(), reason),
+        Request::Approve { step, digest } => {
+            agree::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
+        }
+        Request::Deny { step, reason } => agree::deny(incident, &command.by, step.as_ref(), reason, now),
+        Request::TakeRole { role } => role::take(incident, &command.by, role),
+        Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
+        Request::ReleaseRole { role } => role::release(incident, &command.by, role),
+        Request::Update(text) => update(incident, &words("update", text)?),
         Request::Retry { step } => retry(incident, step, now),
         Request::Skip { step, reason } => skip(incident, step, reason),
         Request::Undo { step } => undo(incident, step),
@@ -121,12 +129,7 @@ fn deadlines<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = Event> + 'a {
     let fresh = move |rule: &&DeadlineRule| rule.from == from && !set.iter().any(|deadline| deadline.name == rule.name);
-    runbook.deadlines.iter().filter(fresh).map(move |rule| Event::DeadlineSet {
-        name: rule.name.clone(),
-        from,
-        due: rule.within.after(now),
-        warn_at: rule.warn_at.map(|length| length.after(now)),
-    })
+    runbook.deadlines.iter().filter(fresh).map(move |rule| deadline::set(rule, now))
 }
 
 fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
@@ -185,59 +188,6 @@ fn waiting_run<'a>(incident: &'a Incident, key: &StepKey) -> Result<&'a Run, Ref
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         Refused::usage(format!("there is no step `{key}`")).hint(suggest(&key.id, &known, "").replace("` ", "`"))
     })
-}
-
-/// The change that a person speaks of: the step named, or the only one that waits.
-fn change<'a>(
-    incident: &'a Incident,
-    step: Option<&StepKey>,
-) -> Result<(RunId, StepKey, &'a [String], &'a str), Refused> {
-    let mut open = incident.waiting_for_person().into_iter().filter_map(|(run, key, gate)| match gate {
-        Gate::Approve { by, digest, .. } if step.is_none_or(|step| step == key) => {
-            Some((run, key.clone(), by.as_slice(), digest.as_str()))
-        }
-        _ => None,
-    });
-    match (open.next(), open.next(), step) {
-        (Some(one), None, _) => Ok(one),
-        (Some(one), Some(two), _) => Err(Refused::usage("more than one change waits for agreement")
-            .hint(format!("Name one: `{}`, `{}` …", one.1, two.1))),
-        (None, _, Some(step)) => Err(Refused::usage(format!("`{step}` does not wait for agreement"))
-            .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
-        (None, _, None) => Err(Refused::usage("no change waits for agreement")),
-    }
-}
-
-fn may(incident: &Incident, run: RunId, by: &Actor, roles: &[String]) -> Result<(), Refused> {
-    let Some(run) = incident.run(run).filter(|_| !roles.is_empty()) else {
-        return Ok(());
-    };
-    if roles.iter().any(|role| run.estate.may_act_as(by.name(), role)) {
-        return Ok(());
-    }
-    let people: Vec<&str> = roles
-        .iter()
-        .filter_map(|role| run.estate.roles.get(role))
-        .flat_map(|role| role.people.iter().map(String::as_str))
-        .collect();
-    Err(Refused::not_allowed(format!("`{}` is not {}", by.name(), roles.join(" or ")))
-        .hint(format!("Ask one of: {}.", people.join(", "))))
-}
-
-fn approve(incident: &Incident, by: &Actor, step: Option<&StepKey>, seen: Option<&str>) -> Result<Vec<Event>, Refused> {
-    let (run, step, roles, digest) = change(incident, step)?;
-    may(incident, run, by, roles)?;
-    if seen.is_some_and(|seen| seen.len() < 8 || !digest.starts_with(seen)) {
-        return Err(Refused::usage(format!("what `{step}` would do has changed since"))
-            .hint(format!("Look again: `runbook watch {}`.", incident.id)));
-    }
-    Ok(vec![Event::Approved { run, step, digest: digest.to_owned() }])
-}
-
-fn deny(incident: &Incident, by: &Actor, step: Option<&StepKey>, reason: &str) -> Result<Vec<Event>, Refused> {
-    let (run, step, roles, _) = change(incident, step)?;
-    may(incident, run, by, roles)?;
-    Ok(vec![Event::Denied { run, step, reason: words("reason", reason)? }])
 }
 
 fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event>, Refused> {
@@ -335,6 +285,14 @@ fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
         (None, _, _) => Err(Refused::usage("there is no post-mortem to complete before the incident is resolved")
             .hint(format!("Type `runbook resolve {}`.", incident.id))),
     }
+}
+
+/// A word to stakeholders.
+fn update(incident: &Incident, text: &str) -> Result<Vec<Event>, Refused> {
+    super::notice::update(incident, text).map(|event| vec![event]).ok_or_else(|| {
+        Refused::usage("nothing says where stakeholders are told")
+            .hint("Name a channel: `alerts: { notify: [...] }` in estate.yaml, or a `notify` step with `meets`.")
+    })
 }
 
 /// A person's words: not empty, and not longer than we keep.

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::event::{Actor, Identity};
 use super::policy::AlertPolicy;
 use super::sender::Sender;
+
+pub use super::channel::{Channel, Email, Program, Tls, Variable, Webhook};
 
 /// A shop, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -181,23 +184,6 @@ pub struct SecretRef {
     pub secret: String,
 }
 
-/// Where people are told: exactly one of the ways is set.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Channel {
-    /// The Slack channel for the Web API: `#incidents`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slack: Option<String>,
-    /// The bot token for the Web API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<SecretRef>,
-    /// The address of the Web API, when it is not Slack's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api: Option<String>,
-    /// The incoming webhook.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slack_webhook: Option<SecretRef>,
-}
-
 /// One person.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Person {
@@ -210,6 +196,9 @@ pub struct Person {
     /// The Slack user id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
+    /// The e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
 /// What a person may be during an incident. With nobody listed, anybody may take it.
@@ -258,17 +247,34 @@ impl Estate {
         services.chain(self.datastores.values().filter_map(|store| store.unit.as_deref()))
     }
 
-    /// The person whose account on the host is `account`, else `account` itself.
-    pub fn who(&self, account: &str) -> String {
-        self.people
-            .iter()
-            .find(|(_, person)| person.account.as_deref() == Some(account))
-            .map_or_else(|| account.to_owned(), |(name, _)| name.clone())
+    /// The person whom an identity proves, by the key in `people`.
+    pub fn person(&self, id: &Identity) -> Option<&str> {
+        let is = |person: &Person| match id {
+            Identity::Account(account) => person.account.as_ref() == Some(account),
+            Identity::Slack(user) => person.slack.as_ref() == Some(user),
+            Identity::Email(address) => {
+                person.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(address))
+            }
+        };
+        self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name.as_str())
     }
 
-    /// Whether `person` may act as `role`: a role with nobody listed is open to all.
-    pub fn may_act_as(&self, person: &str, role: &str) -> bool {
-        self.roles.get(role).is_some_and(|role| role.people.is_empty() || role.people.iter().any(|name| name == person))
+    /// Whoever a face has proved to be somebody: called as the estate calls that person. Somebody whom it does not know
+    /// is called by the account or id, with its kind in front where a person of the estate is called the same.
+    pub fn actor(&self, id: Identity, via: &str) -> Actor {
+        let name = match self.person(&id) {
+            Some(name) => name.to_owned(),
+            None if self.people.contains_key(id.value()) => id.to_string(),
+            None => id.value().to_owned(),
+        };
+        Actor::Person { name, via: via.to_owned(), id: Some(id) }
+    }
+
+    /// What proves who a person is, where the estate says it.
+    pub fn identity(&self, person: &str) -> Option<Identity> {
+        let person = self.people.get(person)?;
+        let account = person.account.clone().map(Identity::Account);
+        account.or_else(|| person.slack.clone().map(Identity::Slack)).or_else(|| person.email.clone().map(Identity::Email))
     }
 }
 

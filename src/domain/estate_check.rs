@@ -5,6 +5,7 @@
 //! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
 
 mod alerts;
+mod channel;
 mod part;
 mod sender;
 
@@ -17,6 +18,7 @@ use super::runbook::file;
 use super::runbook::node::{Entry, Node};
 
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
+pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 
@@ -64,6 +66,8 @@ struct Names {
     services: Vec<String>,
     channels: Vec<String>,
     people: Vec<String>,
+    /// The address of each person who has one.
+    emails: BTreeMap<String, String>,
     secrets: Vec<String>,
     /// Those of the secrets that stand for several lines of a file and have no value of their own.
     families: BTreeSet<String>,
@@ -78,12 +82,15 @@ impl Names {
         let is_family =
             |entry: &&Entry| entry.value.get("key").and_then(Node::as_text).is_some_and(|key| key.ends_with('*'));
         let secrets = node.get("secrets").and_then(Node::as_map).unwrap_or_default();
+        let people = node.get("people").and_then(Node::as_map).unwrap_or_default();
+        let email = |entry: &Entry| Some((entry.key.clone(), entry.value.get("email")?.as_text()?.to_owned()));
         Self {
             families: secrets.iter().filter(is_family).map(|entry| entry.key.clone()).collect(),
             environments: keys("environments"),
             services: keys("services"),
             channels: keys("channels"),
             people: keys("people"),
+            emails: people.iter().filter_map(email).collect(),
             secrets: keys("secrets"),
         }
     }
@@ -111,6 +118,7 @@ impl Checker<'_> {
         let mut senders = self.part(&fields, "senders", Self::sender);
         sender::know_branches(&mut senders, &environments);
         self.units_differ(&fields);
+        self.people_differ(&fields);
         self.alerts_have_an_environment(&fields);
         Some(Estate {
             estate: estate?,

@@ -10,64 +10,17 @@ use serde_json::{Map, Value};
 use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
 use super::id::{IncidentId, RunId, StepKey};
+use super::message::NoticeCause;
 use super::outcome::Outcome;
 use super::plan::RenderedAction;
-use super::runbook::{DeadlineFrom, Runbook, Severity};
-use super::time::Timestamp;
+use super::role::RefusalCause;
+use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
+use super::time::{Span, Timestamp};
 
+pub use super::actor::{Actor, Identity};
 pub use super::course::{Mode, Parent, RunOutcome, StopCause};
 pub use super::gate::{Conclusion, Finding, Gate, SkipReason};
-
-/// The most events one incident may hold; a run that would pass it is refused.
-pub const EVENT_LIMIT: u64 = 100_000;
-
-/// An event with its place in the stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// 1 for the first of an incident, without gaps.
-    pub seq: u64,
-    /// When it was recorded.
-    pub at: Timestamp,
-    /// Who or what it comes from.
-    pub by: Actor,
-    /// What happened.
-    pub event: Event,
-}
-
-/// Who or what an event comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Actor {
-    /// A person, by name in the estate or by account, and the face that was used: `cli`, `stepper`, `slack`.
-    Person {
-        /// Who.
-        name: String,
-        /// Through which face.
-        via: String,
-    },
-    /// A sender of alerts, by its name in the estate.
-    Sender {
-        /// Its name.
-        name: String,
-    },
-    /// The engine itself.
-    Engine,
-}
-
-impl Actor {
-    /// A person at a face.
-    pub fn person(name: impl Into<String>, via: impl Into<String>) -> Self {
-        Self::Person { name: name.into(), via: via.into() }
-    }
-
-    /// The name for people.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Person { name, .. } | Self::Sender { name } => name,
-            Self::Engine => "runbook",
-        }
-    }
-}
+pub use super::recorded::{EVENT_LIMIT, Recorded};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,6 +100,12 @@ pub enum Event {
         /// When to warn.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warn_at: Option<Timestamp>,
+        /// When the engine tells stakeholders itself, and messages that keep it take other ways.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback_at: Option<Timestamp>,
+        /// The rule that it follows, for what is not an instant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<Box<DeadlineRule>>,
     },
     /// It comes near.
     DeadlineWarned {
@@ -168,6 +127,42 @@ pub enum Event {
         /// Its name.
         name: String,
     },
+    /// It is not asked for any more, since the trouble is over.
+    DeadlineLifted {
+        /// Its name.
+        name: String,
+    },
+    /// A person has a role from now on.
+    RoleTaken {
+        /// The role.
+        role: String,
+        /// Who: the key in the estate's `people`, else the bare account or id.
+        person: String,
+        /// What proves who that is; none where it was given by name and the estate knows no identity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Identity>,
+    },
+    /// Nobody has the role any more.
+    RoleReleased {
+        /// The role.
+        role: String,
+    },
+    /// Somebody wanted to agree to a change or to refuse it, and may not.
+    ApprovalRefused {
+        /// The run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// The step, where one was meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepKey>,
+        /// The digest that was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        /// Why not.
+        cause: RefusalCause,
+        /// The same in words.
+        reason: String,
+    },
     /// A post-mortem draft was written.
     PostmortemWritten {
         /// Where.
@@ -177,14 +172,33 @@ pub enum Event {
     },
     /// A person says that the post-mortem is complete.
     PostmortemCompleted,
+    /// A message is owed that no step says.
+    NoticeOwed {
+        /// Its number within the incident.
+        notice: u32,
+        /// Why.
+        cause: NoticeCause,
+        /// The channels of the estate.
+        to: Vec<String>,
+        /// What it says.
+        text: String,
+    },
     /// A message reached a channel.
     Notified {
         /// The run.
-        run: RunId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
         /// The step that owed it.
-        step: StepKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepKey>,
+        /// The notice, when no step owed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notice: Option<u32>,
         /// The channel's name in the estate.
         channel: String,
+        /// The channel that it was for, when this one is a fallback of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<String>,
         /// The message's id there, such as Slack's `ts`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
@@ -195,13 +209,27 @@ pub enum Event {
     /// A message did not reach a channel.
     NotifyFailed {
         /// The run.
-        run: RunId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
         /// The step that owes it.
-        step: StepKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepKey>,
+        /// The notice, when no step owes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notice: Option<u32>,
         /// The channel's name in the estate.
         channel: String,
+        /// The channel that it is for, when this one is a fallback of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<String>,
         /// Why not.
         error: String,
+        /// How long the channel asks to be left alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Span>,
+        /// Whether trying again cannot help.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        permanent: bool,
     },
     /// A runbook began.
     RunStarted {
@@ -284,6 +312,9 @@ pub enum Event {
         step: StepKey,
         /// The digest of exactly what was agreed to.
         digest: String,
+        /// Who agreed, as one person is counted once: a key in the estate's `people`, else an identity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
     },
     /// A change was refused by a person.
     Denied {

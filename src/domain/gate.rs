@@ -33,13 +33,25 @@ pub enum Gate {
     },
     /// A change to agree to.
     Approve {
-        /// Any of these roles; empty means anybody.
+        /// Any of these roles or people; empty means anybody.
         #[serde(default)]
         by: Vec<String>,
         /// What, where, why and how to undo.
         change: Change,
         /// The digest of exactly what would run.
         digest: String,
+        /// How many people have to agree.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        count: u32,
+        /// Whether who started the run does not count.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        not_requester: bool,
+        /// When the question lapses, and every agreement to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+        /// Who has agreed so far.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given: Vec<String>,
     },
     /// A timer.
     Timer {
@@ -58,7 +70,39 @@ pub enum Gate {
     },
 }
 
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
 impl Gate {
+    /// A change that one person, anybody, has to agree to.
+    pub fn approve(change: Change, digest: impl Into<String>) -> Self {
+        let (by, given) = (Vec::new(), Vec::new());
+        Self::Approve { by, change, digest: digest.into(), count: 1, not_requester: false, expires_at: None, given }
+    }
+
+    /// How many people have still to agree.
+    pub fn wanted(&self) -> u32 {
+        match self {
+            Self::Approve { count, given, .. } => count.saturating_sub(u32::try_from(given.len()).unwrap_or(u32::MAX)),
+            _ => 0,
+        }
+    }
+
+    /// The same gate when somebody more has agreed.
+    pub(super) fn with(&self, person: Option<&String>) -> Self {
+        let mut gate = self.clone();
+        if let Self::Approve { given, .. } = &mut gate {
+            given.push(person.cloned().unwrap_or_default());
+        }
+        gate
+    }
+
     /// Whether a person opens it.
     pub fn needs_person(&self) -> bool {
         !matches!(self, Self::Timer { .. })

@@ -9,6 +9,8 @@ use super::alerts::Alerts;
 use super::deadline::Deadline;
 use super::event::{Actor, Event, Recorded};
 use super::id::{IncidentId, RunId, StepKey};
+use super::message::{Message, MessageId};
+use super::role::Holder;
 use super::run::{self, Run, RunStatus};
 use super::runbook::Severity;
 use super::step::{self, StepState};
@@ -35,6 +37,8 @@ pub struct Mark {
     /// The event that says so.
     pub seq: u64,
 }
+
+mod post;
 
 /// A message that reached a channel: further ones go into its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +89,14 @@ pub struct Incident {
     pub runs: Vec<Run>,
     /// The first message in each channel, by the channel's name.
     pub threads: BTreeMap<String, Thread>,
-    /// What was delivered, by step and channel, so that a repeated attempt sends nothing twice.
-    pub delivered: BTreeMap<(RunId, StepKey, String), Timestamp>,
+    /// Every message that is or was owed.
+    pub messages: BTreeMap<MessageId, Message>,
+    /// When stakeholders were told last, by the channel that it was for.
+    pub told: BTreeMap<String, Timestamp>,
+    /// Who has which role.
+    pub roles: BTreeMap<String, Holder>,
+    /// How often somebody was refused who wanted to agree to a change.
+    pub refusals: u32,
     /// The group of alerts that it gathers.
     pub group: Option<String>,
     /// Its alerts.
@@ -151,7 +161,10 @@ impl Incident {
             deadlines: Vec::new(),
             runs: Vec::new(),
             threads: BTreeMap::new(),
-            delivered: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            told: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            refusals: 0,
             group: group.clone(),
             alerts: Alerts::default(),
             proposals: Vec::new(),
@@ -205,8 +218,18 @@ impl Incident {
                 self.proposals.retain(|proposal| proposal.runbook != runbook);
                 self.proposals.push(Proposal { runbook, params, reason });
             }
+            Event::RoleTaken { role, person, id } => {
+                let holder = Holder { person: person.clone(), id: id.clone(), since: recorded.at };
+                self.roles.insert(role.clone(), holder);
+            }
+            Event::RoleReleased { role } => drop(self.roles.remove(role)),
+            Event::ApprovalRefused { .. } => self.refusals += 1,
+            Event::NoticeOwed { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => {
+                return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
+            }
             event => {
-                return super::deadline::apply(&mut self.deadlines, event).map_err(|reason| illegal(recorded, &reason));
+                return super::deadline::apply(&mut self.deadlines, event, recorded.at)
+                    .map_err(|reason| illegal(recorded, &reason));
             }
         }
         Ok(())
@@ -230,6 +253,7 @@ impl Incident {
             parent: parent.clone(),
             alert: *alert,
             status: RunStatus::Running,
+            by: recorded.by.clone(),
             started_at: recorded.at,
             ended_at: None,
             steps: BTreeMap::new(),
@@ -265,17 +289,8 @@ impl Incident {
             .apply(&recorded.event, recorded.seq, recorded.at)
             .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
         run.advance(&recorded.event);
-        self.remember_delivery(recorded);
+        self.follow_message(id, &key, recorded);
         Ok(())
-    }
-
-    fn remember_delivery(&mut self, recorded: &Recorded) {
-        if let Event::Notified { run, step, channel, message, place } = &recorded.event {
-            self.delivered.insert((*run, step.clone(), channel.clone()), recorded.at);
-            self.threads
-                .entry(channel.clone())
-                .or_insert_with(|| Thread { place: place.clone(), message: message.clone() });
-        }
     }
 
     /// The run by its number.
@@ -343,6 +358,7 @@ fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
             | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
             | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
             | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
             | Event::AlertRepeated { .. } | Event::AlertResolved { .. }) => status,
         (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. }) => status,
         (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. })

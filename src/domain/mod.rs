@@ -3,8 +3,10 @@
 //! **Invariant:** nothing here is asynchronous, reads a clock, the environment or a file, makes a random
 //! id, or logs. Time and chance come in as parameters; a test reads the imports.
 
+pub mod actor;
 pub mod alert;
 pub mod alerts;
+pub mod channel;
 pub mod command;
 pub mod course;
 pub mod deadline;
@@ -18,15 +20,20 @@ pub mod expression;
 pub mod form;
 pub mod gate;
 pub mod grant;
+pub mod handover;
 pub mod id;
 pub mod incident;
+pub mod message;
 pub mod moment;
+pub mod notice;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod postmortem;
 pub mod problem;
+pub mod recorded;
 pub mod redact;
+pub mod role;
 pub mod run;
 pub mod runbook;
 pub mod scope;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::effect::EffectClass;
-use super::id::StepKey;
+use super::id::{IncidentId, RunId, StepKey};
 use super::runbook::Until;
 use super::time::Span;
 
@@ -23,6 +23,11 @@ pub struct RenderedAction {
 }
 
 impl RenderedAction {
+    /// Whether it only tells people something.
+    pub fn is_message(&self) -> bool {
+        self.kind == "notify"
+    }
+
     /// SHA-256 in hex of what is done and in which environment, whichever step does it.
     pub fn digest(&self, environment: &str) -> String {
         let text = serde_json::json!([environment, self.kind, self.spec]).to_string();
@@ -74,8 +79,22 @@ pub struct Poll {
     pub hold: Span,
 }
 
-/// SHA-256 in hex of what is done, in which environment and for which step.
-pub fn digest(environment: &str, step: &StepKey, action: &RenderedAction) -> String {
-    let text = serde_json::json!([environment, step, action]).to_string();
+/// On which occasion something is done: what was agreed to for one holds for no other.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    /// The incident.
+    pub incident: &'a IncidentId,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: &'a StepKey,
+    /// How often agreement was asked for before.
+    pub round: u32,
+}
+
+/// SHA-256 in hex of what is done, in which environment and on which occasion.
+pub fn digest(occasion: &Occasion<'_>, environment: &str, action: &RenderedAction) -> String {
+    let Occasion { incident, run, step, round } = occasion;
+    let text = serde_json::json!([incident, run, step, round, environment, action]).to_string();
     hex::encode(Sha256::digest(text.as_bytes()))
 }

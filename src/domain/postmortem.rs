@@ -293,6 +293,7 @@ fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
     let (state, met) = match &deadline.status {
         DeadlineStatus::Running => ("running", None),
         DeadlineStatus::Missed => ("missed", None),
+        DeadlineStatus::Lifted => ("not asked for any more", None),
         DeadlineStatus::Met { at, .. } => ("met", Some(*at)),
         DeadlineStatus::MetLate { at, .. } => ("met late", Some(*at)),
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::alert::AlertKey;
 use super::estate::{Environment, Estate};
-use super::event::{Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
+use super::event::{Actor, Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
 use super::id::{Part, RunId, StepKey};
 use super::runbook::Runbook;
 use super::step::{Standing, StepState};
@@ -45,6 +45,8 @@ pub struct Run {
     pub alert: Option<AlertKey>,
     /// How it stands.
     pub status: RunStatus,
+    /// Who started it.
+    pub by: Actor,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
@@ -155,12 +157,13 @@ pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
             | Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => status.clone(),
         (Ended(_), Event::UndoRequested { .. } | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. }
             | Event::StepConcluded { .. } | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
-            | Event::RetryScheduled { .. } | Event::StepSkipped { .. }) => status.clone(),
-        (Ended(_), Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepExpanded { .. } | Event::Notified { .. } | Event::NotifyFailed { .. })
+            | Event::RetryScheduled { .. } | Event::StepSkipped { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }) => status.clone(),
+        (Ended(_), Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepExpanded { .. })
         | (Stopping(_), Event::RunStopping { .. })
         | (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
     })
 }

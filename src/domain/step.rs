@@ -6,7 +6,7 @@ use super::event::{Conclusion, Event, Finding, Gate, SkipReason};
 use super::id::StepKey;
 use super::outcome::{Outcome, Verdict};
 use super::plan::RenderedAction;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// How a step stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +49,10 @@ pub struct StepState {
     pub outcome: Option<Outcome>,
     /// The answer of a person.
     pub answer: Option<Value>,
-    /// The digest that was agreed to.
-    pub approved: Option<String>,
+    /// What was agreed to.
+    pub approved: Option<Approval>,
+    /// How often agreement was asked for: each question is another one.
+    pub asks: u32,
     /// The items of a `for_each`.
     pub items: Option<Vec<Value>>,
     /// Why it was skipped or concluded as it was.
@@ -62,6 +64,27 @@ pub struct StepState {
     /// When it was concluded.
     pub concluded_at: Option<Timestamp>,
 }
+
+/// What people have agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The digest of exactly what.
+    pub digest: String,
+    /// When the agreement lapses unless the change has begun.
+    pub until: Timestamp,
+    /// Whether an attempt was made under it.
+    pub used: bool,
+}
+
+impl Approval {
+    /// Whether it covers what has this digest at `now`.
+    pub fn covers(&self, digest: &str, now: Timestamp) -> bool {
+        self.digest == digest && now < self.until
+    }
+}
+
+/// How long an agreement is good when its gate sets no end: it is acted on at once unless nobody is at work.
+pub const APPROVAL_LIFE: Span = Span::seconds(3_600);
 
 /// An attempt that has begun.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +123,7 @@ impl StepState {
             outcome: None,
             answer: None,
             approved: None,
+            asks: 0,
             items: None,
             reason: None,
             denied: false,
@@ -130,8 +154,15 @@ impl StepState {
     /// [`next`] is the table.
     pub fn apply(&mut self, event: &Event, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
         let next = next(&self.standing, event, at);
-        self.standing = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
+        let next = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
+        let before = std::mem::replace(&mut self.standing, next);
         self.remember(event, seq, at);
+        if let (Event::Approved { digest, .. }, Standing::Waiting(Gate::Approve { expires_at, .. }), Standing::Ready { .. }) =
+            (event, before, &self.standing)
+        {
+            let until = expires_at.unwrap_or_else(|| APPROVAL_LIFE.after(at));
+            self.approved = Some(Approval { digest: digest.clone(), until, used: false });
+        }
         if matches!(self.standing, Standing::Concluded(_)) {
             self.concluded_at = Some(at);
         }
@@ -142,7 +173,6 @@ impl StepState {
         match event {
             Event::StepExpanded { items, .. } => self.items.clone_from(items),
             Event::Answered { answer, .. } => self.answer = Some(answer.clone()),
-            Event::Approved { digest, .. } => self.approved = Some(digest.clone()),
             Event::Denied { reason, .. } => {
                 self.reason = Some(reason.clone());
                 self.denied = true;
@@ -162,8 +192,11 @@ impl StepState {
                 });
             }
             Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
-                self.outcome = Some(outcome.clone())
+                self.outcome = Some(outcome.clone());
+                self.use_up();
             }
+            Event::Reconciled { finding: Finding::CannotTell { .. }, .. } => self.use_up(),
+            Event::Asked { gate: Gate::Approve { .. }, .. } => self.asks += 1,
             Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. } => {
                 self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
             }
@@ -173,6 +206,15 @@ impl StepState {
                 self.cut_off = None;
             }
             _ => {}
+        }
+    }
+}
+
+impl StepState {
+    /// An attempt was made under the agreement.
+    fn use_up(&mut self) {
+        if let Some(approved) = &mut self.approved {
+            approved.used = true;
         }
     }
 }
@@ -194,11 +236,12 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
         (Pending | Ready { .. },                Event::StepExpanded { .. })    => Expanded,
         (Pending | Ready { .. } | Acted | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
-        (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ Gate::Approve { .. }, .. }) => Waiting(gate.clone()),
+        (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ (Gate::Approve { .. } | Gate::Failure { .. }), .. }) => Waiting(gate.clone()),
         (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), Event::Answered { .. }) => Concluded(Conclusion::Succeeded),
         (Waiting(Gate::Unclear { .. }),         Event::Answered { .. })        => Acted,
         (Pending,                               Event::Answered { .. })        => Concluded(Conclusion::Succeeded),
-        (Waiting(Gate::Approve { .. }),         Event::Approved { .. })        => Ready { at },
+        (Waiting(gate @ Gate::Approve { .. }),  Event::Approved { .. }) if gate.wanted() <= 1 => Ready { at },
+        (Waiting(gate @ Gate::Approve { .. }),  Event::Approved { person, .. }) => Waiting(gate.with(person.as_ref())),
         (Waiting(Gate::Approve { .. }),         Event::Denied { .. })          => Concluded(Conclusion::Skipped),
         (Pending | Ready { .. },                Event::StepStarted { .. })     => Running,
         (Running,                               Event::StepEnded { outcome, .. }) => ended(outcome),
@@ -212,6 +255,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
             | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
@@ -243,9 +287,8 @@ pub fn place(event: &Event) -> Option<(super::id::RunId, &StepKey)> {
         | Event::Reconciled { run, step, .. }
         | Event::RetryScheduled { run, step, .. }
         | Event::StepConcluded { run, step, .. }
-        | Event::UndoRequested { run, step, .. }
-        | Event::Notified { run, step, .. }
-        | Event::NotifyFailed { run, step, .. } => Some((*run, step)),
+        | Event::UndoRequested { run, step, .. } => Some((*run, step)),
+        Event::Notified { run, step, .. } | Event::NotifyFailed { run, step, .. } => Some(((*run)?, step.as_ref()?)),
         _ => None,
     }
 }

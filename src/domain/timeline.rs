@@ -16,6 +16,8 @@ use super::text::one_line;
 use super::time::Timestamp;
 
 mod alert;
+mod deadline;
+mod people;
 mod phrase;
 
 use phrase::Phrase;
@@ -154,6 +156,12 @@ impl Reader {
             Part::Undo => format!("taking back {name}"),
         }
     }
+}
+
+/// One line for who was told, who was not, who has which role and who was refused; none for any other event.
+pub fn of_people(incident: &Incident, recorded: &Recorded) -> Option<(Sign, String)> {
+    let phrase = people::of(Some(incident), recorded);
+    (phrase.sign != Sign::Inner).then(|| (phrase.sign, one_line(&phrase.text, TEXT_LIMIT)))
 }
 
 /// What a step is called in its runbook, templates filled in; the item is named where the name does not say it.

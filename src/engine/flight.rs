@@ -3,21 +3,18 @@
 //! **Invariant:** a flight always lands: what panics, hangs or is cancelled ends in an outcome.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::actions::{Context, Kind, Reconciled};
 use crate::clock;
+use crate::domain::due::STOP_GRACE;
 use crate::domain::event::Finding;
 use crate::domain::expression::{self, ExpressionError};
 use crate::domain::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
 use crate::domain::plan::{Poll, RenderedAction};
 use crate::domain::time::{Span, Timestamp};
-
-/// How long an action that was told to stop may take to end children and say so, before it is dropped.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Makes one attempt.
 pub(super) async fn attempt(action: RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
@@ -82,7 +79,7 @@ async fn once(kind: &'static dyn Kind, spec: &Value, context: &Context) -> Outco
     context.cancel.cancel();
     let left = tokio::select! {
         outcome = &mut performing => Some(outcome),
-        () = clock::sleep(&*context.clock, GRACE) => None,
+        () = clock::sleep(&*context.clock, STOP_GRACE.0) => None,
     };
     let said = left.filter(|outcome| !outcome.summary.is_empty());
     match (late, said) {

@@ -137,8 +137,13 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        let office =
-            courier::Office::new(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor), Arc::clone(&parts.clock));
+        let office = courier::Office::new(
+            Arc::clone(&parts.secrets),
+            Arc::clone(&parts.redactor),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.basics),
+            parts.directory.clone(),
+        );
         Self { parts: Arc::new(parts), hub: Arc::new(Hub::new()), office: Arc::new(office), known: Arc::default() }
     }
 
@@ -154,7 +159,14 @@ impl Engine {
         for _ in 0..CONFLICT_LIMIT {
             let mut present = self.present(incident).await?;
             let now = self.parts.clock.now();
-            let events = decide(present.as_ref(), &command, now)?;
+            let (events, no) = match decide(present.as_ref(), &command, now) {
+                Ok(events) => (events, None),
+                // A no that others have to know of is written down before it is said.
+                Err(Refused { record: Some(event), message, hint, cause, .. }) => {
+                    (vec![*event], Some(Refused { message, hint, cause, record: None }))
+                }
+                Err(refused) => return Err(refused.into()),
+            };
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
             let drafts: Vec<Draft> = events
                 .into_iter()
@@ -171,7 +183,10 @@ impl Engine {
                     extend(&mut durable, &recorded)?;
                     durable.iter().for_each(|durable| self.known.keep(durable));
                     self.hub.tell(incident, Hint::Appended(recorded.into()));
-                    return durable.ok_or_else(|| EngineError::NotFound(incident.to_string()));
+                    return match no {
+                        Some(refused) => Err(refused.into()),
+                        None => durable.ok_or_else(|| EngineError::NotFound(incident.to_string())),
+                    };
                 }
                 Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
                 Err(error) => return Err(error.into()),

@@ -2,9 +2,17 @@
 //!
 //! A channel sends one message once and says what became of it. Retries, deadlines and threads are the engine's.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
+use crate::domain::text::one_line;
+use crate::domain::time::{Span, Timestamp};
+
+pub mod command;
+pub mod email;
 pub mod slack;
+pub mod webhook;
 
 /// The longest message, in characters: what Slack shows of one section.
 pub const MESSAGE_LIMIT: usize = 3_000;
@@ -20,6 +28,12 @@ pub struct Letter {
     pub thread: Option<String>,
     /// The place of that thread, as the channel named it, such as `C0123456`.
     pub place: Option<String>,
+    /// The incident's id.
+    pub incident: String,
+    /// How bad it is: `P1`.
+    pub severity: String,
+    /// When it is sent.
+    pub at: Timestamp,
 }
 
 /// Where a delivered message stands.
@@ -38,7 +52,7 @@ pub struct Undelivered {
     /// In words.
     pub reason: String,
     /// When the channel asks to be tried again.
-    pub retry_after: Option<std::time::Duration>,
+    pub retry_after: Option<Duration>,
     /// Whether trying again can help.
     pub permanent: bool,
 }
@@ -48,4 +62,46 @@ pub struct Undelivered {
 pub trait Channel: std::fmt::Debug + Send + Sync {
     /// Sends one message, once.
     async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered>;
+}
+
+/// The longest subject of a letter, in characters: what a telephone shows of one.
+const SUBJECT_LIMIT: usize = 120;
+
+/// The first line of a message, as its subject.
+fn subject(letter: &Letter) -> String {
+    one_line(letter.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
+}
+
+/// What a `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| chrono::DateTime::parse_from_rfc2822(text).ok().map(|at| Span::between(now, at.to_utc()).0))
+}
+
+fn permanent(reason: impl Into<String>) -> Undelivered {
+    Undelivered { reason: reason.into(), retry_after: None, permanent: true }
+}
+
+fn fleeting(reason: impl Into<String>) -> Undelivered {
+    Undelivered { reason: reason.into(), retry_after: None, permanent: false }
+}
+
+/// Makes ring the process's cryptography, unless it has one; `reqwest` asks for that and brings none.
+fn use_ring() {
+    // The error says that there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_may_ask_for_seconds_or_for_a_date() {
+        let now = chrono::DateTime::from_timestamp(1_445_412_479, 0).expect("an instant");
+        assert_eq!(retry_after("30", now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(1)));
+        assert_eq!(retry_after("soon", now), None);
+    }
 }

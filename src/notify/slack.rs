@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
-use super::{Channel, Letter, Receipt, Undelivered};
+use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, use_ring};
 pub use plain::plain;
 
 /// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
@@ -217,12 +217,6 @@ fn https_or_http() -> Result<HttpsConnector<HttpConnector>, Undelivered> {
     Ok(builder.https_or_http().enable_http1().wrap_connector(http))
 }
 
-/// Makes ring the process's cryptography, unless it has one; `reqwest` asks for that and brings none.
-fn use_ring() {
-    // The error says that there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// In our words what went wrong: the crate's own quote bodies and addresses.
 fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
     match error {
@@ -256,12 +250,4 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
         cause = inner;
     }
     crate::domain::text::one_line(&cause.to_string(), 200)
-}
-
-fn permanent(reason: impl Into<String>) -> Undelivered {
-    Undelivered { reason: reason.into(), retry_after: None, permanent: true }
-}
-
-fn fleeting(reason: impl Into<String>) -> Undelivered {
-    Undelivered { reason: reason.into(), retry_after: None, permanent: false }
 }

@@ -7,11 +7,14 @@ use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, READ_TIMEOUT};
 use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome};
 use crate::domain::expression::{self, ExpressionError};
 use crate::domain::id::{Part, StepKey};
+use crate::domain::incident::Incident;
 use crate::domain::plan::{self, Attempt, Poll, RenderedAction};
 use crate::domain::run::{Run, RunStatus};
+use crate::domain::runbook::check::MAX_PEOPLE;
 use crate::domain::runbook::{Action, Ask, Body, OnFailure, Start, Step, Verify};
 use crate::domain::scope;
 use crate::domain::step::{Standing, StepState};
+use crate::domain::text::one_line;
 use crate::domain::time::{Span, Timestamp};
 
 impl Walk<'_> {
@@ -83,13 +86,29 @@ impl Walk<'_> {
             Ok(rendered) => rendered,
             Err(error) => return self.fail(step, key, error.to_string()),
         };
-        let digest = plan::digest(&self.incident.environment, key, &rendered);
-        let approved = self.run.state(key).and_then(|state| state.approved.as_ref());
-        if self.must_agree(step, action, &rendered) && approved != Some(&digest) {
+        let digest = occasion(self.incident, self.run, key, 0, &rendered);
+        if self.must_agree(step, action, &rendered) && !self.is_agreed(step, key, &digest) {
+            let digest = occasion(self.incident, self.run, key, 1, &rendered);
             return self.confirm(step, key, rendered, digest);
         }
         let timeout = step.timeout.unwrap_or(if action.effect.changes() { CHANGE_TIMEOUT } else { READ_TIMEOUT });
         self.perform(key, rendered, digest, timeout, poll(step));
+    }
+
+    /// Whether people have agreed to exactly this. What the runbook has them agree to is good for one attempt.
+    fn is_agreed(&self, step: &Step, key: &StepKey, digest: &str) -> bool {
+        let agreed = self.run.state(key).and_then(|state| state.approved.as_ref());
+        agreed.is_some_and(|agreed| agreed.covers(digest, self.now) && !(agreed.used && step.approve.is_some()))
+    }
+
+    /// Nobody has agreed in time.
+    pub(super) fn lapse(&mut self, step: &Step, key: &StepKey, gate: &Gate) {
+        let Gate::Approve { count, given, .. } = gate else { return };
+        let error = match given.len() {
+            0 => "nobody has agreed in time".to_owned(),
+            some => format!("only {some} of {count} people have agreed in time"),
+        };
+        self.give_up(step, key, error);
     }
 
     /// A person agrees where the runbook asks for it, and where the mode does.
@@ -108,16 +127,25 @@ impl Walk<'_> {
     fn confirm(&mut self, step: &Step, key: &StepKey, action: RenderedAction, digest: String) {
         let why = step.why.as_ref().and_then(|why| self.text(key, why).ok());
         let undo = step.undo.as_ref().and_then(|undo| scope::action(self.incident, self.run, key, undo).ok());
-        let by = step.approve.as_ref().map(|approve| approve.by.clone()).unwrap_or_default();
-        let (run, step) = (self.run.id, key.clone());
-        self.effects.push(Effect::Ask(Box::new(Confirmation { run, step, by, action, digest, why, undo })));
+        let approve = step.approve.clone().unwrap_or_default();
+        let count = match approve.count.as_ref().map(|count| self.text(key, count)) {
+            None => 1,
+            Some(count) => match count.map_err(|error| error.to_string()).and_then(|text| people(&text)) {
+                Ok(count) => count,
+                Err(error) => return self.fail(step, key, format!("`count`: {error}")),
+            },
+        };
+        let (run, by, not_requester, expires) = (self.run.id, approve.by, approve.not_requester, approve.expires);
+        let step = key.clone();
+        let asked = Confirmation { run, step, by, action, digest, why, undo, count, not_requester, expires };
+        self.effects.push(Effect::Ask(Box::new(asked)));
     }
 
     /// Renders and attempts an action that needs no further agreement: a check, or a change taken back.
     pub(super) fn attempt(&mut self, key: &StepKey, action: &Action, timeout: Option<Span>, poll: Option<Poll>) {
         match scope::action(self.incident, self.run, key, action) {
             Ok(rendered) => {
-                let digest = plan::digest(&self.incident.environment, key, &rendered);
+                let digest = occasion(self.incident, self.run, key, 0, &rendered);
                 self.perform(key, rendered, digest, timeout.unwrap_or(CHANGE_TIMEOUT), poll);
             }
             Err(error) => self.conclude(key, Conclusion::Failed, Some(error.to_string())),
@@ -176,6 +204,10 @@ impl Walk<'_> {
         if let Some(at) = self.again_at(step, key) {
             return self.record(Event::RetryScheduled { run, step: key.clone(), at });
         }
+        self.give_up(step, key, error);
+    }
+
+    fn give_up(&mut self, step: &Step, key: &StepKey, error: String) {
         match step.on_failure {
             OnFailure::Continue => self.conclude(key, Conclusion::Tolerated, Some(error)),
             OnFailure::Stop => self.conclude(key, Conclusion::Failed, Some(error)),
@@ -199,6 +231,19 @@ impl Walk<'_> {
         let doubled = retry.backoff.0.saturating_mul(2_u32.saturating_pow(state.attempts - 1));
         Some(Span(doubled.min(BACKOFF_LIMIT.0)).after(self.now))
     }
+}
+
+/// The digest of exactly what would run, on the occasion of the present question, or with `more` of the next.
+pub fn occasion(incident: &Incident, run: &Run, step: &StepKey, more: u32, action: &RenderedAction) -> String {
+    let round = run.state(step).map_or(0, |state| state.asks) + more;
+    let occasion = plan::Occasion { incident: &incident.id, run: run.id, step, round };
+    plan::digest(&occasion, &incident.environment, action)
+}
+
+/// How many people have to agree, as a template has given it.
+fn people(text: &str) -> Result<u32, String> {
+    let count = text.trim().parse().ok().filter(|count| (1..=MAX_PEOPLE).contains(count));
+    count.ok_or_else(|| format!("`{}` is no number from 1 to {MAX_PEOPLE}", one_line(text, 40)))
 }
 
 fn poll(step: &Step) -> Option<Poll> {

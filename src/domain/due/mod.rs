@@ -6,19 +6,22 @@
 use serde_json::{Map, Value};
 
 use self::walk::Walk;
-use super::deadline::DeadlineStatus;
 use super::decide::resolution;
-use super::event::{Actor, Conclusion, Event, Gate};
+use super::event::{Actor, Event, Gate};
 use super::id::{RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
+use super::message::MessageId;
 use super::plan::{Attempt, RenderedAction};
 use super::run::Run;
-use super::runbook::DeadlineFrom;
 use super::step::Standing;
 use super::time::{Span, Timestamp};
 
 mod body;
+mod deadline;
+mod post;
 mod walk;
+
+pub use body::occasion;
 
 /// How long a reading may take unless the step says otherwise.
 pub const READ_TIMEOUT: Span = Span::seconds(60);
@@ -26,6 +29,9 @@ pub const READ_TIMEOUT: Span = Span::seconds(60);
 pub const CHANGE_TIMEOUT: Span = Span::seconds(300);
 /// The longest pause between two attempts: doubling stops here.
 pub const BACKOFF_LIMIT: Span = Span::seconds(600);
+
+/// How long an action that was told to stop may take to end children and say so, before it is dropped.
+pub const STOP_GRACE: Span = Span::seconds(10);
 
 /// Something that the world is owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +56,8 @@ pub enum Effect {
         /// Whether the run goes no further, so that whoever makes it should stop.
         halt: bool,
     },
+    /// One try to deliver a message; extinguished by `Notified`, and put off by `NotifyFailed`.
+    Deliver(Box<Parcel>),
     /// A further run of the same incident; extinguished by its `RunStarted`.
     StartRun {
         /// The run that starts it.
@@ -63,6 +71,21 @@ pub enum Effect {
     },
     /// The post-mortem draft; extinguished by `PostmortemWritten`.
     WritePostmortem,
+}
+
+/// One try to deliver a message by one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// The message.
+    pub id: MessageId,
+    /// The channel that it is for.
+    pub target: String,
+    /// The channel that it goes to: the same, or a fallback of it.
+    pub channel: String,
+    /// What it says.
+    pub text: String,
+    /// Since when it is owed.
+    pub owed_at: Timestamp,
 }
 
 /// A change that a person has to agree to.
@@ -82,11 +105,17 @@ pub struct Confirmation {
     pub why: Option<String>,
     /// How it would be taken back, when the runbook says so.
     pub undo: Option<RenderedAction>,
+    /// How many people have to agree.
+    pub count: u32,
+    /// Whether who started the run does not count.
+    pub not_requester: bool,
+    /// How long the question stands.
+    pub expires: Option<Span>,
 }
 
 /// What the world is owed.
 pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
-    let mut effects: Vec<Effect> = deadlines(incident, now).into_iter().map(Effect::Record).collect();
+    let mut effects: Vec<Effect> = deadline::owed(incident, now).into_iter().map(Effect::Record).collect();
     if owes_resolution(incident, now) {
         let summary = Some("every alert is resolved".to_owned());
         effects.extend(resolution(incident, summary, now).into_iter().map(Effect::Record));
@@ -94,6 +123,7 @@ pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     for run in &incident.runs {
         effects.append(&mut Walk::of(incident, run, now));
     }
+    effects.extend(post::owed(incident, now));
     if owes_postmortem(incident) {
         effects.push(Effect::WritePostmortem);
     }
@@ -102,13 +132,25 @@ pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
 
 /// When to ask again; none when only an event can change what is due.
 pub fn wake_at(incident: &Incident) -> Option<Timestamp> {
-    let deadlines = incident.deadlines.iter().filter_map(super::deadline::Deadline::wake_at);
+    instants(incident).min()
+}
+
+/// When to ask again after `now`, what is owed already being under way.
+pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
+    instants(incident).filter(|at| *at > now).min()
+}
+
+/// Every instant at which something may be owed without a further event.
+fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
+    let deadlines = incident.deadlines.iter().flat_map(super::deadline::Deadline::instants);
     let steps = incident.runs.iter().flat_map(|run| run.steps.values()).filter_map(|state| match &state.standing {
         Standing::Ready { at } | Standing::Waiting(Gate::Timer { until: at }) => Some(*at),
+        Standing::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,
+        Standing::Running => state.attempt.as_ref().filter(|attempt| attempt.action.is_message())?.deadline,
         _ => None,
     });
     let quiet = incident.alerts.quiet_until().filter(|_| follows_alerts(incident) && is_quiet(incident));
-    deadlines.chain(steps).chain(quiet).min()
+    deadlines.chain(steps).chain(quiet).chain(post::instants(incident))
 }
 
 /// Whether something may be owed without a further event.
@@ -145,34 +187,4 @@ fn owes_postmortem(incident: &Incident) -> bool {
     let over = over && !incident.runs.iter().any(Run::is_undoing);
     let stale = incident.draft.as_ref().is_none_or(|draft| draft.seq < incident.material);
     over && stale && !incident.runs.is_empty()
-}
-
-/// What deadlines owe the log. A deadline that was kept is met, however late it is noticed.
-fn deadlines(incident: &Incident, now: Timestamp) -> Vec<Event> {
-    let mut events = Vec::new();
-    for deadline in incident.deadlines.iter().filter(|deadline| deadline.is_open()) {
-        let met = met_at(incident, &deadline.name, deadline.from);
-        match met {
-            Some((at, step)) if at <= deadline.due || deadline.status == DeadlineStatus::Missed => {
-                events.push(Event::DeadlineMet { name: deadline.name.clone(), met_at: at, step });
-            }
-            _ => events.extend(deadline.owed(now)),
-        }
-    }
-    events
-}
-
-fn met_at(incident: &Incident, name: &str, from: DeadlineFrom) -> Option<(Timestamp, Option<StepKey>)> {
-    if from == DeadlineFrom::Resolved {
-        return incident.completed.as_ref().map(|mark| (mark.at, None));
-    }
-    let meeting = incident.runs.iter().flat_map(|run| {
-        run.runbook.all_steps().into_iter().filter(|step| step.meets.as_deref() == Some(name)).filter_map(|step| {
-            let key = StepKey::main(step.id.clone());
-            let state = run.state(&key)?;
-            let at = state.concluded_at.filter(|_| state.conclusion() == Some(Conclusion::Succeeded))?;
-            Some((at, Some(key)))
-        })
-    });
-    meeting.min_by_key(|(at, _)| *at)
 }

@@ -157,6 +157,9 @@ impl Walk<'_> {
                     self.answer(key, Value::Null);
                 }
             }
+            Standing::Waiting(gate @ Gate::Approve { expires_at: Some(at), .. }) if self.now >= *at => {
+                self.lapse(step, key, gate);
+            }
             Standing::Waiting(_) => {}
         }
         Progress::Blocked
@@ -272,6 +275,9 @@ impl Walk<'_> {
     }
 
     pub(super) fn settle(&mut self, key: &StepKey, halt: bool) {
+        if self.is_message(key) {
+            return self.message(key, halt);
+        }
         self.effects.push(Effect::Settle { run: self.run.id, step: key.clone(), halt });
     }
 

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::domain::estate::{
-    Channel, Criticality, Datastore, Environment, Host, ManagerBus, Person, Role, SecretRef, SecretSource, Service,
+    Criticality, Datastore, Environment, Host, ManagerBus, Person, Role, SecretRef, SecretSource, Service,
     live_path, metrics_path, ready_path,
 };
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
@@ -14,8 +14,7 @@ pub(in crate::domain) const ENVIRONMENT_KEYS: &[&str] =
 pub(in crate::domain) const SERVICE_KEYS: &[&str] =
     &["unit", "port", "language", "health", "live", "ready", "metrics", "criticality", "depends_on"];
 pub(in crate::domain) const DATASTORE_KEYS: &[&str] = &["kind", "unit", "url", "port"];
-const CHANNEL_KEYS: &[&str] = &["slack", "token", "api", "slack_webhook"];
-pub(in crate::domain) const PERSON_KEYS: &[&str] = &["name", "account", "slack"];
+pub(in crate::domain) const PERSON_KEYS: &[&str] = &["name", "account", "slack", "email"];
 pub(in crate::domain) const ROLE_KEYS: &[&str] = &["summary", "people"];
 const SECRET_KEYS: &[&str] = &["env", "file", "key", "credential"];
 
@@ -28,7 +27,7 @@ const MAX_UNIT: usize = 255;
 
 impl Checker<'_> {
     /// The fields of one entry; an entry with nothing in it has none.
-    fn open<'n>(&mut self, entry: &'n Entry, what: &str, keys: &[&str]) -> Option<Fields<'n>> {
+    pub(super) fn open<'n>(&mut self, entry: &'n Entry, what: &str, keys: &[&str]) -> Option<Fields<'n>> {
         let mut fields = Fields::open(&mut self.report, &entry.value, what, keys)?;
         if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
             fields.span = entry.key_span.clone();
@@ -174,7 +173,7 @@ impl Checker<'_> {
         })
     }
 
-    fn secret_ref(&mut self, node: &Node) -> Option<SecretRef> {
+    pub(super) fn secret_ref(&mut self, node: &Node) -> Option<SecretRef> {
         if let Content::Text(_) = node.content {
             let problem = Problem::new(node.span.clone(), "a secret does not stand in this file");
             self.report.add(problem.help("Name it under `secrets`, and write `{ secret: <its name> }` here."));
@@ -186,30 +185,6 @@ impl Checker<'_> {
         self.known(name, "secret", &known).map(|secret| SecretRef { secret })
     }
 
-    pub(super) fn channel(&mut self, entry: &Entry) -> Option<Channel> {
-        let fields = self.open(entry, "a channel", CHANNEL_KEYS)?;
-        let channel = Channel {
-            slack: self.optional(&fields, "slack"),
-            token: fields.get("token").and_then(|node| self.secret_ref(node)),
-            api: fields.get("api").and_then(|node| self.address(node)),
-            slack_webhook: fields.get("slack_webhook").and_then(|node| self.secret_ref(node)),
-        };
-        let has = |key: &str| fields.get(key).is_some();
-        let message = match (has("slack"), has("slack_webhook")) {
-            (true, true) => "the channel has two ways out, `slack` and `slack_webhook`",
-            (false, false) => "the channel has no way out",
-            (true, false) if !has("token") => "a Slack channel needs the bot's `token`",
-            (false, true) if has("token") || has("api") => "an incoming webhook takes no `token` and no `api`",
-            _ => return Some(channel),
-        };
-        let problem = Problem::new(entry.key_span.clone(), message);
-        self.report.add(
-            problem
-                .help("Write `slack: \"#incidents\"` with `token: { secret: … }`, or `slack_webhook: { secret: … }`."),
-        );
-        None
-    }
-
     pub(super) fn person(&mut self, entry: &Entry) -> Option<Person> {
         if entry.value.content == Content::Null {
             return Some(Person::default());
@@ -219,7 +194,27 @@ impl Checker<'_> {
             name: self.optional(&fields, "name"),
             account: self.optional(&fields, "account"),
             slack: self.optional(&fields, "slack"),
+            email: fields.get("email").and_then(|node| self.mailbox(node)),
         })
+    }
+
+    /// One who proves to be somebody must not be two people.
+    pub(super) fn people_differ(&mut self, fields: &Fields<'_>) {
+        let people = fields.get("people").and_then(Node::as_map).unwrap_or_default();
+        for key in ["account", "slack", "email"] {
+            let mut seen: Vec<(&str, crate::domain::problem::Span)> = Vec::new();
+            for node in people.iter().filter_map(|entry| entry.value.get(key)) {
+                let Some(text) = node.as_text() else { continue };
+                match seen.iter().find(|(other, _)| other.eq_ignore_ascii_case(text)) {
+                    Some((_, first)) => {
+                        let shown = visible(text, MAX_QUOTED);
+                        let problem = Problem::new(node.span.clone(), format!("two people have the {key} `{shown}`"));
+                        self.report.add(problem.related(first.clone(), "the first is here"));
+                    }
+                    None => seen.push((text, node.span.clone())),
+                }
+            }
+        }
     }
 
     pub(super) fn role(&mut self, entry: &Entry) -> Option<Role> {
@@ -284,7 +279,7 @@ impl Checker<'_> {
 }
 
 /// Whether a text can name an environment variable.
-fn is_variable(text: &str) -> bool {
+pub(super) fn is_variable(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !text.is_empty() && text.len() <= 128 && text.chars().all(fits) && !text.starts_with(|c: char| c.is_ascii_digit())
 }

@@ -192,14 +192,20 @@ pub(super) fn messages(log: &[Recorded]) -> Vec<Message> {
     log.iter()
         .filter_map(|recorded| {
             let (channel, error) = match &recorded.event {
-                Event::Notified { channel, .. } => (channel, None),
-                Event::NotifyFailed { channel, error, .. } => (channel, Some(one_line(error, TEXT_LIMIT))),
+                Event::Notified { channel, instead_of, .. } => (named(channel, instead_of.as_ref()), None),
+                Event::NotifyFailed { channel, instead_of, error, .. } => {
+                    (named(channel, instead_of.as_ref()), Some(one_line(error, TEXT_LIMIT)))
+                }
                 _ => return None,
             };
             let at = Moment::of(recorded.seq, recorded.at);
-            Some(Message { at, channel: one_line(channel, NAME_LIMIT), error })
+            Some(Message { at, channel: one_line(&channel, NAME_LIMIT), error })
         })
         .collect()
+}
+
+fn named(channel: &str, instead_of: Option<&String>) -> String {
+    instead_of.map_or_else(|| channel.to_owned(), |target| format!("{channel} in place of {target}"))
 }
 
 /// The services of the estate that parameters and changes name.
@@ -272,6 +278,9 @@ fn deed(event: &Event) -> Option<&'static str> {
         Event::RetryScheduled { .. } => "tried again",
         Event::UndoRequested { .. } => "took back",
         Event::RunStopping { .. } => "stopped a run",
+        Event::RoleTaken { .. } => "took or gave a role",
+        Event::NoticeOwed { .. } => "told stakeholders",
+        Event::ApprovalRefused { .. } => "was refused",
         _ => return None,
     })
 }
@@ -322,7 +331,7 @@ fn is_message(step: Option<&Step>) -> bool {
 
 fn message_place(event: &Event) -> Option<(RunId, &StepKey)> {
     match event {
-        Event::Notified { run, step, .. } | Event::NotifyFailed { run, step, .. } => Some((*run, step)),
+        Event::Notified { run, step, .. } | Event::NotifyFailed { run, step, .. } => Some(((*run)?, step.as_ref()?)),
         _ => None,
     }
 }

@@ -118,7 +118,7 @@ fn notified(incident: &Incident, log: &[Recorded]) -> Option<Moment> {
     if let Some(deadline) = notice_deadline(incident) {
         let at = match deadline.status {
             DeadlineStatus::Met { at, .. } | DeadlineStatus::MetLate { at, .. } => at,
-            DeadlineStatus::Running | DeadlineStatus::Missed => return None,
+            DeadlineStatus::Running | DeadlineStatus::Missed | DeadlineStatus::Lifted => return None,
         };
         let is_met =
             |recorded: &&Recorded| matches!(&recorded.event, Event::DeadlineMet { name, .. } if *name == deadline.name);

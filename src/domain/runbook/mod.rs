@@ -17,7 +17,10 @@ pub mod check;
 pub mod file;
 pub mod node;
 pub mod reference;
+mod rule;
 pub mod schema;
+
+pub use rule::{DeadlineFrom, DeadlineRule};
 
 /// The most steps a runbook may have, those inside groups included.
 pub const STEP_LIMIT: usize = 2_000;
@@ -78,33 +81,6 @@ pub struct Runbook {
     /// Always run at the end, however the steps ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finally: Vec<Step>,
-}
-
-/// What must be done by when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadlineRule {
-    /// The name that a step's `meets` refers to.
-    pub name: String,
-    /// How long after `from`.
-    pub within: Span,
-    /// When the time begins to run.
-    pub from: DeadlineFrom,
-    /// When to warn, counted from `from`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warn_at: Option<Span>,
-    /// When another way is tried, counted from `from`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback_at: Option<Span>,
-}
-
-/// When a deadline's time begins to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeadlineFrom {
-    /// When the incident is opened. A step with `meets` meets it.
-    Opened,
-    /// When the incident is resolved. Completing the post-mortem meets it.
-    Resolved,
 }
 
 /// What the starter may set.
@@ -252,11 +228,20 @@ pub struct Start {
 }
 
 /// Who must agree before a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approve {
-    /// Any of these roles; empty means anybody.
+    /// Any of these roles or people; empty means anybody.
     #[serde(default)]
     pub by: Vec<String>,
+    /// How many people: a number, or a template that gives one. One when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<String>,
+    /// Whether who started the run does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_requester: bool,
+    /// How long the question stands; then the step has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Span>,
 }
 
 /// Whether and when to try again.

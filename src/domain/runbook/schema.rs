@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: schemas written by hand beside the forms.
 
+mod channel;
 mod sender;
 
 use serde_json::{Map, Value, json};
@@ -87,7 +88,7 @@ fn modifiers(forms: &[&KindForm]) -> Value {
         "why": described(text(), "Why it is done."),
         "when": described(expression(), "Skipped when false."),
         "for_each": { "description": "Done once for each `item`.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": ["string", "number", "boolean", "null"] } }] },
-        "approve": { "description": "Who must agree first.", "anyOf": [{ "type": "null" }, { "const": true }, one_or_many(&text()), closed(APPROVE_KEYS, &json!({ "by": one_or_many(&text()) }), &[])] },
+        "approve": { "description": "Who must agree first.", "anyOf": [{ "type": "null" }, { "const": true }, one_or_many(&text()), approve()] },
         "timeout": described(span(), "How long one attempt may take."),
         "retry": { "description": "Whether and when to try again.", "anyOf": [
             { "type": "integer", "minimum": 1, "maximum": super::check::MAX_ATTEMPTS },
@@ -153,12 +154,29 @@ fn trigger() -> Value {
     )
 }
 
+fn approve() -> Value {
+    let people = json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": super::check::MAX_PEOPLE }, { "$ref": "#/$defs/template" }] });
+    closed(
+        APPROVE_KEYS,
+        &json!({
+            "by": described(one_or_many(&text()), "Any of these roles or people."),
+            "count": described(people, "How many people."),
+            "not_requester": described(json!({ "type": "boolean" }), "Whether who started the run does not count."),
+            "expires": described(json!({ "$ref": "#/$defs/duration" }), "How long the question stands; then the step has failed."),
+        }),
+        &[],
+    )
+}
+
 fn deadline() -> Value {
     let span = json!({ "$ref": "#/$defs/duration" });
     closed(
         DEADLINE_KEYS,
-        &json!({ "within": span, "from": { "enum": ["opened", "resolved"] }, "warn_at": span, "fallback_at": span }),
-        &["within"],
+        &json!({
+            "within": span, "every": span, "from": { "enum": ["opened", "resolved"] }, "warn_at": span, "fallback_at": span,
+            "role": name(), "to": one_or_many(&text()), "escalate": one_or_many(&text()),
+        }),
+        &[],
     )
 }
 
@@ -305,11 +323,8 @@ pub fn estate() -> Value {
                 "depends_on": one_or_many(&name()),
             }), &["unit"])),
             "datastores": part(closed(keys::DATASTORE_KEYS, &json!({ "kind": name(), "unit": text(), "url": secret(), "port": port }), &["kind"])),
-            "channels": part(json!({ "oneOf": [
-                closed(&["slack", "token", "api"], &json!({ "slack": text(), "token": secret(), "api": address }), &["slack", "token"]),
-                closed(&["slack_webhook"], &json!({ "slack_webhook": secret() }), &["slack_webhook"]),
-            ] })),
-            "people": part(optional(closed(keys::PERSON_KEYS, &json!({ "name": text(), "account": text(), "slack": text() }), &[]))),
+            "channels": part(channel::channel()),
+            "people": part(optional(closed(keys::PERSON_KEYS, &json!({ "name": text(), "account": text(), "slack": text(), "email": text() }), &[]))),
             "roles": part(optional(closed(keys::ROLE_KEYS, &json!({ "summary": text(), "people": one_or_many(&name()) }), &[]))),
             "secrets": part(json!({ "oneOf": [
                 closed(&["env"], &json!({ "env": variable }), &["env"]),

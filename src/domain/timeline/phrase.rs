@@ -10,7 +10,6 @@ use crate::domain::event::{
 };
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::runbook::DeadlineFrom;
 use crate::domain::time::{Span, Timestamp, stamp};
 
 /// What sort of line an entry is.
@@ -95,25 +94,25 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         Event::DeadlineSet { .. }
         | Event::DeadlineWarned { .. }
         | Event::DeadlineMet { .. }
-        | Event::DeadlineMissed { .. } => deadline(reader, recorded),
+        | Event::DeadlineMissed { .. }
+        | Event::DeadlineLifted { .. } => super::deadline::of(reader, recorded),
+        Event::RoleTaken { .. }
+        | Event::RoleReleased { .. }
+        | Event::ApprovalRefused { .. }
+        | Event::NoticeOwed { .. }
+        | Event::Notified { .. }
+        | Event::NotifyFailed { .. } => super::people::of(reader.incident(), recorded),
         Event::RunStarted { run, runbook, params, mode, parent, .. } => {
             let title = format!("{} ({})", runbook.id, runbook.title);
             started(*run, &title, params, *mode, parent.as_ref())
         }
         Event::RunStopping { run, cause } => stopping(reader, *run, cause),
         Event::RunEnded { run, outcome } => ended(reader, *run, *outcome),
-        Event::Notified { channel, place, .. } => {
-            let detail = place.as_ref().map(|place| format!("as {place}"));
-            Phrase::notable(Sign::Told, format!("told {channel}")).detail(detail)
-        }
-        Event::NotifyFailed { channel, error, .. } => {
-            Phrase::notable(Sign::Failed, format!("message to {channel} not delivered: {error}"))
-        }
         Event::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
         Event::Answered { run, step, answer } => answered(reader, &recorded.by, *run, step, answer),
         Event::Approved { run, step, .. } => {
             let what = agreed(reader, *run, step);
-            Phrase::notable(Sign::Words, format!("approved: {what}"))
+            Phrase::notable(Sign::Words, format!("approved: {what}{}", still_wanted(reader, *run, step)))
         }
         Event::Denied { run, step, reason } => {
             let what = agreed(reader, *run, step);
@@ -164,44 +163,6 @@ fn incident(recorded: &Recorded) -> Phrase {
     }
 }
 
-/// Times that must be kept.
-fn deadline(reader: &mut Reader, recorded: &Recorded) -> Phrase {
-    let due = |name: &str| {
-        let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
-        deadlines.iter().find(|deadline| deadline.name == name).map(|deadline| deadline.due)
-    };
-    match &recorded.event {
-        Event::DeadlineSet { name, due, from, .. } => {
-            let from = match from {
-                DeadlineFrom::Opened => "opening",
-                DeadlineFrom::Resolved => "resolution",
-            };
-            let text = format!("deadline {name} is {}", stamp(*due));
-            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
-        }
-        Event::DeadlineWarned { name } => {
-            let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
-            Phrase::notable(Sign::Deadline, format!("deadline {name} comes near{}", left.unwrap_or_default()))
-        }
-        Event::DeadlineMet { name, met_at, step } => {
-            let margin = due(name).map(|due| margin(*met_at, due)).unwrap_or_default();
-            let detail = step.as_ref().map(|step| format!("by {step}"));
-            Phrase::notable(Sign::Deadline, format!("deadline {name} met{margin}")).detail(detail)
-        }
-        Event::DeadlineMissed { name } => Phrase::notable(Sign::Deadline, format!("deadline {name} missed")),
-        _ => Phrase::quiet(Sign::Inner, "deadline"),
-    }
-}
-
-/// `, 11m 2s to spare`, or by how much it was too late.
-fn margin(at: Timestamp, due: Timestamp) -> String {
-    if at <= due {
-        format!(", {} to spare", Span::between(at, due))
-    } else {
-        format!(", {} late", Span::between(due, at))
-    }
-}
-
 fn started(
     run: RunId,
     title: &str,
@@ -248,8 +209,9 @@ fn asked(name: &str, gate: &Gate) -> Phrase {
             Phrase::quiet(Sign::Question, format!("asked: {prompt}{choices}")).detail(suggest)
         }
         Gate::Manual { instruction } => Phrase::quiet(Sign::Question, format!("to be done by hand: {instruction}")),
-        Gate::Approve { by, change, .. } => {
+        Gate::Approve { by, change, count, .. } => {
             let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(" or ")) };
+            let by = if *count > 1 { format!(" of {count} people{by}") } else { by };
             let at = if change.place.is_empty() { String::new() } else { format!(" ({})", change.place) };
             Phrase::quiet(Sign::Question, format!("approval{by} wanted: {}{at}", change.what))
         }
@@ -298,6 +260,15 @@ fn agreed(reader: &mut Reader, run: RunId, step: &StepKey) -> String {
         return change.what.clone();
     }
     reader.name(run, step)
+}
+
+/// How many people have to agree besides this one.
+fn still_wanted(reader: &Reader, run: RunId, step: &StepKey) -> String {
+    let gate = reader.run(run).and_then(|run| run.state(step)).and_then(|state| state.gate());
+    match gate.map_or(0, |gate| gate.wanted().saturating_sub(1)) {
+        0 => String::new(),
+        more => format!(" ({more} more wanted)"),
+    }
 }
 
 fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {

@@ -33,7 +33,7 @@ impl Worker {
         if self.is_by_itself(run, &attempt) {
             match self.allowance(&attempt, run).await? {
                 Ok(key) => self.keys.push(key),
-                Err(why) => return self.confirm(over_budget(run, *attempt, why), now),
+                Err(why) => return self.confirm(over_budget(&self.incident, run, *attempt, why), now),
             }
         }
         let deadline = attempt.timeout.after(now);
@@ -48,14 +48,17 @@ impl Worker {
             deadline: Some(deadline),
         };
         self.draft(started, now)?;
-        self.launches.push(Launch { place, attempt, deadline });
+        // A message is owed from now on, and delivered as every other is.
+        if !attempt.action.is_message() {
+            self.launches.push(Launch { place, attempt, deadline });
+        }
         Ok(())
     }
 
     /// What the world looks like before a change: at once when the kind needs not wait for it.
     async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
-        let (context, _) = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
+        let context = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
         let mut looking = Box::pin(flight::observe(attempt.action.clone(), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
@@ -66,11 +69,12 @@ impl Worker {
         None
     }
 
-    /// Lets the attempts begin whose intents are durable now.
+    /// Lets the attempts begin whose intents are durable now, and sends what is owed.
     pub(super) fn launch(&mut self) {
+        self.post();
         for Launch { place, attempt, deadline } in std::mem::take(&mut self.launches) {
             let cancel = CancellationToken::new();
-            let Some((context, courier)) = self.context(&place, deadline, cancel.clone()) else {
+            let Some(context) = self.context(&place, deadline, cancel.clone()) else {
                 continue;
             };
             let effect = attempt.action.effect;
@@ -79,7 +83,7 @@ impl Worker {
             let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = flight::attempt(action, poll, context).await;
-                Landed::Ended { place, attempt: number, outcome, told: courier.told() }
+                Landed::Ended { place, attempt: number, outcome }
             });
             // A child is on its way before the faces are told, so that both take place at once.
             match flying.as_mut().now_or_never() {

@@ -6,9 +6,10 @@
 //! **Invariant:** an attempt that nobody has agreed to begins only with a name within the budget.
 
 use super::Worker;
-use crate::domain::due::Confirmation;
+use crate::domain::due::{Confirmation, occasion};
 use crate::domain::event::Mode;
 use crate::domain::id::{Part, RunId};
+use crate::domain::incident::Incident;
 use crate::domain::plan::Attempt;
 use crate::domain::policy::Budget;
 use crate::domain::time::Span;
@@ -21,7 +22,9 @@ impl Worker {
     /// Whether an attempt changes something and nobody has agreed to it.
     pub(super) fn is_by_itself(&self, run: RunId, attempt: &Attempt) -> bool {
         let Some(run) = self.incident.run(run) else { return false };
-        let agreed = run.state(&attempt.step).and_then(|state| state.approved.as_ref()) == Some(&attempt.digest);
+        let now = self.engine.parts().clock.now();
+        let approved = run.state(&attempt.step).and_then(|state| state.approved.as_ref());
+        let agreed = approved.is_some_and(|agreed| agreed.covers(&attempt.digest, now));
         run.mode == Mode::Unattended
             && attempt.step.part == Part::Main
             && attempt.action.effect.changes()
@@ -50,7 +53,20 @@ impl Worker {
 }
 
 /// A person is asked instead.
-pub(super) fn over_budget(run: RunId, attempt: Attempt, why: String) -> Confirmation {
+pub(super) fn over_budget(incident: &Incident, run: RunId, attempt: Attempt, why: String) -> Confirmation {
     let Attempt { step, action, digest, .. } = attempt;
-    Confirmation { run, step, by: Vec::new(), action, digest, why: Some(why), undo: None }
+    // The question is a new one, so that what is agreed to has a name of its own.
+    let digest = incident.run(run).map_or(digest, |run| occasion(incident, run, &step, 1, &action));
+    Confirmation {
+        run,
+        step,
+        by: Vec::new(),
+        action,
+        digest,
+        why: Some(why),
+        undo: None,
+        count: 1,
+        not_requester: false,
+        expires: None,
+    }
 }

@@ -6,17 +6,18 @@
 //! **Invariant:** an attempt begins only after its `StepStarted` is durable. What was begun under an earlier
 //! claim and has not ended is settled by looking at the world, never simply done again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::post::Way;
 use super::claim::Held;
 use super::feed::Hint;
 use super::{Engine, EngineError, Patience, Stop};
-use crate::domain::due::{Confirmation, Effect, due, is_live};
+use crate::domain::due::{Confirmation, Effect, Parcel, due, is_live};
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
@@ -30,6 +31,7 @@ mod attempt;
 mod budget;
 mod opening;
 mod pause;
+mod post;
 mod settle;
 
 /// How long a reconciling look may take.
@@ -42,14 +44,16 @@ type Place = (RunId, StepKey);
 /// What came of a task.
 enum Landed {
     Observed { place: Place, digest: String, before: Value },
-    Ended { place: Place, attempt: u32, outcome: crate::domain::outcome::Outcome, told: Vec<Event> },
+    Ended { place: Place, attempt: u32, outcome: crate::domain::outcome::Outcome },
     Settled { place: Place, attempt: u32, finding: Finding },
+    Told { event: Event },
 }
 
 impl Landed {
-    fn place(&self) -> &Place {
+    fn place(&self) -> Option<&Place> {
         match self {
-            Self::Observed { place, .. } | Self::Ended { place, .. } | Self::Settled { place, .. } => place,
+            Self::Observed { place, .. } | Self::Ended { place, .. } | Self::Settled { place, .. } => Some(place),
+            Self::Told { .. } => None,
         }
     }
 }
@@ -81,6 +85,9 @@ pub(super) struct Worker {
     /// Names that are given with the drafts.
     keys: Vec<String>,
     launches: Vec<Launch>,
+    /// Messages that are about to be sent, and those that are under way.
+    parcels: Vec<Parcel>,
+    sending: BTreeSet<Way>,
     observed: HashMap<Place, (String, Value)>,
     flights: HashMap<Place, Flight>,
     tasks: JoinSet<Landed>,
@@ -131,6 +138,8 @@ impl Worker {
             drafts: Vec::new(),
             keys: Vec::new(),
             launches: Vec::new(),
+            parcels: Vec::new(),
+            sending: BTreeSet::new(),
             observed: HashMap::new(),
             flights: HashMap::new(),
             tasks: JoinSet::new(),
@@ -175,11 +184,13 @@ impl Worker {
             }
             self.gather().await?;
             if self.drafts.is_empty() {
+                self.post();
                 return Ok(None);
             }
             // Whoever was stopped in between, for longer than the claim is good, does not act on what others have settled.
             if !self.commit().await? || !self.held.is_good(self.engine.parts().clock.now()) {
                 self.launches.clear();
+                self.parcels.clear();
             }
             self.launch();
         }
@@ -216,6 +227,10 @@ impl Worker {
                     Err(reason) => self.draft(failure_of_start(&self.incident, run, step, reason), now),
                 }
             }
+            Effect::Deliver(parcel) => {
+                self.hand_in(*parcel);
+                Ok(())
+            }
             Effect::WritePostmortem => self.write_postmortem(now).await,
         }
     }
@@ -243,7 +258,15 @@ impl Worker {
         } else {
             change.place = format!("{}, {}", self.incident.environment, change.place);
         }
-        let gate = Gate::Approve { by: asked.by, change, digest: asked.digest };
+        let gate = Gate::Approve {
+            by: asked.by,
+            change,
+            digest: asked.digest,
+            count: asked.count,
+            not_requester: asked.not_requester,
+            expires_at: asked.expires.map(|length| length.after(now)),
+            given: Vec::new(),
+        };
         self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
     }
 
@@ -268,8 +291,11 @@ impl Worker {
 
     fn land(&mut self, landed: Landed) -> Result<(), EngineError> {
         let now = self.engine.parts().clock.now();
-        self.flights.remove(landed.place());
+        if let Some(place) = landed.place() {
+            self.flights.remove(place);
+        }
         match landed {
+            Landed::Told { event } => self.told(event, now),
             Landed::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
                 Ok(())
@@ -280,8 +306,7 @@ impl Worker {
                 // Another worker has settled it meanwhile.
                 Ok(())
             }
-            Landed::Ended { place: (run, step), attempt, outcome, told } => {
-                told.into_iter().try_for_each(|event| self.draft(event, now))?;
+            Landed::Ended { place: (run, step), attempt, outcome } => {
                 self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
             }
             Landed::Settled { place: (run, step), attempt, finding } => {
@@ -308,6 +333,7 @@ impl Worker {
                 tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
                 self.keep_results(drafts);
                 self.launches.clear();
+                self.parcels.clear();
                 self.incident = self.engine.incident(&self.id).await?;
                 self.stored = self.incident.seq;
                 Ok(false)
@@ -335,13 +361,12 @@ impl Worker {
 
     /// What the world has answered stays true, whoever else has written meanwhile.
     fn keep_results(&mut self, drafts: Vec<Draft>) {
-        let mut told = Vec::new();
         for draft in drafts {
             match draft.event {
-                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => told.push(event),
-                Event::StepEnded { run, step, attempt, outcome } => {
-                    let told = std::mem::take(&mut told);
-                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome, told });
+                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => self.landed.push(Landed::Told { event }),
+                // That of a message follows from the state.
+                Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
+                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome });
                 }
                 Event::Reconciled { run, step, attempt, finding } => {
                     self.landed.push(Landed::Settled { place: (run, step), attempt, finding });

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Landed, Worker};
 use crate::clock;
-use crate::domain::due::wake_at;
+use crate::domain::due::wake_after;
 use crate::domain::event::Gate;
 use crate::domain::incident::extend;
 use crate::domain::run::Run;
@@ -21,7 +21,7 @@ const LEAVE_LIMIT: Span = Span::seconds(10);
 impl Worker {
     /// Whether the work is at rest in the way that the caller waits for.
     pub(super) fn rest(&self, patience: Patience) -> Option<Stop> {
-        if !self.flights.is_empty() || !self.landed.is_empty() {
+        if !self.flights.is_empty() || !self.sending.is_empty() || !self.landed.is_empty() {
             return None;
         }
         let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(Run::is_undoing);
@@ -40,7 +40,7 @@ impl Worker {
     pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
         let clock = Arc::clone(&self.engine.parts().clock);
         let now = clock.now();
-        let wake = wake_at(&self.incident).filter(|at| *at > now);
+        let wake = wake_after(&self.incident, now);
         let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
         loop {
             tokio::select! {
@@ -87,7 +87,7 @@ impl Worker {
         }
         let clock = Arc::clone(&self.engine.parts().clock);
         let until = LEAVE_LIMIT.after(clock.now());
-        while self.flights.values().any(|flight| flight.acting && flight.effect.changes()) {
+        while self.is_busy() {
             tokio::select! {
                 Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Ok(landed) = landed {
@@ -106,12 +106,17 @@ impl Worker {
     }
 
     fn keep_if_change(&mut self, landed: Landed) -> Result<(), EngineError> {
-        let changed = self.flights.get(landed.place()).is_some_and(|flight| flight.acting && flight.effect.changes());
-        if changed {
+        let Some(place) = landed.place() else { return self.land(landed) };
+        if self.flights.get(place).is_some_and(|flight| flight.acting && flight.effect.changes()) {
             return self.land(landed);
         }
-        self.flights.remove(landed.place());
+        self.flights.remove(place);
         Ok(())
+    }
+
+    /// Whether a change is being made, or a message is under way: whether it arrived is worth knowing.
+    fn is_busy(&self) -> bool {
+        !self.sending.is_empty() || self.flights.values().any(|flight| flight.acting && flight.effect.changes())
     }
 }
 

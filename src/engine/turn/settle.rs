@@ -11,7 +11,6 @@ use crate::domain::effect::EffectClass;
 use crate::domain::event::{Event, Finding};
 use crate::domain::plan::RenderedAction;
 use crate::domain::time::Timestamp;
-use crate::engine::courier::EngineCourier;
 use crate::engine::feed::Hint;
 use crate::engine::{EngineError, flight};
 
@@ -51,7 +50,7 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), EngineError> {
         let cancel = CancellationToken::new();
-        let Some((context, _)) = self.context(&place, LOOK_LIMIT.after(now), cancel.clone()) else {
+        let Some(context) = self.context(&place, LOOK_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
         self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
@@ -68,10 +67,9 @@ impl Worker {
         place: &Place,
         deadline: Timestamp,
         cancel: CancellationToken,
-    ) -> Option<(Context, Arc<EngineCourier>)> {
+    ) -> Option<Context> {
         let (parts, run) = (self.engine.parts(), self.incident.run(place.0)?);
-        let courier = Arc::new(EngineCourier::new(Arc::clone(&self.engine.office), &self.incident, run));
-        let context = Context {
+        Some(Context {
             place: place.clone(),
             environment_name: self.incident.environment.clone(),
             environment: Arc::new(run.environment(&self.incident.environment)?.clone()),
@@ -84,9 +82,7 @@ impl Worker {
             progress: self.progress(place),
             cancel,
             deadline: Some(deadline),
-            courier: Arc::clone(&courier) as _,
-        };
-        Some((context, courier))
+        })
     }
 
     fn progress(&self, place: &Place) -> Progress {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{fleeting, permanent};
+use crate::notify::{fleeting, permanent};
 use crate::domain::text::one_line;
 use crate::notify::Undelivered;
 

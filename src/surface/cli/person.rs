@@ -11,15 +11,15 @@ use std::io::Read as _;
 
 use super::settings::Environment;
 use crate::domain::estate::Estate;
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, Identity};
 
 /// The largest list of accounts that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The person at the command line.
 pub fn actor(estate: Option<&Estate>, environment: &Environment) -> Actor {
-    let account = account(environment);
-    Actor::person(estate.map_or_else(|| account.clone(), |estate| estate.who(&account)), "cli")
+    let account = Identity::Account(account(environment));
+    estate.unwrap_or(&Estate::default()).actor(account, "cli")
 }
 
 fn account(environment: &Environment) -> String {

@@ -36,6 +36,7 @@ pub fn of(deadline: &Deadline, now: Timestamp) -> Countdown {
             let shown = clock(left + TimeDelta::milliseconds(999));
             (format!("{name} due in {shown}"), format!("{name} {shown}"), urgency(deadline, left, now))
         }
+        DeadlineStatus::Lifted => (format!("{name} not needed"), format!("{name} -"), Tone::Good),
         DeadlineStatus::Met { at, .. } => {
             let spare = clock(deadline.due - *at);
             (format!("{name} done, {spare} to spare"), format!("{name} ok +{spare}"), Tone::Good)

@@ -18,6 +18,8 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::step::StepState;
 use crate::domain::time::Timestamp;
 
+mod told;
+
 /// How many of the last printed lines a failure shows.
 const TRANSCRIPT_LINES: usize = 8;
 
@@ -144,7 +146,7 @@ impl Teller<'_> {
                 self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
             }
             Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
-            _ => Vec::new(),
+            _ => told::lines(self),
         }
     }
 
@@ -174,14 +176,7 @@ impl Teller<'_> {
                 let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
                 self.one(Tone::Accent, self.signs.person, &text)
             }
-            Event::Notified { channel, place, .. } => {
-                let place = place.as_ref().filter(|place| *place != channel);
-                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-                vec![self.head(Tone::Good, self.signs.arrow).plain(&format!("told {channel}")).faint(&place).indent(2)]
-            }
-            Event::NotifyFailed { channel, error, .. } => {
-                self.one(Tone::Warn, self.signs.warning, &format!("could not tell {channel}: {error}"))
-            }
+            Event::Notified { .. } | Event::NotifyFailed { .. } => told::lines(self),
             _ => Vec::new(),
         }
     }

@@ -225,7 +225,9 @@ impl Stepper<'_> {
 /// A person at this face.
 fn here(actor: &Actor) -> Actor {
     match actor {
-        Actor::Person { name, .. } => Actor::person(name, "stepper"),
+        Actor::Person { name, id, .. } => {
+            Actor::Person { name: name.clone(), id: id.clone(), via: "stepper".to_owned() }
+        }
         Actor::Engine | Actor::Sender { .. } => actor.clone(),
     }
 }

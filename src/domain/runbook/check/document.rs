@@ -6,15 +6,11 @@ use super::Checker;
 use super::fields::{Fields, list};
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::node::{Content, Entry, Node};
-use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Param, ParamKind, Runbook, Severity};
-use crate::domain::time::Span;
+use crate::domain::runbook::{Param, ParamKind, Runbook, Severity};
 
 /// The keys of a runbook.
 const RUNBOOK_KEYS: &[&str] =
     &["runbook", "title", "severity", "summary", "environments", "on", "deadlines", "params", "steps", "finally"];
-
-/// The keys of a deadline.
-pub(in crate::domain) const DEADLINE_KEYS: &[&str] = &["within", "from", "warn_at", "fallback_at"];
 
 /// The keys of a param.
 const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
@@ -53,6 +49,11 @@ impl Checker<'_> {
         let finally = fields.get("finally").and_then(|node| self.steps(node, "finally")).unwrap_or_default();
         self.deadlines_are_met();
         self.number_of_steps(&fields);
+        if let Some(steps) = &steps
+            && self.report.problems.is_empty()
+        {
+            self.deadlines_can_be_kept(&deadlines, steps, &finally);
+        }
         let params = std::mem::take(&mut self.params);
         Some(Runbook {
             id: id?,
@@ -93,53 +94,6 @@ impl Checker<'_> {
                 item.as_text().map(str::to_owned)
             })
             .collect()
-    }
-
-    // ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn deadlines(&mut self, node: &Node) -> Vec<DeadlineRule> {
-        let entries = self.report.entries(node, "a mapping of deadlines by name").unwrap_or_default();
-        entries.into_iter().filter_map(|entry| self.deadline(entry)).collect()
-    }
-
-    fn deadline(&mut self, entry: &Entry) -> Option<DeadlineRule> {
-        const FROM: &[(&str, DeadlineFrom)] = &[("opened", DeadlineFrom::Opened), ("resolved", DeadlineFrom::Resolved)];
-        let name = self.report.named(&entry.key, &entry.key_span);
-        // Known by name even when its own fields are wrong, so that `meets` is not blamed too.
-        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), false));
-        let mut fields = Fields::open(&mut self.report, &entry.value, "a deadline", DEADLINE_KEYS)?;
-        if entry.value.as_map().is_some_and(<[Entry]>::is_empty) {
-            fields.span = entry.key_span.clone();
-        }
-        let within =
-            fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node));
-        let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.word(node, FROM));
-        let warn_at = self.before(&fields, "warn_at", within);
-        let fallback_at = self.before(&fields, "fallback_at", within);
-        self.deadlines.insert(entry.key.clone(), (entry.key_span.clone(), from == Some(DeadlineFrom::Opened)));
-        Some(DeadlineRule { name: name?, within: within?, from: from?, warn_at, fallback_at })
-    }
-
-    fn before(&mut self, fields: &Fields<'_>, key: &str, within: Option<Span>) -> Option<Span> {
-        let node = fields.get(key)?;
-        let at = self.report.duration(node)?;
-        if within.is_some_and(|within| at >= within) {
-            let help = "It is counted from the same instant as `within` and must be the shorter.";
-            self.report
-                .add(Problem::new(node.span.clone(), format!("`{key}` comes after the deadline itself")).help(help));
-        }
-        Some(at)
-    }
-
-    fn deadlines_are_met(&mut self) {
-        let unmet = self.deadlines.iter().filter(|(name, (_, by_a_step))| *by_a_step && !self.met.contains(*name));
-        let problems: Vec<Problem> = unmet
-            .map(|(name, (span, _))| {
-                Problem::new(span.clone(), format!("no step meets the deadline `{}`", visible(name, MAX_QUOTED)))
-                    .help(format!("Write `meets: {}` in the step whose success keeps it.", visible(name, MAX_QUOTED)))
-            })
-            .collect();
-        self.report.problems.extend(problems);
     }
 
     // ── params ───────────────────────────────────────────────────────────────────────────────────────────────

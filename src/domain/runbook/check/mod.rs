@@ -6,6 +6,7 @@
 //! Deliberately absent: reading files, other runbooks' contents beyond what `start` needs, and anything that is only known when a run starts.
 
 mod action;
+mod deadline;
 mod document;
 pub(in crate::domain) mod fields;
 mod gate;
@@ -16,6 +17,7 @@ mod shape;
 mod start;
 mod step;
 mod trigger;
+mod worst;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,9 +29,10 @@ use crate::domain::problem::{Problem, Source, Span};
 use fields::Report;
 
 pub(in crate::domain) use action::all_fields;
-pub(in crate::domain) use document::{DEADLINE_KEYS, PARAM_TYPES, SEVERITIES};
+pub(in crate::domain) use deadline::DEADLINE_KEYS;
+pub(in crate::domain) use document::{PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::ASK_KEYS;
-pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
+pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
 pub(in crate::domain) use start::START_KEYS;
 pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
 

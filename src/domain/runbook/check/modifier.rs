@@ -5,13 +5,17 @@ use std::num::NonZeroU32;
 use super::Checker;
 use super::fields::{Fields, list};
 use crate::domain::effect::EffectClass;
+use crate::domain::expression;
 use crate::domain::problem::Problem;
 use crate::domain::runbook::node::{Content, Entry, Node};
 use crate::domain::runbook::{Action, Approve, Body, OnFailure, Retry, Until, Verify};
 use crate::domain::time::Span;
 
 /// The keys of an approval.
-pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by"];
+pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by", "count", "not_requester", "expires"];
+
+/// People who have to agree to one change: more are not awake.
+pub(in crate::domain) const MAX_PEOPLE: u32 = 5;
 
 /// The keys of a retry.
 pub(in crate::domain) const RETRY_KEYS: &[&str] = &["attempts", "backoff", "if"];
@@ -35,21 +39,47 @@ pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
 pub(in crate::domain) const WITHIN: Span = Span::seconds(60);
 
 impl Checker<'_> {
-    /// Who must agree: roles, or a mapping with `by`; nothing for anybody.
+    /// Who must agree: roles or people, or a mapping; nothing for anybody.
     pub(super) fn approve(&mut self, node: &Node) -> Option<Approve> {
-        let by = match &node.content {
-            Content::Null | Content::Boolean(true) => None,
-            Content::Text(_) | Content::List(_) => Some(node),
-            _ => Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?.get("by"),
-        };
-        let known: Option<Vec<&str>> =
-            self.world.estate.map(|estate| estate.roles.keys().map(String::as_str).collect());
-        let mut roles = Vec::new();
-        for role in by.map_or(&[][..], |node| self.report.one_or_many(node)) {
-            self.name_of_the_estate(role, "role", known.clone());
-            roles.push(role.as_text()?.to_owned());
+        match &node.content {
+            Content::Null | Content::Boolean(true) => Some(Approve::default()),
+            Content::Text(_) | Content::List(_) => Some(Approve { by: self.agreeing(node)?, ..Approve::default() }),
+            _ => {
+                let fields = Fields::open(&mut self.report, node, "an approval", APPROVE_KEYS)?;
+                Some(Approve {
+                    by: fields.get("by").map_or(Some(Vec::new()), |node| self.agreeing(node))?,
+                    count: fields.get("count").and_then(|node| self.people(node)),
+                    not_requester: fields
+                        .get("not_requester")
+                        .is_some_and(|node| self.report.boolean(node).unwrap_or_default()),
+                    expires: fields.get("expires").and_then(|node| self.report.duration(node)),
+                })
+            }
         }
-        Some(Approve { by: roles })
+    }
+
+    /// Roles or people of the estate.
+    fn agreeing(&mut self, node: &Node) -> Option<Vec<String>> {
+        let known: Option<Vec<&str>> = self
+            .world
+            .estate
+            .map(|estate| estate.roles.keys().chain(estate.people.keys()).map(String::as_str).collect());
+        let mut agreeing = Vec::new();
+        for one in self.report.one_or_many(node) {
+            self.name_of_the_estate(one, "role", known.clone());
+            agreeing.push(one.as_text()?.to_owned());
+        }
+        Some(agreeing)
+    }
+
+    /// How many people: a number, or a template that gives one.
+    fn people(&mut self, node: &Node) -> Option<String> {
+        if let Content::Text(text) = &node.content
+            && expression::is_template(text)
+        {
+            return self.template(node);
+        }
+        self.report.integer(node, 1, i64::from(MAX_PEOPLE)).map(|count| count.to_string())
     }
 
     /// How often: a number, or a mapping.

@@ -1,0 +1,132 @@
+//! What deadlines owe the log: met, missed or warned of, told to who is to hear of it, and set anew.
+//!
+//! **Invariant:** a deadline that was kept is met, however late that is noticed; nothing is owed before its time.
+
+use crate::domain::deadline::{Deadline, DeadlineStatus, set};
+use crate::domain::event::{Conclusion, Event};
+use crate::domain::id::StepKey;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::message::{MessageId, NoticeCause};
+use crate::domain::notice;
+use crate::domain::runbook::DeadlineFrom;
+use crate::domain::time::Timestamp;
+
+type Met = (Timestamp, Option<StepKey>);
+
+/// What deadlines owe the log.
+pub(super) fn owed(incident: &Incident, now: Timestamp) -> Vec<Event> {
+    let mut events = Vec::new();
+    for deadline in &incident.deadlines {
+        // One at a time: each notice takes the number that is next.
+        match of(incident, deadline, now).or_else(|| told(incident, deadline, now)) {
+            Some(event @ Event::NoticeOwed { .. }) if events.iter().any(is_notice) => drop(event),
+            Some(event) => events.push(event),
+            None => {}
+        }
+    }
+    events
+}
+
+fn is_notice(event: &Event) -> bool {
+    matches!(event, Event::NoticeOwed { .. })
+}
+
+fn of(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+    if !deadline.is_open() {
+        return again(incident, deadline, deadline.due.min(now));
+    }
+    let name = || deadline.name.clone();
+    let met = met(incident, deadline);
+    if let Some((at, step)) = met.filter(|(at, _)| *at <= deadline.due || deadline.status == DeadlineStatus::Missed) {
+        return Some(Event::DeadlineMet { name: name(), met_at: at, step });
+    }
+    let over = incident.status == IncidentStatus::Resolved;
+    if over && (deadline.repeats() || deadline.role().is_some()) {
+        return Some(Event::DeadlineLifted { name: name() });
+    }
+    let passed = deadline.status == DeadlineStatus::Missed && deadline.repeats();
+    deadline.owed(now).or_else(|| again(incident, deadline, now).filter(|_| passed))
+}
+
+/// A deadline that repeats is set anew: from the last word on, and after a miss from the end of the missed time on.
+fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+    let rule = deadline.rule.as_ref().filter(|rule| rule.repeats)?;
+    if incident.status == IncidentStatus::Resolved || deadline.status == DeadlineStatus::Lifted {
+        return None;
+    }
+    let from = match &deadline.status {
+        DeadlineStatus::Met { at, .. } => *at,
+        _ => {
+            // What passed while nobody was at work is one miss, not many.
+            let mut from = deadline.due;
+            while rule.within.after(from) <= now && !rule.within.0.is_zero() {
+                from = rule.within.after(from);
+            }
+            from
+        }
+    };
+    Some(set(rule, from))
+}
+
+/// Who is to hear of it: those who are named for it, and stakeholders when nobody else has told them.
+fn told(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+    if deadline.status == DeadlineStatus::Missed && !deadline.told_miss && !deadline.escalate().is_empty() {
+        return notice::escalation(incident, deadline, true);
+    }
+    let running = deadline.status == DeadlineStatus::Running;
+    if running && deadline.warned && !deadline.told_warning && !deadline.escalate().is_empty() {
+        return notice::escalation(incident, deadline, false);
+    }
+    let alone = deadline.wants_fallback(now) && notice::is_told(incident, deadline) && !is_on_its_way(incident, deadline, now);
+    notice::fallback(incident, deadline).filter(|_| alone)
+}
+
+/// Whether a message that keeps it is owed: that one takes other ways by itself.
+fn is_on_its_way(incident: &Incident, deadline: &Deadline, now: Timestamp) -> bool {
+    let mut messages = incident.messages.values();
+    messages.any(|message| message.deadline.as_deref() == Some(&*deadline.name) && message.is_owed(now))
+}
+
+/// When what it asks for was done, and by which step.
+fn met(incident: &Incident, deadline: &Deadline) -> Option<Met> {
+    if deadline.from == DeadlineFrom::Resolved {
+        return incident.completed.as_ref().map(|mark| (mark.at, None));
+    }
+    if let Some(role) = deadline.role() {
+        return incident.roles.get(role).map(|holder| (holder.since, None));
+    }
+    if let Some(rule) = deadline.rule.as_ref().filter(|rule| rule.repeats) {
+        let counts = |channel: &String| rule.to.is_empty() || rule.to.contains(channel);
+        let told = incident.told.iter().filter(|(channel, at)| counts(channel) && **at > deadline.set_at);
+        return told.map(|(_, at)| (*at, None)).max_by_key(|(at, _)| *at);
+    }
+    let by_message = messages(incident, &deadline.name);
+    by_step(incident, &deadline.name).into_iter().chain(by_message).min_by_key(|(at, _)| *at)
+}
+
+fn by_step(incident: &Incident, name: &str) -> Option<Met> {
+    let meeting = incident.runs.iter().flat_map(|run| {
+        run.runbook.all_steps().into_iter().filter(|step| step.meets.as_deref() == Some(name)).filter_map(|step| {
+            let key = StepKey::main(step.id.clone());
+            let state = run.state(&key)?;
+            let at = state.concluded_at.filter(|_| state.conclusion() == Some(Conclusion::Succeeded))?;
+            Some((at, Some(key)))
+        })
+    });
+    meeting.min_by_key(|(at, _)| *at)
+}
+
+/// A message that keeps it counts when it has arrived, whatever became of its step meanwhile.
+fn messages(incident: &Incident, name: &str) -> Option<Met> {
+    let keeping = incident.messages.iter().filter(|(_, message)| message.deadline.as_deref() == Some(name));
+    let arrived = keeping.filter_map(|(id, message)| {
+        let at = message.delivered()?;
+        let step = match id {
+            MessageId::Step(_, key) => Some(key.clone()),
+            MessageId::Notice(_) => None,
+        };
+        let keeps = step.is_some() || matches!(message.cause, Some(NoticeCause::Fallback { .. }));
+        keeps.then_some((at, step))
+    });
+    arrived.min_by_key(|(at, _)| *at)
+}

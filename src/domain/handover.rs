@@ -1,0 +1,1 @@
+//! What somebody who comes on duty has to know.

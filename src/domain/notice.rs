@@ -1,0 +1,165 @@
+//! What the engine tells people by itself: stakeholders when nobody else has, and those on call when a deadline is at risk.
+//!
+//! **Invariant:** a notice says only what the log knows, and that it was the engine who wrote it. The runbook's own words
+//! are used only when every step that they speak of is done.
+
+use super::deadline::Deadline;
+use super::event::{Event, Gate};
+use super::expression;
+use super::id::StepKey;
+use super::incident::Incident;
+use super::message::{NoticeCause, of_spec};
+use super::run::Run;
+use super::runbook::{Action, Body, Step};
+use super::scope;
+use super::step::Standing;
+use super::text::one_line;
+use super::time::stamp;
+
+/// The longest phrase of another that is taken into a notice, in characters.
+const PHRASE_LIMIT: usize = 200;
+
+/// The notice that keeps a deadline when nobody has told stakeholders; none where nobody is to be told.
+pub fn fallback(incident: &Incident, deadline: &Deadline) -> Option<Event> {
+    let owing = teller(incident, &deadline.name);
+    let own = owing.and_then(|(run, step, action)| own_words(incident, run, step, action));
+    let declared = || owing.map(|(_, _, action)| of_spec(&action.spec).1).filter(|to| !to.iter().any(|to| is_open(to)));
+    let (text, to, built_in) = match own {
+        Some((text, to)) => (text, to, false),
+        None => (stand_in(incident, deadline), declared().unwrap_or_else(|| stakeholders(incident)), true),
+    };
+    let cause = NoticeCause::Fallback { deadline: deadline.name.clone(), built_in };
+    notice(incident, cause, to, text)
+}
+
+/// The notice to those who hear when a deadline comes near, or is missed.
+pub fn escalation(incident: &Incident, deadline: &Deadline, missed: bool) -> Option<Event> {
+    let (name, due) = (deadline.name.clone(), stamp(deadline.due));
+    let what = match deadline.role() {
+        Some(role) => format!("nobody has taken the role {role}"),
+        None if deadline.repeats() => "stakeholders wait for the next word".to_owned(),
+        None => format!("`{name}` is not done"),
+    };
+    let (cause, when) = match missed {
+        true => (NoticeCause::Missed { deadline: name.clone() }, format!("missed at {due}")),
+        false => (NoticeCause::Warning { deadline: name.clone() }, format!("is due {due}")),
+    };
+    let text = format!("{}\nDeadline {name} {when}: {what}.\n{}", headline(incident), waits(incident));
+    notice(incident, cause, deadline.escalate().to_vec(), text)
+}
+
+/// Where stakeholders are told: where the runbook tells them, else where the estate has alerts told.
+pub fn stakeholders(incident: &Incident) -> Vec<String> {
+    let rules = incident.deadlines.iter().filter_map(|deadline| deadline.rule.as_ref());
+    let declared = rules.filter(|rule| rule.repeats && !rule.to.is_empty()).map(|rule| rule.to.clone()).next();
+    let told = || {
+        let mut steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
+        let to = steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
+        to.filter(|to| !to.iter().any(|to| is_open(to)))
+    };
+    declared.or_else(told).unwrap_or_else(|| {
+        incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default()
+    })
+}
+
+/// A person's word to stakeholders.
+pub fn update(incident: &Incident, words: &str) -> Option<Event> {
+    let text = format!("{}\n{words}", headline(incident));
+    notice(incident, NoticeCause::Update, stakeholders(incident), text)
+}
+
+fn notice(incident: &Incident, cause: NoticeCause, to: Vec<String>, text: String) -> Option<Event> {
+    (!to.is_empty()).then(|| Event::NoticeOwed { notice: incident.next_notice(), cause, to, text })
+}
+
+/// The first message of a runbook that meets a deadline.
+fn teller<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a Step, &'a Action)> {
+    incident.runs.iter().find_map(|run| {
+        let steps = run.runbook.all_steps();
+        let step = steps.into_iter().find(|step| step.meets.as_deref() == Some(deadline) && message(step).is_some())?;
+        Some((run, step, message(step)?))
+    })
+}
+
+/// Whether a deadline is met by a message, so that the engine can keep it.
+pub fn is_told(incident: &Incident, deadline: &Deadline) -> bool {
+    let declared = deadline.rule.as_ref().is_some_and(|rule| rule.fallback_at.is_some());
+    declared || teller(incident, &deadline.name).is_some()
+}
+
+fn message(step: &Step) -> Option<&Action> {
+    match &step.body {
+        Body::Action(action) if action.is_message() => Some(action),
+        _ => None,
+    }
+}
+
+/// The runbook's own words, where everything that they speak of is known.
+fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
+    let mut sources = Vec::new();
+    scope::gather(&action.spec, &mut sources);
+    let known = sources.iter().all(|source| {
+        let named = expression::references(source).unwrap_or_default();
+        named.iter().all(|reference| match reference.path.strip_prefix("steps.") {
+            Some(rest) => {
+                let id = rest.split('.').next().unwrap_or_default();
+                matches!(run.standing(&StepKey::main(id)), Standing::Concluded(_))
+            }
+            None => reference.path != "item",
+        })
+    });
+    let key = StepKey::main(step.id.clone());
+    let rendered = scope::action(incident, run, &key, action).ok().filter(|_| known)?;
+    let (text, to) = of_spec(&rendered.spec);
+    (!text.trim().is_empty() && !to.is_empty()).then_some((text, to))
+}
+
+/// Our own words: what is known, and nothing more.
+fn stand_in(incident: &Incident, deadline: &Deadline) -> String {
+    format!(
+        "{}\nNobody has told stakeholders yet, so runbook does it: the time to do so ends {}.\n{}\n{}",
+        headline(incident),
+        stamp(deadline.due),
+        done(incident),
+        waits(incident),
+    )
+}
+
+fn headline(incident: &Incident) -> String {
+    let (severity, place) = (incident.severity, &incident.environment);
+    let title = one_line(&incident.title, PHRASE_LIMIT);
+    format!("{severity} in {place}: {title} ({}), opened {}.", incident.id, stamp(incident.opened.at))
+}
+
+fn done(incident: &Incident) -> String {
+    let (mut all, mut done) = (0, 0);
+    for run in &incident.runs {
+        all += run.runbook.all_steps().len();
+        let is_main = |key: &&StepKey| **key == StepKey::main(key.id.clone());
+        let over = |key: &&StepKey| matches!(run.standing(key), Standing::Concluded(_));
+        done += run.order.iter().filter(is_main).filter(over).count();
+    }
+    format!("{done} of {all} steps are done.")
+}
+
+/// What is waited for.
+fn waits(incident: &Incident) -> String {
+    let waiting = incident.waiting_for_person();
+    let Some((_, key, gate)) = waiting.first() else {
+        return "Nothing waits for a person.".to_owned();
+    };
+    let what = match gate {
+        Gate::Ask { prompt, .. } => prompt.as_str(),
+        Gate::Manual { instruction } => instruction.lines().next().unwrap_or_default(),
+        Gate::Approve { change, .. } => change.what.as_str(),
+        Gate::Failure { error } => error.as_str(),
+        Gate::Unclear { detail } => detail.as_str(),
+        Gate::Timer { .. } => "",
+    };
+    format!("It waits for a person at {key}: {}", one_line(what, PHRASE_LIMIT))
+}
+
+fn is_open(name: &str) -> bool {
+    expression::is_template(name)
+}
+

@@ -1,0 +1,51 @@
+//! What a runbook says of its deadlines. How one goes is in [`crate::domain::deadline`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::Span;
+
+/// What must be done by when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlineRule {
+    /// The name that a step's `meets` refers to.
+    pub name: String,
+    /// How long after `from`.
+    pub within: Span,
+    /// When the time begins to run.
+    pub from: DeadlineFrom,
+    /// When to warn, counted from `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_at: Option<Span>,
+    /// When the engine tells stakeholders itself and other ways are tried, counted from `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_at: Option<Span>,
+    /// The role whose being taken meets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Whether `within` begins anew with every word to stakeholders, as long as the incident is open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
+    /// Where stakeholders are told, for a deadline that repeats; anywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+    /// The channels that hear when it comes near, and when it is missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<String>,
+}
+
+impl DeadlineRule {
+    /// Whether a step meets it, by its `meets`.
+    pub fn is_met_by_step(&self) -> bool {
+        self.from == DeadlineFrom::Opened && self.role.is_none() && !self.repeats
+    }
+}
+
+/// When a deadline's time begins to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadlineFrom {
+    /// When the incident is opened. A step with `meets` meets it.
+    Opened,
+    /// When the incident is resolved. Completing the post-mortem meets it.
+    Resolved,
+}

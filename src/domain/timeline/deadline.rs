@@ -1,0 +1,56 @@
+//! The words for times that must be kept.
+
+use super::Reader;
+use super::phrase::{Phrase, Sign};
+use crate::domain::event::{Event, Recorded};
+use crate::domain::runbook::DeadlineFrom;
+use crate::domain::time::{Span, Timestamp, stamp};
+
+/// A miss that is recorded later than this was not noticed in time.
+const NOTICED: Span = Span::seconds(1);
+
+/// The words for an event of a deadline.
+pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
+    let due = |name: &str| {
+        let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
+        deadlines.iter().find(|deadline| deadline.name == name).map(|deadline| deadline.due)
+    };
+    match &recorded.event {
+        Event::DeadlineSet { name, due, from, .. } => {
+            let from = match from {
+                DeadlineFrom::Opened => "opening",
+                DeadlineFrom::Resolved => "resolution",
+            };
+            let text = format!("deadline {name} is {}", stamp(*due));
+            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
+        }
+        Event::DeadlineWarned { name } => {
+            let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
+            Phrase::notable(Sign::Deadline, format!("deadline {name} comes near{}", left.unwrap_or_default()))
+        }
+        Event::DeadlineMet { name, met_at, step } => {
+            let margin = due(name).map(|due| margin(*met_at, due)).unwrap_or_default();
+            let detail = step.as_ref().map(|step| format!("by {step}"));
+            Phrase::notable(Sign::Deadline, format!("deadline {name} met{margin}")).detail(detail)
+        }
+        Event::DeadlineMissed { name } => {
+            // Nobody was at work then, and the log was only gone on with later.
+            let late = due(name).filter(|due| recorded.at > NOTICED.after(*due));
+            let late = late.map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, recorded.at)));
+            Phrase::notable(Sign::Deadline, format!("deadline {name} missed")).detail(late)
+        }
+        Event::DeadlineLifted { name } => {
+            Phrase::quiet(Sign::Deadline, format!("deadline {name} is not asked for any more, since the incident is resolved"))
+        }
+        _ => Phrase::quiet(Sign::Inner, "deadline"),
+    }
+}
+
+/// `, 11m 2s to spare`, or by how much it was too late.
+fn margin(at: Timestamp, due: Timestamp) -> String {
+    if at <= due {
+        format!(", {} to spare", Span::between(at, due))
+    } else {
+        format!(", {} late", Span::between(due, at))
+    }
+}

@@ -1,0 +1,78 @@
+//! Opening the way to a channel: the secrets that the estate names are put in, and nothing is sent yet.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+use super::Office;
+use super::program::Programs;
+use crate::domain::estate::{self, Email, SecretRef};
+use crate::notify::command::Program;
+use crate::notify::email::Mail;
+use crate::notify::slack::{SlackApi, SlackWebhook};
+use crate::notify::webhook::Webhook;
+use crate::notify::{Channel, Undelivered};
+
+/// The largest file of certificates that is read, in bytes: a system's whole list is half of it.
+const CERTIFICATES_LIMIT: u64 = 1024 * 1024;
+
+impl Office {
+    /// The way to a channel; a phrase when there is none.
+    pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn Channel>, String> {
+        let closed = |error: Undelivered| error.reason;
+        if let Some(name) = &channel.slack {
+            let token = channel.token.as_ref().ok_or("it has no `token`; name a secret there in estate.yaml")?;
+            let token = self.secrets.get(&token.secret)?;
+            return Ok(Arc::new(SlackApi::new(name, token, channel.api.as_deref()).map_err(closed)?));
+        }
+        if let Some(hook) = &channel.slack_webhook {
+            return Ok(Arc::new(SlackWebhook::new(self.secrets.get(&hook.secret)?).map_err(closed)?));
+        }
+        if let Some(email) = &channel.email {
+            return self.mail(email);
+        }
+        if let Some(hook) = &channel.webhook {
+            return Ok(Arc::new(Webhook::new(&hook.url, self.secrets.get(&hook.secret.secret)?).map_err(closed)?));
+        }
+        if let Some(program) = &channel.command {
+            return self.program(program);
+        }
+        Err("it has no way out in estate.yaml, such as `slack` or `email`".to_owned())
+    }
+
+    fn mail(&self, email: &Email) -> Result<Arc<dyn Channel>, String> {
+        let password = email.password.as_ref().map(|password| self.secrets.get(&password.secret)).transpose()?;
+        let trust = email.trust.as_ref().map(|file| self.certificates(file)).transpose()?;
+        let mail = Mail::new(email, password, trust.as_deref()).map_err(|error| error.reason)?;
+        Ok(Arc::new(mail))
+    }
+
+    fn certificates(&self, file: &str) -> Result<Vec<u8>, String> {
+        let mut pem = Vec::new();
+        std::fs::File::open(self.directory.join(file))
+            .and_then(|opened| opened.take(CERTIFICATES_LIMIT).read_to_end(&mut pem))
+            .map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+        Ok(pem)
+    }
+
+    fn program(&self, program: &estate::Program) -> Result<Arc<dyn Channel>, String> {
+        let value = |variable: &estate::Variable| match variable {
+            estate::Variable::Plain(text) => Ok(text.clone()),
+            estate::Variable::Secret(SecretRef { secret }) => {
+                self.secrets.get(secret).map(|value| value.expose_secret().to_owned())
+            }
+        };
+        let env = program.env.iter().map(|(name, variable)| Ok((name.clone(), value(variable)?)));
+        let env = env.collect::<Result<BTreeMap<_, _>, String>>()?;
+        let programs = Programs {
+            secrets: Arc::clone(&self.secrets),
+            redactor: Arc::clone(&self.redactor),
+            clock: Arc::clone(&self.clock),
+            basics: Arc::clone(&self.basics),
+            directory: self.directory.clone(),
+        };
+        Ok(Arc::new(Program::new(program.argv.clone(), env, Arc::new(programs))))
+    }
+}

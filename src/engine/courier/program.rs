@@ -1,0 +1,64 @@
+//! Starts the programs that deliver messages, as every other child is started.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::DELIVERY_LIMIT;
+use crate::actions::process::{self, Ending, Job};
+use crate::actions::{Context, Progress, Secrets};
+use crate::clock::SharedClock;
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::redact::Redactor;
+use crate::domain::time::Span;
+use crate::notify::command::{Ended, Runner};
+
+/// What a program is given besides its message.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) clock: SharedClock,
+    pub(super) basics: Arc<BTreeMap<String, String>>,
+    pub(super) directory: PathBuf,
+}
+
+#[async_trait]
+impl Runner for Programs {
+    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<Ended, String> {
+        let context = self.context();
+        let mut job = Job { input: Some(input), ..Job::new(argv, &context) };
+        job.environment.extend(env);
+        let (exit, printed) = process::run(&job, &context).await.map_err(|error| error.to_string())?;
+        let code = match exit.ending {
+            Ending::Code(code) => Some(code),
+            Ending::Signal(_) | Ending::TimedOut | Ending::Cancelled => None,
+        };
+        let last = printed.stderr().lines().next_back().unwrap_or_default().to_owned();
+        Ok(Ended { code, said: last })
+    }
+}
+
+impl Programs {
+    /// No step's: a delivery belongs to none.
+    fn context(&self) -> Context {
+        Context {
+            place: (RunId(0), StepKey::main("message")),
+            environment_name: String::new(),
+            environment: Arc::new(Environment::default()),
+            estate: Arc::new(Estate::default()),
+            clock: Arc::clone(&self.clock),
+            secrets: Arc::clone(&self.secrets),
+            redactor: Arc::clone(&self.redactor),
+            basics: Arc::clone(&self.basics),
+            directory: self.directory.clone(),
+            progress: Progress::none(),
+            cancel: CancellationToken::new(),
+            deadline: Some(Span(DELIVERY_LIMIT).after(self.clock.now())),
+        }
+    }
+}

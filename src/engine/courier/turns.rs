@@ -1,0 +1,147 @@
+//! Whose turn it is at a channel: the worst incident first, then the message that has been owed longest.
+//!
+//! **Invariant:** however many lesser messages wait or hang, a P1 waits for none of them: one place is kept for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::lock;
+use crate::domain::runbook::Severity;
+use crate::domain::time::{Span, Timestamp};
+
+/// Messages that one channel is sent at the same time: few, since the first answers say whether the rest has a chance.
+const PLACES: usize = 3;
+/// Places that only a P1 may take.
+const KEPT: usize = 1;
+
+/// Who goes before whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) severity: Severity,
+    pub(super) owed_at: Timestamp,
+}
+
+/// The queue before one channel.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    taken: usize,
+    next: u64,
+    waiting: BTreeMap<(Rank, u64), oneshot::Sender<Turn>>,
+    closed_until: Option<Timestamp>,
+}
+
+/// A place at the channel, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Turns>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.0.0).taken -= 1;
+        self.0.call();
+    }
+}
+
+impl Turns {
+    /// Waits for a place.
+    pub(super) async fn take(self: &Arc<Self>, rank: Rank) -> Turn {
+        let (sender, turn) = oneshot::channel();
+        {
+            let mut queue = lock(&self.0);
+            queue.next += 1;
+            let ticket = (rank, queue.next);
+            queue.waiting.insert(ticket, sender);
+        }
+        self.call();
+        match turn.await {
+            Ok(turn) => turn,
+            // The sender goes only with the turn, or with the queue, which we hold.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Calls those whose turn it is.
+    fn call(self: &Arc<Self>) {
+        while let Some((sender, turn)) = self.next() {
+            // Who has gone meanwhile gives the place back by dropping it.
+            drop(sender.send(turn));
+        }
+    }
+
+    fn next(self: &Arc<Self>) -> Option<(oneshot::Sender<Turn>, Turn)> {
+        let mut queue = lock(&self.0);
+        while queue.waiting.first_entry().is_some_and(|first| first.get().is_closed()) {
+            queue.waiting.pop_first();
+        }
+        let first = queue.waiting.first_entry()?;
+        let places = if first.key().0.severity == Severity::P1 { PLACES + KEPT } else { PLACES };
+        let ticket = *first.key();
+        if queue.taken >= places {
+            return None;
+        }
+        let sender = queue.waiting.remove(&ticket)?;
+        queue.taken += 1;
+        Some((sender, Turn(Arc::clone(self))))
+    }
+
+    /// Nobody sends before this instant.
+    pub(super) fn close_until(&self, until: Timestamp) {
+        lock(&self.0).closed_until = Some(until);
+    }
+
+    /// How long nobody may send.
+    pub(super) fn closed_for(&self, now: Timestamp) -> Option<Span> {
+        let until = lock(&self.0).closed_until.filter(|until| *until > now)?;
+        Some(Span::between(now, until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn rank(severity: Severity, second: i64) -> Rank {
+        Rank { severity, owed_at: DateTime::from_timestamp(second, 0).expect("an instant") }
+    }
+
+    #[tokio::test]
+    async fn a_p1_waits_for_none_of_a_thousand_lesser_messages() {
+        let turns = Arc::new(Turns::default());
+        let mut waiting: Vec<_> = (0..1_000).map(|second| Box::pin(turns.take(rank(Severity::P4, second)))).collect();
+        let mut hanging: Vec<Turn> = waiting.iter_mut().filter_map(|turn| turn.as_mut().now_or_never()).collect();
+        assert_eq!(hanging.len(), PLACES, "the rest waits");
+        let first = turns.take(rank(Severity::P1, 9_999)).now_or_never();
+        let mut second = Box::pin(turns.take(rank(Severity::P1, 9_999)));
+        assert!(first.is_some(), "its place was kept");
+        assert!(second.as_mut().now_or_never().is_none());
+        hanging.pop();
+        assert!(second.now_or_never().is_some(), "before all that has waited longer");
+        assert!(waiting.last_mut().is_some_and(|last| last.as_mut().now_or_never().is_none()));
+    }
+
+    #[tokio::test]
+    async fn among_equals_the_oldest_goes_first_and_who_has_gone_holds_up_nobody() {
+        let turns = Arc::new(Turns::default());
+        let mut held = Vec::new();
+        for _ in 0..PLACES {
+            held.push(turns.take(rank(Severity::P2, 0)).await);
+        }
+        let mut late = Box::pin(turns.take(rank(Severity::P3, 20)));
+        let mut gone = Box::pin(turns.take(rank(Severity::P3, 5)));
+        let mut early = Box::pin(turns.take(rank(Severity::P3, 10)));
+        for turn in [&mut late, &mut gone, &mut early] {
+            assert!(turn.as_mut().now_or_never().is_none());
+        }
+        drop(gone);
+        held.pop();
+        assert!(late.as_mut().now_or_never().is_none());
+        assert!(early.now_or_never().is_some());
+    }
+}

@@ -1,0 +1,72 @@
+//! Messages of an incident on their way: each is handed to the office once, and its fact written down when it comes back.
+//!
+//! **Invariant:** a message is sent only when everything that it follows from is durable.
+
+use std::sync::Arc;
+
+use super::{Landed, Worker};
+use crate::domain::due::Parcel;
+use crate::domain::event::Event;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::message::MessageId;
+use crate::domain::time::Timestamp;
+use crate::engine::EngineError;
+use crate::engine::courier::Sending;
+
+/// A message, the channel that it is for and the one that it goes to.
+pub(super) type Way = (MessageId, String, String);
+
+fn way(parcel: &Parcel) -> Way {
+    (parcel.id.clone(), parcel.target.clone(), parcel.channel.clone())
+}
+
+impl Worker {
+    /// A try is owed: it begins when what was drafted is durable, unless it is under way.
+    pub(super) fn hand_in(&mut self, parcel: Parcel) {
+        let way = way(&parcel);
+        let waits = self.parcels.iter().any(|other| self::way(other) == way);
+        if !waits && !self.sending.contains(&way) {
+            self.parcels.push(parcel);
+        }
+    }
+
+    /// Sends what was handed in.
+    pub(super) fn post(&mut self) {
+        for parcel in std::mem::take(&mut self.parcels) {
+            let way = way(&parcel);
+            let Some(sending) = Sending::of(&self.incident, parcel) else { continue };
+            self.sending.insert(way);
+            let office = Arc::clone(&self.engine.office);
+            self.tasks.spawn(async move { Landed::Told { event: office.deliver(&sending).await } });
+        }
+    }
+
+    /// What became of a try.
+    pub(super) fn told(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
+        if let Some(way) = way_of(&event) {
+            self.sending.remove(&way);
+        }
+        self.draft(event, now)
+    }
+
+    /// Whether a step says something.
+    pub(super) fn is_message(&self, run: RunId, step: &StepKey) -> bool {
+        self.incident.messages.contains_key(&MessageId::Step(run, step.clone()))
+    }
+}
+
+fn way_of(event: &Event) -> Option<Way> {
+    match event {
+        Event::Notified { run, step, notice, channel, instead_of, .. }
+        | Event::NotifyFailed { run, step, notice, channel, instead_of, .. } => {
+            let id = match (run, step, notice) {
+                (Some(run), Some(step), _) => MessageId::Step(*run, step.clone()),
+                (_, _, Some(notice)) => MessageId::Notice(*notice),
+                _ => return None,
+            };
+            let target = instead_of.as_ref().unwrap_or(channel).clone();
+            Some((id, target, channel.clone()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,81 @@
+//! A program that delivers one message each time it is run: an SMS gateway's, a pager's, anything's.
+//!
+//! The message comes on its standard input. Its environment is what the estate declares, the basics, and the message's
+//! name in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 75 (`EX_TEMPFAIL` of sysexits.h) try again, 64 to 78 never.
+//!
+//! **Invariant:** nothing of a message is ever an argument or passes a shell.
+//!
+//! Deliberately absent: starting programs; who gives the message does that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent};
+use crate::domain::text::{one_line, printable};
+
+/// `EX_TEMPFAIL`: the program could not deliver and says that trying again may help.
+const TRY_AGAIN: i32 = 75;
+/// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: the command itself is wrong.
+const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; none when a signal or we ended it.
+    pub code: Option<i32>,
+    /// The last thing that it said on standard error, scrubbed.
+    pub said: String,
+}
+
+/// What starts programs.
+#[async_trait]
+pub trait Runner: std::fmt::Debug + Send + Sync {
+    /// Runs a program to its end with exactly this added environment and input; a phrase when it does not start.
+    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<Ended, String>;
+}
+
+/// A program that delivers.
+#[derive(Debug)]
+pub struct Program {
+    argv: Vec<String>,
+    env: Environment,
+    runner: Arc<dyn Runner>,
+}
+
+/// Holds secrets, and so shows no value.
+struct Environment(BTreeMap<String, String>);
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Program {
+    /// The program `argv` with this environment.
+    pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, runner: Arc<dyn Runner>) -> Self {
+        Self { argv, env: Environment(env), runner }
+    }
+}
+
+#[async_trait]
+impl Channel for Program {
+    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+        let mut env = self.env.0.clone();
+        env.insert("RUNBOOK_MESSAGE".to_owned(), letter.key.clone());
+        let input = format!("{}\n", printable(&letter.text)).into_bytes();
+        let ended = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
+        let program = self.argv.first().map_or("", String::as_str);
+        let said = one_line(&ended.said, 200);
+        match ended.code {
+            Some(0) => Ok(Receipt { message: None, place: None }),
+            Some(code) if code != TRY_AGAIN && WRONG.contains(&code) => {
+                Err(permanent(format!("`{program}` ended with {code}: {said}")))
+            }
+            Some(code) => Err(fleeting(format!("`{program}` ended with {code}: {said}"))),
+            None => Err(fleeting(format!("`{program}` was ended before it was done: {said}"))),
+        }
+    }
+}

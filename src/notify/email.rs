@@ -1,0 +1,139 @@
+//! E-mail: one letter by SMTP, over TLS.
+//!
+//! Messages of one incident form a thread: each names the first by its Message-ID. Text goes out as it is, in plain text.
+//!
+//! **Invariant:** a password and a message leave this machine only encrypted. Without TLS nothing is sent but to this
+//! machine's own addresses, and that is decided by the address that is connected to, not by its name.
+//!
+//! Deliberately absent: HTML, attachments, and queues; a letter that the server does not take has failed.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lettre::message::{Mailbox, header};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, subject};
+use crate::domain::estate::{Email, Tls as Secrecy};
+use crate::domain::text::{one_line, printable};
+
+/// How long one exchange with the server may take when nobody above is less patient.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The longest word of a server that is passed on, in characters.
+const WORD_LIMIT: usize = 200;
+
+/// Letters to a list of people.
+pub struct Mail {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    server: String,
+}
+
+impl Mail {
+    /// The way by this server; `trust` is the text of a PEM file of certificates to trust in place of the system's.
+    ///
+    /// # Errors
+    /// When an address is none, when certificates cannot be read, or when a secret would leave this machine in clear.
+    pub fn new(email: &Email, password: Option<&SecretString>, trust: Option<&[u8]>) -> Result<Self, Undelivered> {
+        if email.tls == Secrecy::None && !is_here(&email.server, email.port) {
+            return Err(permanent("without TLS a letter goes only to this machine; write `tls: starttls`"));
+        }
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(email.server.as_str())
+            .port(email.port)
+            .timeout(Some(EXCHANGE_LIMIT))
+            .tls(secrecy(email, trust)?);
+        if let (Some(user), Some(password)) = (&email.user, password) {
+            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+        }
+        let to = email.to.iter().map(|address| mailbox(address)).collect::<Result<_, _>>()?;
+        let server = format!("{}:{}", email.server, email.port);
+        Ok(Self { transport: builder.build(), from: mailbox(&email.from)?, to, server })
+    }
+
+    fn message(&self, letter: &Letter) -> Result<Message, Undelivered> {
+        let id = |key: &str| format!("<{key}@{}>", self.from.email.domain());
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(subject(letter))
+            .date(letter.at.into())
+            .message_id(Some(id(&letter.key)));
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        if let Some(first) = letter.thread.as_ref().filter(|first| **first != letter.key) {
+            builder = builder.in_reply_to(id(first)).references(id(first));
+        }
+        builder
+            .header(header::ContentType::TEXT_PLAIN)
+            .body(printable(&letter.text).into_owned())
+            .map_err(|error| permanent(format!("no letter can be made of it: {error}")))
+    }
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mail({})", self.server)
+    }
+}
+
+#[async_trait]
+impl Channel for Mail {
+    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+        let message = self.message(letter)?;
+        self.transport.send(message).await.map_err(|error| undelivered(&error, &self.server))?;
+        Ok(Receipt { message: Some(letter.key.clone()), place: None })
+    }
+}
+
+/// Whether every address of a server is this machine's own.
+fn is_here(server: &str, port: u16) -> bool {
+    if let Ok(address) = server.parse::<IpAddr>() {
+        return address.is_loopback();
+    }
+    server == "localhost"
+        && (server, port).to_socket_addrs().is_ok_and(|mut found| found.all(|address| address.ip().is_loopback()))
+}
+
+fn secrecy(email: &Email, trust: Option<&[u8]>) -> Result<Tls, Undelivered> {
+    let wrong = |error: lettre::transport::smtp::Error| permanent(format!("no TLS: {}", root(&error)));
+    let mut parameters = TlsParameters::builder(email.server.clone());
+    if let Some(pem) = trust {
+        parameters = parameters.certificate_store(CertificateStore::None);
+        parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(wrong)?);
+    }
+    Ok(match email.tls {
+        Secrecy::None => Tls::None,
+        // Not `Opportunistic`: somebody on the way could take `STARTTLS` out of the server's words.
+        Secrecy::Starttls => Tls::Required(parameters.build_rustls().map_err(wrong)?),
+        Secrecy::Implicit => Tls::Wrapper(parameters.build_rustls().map_err(wrong)?),
+    })
+}
+
+fn mailbox(address: &str) -> Result<Mailbox, Undelivered> {
+    let address: Address = address.parse().map_err(|_| permanent(format!("`{address}` is no e-mail address")))?;
+    Ok(Mailbox::new(None, address))
+}
+
+/// In our words what went wrong. The server's 4yz means later, its 5yz never (RFC 5321, 4.2.1).
+fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelivered {
+    let word = root(error);
+    if error.is_permanent() {
+        return permanent(format!("the server {server} refuses it: {word}"));
+    }
+    fleeting(format!("the server {server} did not take it: {word}"))
+}
+
+/// The innermost cause, which is the server's or the system's own word.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    one_line(&cause.to_string(), WORD_LIMIT)
+}

@@ -1,0 +1,143 @@
+//! A signed post to any address, as Standard Webhooks has it: <https://www.standardwebhooks.com>.
+//!
+//! The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` prove who sent the body and when; the id is the
+//! message's own, the same for every try, so that a repeat can be recognised.
+//!
+//! **Invariant:** no error of this room holds the key. What is signed is what is sent, byte by byte.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, use_ring};
+use crate::domain::text::{one_line, printable};
+use crate::domain::time::stamp;
+
+/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one exchange may take when nobody above is less patient.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A signed post.
+pub struct Webhook {
+    client: reqwest::Client,
+    address: url::Url,
+    key: hmac::Key,
+}
+
+impl Webhook {
+    /// The receiver at `address`, by a key that is written as `whsec_` and base64.
+    ///
+    /// # Errors
+    /// When the address is none, is not encrypted and not this machine's, or when the key is none.
+    pub fn new(address: &str, secret: &SecretString) -> Result<Self, Undelivered> {
+        let address: url::Url = address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
+        let is_here = match address.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if address.scheme() != "https" && !(address.scheme() == "http" && is_here) {
+            return Err(permanent("its address does not begin with `https://`"));
+        }
+        let key = secret.expose_secret().trim();
+        let key = STANDARD
+            .decode(key.strip_prefix("whsec_").unwrap_or(key))
+            .map_err(|_| permanent("its key is not `whsec_` and base64"))?;
+        use_ring();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(EXCHANGE_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))?;
+        Ok(Self { client, address, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
+    }
+
+    /// The signature of a body: over the id, the time and the body as they are sent.
+    fn signature(&self, id: &str, seconds: &str, body: &str) -> String {
+        let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(tag.as_ref()))
+    }
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Webhook")
+    }
+}
+
+#[async_trait]
+impl Channel for Webhook {
+    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+        let body = serde_json::json!({
+            "type": "runbook.message",
+            "timestamp": stamp(letter.at),
+            "data": {"key": letter.key, "incident": letter.incident, "severity": letter.severity, "text": printable(&letter.text)},
+        });
+        let (body, id) = (body.to_string(), format!("msg_{}", letter.key));
+        let seconds = letter.at.timestamp().to_string();
+        let post = self
+            .client
+            .post(self.address.clone())
+            .header("content-type", "application/json")
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", &seconds)
+            .header("webhook-signature", self.signature(&id, &seconds, &body))
+            .body(body);
+        let answer = post.send().await.map_err(|error| {
+            fleeting(format!("it cannot be reached: {}", one_line(&root(&error.without_url()), 200)))
+        })?;
+        judged(&answer, letter)
+    }
+}
+
+/// What a status means: the specification takes every 2yz for success; only what the receiver will never take is final.
+fn judged(answer: &reqwest::Response, letter: &Letter) -> Result<Receipt, Undelivered> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(Receipt { message: None, place: None });
+    }
+    let reason = format!("it answered with HTTP status {}", status.as_u16());
+    let retry_after = answer.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|text| super::retry_after(text, letter.at));
+    let later = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+    Err(Undelivered { reason, retry_after, permanent: !later })
+}
+
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_the_one_of_the_specification() {
+        // The example of the specification's reference libraries.
+        let hook = Webhook::new("https://example.com", &"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        let signature = hook.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn nothing_is_sent_in_clear_to_another_machine() {
+        let key = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        assert!(Webhook::new("http://127.0.0.1:1/hook", &key).is_ok());
+        for address in ["http://shop.example/hook", "ftp://127.0.0.1/", "no address"] {
+            assert!(Webhook::new(address, &key).unwrap_err().permanent, "{address}");
+        }
+    }
+}
