@@ -11,7 +11,7 @@ use runbook::domain::estate::{Environment, Estate};
 use runbook::domain::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
 use runbook::domain::id::{IncidentId, RunId, StepKey};
 use runbook::domain::outcome::Outcome;
-use runbook::domain::plan::{RenderedAction, digest};
+use runbook::domain::plan::RenderedAction;
 use runbook::domain::runbook::{Runbook, Severity};
 use serde_json::{Map, json};
 
@@ -91,7 +91,7 @@ fn started(run: RunId) -> Event {
 fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
     let spec = json!({"argv": ["/usr/bin/systemctl", "status", "pakashop-gateway.service"]});
     let action = RenderedAction { kind: "command".into(), spec, effect: EffectClass::Read };
-    let digest = digest("production", step, &action);
+    let digest = action.digest("production");
     let begun = Event::StepStarted {
         run,
         step: step.clone(),

@@ -152,6 +152,11 @@ impl Engine {
         &self.parts
     }
 
+    /// What delivers its messages.
+    pub fn office(&self) -> &courier::Office {
+        &self.office
+    }
+
     /// The one door in: decides on the present state and appends; again when somebody else was first.
     pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
         self.guard_host(&command)?;

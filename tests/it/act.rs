@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use runbook::actions::{Context, Courier, Delivery, Progress, Reconciled, Secrets, kind};
+use runbook::actions::{Context, Progress, Reconciled, Secrets, kind};
 use runbook::clock::SystemClock;
 use runbook::domain::estate::Estate;
 use runbook::domain::id::{RunId, StepKey};
@@ -50,7 +49,6 @@ impl Act {
                 progress: Progress::none(),
                 cancel: CancellationToken::new(),
                 deadline: None,
-                courier: Arc::new(Nobody),
             },
         }
     }
@@ -78,15 +76,5 @@ impl Act {
 
     pub async fn reconcile(&self, name: &str, spec: Value, before: &Value) -> Reconciled {
         kind(name).expect("the kind is in the list").reconcile(&spec, before, &self.context).await
-    }
-}
-
-#[derive(Debug)]
-struct Nobody;
-
-#[async_trait]
-impl Courier for Nobody {
-    async fn deliver(&self, _: &(RunId, StepKey), _: &str, _: &str) -> Delivery {
-        Delivery::Failed { error: "nobody delivers here".to_owned(), retry_after: None }
     }
 }

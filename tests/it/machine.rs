@@ -130,8 +130,7 @@ impl Machine {
                 match effect {
                     Effect::Record(event) => self.record(event.clone()),
                     Effect::Ask(asked) => {
-                        let (by, digest) = (asked.by.clone(), asked.digest.clone());
-                        let gate = Gate::Approve { by, change: Change::default(), digest };
+                        let gate = Gate::approve(Change::default(), asked.digest.clone());
                         self.record(Event::Asked { run: asked.run, step: asked.step.clone(), gate });
                     }
                     Effect::WritePostmortem if self.incident.seq == seq => {

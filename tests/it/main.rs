@@ -21,6 +21,7 @@ mod language;
 mod machine;
 mod metrics;
 mod notify;
+mod people;
 mod postgres;
 mod postmortem;
 mod prometheus_alert;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use runbook::actions::{Courier, Delivery, Secrets};
+use runbook::actions::Secrets;
 use runbook::clock::SimClock;
 use runbook::domain::event::{Actor, Event, Recorded};
 use runbook::domain::id::{RunId, StepKey};
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::redact::Redactor;
-use runbook::engine::courier::{DELIVERY_LIMIT, EngineCourier, Office};
+use runbook::domain::due::Parcel;
+use runbook::domain::message::MessageId;
+use runbook::engine::courier::{DELIVERY_LIMIT, Office, Sending};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -40,7 +42,13 @@ impl Post {
             secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(SecretString::from(value)))).collect();
         secrets.insert("unread".to_owned(), Err("the environment has no `SLACK_TOKEN`".to_owned()));
         let redactor = Redactor::new([("password", PASSWORD)]).unwrap();
-        let office = Office::new(Arc::new(Secrets::new(secrets)), Arc::new(redactor), Arc::new(clock.clone()));
+        let office = Office::new(
+            Arc::new(Secrets::new(secrets)),
+            Arc::new(redactor),
+            Arc::new(clock.clone()),
+            Arc::default(),
+            std::env::temp_dir(),
+        );
         let log = log(&slack);
         Self { slack, office: Arc::new(office), clock, log }
     }
@@ -49,19 +57,20 @@ impl Post {
         fold(&self.log).unwrap().unwrap()
     }
 
-    fn courier(&self) -> EngineCourier {
+    fn sending(&self, step: &str, channel: &str, message: &str) -> Sending {
         let incident = self.incident();
-        EngineCourier::new(Arc::clone(&self.office), &incident, &incident.runs[0])
+        let (target, channel) = (channel.to_owned(), channel.to_owned());
+        let id = MessageId::Step(RunId(1), StepKey::main(step));
+        let parcel = Parcel { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
+        Sending::of(&incident, parcel).unwrap()
     }
 
-    async fn send(&self, step: &str, channel: &str, message: &str) -> (Delivery, Vec<Event>) {
-        let courier = self.courier();
-        let delivery = courier.deliver(&place(step), channel, message).await;
-        (delivery, courier.told())
+    async fn send(&self, step: &str, channel: &str, message: &str) -> Event {
+        self.office.deliver(&self.sending(step, channel, message)).await
     }
 
     /// Sends and moves the clock on until the delivery has an end.
-    async fn send_in_time(&self, channel: &str) -> (Delivery, Vec<Event>) {
+    async fn send_in_time(&self, channel: &str) -> Event {
         let sent = self.send("a", channel, "down");
         tokio::pin!(sent);
         loop {
@@ -72,11 +81,9 @@ impl Post {
         }
     }
 
-    fn append(&mut self, events: Vec<Event>) {
-        for event in events {
-            let (seq, at) = (self.log.len() as u64 + 1, self.log.last().unwrap().at);
-            self.log.push(Recorded { seq, at, by: Actor::Engine, event });
-        }
+    fn append(&mut self, event: Event) {
+        let (seq, at) = (self.log.len() as u64 + 1, self.log.last().unwrap().at);
+        self.log.push(Recorded { seq, at, by: Actor::Engine, event });
     }
 }
 
@@ -88,10 +95,6 @@ async fn asked(slack: &Slack) {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-}
-
-fn place(step: &str) -> (RunId, StepKey) {
-    (RunId(1), StepKey::main(step))
 }
 
 fn log(slack: &Slack) -> Vec<Recorded> {
@@ -129,22 +132,26 @@ fn log(slack: &Slack) -> Vec<Recorded> {
         .collect()
 }
 
-fn error(delivery: Delivery) -> String {
-    match delivery {
-        Delivery::Failed { error, .. } => error,
+fn error(told: Event) -> String {
+    match told {
+        Event::NotifyFailed { error, .. } => error,
         other => panic!("it was not to arrive: {other:?}"),
     }
+}
+
+fn arrived(told: &Event) -> bool {
+    matches!(told, Event::Notified { .. })
 }
 
 #[tokio::test]
 async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
     let mut post = Post::new();
-    let (first, told) = post.send("a", "incidents", "down").await;
+    let told = post.send("a", "incidents", "down").await;
     assert!(
-        matches!(&first, Delivery::Delivered { message: Some(_), place: Some(place) } if place == "C0INCIDENTS"),
-        "{first:?}"
+        matches!(&told, Event::Notified { channel, message: Some(_), place: Some(place), .. }
+            if channel == "incidents" && place == "C0INCIDENTS"),
+        "{told:?}"
     );
-    assert!(matches!(&told[..], [Event::Notified { channel, .. }] if channel == "incidents"), "{told:?}");
     // Before the fact is in the log, and after.
     post.send("b", "incidents", "more").await;
     post.append(told);
@@ -159,20 +166,9 @@ async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
 #[tokio::test]
 async fn two_first_messages_at_once_open_one_thread() {
     let post = Post::new();
-    let (a, b) = (post.courier(), post.courier());
-    let (at_a, at_b) = (place("a"), place("b"));
-    tokio::join!(a.deliver(&at_a, "incidents", "one"), b.deliver(&at_b, "incidents", "two"));
+    tokio::join!(post.send("a", "incidents", "one"), post.send("b", "incidents", "two"));
     let messages = post.slack.messages();
     assert_eq!(messages.iter().filter(|message| message.thread.is_none()).count(), 1, "{messages:?}");
-}
-
-#[tokio::test]
-async fn what_was_delivered_is_not_delivered_again() {
-    let mut post = Post::new();
-    let (_, told) = post.send("a", "incidents", "down").await;
-    post.append(told);
-    let (again, told) = post.send("a", "incidents", "down").await;
-    assert_eq!((again, told, post.slack.messages().len()), (Delivery::Already, Vec::new(), 1));
 }
 
 #[tokio::test]
@@ -181,8 +177,8 @@ async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
     let hostile =
         format!("<!channel> <@U1> <http://evil.example|bank> @here *b* \u{1b}[31m {PASSWORD} {}", "x".repeat(5_000));
     for channel in ["incidents", "hook"] {
-        let (delivery, _) = post.send("a", channel, &hostile).await;
-        assert!(matches!(delivery, Delivery::Delivered { .. }), "{delivery:?}");
+        let told = post.send("a", channel, &hostile).await;
+        assert!(arrived(&told), "{told:?}");
     }
     for request in post.slack.requests() {
         let sent = &request.body;
@@ -199,8 +195,8 @@ async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
 #[tokio::test]
 async fn a_webhook_delivers_without_a_thread() {
     let mut post = Post::new();
-    let (delivery, told) = post.send("a", "hook", "down").await;
-    assert_eq!(delivery, Delivery::Delivered { message: None, place: None });
+    let told = post.send("a", "hook", "down").await;
+    assert!(matches!(&told, Event::Notified { message: None, place: None, .. }), "{told:?}");
     post.append(told);
     post.send("b", "hook", "more").await;
     let threads: Vec<_> = post.slack.messages().into_iter().map(|message| message.thread).collect();
@@ -216,40 +212,47 @@ async fn what_is_wrong_with_a_channel_is_said_with_what_to_do() {
         ("secretless", "channel `secretless` cannot be used: secret `unread`: the environment has no `SLACK_TOKEN`"),
         ("nameless", "secret `unheard_of` is not in the estate"),
         ("tokenless", "it has no `token`; name a secret there in estate.yaml"),
-        ("wayless", "it has neither `slack` nor `slack_webhook`"),
+        ("wayless", "it has no way out in estate.yaml"),
         ("missing", "it is not in the estate"),
         ("gone", "`no_service`: the webhook is gone; make a new one"),
         ("deaf", "Slack cannot be reached: "),
     ] {
-        let (delivery, told) = post.send("a", channel, "down").await;
-        let error = error(delivery);
+        let told = post.send("a", channel, "down").await;
+        let is_final = matches!(&told, Event::NotifyFailed { permanent: true, .. });
+        assert_eq!(is_final, channel != "deaf", "{told:?}");
+        let error = error(told);
         assert!(error.contains(expected), "{channel}: {error}");
         assert!(!error.contains(TOKEN) && !error.contains("xoxb-wrong") && !error.contains("services/"), "{error}");
-        assert!(matches!(&told[..], [Event::NotifyFailed { .. }]), "{told:?}");
     }
     post.slack.next(Fault::Error("not_in_channel"));
-    let error = error(post.send("a", "incidents", "down").await.0);
+    let error = error(post.send("a", "incidents", "down").await);
     assert!(error.contains("/invite"), "{error}");
 }
 
 #[tokio::test]
-async fn a_short_wait_that_slack_asks_for_is_waited() {
+async fn what_a_channel_asks_for_is_remembered_and_holds_for_every_message() {
     for channel in ["incidents", "hook"] {
         let post = Post::new();
         post.slack.next(Fault::TooMany(2));
-        let (delivery, told) = post.send_in_time(channel).await;
-        assert!(matches!(delivery, Delivery::Delivered { .. }), "{channel}: {delivery:?}");
-        assert_eq!((told.len(), post.slack.messages().len()), (1, 1));
+        let told = post.send("a", channel, "down").await;
+        let asked = Some(runbook::domain::time::Span::seconds(2));
+        assert!(matches!(&told, Event::NotifyFailed { retry_after, .. } if *retry_after == asked), "{told:?}");
+        let before = runbook::clock::Clock::now(&post.clock);
+        let told = post.send_in_time(channel).await;
+        assert!(arrived(&told), "{channel}: {told:?}");
+        assert!(runbook::clock::Clock::now(&post.clock) - before >= TimeDelta::seconds(2), "another one waits as well");
     }
 }
 
 #[tokio::test]
-async fn a_long_wait_is_left_to_the_step() {
+async fn a_long_wait_is_left_to_the_log() {
     let post = Post::new();
     post.slack.next(Fault::TooMany(60));
-    let (delivery, _) = post.send("a", "incidents", "down").await;
-    let wait = Some(std::time::Duration::from_secs(60));
-    assert!(matches!(&delivery, Delivery::Failed { retry_after, .. } if *retry_after == wait), "{delivery:?}");
+    post.send("a", "incidents", "down").await;
+    let asked = Some(runbook::domain::time::Span::seconds(60));
+    let told = post.send("b", "incidents", "more").await;
+    assert!(matches!(&told, Event::NotifyFailed { retry_after, .. } if *retry_after == asked), "{told:?}");
+    assert_eq!(post.slack.requests().len(), 1, "it was left alone");
 }
 
 #[tokio::test]
@@ -258,9 +261,8 @@ async fn no_answer_is_an_answer_after_ten_seconds_of_the_clock() {
         let post = Post::new();
         let before = runbook::clock::Clock::now(&post.clock);
         post.slack.next(Fault::Lost);
-        let (delivery, told) = post.send_in_time(channel).await;
-        assert!(error(delivery).contains("may have arrived all the same"));
-        assert!(matches!(&told[..], [Event::NotifyFailed { .. }]));
+        let told = post.send_in_time(channel).await;
+        assert!(error(told).contains("may have arrived all the same"));
         let took = runbook::clock::Clock::now(&post.clock) - before;
         assert!(took >= TimeDelta::from_std(DELIVERY_LIMIT).unwrap(), "{took}");
     }
@@ -271,7 +273,7 @@ async fn a_page_of_a_proxy_is_no_word_of_slack() {
     let post = Post::new();
     for channel in ["incidents", "hook"] {
         post.slack.next(Fault::Status(503));
-        let error = error(post.send("a", channel, "down").await.0);
+        let error = error(post.send("a", channel, "down").await);
         assert!(error.contains("503") && !error.contains('<'), "{channel}: {error}");
     }
 }
@@ -279,10 +281,10 @@ async fn a_page_of_a_proxy_is_no_word_of_slack() {
 #[tokio::test]
 async fn a_thread_that_is_gone_does_not_hold_up_the_news() {
     let mut post = Post::new();
-    let (_, told) = post.send("a", "incidents", "down").await;
+    let told = post.send("a", "incidents", "down").await;
     post.append(told);
     post.slack.next(Fault::Error("thread_not_found"));
-    let (delivery, _) = post.send("b", "incidents", "more").await;
-    assert!(matches!(delivery, Delivery::Delivered { .. }), "{delivery:?}");
+    let told = post.send("b", "incidents", "more").await;
+    assert!(arrived(&told), "{told:?}");
     assert_eq!(post.slack.messages()[1].thread, None);
 }

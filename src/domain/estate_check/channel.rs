@@ -56,7 +56,7 @@ impl Checker<'_> {
             ),
             ["slack"] if !has("token") => (
                 "a Slack channel needs the bot's `token`".to_owned(),
-                "Write `slack: \"#incidents\"` with `token: { secret: … }`.".to_owned(),
+                "Write `slack: \"#incidents\"` with `token: { secret: … }`, or `slack_webhook: { secret: … }`.".to_owned(),
             ),
             [other] if *other != "slack" && (has("token") || has("api")) => (
                 format!("`{other}` takes no `token` and no `api`"),

@@ -107,6 +107,12 @@ mod tests {
             warn_at: Some(at(600)),
             warned: false,
             status,
+            set_at: at(0),
+            fallback_at: None,
+            rule: None,
+            told_warning: false,
+            told_miss: false,
+            fell_back: false,
         }
     }
 

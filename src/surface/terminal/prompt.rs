@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_approval_carries_the_digest_that_was_on_the_screen() {
-        let mut approve = prompt(Gate::Approve { by: vec![], change: Default::default(), digest: "d1".to_owned() });
+        let mut approve = prompt(Gate::approve(Default::default(), "d1"));
         let Pressed::Request(Request::Approve { digest, .. }) = press(&mut approve, KeyCode::Char('y')) else {
             panic!()
         };

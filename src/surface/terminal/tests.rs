@@ -237,7 +237,7 @@ fn a_line_typed_for_one_question_never_answers_the_next() {
     story.asks("rollback", Story::rollback());
     press(&mut story, KeyCode::Char('n'));
     press(&mut story, KeyCode::Char('y'));
-    story.person(Event::Approved { run: RUN, step: step("rollback"), digest: "d1".to_owned() });
+    story.person(Event::Approved { run: RUN, step: step("rollback"), digest: "d1".to_owned(), person: None });
     story.asks("call", Gate::Manual { instruction: "Call".to_owned() });
     assert_eq!(story.model.typing, None);
 }
@@ -290,8 +290,10 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
     story.after(230_000);
     story.starts("stakeholders", "notify", EffectClass::Once);
     story.engine(Event::Notified {
-        run: RUN,
-        step: step("stakeholders"),
+        run: Some(RUN),
+        step: Some(step("stakeholders")),
+        notice: None,
+        instead_of: None,
         channel: "incidents".to_owned(),
         message: None,
         place: Some("#incidents".to_owned()),

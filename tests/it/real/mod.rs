@@ -19,6 +19,7 @@
 pub mod aws;
 pub mod daemon;
 pub mod journal;
+pub mod mail;
 pub mod nginx;
 pub mod postgres;
 pub mod prometheus;

@@ -48,6 +48,8 @@ impl Story {
             from: DeadlineFrom::Opened,
             due: now + TimeDelta::minutes(15),
             warn_at: Some(now + TimeDelta::minutes(10)),
+            fallback_at: None,
+            rule: None,
         });
         story.engine(Event::RunStarted {
             run: RUN,
@@ -169,6 +171,10 @@ impl Story {
                 undo: Some("revert the revert".to_owned()),
             },
             digest: "d1".to_owned(),
+            count: 1,
+            not_requester: false,
+            expires_at: None,
+            given: Vec::new(),
         }
     }
 

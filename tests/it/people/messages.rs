@@ -1,0 +1,93 @@
+//! Messages: tried again until they arrive, the worst incident first.
+
+use runbook::domain::command::Request;
+use serde_json::json;
+
+use super::watch::{Watch, question, tell, who};
+use crate::real::slack::Fault;
+
+#[tokio::test]
+async fn a_message_is_tried_again_with_growing_pauses_until_it_arrives() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.slack.always(Fault::Status(500));
+    let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({}))]})).await;
+    watch.pass(75).await;
+    let failed: Vec<i64> = watch.story(&id, &["notify_failed"]).await.into_iter().map(|(_, at)| at).collect();
+    let pauses: Vec<i64> = failed.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(failed[0], 0, "at once");
+    for (pause, base) in pauses.iter().zip([2, 5, 15, 30]) {
+        assert!((base..=base * 5 / 4 + 1).contains(pause), "{pauses:?}");
+    }
+    // The step's minute is over, and the run with it; the message is owed all the same.
+    assert!(watch.incident(&id).await.live_runs().next().is_none());
+    watch.slack.recover();
+    watch.pass(80).await;
+    assert_eq!(watch.slack.messages().len(), 1);
+    assert_eq!(watch.story(&id, &["notified"]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_slack_asks_for_is_waited() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.slack.next(Fault::TooMany(40));
+    let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({}))]})).await;
+    watch.pass(39).await;
+    assert_eq!(watch.slack.requests().len(), 1);
+    watch.pass(2).await;
+    assert_eq!(watch.story(&id, &["notified"]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_that_refuses_for_good_gives_way_at_once() {
+    let watch = Watch::new(&["oncall"], json!({})).await;
+    watch.slack.next(Fault::Error("is_archived"));
+    let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({})), question("cause")]})).await;
+    watch.pass(1).await;
+    let told = watch.story(&id, &["notify_failed", "notified"]).await;
+    assert_eq!(told, [("notify_failed incidents".to_owned(), 0), ("notified oncall".to_owned(), 0)]);
+    let incident = watch.incident(&id).await;
+    let state = incident.runs[0].state(&"stakeholders".parse().unwrap()).unwrap();
+    assert_eq!(state.outcome.as_ref().unwrap().summary, "told incidents");
+}
+
+#[tokio::test]
+async fn a_dead_channel_holds_up_no_other() {
+    let watch = Watch::new(&[], json!({"dead": {"slack_webhook": {"secret": "missing"}}, "deaf": {
+        "webhook": {"url": "http://127.0.0.1:1/hook", "secret": {"secret": "key"}},
+    }})).await;
+    let id = watch.open(1, json!({"steps": [tell("all", &["dead", "deaf", "incidents"], json!({}))]})).await;
+    assert_eq!(watch.story(&id, &["notified"]).await, [("notified incidents".to_owned(), 0)]);
+}
+
+#[tokio::test]
+async fn a_person_who_goes_on_without_a_message_has_it_withdrawn() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.slack.always(Fault::Error("is_archived"));
+    let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({"on_failure": "ask"}))]})).await;
+    let skip = Request::Skip { step: "stakeholders".parse().unwrap(), reason: "a false alarm".to_owned() };
+    watch.ask(&id, who("ada"), skip).await.unwrap();
+    watch.slack.recover();
+    watch.pass(10).await;
+    assert_eq!(watch.slack.messages().len(), 0);
+}
+
+#[tokio::test]
+async fn a_thousand_lesser_messages_wait_and_the_one_of_a_p1_goes_first() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.slack.always(Fault::Hang);
+    for number in 0..1_000 {
+        let id = runbook::domain::id::IncidentId::from_bits(100 + number);
+        watch.start(&id, json!({"severity": "p4", "steps": [tell("minor", &["incidents"], json!({}))]})).await;
+    }
+    watch.settle().await;
+    let before = watch.slack.requests().len();
+    assert!(before <= 3, "few are sent at the same time: {before}");
+    let worst = watch.open(1, json!({"steps": [tell("platform", &["incidents"], json!({}))]})).await;
+    let requests = watch.slack.requests();
+    assert_eq!(requests.len(), before + 1);
+    assert_eq!(requests[before].body["text"], "platform: the shop is down");
+    watch.slack.recover();
+    watch.pass(13).await;
+    assert!(watch.slack.messages().iter().position(|message| message.text.starts_with("platform")).unwrap() <= 3);
+    assert_eq!(watch.story(&worst, &["notified"]).await.len(), 1);
+}
