@@ -54,6 +54,8 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Cancel { reason } => cancel(incident, reason),
         Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
         Request::CompletePostmortem => complete(incident),
+        Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
+        Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
     }
 }
 

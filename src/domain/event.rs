@@ -1,6 +1,5 @@
-//! What has happened: the only thing that is ever written, and only ever appended.
-//!
-//! Events are past tense and hold plain data. Nothing is derived here; see [`super::incident::fold`] for what follows from them.
+//! What has happened: the only thing that is ever written, and only ever appended. Events are past tense and hold plain
+//! data. Nothing is derived here; see [`super::incident::fold`] for what follows from them.
 
 use std::sync::Arc;
 
@@ -231,6 +230,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         permanent: bool,
     },
+    /// A message was posted that shows how the incident stands.
+    Posted(super::board::Post),
     /// A runbook began.
     RunStarted {
         /// Its number.

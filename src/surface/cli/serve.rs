@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use rustix::fs::{FlockOperation, flock};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Result};
@@ -19,6 +21,7 @@ use crate::domain::problem;
 use crate::engine::duty::{Duty, Terms};
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server, catch_up};
+use crate::surface::slack::{self, App};
 
 /// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
 pub(super) const ADDRESS: &str = "127.0.0.1:8417";
@@ -90,7 +93,11 @@ impl Serve {
                 }
             });
         }
-        server::run(server, listeners, stop).await;
+        let (slack, slack_tasks) = slack(desk, &stop)?;
+        server::run(server, slack, listeners, stop).await;
+        for task in slack_tasks {
+            let _ = task.await;
+        }
         // What is being done is parked, and goes on when the next process is on duty.
         let _ = officer.await;
         Ok(Exit::DONE)
@@ -120,6 +127,16 @@ impl Serve {
         }
         Ok(listeners)
     }
+}
+
+/// The routes of the Slack app and its tasks, where the estate declares one.
+fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<(Router, Vec<JoinHandle<()>>)> {
+    let Terms { chance, opening, .. } = terms(desk)?;
+    let app = App::open(desk.engine.clone(), slack::Terms { chance, opening }).map_err(|why| {
+        Failure::usage(format!("the Slack app cannot be used: {why}"))
+            .hint("Put the secret where estate.yaml says that it is found, or take `slack` out of it.")
+    })?;
+    Ok(app.map_or_else(Default::default, |app| (app.router(), app.begin(stop))))
 }
 
 fn terms(desk: &Desk<'_>) -> Result<Terms> {

@@ -1,0 +1,256 @@
+//! The board: keeps one message an incident up to date in the estate's channel, and posts what people have to hear of.
+//!
+//! It looks at the log, so it shows what any process did. What is to be posted and what was follows from the incident; only
+//! what a message shows at present is remembered here, and after a restart each is written once more.
+//!
+//! **Invariant:** a message is posted at most twice: once more only when the process ended between posting and recording.
+//!
+//! **Invariant:** what Slack does or does not answer holds up nobody but the board.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+
+use super::card::{self, Card};
+use crate::domain::board::{Post, Subject};
+use crate::domain::command::{Command, Request};
+use crate::domain::event::{Actor, Recorded};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::engine::{Engine, EngineError};
+use crate::notify::Undelivered;
+use crate::notify::slack::{Web, plain};
+
+/// How often the log is looked at for what others wrote.
+const LOOK: Duration = Duration::from_millis(400);
+/// How long after a post the next one goes: Slack takes about one a second in a channel.
+const PACE: Duration = Duration::from_millis(1_100);
+/// The pauses after trouble; the last one is kept.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+/// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
+const RECENT: u32 = 20;
+
+/// What is shown at present: a digest of it.
+type Shown = BTreeMap<Subject, [u8; 32]>;
+
+/// The board.
+#[derive(Debug)]
+pub(super) struct Board {
+    engine: Engine,
+    web: Arc<Web>,
+    news: Arc<Notify>,
+    /// Incidents that are looked after, with the last event that is shown whole.
+    watched: BTreeMap<IncidentId, (u64, Shown)>,
+    /// Whether the latest incidents were looked at, whose end may have come while nobody showed it.
+    began: bool,
+    /// Posts that the log does not hold yet.
+    unrecorded: Vec<(IncidentId, Post)>,
+}
+
+/// Why something is not shown yet.
+enum Trouble {
+    /// Slack's.
+    Slack(Undelivered),
+    /// The log's.
+    Log(EngineError),
+}
+
+impl Board {
+    pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>) -> Self {
+        Self { engine, web, news, watched: BTreeMap::new(), began: false, unrecorded: Vec::new() }
+    }
+
+    /// Keeps it up to date for ever.
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    pub(super) async fn keep(mut self) {
+        let (mut failures, mut version) = (0, None);
+        loop {
+            let now = self.engine.parts().store.version().await.ok();
+            if now.is_none() || now != version {
+                match self.look().await {
+                    Ok(()) => (failures, version) = (0, now),
+                    Err(trouble) => {
+                        tokio::time::sleep(trouble.pause(failures)).await;
+                        failures += 1;
+                        continue;
+                    }
+                }
+            }
+            let _ = tokio::time::timeout(LOOK, self.news.notified()).await;
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Trouble> {
+        let store = Arc::clone(&self.engine.parts().store);
+        let trouble = |error: crate::store::StoreError| Trouble::Log(error.into());
+        let mut known: Vec<IncidentId> = store.live().await.map_err(trouble)?.into_iter().map(|one| one.id).collect();
+        if !self.began {
+            known.extend(store.incidents(RECENT, 0).await.map_err(trouble)?.into_iter().map(|one| one.id));
+        }
+        self.began = true;
+        for id in known {
+            self.watched.entry(id).or_default();
+        }
+        let mut changed = Vec::new();
+        for (id, (shown, _)) in &self.watched {
+            if store.seq(id).await.map_err(trouble)? != *shown {
+                match self.engine.incident(id).await {
+                    Ok(incident) => changed.push(incident),
+                    // One that is damaged hides no other.
+                    Err(EngineError::Illegal(error)) => tracing::warn!(incident = %id, %error, "it cannot be shown"),
+                    Err(error) => return Err(Trouble::Log(error)),
+                }
+            }
+        }
+        changed.sort_by_key(|incident| (incident.severity, incident.opened.at));
+        for incident in changed {
+            self.show(incident).await?;
+        }
+        Ok(())
+    }
+
+    /// Posts what is missing, then changes what is not as it should be.
+    async fn show(&mut self, mut incident: Incident) -> Result<(), Trouble> {
+        self.record().await?;
+        loop {
+            incident = self.engine.incident(&incident.id).await.map_err(Trouble::Log)?;
+            let Some(subject) = incident.unposted().into_iter().next() else { break };
+            self.post(&incident, subject).await?;
+        }
+        let log = self.log(&incident).await?;
+        let posts: Vec<Post> = incident.posts.values().cloned().collect();
+        for post in posts {
+            let card = card::of(&incident, &log, &post.subject);
+            self.change(&incident.id, &post, &card).await?;
+        }
+        let over = incident.status == IncidentStatus::Resolved && !crate::domain::due::is_live(&incident);
+        if over {
+            self.watched.remove(&incident.id);
+        } else if let Some((shown, _)) = self.watched.get_mut(&incident.id) {
+            *shown = incident.seq;
+        }
+        Ok(())
+    }
+
+    /// The log, where a question is over and it is to be said who has answered.
+    async fn log(&self, incident: &Incident) -> Result<Vec<Recorded>, Trouble> {
+        let over = |subject: &Subject| match subject {
+            Subject::Waits { run, step, round } => incident.waits(*run, step, *round).is_none(),
+            _ => false,
+        };
+        if incident.posts.keys().any(over) {
+            return self.engine.log(&incident.id).await.map_err(Trouble::Log);
+        }
+        Ok(Vec::new())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    async fn post(&mut self, incident: &Incident, subject: Subject) -> Result<(), Trouble> {
+        let Some((channel, place)) = self.place() else { return Err(Trouble::nowhere()) };
+        let card = card::of(incident, &[], &subject);
+        let mut message = drawn(&card);
+        message["metadata"] = json!({
+            "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
+        });
+        message["channel"] = json!(place);
+        if let Some(live) = incident.posted(&Subject::Live) {
+            message["channel"] = json!(live.place);
+            message["thread_ts"] = json!(live.message);
+            message["reply_broadcast"] = json!(true);
+        }
+        let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await.map_err(Trouble::Slack)?;
+        let text = |name: &str| answer[name].as_str().map(str::to_owned);
+        let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
+        let post = Post { subject, channel, place, message };
+        self.remember(&incident.id, &post.subject, &card);
+        self.unrecorded.push((incident.id.clone(), post));
+        self.record().await?;
+        tokio::time::sleep(PACE).await;
+        Ok(())
+    }
+
+    /// Writes down where posts stand.
+    async fn record(&mut self) -> Result<(), Trouble> {
+        while let Some((id, post)) = self.unrecorded.first().cloned() {
+            let command = Command { by: Actor::Engine, request: Request::Post(post) };
+            match self.engine.submit(&id, command).await {
+                Ok(_) | Err(EngineError::Refused(_) | EngineError::Illegal(_)) => drop(self.unrecorded.remove(0)),
+                Err(error) => return Err(Trouble::Log(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(&mut self, id: &IncidentId, post: &Post, card: &Card) -> Result<(), Trouble> {
+        let shown = self.watched.get(id).and_then(|(_, shown)| shown.get(&post.subject));
+        if shown == Some(&digest(card)) {
+            return Ok(());
+        }
+        let mut message = drawn(card);
+        message["channel"] = json!(post.place);
+        message["ts"] = json!(post.message);
+        match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
+            Ok(_) => {}
+            // Somebody has deleted it, or Slack lets it be changed no more; asking again would not help.
+            Err(error) if error.permanent => tracing::warn!(incident = %id, reason = error.reason, "a message is not changed"),
+            Err(error) => return Err(Trouble::Slack(error)),
+        }
+        self.remember(id, &post.subject, card);
+        Ok(())
+    }
+
+    fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {
+        self.watched.entry(id.clone()).or_default().1.insert(subject.clone(), digest(card));
+    }
+
+    /// The estate's name of the board's channel, and Slack's.
+    fn place(&self) -> Option<(String, String)> {
+        let estate = self.engine.parts().catalog.estate().content.as_ref().ok()?;
+        let (name, channel) = estate.board()?;
+        Some((name.to_owned(), channel.slack.clone()?))
+    }
+}
+
+impl Trouble {
+    fn nowhere() -> Self {
+        let reason = "there is no channel to show incidents in".to_owned();
+        Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
+    }
+
+    /// How long nothing is tried.
+    fn pause(&self, failures: usize) -> Duration {
+        let usual = PAUSES[failures.min(PAUSES.len() - 1)];
+        match self {
+            Self::Slack(error) => {
+                tracing::warn!(reason = error.reason, "incidents are not shown in Slack");
+                error.retry_after.unwrap_or(usual)
+            }
+            Self::Log(error) => {
+                tracing::warn!(%error, "the log cannot be read for Slack");
+                usual
+            }
+        }
+    }
+}
+
+/// A message as Slack takes it.
+fn drawn(card: &Card) -> Value {
+    json!({
+        "text": plain(&card.summary), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,
+        "unfurl_links": false, "unfurl_media": false,
+    })
+}
+
+fn digest(card: &Card) -> [u8; 32] {
+    Sha256::digest(format!("{}\n{}", card.summary, card.sheet.blocks())).into()
+}
