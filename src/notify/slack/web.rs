@@ -17,7 +17,7 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
 use super::{CONNECT_LIMIT, Cause, undelivered};
-use crate::notify::{Undelivered, permanent};
+use crate::notify::{Undelivered, permanent, use_ring};
 
 /// How long a method may take that somebody waits for: half of a minute's patience with a telephone.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ impl Web {
     /// # Errors
     /// When the system has no certificates to trust.
     pub fn new(token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
+        // Whoever uses the API opens other connections beside it, such as a socket, and those bring no cryptography.
+        use_ring();
         let mut connector = SlackClientHyperConnector::from(https_or_http()?);
         if let Some(api) = api {
             connector = connector.with_slack_api_url(api.trim_end_matches('/'));

@@ -4,7 +4,7 @@
 
 use super::block::{Button, Look, Part, Sheet, text};
 use super::press::{Deed, Press};
-use super::question::{self, Waiting, all, name};
+use super::question::{Waiting, all, name};
 use crate::domain::board::Subject;
 use crate::domain::deadline::DeadlineStatus;
 use crate::domain::event::{Event, Gate, Recorded};
@@ -170,7 +170,7 @@ fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, ro
     let mut lines = Vec::new();
     if let Some(gate) = gate {
         let question = Waiting { incident, run, step, gate };
-        lines.push(vec![text(question::capital(&question.next()))]);
+        lines.push(vec![text(question.title())]);
     }
     for recorded in &deeds {
         let words = format!("{} {} ", recorded.by.name(), deed(&recorded.event));

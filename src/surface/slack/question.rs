@@ -47,6 +47,18 @@ impl Waiting<'_> {
         }
     }
 
+    /// What was asked, in few words.
+    pub fn title(&self) -> String {
+        match self.gate {
+            Gate::Ask { prompt, .. } => prompt.clone(),
+            Gate::Manual { instruction } => instruction.clone(),
+            Gate::Approve { change, .. } => capital(&self.on(&change.what)),
+            Gate::Failure { .. } => format!("{} failed", self.name()),
+            Gate::Unclear { .. } => format!("Did {} happen?", self.name()),
+            Gate::Timer { .. } => self.name(),
+        }
+    }
+
     /// The question and its buttons.
     pub fn draw(&self, sheet: &mut Sheet) {
         sheet.lines(self.lines()).buttons(self.buttons());
@@ -126,9 +138,9 @@ impl Waiting<'_> {
         Button { label, value, look, confirm: None }
     }
 
-    /// "restart shop-gateway on production": the ending that every unit has says nothing.
+    /// "restart shop-gateway on production": the ending that every unit has says nothing, and a button shows no code.
     fn on(&self, what: &str) -> String {
-        let what = label(what, TARGET).replace(".service", "");
+        let what = label(what, TARGET).replace(".service", "").replace('`', "");
         let place = &self.incident.environment;
         if what.contains(place.as_str()) { what } else { format!("{what} on {place}") }
     }
