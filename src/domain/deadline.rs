@@ -73,12 +73,17 @@ impl Deadline {
         warning.then(|| Event::DeadlineWarned { name: self.name.clone() })
     }
 
-    /// Every instant at which it may owe something without a further event.
+    /// When it owes a warning or a miss.
     pub fn instants(&self) -> impl Iterator<Item = Timestamp> {
         let running = self.status == DeadlineStatus::Running;
         let warning = self.warn_at.filter(|_| !self.warned);
-        let fallback = self.fallback_at.filter(|_| !self.fell_back && self.falls_back());
-        [Some(self.due), warning, fallback].into_iter().flatten().filter(move |_| running)
+        [Some(self.due), warning].into_iter().flatten().filter(move |_| running)
+    }
+
+    /// When the engine has to tell stakeholders, unless somebody else does.
+    pub fn falls_back_at(&self) -> Option<Timestamp> {
+        let open = self.status == DeadlineStatus::Running && !self.fell_back && self.falls_back();
+        self.fallback_at.filter(|_| open)
     }
 
     /// Whether the engine may tell stakeholders itself to keep it.
@@ -104,12 +109,6 @@ impl Deadline {
     /// The channels that hear when it comes near or is missed.
     pub fn escalate(&self) -> &[String] {
         self.rule.as_ref().map(|rule| rule.escalate.as_slice()).unwrap_or_default()
-    }
-
-    /// Whether the engine has to tell stakeholders at `now`, unless a message that keeps it is on its way.
-    pub fn wants_fallback(&self, now: Timestamp) -> bool {
-        let late = self.fallback_at.is_some_and(|at| now >= at);
-        self.status == DeadlineStatus::Running && late && !self.fell_back && self.falls_back()
     }
 }
 

@@ -256,9 +256,7 @@ impl Estate {
         let is = |person: &Person| match id {
             Identity::Account(account) => person.account.as_ref() == Some(account),
             Identity::Slack(user) => person.slack.as_ref() == Some(user),
-            Identity::Email(address) => {
-                person.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(address))
-            }
+            Identity::Email(address) => person.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(address)),
         };
         self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name.as_str())
     }
@@ -278,7 +276,9 @@ impl Estate {
     pub fn identity(&self, person: &str) -> Option<Identity> {
         let person = self.people.get(person)?;
         let account = person.account.clone().map(Identity::Account);
-        account.or_else(|| person.slack.clone().map(Identity::Slack)).or_else(|| person.email.clone().map(Identity::Email))
+        account
+            .or_else(|| person.slack.clone().map(Identity::Slack))
+            .or_else(|| person.email.clone().map(Identity::Email))
     }
 }
 

@@ -133,16 +133,7 @@ pub struct Try {
 impl Message {
     /// A message that is owed from `at` on.
     pub fn new(text: String, to: Vec<String>, at: Timestamp) -> Self {
-        Self {
-            text,
-            to,
-            owed_at: at,
-            since: at,
-            cause: None,
-            deadline: None,
-            withdrawn: false,
-            tries: BTreeMap::new(),
-        }
+        Self { text, to, owed_at: at, since: at, cause: None, deadline: None, withdrawn: false, tries: BTreeMap::new() }
     }
 
     /// The same message is tried anew, perhaps in other words.
@@ -191,7 +182,8 @@ impl Message {
             for channel in ways(estate, target) {
                 let Some(at) = opens else { break };
                 let tried = self.tries.get(&(target.clone(), channel.clone()));
-                let next = tried.and_then(|tried| Some(tried.next(tried.failed_at?, self.since, incident, id, channel)));
+                let next =
+                    tried.and_then(|tried| Some(tried.next(tried.failed_at?, self.since, incident, id, channel)));
                 owed.push(Try { target: target.clone(), channel: channel.clone(), at: next.unwrap_or(at) });
                 opens = Some(opens_next(tried, at, fallback_at));
             }

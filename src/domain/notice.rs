@@ -54,12 +54,13 @@ pub fn stakeholders(incident: &Incident) -> Vec<String> {
     let declared = rules.filter(|rule| rule.repeats && !rule.to.is_empty()).map(|rule| rule.to.clone()).next();
     let told = || {
         let mut steps = incident.runs.iter().flat_map(|run| run.runbook.all_steps());
-        let to = steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
+        let to =
+            steps.find_map(|step| message(step).filter(|_| step.meets.is_some())).map(|action| of_spec(&action.spec).1);
         to.filter(|to| !to.iter().any(|to| is_open(to)))
     };
-    declared.or_else(told).unwrap_or_else(|| {
-        incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default()
-    })
+    declared
+        .or_else(told)
+        .unwrap_or_else(|| incident.runs.last().map(|run| run.estate.alerts.notify.clone()).unwrap_or_default())
 }
 
 /// A person's word to stakeholders.
@@ -81,10 +82,13 @@ fn teller<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a St
     })
 }
 
-/// Whether a deadline is met by a message, so that the engine can keep it.
+/// Whether a deadline is met by a message and somebody is to be told, so that the engine can keep it.
 pub fn is_told(incident: &Incident, deadline: &Deadline) -> bool {
     let declared = deadline.rule.as_ref().is_some_and(|rule| rule.fallback_at.is_some());
-    declared || teller(incident, &deadline.name).is_some()
+    match teller(incident, &deadline.name) {
+        Some((_, _, action)) => !of_spec(&action.spec).1.is_empty(),
+        None => declared && !stakeholders(incident).is_empty(),
+    }
 }
 
 fn message(step: &Step) -> Option<&Action> {
@@ -162,4 +166,3 @@ fn waits(incident: &Incident) -> String {
 fn is_open(name: &str) -> bool {
     expression::is_template(name)
 }
-

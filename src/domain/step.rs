@@ -157,8 +157,11 @@ impl StepState {
         let next = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
         let before = std::mem::replace(&mut self.standing, next);
         self.remember(event, seq, at);
-        if let (Event::Approved { digest, .. }, Standing::Waiting(Gate::Approve { expires_at, .. }), Standing::Ready { .. }) =
-            (event, before, &self.standing)
+        if let (
+            Event::Approved { digest, .. },
+            Standing::Waiting(Gate::Approve { expires_at, .. }),
+            Standing::Ready { .. },
+        ) = (event, before, &self.standing)
         {
             let until = expires_at.unwrap_or_else(|| APPROVAL_LIFE.after(at));
             self.approved = Some(Approval { digest: digest.clone(), until, used: false });

@@ -164,7 +164,8 @@ impl Office {
             retry_after: None,
             permanent: true,
         };
-        let channel = sending.estate.channels.get(name).ok_or_else(|| unusable("it is not in the estate".to_owned()))?;
+        let channel =
+            sending.estate.channels.get(name).ok_or_else(|| unusable("it is not in the estate".to_owned()))?;
         let key = serde_json::to_string(channel).map_err(|error| unusable(error.to_string()))?;
         if let Some(way) = lock(&self.ways).get(&key) {
             return Ok(way.clone());
@@ -182,7 +183,9 @@ impl Office {
         let channel = parcel.channel.clone();
         let instead_of = (parcel.target != channel).then(|| parcel.target.clone());
         match sent {
-            Ok(Receipt { message, place }) => Event::Notified { run, step, notice, channel, instead_of, message, place },
+            Ok(Receipt { message, place }) => {
+                Event::Notified { run, step, notice, channel, instead_of, message, place }
+            }
             Err(error) => Event::NotifyFailed {
                 run,
                 step,

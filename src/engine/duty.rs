@@ -44,6 +44,10 @@ const BATCH: usize = 256;
 /// already; the others wait, the worst first.
 pub const AT_WORK: usize = 16;
 
+/// Incidents that are worked on besides those when they are P1: however many lesser ones wait for a channel that does not
+/// answer, the worst waits for none of them.
+pub const KEPT: usize = 16;
+
 /// What the one on duty needs besides the engine.
 pub struct Terms {
     /// 32 random bits, for the ids of incidents.

@@ -86,7 +86,10 @@ impl std::fmt::Debug for Mail {
 impl Channel for Mail {
     async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
         let message = self.message(letter)?;
-        self.transport.send(message).await.map_err(|error| undelivered(&error, &self.server))?;
+        // The library limits connecting alone.
+        let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(message)).await;
+        let silent = |_| fleeting(format!("the server {} does not answer", self.server));
+        sent.map_err(silent)?.map_err(|error| undelivered(&error, &self.server))?;
         Ok(Receipt { message: Some(letter.key.clone()), place: None })
     }
 }

@@ -36,7 +36,8 @@ impl Webhook {
     /// # Errors
     /// When the address is none, is not encrypted and not this machine's, or when the key is none.
     pub fn new(address: &str, secret: &SecretString) -> Result<Self, Undelivered> {
-        let address: url::Url = address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
+        let address: url::Url =
+            address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
         let is_here = match address.host() {
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
             Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

@@ -44,7 +44,7 @@ title: Something is slow
 severity: p2
 summary: People wait.
 deadlines:
-  notify: { within: 15m, from: opened, warn_at: 10m }
+  notify: { within: 15m, from: opened, warn_at: 10m, fallback_at: 13m }
 params:
   service: { type: service, default: gateway, help: The suspect }
 steps:

@@ -7,5 +7,5 @@ mod agree;
 mod deadlines;
 mod messages;
 mod roles;
-mod ways;
 mod watch;
+mod ways;

@@ -6,7 +6,7 @@ use crate::domain::deadline::{Deadline, DeadlineStatus, set};
 use crate::domain::event::{Conclusion, Event};
 use crate::domain::id::StepKey;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::message::{MessageId, NoticeCause};
+use crate::domain::message::{Message, MessageId, NoticeCause};
 use crate::domain::notice;
 use crate::domain::runbook::DeadlineFrom;
 use crate::domain::time::Timestamp;
@@ -77,14 +77,22 @@ fn told(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Even
     if running && deadline.warned && !deadline.told_warning && !deadline.escalate().is_empty() {
         return notice::escalation(incident, deadline, false);
     }
-    let alone = deadline.wants_fallback(now) && notice::is_told(incident, deadline) && !is_on_its_way(incident, deadline, now);
-    notice::fallback(incident, deadline).filter(|_| alone)
+    fallback_at(incident, deadline).filter(|at| *at <= now).and_then(|_| notice::fallback(incident, deadline))
 }
 
-/// Whether a message that keeps it is owed: that one takes other ways by itself.
-fn is_on_its_way(incident: &Incident, deadline: &Deadline, now: Timestamp) -> bool {
-    let mut messages = incident.messages.values();
-    messages.any(|message| message.deadline.as_deref() == Some(&*deadline.name) && message.is_owed(now))
+/// When the engine has to tell stakeholders itself: unless a message that keeps the deadline is owed, for that one takes
+/// other ways by itself.
+fn fallback_at(incident: &Incident, deadline: &Deadline) -> Option<Timestamp> {
+    let at = deadline.falls_back_at().filter(|_| notice::is_told(incident, deadline))?;
+    let keeps = |message: &&Message| message.deadline.as_deref() == Some(&*deadline.name) && !message.withdrawn;
+    let on_its_way = incident.messages.values().filter(keeps).any(|message| message.open().next().is_some());
+    (!on_its_way).then_some(at)
+}
+
+/// Every instant at which a deadline may owe something without a further event.
+pub(super) fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
+    let fallbacks = incident.deadlines.iter().filter_map(|deadline| fallback_at(incident, deadline));
+    incident.deadlines.iter().flat_map(Deadline::instants).chain(fallbacks)
 }
 
 /// When what it asks for was done, and by which step.

@@ -142,7 +142,7 @@ pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
 
 /// Every instant at which something may be owed without a further event.
 fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
-    let deadlines = incident.deadlines.iter().flat_map(super::deadline::Deadline::instants);
+    let deadlines = deadline::instants(incident);
     let steps = incident.runs.iter().flat_map(|run| run.steps.values()).filter_map(|state| match &state.standing {
         Standing::Ready { at } | Standing::Waiting(Gate::Timer { until: at }) => Some(*at),
         Standing::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,

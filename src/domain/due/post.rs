@@ -15,7 +15,8 @@ use crate::domain::time::Timestamp;
 /// Every try that is owed now.
 pub(super) fn owed(incident: &Incident, now: Timestamp) -> impl Iterator<Item = Effect> {
     let open = incident.messages.iter().filter(move |(_, message)| message.is_owed(now));
-    open.flat_map(move |(id, message)| parcels(incident, id, message, now)).map(|parcel| Effect::Deliver(Box::new(parcel)))
+    open.flat_map(move |(id, message)| parcels(incident, id, message, now))
+        .map(|parcel| Effect::Deliver(Box::new(parcel)))
 }
 
 fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<Parcel> {

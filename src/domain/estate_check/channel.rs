@@ -12,10 +12,8 @@ use crate::domain::runbook::node::{Content, Entry, Node};
 
 /// The ways out, of which a channel has exactly one.
 pub(in crate::domain) const WAYS: &[&str] = &["slack", "slack_webhook", "email", "webhook", "command"];
-const CHANNEL_KEYS: &[&str] =
-    &["slack", "token", "api", "slack_webhook", "email", "webhook", "command", "fallback"];
-pub(in crate::domain) const EMAIL_KEYS: &[&str] =
-    &["to", "from", "server", "port", "tls", "user", "password", "trust"];
+const CHANNEL_KEYS: &[&str] = &["slack", "token", "api", "slack_webhook", "email", "webhook", "command", "fallback"];
+pub(in crate::domain) const EMAIL_KEYS: &[&str] = &["to", "from", "server", "port", "tls", "user", "password", "trust"];
 pub(in crate::domain) const WEBHOOK_KEYS: &[&str] = &["url", "secret"];
 pub(in crate::domain) const PROGRAM_KEYS: &[&str] = &["argv", "env"];
 
@@ -56,7 +54,8 @@ impl Checker<'_> {
             ),
             ["slack"] if !has("token") => (
                 "a Slack channel needs the bot's `token`".to_owned(),
-                "Write `slack: \"#incidents\"` with `token: { secret: … }`, or `slack_webhook: { secret: … }`.".to_owned(),
+                "Write `slack: \"#incidents\"` with `token: { secret: … }`, or `slack_webhook: { secret: … }`."
+                    .to_owned(),
             ),
             [other] if *other != "slack" && (has("token") || has("api")) => (
                 format!("`{other}` takes no `token` and no `api`"),
@@ -170,7 +169,9 @@ impl Checker<'_> {
         let rest = text.strip_prefix("http://");
         let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
         let local = |host: &str| {
-            ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host == *name || host.starts_with(&format!("{name}:")))
+            ["127.0.0.1", "localhost", "[::1]"]
+                .iter()
+                .any(|name| host == *name || host.starts_with(&format!("{name}:")))
         };
         if host.is_some_and(|host| !local(host)) {
             let problem = Problem::new(node.span.clone(), "a message goes in clear only to this machine");

@@ -2,8 +2,8 @@
 
 use super::Checker;
 use crate::domain::estate::{
-    Criticality, Datastore, Environment, Host, ManagerBus, Person, Role, SecretRef, SecretSource, Service,
-    live_path, metrics_path, ready_path,
+    Criticality, Datastore, Environment, Host, ManagerBus, Person, Role, SecretRef, SecretSource, Service, live_path,
+    metrics_path, ready_path,
 };
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::check::fields::{Fields, list};

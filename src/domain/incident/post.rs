@@ -18,10 +18,10 @@ impl Incident {
                 let (text, to) = of_spec(&action.spec);
                 let deadline =
                     self.run(run).and_then(|run| run.runbook.step(&key.id)).and_then(|step| step.meets.clone());
-                let message = self.messages.entry(id()).or_insert_with(|| Message {
-                    deadline,
-                    ..Message::new(text.clone(), to.clone(), recorded.at)
-                });
+                let message = self
+                    .messages
+                    .entry(id())
+                    .or_insert_with(|| Message { deadline, ..Message::new(text.clone(), to.clone(), recorded.at) });
                 message.again(text, to, recorded.at);
             }
             Event::StepEnded { outcome, .. } if outcome.verdict == Verdict::Cancelled => self.withdraw(&id()),
@@ -117,7 +117,8 @@ impl Incident {
     pub fn fallback_at(&self, message: &Message) -> Timestamp {
         let deadline = message.deadline.as_ref();
         let deadline = deadline.and_then(|name| self.deadlines.iter().find(|deadline| &deadline.name == name));
-        let by_deadline = deadline.filter(|deadline| deadline.from == DeadlineFrom::Opened && message.owed_at < deadline.due);
+        let by_deadline =
+            deadline.filter(|deadline| deadline.from == DeadlineFrom::Opened && message.owed_at < deadline.due);
         match (by_deadline.and_then(|deadline| deadline.fallback_at), &message.cause) {
             (Some(at), _) => at,
             // Those on call are told by whatever works.

@@ -3,6 +3,7 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod people;
 mod sender;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
 
+pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 
 /// A table of keys: the key, its type, and what it means.
@@ -158,17 +160,6 @@ pub(in crate::domain) const ALERTS: Keys = &[
     ),
 ];
 
-const DEADLINE: Keys = &[
-    ("within", "duration, required", "How long after `from`."),
-    (
-        "from",
-        "`opened` or `resolved`",
-        "When the time begins to run. `opened` unless given. A step with `meets` keeps a deadline from `opened`; completing the post-mortem keeps one from `resolved`.",
-    ),
-    ("warn_at", "duration", "When to warn, counted from `from`."),
-    ("fallback_at", "duration", "When another way is tried, counted from `from`."),
-];
-
 const PARAM: Keys = &[
     ("type", "word, required", "`text`, `integer`, `number`, `boolean`, `duration`, `service`, `unit` or `choice`."),
     ("choices", "list", "The words of a `choice`."),
@@ -200,7 +191,7 @@ const MODIFIERS: Keys = &[
     ("why", "template", "Why it is done; shown before a change."),
     ("when", "expression", "The step is skipped when it is false."),
     ("for_each", "expression or list", "Done once for each `item`, one after the other."),
-    ("approve", "`{ by: [roles] }`", "Who must agree first; anybody when empty."),
+    ("approve", "role, list, or mapping", "Who must agree first; anybody when empty. See below."),
     ("timeout", "duration", "How long one attempt may take."),
     (
         "retry",
@@ -261,12 +252,17 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "A runbook", RUNBOOK);
     keys(&mut out, "A trigger, `on`", TRIGGER);
     keys(&mut out, "A deadline", DEADLINE);
+    section(&mut out, "The longest way to a notice", Some(LONGEST));
     keys(&mut out, "A param", PARAM);
     keys(&mut out, "A step does exactly one of these", BODIES);
     keys(&mut out, "Around it", MODIFIERS);
+    keys(&mut out, "An agreement, `approve`", APPROVE);
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
     keys(&mut out, "A service", SERVICE);
+    keys(&mut out, "A channel has exactly one way out", CHANNEL);
+    keys(&mut out, "A person", PERSON);
+    keys(&mut out, "A role", ROLE);
     keys(&mut out, "A sender", SENDER);
     keys(&mut out, "How a sender proves who it is", AUTH);
     section(

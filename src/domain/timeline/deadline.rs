@@ -36,12 +36,14 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         Event::DeadlineMissed { name } => {
             // Nobody was at work then, and the log was only gone on with later.
             let late = due(name).filter(|due| recorded.at > NOTICED.after(*due));
-            let late = late.map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, recorded.at)));
+            let late = late
+                .map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, recorded.at)));
             Phrase::notable(Sign::Deadline, format!("deadline {name} missed")).detail(late)
         }
-        Event::DeadlineLifted { name } => {
-            Phrase::quiet(Sign::Deadline, format!("deadline {name} is not asked for any more, since the incident is resolved"))
-        }
+        Event::DeadlineLifted { name } => Phrase::quiet(
+            Sign::Deadline,
+            format!("deadline {name} is not asked for any more, since the incident is resolved"),
+        ),
         _ => Phrase::quiet(Sign::Inner, "deadline"),
     }
 }

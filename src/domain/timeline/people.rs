@@ -22,7 +22,8 @@ pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
             Phrase::notable(Sign::Failed, format!("message to {to} not delivered: {error}"))
         }
         Event::RoleTaken { role, person, .. } => {
-            let before = incident.and_then(|incident| incident.roles.get(role)).filter(|holder| holder.person != *person);
+            let before =
+                incident.and_then(|incident| incident.roles.get(role)).filter(|holder| holder.person != *person);
             Phrase::notable(Sign::Words, taken(role, person, before, recorded.by.name()))
         }
         Event::RoleReleased { role } => Phrase::notable(Sign::Words, format!("nobody is {role} any more")),
@@ -55,7 +56,8 @@ fn instead(target: Option<&String>) -> String {
 
 /// What a message that no step says is about.
 fn what(incident: Option<&Incident>, event: &Event) -> String {
-    let (Event::Notified { notice: Some(notice), .. } | Event::NotifyFailed { notice: Some(notice), .. }) = event else {
+    let (Event::Notified { notice: Some(notice), .. } | Event::NotifyFailed { notice: Some(notice), .. }) = event
+    else {
         return String::new();
     };
     let message = incident.and_then(|incident| incident.messages.get(&MessageId::Notice(*notice)));
@@ -68,5 +70,9 @@ fn what(incident: Option<&Incident>, event: &Event) -> String {
 
 fn taken(role: &str, person: &str, before: Option<&Holder>, by: &str) -> String {
     let before = before.map(|holder| format!(", after {}", holder.person)).unwrap_or_default();
-    if person == by { format!("takes the role {role}{before}") } else { format!("gives the role {role} to {person}{before}") }
+    if person == by {
+        format!("takes the role {role}{before}")
+    } else {
+        format!("gives the role {role} to {person}{before}")
+    }
 }

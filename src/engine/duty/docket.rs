@@ -249,9 +249,10 @@ impl Docket {
         self.recurring.retain(|_, recurring| firings.contains_key(&recurring.key));
     }
 
-    /// At most so many incidents that are to be worked on at `now`, the worst first; what is over is let go on the way.
+    /// At most `room` incidents that are to be worked on at `now`, the worst first, and P1 up to `kept`; what is over is
+    /// let go on the way.
     /// Each incident is looked at once for each time that something of it may have changed, however many wait.
-    pub(super) fn owing(&mut self, now: Timestamp, room: usize) -> Vec<Slot> {
+    pub(super) fn owing(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
         while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, slot));
             self.restless.insert(slot);
@@ -259,7 +260,14 @@ impl Docket {
         for slot in std::mem::take(&mut self.restless) {
             self.look(slot, now);
         }
-        (0..room).map_while(|_| self.waiting.pop_first()).map(|(_, _, slot)| slot).collect()
+        let mut slots = Vec::new();
+        while let Some((severity, ..)) = self.waiting.first() {
+            if slots.len() >= if *severity == Severity::P1 { kept.max(room) } else { room } {
+                break;
+            }
+            slots.extend(self.waiting.pop_first().map(|(_, _, slot)| slot));
+        }
+        slots
     }
 
     /// Whether one incident is to be worked on, rests until a time, or is over.

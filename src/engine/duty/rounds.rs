@@ -3,7 +3,7 @@
 use tokio::task::JoinError;
 
 use super::docket::Slot;
-use super::{AT_WORK, Officer};
+use super::{AT_WORK, KEPT, Officer};
 use crate::domain::id::IncidentId;
 use crate::domain::time::Span;
 use crate::engine::turn::Worker;
@@ -17,7 +17,8 @@ impl Officer {
     pub(super) async fn set_to_work(&mut self) {
         let now = self.now();
         let room = AT_WORK.saturating_sub(self.workers.len());
-        for slot in self.docket.owing(now, room) {
+        let kept = (AT_WORK + KEPT).saturating_sub(self.workers.len());
+        for slot in self.docket.owing(now, room, kept) {
             let Some(live) = self.docket.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
             self.docket.taken(slot);

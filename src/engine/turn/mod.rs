@@ -363,7 +363,9 @@ impl Worker {
     fn keep_results(&mut self, drafts: Vec<Draft>) {
         for draft in drafts {
             match draft.event {
-                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => self.landed.push(Landed::Told { event }),
+                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
+                    self.landed.push(Landed::Told { event })
+                }
                 // That of a message follows from the state.
                 Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
                     self.landed.push(Landed::Ended { place: (run, step), attempt, outcome });

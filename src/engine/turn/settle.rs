@@ -62,12 +62,7 @@ impl Worker {
     }
 
     /// What an action is given besides its spec.
-    pub(super) fn context(
-        &self,
-        place: &Place,
-        deadline: Timestamp,
-        cancel: CancellationToken,
-    ) -> Option<Context> {
+    pub(super) fn context(&self, place: &Place, deadline: Timestamp, cancel: CancellationToken) -> Option<Context> {
         let (parts, run) = (self.engine.parts(), self.incident.run(place.0)?);
         Some(Context {
             place: place.clone(),

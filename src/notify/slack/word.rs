@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::notify::{fleeting, permanent};
 use crate::domain::text::one_line;
 use crate::notify::Undelivered;
+use crate::notify::{fleeting, permanent};
 
 /// Words that say nothing about the message: trying again can help.
 const FLEETING: &[&str] = &[

@@ -34,6 +34,7 @@ mod detach;
 mod drive;
 mod failure;
 mod filling;
+mod handoff;
 mod incidents;
 mod kinds;
 mod lint;
@@ -48,6 +49,7 @@ mod postmortem;
 mod reference;
 mod resolve;
 mod retry;
+mod role;
 mod schema;
 mod secrets;
 mod serve;
@@ -63,6 +65,7 @@ mod target;
 mod timeline;
 mod undo;
 mod unit;
+mod update;
 mod verify;
 mod waiting;
 mod watch;
@@ -98,7 +101,10 @@ enum Command {
     Cancel(cancel::Cancel),
     Note(note::Note),
     Ack(ack::Ack),
+    Role(role::Role),
+    Update(update::Update),
     Resolve(resolve::Resolve),
+    Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
@@ -137,7 +143,10 @@ impl Command {
             Self::Cancel(command) => command.run(station),
             Self::Note(command) => command.run(station),
             Self::Ack(command) => command.run(station),
+            Self::Role(command) => command.run(station),
+            Self::Update(command) => command.run(station),
             Self::Resolve(command) => command.run(station),
+            Self::Handoff(command) => command.run(station),
             Self::Timeline(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),

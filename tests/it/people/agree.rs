@@ -66,8 +66,11 @@ async fn the_wrong_person_the_requester_and_somebody_of_the_same_name_are_refuse
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     assert_eq!(refused(&watch, &id, who("cleo"), approve(None)).await, (RefusalCause::WrongPerson, "cleo".to_owned()));
     assert_eq!(refused(&watch, &id, who("ada"), approve(None)).await.0, RefusalCause::Requester);
-    let spoofed =
-        Actor::Person { name: "ben".to_owned(), via: "slack".to_owned(), id: Some(Identity::Slack("U0EVIL".to_owned())) };
+    let spoofed = Actor::Person {
+        name: "ben".to_owned(),
+        via: "slack".to_owned(),
+        id: Some(Identity::Slack("U0EVIL".to_owned())),
+    };
     assert_eq!(refused(&watch, &id, spoofed, approve(None)).await.0, RefusalCause::WrongPerson);
     assert_eq!(refused(&watch, &id, Actor::person("ben", "test"), approve(None)).await.0, RefusalCause::WrongPerson);
     assert_eq!(begun(&watch, &id).await, 0);
@@ -121,10 +124,7 @@ async fn nobody_is_at_work_when_the_time_is_over_and_it_is_too_late_all_the_same
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     // In one breath with the clock: the one on duty has had no time to notice.
     watch.clock.advance(chrono::TimeDelta::seconds(301));
-    let answer = watch.engine.submit(
-        &id,
-        runbook::domain::command::Command { by: who("ben"), request: approve(None) },
-    );
+    let answer = watch.engine.submit(&id, runbook::domain::command::Command { by: who("ben"), request: approve(None) });
     assert!(answer.await.is_err());
     watch.settle().await;
     let log = watch.log(&id).await;

@@ -6,8 +6,8 @@ use runbook::domain::event::Event;
 use runbook::domain::message::NoticeCause;
 use serde_json::json;
 
-use super::ways::Receiver;
 use super::watch::{Watch, notify_rule, question, tell, who};
+use super::ways::Receiver;
 use crate::real::slack::Fault;
 
 #[tokio::test]
@@ -34,9 +34,13 @@ async fn slack_is_dead_for_twenty_minutes_and_the_fallback_delivers_before_the_d
 
 #[tokio::test]
 async fn every_channel_is_dead_and_the_miss_is_recorded_to_the_second() {
-    let watch = Watch::new(&["hook"], json!({"hook": {
-        "webhook": {"url": "http://127.0.0.1:1/hook", "secret": {"secret": "key"}},
-    }})).await;
+    let watch = Watch::new(
+        &["hook"],
+        json!({"hook": {
+            "webhook": {"url": "http://127.0.0.1:1/hook", "secret": {"secret": "key"}},
+        }}),
+    )
+    .await;
     watch.slack.always(Fault::Status(500));
     // The clocks of Europe are put forward meanwhile, at 01:00 UTC.
     let steps = json!([tell("stakeholders", &["incidents"], json!({"meets": "notify"})), question("cause")]);
@@ -50,21 +54,34 @@ async fn every_channel_is_dead_and_the_miss_is_recorded_to_the_second() {
 #[tokio::test]
 async fn nobody_has_told_stakeholders_and_the_engine_does_it_in_its_own_words() {
     let watch = Watch::new(&[], json!({})).await;
-    let steps = json!([question("cause"), tell("stakeholders", &["incidents"], json!({"meets": "notify",
+    let steps = json!([
+        question("cause"),
+        tell(
+            "stakeholders",
+            &["incidents"],
+            json!({"meets": "notify",
         "body": {"action": {"kind": "notify", "effect": "repeatable",
-            "spec": {"to": ["incidents"], "message": "because of {{ steps.cause.answer }}"}}}}))]);
+            "spec": {"to": ["incidents"], "message": "because of {{ steps.cause.answer }}"}}}})
+        )
+    ]);
     let id = watch.open(1, json!({"steps": steps, "deadlines": [notify_rule()]})).await;
     watch.pass(779).await;
     assert_eq!(watch.story(&id, &["notice_owed"]).await, [], "never early");
     watch.pass(2).await;
     let told = watch.story(&id, &["notice_owed", "notified", "deadline_met"]).await;
-    assert_eq!(told, [
-        ("notice_owed incidents".to_owned(), 780),
-        ("notified incidents".to_owned(), 780),
-        ("deadline_met notify".to_owned(), 780),
-    ]);
+    assert_eq!(
+        told,
+        [
+            ("notice_owed incidents".to_owned(), 780),
+            ("notified incidents".to_owned(), 780),
+            ("deadline_met notify".to_owned(), 780),
+        ]
+    );
     let text = &watch.slack.messages()[0].text;
-    assert!(text.contains("Nobody has told stakeholders yet") && text.contains("waits for a person at cause"), "{text}");
+    assert!(
+        text.contains("Nobody has told stakeholders yet") && text.contains("waits for a person at cause"),
+        "{text}"
+    );
     assert!(!text.contains("None") && !text.contains("because of"), "{text}");
 }
 
@@ -90,12 +107,20 @@ async fn who_is_named_for_a_deadline_hears_of_the_warning_and_of_the_miss() {
         "role": "incident_commander", "escalate": ["oncall"]});
     let id = watch.open(1, json!({"steps": [question("cause")], "deadlines": [rule]})).await;
     watch.pass(301).await;
-    let told = watch.story(&id, &["deadline_warned", "notice_owed", "notified", "deadline_missed", "deadline_met"]).await;
+    let told =
+        watch.story(&id, &["deadline_warned", "notice_owed", "notified", "deadline_missed", "deadline_met"]).await;
     let lines: Vec<(&str, i64)> = told.iter().map(|(line, at)| (line.as_str(), *at)).collect();
-    assert_eq!(lines, [
-        ("deadline_warned commander", 180), ("notice_owed oncall", 180), ("notified oncall", 180),
-        ("deadline_missed commander", 300), ("notice_owed oncall", 300), ("notified oncall", 300),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            ("deadline_warned commander", 180),
+            ("notice_owed oncall", 180),
+            ("notified oncall", 180),
+            ("deadline_missed commander", 300),
+            ("notice_owed oncall", 300),
+            ("notified oncall", 300),
+        ]
+    );
     assert!(watch.slack.messages()[1].text.contains("nobody has taken the role incident_commander"));
     watch.ask(&id, who("ben"), Request::TakeRole { role: "incident_commander".to_owned() }).await.unwrap();
     let status = watch.incident(&id).await.deadlines[0].status.clone();
@@ -129,12 +154,18 @@ async fn an_update_is_owed_every_half_hour_and_each_word_begins_the_time_anew() 
     watch.settle().await;
     let told = watch.story(&id, &["deadline_set", "deadline_met", "deadline_missed", "deadline_lifted"]).await;
     let lines: Vec<(&str, i64)> = told.iter().map(|(line, at)| (line.as_str(), *at)).collect();
-    assert_eq!(lines, [
-        ("deadline_set update", 0),
-        ("deadline_met update", 1_200), ("deadline_set update", 1_200),
-        ("deadline_missed update", 3_000), ("deadline_set update", 3_000),
-        ("deadline_missed update", 8_700), ("deadline_set update", 8_700),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            ("deadline_set update", 0),
+            ("deadline_met update", 1_200),
+            ("deadline_set update", 1_200),
+            ("deadline_missed update", 3_000),
+            ("deadline_set update", 3_000),
+            ("deadline_missed update", 8_700),
+            ("deadline_set update", 8_700),
+        ]
+    );
     let due = watch.incident(&id).await.deadlines[0].due;
     assert_eq!((due - watch.log(&id).await[0].at).num_seconds(), 10_200, "the next of the same half hours");
     watch.ask(&id, who("ada"), Request::Resolve { summary: None }).await.unwrap();

@@ -35,7 +35,8 @@ async fn a_role_is_taken_handed_over_and_given_back() {
         via: "slack".to_owned(),
         id: Some(Identity::Slack("U0BEN".to_owned())),
     };
-    let incident = watch.ask(&id, at_slack, Request::ReleaseRole { role: "incident_commander".to_owned() }).await.unwrap();
+    let incident =
+        watch.ask(&id, at_slack, Request::ReleaseRole { role: "incident_commander".to_owned() }).await.unwrap();
     assert!(incident.roles.is_empty());
 }
 
@@ -43,7 +44,10 @@ async fn a_role_is_taken_handed_over_and_given_back() {
 async fn a_role_is_kept_for_those_whom_the_estate_lists_by_what_they_prove() {
     let watch = Watch::new(&[], json!({})).await;
     let id = watch.open(1, json!({"steps": [question("cause")]})).await;
-    assert_eq!(no(watch.ask(&id, who("cleo"), take("incident_commander")).await), "`cleo` may not be incident_commander");
+    assert_eq!(
+        no(watch.ask(&id, who("cleo"), take("incident_commander")).await),
+        "`cleo` may not be incident_commander"
+    );
     // Somebody who only calls himself so.
     let spoofed = Actor::Person {
         name: "ada".to_owned(),
@@ -54,7 +58,10 @@ async fn a_role_is_kept_for_those_whom_the_estate_lists_by_what_they_prove() {
     assert!(no(watch.ask(&id, Actor::person("ada", "test"), take("incident_commander")).await).contains("may not be"));
     watch.ask(&id, who("ada"), take("incident_commander")).await.unwrap();
     assert!(no(watch.ask(&id, who("ada"), give("incident_commander", "cleo")).await).contains("may not be"));
-    assert!(no(watch.ask(&id, who("cleo"), Request::ReleaseRole { role: "incident_commander".to_owned() }).await).contains("may not"));
+    assert!(
+        no(watch.ask(&id, who("cleo"), Request::ReleaseRole { role: "incident_commander".to_owned() }).await)
+            .contains("may not")
+    );
     assert_eq!(no(watch.ask(&id, who("ada"), take("commander")).await), "there is no role `commander` in the estate");
     assert_eq!(no(watch.ask(&id, who("ada"), give("scribe", "bene")).await), "there is no person `bene` in the estate");
     // A role with nobody listed is anybody's.

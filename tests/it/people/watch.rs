@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
-use runbook::clock::SimClock;
+use runbook::clock::{Clock as _, SimClock};
 use runbook::domain::command::{Command, Request, Start};
+use runbook::domain::due::{Effect, due, wake_after};
 use runbook::domain::estate::Estate;
 use runbook::domain::event::{Actor, Event, Identity, Mode, Recorded};
 use runbook::domain::id::IncidentId;
@@ -39,6 +40,25 @@ pub struct Watch {
     duty: Option<Duty>,
     task: JoinHandle<()>,
 }
+
+/// What all incidents are owed at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owed {
+    Nothing,
+    /// Something that hangs, or takes its time.
+    World,
+    /// Something that only has to be written down.
+    Facts,
+}
+
+/// How often is looked at all: another process may hold the incident for a while, and nothing is written then.
+const PATIENCE: u32 = 60;
+
+/// How often nothing may have moved, three milliseconds apart, before what is under way is taken to hang.
+const STILL: u32 = 8;
+
+/// The most time that passes at once: half of what a channel may take to answer.
+const LEAP: TimeDelta = TimeDelta::seconds(5);
 
 /// A person by a proved account.
 pub fn who(account: &str) -> Actor {
@@ -76,7 +96,6 @@ impl Watch {
         let begun = Duty::begin(self.engine.clone(), terms, CancellationToken::new()).await;
         let (duty, task) = begun.expect("the log can be read");
         (self.duty, self.task) = (Some(duty), task);
-
     }
 
     /// The process dies without a word, and another takes over.
@@ -125,22 +144,52 @@ impl Watch {
         self.settle().await;
     }
 
-    /// Lets everything happen that can happen at this instant.
+    /// Lets everything happen that can happen at this instant: nothing is owed any more, or all that is owed is under way
+    /// and nothing moves.
     pub async fn settle(&self) {
-        let mut quiet = 0;
-        let mut before = None;
-        while quiet < 3 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            let now = (self.store.version().await.unwrap(), self.slack.requests().len());
-            quiet = if before == Some(now) { quiet + 1 } else { 0 };
-            before = Some(now);
+        let (mut quiet, mut before) = (0, None);
+        for _ in 0..PATIENCE {
+            if quiet >= STILL {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            let seen = (self.store.version().await.unwrap(), self.slack.requests().len());
+            quiet = if before == Some(seen) { quiet + 1 } else { 0 };
+            before = Some(seen);
+            match self.owed().await {
+                Owed::Nothing if quiet > 0 => break,
+                // It is on its way to the log.
+                Owed::Facts => quiet = 0,
+                Owed::Nothing | Owed::World => {}
+            }
         }
     }
 
-    /// Lets time pass, a second at a time around what matters.
+    async fn owed(&self) -> Owed {
+        let mut owed = Owed::Nothing;
+        for summary in self.store.live().await.expect("memory can be read") {
+            // A storm is not looked at one by one.
+            let Some(incident) = self.engine.incident(&summary.id).await.ok().filter(|_| owed != Owed::Facts) else {
+                continue;
+            };
+            for effect in due(&incident, self.clock.now()) {
+                let fact = matches!(effect, Effect::Record(_) | Effect::Ask(_));
+                owed = if fact { Owed::Facts } else { owed.max(Owed::World) };
+            }
+        }
+        owed
+    }
+
+    /// Lets time pass, stopping wherever an incident may owe something.
     pub async fn pass(&self, seconds: i64) {
-        for _ in 0..seconds {
-            self.clock.advance(TimeDelta::seconds(1));
+        let end = self.clock.now() + TimeDelta::seconds(seconds);
+        while self.clock.now() < end {
+            let now = self.clock.now();
+            let mut next = end.min(now + LEAP);
+            for summary in self.store.live().await.expect("memory can be read") {
+                next = next.min(wake_after(&self.incident(&summary.id).await, now).unwrap_or(next));
+            }
+            self.clock.set(next);
             self.settle().await;
         }
     }

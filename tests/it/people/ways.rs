@@ -87,7 +87,7 @@ async fn a_letter_goes_encrypted_and_from_an_account_where_that_is_declared() {
     let secret = json!({"tls": "starttls", "user": "runbook", "password": {"secret": "password"}, "trust": trust});
     let watch = Watch::new(&[], mail(server.port, secret)).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(told, Event::Notified { .. }), "{told:?}");
+    assert!(matches!(told, Event::Notified { .. }), "{told:?} {}", server.said());
     assert_eq!(server.letters()[0]["secure"], true);
     // The system trusts no such certificate, and nothing is sent.
     let untrusted = json!({"tls": "starttls", "user": "runbook", "password": {"secret": "password"}});

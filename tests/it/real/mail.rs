@@ -47,6 +47,11 @@ impl Mail {
         self.directory.path().join("certificate.pem")
     }
 
+    /// What it said last.
+    pub fn said(&self) -> String {
+        self.daemon.said()
+    }
+
     /// Every letter that it took; fails with the package's name when it could not start.
     pub fn letters(&self) -> Vec<Value> {
         let said = self.daemon.said();

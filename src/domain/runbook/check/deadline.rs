@@ -35,7 +35,9 @@ impl Checker<'_> {
         let every = fields.get("every");
         let within = match every {
             Some(node) => self.every(node, &fields),
-            None => fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node)),
+            None => {
+                fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node))
+            }
         };
         let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.word(node, FROM));
         let rule = DeadlineRule {

@@ -32,7 +32,9 @@ pub(in crate::domain) use action::all_fields;
 pub(in crate::domain) use deadline::DEADLINE_KEYS;
 pub(in crate::domain) use document::{PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::ASK_KEYS;
-pub(in crate::domain) use modifier::{APPROVE_KEYS, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS};
+pub(in crate::domain) use modifier::{
+    APPROVE_KEYS, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
+};
 pub(in crate::domain) use start::START_KEYS;
 pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
 

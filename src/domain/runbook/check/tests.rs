@@ -1,6 +1,7 @@
 //! The checker from outside: a runbook goes in, a list of places, messages and remedies comes out.
 
 mod form;
+mod longest;
 mod mistake;
 
 use super::*;

@@ -214,8 +214,10 @@ fn started(step: &Step, id: &str, way: &mut Way, world: &World<'_>, depth: usize
     };
     let mut alone = Way::default();
     for inner in peer.steps.iter().chain(&peer.finally) {
-        take(inner, true, &mut alone, world, depth - 1)
-            .map_err(|Endless { step: inner, why }| Endless { step: step.id.clone(), why: format!("starts `{id}`, where `{inner}` {why}") })?;
+        take(inner, true, &mut alone, world, depth - 1).map_err(|Endless { step: inner, why }| Endless {
+            step: step.id.clone(),
+            why: format!("starts `{id}`, where `{inner}` {why}"),
+        })?;
     }
     way.taken.push((step.id.clone(), alone.length()));
     Ok(())

@@ -1,0 +1,44 @@
+//! `runbook handoff`.
+
+use super::failure::Result;
+use super::station::Station;
+use super::target::Looked;
+use super::waiting;
+use crate::domain::handover::Handover;
+use crate::surface::exit::Exit;
+
+/// Writes what somebody who comes on duty has to know
+///
+/// What waits, who has which role, what is known, what was done and who was
+/// told, as Markdown on standard output, from the log alone.
+///
+/// Examples:
+///   runbook handoff
+///   runbook handoff lusab-fidok > handover.md
+///   runbook handoff lusab-fidok -o json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Handoff {
+    #[command(flatten)]
+    target: Looked,
+}
+
+impl Handoff {
+    /// Writes it.
+    pub fn run(self, station: &Station) -> Result {
+        let desk = station.look()?;
+        let id = desk.find(self.target.incident.as_deref())?;
+        let incident = desk.incident(&id)?;
+        let handover = Handover::of(&incident, &desk.log(&id)?, desk.engine.parts().clock.now());
+        if station.output.is_table() {
+            station.output.text(&handover.markdown())?;
+        } else {
+            station.output.document(&handover)?;
+        }
+        let first = waiting::of(&incident, &station.settings.command())
+            .into_iter()
+            .find_map(|one| one.commands.into_iter().next());
+        station.output.next(&[first.unwrap_or_else(|| station.command(&format!("timeline {id}")))]);
+        Ok(Exit::DONE)
+    }
+}

@@ -1,0 +1,56 @@
+//! `runbook role`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::Incident;
+use crate::domain::command::Request;
+
+/// Takes a role of an incident, hands it to somebody or gives it back
+///
+/// Without a flag it is taken. Roles stand in the estate; one with people
+/// listed is theirs. Who is who is known by the account on the host.
+///
+/// Examples:
+///   runbook role lusab-fidok incident_commander
+///   runbook role lusab-fidok incident_commander --give ben
+///   runbook role lusab-fidok incident_commander --release
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Role {
+    #[command(flatten)]
+    target: Incident,
+    /// The role, as the estate calls it
+    #[arg(value_name = "ROLE")]
+    role: String,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// What happens to the role.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+struct Change {
+    /// Takes it, from whoever has it
+    #[arg(long)]
+    take: bool,
+    /// Hands it to a person of the estate
+    #[arg(long, value_name = "PERSON")]
+    give: Option<String>,
+    /// Gives it back
+    #[arg(long)]
+    release: bool,
+}
+
+impl Role {
+    /// Takes it, hands it over or gives it back.
+    pub fn run(self, station: &Station) -> Result {
+        let role = self.role;
+        let (said, request) = match self.change {
+            Change { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
+            Change { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
+            Change { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
+        };
+        asking::only(station, &self.target, &said, request)
+    }
+}

@@ -1,0 +1,32 @@
+//! `runbook update`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::{Going, Incident};
+use crate::domain::command::Request;
+
+/// Tells stakeholders how an incident stands
+///
+/// Goes to where the runbook tells stakeholders, and is owed by the log
+/// until it has arrived. Begins the time until the next one anew.
+///
+/// Examples:
+///   runbook update lusab-fidok customers can pay again, we are watching it
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Update {
+    #[command(flatten)]
+    target: Incident,
+    /// The words; quotes are not needed, `--` goes before words that begin with `-`
+    #[arg(value_name = "WORDS", required = true, num_args = 1.., allow_negative_numbers = true)]
+    words: Vec<String>,
+}
+
+impl Update {
+    /// Tells them.
+    pub fn run(self, station: &Station) -> Result {
+        let request = Request::Update(self.words.join(" "));
+        asking::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)
+    }
+}
