@@ -12,7 +12,7 @@ use super::deadline::{Deadline, DeadlineStatus};
 use super::event::{Gate, RunOutcome};
 use super::id::{RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
-use super::run::RunStatus;
+use super::run::{Run, RunStatus};
 use super::time::Timestamp;
 
 /// What a message on the board is about.
@@ -21,6 +21,8 @@ use super::time::Timestamp;
 pub enum Subject {
     /// How the incident stands: the one that is changed in place.
     Live,
+    /// The incident's own channel, where the estate wants one; further messages go there.
+    Channel,
     /// A person is needed at a step.
     Waits {
         /// The run.
@@ -55,9 +57,9 @@ pub struct Post {
     pub subject: Subject,
     /// The channel's name in the estate.
     pub channel: String,
-    /// Where it stands, as the channel names it, such as Slack's `C0123456`.
+    /// Where it stands, as the channel names it, such as Slack's `C0123456`; empty where none could be had.
     pub place: String,
-    /// Its id there, such as Slack's `ts`.
+    /// Its id there, such as Slack's `ts`; empty for a channel.
     pub message: String,
 }
 
@@ -79,6 +81,11 @@ impl Incident {
         self.posts.get(subject)
     }
 
+    /// The incident's own channel, by its name there.
+    pub fn own_channel(&self) -> Option<&str> {
+        self.posted(&Subject::Channel).map(|post| post.place.as_str()).filter(|place| !place.is_empty())
+    }
+
     /// What the board has to show and does not, in the order in which it is posted.
     pub fn unposted(&self) -> Vec<Subject> {
         let over = self.status == IncidentStatus::Resolved;
@@ -89,6 +96,8 @@ impl Incident {
         let mut subjects = Vec::new();
         if !over {
             subjects.push(Subject::Live);
+            let wanted = |run: &Run| run.estate.slack.as_ref().is_some_and(|app| app.channel_an_incident);
+            subjects.extend(self.runs.last().is_some_and(wanted).then_some(Subject::Channel));
             let waiting = self.waiting_for_person().into_iter();
             subjects.extend(waiting.map(|(run, step, _)| Subject::Waits {
                 run,

@@ -73,6 +73,8 @@ pub enum Request {
         /// The role.
         role: String,
     },
+    /// Says how bad it is.
+    Regrade(Severity),
     /// Tells stakeholders how it stands.
     Update(String),
     /// Tries a failed step again.

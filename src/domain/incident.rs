@@ -228,6 +228,7 @@ impl Incident {
             }
             Event::RoleReleased { role } => drop(self.roles.remove(role)),
             Event::ApprovalRefused { .. } => self.refusals += 1,
+            Event::SeverityChanged(to) => self.severity = to.severity,
             Event::Posted(post) => drop(self.posts.insert(post.subject.clone(), post.clone())),
             Event::NoticeOwed { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => {
                 return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
@@ -365,8 +366,8 @@ fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
             | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
             | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_)
             | Event::AlertRepeated { .. } | Event::AlertResolved { .. }) => status,
-        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. }) => status,
-        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. })
+        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::SeverityChanged(_)) => status,
+        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. } | Event::SeverityChanged(_))
         | (Acknowledged | Resolved, Event::Acknowledged)
         | (Open | Acknowledged, Event::PostmortemCompleted)
         | (_, Event::IncidentOpened { .. }) => return None,

@@ -258,7 +258,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_)
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
             | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }

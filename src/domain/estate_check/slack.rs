@@ -41,7 +41,8 @@ impl Checker<'_> {
             return Some(name);
         }
         let problem = Problem::new(node.span.clone(), format!("`{name}` is no Slack channel with a bot's token"));
-        self.report.add(problem.help("Incidents are shown where messages can be changed: name one with `slack: \"#…\"`."));
+        self.report
+            .add(problem.help("Incidents are shown where messages can be changed: name one with `slack: \"#…\"`."));
         None
     }
 }

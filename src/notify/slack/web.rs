@@ -82,4 +82,3 @@ fn https_or_http() -> Result<HttpsConnector<HttpConnector>, Undelivered> {
         .map_err(|error| permanent(format!("no certificates to trust: {error}; install `ca-certificates`")))?;
     Ok(builder.https_or_http().enable_http1().wrap_connector(http))
 }
-

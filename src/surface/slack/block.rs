@@ -41,6 +41,8 @@ pub enum Part {
     Code(String),
     /// An instant, in the zone of who reads it.
     Time(Timestamp),
+    /// A channel of Slack's, by its id.
+    Channel(String),
     /// A sign by Slack's name for it.
     Emoji(&'static str),
 }
@@ -151,7 +153,11 @@ impl Sheet {
 
     /// Another block that was built within its limits.
     pub(super) fn block(&mut self, block: Value) -> &mut Self {
-        if self.blocks.len() < BLOCKS { self.blocks.push(block) } else { self.dropped += 1 }
+        if self.blocks.len() < BLOCKS {
+            self.blocks.push(block)
+        } else {
+            self.dropped += 1
+        }
         self
     }
 
@@ -224,6 +230,10 @@ fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
                 shown
             })
         }
+        Part::Channel(id) => (*room > id.len()).then(|| {
+            *room -= id.len();
+            json!({"type": "channel", "channel_id": id})
+        }),
         Part::Emoji(name) => (*room > name.len()).then(|| {
             *room -= name.len();
             json!({"type": "emoji", "name": name})
@@ -288,6 +298,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn no_sheet_is_more_than_slack_takes(
             words in proptest::collection::vec("\\PC{0,4000}", 0..8),

@@ -37,6 +37,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(15),
     Duration::from_secs(30),
 ];
+/// How many incidents are gone past whose message Slack does not take: with more, it is the channel that is wrong.
+const STUCK: usize = 10;
 /// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
 const RECENT: u32 = 20;
 
@@ -113,10 +115,16 @@ impl Board {
             }
         }
         changed.sort_by_key(|incident| (incident.severity, incident.opened.at));
-        for incident in changed {
-            self.show(incident).await?;
+        let mut trouble = Ok(());
+        for (stuck, incident) in changed.into_iter().enumerate() {
+            match self.show(incident).await {
+                // What is wrong with one message holds up no other, as far as that is known.
+                Err(Trouble::Slack(error)) if error.permanent && stuck < STUCK => trouble = Err(Trouble::Slack(error)),
+                Err(other) => return Err(other),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        trouble
     }
 
     /// Posts what is missing, then changes what is not as it should be.
@@ -128,10 +136,9 @@ impl Board {
             self.post(&incident, subject).await?;
         }
         let log = self.log(&incident).await?;
-        let posts: Vec<Post> = incident.posts.values().cloned().collect();
-        for post in posts {
+        for post in incident.posts.values().filter(|post| post.subject != Subject::Channel) {
             let card = card::of(&incident, &log, &post.subject);
-            self.change(&incident.id, &post, &card).await?;
+            self.change(&incident.id, post, &card).await?;
         }
         let over = incident.status == IncidentStatus::Resolved && !crate::domain::due::is_live(&incident);
         if over {
@@ -157,18 +164,24 @@ impl Board {
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
     async fn post(&mut self, incident: &Incident, subject: Subject) -> Result<(), Trouble> {
         let Some((channel, place)) = self.place() else { return Err(Trouble::nowhere()) };
+        if subject == Subject::Channel {
+            return self.make_channel(incident, channel).await;
+        }
         let card = card::of(incident, &[], &subject);
         let mut message = drawn(&card);
         message["metadata"] = json!({
             "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
         });
         message["channel"] = json!(place);
-        if let Some(live) = incident.posted(&Subject::Live) {
+        if let Some(own) = incident.own_channel() {
+            message["channel"] = json!(own);
+        } else if let Some(live) = incident.posted(&Subject::Live) {
             message["channel"] = json!(live.place);
             message["thread_ts"] = json!(live.message);
             message["reply_broadcast"] = json!(true);
         }
-        let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await.map_err(Trouble::Slack)?;
+        let answer =
+            self.web.call("chat.postMessage", &message, &format!("`{place}`")).await.map_err(Trouble::Slack)?;
         let text = |name: &str| answer[name].as_str().map(str::to_owned);
         let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
         let post = Post { subject, channel, place, message };
@@ -177,6 +190,22 @@ impl Board {
         self.record().await?;
         tokio::time::sleep(PACE).await;
         Ok(())
+    }
+
+    /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
+    async fn make_channel(&mut self, incident: &Incident, channel: String) -> Result<(), Trouble> {
+        let asked = json!({"name": format!("inc-{}", incident.id), "is_private": false});
+        let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
+            Ok(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
+            Err(error) if error.permanent => {
+                tracing::warn!(incident = %incident.id, reason = error.reason, "it gets no channel of its own");
+                String::new()
+            }
+            Err(error) => return Err(Trouble::Slack(error)),
+        };
+        let post = Post { subject: Subject::Channel, channel, place, message: String::new() };
+        self.unrecorded.push((incident.id.clone(), post));
+        self.record().await
     }
 
     /// Writes down where posts stand.
@@ -202,7 +231,9 @@ impl Board {
         match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
             Ok(_) => {}
             // Somebody has deleted it, or Slack lets it be changed no more; asking again would not help.
-            Err(error) if error.permanent => tracing::warn!(incident = %id, reason = error.reason, "a message is not changed"),
+            Err(error) if error.permanent => {
+                tracing::warn!(incident = %id, reason = error.reason, "a message is not changed")
+            }
             Err(error) => return Err(Trouble::Slack(error)),
         }
         self.remember(id, &post.subject, card);

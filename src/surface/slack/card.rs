@@ -33,7 +33,7 @@ pub struct Card {
 /// The message about a subject.
 pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
     match subject {
-        Subject::Live => live(incident),
+        Subject::Live | Subject::Channel => live(incident),
         Subject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
             Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
@@ -49,6 +49,9 @@ pub fn live(incident: &Incident) -> Card {
     let mut sheet = Sheet::default();
     let waiting = all(incident);
     sheet.lines(head(incident, &waiting));
+    if let Some(channel) = incident.own_channel() {
+        sheet.line(vec![text("Details: "), Part::Channel(channel.to_owned())]);
+    }
     for one in waiting.iter().take(QUESTIONS) {
         one.draw(&mut sheet);
     }
@@ -65,7 +68,8 @@ pub fn live(incident: &Incident) -> Card {
         sheet.line(vec![text(format!("{}: {words}", deadline.name)), Part::Time(deadline.due)]);
     }
     if !incident.roles.is_empty() {
-        let roles: Vec<String> = incident.roles.iter().map(|(role, holder)| format!("{role}: {}", holder.person)).collect();
+        let roles: Vec<String> =
+            incident.roles.iter().map(|(role, holder)| format!("{role}: {}", holder.person)).collect();
         sheet.note(&roles.join(" · "));
     }
     Card { summary: summary(incident), sheet }
@@ -79,7 +83,11 @@ fn head(incident: &Incident, waiting: &[Waiting<'_>]) -> Vec<Vec<Part>> {
         text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
     ];
     let next = vec![text("Next: "), text(next(incident, waiting))];
-    let mut typed = vec![Part::Code(format!("/runbook status {}", incident.id)), text(" · opened "), Part::Time(incident.opened.at)];
+    let mut typed = vec![
+        Part::Code(format!("/runbook status {}", incident.id)),
+        text(" · opened "),
+        Part::Time(incident.opened.at),
+    ];
     if let Some(mark) = &incident.acknowledged {
         typed.push(text(format!(" · acknowledged by {} ", mark.by.name())));
         typed.push(Part::Time(mark.at));
@@ -116,7 +124,8 @@ fn next(incident: &Incident, waiting: &[Waiting<'_>]) -> String {
     if let Some(first) = waiting.first() {
         return one_line(&first.next(), TITLE);
     }
-    let at_work: Vec<String> = incident.live_runs().flat_map(|run| steps_at_work(incident, run)).take(AT_WORK).collect();
+    let at_work: Vec<String> =
+        incident.live_runs().flat_map(|run| steps_at_work(incident, run)).take(AT_WORK).collect();
     if !at_work.is_empty() {
         return format!("nothing for you, this is being done: {}", at_work.join(", "));
     }
@@ -134,8 +143,11 @@ fn steps_at_work<'a>(incident: &'a Incident, run: &'a Run) -> impl Iterator<Item
 
 /// The buttons that are there whatever a run does.
 fn controls(incident: &Incident) -> Vec<Button> {
-    let button = |label: String, look, deed| {
-        Button { label, value: Press { incident: incident.id.clone(), deed }.encoded(), look, confirm: None }
+    let button = |label: String, look, deed| Button {
+        label,
+        value: Press { incident: incident.id.clone(), deed }.encoded(),
+        look,
+        confirm: None,
     };
     let mut buttons = Vec::new();
     if incident.status == IncidentStatus::Resolved {
@@ -256,7 +268,8 @@ fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
 
 fn resolved(incident: &Incident) -> Card {
     let mut sheet = Sheet::default();
-    let mut line = vec![Part::Emoji("white_check_mark"), Part::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
+    let mut line =
+        vec![Part::Emoji("white_check_mark"), Part::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
     if let Some(mark) = &incident.resolved {
         line.extend([text(format!(" by {} ", mark.by.name())), Part::Time(mark.at)]);
     }
@@ -264,11 +277,119 @@ fn resolved(incident: &Incident) -> Card {
     lines.extend(incident.resolution.iter().map(|words| vec![text(words.clone())]));
     let ended = incident.runs.iter().filter(|run| matches!(run.status, RunStatus::Ended(_))).count();
     sheet.lines(lines).note(&format!("{ended} of {} runs ended", incident.runs.len()));
-    Card { summary: format!("{} {} resolved: {}", incident.severity, incident.id, one_line(&incident.title, TITLE)), sheet }
+    Card {
+        summary: format!("{} {} resolved: {}", incident.severity, incident.id, one_line(&incident.title, TITLE)),
+        sheet,
+    }
 }
 
 fn summary(incident: &Incident) -> String {
     let waiting = all(incident);
     let state = state(incident, &waiting);
-    format!("{} {} {state}: {} on {}", incident.severity, incident.id, one_line(&incident.title, TITLE), incident.environment)
+    format!(
+        "{} {} {state}: {} on {}",
+        incident.severity,
+        incident.id,
+        one_line(&incident.title, TITLE),
+        incident.environment
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::block::{BLOCKS, TEXT};
+    use super::*;
+    use crate::domain::incident::fold;
+
+    const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+
+    /// The names under which foreign words stand in a log.
+    const FOREIGN: [&str; 9] =
+        ["title", "summary", "prompt", "what", "why", "reason", "text", "transcript", "instruction"];
+
+    fn log(words: Option<&str>) -> Vec<Recorded> {
+        let line = |line: &str| {
+            let mut value: Value = serde_json::from_str(line).unwrap();
+            words.iter().for_each(|words| replace(&mut value, words));
+            serde_json::from_value(value).unwrap()
+        };
+        LOG.lines().map(line).collect()
+    }
+
+    fn replace(value: &mut Value, words: &str) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(name, field)| match field {
+                Value::String(text) if FOREIGN.contains(&name.as_str()) => words.clone_into(text),
+                field => replace(field, words),
+            }),
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, words)),
+            _ => {}
+        }
+    }
+
+    /// Every card at every moment of a log.
+    fn cards(log: &[Recorded]) -> Vec<Card> {
+        let mut cards = Vec::new();
+        let mut seen: Vec<Subject> = vec![Subject::Live, Subject::Resolved];
+        for length in 1..=log.len() {
+            let incident = fold(&log[..length]).unwrap().unwrap();
+            for subject in incident.unposted() {
+                if !seen.contains(&subject) {
+                    seen.push(subject);
+                }
+            }
+            cards.extend(seen.iter().map(|subject| of(&incident, &log[..length], subject)));
+        }
+        cards
+    }
+
+    fn longest(value: &Value) -> usize {
+        match value {
+            Value::Object(fields) => {
+                let own = fields.get("text").and_then(Value::as_str).map_or(0, |text| text.chars().count());
+                own.max(fields.values().map(longest).max().unwrap_or(0))
+            }
+            Value::Array(items) => items.iter().map(longest).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn the_first_lines_say_how_it_stands_what_is_next_and_what_to_type() {
+        let log = log(None);
+        for length in 1..=log.len() {
+            let incident = fold(&log[..length]).unwrap().unwrap();
+            let first = live(&incident).sheet.blocks()[0].to_string();
+            let places =
+                [format!("{} ", incident.severity), "Next: ".to_owned(), format!("/runbook status {}", incident.id)];
+            let places = places.map(|words| first.find(&words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
+            assert!(places.is_sorted(), "{first}");
+        }
+    }
+
+    #[test]
+    fn when_it_is_over_no_button_is_left() {
+        let log = log(None);
+        let incident = fold(&log).unwrap().unwrap();
+        assert_eq!(incident.status, IncidentStatus::Resolved);
+        assert!(!live(&incident).sheet.blocks().to_string().contains("\"button\""));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+        #[test]
+        fn any_words_in_a_log_give_what_slack_takes(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
+            for card in cards(&log(Some(&words))) {
+                let blocks = card.sheet.blocks();
+                prop_assert!((1..=BLOCKS).contains(&blocks.as_array().unwrap().len()));
+                prop_assert!(longest(&blocks) <= TEXT);
+                let text = blocks.to_string();
+                prop_assert!(!text.contains("@here") && !text.contains("@channel") && !text.contains("mrkdwn"));
+                prop_assert!(!text.contains("\"text\":\"\""), "{}", text);
+            }
+        }
+    }
 }

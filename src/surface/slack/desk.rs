@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::Terms;
 use super::block::{Part, Sheet, text};
 use super::card::Card;
 use super::form::{self, Carried, Purpose};
@@ -12,7 +13,6 @@ use super::inbound::{Act, Inbound};
 use super::person::{self, Wish};
 use super::press::Press;
 use super::word::Typed;
-use super::Terms;
 use crate::domain::command::{Command, Refused, Request};
 use crate::domain::estate::Estate;
 use crate::domain::event::Actor;

@@ -42,7 +42,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
 async fn command(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     taken(&app, &headers, &body, |body| {
         let fields = form_urlencoded::parse(body);
-        let fields: Map<String, Value> = fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
+        let fields: Map<String, Value> =
+            fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
         Inbound::command(Value::Object(fields))
     })
 }
@@ -114,8 +115,9 @@ mod tests {
 
     #[test]
     fn slacks_own_example_is_right_for_five_minutes_and_for_these_bytes_only() {
-        let at = |seconds| chrono::DateTime::from_timestamp(1_531_420_618 + seconds, 0).unwrap();
-        let check = |stamp: &str, body: &str, seconds| proven(SECRET, &headers(stamp), body.as_bytes(), at(seconds)).is_ok();
+        let at = |seconds: i64| chrono::DateTime::from_timestamp(1_531_420_618 + seconds, 0).unwrap();
+        let check =
+            |stamp: &str, body: &str, seconds| proven(SECRET, &headers(stamp), body.as_bytes(), at(seconds)).is_ok();
         assert!(check("1531420618", BODY, 0) && check("1531420618", BODY, 300) && check("1531420618", BODY, -300));
         assert!(!check("1531420618", BODY, 301) && !check("1531420618", BODY, -301));
         assert!(!check("1531420619", BODY, 0) && !check("1531420618", &BODY.replace("xyzz", "xyzy"), 0));

@@ -113,7 +113,9 @@ impl Inbound {
 /// What was put into a form: each block holds one element.
 fn fields(values: &Value) -> Vec<(String, String)> {
     let blocks = values.as_object().into_iter().flatten();
-    blocks.filter_map(|(block, elements)| Some((block.clone(), field(elements.as_object()?.values().next()?)?))).collect()
+    blocks
+        .filter_map(|(block, elements)| Some((block.clone(), field(elements.as_object()?.values().next()?)?)))
+        .collect()
 }
 
 fn field(element: &Value) -> Option<String> {

@@ -8,8 +8,10 @@ use super::inbound::KEEP;
 use crate::domain::slack::SlackApp;
 
 /// Why each scope is asked for.
-pub const SCOPES: &[(&str, &str)] =
-    &[("commands", "`/runbook` and the shortcut \"Add to timeline\""), ("chat:write", "to show incidents in channels that it was invited to")];
+pub const SCOPES: &[(&str, &str)] = &[
+    ("commands", "`/runbook` and the shortcut \"Add to timeline\""),
+    ("chat:write", "to show incidents in channels that it was invited to"),
+];
 
 /// The manifest for an app; `address` is where Slack reaches this machine over HTTP, none for Socket Mode.
 pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value {

@@ -41,5 +41,7 @@ pub fn may(estate: &Estate, user: &str, wish: Wish) -> Result<Actor, String> {
     if known || allowed {
         return Ok(actor(estate, user));
     }
-    Err(format!("The estate does not know you. Ask its owner to add `slack: {user}` to you under `people` in estate.yaml."))
+    Err(format!(
+        "The estate does not know you. Ask its owner to add `slack: {user}` to you under `people` in estate.yaml."
+    ))
 }

@@ -73,7 +73,9 @@ impl Waiting<'_> {
                 lines.extend(suggest.as_ref().map(|suggest| vec![text(format!("The evidence suggests: {suggest}"))]));
                 lines
             }
-            Gate::Manual { instruction } => vec![strong("To be done by hand".to_owned()), vec![text(instruction.clone())]],
+            Gate::Manual { instruction } => {
+                vec![strong("To be done by hand".to_owned()), vec![text(instruction.clone())]]
+            }
             Gate::Approve { .. } => self.change(),
             Gate::Failure { error } => vec![strong(format!("{} failed", self.name())), vec![text(error.clone())]],
             Gate::Unclear { detail } => {
@@ -85,7 +87,8 @@ impl Waiting<'_> {
 
     fn change(&self) -> Vec<Vec<Part>> {
         let Gate::Approve { by, change, digest, expires_at, given, .. } = self.gate else { return Vec::new() };
-        let mut lines = vec![vec![Part::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
+        let mut lines =
+            vec![vec![Part::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
         lines.extend(change.why.as_ref().map(|why| vec![text(format!("Why: {why}"))]));
         lines.extend(change.undo.as_ref().map(|undo| vec![text(format!("Taken back by: {undo}"))]));
         let mut who = vec![text("Agreement: ")];
@@ -106,25 +109,43 @@ impl Waiting<'_> {
 
     fn buttons(&self) -> Vec<Button> {
         let name = self.name();
-        let again = |look| [self.button(format!("Try {name} again"), look, Deed::Retry), self.button(format!("Skip {name}"), Look::Plain, Deed::Skip)];
+        let again = |look| {
+            [
+                self.button(format!("Try {name} again"), look, Deed::Retry),
+                self.button(format!("Skip {name}"), Look::Plain, Deed::Skip),
+            ]
+        };
         match self.gate {
             Gate::Ask { choices, many: false, .. } if (1..=CHOICES).contains(&choices.len()) => {
-                let one = |choice: &String| self.button(choice.clone(), Look::Plain, |question| Deed::Answer(question, choice.clone()));
+                let one = |choice: &String| {
+                    self.button(choice.clone(), Look::Plain, |question| Deed::Answer(question, choice.clone()))
+                };
                 choices.iter().map(one).collect()
             }
             Gate::Ask { .. } => vec![self.button(format!("Answer {name}…"), Look::Primary, Deed::Ask)],
             Gate::Manual { .. } => {
-                vec![self.button(format!("{name} is done"), Look::Primary, |question| Deed::Answer(question, String::new()))]
+                vec![
+                    self.button(format!("{name} is done"), Look::Primary, |question| {
+                        Deed::Answer(question, String::new())
+                    }),
+                ]
             }
             Gate::Approve { change, digest, .. } => {
                 let what = self.on(&change.what);
-                let sure = format!("{} ({}), plan {}", capital(&what), change.place, digest.get(..12).unwrap_or(digest));
-                let agree = self.button(capital(&what), Look::Danger, |question| Deed::Approve(question, digest.clone()));
-                vec![Button { confirm: Some(sure), ..agree }, self.button(format!("Refuse to {what}…"), Look::Plain, Deed::Deny)]
+                let sure =
+                    format!("{} ({}), plan {}", capital(&what), change.place, digest.get(..12).unwrap_or(digest));
+                let agree =
+                    self.button(capital(&what), Look::Danger, |question| Deed::Approve(question, digest.clone()));
+                vec![
+                    Button { confirm: Some(sure), ..agree },
+                    self.button(format!("Refuse to {what}…"), Look::Plain, Deed::Deny),
+                ]
             }
             Gate::Failure { .. } => again(Look::Primary).into(),
             Gate::Unclear { .. } => {
-                let happened = self.button(format!("{name} happened"), Look::Plain, |question| Deed::Answer(question, HAPPENED.to_owned()));
+                let happened = self.button(format!("{name} happened"), Look::Plain, |question| {
+                    Deed::Answer(question, HAPPENED.to_owned())
+                });
                 std::iter::once(happened).chain(again(Look::Plain)).collect()
             }
             Gate::Timer { .. } => Vec::new(),

@@ -16,12 +16,15 @@ const REPLY_LIMIT: Duration = Duration::from_secs(10);
 /// The host that answers go to.
 const SLACK: &str = "slack.com";
 
+/// A host and its port.
+type Host = (String, Option<u16>);
+
 /// The way back to who did something.
 #[derive(Debug, Clone)]
 pub struct Replies {
     client: reqwest::Client,
     /// The host of the Web API, when it is not Slack's own.
-    stand_in: Option<(String, Option<u16>)>,
+    stand_in: Option<Host>,
 }
 
 impl Replies {
@@ -43,7 +46,7 @@ impl Replies {
 
     /// Posts an answer that only its reader sees. One that does not arrive is logged: there is no other way to say it.
     pub async fn tell(&self, address: Option<&str>, card: &Card) {
-        let Some(address) = address.and_then(|address| self.allowed(address)) else {
+        let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
             tracing::warn!("an answer has nowhere to go");
             return;
         };
@@ -53,14 +56,15 @@ impl Replies {
             Err(error) => tracing::warn!(error = %error.without_url(), "an answer did not arrive"),
         }
     }
+}
 
-    fn allowed(&self, address: &str) -> Option<Url> {
-        let url = Url::parse(address).ok()?;
-        let host = url.host_str()?;
-        let is_slack = url.scheme() == "https" && (host == SLACK || host.ends_with(".slack.com"));
-        let is_stand_in = self.stand_in.as_ref().is_some_and(|(name, port)| name == host && *port == url.port());
-        (is_slack || is_stand_in).then_some(url)
-    }
+/// An address that is Slack's, or on the host of the stand-in.
+fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
+    let url = Url::parse(address).ok()?;
+    let host = url.host_str()?;
+    let is_slack = url.scheme() == "https" && (host == SLACK || host.ends_with(".slack.com"));
+    let is_stand_in = stand_in.is_some_and(|(name, port)| name == host && *port == url.port());
+    (is_slack || is_stand_in).then_some(url)
 }
 
 /// An answer as Slack takes it.
@@ -77,13 +81,14 @@ mod tests {
 
     #[test]
     fn answers_go_to_slack_and_nowhere_else() {
-        let replies = Replies::new(None).unwrap();
-        assert!(replies.allowed("https://hooks.slack.com/commands/T1/2/x").is_some());
-        for wrong in ["http://hooks.slack.com/x", "https://slack.com.evil.example/x", "https://evilslack.com/", "file:///x"] {
-            assert!(replies.allowed(wrong).is_none(), "{wrong}");
+        assert!(allowed("https://hooks.slack.com/commands/T1/2/x", None).is_some());
+        for wrong in
+            ["http://hooks.slack.com/x", "https://slack.com.evil.example/x", "https://evilslack.com/", "file:///x"]
+        {
+            assert!(allowed(wrong, None).is_none(), "{wrong}");
         }
-        let replies = Replies::new(Some("http://127.0.0.1:5000/api")).unwrap();
-        assert!(replies.allowed("http://127.0.0.1:5000/reply/1").is_some());
-        assert!(replies.allowed("http://127.0.0.1:5001/reply/1").is_none());
+        let stand_in = ("127.0.0.1".to_owned(), Some(5000));
+        assert!(allowed("http://127.0.0.1:5000/reply/1", Some(&stand_in)).is_some());
+        assert!(allowed("http://127.0.0.1:5001/reply/1", Some(&stand_in)).is_none());
     }
 }

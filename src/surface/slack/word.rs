@@ -68,7 +68,15 @@ fn is_spelled_as_incident(word: &str) -> bool {
 }
 
 fn is_half(half: &str) -> bool {
-    let kind = |c: char| if "bdfghjklmnprstvz".contains(c) { 'c' } else if "aiou".contains(c) { 'v' } else { '?' };
+    let kind = |c: char| {
+        if "bdfghjklmnprstvz".contains(c) {
+            'c'
+        } else if "aiou".contains(c) {
+            'v'
+        } else {
+            '?'
+        }
+    };
     half.chars().map(kind).collect::<String>() == "cvcvc"
 }
 

@@ -93,6 +93,8 @@ struct Workspace {
     views: Vec<Value>,
     /// Answers to commands and clicks, by the number in their address.
     replies: Vec<(String, Value)>,
+    /// Channels that were made.
+    channels: Vec<String>,
     /// Where the sockets are.
     sockets: Option<SocketAddr>,
     /// Sockets that are open.
@@ -294,6 +296,7 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
     }
     match method {
         "apps.connections.open" => socket::address(state),
+        "conversations.create" => create_channel(state, body),
         "views.open" => open_view(state, body),
         "auth.test" => Ok(json!({
             "ok": true, "url": "https://pakashop.slack.com/", "team": "Pakashop", "user": "runbook",
@@ -306,16 +309,16 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
 }
 
 fn post_message(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    let channel = channel(body)?;
+    let channel = channel(state, body)?;
     if !has_content(body) {
         return Err("no_text");
     }
-    let message = keep(state, channel, body);
+    let message = keep(state, &channel, body);
     Ok(json!({ "ok": true, "channel": channel, "ts": message.ts, "message": shape(&message) }))
 }
 
 fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    let channel = channel(body)?;
+    let channel = channel(state, body)?;
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     let message = workspace
         .messages
@@ -328,6 +331,17 @@ fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str>
     Ok(json!({
         "ok": true, "channel": channel, "ts": message.ts, "text": message.text, "message": shape(message),
     }))
+}
+
+fn create_channel(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
+    let name = body["name"].as_str().ok_or("invalid_name_required")?;
+    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
+    let id = format!("C0{}", name.to_uppercase().replace('-', ""));
+    if workspace.channels.contains(&id) {
+        return Err("name_taken");
+    }
+    workspace.channels.push(id.clone());
+    Ok(json!({ "ok": true, "channel": { "id": id, "name": name, "is_channel": true } }))
 }
 
 fn open_view(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
@@ -358,12 +372,15 @@ fn keep(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {
     message
 }
 
-fn channel(body: &Value) -> Result<&'static str, &'static str> {
+fn channel(state: &Mutex<Workspace>, body: &Value) -> Result<String, &'static str> {
     let named = body["channel"].as_str().unwrap_or_default();
+    if state.lock().expect("no handler panics while it holds the workspace").channels.iter().any(|made| made == named) {
+        return Ok(named.to_owned());
+    }
     CHANNELS
         .iter()
         .find(|(name, id)| named == *name || named == *id || named == &name[1..])
-        .map(|(_, id)| *id)
+        .map(|(_, id)| (*id).to_owned())
         .ok_or("channel_not_found")
 }
 

@@ -26,7 +26,9 @@ fn a_lost_answer_costs_one_message_more_at_most_and_nobody_else_waits() {
     let reply = house.command(ADA, "start p1");
     assert!(house.answer(&reply).contains("Live platform down"));
     assert!(house.told(ADA, "note seen").contains("Written down"), "the board hangs, and nothing else");
-    house.until("it is posted again", || house.slack.messages().iter().filter(|message| message.thread.is_none()).count() == 2);
+    house.until("it is posted again", || {
+        house.slack.messages().iter().filter(|message| message.thread.is_none()).count() == 2
+    });
     house.told(ADA, "ack");
     house.message("acknowledged by ada");
     assert_eq!(house.slack.messages().iter().filter(|message| message.thread.is_none()).count(), 2);

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::house::{ADA, House};
 
 /// Mentions, links, markup, controls and much of it.
-const HOSTILE: &str = "<!channel> <@U0BOB> @here *x* `y` ~z~ <http://evil.example|bank> &lt;!here&gt; \u{202e}\u{1b}[2J :boom:";
+const HOSTILE: &str =
+    "<!channel> <@U0BOB> @here *x* `y` ~z~ <http://evil.example|bank> &lt;!here&gt; \u{202e}\u{1b}[2J :boom:";
 
 #[test]
 fn foreign_words_stay_words() {
@@ -22,7 +23,10 @@ fn foreign_words_stay_words() {
     sent.extend(house.slack.all_replies());
     for one in sent {
         let blocks = one["blocks"].to_string();
-        assert!(!blocks.contains("mrkdwn") && !blocks.contains("\"broadcast\"") && !blocks.contains("@here"), "{blocks}");
+        assert!(
+            !blocks.contains("mrkdwn") && !blocks.contains("\"broadcast\"") && !blocks.contains("@here"),
+            "{blocks}"
+        );
         let text = one["text"].as_str().unwrap_or_default();
         assert!(!text.contains("<!") && !text.contains("<@") && !text.contains("@here"), "{text}");
         assert!(!one.to_string().contains("\\u001b") && !one.to_string().contains('\u{202e}'), "{one}");
@@ -35,7 +39,8 @@ fn a_form_asks_only_for_what_is_missing() {
     let reply = house.command(ADA, "start p3 reason=\"it is slow\"");
     house.until("a form is shown", || !house.slack.views().is_empty());
     let view = house.slack.views().remove(0);
-    let asked: Vec<&str> = view["blocks"].as_array().unwrap().iter().filter_map(|block| block["block_id"].as_str()).collect();
+    let asked: Vec<&str> =
+        view["blocks"].as_array().unwrap().iter().filter_map(|block| block["block_id"].as_str()).collect();
     assert_eq!(asked, ["service"]);
     let filled = json!({"service": {"value": {"type": "static_select", "selected_option": {"value": "search"}}}});
     let submitted = json!({

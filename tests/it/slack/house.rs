@@ -92,6 +92,11 @@ impl House {
         Self::open("signing_secret: { secret: signing }")
     }
 
+    /// Reached over HTTP, with a channel an incident.
+    pub fn with_channels() -> Self {
+        Self::open("signing_secret: { secret: signing }, channel_an_incident: true")
+    }
+
     /// Reached by Socket Mode.
     pub fn socket() -> Self {
         let house = Self::open("app_token: { secret: app }");
@@ -222,7 +227,10 @@ impl House {
         let begun = Instant::now();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("serve listens");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut head = format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -255,7 +263,8 @@ impl House {
 
     /// The message of an incident that reads so now; waits for it.
     pub fn message_of(&self, incident: &str, words: &str) -> Message {
-        let is_of = |message: &Message| message.blocks.to_string().contains(incident) && seen(&message.blocks).contains(words);
+        let is_of =
+            |message: &Message| message.blocks.to_string().contains(incident) && seen(&message.blocks).contains(words);
         let find = || self.slack.messages().into_iter().find(is_of);
         self.until(&format!("a message of {incident} says `{words}`"), || find().is_some());
         find().unwrap()
@@ -298,7 +307,12 @@ impl House {
         let until = Instant::now() + PATIENCE;
         while !is_true() {
             let now: Vec<String> = self.slack.messages().iter().map(|message| seen(&message.blocks)).collect();
-            assert!(Instant::now() < until, "waited in vain until {what}: {now:#?}\n{:#?}\n{}", self.answers(), self.said());
+            assert!(
+                Instant::now() < until,
+                "waited in vain until {what}: {now:#?}\n{:#?}\n{}",
+                self.answers(),
+                self.said()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -310,7 +324,8 @@ impl House {
     /// Everything that was sent so far is what Slack's own SDK takes; how many messages and forms that was.
     pub fn check(&self) -> usize {
         let requests = self.slack.requests();
-        let sent = requests.iter().filter(|request| request.body["blocks"].is_array()).map(|request| request.body.clone());
+        let sent =
+            requests.iter().filter(|request| request.body["blocks"].is_array()).map(|request| request.body.clone());
         let sent = sent.chain(self.slack.all_replies()).map(|body| json!({"blocks": body["blocks"]}));
         let all: Vec<Value> = sent.chain(self.slack.views().into_iter().map(|view| json!({"view": view}))).collect();
         sdk(&all);
@@ -344,8 +359,12 @@ pub fn seen(blocks: &Value) -> String {
         Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "button") => {
             format!("[{}]", fields["text"]["text"].as_str().unwrap_or_default())
         }
-        Value::Object(fields) if fields.get("text").is_some_and(Value::is_string) => fields["text"].as_str().unwrap().to_owned(),
-        Value::Object(fields) => fields.values().map(seen).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) if fields.get("text").is_some_and(Value::is_string) => {
+            fields["text"].as_str().unwrap().to_owned()
+        }
+        Value::Object(fields) => {
+            fields.values().map(seen).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+        }
         _ => String::new(),
     }
 }
@@ -360,8 +379,12 @@ pub fn button<'a>(blocks: &'a Value, label: &str) -> Option<&'a Value> {
 /// Asks Slack's own SDK.
 pub fn sdk(items: &[Value]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let vendors = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors/python");
-    assert!(vendors.join("slack_sdk").is_dir(), "`tests/run` installs Slack's SDK from `tests/fixtures/slack/requirements.txt`");
+    let vendors =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors/python");
+    assert!(
+        vendors.join("slack_sdk").is_dir(),
+        "`tests/run` installs Slack's SDK from `tests/fixtures/slack/requirements.txt`"
+    );
     let mut command = Command::new("/usr/bin/python3");
     command.arg(root.join("tests/fixtures/slack/check.py")).env("PYTHONPATH", vendors);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

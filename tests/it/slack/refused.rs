@@ -87,7 +87,9 @@ fn only_what_slack_has_signed_is_read_and_only_once() {
     let send = |at: i64, secret: &str, body: &[u8], signed: &[u8]| {
         let stamp = at.to_string();
         let signature = signature(secret, &stamp, signed);
-        house.post("/slack/command", &[("X-Slack-Request-Timestamp", &stamp), ("X-Slack-Signature", &signature)], body).0
+        house
+            .post("/slack/command", &[("X-Slack-Request-Timestamp", &stamp), ("X-Slack-Signature", &signature)], body)
+            .0
     };
     assert_eq!(send(now, "another secret", body, body), 401);
     assert_eq!(send(now, SIGNING, body, b"command=%2Frunbook&text=list"), 401);

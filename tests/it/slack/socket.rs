@@ -34,7 +34,8 @@ fn another_connection_follows_one_that_ends() {
     let house = House::socket();
     house.slack.send(&json!({"type": "disconnect", "reason": "refresh_requested"}));
     house.until("it connects again", || {
-        house.slack.sockets() == 1 && house.slack.requests().iter().filter(|request| request.method == "apps.connections.open").count() == 2
+        house.slack.sockets() == 1
+            && house.slack.requests().iter().filter(|request| request.method == "apps.connections.open").count() == 2
     });
     house.slack.send(&envelope(&house, "two", "list"));
     assert!(answered(&house, "two").contains("Open incidents: 0"));

@@ -75,7 +75,9 @@ impl Visit<'_> {
                 Ok(Answer::Done)
             }
             Purpose::Keep(note) => {
-                let id = field(form::INCIDENT).and_then(|id| id.parse().ok()).ok_or_else(|| say("No incident was picked."))?;
+                let id = field(form::INCIDENT)
+                    .and_then(|id| id.parse().ok())
+                    .ok_or_else(|| say("No incident was picked."))?;
                 self.act(&id, Request::Note(note)).await?;
                 Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
             }

@@ -90,7 +90,12 @@ impl Visit<'_> {
         Ok(Answer::Say(super::super::card::live(&opened)))
     }
 
-    fn order(&self, id: &str, incident: Option<IncidentId>, given: Vec<(String, String)>) -> Result<Order, super::Card> {
+    fn order(
+        &self,
+        id: &str,
+        incident: Option<IncidentId>,
+        given: Vec<(String, String)>,
+    ) -> Result<Order, super::Card> {
         let catalog = &self.desk.engine.parts().catalog;
         let (runbook, digest) = catalog.get(id).map_err(|why| {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();

@@ -2,28 +2,26 @@
 
 use serde_json::Value;
 
+use super::super::block::{Button, Look};
 use super::super::block::{Part, Sheet, text};
 use super::super::card::{self, Card};
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press};
-use super::super::block::{Button, Look};
 use super::super::question::{self, Waiting};
 use super::super::word::{HELP, Typed, first};
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::decide::suggest;
 use crate::domain::event::Gate;
+use crate::domain::handover::Handover;
 use crate::domain::id::StepKey;
 use crate::domain::incident::Incident;
 use crate::domain::text::one_line;
-use crate::domain::timeline::Timeline;
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
 /// The most questions that are shown at once.
 const QUESTIONS: usize = 10;
-/// The most lines of a timeline that a hand-over shows.
-const LINES: usize = 25;
 
 impl Visit<'_> {
     pub(super) async fn typed(&self, typed: Typed) -> Said {
@@ -48,6 +46,10 @@ impl Visit<'_> {
             "note" => self.words(&typed, "Written down", Request::Note).await,
             "update" => self.words(&typed, "Stakeholders are being told", Request::Update).await,
             "role" => self.role(&typed).await,
+            "severity" => {
+                let severity = typed.rest.parse().map_err(|why: String| say(&super::capital(&why)))?;
+                self.request(&typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
+            }
             "resolve" => {
                 let summary = Some(typed.rest.clone()).filter(|words| !words.is_empty());
                 self.request(&typed, "Resolved", Request::Resolve { summary }).await
@@ -109,7 +111,8 @@ impl Visit<'_> {
     async fn approve(&self, typed: &Typed) -> Said {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
-        let step: Option<StepKey> = Some(step).filter(|step| !step.is_empty()).map(str::parse).transpose().map_err(|why: String| say(&why))?;
+        let step: Option<StepKey> =
+            Some(step).filter(|step| !step.is_empty()).map(str::parse).transpose().map_err(|why: String| say(&why))?;
         if !digest.is_empty() {
             let by = person::actor(self.estate, &self.from.user);
             self.ask(&incident.id, by, Request::Approve { step, digest: Some(digest.to_owned()) }).await?;
@@ -151,7 +154,10 @@ impl Visit<'_> {
             (None, []) => return Err(say(&format!("{} asks nothing.", incident.id))),
             (None, several) => {
                 let steps: Vec<String> = several.iter().map(|one| format!("`{}`", one.step)).collect();
-                return Err(say(&format!("Name the step: `/runbook answer <step> <words>`, one of {}.", steps.join(", "))));
+                return Err(say(&format!(
+                    "Name the step: `/runbook answer <step> <words>`, one of {}.",
+                    steps.join(", ")
+                )));
             }
         };
         let request = Request::Answer { step, value: Value::String(words.to_owned()) };
@@ -168,7 +174,11 @@ impl Visit<'_> {
             ("release", role, "") if !role.is_empty() => Request::ReleaseRole { role: role.to_owned() },
             ("give", role, to) if !to.is_empty() => Request::GiveRole { role: role.to_owned(), to: whom(to) },
             (role, "", _) if !role.is_empty() => Request::TakeRole { role: role.to_owned() },
-            _ => return Err(say("Type `/runbook role take <role>`, `role give <role> <person>` or `role release <role>`.")),
+            _ => {
+                return Err(say(
+                    "Type `/runbook role take <role>`, `role give <role> <person>` or `role release <role>`.",
+                ));
+            }
         };
         self.request(typed, "Roles changed", request).await
     }
@@ -182,8 +192,13 @@ impl Visit<'_> {
         self.may(Wish::Look)?;
         Ok(Answer::Say(say(&match (&incident.completed, &incident.draft) {
             (Some(mark), _) => format!("{} completed the post-mortem of {}", mark.by.name(), incident.id),
-            (None, Some(draft)) => format!("The draft of {} is {}. Then type `/runbook postmortem {} complete`.", incident.id, draft.path, incident.id),
-            (None, None) => format!("There is no draft of {} yet; it is written when the incident is over.", incident.id),
+            (None, Some(draft)) => format!(
+                "The draft of {} is {}. Then type `/runbook postmortem {} complete`.",
+                incident.id, draft.path, incident.id
+            ),
+            (None, None) => {
+                format!("There is no draft of {} yet; it is written when the incident is over.", incident.id)
+            }
         })))
     }
 
@@ -191,13 +206,24 @@ impl Visit<'_> {
         self.may(Wish::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::no(&error))?;
+        let now = self.desk.engine.parts().clock.now();
+        let handover = Handover::of(&incident, &log, now);
         let Card { summary, mut sheet } = card::live(&incident);
-        let timeline = Timeline::of(&log);
-        let notable: Vec<_> = timeline.notable().collect();
-        let last = &notable[notable.len().saturating_sub(LINES)..];
-        sheet.rule().lines(last.iter().map(|entry| {
-            vec![Part::Time(entry.at), text(format!(" {} {} ({})", entry.sign.glyph(), one_line(&entry.text, 200), entry.who))]
-        }));
+        let roles =
+            handover.roles.iter().map(|one| format!("{}: {}", one.role, one.person.as_deref().unwrap_or("nobody")));
+        let parts = [
+            ("Who", roles.collect()),
+            ("Waits", handover.waits),
+            ("Deadlines", handover.deadlines),
+            ("Known", handover.known),
+            ("Done", handover.done),
+            ("Told", handover.told),
+            ("Said", handover.said),
+        ];
+        for (title, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+            let title = vec![Part::Strong(title.to_owned())];
+            sheet.lines(std::iter::once(title).chain(lines.into_iter().map(|line| vec![text(line)])));
+        }
         Ok(Answer::Say(Card { summary, sheet }))
     }
 }
