@@ -67,7 +67,7 @@ impl Incident {
     /// Which of a step's questions is asked now: each is another one, whatever it asks.
     pub fn round(&self, run: RunId, step: &StepKey) -> u32 {
         let state = self.run(run).and_then(|run| run.state(step));
-        state.map_or(0, |state| state.asks.saturating_add(state.attempts))
+        state.map_or(0, |state| state.asked)
     }
 
     /// The gate that waits for a person at a step, if it is still this question.

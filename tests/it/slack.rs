@@ -4,6 +4,7 @@
 mod faults;
 mod hostile;
 mod house;
+mod look;
 mod refused;
 mod socket;
 
@@ -27,11 +28,11 @@ fn an_incident_goes_from_a_command_to_its_end() {
     let said = house.told(ADA, "resolve it was the search");
     assert!(said.starts_with("Resolved"), "{said}");
     let over = house.message("Resolved: Live platform down");
-    assert!(house::seen(&over.blocks).contains("by ada") && over.thread.as_ref() == Some(&live.ts), "{over:?}");
+    assert!(look::seen(&over.blocks).contains("by ada") && over.thread.as_ref() == Some(&live.ts), "{over:?}");
     let now = house.message("P1 resolved");
     assert_eq!(now.ts, live.ts, "the same message is changed");
     for message in house.slack.messages() {
-        assert!(house::button(&message.blocks, "").is_none(), "no button is left: {}", message.blocks);
+        assert!(look::button(&message.blocks, "").is_none(), "no button is left: {}", message.blocks);
     }
     assert!(house.check() > 8);
 }

@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** what Slack does or does not answer holds up nobody but the board.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,17 +18,23 @@ use tokio::sync::Notify;
 use super::card::{self, Card};
 use crate::domain::board::{Post, Subject};
 use crate::domain::command::{Command, Request};
-use crate::domain::event::{Actor, Recorded};
+use crate::domain::due::is_live;
+use crate::domain::event::Actor;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::notify::Undelivered;
 use crate::notify::slack::{Web, plain};
+use crate::store::StoreError;
 
 /// How often the log is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(400);
 /// How long after a post the next one goes: Slack takes about one a second in a channel.
 const PACE: Duration = Duration::from_millis(1_100);
+/// How many messages are changed a minute: Slack takes fifty or more (its tier 3).
+const CHANGES: usize = 45;
+const MINUTE: Span = Span::seconds(60);
 /// The pauses after trouble; the last one is kept.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
@@ -42,8 +48,16 @@ const STUCK: usize = 10;
 /// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
 const RECENT: u32 = 20;
 
-/// What is shown at present: a digest of it.
-type Shown = BTreeMap<Subject, [u8; 32]>;
+/// What is shown of one incident.
+#[derive(Debug, Default)]
+struct Watched {
+    /// The last event that is shown whole.
+    seq: u64,
+    /// A digest of what each message shows.
+    shown: BTreeMap<Subject, [u8; 32]>,
+    /// The questions that say who has answered: nothing of them changes any more.
+    settled: BTreeSet<Subject>,
+}
 
 /// The board.
 #[derive(Debug)]
@@ -51,8 +65,10 @@ pub(super) struct Board {
     engine: Engine,
     web: Arc<Web>,
     news: Arc<Notify>,
-    /// Incidents that are looked after, with the last event that is shown whole.
-    watched: BTreeMap<IncidentId, (u64, Shown)>,
+    /// Incidents that are looked after.
+    watched: BTreeMap<IncidentId, Watched>,
+    /// When messages were changed within the last minute.
+    changes: VecDeque<Timestamp>,
     /// Whether the latest incidents were looked at, whose end may have come while nobody showed it.
     began: bool,
     /// Posts that the log does not hold yet.
@@ -69,7 +85,15 @@ enum Trouble {
 
 impl Board {
     pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>) -> Self {
-        Self { engine, web, news, watched: BTreeMap::new(), began: false, unrecorded: Vec::new() }
+        Self {
+            engine,
+            web,
+            news,
+            watched: BTreeMap::new(),
+            changes: VecDeque::new(),
+            began: false,
+            unrecorded: Vec::new(),
+        }
     }
 
     /// Keeps it up to date for ever.
@@ -93,27 +117,7 @@ impl Board {
     }
 
     async fn look(&mut self) -> Result<(), Trouble> {
-        let store = Arc::clone(&self.engine.parts().store);
-        let trouble = |error: crate::store::StoreError| Trouble::Log(error.into());
-        let mut known: Vec<IncidentId> = store.live().await.map_err(trouble)?.into_iter().map(|one| one.id).collect();
-        if !self.began {
-            known.extend(store.incidents(RECENT, 0).await.map_err(trouble)?.into_iter().map(|one| one.id));
-        }
-        self.began = true;
-        for id in known {
-            self.watched.entry(id).or_default();
-        }
-        let mut changed = Vec::new();
-        for (id, (shown, _)) in &self.watched {
-            if store.seq(id).await.map_err(trouble)? != *shown {
-                match self.engine.incident(id).await {
-                    Ok(incident) => changed.push(incident),
-                    // One that is damaged hides no other.
-                    Err(EngineError::Illegal(error)) => tracing::warn!(incident = %id, %error, "it cannot be shown"),
-                    Err(error) => return Err(Trouble::Log(error)),
-                }
-            }
-        }
+        let mut changed = self.changed().await?;
         changed.sort_by_key(|incident| (incident.severity, incident.opened.at));
         let mut trouble = Ok(());
         for (stuck, incident) in changed.into_iter().enumerate() {
@@ -127,6 +131,34 @@ impl Board {
         trouble
     }
 
+    /// The incidents that are not shown as they stand.
+    async fn changed(&mut self) -> Result<Vec<Incident>, Trouble> {
+        let store = Arc::clone(&self.engine.parts().store);
+        let mut known = store.live().await?;
+        if !self.began {
+            known.extend(store.incidents(RECENT, 0).await?);
+        }
+        self.began = true;
+        let mut seqs: BTreeMap<IncidentId, u64> = known.into_iter().map(|one| (one.id, one.seq)).collect();
+        for id in self.watched.keys().filter(|id| !seqs.contains_key(*id)).cloned().collect::<Vec<_>>() {
+            let seq = store.seq(&id).await?;
+            seqs.insert(id, seq);
+        }
+        let mut changed = Vec::new();
+        for (id, seq) in seqs {
+            if self.watched.entry(id.clone()).or_default().seq == seq {
+                continue;
+            }
+            match self.engine.incident(&id).await {
+                Ok(incident) => changed.push(incident),
+                // One that is damaged hides no other.
+                Err(EngineError::Illegal(error)) => tracing::warn!(incident = %id, %error, "it cannot be shown"),
+                Err(error) => return Err(Trouble::Log(error)),
+            }
+        }
+        Ok(changed)
+    }
+
     /// Posts what is missing, then changes what is not as it should be.
     async fn show(&mut self, mut incident: Incident) -> Result<(), Trouble> {
         self.record().await?;
@@ -135,30 +167,35 @@ impl Board {
             let Some(subject) = incident.unposted().into_iter().next() else { break };
             self.post(&incident, subject).await?;
         }
-        let log = self.log(&incident).await?;
-        for post in incident.posts.values().filter(|post| post.subject != Subject::Channel) {
-            let card = card::of(&incident, &log, &post.subject);
-            self.change(&incident.id, post, &card).await?;
-        }
-        let over = incident.status == IncidentStatus::Resolved && !crate::domain::due::is_live(&incident);
+        let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
+        let shown = self.renew(&incident, &settled).await;
+        let over = incident.status == IncidentStatus::Resolved && !is_live(&incident);
+        let watched = self.watched.entry(incident.id.clone()).or_default();
+        watched.settled = settled;
+        watched.settled.extend(shown?);
+        watched.seq = incident.seq;
         if over {
             self.watched.remove(&incident.id);
-        } else if let Some((shown, _)) = self.watched.get_mut(&incident.id) {
-            *shown = incident.seq;
         }
         Ok(())
     }
 
-    /// The log, where a question is over and it is to be said who has answered.
-    async fn log(&self, incident: &Incident) -> Result<Vec<Recorded>, Trouble> {
-        let over = |subject: &Subject| match subject {
+    /// Changes every message that may not be as it should be; those that are settled now.
+    async fn renew(&mut self, incident: &Incident, settled: &BTreeSet<Subject>) -> Result<Vec<Subject>, Trouble> {
+        let is_over = |subject: &Subject| match subject {
             Subject::Waits { run, step, round } => incident.waits(*run, step, *round).is_none(),
             _ => false,
         };
-        if incident.posts.keys().any(over) {
-            return self.engine.log(&incident.id).await.map_err(Trouble::Log);
+        let open = |post: &&Post| post.subject != Subject::Channel && !settled.contains(&post.subject);
+        let posts: Vec<&Post> = incident.posts.values().filter(open).collect();
+        let over: Vec<Subject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
+        // Who has answered stands in the log alone.
+        let log =
+            if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(Trouble::Log)? };
+        for post in posts {
+            self.change(&incident.id, post, &card::of(incident, &log, &post.subject)).await?;
         }
-        Ok(Vec::new())
+        Ok(over)
     }
 
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
@@ -221,10 +258,11 @@ impl Board {
     }
 
     async fn change(&mut self, id: &IncidentId, post: &Post, card: &Card) -> Result<(), Trouble> {
-        let shown = self.watched.get(id).and_then(|(_, shown)| shown.get(&post.subject));
+        let shown = self.watched.get(id).and_then(|watched| watched.shown.get(&post.subject));
         if shown == Some(&digest(card)) {
             return Ok(());
         }
+        self.wait_for_turn().await;
         let mut message = drawn(card);
         message["channel"] = json!(post.place);
         message["ts"] = json!(post.message);
@@ -240,8 +278,21 @@ impl Board {
         Ok(())
     }
 
+    /// Slack takes so many changes a minute; what happens meanwhile is in the next one.
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    async fn wait_for_turn(&mut self) {
+        loop {
+            let now = self.engine.parts().clock.now();
+            self.changes.retain(|at| Span::between(*at, now) < MINUTE);
+            if self.changes.len() < CHANGES {
+                return self.changes.push_back(now);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {
-        self.watched.entry(id.clone()).or_default().1.insert(subject.clone(), digest(card));
+        self.watched.entry(id.clone()).or_default().shown.insert(subject.clone(), digest(card));
     }
 
     /// The estate's name of the board's channel, and Slack's.
@@ -249,6 +300,12 @@ impl Board {
         let estate = self.engine.parts().catalog.estate().content.as_ref().ok()?;
         let (name, channel) = estate.board()?;
         Some((name.to_owned(), channel.slack.clone()?))
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Log(error.into())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::event::{Event, Gate, Recorded};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::run::{Run, RunStatus};
-use crate::domain::step::Standing;
+use crate::domain::step::{Standing, place};
 use crate::domain::text::one_line;
 
 /// The most questions that the live message shows; the others are in its thread.
@@ -200,21 +200,23 @@ fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, ro
 /// A question of a step, and what ended it.
 fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<&'a Recorded>) {
     let (mut asked, mut now, mut deeds) = (None, 0, Vec::new());
-    for recorded in log {
+    for recorded in log.iter().filter(|recorded| place(&recorded.event).is_some_and(|(of, at)| (of, at) == (run, step)))
+    {
         match &recorded.event {
-            Event::Asked { run: of, step: at, gate } if (*of, at) == (run, step) => {
-                now += u32::from(matches!(gate, Gate::Approve { .. }));
+            Event::Asked { gate, .. } => {
+                now += 1;
                 if now == round {
                     asked = Some(gate);
                 }
             }
-            Event::StepStarted { run: of, step: at, .. } if (*of, at) == (run, step) => now += 1,
-            Event::Answered { run: of, step: at, .. }
-            | Event::Approved { run: of, step: at, .. }
-            | Event::Denied { run: of, step: at, .. }
-            | Event::StepSkipped { run: of, step: at, .. }
-            | Event::RetryScheduled { run: of, step: at, .. }
-                if (*of, at) == (run, step) && now == round && asked.is_some() =>
+            // What follows belongs to the attempt.
+            Event::StepStarted { .. } if now == round => break,
+            Event::Answered { .. }
+            | Event::Approved { .. }
+            | Event::Denied { .. }
+            | Event::StepSkipped { .. }
+            | Event::RetryScheduled { .. }
+                if now == round =>
             {
                 deeds.push(recorded);
             }

@@ -98,7 +98,8 @@ async fn opened(app: &Arc<App>) -> Result<Socket, String> {
     let web = app.socket.as_ref().ok_or("there is no app token")?;
     let answer = web.call("apps.connections.open", &json!({}), "the app").await.map_err(|error| error.reason)?;
     let url = answer["url"].as_str().ok_or("Slack gave no address")?;
-    if !url.starts_with("wss://") && !(app.stand_in && url.starts_with("ws://127.0.0.1:")) {
+    let is_secret = url.starts_with("wss://") || (app.stand_in && url.starts_with("ws://127.0.0.1:"));
+    if !is_secret {
         return Err("the address that Slack gave is not encrypted".to_owned());
     }
     let config = WebSocketConfig::default().max_message_size(Some(ENVELOPE)).max_frame_size(Some(ENVELOPE));

@@ -79,6 +79,7 @@ pub struct Message {
     pub edits: u32,
 }
 
+mod app;
 mod socket;
 
 #[derive(Default)]
@@ -196,7 +197,7 @@ fn serve(state: Arc<Mutex<Workspace>>, bound: &std::sync::mpsc::Sender<SocketAdd
         bound.send(address).expect("the test waits for the address");
         tokio::spawn(socket::serve(sockets, Arc::clone(&state)));
         let routes = Router::new()
-            .route("/reply/{number}", post(reply))
+            .route("/reply/{number}", post(app::reply))
             .route("/api/{method}", post(web_api))
             .route("/services/{team}/{bot}/{key}", post(webhook))
             .with_state(state);
@@ -296,8 +297,8 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
     }
     match method {
         "apps.connections.open" => socket::address(state),
-        "conversations.create" => create_channel(state, body),
-        "views.open" => open_view(state, body),
+        "conversations.create" => app::create_channel(state, body),
+        "views.open" => app::open_view(state, body),
         "auth.test" => Ok(json!({
             "ok": true, "url": "https://pakashop.slack.com/", "team": "Pakashop", "user": "runbook",
             "team_id": "T0SHOP", "user_id": "U0RUNBOOK", "bot_id": "B0RUNBOOK",
@@ -331,31 +332,6 @@ fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str>
     Ok(json!({
         "ok": true, "channel": channel, "ts": message.ts, "text": message.text, "message": shape(message),
     }))
-}
-
-fn create_channel(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    let name = body["name"].as_str().ok_or("invalid_name_required")?;
-    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
-    let id = format!("C0{}", name.to_uppercase().replace('-', ""));
-    if workspace.channels.contains(&id) {
-        return Err("name_taken");
-    }
-    workspace.channels.push(id.clone());
-    Ok(json!({ "ok": true, "channel": { "id": id, "name": name, "is_channel": true } }))
-}
-
-fn open_view(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    if body["trigger_id"].as_str().is_none_or(str::is_empty) {
-        return Err("invalid_trigger");
-    }
-    state.lock().expect("no handler panics while it holds the workspace").views.push(body["view"].clone());
-    Ok(json!({ "ok": true, "view": { "id": "V0FORM", "type": "modal" } }))
-}
-
-async fn reply(State(state): Shared, Path(number): Path<String>, body: Bytes) -> &'static str {
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    state.lock().expect("no handler panics while it holds the workspace").replies.push((number, body));
-    "ok"
 }
 
 fn keep(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::house::{ADA, BOB, House, seen};
+use super::house::{ADA, BOB, House};
+use super::look::seen;
 use crate::real::slack::Fault;
 
 #[test]

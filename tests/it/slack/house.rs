@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ring::hmac;
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::process::output_apart;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::look::{button, sdk, seen, signature};
 use crate::real::daemon::{Daemon, free_port, get};
 use crate::real::slack::{APP_TOKEN, Message, Slack, TOKEN};
 
@@ -53,6 +53,17 @@ steps:
     name: Restart it
     why: A restart helps most often.
     approve: { by: [incident_commander] }
+    command: [touch, \"MENDED\"]
+    verify: { command: [test, -e, \"MENDED\"], effect: read }
+";
+
+const P2: &str = "\
+runbook: p2
+title: Staging is down
+severity: p2
+steps:
+  - id: mend
+    approve: { expires: 1s }
     command: [touch, \"MENDED\"]
     verify: { command: [test, -e, \"MENDED\"], effect: read }
 ";
@@ -112,6 +123,7 @@ impl House {
         let mended = directory.path().join("mended").display().to_string();
         fs::write(runbooks.join("estate.yaml"), ESTATE.replace("API", &slack.api_url()).replace("WAYS", ways)).unwrap();
         fs::write(runbooks.join("p1.yaml"), P1.replace("MENDED", &mended)).unwrap();
+        fs::write(runbooks.join("p2.yaml"), P2.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p3.yaml"), P3).unwrap();
         let mut house = Self { slack, serve: None, port: free_port(), directory, number: AtomicU32::new(0) };
         house.begin();
@@ -343,55 +355,4 @@ impl House {
         let at = |path: &Path| path.display().to_string();
         vec!["--state".into(), at(&self.directory.path().join("state")), "--dir".into(), at(self.directory.path())]
     }
-}
-
-/// The signature of a body, as Slack makes it.
-pub fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let tag = hmac::sign(&key, &[b"v0:", stamp.as_bytes(), b":", body].concat());
-    format!("v0={}", hex::encode(tag.as_ref()))
-}
-
-/// What a person reads in blocks, buttons in brackets.
-pub fn seen(blocks: &Value) -> String {
-    match blocks {
-        Value::Array(items) => items.iter().map(seen).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "button") => {
-            format!("[{}]", fields["text"]["text"].as_str().unwrap_or_default())
-        }
-        Value::Object(fields) if fields.get("text").is_some_and(Value::is_string) => {
-            fields["text"].as_str().unwrap().to_owned()
-        }
-        Value::Object(fields) => {
-            fields.values().map(seen).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
-        }
-        _ => String::new(),
-    }
-}
-
-/// The button whose label begins so.
-pub fn button<'a>(blocks: &'a Value, label: &str) -> Option<&'a Value> {
-    let buttons = blocks.as_array()?.iter().filter(|block| block["type"] == "actions");
-    let mut buttons = buttons.flat_map(|block| block["elements"].as_array().into_iter().flatten());
-    buttons.find(|button| button["text"]["text"].as_str().is_some_and(|text| text.starts_with(label)))
-}
-
-/// Asks Slack's own SDK.
-pub fn sdk(items: &[Value]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let vendors =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors/python");
-    assert!(
-        vendors.join("slack_sdk").is_dir(),
-        "`tests/run` installs Slack's SDK from `tests/fixtures/slack/requirements.txt`"
-    );
-    let mut command = Command::new("/usr/bin/python3");
-    command.arg(root.join("tests/fixtures/slack/check.py")).env("PYTHONPATH", vendors);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = spawn_apart(&mut command).expect("python3 starts; install the Debian package `python3`");
-    let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said.trim(), format!("checked {}", items.len()), "the SDK complains");
 }

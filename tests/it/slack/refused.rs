@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::house::{ADA, BOB, EVE, House, SIGNING, button, sdk, signature};
+use super::house::{ADA, BOB, EVE, House, SIGNING};
+use super::look::{button, sdk, signature};
 use crate::real::slack::Message;
 
 /// A house in which a change waits for the commander, and the message that asks.
@@ -106,4 +107,19 @@ fn only_what_slack_has_signed_is_read_and_only_once() {
     sdk(&[json!({"signed": {
         "secret": SIGNING, "timestamp": stamp, "now": now, "body": text, "signature": signature(SIGNING, &stamp, body),
     }})]);
+}
+
+#[test]
+fn who_comes_too_late_or_is_a_stranger_agrees_to_nothing_even_where_anybody_may() {
+    let house = House::http();
+    house.told(BOB, "start p2");
+    let message = house.message("[Run touch");
+    let value = button(&message.blocks, "Run touch").unwrap()["value"].clone();
+    let said = no(&house, EVE, &message, &value);
+    assert!(said.contains("is not one of the estate's `people`") || said.contains("does not wait"), "{said}");
+    house.message("It is not asked any more");
+    house.message("nobody has agreed in time");
+    assert!(no(&house, ADA, &message, &value).contains("does not wait for agreement"));
+    assert!(!house.is_mended());
+    assert_eq!(house.timeline(&house.incident()).matches("refused").count(), 2);
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::house::{ADA, House, seen};
+use super::house::{ADA, House};
+use super::look::seen;
 
 fn envelope(house: &House, id: &str, words: &str) -> Value {
     json!({
