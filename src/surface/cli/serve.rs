@@ -129,13 +129,13 @@ impl Serve {
     }
 }
 
-/// The routes of the Slack app and its tasks, where the estate declares one.
+/// The routes of the Slack app and its tasks, where the estate declares one. Alerts are taken whether or not it can be used.
 fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<(Router, Vec<JoinHandle<()>>)> {
     let Terms { chance, opening, .. } = terms(desk)?;
-    let app = App::open(desk.engine.clone(), slack::Terms { chance, opening }).map_err(|why| {
-        Failure::usage(format!("the Slack app cannot be used: {why}"))
-            .hint("Put the secret where estate.yaml says that it is found, or take `slack` out of it.")
-    })?;
+    let app = App::open(desk.engine.clone(), slack::Terms { chance, opening }).unwrap_or_else(|why| {
+        desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
+        None
+    });
     Ok(app.map_or_else(Default::default, |app| (app.router(), app.begin(stop))))
 }
 

@@ -8,6 +8,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::redact::Redactor;
 use crate::domain::text::one_line;
 use crate::domain::time::{Timestamp, stamp};
 use crate::notify::slack::dead;
@@ -199,7 +200,12 @@ impl Sheet {
 /// Words on one line, within a limit in characters.
 pub(super) fn label(words: &str, limit: usize) -> String {
     // The joiner that makes a call harmless takes a place too.
-    one_line(&visible(&dead(&one_line(words, limit))), limit)
+    one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
+}
+
+/// Telephone numbers of customers are nobody's business in a channel.
+pub(super) fn masked(words: &str) -> String {
+    Redactor::default().mask_phones(words).into_owned()
 }
 
 /// `one_line` would show the joiner as an escape; here it is wanted.
@@ -247,7 +253,7 @@ fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
 
 /// As much of the words as there is room for; a cut is visible.
 fn fit(words: &str, room: &mut usize) -> Option<String> {
-    let words = dead(words);
+    let words = dead(&masked(words));
     let length = words.chars().count();
     if words.is_empty() || *room == 0 {
         return None;
@@ -284,6 +290,13 @@ mod tests {
         sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
         let blocks = sheet.blocks().to_string();
         assert!(!blocks.contains("@here") && !blocks.contains("@everyone") && !blocks.contains("mrkdwn"), "{blocks}");
+    }
+
+    #[test]
+    fn a_customers_number_is_masked() {
+        let mut sheet = Sheet::default();
+        sheet.line(vec![text("called +260971234556")]).note("+260971234556");
+        assert_eq!(sheet.blocks().to_string().matches("+26097*****56").count(), 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
+use super::block::masked;
 use super::card::{self, Card};
 use crate::domain::board::{Post, Subject};
 use crate::domain::command::{Command, Request};
@@ -334,7 +335,7 @@ impl Trouble {
 /// A message as Slack takes it.
 fn drawn(card: &Card) -> Value {
     json!({
-        "text": plain(&card.summary), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,
+        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,
         "unfurl_links": false, "unfurl_media": false,
     })
 }

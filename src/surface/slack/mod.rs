@@ -92,8 +92,8 @@ impl App {
     /// # Errors
     /// Why it cannot be used, such as a secret that is not there.
     pub fn open(engine: Engine, terms: Terms) -> Result<Option<Arc<Self>>, String> {
-        let parts = Arc::clone(&engine.parts().catalog);
-        let Ok(estate) = &parts.estate().content else { return Ok(None) };
+        let catalog = Arc::clone(&engine.parts().catalog);
+        let Ok(estate) = &catalog.estate().content else { return Ok(None) };
         let Some(app) = &estate.slack else { return Ok(None) };
         let (_, channel) = estate.board().ok_or("the channel of `slack` is not in the estate")?;
         let secret = |name: &str| engine.parts().secrets.get(name).cloned();

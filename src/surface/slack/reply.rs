@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::block::masked;
 use super::card::Card;
 use crate::notify::slack::plain;
 
@@ -71,7 +72,7 @@ fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
 pub fn message(card: &Card) -> Value {
     json!({
         "response_type": "ephemeral", "replace_original": false,
-        "text": plain(&card.summary), "blocks": card.sheet.blocks(),
+        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(),
     })
 }
 
