@@ -33,6 +33,10 @@
 //! parameter, a command's output or a journal is data: it reaches a program as an argument or an environment
 //! variable, and in a shell script as a quoted word.
 //!
+//! **Invariant:** a message is owed by the log until it has arrived, by its channel or a fallback of it; nothing keeps it in memory.
+//!
+//! **Invariant:** who somebody is rests on what a face has proved (account, Slack user id, address), never on a name.
+//!
 //! **Invariant:** one firing of an alert is one incident. Its name is given once, by the store, in the write that records it.
 //!
 //! **Invariant:** secrets stand in the log by name. Whatever becomes an event is scrubbed just before it is written.

@@ -44,7 +44,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Approve { step, digest } => {
             agree::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
         }
-        Request::Deny { step, reason } => agree::deny(incident, &command.by, step.as_ref(), reason, now),
+        Request::Deny { step, reason } => agree::deny(incident, &command.by, step.as_ref(), reason),
         Request::TakeRole { role } => role::take(incident, &command.by, role),
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),

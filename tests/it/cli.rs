@@ -747,7 +747,7 @@ fn agreeing_is_to_exactly_what_was_shown() {
     assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"
     exit 2
     --- stderr
-    error: what `fix` would do has changed since
+    error: what `fix` would do has changed since, or that was another question
     hint: Look again: `runbook watch INCIDENT`.
     "#);
     assert!(!shop.directory().join("mended").exists());
@@ -1260,4 +1260,34 @@ fn help_and_version_are_data() {
         assert!(output.stderr.is_empty() && output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --plan"));
     }
+}
+
+#[test]
+fn a_shift_is_handed_over_with_its_roles_and_what_waits() {
+    let shop = asked();
+    let said = shop.run(&["role", "last", "incident_commander"]);
+    assert!(said.contains("you have the role incident_commander"), "{said}");
+    let said = shop.run(&["role", "last", "incident_comander", "--release"]);
+    assert!(said.contains("exit 2") && said.contains("Did you mean `incident_commander`?"), "{said}");
+    shop.run(&["note", "last", "the *disk* is <full>"]);
+    let said = shop.run(&["handoff"]);
+    for part in [
+        "# Hand-over: Something is slow (INCIDENT)",
+        "## What waits\n\n* cause: Infrastructure or code? (infrastructure, bad code)",
+        "* incident\\_commander: ada, since ",
+        "* notify: due ",
+        "the \\*disk\\* is \\<full\\>",
+        "next: runbook answer INCIDENT cause infrastructure",
+    ] {
+        assert!(said.contains(part), "`{part}` in {said}");
+    }
+    let json = shop.run(&["handoff", "-o", "json"]);
+    assert!(json.contains("\"role\": \"incident_commander\"") && json.contains("\"person\": \"ada\""), "{json}");
+}
+
+#[test]
+fn stakeholders_are_told_only_where_the_shop_says_where() {
+    let shop = asked();
+    let said = shop.run(&["update", "last", "we", "are", "on", "it"]);
+    assert!(said.contains("exit 2") && said.contains("nothing says where stakeholders are told"), "{said}");
 }

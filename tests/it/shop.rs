@@ -283,6 +283,14 @@ fn a_p1_that_is_killed_in_the_middle_of_the_rollback_reverts_once() {
     host.runbook(&["answer", "last", "culprit", &merge], &[0, 6]);
     host.runbook(&["watch", "last"], &[6]);
 
+    // In production two people agree to it; `sudo` says who the first is.
+    let agreed = output_apart(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
+    assert_eq!(agreed.status.code(), Some(6), "{}", said(&agreed));
+    let again = output_apart(host.command(&["approve", "last", "rollback"]).env("SUDO_UID", "1")).unwrap();
+    assert_eq!(again.status.code(), Some(4), "the same person twice is one: {}", said(&again));
+    assert_eq!(host.events("approval_refused").len(), 1);
+    assert!(!host.events("step_started").iter().any(|event| event["step"] == "rollback"));
+
     host.repository.hang_pushes();
     let mut killed: Child =
         spawn_apart(host.command(&["approve", "last", "rollback"]).stdout(Stdio::null()).stderr(Stdio::null()))

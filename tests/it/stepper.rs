@@ -39,7 +39,7 @@ title: Small shop is down
 severity: p1
 summary: Customers cannot use the shop.
 deadlines:
-  notify: { within: 15m, from: opened, warn_at: 10m }
+  notify: { within: 15m, from: opened, warn_at: 10m, fallback_at: 13m }
 steps:
   - id: disk
     phase: identify

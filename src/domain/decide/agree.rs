@@ -89,7 +89,6 @@ pub(super) fn deny(
     by: &Actor,
     step: Option<&StepKey>,
     reason: &str,
-    _now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {
     let asked = Asked { incident, step, digest: None };
     let Change { run, step, gate } = change(&asked)?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::walk::{Walk, last_summary};
-use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, READ_TIMEOUT};
+use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, usual_timeout};
 use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome};
 use crate::domain::expression::{self, ExpressionError};
 use crate::domain::id::{Part, StepKey};
@@ -91,7 +91,7 @@ impl Walk<'_> {
             let digest = occasion(self.incident, self.run, key, 1, &rendered);
             return self.confirm(step, key, rendered, digest);
         }
-        let timeout = step.timeout.unwrap_or(if action.effect.changes() { CHANGE_TIMEOUT } else { READ_TIMEOUT });
+        let timeout = step.timeout.unwrap_or_else(|| usual_timeout(action));
         self.perform(key, rendered, digest, timeout, poll(step));
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Tried<'a> {
     pub ended: Option<(Moment, &'a Outcome)>,
     /// What a person was shown, and who agreed.
     pub change: Option<&'a Change>,
-    pub approved: Option<(Moment, &'a crate::domain::event::Actor)>,
+    pub approved: Vec<(Moment, &'a crate::domain::event::Actor)>,
 }
 
 impl Tried<'_> {
@@ -34,7 +34,7 @@ impl Tried<'_> {
 #[derive(Debug, Default)]
 struct Agreement<'a> {
     change: Option<&'a Change>,
-    approved: Option<(Moment, &'a crate::domain::event::Actor)>,
+    approved: Vec<(Moment, &'a crate::domain::event::Actor)>,
 }
 
 /// Every attempt of a log, in the order in which they began.
@@ -45,10 +45,11 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
         let moment = Moment::of(recorded.seq, recorded.at);
         match &recorded.event {
             Event::Asked { run, step, gate: Gate::Approve { change, .. } } => {
-                agreements.entry((*run, step)).or_default().change = Some(change);
+                // Each question is another one: who agreed to the one before has not agreed to this.
+                agreements.insert((*run, step), Agreement { change: Some(change), approved: Vec::new() });
             }
             Event::Approved { run, step, .. } => {
-                agreements.entry((*run, step)).or_default().approved = Some((moment, &recorded.by));
+                agreements.entry((*run, step)).or_default().approved.push((moment, &recorded.by));
             }
             Event::StepStarted { run, step, attempt, action, before, .. } => {
                 let agreement = agreements.get(&(*run, step));
@@ -61,7 +62,7 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
                     before,
                     ended: None,
                     change: agreement.and_then(|agreement| agreement.change),
-                    approved: agreement.and_then(|agreement| agreement.approved),
+                    approved: agreement.map(|agreement| agreement.approved.clone()).unwrap_or_default(),
                 });
             }
             Event::StepEnded { run, step, attempt, outcome }

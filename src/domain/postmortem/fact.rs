@@ -157,8 +157,9 @@ fn change(incident: &Incident, attempts: &[Tried<'_>], tried: &Tried<'_>) -> Cha
         place: told.map(|change| one_line(&change.place, TEXT_LIMIT)).filter(|place| !place.is_empty()),
         why: why(incident, tried),
         action: one_line(&action, TEXT_LIMIT),
-        approved_by: tried.approved.map(|(_, by)| who(by)),
-        approved: tried.approved.map(|(at, _)| at),
+        approved_by: (!tried.approved.is_empty())
+            .then(|| tried.approved.iter().map(|(_, by)| who(by)).collect::<Vec<_>>().join(" and ")),
+        approved: tried.approved.last().map(|(at, _)| *at),
         begun: tried.begun,
         ended,
         took: ended.map(|ended| Length::between(tried.begun.at, ended.at)),

@@ -3,15 +3,12 @@
 //! It is a runbook like any other, made here so that a shop need not write it. A shop that wants more writes one with
 //! `on: { alert: "*" }`, and this one is not used.
 
-use std::num::NonZeroU32;
-
 use serde_json::{Map, Value, json};
 
 use crate::domain::alert::Alert;
 use crate::domain::decide::report::PROPOSAL;
 use crate::domain::effect::EffectClass;
-use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Retry, Runbook, Severity, Step};
-use crate::domain::time::Span;
+use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Severity, Step};
 
 /// Its id.
 const ID: &str = "notice";
@@ -56,8 +53,6 @@ fn told(channels: &[String]) -> Step {
         effect: EffectClass::Repeatable,
         scripts: Vec::new(),
     };
-    // A storm has many of these, and a channel takes about one message a second: the pauses double up to ten minutes.
-    let attempts = NonZeroU32::MIN.saturating_add(19);
     Step {
         id: "tell".to_owned(),
         name: "Tell people".to_owned(),
@@ -68,7 +63,8 @@ fn told(channels: &[String]) -> Step {
         body: Body::Action(action),
         approve: None,
         timeout: None,
-        retry: Some(Retry { attempts, backoff: Span::seconds(5), condition: None }),
+        // The message is owed until it has arrived, however long that takes in a storm.
+        retry: None,
         until: None,
         verify: None,
         on_failure: OnFailure::Continue,

@@ -130,13 +130,21 @@ pub fn question(gate: &Gate) -> String {
 fn details(gate: &Gate) -> Vec<String> {
     match gate {
         Gate::Ask { suggest: Some(suggest), .. } => vec![format!("the evidence suggests: {suggest}")],
-        Gate::Approve { by, change, .. } => {
+        Gate::Approve { by, change, count, given, expires_at, not_requester, .. } => {
             let mut lines = vec![format!("where: {}", change.place)];
             lines.extend(change.why.iter().map(|why| format!("why: {why}")));
             lines.extend(change.undo.iter().map(|undo| format!("undo: {undo}")));
             if !by.is_empty() {
                 lines.push(format!("by: {}", by.join(" or ")));
             }
+            if *not_requester {
+                lines.push("not by who started the run".to_owned());
+            }
+            if *count > 1 {
+                let given = if given.is_empty() { "nobody".to_owned() } else { given.join(", ") };
+                lines.push(format!("{count} people have to agree; so far: {given}"));
+            }
+            lines.extend(expires_at.map(|at| format!("until: {}", crate::domain::time::stamp(at))));
             lines
         }
         _ => Vec::new(),

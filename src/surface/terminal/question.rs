@@ -56,7 +56,14 @@ impl Asked<'_> {
                 return rows;
             }
             Gate::Manual { instruction } => self.manual(instruction),
-            Gate::Approve { by, change, .. } => self.change(by, change),
+            Gate::Approve { by, change, count, given, .. } => {
+                let mut lines = self.change(by, change);
+                if *count > 1 {
+                    let given = if given.is_empty() { "nobody yet".to_owned() } else { given.join(", ") };
+                    lines.push(self.fact("agreed", &format!("{given} (of {count})"), Tone::Plain));
+                }
+                lines
+            }
             Gate::Failure { error } => vec![
                 self.head(Tone::Bad, self.signs().failed, &format!("{} failed: what now?", self.name())),
                 self.fact("why", error, Tone::Plain),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::World;
 use super::fields::list;
-use crate::domain::due::{BACKOFF_LIMIT, CHANGE_TIMEOUT, READ_TIMEOUT, STOP_GRACE};
+use crate::domain::due::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
 use crate::domain::runbook::{Action, Body, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step};
 use crate::domain::time::Span;
 
@@ -166,8 +166,7 @@ fn agreed(step: &Step, way: &mut Way) -> Result<(), Endless> {
 
 /// Every attempt with its check and the pauses between.
 fn attempts(step: &Step, action: &Action) -> Duration {
-    let changes = action.effect.changes();
-    let timeout = step.timeout.unwrap_or(if changes { CHANGE_TIMEOUT } else { READ_TIMEOUT });
+    let timeout = step.timeout.unwrap_or_else(|| usual_timeout(action));
     let grace = if action.is_message() { Duration::ZERO } else { STOP_GRACE.0 };
     let check = step.verify.as_ref().map_or(Duration::ZERO, |verify| verify.within.0.saturating_add(STOP_GRACE.0));
     let one = timeout.0.saturating_add(grace).saturating_add(check);
