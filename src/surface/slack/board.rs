@@ -23,6 +23,7 @@ use crate::domain::due::is_live;
 use crate::domain::event::Actor;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::runbook::Severity;
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::notify::Undelivered;
@@ -44,16 +45,23 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(15),
     Duration::from_secs(30),
 ];
-/// How many incidents are gone past whose message Slack does not take: with more, it is the channel that is wrong.
-const STUCK: usize = 10;
+/// How many incidents are shown before it is looked anew which are the worst: a P1 waits for no more of lesser ones.
+const AT_A_TIME: usize = 4;
 /// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
 const RECENT: u32 = 20;
+
+/// Whose turn it is: the worst first, then the oldest.
+type Rank = (Severity, Timestamp);
 
 /// What is shown of one incident.
 #[derive(Debug, Default)]
 struct Watched {
     /// The last event that is shown whole.
     seq: u64,
+    /// Its place among those that are to be shown.
+    rank: Option<Rank>,
+    /// How often Slack has refused to show it.
+    refused: u32,
     /// A digest of what each message shows.
     shown: BTreeMap<Subject, [u8; 32]>,
     /// The questions that say who has answered: nothing of them changes any more.
@@ -105,7 +113,7 @@ impl Board {
             let now = self.engine.parts().store.version().await.ok();
             if now.is_none() || now != version {
                 match self.look().await {
-                    Ok(()) => (failures, version) = (0, now),
+                    Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
                     Err(trouble) => {
                         tokio::time::sleep(trouble.pause(failures)).await;
                         failures += 1;
@@ -117,23 +125,26 @@ impl Board {
         }
     }
 
-    async fn look(&mut self) -> Result<(), Trouble> {
-        let mut changed = self.changed().await?;
-        changed.sort_by_key(|incident| (incident.severity, incident.opened.at));
-        let mut trouble = Ok(());
-        for (stuck, incident) in changed.into_iter().enumerate() {
-            match self.show(incident).await {
-                // What is wrong with one message holds up no other, as far as that is known.
-                Err(Trouble::Slack(error)) if error.permanent && stuck < STUCK => trouble = Err(Trouble::Slack(error)),
+    /// Shows the worst of what is not as it should be; whether there is more.
+    async fn look(&mut self) -> Result<bool, Trouble> {
+        let stale = self.stale().await?;
+        let mut trouble = None;
+        for id in stale.iter().take(AT_A_TIME) {
+            match self.show(id).await {
+                // What is wrong with one message holds up no other: its incident goes behind the others.
+                Err(Trouble::Slack(error)) if error.permanent => {
+                    self.watched.entry(id.clone()).or_default().refused += 1;
+                    trouble = Some(Trouble::Slack(error));
+                }
                 Err(other) => return Err(other),
                 Ok(()) => {}
             }
         }
-        trouble
+        trouble.map_or(Ok(stale.len() > AT_A_TIME), Err)
     }
 
-    /// The incidents that are not shown as they stand.
-    async fn changed(&mut self) -> Result<Vec<Incident>, Trouble> {
+    /// The incidents that are not shown as they stand, the worst first.
+    async fn stale(&mut self) -> Result<Vec<IncidentId>, Trouble> {
         let store = Arc::clone(&self.engine.parts().store);
         let mut known = store.live().await?;
         if !self.began {
@@ -145,29 +156,43 @@ impl Board {
             let seq = store.seq(&id).await?;
             seqs.insert(id, seq);
         }
-        let mut changed = Vec::new();
+        let mut stale = Vec::new();
         for (id, seq) in seqs {
-            if self.watched.entry(id.clone()).or_default().seq == seq {
-                continue;
+            if self.watched.entry(id.clone()).or_default().seq != seq {
+                let rank = self.rank(&id, seq).await?;
+                let refused = self.watched.get(&id).map_or(0, |watched| watched.refused);
+                stale.extend(rank.map(|rank| (refused, rank, id)));
             }
-            match self.engine.incident(&id).await {
-                Ok(incident) => changed.push(incident),
+        }
+        stale.sort();
+        Ok(stale.into_iter().map(|(_, _, id)| id).collect())
+    }
+
+    /// How bad an incident was when it was shown last; none when it cannot be shown.
+    async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<Rank>, Trouble> {
+        let watched = self.watched.entry(id.clone()).or_default();
+        if watched.rank.is_none() {
+            match self.engine.incident(id).await {
+                Ok(incident) => watched.rank = Some((incident.severity, incident.opened.at)),
                 // One that is damaged hides no other.
-                Err(EngineError::Illegal(error)) => tracing::warn!(incident = %id, %error, "it cannot be shown"),
+                Err(EngineError::Illegal(error)) => {
+                    tracing::warn!(incident = %id, %error, "it cannot be shown");
+                    watched.seq = seq;
+                }
                 Err(error) => return Err(Trouble::Log(error)),
             }
         }
-        Ok(changed)
+        Ok(watched.rank)
     }
 
     /// Posts what is missing, then changes what is not as it should be.
-    async fn show(&mut self, mut incident: Incident) -> Result<(), Trouble> {
+    async fn show(&mut self, id: &IncidentId) -> Result<(), Trouble> {
         self.record().await?;
-        loop {
-            incident = self.engine.incident(&incident.id).await.map_err(Trouble::Log)?;
-            let Some(subject) = incident.unposted().into_iter().next() else { break };
+        let incident = loop {
+            let incident = self.engine.incident(id).await.map_err(Trouble::Log)?;
+            let Some(subject) = incident.unposted().into_iter().next() else { break incident };
             self.post(&incident, subject).await?;
-        }
+        };
         let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
         let shown = self.renew(&incident, &settled).await;
         let over = incident.status == IncidentStatus::Resolved && !is_live(&incident);
@@ -175,6 +200,8 @@ impl Board {
         watched.settled = settled;
         watched.settled.extend(shown?);
         watched.seq = incident.seq;
+        watched.rank = Some((incident.severity, incident.opened.at));
+        watched.refused = 0;
         if over {
             self.watched.remove(&incident.id);
         }
