@@ -90,7 +90,7 @@ fn the_manifest_asks_for_the_least() {
     let socket: serde_json::Value = serde_json::from_str(&house.cli(&["slack", "manifest"])).unwrap();
     assert_eq!(socket["oauth_config"]["scopes"]["bot"], serde_json::json!(["commands", "chat:write"]));
     assert_eq!(socket["settings"]["socket_mode_enabled"], true);
-    let http = house.cli(&["slack", "manifest", "--address", "https://runbook.shop.example/"]);
+    let http = house.cli(&["slack", "manifest", "--address", "runbook.shop.example/"]);
     assert!(
         http.contains("https://runbook.shop.example/slack/command") && http.contains("\"socket_mode_enabled\": false"),
         "{http}"

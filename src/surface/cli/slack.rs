@@ -10,13 +10,13 @@ use crate::surface::slack::manifest;
 
 /// Prints what Slack needs to know to make the app
 ///
-/// Paste it at https://api.slack.com/apps, "Create New App", "From a
-/// manifest". It asks for the least that the app can do with. Without an
-/// address the app uses Socket Mode, and nothing has to reach this machine.
+/// Paste it at api.slack.com/apps, "Create New App", "From a manifest".
+/// It asks for the least that the app can do with. Without an address the
+/// app uses Socket Mode, and nothing has to reach this machine.
 ///
 /// Examples:
 ///   runbook slack manifest > manifest.json
-///   runbook slack manifest --address https://runbook.shop.example
+///   runbook slack manifest --address runbook.shop.example
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Slack {
@@ -28,8 +28,8 @@ pub struct Slack {
 enum Of {
     /// The app's manifest, as JSON
     Manifest {
-        /// Where Slack reaches this machine over HTTPS
-        #[arg(long, value_name = "URL", value_parser = address)]
+        /// Where Slack reaches this machine over HTTPS: a name, or an address
+        #[arg(long, value_name = "HOST", value_parser = address)]
         address: Option<String>,
     },
 }
@@ -47,8 +47,9 @@ impl Slack {
 }
 
 fn address(typed: &str) -> std::result::Result<String, String> {
-    match url::Url::parse(typed) {
-        Ok(url) if url.scheme() == "https" && url.query().is_none() => Ok(typed.to_owned()),
+    let address = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
+    match url::Url::parse(&address) {
+        Ok(url) if url.scheme() == "https" && url.query().is_none() => Ok(address),
         _ => Err("Slack posts to an address that begins with `https://`".to_owned()),
     }
 }
