@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::alert::{Alert, AlertKey};
+use super::board::Post;
 use super::estate::Estate;
 use super::event::{Actor, Event, Mode, Parent};
 use super::id::{IncidentId, StepKey};
@@ -72,6 +73,8 @@ pub enum Request {
         /// The role.
         role: String,
     },
+    /// Says how bad it is.
+    Regrade(Severity),
     /// Tells stakeholders how it stands.
     Update(String),
     /// Tries a failed step again.
@@ -103,6 +106,8 @@ pub enum Request {
     },
     /// Says that the post-mortem is complete.
     CompletePostmortem,
+    /// Says where a message on the board was posted.
+    Post(Post),
 }
 
 /// A runbook to start, with everything the run keeps a copy of.

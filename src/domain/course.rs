@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{RunId, StepKey};
+use super::runbook::Severity;
 
 /// How much a run asks of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +26,13 @@ pub struct Parent {
     pub run: RunId,
     /// Its `start` step.
     pub step: StepKey,
+}
+
+/// How bad an incident is from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Regrade {
+    /// How bad.
+    pub severity: Severity,
 }
 
 /// Why a run goes no further.

@@ -5,12 +5,13 @@
 use serde_json::Value;
 
 use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
+use super::course::Regrade;
 use super::deadline::{self, Deadline};
 use super::event::{Conclusion, Event, Gate, StopCause};
 use super::id::{Part, RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::run::{Run, RunStatus};
-use super::runbook::{DeadlineFrom, DeadlineRule, Runbook};
+use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
 use super::step::Standing;
 use super::time::Timestamp;
 
@@ -48,12 +49,15 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
         Request::Update(text) => update(incident, &words("update", text)?),
+        Request::Regrade(severity) => regrade(incident, *severity),
         Request::Retry { step } => retry(incident, step, now),
         Request::Skip { step, reason } => skip(incident, step, reason),
         Request::Undo { step } => undo(incident, step),
         Request::Cancel { reason } => cancel(incident, reason),
         Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
         Request::CompletePostmortem => complete(incident),
+        Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
+        Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
     }
 }
 
@@ -138,6 +142,16 @@ fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
         (None, IncidentStatus::Resolved) => Err(Refused::usage("the incident is resolved")),
         (None, _) => Ok(vec![Event::Acknowledged]),
     }
+}
+
+fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refused> {
+    if incident.status == IncidentStatus::Resolved {
+        return Err(Refused::usage("the incident is resolved"));
+    }
+    if incident.severity == severity {
+        return Err(Refused::usage(format!("it is {severity} already")));
+    }
+    Ok(vec![Event::SeverityChanged(Regrade { severity })])
 }
 
 fn answer(incident: &Incident, key: &StepKey, value: &Value) -> Result<Vec<Event>, Refused> {

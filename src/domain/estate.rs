@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::event::{Actor, Identity};
 use super::policy::AlertPolicy;
 use super::sender::Sender;
+use super::slack::SlackApp;
 
 pub use super::channel::{Channel, Email, Program, Tls, Variable, Webhook};
 
@@ -52,6 +53,9 @@ pub struct Estate {
     /// What is done about alerts in general.
     #[serde(default)]
     pub alerts: AlertPolicy,
+    /// The Slack app that people use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackApp>,
 }
 
 /// One whole stack, such as production.

@@ -8,6 +8,7 @@ mod alerts;
 mod channel;
 mod part;
 mod sender;
+mod slack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSI
 pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
+pub(in crate::domain) use slack::{SLACK_KEYS, STRANGERS};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
@@ -36,6 +38,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "senders",
     "postmortem",
     "alerts",
+    "slack",
 ];
 
 /// The keys of the post-mortem's place.
@@ -65,6 +68,8 @@ struct Names {
     environments: Vec<String>,
     services: Vec<String>,
     channels: Vec<String>,
+    /// Those of the channels that are Slack's with a bot's token.
+    slack_channels: BTreeSet<String>,
     people: Vec<String>,
     /// The address of each person who has one.
     emails: BTreeMap<String, String>,
@@ -83,12 +88,15 @@ impl Names {
             |entry: &&Entry| entry.value.get("key").and_then(Node::as_text).is_some_and(|key| key.ends_with('*'));
         let secrets = node.get("secrets").and_then(Node::as_map).unwrap_or_default();
         let people = node.get("people").and_then(Node::as_map).unwrap_or_default();
+        let channels = node.get("channels").and_then(Node::as_map).unwrap_or_default();
+        let is_slack = |entry: &&Entry| entry.value.get("slack").is_some();
         let email = |entry: &Entry| Some((entry.key.clone(), entry.value.get("email")?.as_text()?.to_owned()));
         Self {
             families: secrets.iter().filter(is_family).map(|entry| entry.key.clone()).collect(),
             environments: keys("environments"),
             services: keys("services"),
             channels: keys("channels"),
+            slack_channels: channels.iter().filter(is_slack).map(|entry| entry.key.clone()).collect(),
             people: keys("people"),
             emails: people.iter().filter_map(email).collect(),
             secrets: keys("secrets"),
@@ -133,6 +141,7 @@ impl Checker<'_> {
             senders,
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
+            slack: fields.get("slack").and_then(|node| self.slack(node)),
         })
     }
 

@@ -1,6 +1,4 @@
-//! What has happened: the only thing that is ever written, and only ever appended.
-//!
-//! Events are past tense and hold plain data. Nothing is derived here; see [`super::incident::fold`] for what follows from them.
+//! What has happened: plain data, only ever appended. What follows from it is found by [`super::incident::fold`].
 
 use std::sync::Arc;
 
@@ -11,11 +9,10 @@ use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
 use super::id::{IncidentId, RunId, StepKey};
 use super::message::NoticeCause;
-use super::outcome::Outcome;
-use super::plan::RenderedAction;
 use super::role::RefusalCause;
 use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
 use super::time::{Span, Timestamp};
+use super::{outcome::Outcome, plan::RenderedAction};
 
 pub use super::actor::{Actor, Identity};
 pub use super::course::{Mode, Parent, RunOutcome, StopCause};
@@ -83,6 +80,8 @@ pub enum Event {
         /// The words.
         text: String,
     },
+    /// It is worse, or less bad, than it was taken for.
+    SeverityChanged(super::course::Regrade),
     /// The trouble is over.
     Resolved {
         /// In the person's words.
@@ -231,6 +230,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         permanent: bool,
     },
+    /// A message was posted that shows how the incident stands.
+    Posted(super::board::Post),
     /// A runbook began.
     RunStarted {
         /// Its number.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::alerts::Alerts;
+use super::board::{Post, Subject};
 use super::deadline::Deadline;
 use super::event::{Actor, Event, Recorded};
 use super::id::{IncidentId, RunId, StepKey};
@@ -89,6 +90,8 @@ pub struct Incident {
     pub runs: Vec<Run>,
     /// The first message in each channel, by the channel's name.
     pub threads: BTreeMap<String, Thread>,
+    /// Where what it shows of itself was posted.
+    pub posts: BTreeMap<Subject, Post>,
     /// Every message that is or was owed.
     pub messages: BTreeMap<MessageId, Message>,
     /// When stakeholders were told last, by the channel that it was for.
@@ -161,6 +164,7 @@ impl Incident {
             deadlines: Vec::new(),
             runs: Vec::new(),
             threads: BTreeMap::new(),
+            posts: BTreeMap::new(),
             messages: BTreeMap::new(),
             told: BTreeMap::new(),
             roles: BTreeMap::new(),
@@ -193,7 +197,7 @@ impl Incident {
         }
         self.seq = recorded.seq;
         self.at = recorded.at;
-        if !matches!(recorded.event, Event::PostmortemWritten { .. } | Event::AlertRepeated { .. }) {
+        if !matches!(recorded.event, Event::PostmortemWritten { .. } | Event::AlertRepeated { .. } | Event::Posted(_)) {
             self.material = recorded.seq;
         }
         Ok(())
@@ -224,6 +228,8 @@ impl Incident {
             }
             Event::RoleReleased { role } => drop(self.roles.remove(role)),
             Event::ApprovalRefused { .. } => self.refusals += 1,
+            Event::SeverityChanged(to) => self.severity = to.severity,
+            Event::Posted(post) => drop(self.posts.insert(post.subject.clone(), post.clone())),
             Event::NoticeOwed { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => {
                 return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
             }
@@ -358,10 +364,10 @@ fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
             | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
             | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
             | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_)
             | Event::AlertRepeated { .. } | Event::AlertResolved { .. }) => status,
-        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. }) => status,
-        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. })
+        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::SeverityChanged(_)) => status,
+        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. } | Event::SeverityChanged(_))
         | (Acknowledged | Resolved, Event::Acknowledged)
         | (Open | Acknowledged, Event::PostmortemCompleted)
         | (_, Event::IncidentOpened { .. }) => return None,

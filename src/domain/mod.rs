@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod alert;
 pub mod alerts;
+pub mod board;
 pub mod channel;
 pub mod command;
 pub mod course;
@@ -39,6 +40,7 @@ pub mod runbook;
 pub mod scope;
 pub mod sender;
 pub mod shell;
+pub mod slack;
 pub mod step;
 pub mod text;
 pub mod time;

@@ -163,7 +163,7 @@ pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
         | (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
     })
 }

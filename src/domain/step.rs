@@ -55,6 +55,8 @@ pub struct StepState {
     pub approved: Option<Approval>,
     /// How often agreement was asked for: each question is another one.
     pub asks: u32,
+    /// How often anything was asked.
+    pub asked: u32,
     /// The items of a `for_each`.
     pub items: Option<Vec<Value>>,
     /// Why it was skipped or concluded as it was.
@@ -126,6 +128,7 @@ impl StepState {
             answer: None,
             approved: None,
             asks: 0,
+            asked: 0,
             items: None,
             reason: None,
             denied: false,
@@ -201,7 +204,10 @@ impl StepState {
                 self.use_up();
             }
             Event::Reconciled { finding: Finding::CannotTell { .. }, .. } => self.use_up(),
-            Event::Asked { gate: Gate::Approve { .. }, .. } => self.asks += 1,
+            Event::Asked { gate, .. } => {
+                self.asked += 1;
+                self.asks += u32::from(matches!(gate, Gate::Approve { .. }));
+            }
             Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. } => {
                 self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
             }
@@ -260,7 +266,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. }
+            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
             | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }

@@ -53,7 +53,7 @@ pub struct Terms {
     /// 32 random bits, for the ids of incidents.
     pub chance: fn() -> u32,
     /// Told of every incident that is opened, before that is durable.
-    pub opening: Box<dyn Fn(&IncidentId) + Send>,
+    pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that somebody else opened is this shop's.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
 }

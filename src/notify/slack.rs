@@ -12,21 +12,19 @@
 //! **Invariant:** no error of this room holds the token or the webhook's address.
 
 mod plain;
+mod web;
 mod word;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use slack_morphism::errors::SlackClientError;
-use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
 use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, use_ring};
-pub use plain::plain;
+pub use plain::{dead, plain};
+pub use web::Web;
 
 /// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -41,36 +39,23 @@ const ANSWER_LIMIT: usize = 512;
 const THREAD_GONE: &str = "thread_not_found";
 
 type Cause = dyn std::error::Error + Send + Sync;
-type Connector = SlackClientHyperConnector<HttpsConnector<HttpConnector>>;
 
 /// A Slack channel by the Web API.
 pub struct SlackApi {
-    client: SlackClient<Connector>,
-    token: SlackApiToken,
+    web: Web,
     channel: String,
 }
 
 impl SlackApi {
     /// The channel `channel` (`#incidents` or an id), by `token`; `api` when it is not Slack's own address.
     pub fn new(channel: &str, token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
-        let mut connector = SlackClientHyperConnector::from(https_or_http()?);
-        if let Some(api) = api {
-            connector = connector.with_slack_api_url(api.trim_end_matches('/'));
-        }
-        Ok(Self {
-            client: SlackClient::new(connector),
-            token: SlackApiToken::new(token.expose_secret().to_owned().into()),
-            channel: channel.to_owned(),
-        })
+        Ok(Self { web: Web::new(token, api)?, channel: channel.to_owned() })
     }
 
     async fn post(&self, letter: &Letter, thread: Option<&str>) -> Result<Posted, SlackClientError> {
         let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
         let message = Message { channel: Some(channel), thread_ts: thread, ..Message::of(letter) };
-        let session = self.client.open_session(&self.token);
-        tokio::time::timeout(EXCHANGE_LIMIT, session.http_session_api.http_post("chat.postMessage", &message, None))
-            .await
-            .unwrap_or_else(|_| Err(Box::<Cause>::from("no answer").into()))
+        self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
 }
 
@@ -204,17 +189,6 @@ impl<'a> Message<'a> {
 struct Posted {
     channel: String,
     ts: String,
-}
-
-fn https_or_http() -> Result<HttpsConnector<HttpConnector>, Undelivered> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut http = HttpConnector::new();
-    http.set_connect_timeout(Some(CONNECT_LIMIT));
-    http.enforce_http(false);
-    let builder = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map_err(|error| permanent(format!("no certificates to trust: {error}; install `ca-certificates`")))?;
-    Ok(builder.https_or_http().enable_http1().wrap_connector(http))
 }
 
 /// In our words what went wrong: the crate's own quote bodies and addresses.

@@ -4,4 +4,5 @@ pub mod cli;
 pub mod demo;
 pub mod exit;
 pub mod intake;
+pub mod slack;
 pub mod terminal;

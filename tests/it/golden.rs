@@ -12,7 +12,7 @@ use runbook::domain::timeline::Timeline;
 use serde_json::Value;
 
 /// Every golden log.
-const LOGS: [&str; 3] = ["postmortem/p1.jsonl", "logs/alerts.jsonl", "logs/people.jsonl"];
+const LOGS: [&str; 4] = ["postmortem/p1.jsonl", "logs/alerts.jsonl", "logs/people.jsonl", "logs/slack.jsonl"];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -46,6 +46,8 @@ fn name(event: &Event) -> &'static str {
         Event::RoleReleased { .. } => "RoleReleased",
         Event::ApprovalRefused { .. } => "ApprovalRefused",
         Event::NoticeOwed { .. } => "NoticeOwed",
+        Event::SeverityChanged(_) => "SeverityChanged",
+        Event::Posted(_) => "Posted",
         Event::PostmortemWritten { .. } => "PostmortemWritten",
         Event::PostmortemCompleted => "PostmortemCompleted",
         Event::Notified { .. } => "Notified",
@@ -69,7 +71,7 @@ fn name(event: &Event) -> &'static str {
 }
 
 /// The names of all events.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 38] = [
     "IncidentOpened",
     "AlertFired",
     "AlertRepeated",
@@ -87,6 +89,8 @@ const NAMES: [&str; 36] = [
     "RoleReleased",
     "ApprovalRefused",
     "NoticeOwed",
+    "SeverityChanged",
+    "Posted",
     "PostmortemWritten",
     "PostmortemCompleted",
     "Notified",
@@ -175,5 +179,5 @@ fn is_told_as_it_was(name: &str) {
 
 #[test]
 fn golden_logs_are_told_as_they_were() {
-    ["alerts", "people"].into_iter().for_each(is_told_as_it_was);
+    ["alerts", "people", "slack"].into_iter().for_each(is_told_as_it_was);
 }

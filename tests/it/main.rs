@@ -30,6 +30,7 @@ mod real;
 mod redis;
 mod senders;
 mod shop;
+mod slack;
 mod stepper;
 mod store;
 mod systemd;

@@ -124,7 +124,8 @@ fn may(incident: &Incident, run: &Run, by: &Actor, roles: &[String]) -> Result<(
     if is_one_of(incident, &run.estate, by, roles) {
         return Ok(());
     }
-    let refused = Refused::not_allowed(format!("`{}` is not {}", by.name(), roles.join(" or ")));
+    let wanted = if roles.is_empty() { "one of the estate's `people`".to_owned() } else { roles.join(" or ") };
+    let refused = Refused::not_allowed(format!("`{}` is not {wanted}", by.name()));
     Err(refused.hint(who(run, roles)))
 }
 

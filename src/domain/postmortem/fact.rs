@@ -281,6 +281,7 @@ fn deed(event: &Event) -> Option<&'static str> {
         Event::RunStopping { .. } => "stopped a run",
         Event::RoleTaken { .. } => "took or gave a role",
         Event::NoticeOwed { .. } => "told stakeholders",
+        Event::SeverityChanged(_) => "changed the severity",
         Event::ApprovalRefused { .. } => "was refused",
         _ => return None,
     })

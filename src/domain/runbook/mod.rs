@@ -41,6 +41,16 @@ pub enum Severity {
     P4,
 }
 
+impl std::str::FromStr for Severity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = [Self::P1, Self::P2, Self::P3, Self::P4];
+        let is = |severity: &Self| severity.to_string().eq_ignore_ascii_case(text);
+        known.into_iter().find(is).ok_or_else(|| format!("`{}` is none of p1, p2, p3, p4", text.escape_debug()))
+    }
+}
+
 impl std::fmt::Display for Severity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -62,6 +62,11 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
     ),
     ("alerts", "mapping", "What is done about alerts in general; see below."),
+    (
+        "slack",
+        "mapping",
+        "The Slack app, `{ channel, app_token, signing_secret, strangers, channel_an_incident }`: `channel` is one of `channels`, `app_token` opens Socket Mode, `signing_secret` the addresses `/slack/command` and `/slack/interactive`. `strangers`, people of the workspace who are not under `people`, may do `nothing` unless it says `look` or `acknowledge`.",
+    ),
 ];
 
 pub(in crate::domain) const ENVIRONMENT: Keys = &[

@@ -334,6 +334,10 @@ pub fn estate() -> Value {
             "senders": part(sender::sender()),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
             "alerts": alerts(),
+            "slack": closed(keys::SLACK_KEYS, &json!({
+                "channel": name(), "app_token": secret(), "signing_secret": secret(), "channel_an_incident": { "type": "boolean" },
+                "strangers": { "enum": keys::STRANGERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
+            }), &["channel"]),
         },
     })
 }

@@ -32,6 +32,12 @@ pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
             let seen = digest.as_ref().map(|digest| format!("the digest that was given: {digest}"));
             Phrase::notable(Sign::Failed, format!("agreement{step} refused: {reason}")).detail(seen)
         }
+        Event::SeverityChanged(to) => {
+            let from = incident.map(|incident| format!(", was {}", incident.severity)).unwrap_or_default();
+            Phrase::notable(Sign::Incident, format!("severity {}{from}", to.severity))
+        }
+        Event::Posted(post) => Phrase::quiet(Sign::Inner, format!("shown in {}", post.channel))
+            .detail(Some(format!("as {} {}", post.place, post.message))),
         _ => Phrase::quiet(Sign::Inner, "message"),
     }
 }

@@ -100,6 +100,8 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         | Event::RoleReleased { .. }
         | Event::ApprovalRefused { .. }
         | Event::NoticeOwed { .. }
+        | Event::Posted(_)
+        | Event::SeverityChanged(_)
         | Event::Notified { .. }
         | Event::NotifyFailed { .. } => super::people::of(reader.incident(), recorded),
         Event::RunStarted { run, runbook, params, mode, parent, .. } => {

@@ -34,13 +34,16 @@ pub(super) struct Docket {
     /// Incidents of which something may have changed since they were looked at.
     restless: BTreeSet<Slot>,
     /// Incidents that owe something and wait for somebody to work on them, the worst and oldest first.
-    waiting: BTreeSet<(Severity, Timestamp, Slot)>,
+    waiting: BTreeSet<Turn>,
     /// When incidents that rest are to be looked at again.
     timers: BTreeSet<(Timestamp, Slot)>,
     /// How many alerts fire, as far as was looked.
     firing: usize,
     next: Slot,
 }
+
+/// Whose turn it is: the worst first, then the oldest.
+type Turn = (Severity, Timestamp, Slot);
 
 /// One live incident.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(super) struct Live {
     timer: Option<Timestamp>,
     /// How many of its alerts are counted as firing.
     firing: usize,
+    /// Its place among those that wait: its severity may have changed since.
+    turn: Option<Turn>,
 }
 
 /// One firing of a live incident.
@@ -129,11 +134,11 @@ impl Docket {
                 self.groups.insert(group.clone(), slot);
             }
         }
-        let (at_work, not_before, timer, firing) = match self.live.get(&slot) {
-            Some(live) => (live.at_work, live.not_before, live.timer, live.firing),
-            None => (false, None, None, 0),
+        let (at_work, not_before, timer, firing, turn) = match self.live.get(&slot) {
+            Some(live) => (live.at_work, live.not_before, live.timer, live.firing, live.turn),
+            None => (false, None, None, 0, None),
         };
-        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0, timer, firing });
+        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0, timer, firing, turn });
         self.restless.insert(slot);
         slot
     }
@@ -232,7 +237,9 @@ impl Docket {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);
         self.restless.remove(&slot);
-        self.waiting.remove(&(live.incident.severity, live.incident.opened.at, slot));
+        if let Some(turn) = &live.turn {
+            self.waiting.remove(turn);
+        }
         if let Some(at) = live.timer {
             self.timers.remove(&(at, slot));
         }
@@ -274,7 +281,9 @@ impl Docket {
     fn look(&mut self, slot: Slot, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
         let turn = (live.incident.severity, live.incident.opened.at, slot);
-        self.waiting.remove(&turn);
+        if let Some(turn) = live.turn.take() {
+            self.waiting.remove(&turn);
+        }
         if let Some(at) = live.timer.take() {
             self.timers.remove(&(at, slot));
         }
@@ -287,6 +296,7 @@ impl Docket {
         if live.not_before.is_none() {
             if !due(&live.incident, now).is_empty() {
                 self.waiting.insert(turn);
+                live.turn = Some(turn);
                 return;
             }
             if !is_live(&live.incident) {

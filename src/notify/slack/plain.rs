@@ -25,6 +25,19 @@ pub fn plain(text: &str) -> String {
     short
 }
 
+/// Printable text in which no word calls a channel, for where Slack parses nothing else: plain text and rich text.
+pub fn dead(text: &str) -> String {
+    let text = printable(text);
+    let mut safe = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        safe.push(c);
+        if c == '@' && calls(&text[at + 1..]) {
+            safe.push('\u{2060}');
+        }
+    }
+    safe
+}
+
 struct Escaped {
     text: String,
     complete: bool,

@@ -54,10 +54,12 @@ mod schema;
 mod secrets;
 mod serve;
 mod settings;
+mod severity;
 mod shop;
 mod show;
 mod simulate;
 mod skip;
+mod slack;
 mod start;
 mod station;
 mod table;
@@ -103,6 +105,7 @@ enum Command {
     Ack(ack::Ack),
     Role(role::Role),
     Update(update::Update),
+    Severity(severity::Grade),
     Resolve(resolve::Resolve),
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
@@ -115,6 +118,7 @@ enum Command {
     Kinds(kinds::Kinds),
     Demo(demo::Demo),
     Completions(completions::Completions),
+    Slack(slack::Slack),
     Unit(unit::Unit),
     Man(man::Man),
     #[command(hide = true)]
@@ -145,6 +149,7 @@ impl Command {
             Self::Ack(command) => command.run(station),
             Self::Role(command) => command.run(station),
             Self::Update(command) => command.run(station),
+            Self::Severity(command) => command.run(station),
             Self::Resolve(command) => command.run(station),
             Self::Handoff(command) => command.run(station),
             Self::Timeline(command) => command.run(station),
@@ -158,6 +163,7 @@ impl Command {
             Self::Demo(command) => command.run(station),
             Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),
+            Self::Slack(command) => command.run(station),
             Self::Unit(command) => command.run(station),
             Self::Man(command) => command.run(station),
             Self::Reference(command) => command.run(station),

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
 use rustix::fs::{FlockOperation, flock};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::Reload;
@@ -19,6 +21,7 @@ use crate::domain::problem;
 use crate::engine::duty::{Duty, Terms};
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
+use crate::surface::slack::{self, App};
 
 mod lookout;
 mod reload;
@@ -86,9 +89,13 @@ impl Serve {
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
         let lookout = lookout::begin(&server, estate, &stop);
         let reload = Reload::new(desk, &server, self, local, lookout);
+        let (slack, slack_tasks) = slack(desk, &stop)?;
         tokio::select! {
-            () = server::run(Arc::clone(&server), listeners, stop.clone()) => {}
+            () = server::run(Arc::clone(&server), slack, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
+        }
+        for task in slack_tasks {
+            let _ = task.await;
         }
         // What is being done is parked, and goes on when the next process is on duty.
         let _ = officer.await;
@@ -136,6 +143,16 @@ impl Serve {
         .hint("Give each sender an `auth` in estate.yaml, and `--token-secret` for the others.")
         .hint("Or listen on 127.0.0.1, behind a proxy."))
     }
+}
+
+/// The routes of the Slack app and its tasks, where the estate declares one. Alerts are taken whether or not it can be used.
+fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<(Router, Vec<JoinHandle<()>>)> {
+    let Terms { chance, opening, .. } = terms(desk)?;
+    let app = App::open(desk.engine.clone(), slack::Terms { chance, opening }).unwrap_or_else(|why| {
+        desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
+        None
+    });
+    Ok(app.map_or_else(Default::default, |app| (app.router(), app.begin(stop))))
 }
 
 fn terms(desk: &Desk<'_>) -> Result<Terms> {

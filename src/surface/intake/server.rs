@@ -156,12 +156,11 @@ fn router(server: Arc<Server>) -> Router {
 /// Ends what a process that stops has open, after this at the latest.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves every listener until `stop` is cancelled, then answers what has begun.
-pub async fn run(server: Arc<Server>, listeners: Vec<Listener>, stop: CancellationToken) {
-    let tasks: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| tokio::spawn(serve(listener, router(Arc::clone(&server)), stop.clone())))
-        .collect();
+/// Serves every listener until `stop` is cancelled, then answers what has begun. `others` are the routes of other faces.
+pub async fn run(server: Arc<Server>, others: Router, listeners: Vec<Listener>, stop: CancellationToken) {
+    let routes = router(server).merge(others);
+    let tasks: Vec<_> =
+        listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone(), stop.clone()))).collect();
     stop.cancelled().await;
     let drained = async {
         for task in tasks {

@@ -1,4 +1,4 @@
-//! Slack, as far as an incident tool speaks to it: `chat.postMessage`, `chat.update`, `auth.test` and an incoming webhook.
+//! Slack, as far as an incident tool speaks to it: messages, forms, answers to commands, Socket Mode and an incoming webhook.
 //!
 //! One of the two stand-ins that this project has. Paths, answers and errors have the shapes of
 //! <https://docs.slack.dev/reference/methods/chat.postMessage>, <https://docs.slack.dev/reference/methods/chat.update>
@@ -9,7 +9,7 @@
 //! Deliberately absent: what Slack does with blocks; they are kept as they came. Posts are not slowed down to one a
 //! second, but [`Fault::TooMany`] says what Slack would say.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -25,6 +25,9 @@ use tokio::sync::oneshot;
 
 /// The bot token that the stand-in takes; any other is `invalid_auth`.
 pub const TOKEN: &str = "xoxb-stand-in-5f2d1c";
+
+/// The app-level token of Socket Mode; any other is `invalid_auth`.
+pub const APP_TOKEN: &str = "xapp-stand-in-77ab01";
 
 /// The incoming webhook's path; any other is `no_service`.
 pub const HOOK: &str = "T0SHOP/B0RUNBOOK/hZ2k9QyW";
@@ -76,12 +79,29 @@ pub struct Message {
     pub edits: u32,
 }
 
+mod app;
+mod socket;
+
 #[derive(Default)]
 struct Workspace {
     requests: Vec<Request>,
     messages: Vec<Message>,
     faults: VecDeque<Fault>,
     always: Option<Fault>,
+    /// What requests of one method meet.
+    hindered: BTreeMap<String, Fault>,
+    /// Forms that were opened, with the trigger.
+    views: Vec<Value>,
+    /// Answers to commands and clicks, by the number in their address.
+    replies: Vec<(String, Value)>,
+    /// Channels that were made.
+    channels: Vec<String>,
+    /// Where the sockets are.
+    sockets: Option<SocketAddr>,
+    /// Sockets that are open.
+    open: Vec<tokio::sync::mpsc::UnboundedSender<Value>>,
+    /// Envelopes that were acknowledged.
+    acknowledged: Vec<String>,
 }
 
 /// The stand-in, on a port of its own until it is dropped.
@@ -126,10 +146,17 @@ impl Slack {
         self
     }
 
+    /// Every request of a method meets this until [`Slack::recover`].
+    pub fn hinder(&self, method: &str, fault: Fault) -> &Self {
+        self.workspace().hindered.insert(method.to_owned(), fault);
+        self
+    }
+
     /// Requests are answered again.
     pub fn recover(&self) -> &Self {
         let mut workspace = self.workspace();
         workspace.always = None;
+        workspace.hindered.clear();
         workspace.faults.clear();
         drop(workspace);
         self
@@ -165,8 +192,12 @@ fn serve(state: Arc<Mutex<Workspace>>, bound: &std::sync::mpsc::Sender<SocketAdd
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let address = listener.local_addr().expect("a bound listener has an address");
+        let sockets = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        state.lock().expect("nobody has it yet").sockets = sockets.local_addr().ok();
         bound.send(address).expect("the test waits for the address");
+        tokio::spawn(socket::serve(sockets, Arc::clone(&state)));
         let routes = Router::new()
+            .route("/reply/{number}", post(app::reply))
             .route("/api/{method}", post(web_api))
             .route("/services/{team}/{bot}/{key}", post(webhook))
             .with_state(state);
@@ -234,7 +265,8 @@ fn arrive(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &By
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     workspace.requests.push(Request { method: method.to_owned(), body: body.clone(), authorization });
-    let fault = workspace.faults.pop_front().or_else(|| workspace.always.clone());
+    let hindered = workspace.hindered.get(method).cloned();
+    let fault = hindered.or_else(|| workspace.faults.pop_front()).or_else(|| workspace.always.clone());
     (body, fault)
 }
 
@@ -259,10 +291,14 @@ async fn meet(fault: Fault) -> Response {
 
 fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Value) -> Result<Value, &'static str> {
     let authorization = headers.get(header::AUTHORIZATION).ok_or("not_authed")?;
-    if authorization.as_bytes() != format!("Bearer {TOKEN}").as_bytes() {
+    let token = if method == "apps.connections.open" { APP_TOKEN } else { TOKEN };
+    if authorization.as_bytes() != format!("Bearer {token}").as_bytes() {
         return Err("invalid_auth");
     }
     match method {
+        "apps.connections.open" => socket::address(state),
+        "conversations.create" => app::create_channel(state, body),
+        "views.open" => app::open_view(state, body),
         "auth.test" => Ok(json!({
             "ok": true, "url": "https://pakashop.slack.com/", "team": "Pakashop", "user": "runbook",
             "team_id": "T0SHOP", "user_id": "U0RUNBOOK", "bot_id": "B0RUNBOOK",
@@ -274,16 +310,16 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
 }
 
 fn post_message(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    let channel = channel(body)?;
+    let channel = channel(state, body)?;
     if !has_content(body) {
         return Err("no_text");
     }
-    let message = keep(state, channel, body);
+    let message = keep(state, &channel, body);
     Ok(json!({ "ok": true, "channel": channel, "ts": message.ts, "message": shape(&message) }))
 }
 
 fn update(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
-    let channel = channel(body)?;
+    let channel = channel(state, body)?;
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     let message = workspace
         .messages
@@ -312,12 +348,15 @@ fn keep(state: &Mutex<Workspace>, channel: &str, body: &Value) -> Message {
     message
 }
 
-fn channel(body: &Value) -> Result<&'static str, &'static str> {
+fn channel(state: &Mutex<Workspace>, body: &Value) -> Result<String, &'static str> {
     let named = body["channel"].as_str().unwrap_or_default();
+    if state.lock().expect("no handler panics while it holds the workspace").channels.iter().any(|made| made == named) {
+        return Ok(named.to_owned());
+    }
     CHANNELS
         .iter()
         .find(|(name, id)| named == *name || named == *id || named == &name[1..])
-        .map(|(_, id)| *id)
+        .map(|(_, id)| (*id).to_owned())
         .ok_or("channel_not_found")
 }
 
@@ -348,40 +387,4 @@ fn json_response(value: &Value) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-
-    fn call(slack: &Slack, method: &str, token: &str, body: &Value) -> Value {
-        let mut command = Command::new("curl");
-        command
-            .args(["-s", "-H", "content-type: application/json", "-H", &format!("authorization: Bearer {token}")])
-            .args(["-d", &body.to_string(), &format!("{}/{method}", slack.api_url())]);
-        serde_json::from_slice(&super::super::run(&mut command, "curl").stdout).expect("Slack answers JSON")
-    }
-
-    #[test]
-    fn a_message_can_be_posted_answered_in_its_thread_and_changed() {
-        let slack = Slack::start();
-        let first = call(&slack, "chat.postMessage", TOKEN, &json!({"channel": "#incidents", "text": "down"}));
-        assert_eq!(first["ok"], true);
-        let reply = json!({"channel": "C0INCIDENTS", "text": "more", "thread_ts": first["ts"]});
-        call(&slack, "chat.postMessage", TOKEN, &reply);
-        let changed = json!({"channel": "C0INCIDENTS", "ts": first["ts"], "text": "up"});
-        assert_eq!(call(&slack, "chat.update", TOKEN, &changed)["text"], "up");
-        let messages = slack.messages();
-        assert_eq!((messages[0].text.as_str(), messages[0].edits), ("up", 1));
-        assert_eq!(messages[1].thread.as_deref(), first["ts"].as_str());
-    }
-
-    #[test]
-    fn errors_have_slacks_shape() {
-        let slack = Slack::start();
-        let body = json!({"channel": "#nowhere", "text": "x"});
-        assert_eq!(call(&slack, "chat.postMessage", TOKEN, &body)["error"], "channel_not_found");
-        assert_eq!(call(&slack, "chat.postMessage", "xoxb-other", &body)["error"], "invalid_auth");
-        slack.next(Fault::TooMany(3));
-        assert_eq!(call(&slack, "chat.postMessage", TOKEN, &body)["error"], "ratelimited");
-        assert_eq!(slack.requests().len(), 3);
-    }
-}
+mod tests;

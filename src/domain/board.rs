@@ -1,0 +1,123 @@
+//! The board: what an incident shows of itself in a chat, and where each of those messages stands.
+//!
+//! One message an incident shows how it stands and is changed in place; further ones are posted only for what somebody
+//! has to hear of. Which they are follows from the incident; where each was posted is in the log, so that after a restart
+//! the same message is changed and none is posted twice.
+//!
+//! Deliberately absent: how a chat draws them, and messages to stakeholders, which are owed (see [`super::message`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::deadline::{Deadline, DeadlineStatus};
+use super::event::{Gate, RunOutcome};
+use super::id::{RunId, StepKey};
+use super::incident::{Incident, IncidentStatus};
+use super::run::{Run, RunStatus};
+use super::time::Timestamp;
+
+/// What a message on the board is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// How the incident stands: the one that is changed in place.
+    Live,
+    /// The incident's own channel, where the estate wants one; further messages go there.
+    Channel,
+    /// A person is needed at a step.
+    Waits {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// Which of the step's questions.
+        round: u32,
+    },
+    /// A run has failed.
+    Failed {
+        /// The run.
+        run: RunId,
+    },
+    /// A deadline comes near, or has passed.
+    AtRisk {
+        /// Its name.
+        deadline: String,
+        /// When it is missed: one that repeats is another one each time.
+        due: Timestamp,
+        /// Whether it has passed.
+        missed: bool,
+    },
+    /// The trouble is over.
+    Resolved,
+}
+
+/// A message that was posted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// What it is about.
+    pub subject: Subject,
+    /// The channel's name in the estate.
+    pub channel: String,
+    /// Where it stands, as the channel names it, such as Slack's `C0123456`; empty where none could be had.
+    pub place: String,
+    /// Its id there, such as Slack's `ts`; empty for a channel.
+    pub message: String,
+}
+
+impl Incident {
+    /// Which of a step's questions is asked now: each is another one, whatever it asks.
+    pub fn round(&self, run: RunId, step: &StepKey) -> u32 {
+        let state = self.run(run).and_then(|run| run.state(step));
+        state.map_or(0, |state| state.asked)
+    }
+
+    /// The gate that waits for a person at a step, if it is still this question.
+    pub fn waits(&self, run: RunId, step: &StepKey, round: u32) -> Option<&Gate> {
+        let gate = self.run(run)?.state(step)?.gate()?;
+        (gate.needs_person() && self.round(run, step) == round).then_some(gate)
+    }
+
+    /// Where a message about this was posted.
+    pub fn posted(&self, subject: &Subject) -> Option<&Post> {
+        self.posts.get(subject)
+    }
+
+    /// The incident's own channel, by its name there.
+    pub fn own_channel(&self) -> Option<&str> {
+        self.posted(&Subject::Channel).map(|post| post.place.as_str()).filter(|place| !place.is_empty())
+    }
+
+    /// What the board has to show and does not, in the order in which it is posted.
+    pub fn unposted(&self) -> Vec<Subject> {
+        let over = self.status == IncidentStatus::Resolved;
+        // What nobody was shown the beginning of needs no end.
+        if over && !self.posts.contains_key(&Subject::Live) {
+            return Vec::new();
+        }
+        let mut subjects = Vec::new();
+        if !over {
+            subjects.push(Subject::Live);
+            let wanted = |run: &Run| run.estate.slack.as_ref().is_some_and(|app| app.channel_an_incident);
+            subjects.extend(self.runs.last().is_some_and(wanted).then_some(Subject::Channel));
+            let waiting = self.waiting_for_person().into_iter();
+            subjects.extend(waiting.map(|(run, step, _)| Subject::Waits {
+                run,
+                step: step.clone(),
+                round: self.round(run, step),
+            }));
+            subjects.extend(self.deadlines.iter().filter_map(at_risk));
+        }
+        let failed = self.runs.iter().filter(|run| run.status == RunStatus::Ended(RunOutcome::Failed));
+        subjects.extend(failed.map(|run| Subject::Failed { run: run.id }));
+        if over {
+            subjects.push(Subject::Resolved);
+        }
+        subjects.retain(|subject| !self.posts.contains_key(subject));
+        subjects
+    }
+}
+
+fn at_risk(deadline: &Deadline) -> Option<Subject> {
+    let missed = deadline.status == DeadlineStatus::Missed;
+    let near = deadline.status == DeadlineStatus::Running && deadline.warned;
+    (missed || near).then(|| Subject::AtRisk { deadline: deadline.name.clone(), due: deadline.due, missed })
+}

@@ -1,0 +1,84 @@
+//! Slack's Web API: one method asked once, with a bot's or an app's token.
+//!
+//! Deliberately absent: trying again, and what methods take.
+//!
+//! **Invariant:** no error holds the token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
+
+use super::{CONNECT_LIMIT, Cause, undelivered};
+use crate::notify::{Undelivered, permanent, use_ring};
+
+/// How long a method may take that somebody waits for: half of a minute's patience with a telephone.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+type Connector = SlackClientHyperConnector<HttpsConnector<HttpConnector>>;
+
+/// Slack's Web API with one token.
+pub struct Web {
+    client: SlackClient<Connector>,
+    token: SlackApiToken,
+}
+
+impl std::fmt::Debug for Web {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Web")
+    }
+}
+
+impl Web {
+    /// The API with `token`; `api` when it is not at Slack's own address.
+    ///
+    /// # Errors
+    /// When the system has no certificates to trust.
+    pub fn new(token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
+        // Whoever uses the API opens other connections beside it, such as a socket, and those bring no cryptography.
+        use_ring();
+        let mut connector = SlackClientHyperConnector::from(https_or_http()?);
+        if let Some(api) = api {
+            connector = connector.with_slack_api_url(api.trim_end_matches('/'));
+        }
+        let token = SlackApiToken::new(token.expose_secret().trim().to_owned().into());
+        Ok(Self { client: SlackClient::new(connector), token })
+    }
+
+    /// Asks a method such as `chat.update`, once.
+    ///
+    /// # Errors
+    /// Why not, in words; `place` is what they say of a channel.
+    pub async fn call(&self, method: &str, body: &Value, place: &str) -> Result<Value, Undelivered> {
+        self.exchange(method, body, CALL_LIMIT).await.map_err(|error| undelivered(&error, place))
+    }
+
+    pub(super) async fn exchange<Q, A>(&self, method: &str, body: &Q, within: Duration) -> Result<A, SlackClientError>
+    where
+        Q: Serialize + Send + Sync,
+        A: DeserializeOwned + Send + 'static,
+    {
+        let session = self.client.open_session(&self.token);
+        tokio::time::timeout(within, session.http_session_api.http_post(method, body, None))
+            .await
+            .unwrap_or_else(|_| Err(Box::<Cause>::from("no answer").into()))
+    }
+}
+
+fn https_or_http() -> Result<HttpsConnector<HttpConnector>, Undelivered> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(CONNECT_LIMIT));
+    http.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(provider)
+        .map_err(|error| permanent(format!("no certificates to trust: {error}; install `ca-certificates`")))?;
+    Ok(builder.https_or_http().enable_http1().wrap_connector(http))
+}

@@ -1,0 +1,36 @@
+//! `runbook severity`.
+
+use super::asking;
+use super::failure::Result;
+use super::station::Station;
+use super::target::Incident;
+use crate::domain::command::Request;
+use crate::domain::runbook::Severity;
+
+/// Says how bad an incident is, when that is not what it was taken for
+///
+/// Messages of what is worse go first, and so does its work.
+///
+/// Examples:
+///   runbook severity lusab-fidok p2
+///   runbook severity last p1
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Grade {
+    #[command(flatten)]
+    target: Incident,
+    /// How bad: p1 is the worst, p4 the least
+    #[arg(value_name = "SEVERITY", value_parser = severity)]
+    severity: Severity,
+}
+
+impl Grade {
+    /// Says it.
+    pub fn run(self, station: &Station) -> Result {
+        asking::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
+    }
+}
+
+fn severity(typed: &str) -> std::result::Result<Severity, String> {
+    typed.parse()
+}

@@ -1,0 +1,55 @@
+//! `runbook slack`.
+
+use super::failure::Result;
+use super::output;
+use super::settings::Format;
+use super::shop::Shop;
+use super::station::Station;
+use crate::surface::exit::Exit;
+use crate::surface::slack::manifest;
+
+/// Prints what Slack needs to know to make the app
+///
+/// Paste it at api.slack.com/apps, "Create New App", "From a manifest".
+/// It asks for the least that the app can do with. Without an address the
+/// app uses Socket Mode, and nothing has to reach this machine.
+///
+/// Examples:
+///   runbook slack manifest > manifest.json
+///   runbook slack manifest --address runbook.shop.example
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Slack {
+    #[command(subcommand)]
+    of: Of,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Of {
+    /// The app's manifest, as JSON
+    Manifest {
+        /// Where Slack reaches this machine over HTTPS: a name, or an address
+        #[arg(long, value_name = "HOST", value_parser = address)]
+        address: Option<String>,
+    },
+}
+
+impl Slack {
+    /// Prints it: one document whatever the format.
+    pub fn run(self, station: &Station) -> Result {
+        let Of::Manifest { address } = self.of;
+        let shop = Shop::open(&station.settings)?;
+        let estate = shop.estate(&station.output)?;
+        let manifest = manifest::of(&estate.estate, estate.slack.as_ref(), address.as_deref());
+        station.output.text(&output::json(&manifest, station.output.format() != Format::Jsonl))?;
+        Ok(Exit::DONE)
+    }
+}
+
+fn address(typed: &str) -> std::result::Result<String, String> {
+    let address = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
+    match url::Url::parse(&address) {
+        Ok(url) if url.scheme() == "https" && url.query().is_none() => Ok(address),
+        _ => Err("Slack posts to an address that begins with `https://`".to_owned()),
+    }
+}

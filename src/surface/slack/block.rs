@@ -1,0 +1,348 @@
+//! A small part of Block Kit, in which nothing can be built that Slack would not take.
+//!
+//! Text is rich text or plain text and never Slack's markup, so foreign words are data: they can mention nobody, format
+//! nothing and break no block. Source of shapes and limits: <https://docs.slack.dev/reference/block-kit/blocks>.
+//!
+//! **Invariant:** whatever goes in, a [`Sheet`] has at most [`BLOCKS`] blocks, a block at most [`TEXT`] characters, a button
+//! at most [`LABEL`]; a cut is visible.
+
+use serde_json::{Value, json};
+
+use crate::domain::redact::Redactor;
+use crate::domain::text::one_line;
+use crate::domain::time::{Timestamp, stamp};
+use crate::notify::slack::dead;
+
+/// The most blocks of a message.
+pub const BLOCKS: usize = 50;
+/// The most characters of one block's text.
+pub const TEXT: usize = 3_000;
+/// The most characters of a whole sheet: beyond 12,000 or so Slack answers `msg_blocks_too_long`.
+pub const SHEET_TEXT: usize = 10_000;
+/// The most characters on a button or an option.
+pub const LABEL: usize = 75;
+/// The most characters of what a button carries.
+pub const VALUE: usize = 2_000;
+/// The most buttons of one block.
+const BUTTONS: usize = 25;
+/// The most characters of a confirmation's text.
+const CONFIRM: usize = 300;
+
+/// What stands where something was cut.
+const CUT: &str = "…";
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Words, whatever they hold.
+    Text(String),
+    /// The same, bold.
+    Strong(String),
+    /// The same, as code.
+    Code(String),
+    /// An instant, in the zone of who reads it.
+    Time(Timestamp),
+    /// A channel of Slack's, by its id.
+    Channel(String),
+    /// A sign by Slack's name for it.
+    Emoji(&'static str),
+}
+
+/// Words as a part.
+pub fn text(words: impl Into<String>) -> Part {
+    Part::Text(words.into())
+}
+
+/// How a button looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As any other.
+    Plain,
+    /// The one that goes on.
+    Primary,
+    /// One that is hard to take back.
+    Danger,
+}
+
+/// A button.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Button {
+    /// What it does and to what, in words.
+    pub label: String,
+    /// What it carries. One that is too long is left out: a part of it would mean something else.
+    pub value: String,
+    /// How it looks.
+    pub look: Look,
+    /// What is asked once more before it counts.
+    pub confirm: Option<String>,
+}
+
+/// Blocks of a message or a view.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sheet {
+    blocks: Vec<Value>,
+    /// Characters so far.
+    length: usize,
+    /// Blocks that had no place.
+    dropped: usize,
+    /// Buttons so far: each needs a name of its own.
+    buttons: usize,
+}
+
+impl Sheet {
+    /// Lines of text as one block.
+    pub fn lines(&mut self, lines: impl IntoIterator<Item = Vec<Part>>) -> &mut Self {
+        let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
+        let before = room;
+        let mut elements = Vec::new();
+        for line in lines {
+            if !elements.is_empty() {
+                push(&mut elements, &text("\n"), &mut room);
+            }
+            line.iter().for_each(|part| push(&mut elements, part, &mut room));
+        }
+        if elements.is_empty() {
+            return self;
+        }
+        self.length += before - room;
+        let section = json!({"type": "rich_text_section", "elements": elements});
+        self.block(json!({"type": "rich_text", "elements": [section]}))
+    }
+
+    /// One line of text as a block.
+    pub fn line(&mut self, parts: Vec<Part>) -> &mut Self {
+        self.lines([parts])
+    }
+
+    /// What a program printed, as it is.
+    pub fn output(&mut self, words: &str) -> &mut Self {
+        let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
+        let before = room;
+        let mut elements = Vec::new();
+        push(&mut elements, &text(words.trim_end()), &mut room);
+        if elements.is_empty() {
+            return self;
+        }
+        self.length += before - room;
+        let shown = json!({"type": "rich_text_preformatted", "elements": elements});
+        self.block(json!({"type": "rich_text", "elements": [shown]}))
+    }
+
+    /// Buttons beside one another.
+    pub fn buttons(&mut self, buttons: impl IntoIterator<Item = Button>) -> &mut Self {
+        let mut elements = Vec::new();
+        for button in buttons.into_iter().filter(|button| button.value.chars().count() <= VALUE).take(BUTTONS) {
+            elements.push(self.button(&button));
+        }
+        if elements.is_empty() { self } else { self.block(json!({"type": "actions", "elements": elements})) }
+    }
+
+    /// A small grey line.
+    pub fn note(&mut self, words: &str) -> &mut Self {
+        let words = label(words, TEXT.min(SHEET_TEXT.saturating_sub(self.length)));
+        if words.is_empty() {
+            return self;
+        }
+        self.length += words.chars().count();
+        self.block(json!({"type": "context", "elements": [plain(&words)]}))
+    }
+
+    /// A line across.
+    pub fn rule(&mut self) -> &mut Self {
+        self.block(json!({"type": "divider"}))
+    }
+
+    /// Another block that was built within its limits.
+    pub(super) fn block(&mut self, block: Value) -> &mut Self {
+        if self.blocks.len() < BLOCKS {
+            self.blocks.push(block)
+        } else {
+            self.dropped += 1
+        }
+        self
+    }
+
+    /// The blocks as JSON. When some had no place, the last one says how many.
+    pub fn blocks(&self) -> Value {
+        let mut blocks = self.blocks.clone();
+        if self.dropped > 0 {
+            let words = format!("{} blocks more are not shown", self.dropped + 1);
+            blocks.pop();
+            blocks.push(json!({"type": "context", "elements": [plain(&words)]}));
+        }
+        Value::Array(blocks)
+    }
+
+    fn button(&mut self, button: &Button) -> Value {
+        self.buttons += 1;
+        let shown = match label(&button.label, LABEL) {
+            blank if blank.is_empty() => CUT.to_owned(),
+            shown => shown,
+        };
+        let mut element = json!({
+            "type": "button", "action_id": format!("press_{}", self.buttons), "text": plain(&shown), "value": button.value,
+        });
+        match button.look {
+            Look::Plain => {}
+            Look::Primary => element["style"] = json!("primary"),
+            Look::Danger => element["style"] = json!("danger"),
+        }
+        if let Some(question) = button.confirm.as_deref().map(|words| label(words, CONFIRM)).filter(|q| !q.is_empty()) {
+            element["confirm"] = json!({
+                "title": plain("Are you sure?"), "text": plain(&question),
+                "confirm": plain("Yes"), "deny": plain("Not now"),
+            });
+        }
+        element
+    }
+}
+
+/// Words on one line, within a limit in characters.
+pub(super) fn label(words: &str, limit: usize) -> String {
+    // The joiner that makes a call harmless takes a place too.
+    one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
+}
+
+/// Telephone numbers of customers are nobody's business in a channel.
+pub(super) fn masked(words: &str) -> String {
+    Redactor::default().mask_phones(words).into_owned()
+}
+
+/// `one_line` would show the joiner as an escape; here it is wanted.
+fn visible(words: &str) -> String {
+    words.replace("@\u{2060}", "＠")
+}
+
+pub(super) fn plain(words: &str) -> Value {
+    json!({"type": "plain_text", "text": words, "emoji": false})
+}
+
+/// Puts a part into a line as far as there is room.
+fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
+    let style = |words: &str, style: Option<&str>| {
+        let mut element = json!({"type": "text", "text": words});
+        if let Some(style) = style {
+            element["style"] = json!({ style: true });
+        }
+        element
+    };
+    let element = match part {
+        Part::Time(at) => {
+            let shown = json!({
+                "type": "date", "timestamp": at.timestamp(), "format": "{date_short_pretty} {time}", "fallback": stamp(*at),
+            });
+            (*room >= 40).then(|| {
+                *room -= 40;
+                shown
+            })
+        }
+        Part::Channel(id) => (*room > id.len()).then(|| {
+            *room -= id.len();
+            json!({"type": "channel", "channel_id": id})
+        }),
+        Part::Emoji(name) => (*room > name.len()).then(|| {
+            *room -= name.len();
+            json!({"type": "emoji", "name": name})
+        }),
+        Part::Text(words) => fit(words, room).map(|words| style(&words, None)),
+        Part::Strong(words) => fit(words, room).map(|words| style(&words, Some("bold"))),
+        Part::Code(words) => fit(words, room).map(|words| style(&words, Some("code"))),
+    };
+    elements.extend(element);
+}
+
+/// As much of the words as there is room for; a cut is visible.
+fn fit(words: &str, room: &mut usize) -> Option<String> {
+    let words = dead(&masked(words));
+    let length = words.chars().count();
+    if words.is_empty() || *room == 0 {
+        return None;
+    }
+    if length <= *room {
+        *room -= length;
+        return Some(words);
+    }
+    let mut kept: String = words.chars().take(*room - 1).collect();
+    kept.push_str(CUT);
+    *room = 0;
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn characters(value: &Value) -> usize {
+        match value {
+            Value::Object(fields) if fields.contains_key("text") && fields["text"].is_string() => {
+                fields["text"].as_str().unwrap_or_default().chars().count()
+            }
+            Value::Object(fields) => fields.values().map(characters).sum(),
+            Value::Array(items) => items.iter().map(characters).sum(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn foreign_words_call_nobody() {
+        let mut sheet = Sheet::default();
+        sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
+        let blocks = sheet.blocks().to_string();
+        assert!(!blocks.contains("@here") && !blocks.contains("@everyone") && !blocks.contains("mrkdwn"), "{blocks}");
+    }
+
+    #[test]
+    fn a_customers_number_is_masked() {
+        let mut sheet = Sheet::default();
+        sheet.line(vec![text("called +260971234556")]).note("+260971234556");
+        assert_eq!(sheet.blocks().to_string().matches("+26097*****56").count(), 2);
+    }
+
+    #[test]
+    fn what_has_no_place_is_counted() {
+        let mut sheet = Sheet::default();
+        for number in 0..60 {
+            sheet.line(vec![text(format!("{number}"))]);
+        }
+        let blocks = sheet.blocks();
+        assert_eq!(blocks.as_array().unwrap().len(), BLOCKS);
+        assert_eq!(blocks[BLOCKS - 1]["elements"][0]["text"], "11 blocks more are not shown");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn no_sheet_is_more_than_slack_takes(
+            words in proptest::collection::vec("\\PC{0,4000}", 0..8),
+            repeat in 1usize..20,
+        ) {
+            let mut sheet = Sheet::default();
+            for one in words.iter().cycle().take(words.len() * repeat) {
+                let button = Button {
+                    label: one.clone(), value: one.clone(), look: Look::Danger, confirm: Some(one.clone()),
+                };
+                sheet.lines([vec![Part::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
+                sheet.buttons(vec![button; 30]);
+            }
+            let blocks = sheet.blocks();
+            let blocks = blocks.as_array().unwrap();
+            prop_assert!(blocks.len() <= BLOCKS);
+            for block in blocks {
+                if block["type"] == "actions" {
+                    let buttons = block["elements"].as_array().unwrap();
+                    prop_assert!(!buttons.is_empty() && buttons.len() <= BUTTONS);
+                    for button in buttons {
+                        let length = button["text"]["text"].as_str().unwrap().chars().count();
+                        prop_assert!((1..=LABEL).contains(&length));
+                        prop_assert!(button["value"].as_str().unwrap().chars().count() <= VALUE);
+                    }
+                } else {
+                    prop_assert!(characters(block) <= TEXT, "{}", characters(block));
+                    let empty = block.to_string().contains("\"text\":\"\"");
+                    prop_assert!(!empty, "{}", block);
+                }
+            }
+        }
+    }
+}

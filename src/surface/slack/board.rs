@@ -1,0 +1,373 @@
+//! The board: keeps one message an incident up to date in the estate's channel, and posts what people have to hear of.
+//!
+//! It looks at the log, so it shows what any process did. What is to be posted and what was follows from the incident; only
+//! what a message shows at present is remembered here, and after a restart each is written once more.
+//!
+//! **Invariant:** a message is posted at most twice: once more only when the process ended between posting and recording.
+//!
+//! **Invariant:** what Slack does or does not answer holds up nobody but the board.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+
+use super::block::masked;
+use super::card::{self, Card};
+use crate::domain::board::{Post, Subject};
+use crate::domain::command::{Command, Request};
+use crate::domain::due::is_live;
+use crate::domain::event::Actor;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::runbook::Severity;
+use crate::domain::time::{Span, Timestamp};
+use crate::engine::{Engine, EngineError};
+use crate::notify::Undelivered;
+use crate::notify::slack::{Web, plain};
+use crate::store::StoreError;
+
+/// How often the log is looked at for what others wrote.
+const LOOK: Duration = Duration::from_millis(400);
+/// How long after a post the next one goes: Slack takes about one a second in a channel.
+const PACE: Duration = Duration::from_millis(1_100);
+/// How many messages are changed a minute: Slack takes fifty or more (its tier 3).
+const CHANGES: usize = 45;
+const MINUTE: Span = Span::seconds(60);
+/// The pauses after trouble; the last one is kept.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+/// How many incidents are shown before it is looked anew which are the worst: a P1 waits for no more of lesser ones.
+const AT_A_TIME: usize = 4;
+/// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
+const RECENT: u32 = 20;
+
+/// Whose turn it is: the worst first, then the oldest.
+type Rank = (Severity, Timestamp);
+
+/// What is shown of one incident.
+#[derive(Debug, Default)]
+struct Watched {
+    /// The last event that is shown whole.
+    seq: u64,
+    /// Its place among those that are to be shown.
+    rank: Option<Rank>,
+    /// How often Slack has refused to show it.
+    refused: u32,
+    /// A digest of what each message shows.
+    shown: BTreeMap<Subject, [u8; 32]>,
+    /// The questions that say who has answered: nothing of them changes any more.
+    settled: BTreeSet<Subject>,
+}
+
+/// The board.
+#[derive(Debug)]
+pub(super) struct Board {
+    engine: Engine,
+    web: Arc<Web>,
+    news: Arc<Notify>,
+    /// Incidents that are looked after.
+    watched: BTreeMap<IncidentId, Watched>,
+    /// When messages were changed within the last minute.
+    changes: VecDeque<Timestamp>,
+    /// Whether the latest incidents were looked at, whose end may have come while nobody showed it.
+    began: bool,
+    /// Posts that the log does not hold yet.
+    unrecorded: Vec<(IncidentId, Post)>,
+}
+
+/// Why something is not shown yet.
+enum Trouble {
+    /// Slack's.
+    Slack(Undelivered),
+    /// The log's.
+    Log(EngineError),
+}
+
+impl Board {
+    pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>) -> Self {
+        Self {
+            engine,
+            web,
+            news,
+            watched: BTreeMap::new(),
+            changes: VecDeque::new(),
+            began: false,
+            unrecorded: Vec::new(),
+        }
+    }
+
+    /// Keeps it up to date for ever.
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    pub(super) async fn keep(mut self) {
+        let (mut failures, mut version) = (0, None);
+        loop {
+            let now = self.engine.parts().store.version().await.ok();
+            if now.is_none() || now != version {
+                match self.look().await {
+                    Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
+                    Err(trouble) => {
+                        tokio::time::sleep(trouble.pause(failures)).await;
+                        failures += 1;
+                        continue;
+                    }
+                }
+            }
+            let _ = tokio::time::timeout(LOOK, self.news.notified()).await;
+        }
+    }
+
+    /// Shows the worst of what is not as it should be; whether there is more.
+    async fn look(&mut self) -> Result<bool, Trouble> {
+        self.engine.refresh();
+        let stale = self.stale().await?;
+        let mut trouble = None;
+        for id in stale.iter().take(AT_A_TIME) {
+            match self.show(id).await {
+                // What is wrong with one message holds up no other: its incident goes behind the others.
+                Err(Trouble::Slack(error)) if error.permanent => {
+                    self.watched.entry(id.clone()).or_default().refused += 1;
+                    trouble = Some(Trouble::Slack(error));
+                }
+                Err(other) => return Err(other),
+                Ok(()) => {}
+            }
+        }
+        trouble.map_or(Ok(stale.len() > AT_A_TIME), Err)
+    }
+
+    /// The incidents that are not shown as they stand, the worst first.
+    async fn stale(&mut self) -> Result<Vec<IncidentId>, Trouble> {
+        let store = Arc::clone(&self.engine.parts().store);
+        let mut known = store.live().await?;
+        if !self.began {
+            known.extend(store.incidents(RECENT, 0).await?);
+        }
+        self.began = true;
+        let mut seqs: BTreeMap<IncidentId, u64> = known.into_iter().map(|one| (one.id, one.seq)).collect();
+        for id in self.watched.keys().filter(|id| !seqs.contains_key(*id)).cloned().collect::<Vec<_>>() {
+            let seq = store.seq(&id).await?;
+            seqs.insert(id, seq);
+        }
+        let mut stale = Vec::new();
+        for (id, seq) in seqs {
+            if self.watched.entry(id.clone()).or_default().seq != seq {
+                let rank = self.rank(&id, seq).await?;
+                let refused = self.watched.get(&id).map_or(0, |watched| watched.refused);
+                stale.extend(rank.map(|rank| (refused, rank, id)));
+            }
+        }
+        stale.sort();
+        Ok(stale.into_iter().map(|(_, _, id)| id).collect())
+    }
+
+    /// How bad an incident was when it was shown last; none when it cannot be shown.
+    async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<Rank>, Trouble> {
+        let watched = self.watched.entry(id.clone()).or_default();
+        if watched.rank.is_none() {
+            match self.engine.incident(id).await {
+                Ok(incident) => watched.rank = Some((incident.severity, incident.opened.at)),
+                // One that is damaged hides no other.
+                Err(EngineError::Illegal(error)) => {
+                    tracing::warn!(incident = %id, %error, "it cannot be shown");
+                    watched.seq = seq;
+                }
+                Err(error) => return Err(Trouble::Log(error)),
+            }
+        }
+        Ok(watched.rank)
+    }
+
+    /// Posts what is missing, then changes what is not as it should be.
+    async fn show(&mut self, id: &IncidentId) -> Result<(), Trouble> {
+        self.record().await?;
+        let incident = loop {
+            let incident = self.engine.incident(id).await.map_err(Trouble::Log)?;
+            let Some(subject) = incident.unposted().into_iter().next() else { break incident };
+            self.post(&incident, subject).await?;
+        };
+        let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
+        let shown = self.renew(&incident, &settled).await;
+        let over = incident.status == IncidentStatus::Resolved && !is_live(&incident);
+        let watched = self.watched.entry(incident.id.clone()).or_default();
+        watched.settled = settled;
+        watched.settled.extend(shown?);
+        watched.seq = incident.seq;
+        watched.rank = Some((incident.severity, incident.opened.at));
+        watched.refused = 0;
+        if over {
+            self.watched.remove(&incident.id);
+        }
+        Ok(())
+    }
+
+    /// Changes every message that may not be as it should be; those that are settled now.
+    async fn renew(&mut self, incident: &Incident, settled: &BTreeSet<Subject>) -> Result<Vec<Subject>, Trouble> {
+        let is_over = |subject: &Subject| match subject {
+            Subject::Waits { run, step, round } => incident.waits(*run, step, *round).is_none(),
+            _ => false,
+        };
+        let open = |post: &&Post| post.subject != Subject::Channel && !settled.contains(&post.subject);
+        let posts: Vec<&Post> = incident.posts.values().filter(open).collect();
+        let over: Vec<Subject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
+        // Who has answered stands in the log alone.
+        let log =
+            if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(Trouble::Log)? };
+        for post in posts {
+            self.change(&incident.id, post, &card::of(incident, &log, &post.subject)).await?;
+        }
+        Ok(over)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    async fn post(&mut self, incident: &Incident, subject: Subject) -> Result<(), Trouble> {
+        let Some((channel, place)) = self.place() else { return Err(Trouble::nowhere()) };
+        if subject == Subject::Channel {
+            return self.make_channel(incident, channel).await;
+        }
+        let card = card::of(incident, &[], &subject);
+        let mut message = drawn(&card);
+        message["metadata"] = json!({
+            "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
+        });
+        message["channel"] = json!(place);
+        if let Some(own) = incident.own_channel() {
+            message["channel"] = json!(own);
+        } else if let Some(live) = incident.posted(&Subject::Live) {
+            message["channel"] = json!(live.place);
+            message["thread_ts"] = json!(live.message);
+            message["reply_broadcast"] = json!(true);
+        }
+        let answer =
+            self.web.call("chat.postMessage", &message, &format!("`{place}`")).await.map_err(Trouble::Slack)?;
+        let text = |name: &str| answer[name].as_str().map(str::to_owned);
+        let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
+        let post = Post { subject, channel, place, message };
+        self.remember(&incident.id, &post.subject, &card);
+        self.unrecorded.push((incident.id.clone(), post));
+        self.record().await?;
+        tokio::time::sleep(PACE).await;
+        Ok(())
+    }
+
+    /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
+    async fn make_channel(&mut self, incident: &Incident, channel: String) -> Result<(), Trouble> {
+        let asked = json!({"name": format!("inc-{}", incident.id), "is_private": false});
+        let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
+            Ok(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
+            Err(error) if error.permanent => {
+                tracing::warn!(incident = %incident.id, reason = error.reason, "it gets no channel of its own");
+                String::new()
+            }
+            Err(error) => return Err(Trouble::Slack(error)),
+        };
+        let post = Post { subject: Subject::Channel, channel, place, message: String::new() };
+        self.unrecorded.push((incident.id.clone(), post));
+        self.record().await
+    }
+
+    /// Writes down where posts stand.
+    async fn record(&mut self) -> Result<(), Trouble> {
+        while let Some((id, post)) = self.unrecorded.first().cloned() {
+            let command = Command { by: Actor::Engine, request: Request::Post(post) };
+            match self.engine.submit(&id, command).await {
+                Ok(_) | Err(EngineError::Refused(_) | EngineError::Illegal(_)) => drop(self.unrecorded.remove(0)),
+                Err(error) => return Err(Trouble::Log(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(&mut self, id: &IncidentId, post: &Post, card: &Card) -> Result<(), Trouble> {
+        let shown = self.watched.get(id).and_then(|watched| watched.shown.get(&post.subject));
+        if shown == Some(&digest(card)) {
+            return Ok(());
+        }
+        self.wait_for_turn().await;
+        let mut message = drawn(card);
+        message["channel"] = json!(post.place);
+        message["ts"] = json!(post.message);
+        match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
+            Ok(_) => {}
+            // Somebody has deleted it, or Slack lets it be changed no more; asking again would not help.
+            Err(error) if error.permanent => {
+                tracing::warn!(incident = %id, reason = error.reason, "a message is not changed")
+            }
+            Err(error) => return Err(Trouble::Slack(error)),
+        }
+        self.remember(id, &post.subject, card);
+        Ok(())
+    }
+
+    /// Slack takes so many changes a minute; what happens meanwhile is in the next one.
+    #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
+    async fn wait_for_turn(&mut self) {
+        loop {
+            let now = self.engine.parts().clock.now();
+            self.changes.retain(|at| Span::between(*at, now) < MINUTE);
+            if self.changes.len() < CHANGES {
+                return self.changes.push_back(now);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {
+        self.watched.entry(id.clone()).or_default().shown.insert(subject.clone(), digest(card));
+    }
+
+    /// The estate's name of the board's channel, and Slack's.
+    fn place(&self) -> Option<(String, String)> {
+        let estate = self.engine.parts().catalog.estate().content.as_ref().ok()?;
+        let (name, channel) = estate.board()?;
+        Some((name.to_owned(), channel.slack.clone()?))
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+impl Trouble {
+    fn nowhere() -> Self {
+        let reason = "there is no channel to show incidents in".to_owned();
+        Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
+    }
+
+    /// How long nothing is tried.
+    fn pause(&self, failures: usize) -> Duration {
+        let usual = PAUSES[failures.min(PAUSES.len() - 1)];
+        match self {
+            Self::Slack(error) => {
+                tracing::warn!(reason = error.reason, "incidents are not shown in Slack");
+                error.retry_after.unwrap_or(usual)
+            }
+            Self::Log(error) => {
+                tracing::warn!(%error, "the log cannot be read for Slack");
+                usual
+            }
+        }
+    }
+}
+
+/// A message as Slack takes it.
+fn drawn(card: &Card) -> Value {
+    json!({
+        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,
+        "unfurl_links": false, "unfurl_media": false,
+    })
+}
+
+fn digest(card: &Card) -> [u8; 32] {
+    Sha256::digest(format!("{}\n{}", card.summary, card.sheet.blocks())).into()
+}

@@ -1,0 +1,397 @@
+//! Messages on the board: pure functions from an incident, and its log where a question is over, to a [`Sheet`].
+//!
+//! **Invariant:** the first three lines of the live message say how it stands, what is next, and what to type.
+
+use super::block::{Button, Look, Part, Sheet, text};
+use super::press::{Deed, Press};
+use super::question::{Waiting, all, name};
+use crate::domain::board::Subject;
+use crate::domain::deadline::DeadlineStatus;
+use crate::domain::event::{Event, Gate, Recorded};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::run::{Run, RunStatus};
+use crate::domain::step::{Standing, place};
+use crate::domain::text::one_line;
+
+/// The most questions that the live message shows; the others are in its thread.
+const QUESTIONS: usize = 5;
+/// The most characters of a title.
+const TITLE: usize = 150;
+/// The most steps that are named as being done.
+const AT_WORK: usize = 5;
+
+/// A message: blocks, and the words for notifications.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Card {
+    /// What notifications and readers for the blind say.
+    pub summary: String,
+    /// What is seen.
+    pub sheet: Sheet,
+}
+
+/// The message about a subject.
+pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
+    match subject {
+        Subject::Live | Subject::Channel => live(incident),
+        Subject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
+            Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
+            None => settled(incident, log, *run, step, *round),
+        },
+        Subject::Failed { run } => failed(incident, *run),
+        Subject::AtRisk { deadline, missed, .. } => at_risk(incident, deadline, *missed),
+        Subject::Resolved => resolved(incident),
+    }
+}
+
+/// How it stands.
+pub fn live(incident: &Incident) -> Card {
+    let mut sheet = Sheet::default();
+    let waiting = all(incident);
+    sheet.lines(head(incident, &waiting));
+    if let Some(channel) = incident.own_channel() {
+        sheet.line(vec![text("Details: "), Part::Channel(channel.to_owned())]);
+    }
+    for one in waiting.iter().take(QUESTIONS) {
+        one.draw(&mut sheet);
+    }
+    if waiting.len() > QUESTIONS {
+        sheet.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
+    }
+    sheet.buttons(controls(incident));
+    for deadline in &incident.deadlines {
+        let words = match &deadline.status {
+            DeadlineStatus::Running => "due ",
+            DeadlineStatus::Missed => "missed at ",
+            _ => continue,
+        };
+        sheet.line(vec![text(format!("{}: {words}", deadline.name)), Part::Time(deadline.due)]);
+    }
+    if !incident.roles.is_empty() {
+        let roles: Vec<String> =
+            incident.roles.iter().map(|(role, holder)| format!("{role}: {}", holder.person)).collect();
+        sheet.note(&roles.join(" · "));
+    }
+    Card { summary: summary(incident), sheet }
+}
+
+/// The three lines that a person in a hurry reads.
+fn head(incident: &Incident, waiting: &[Waiting<'_>]) -> Vec<Vec<Part>> {
+    let state = vec![
+        Part::Emoji(sign(incident, waiting)),
+        Part::Strong(format!(" {} {}: ", incident.severity, state(incident, waiting))),
+        text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
+    ];
+    let next = vec![text("Next: "), text(next(incident, waiting))];
+    let mut typed = vec![
+        Part::Code(format!("/runbook status {}", incident.id)),
+        text(" · opened "),
+        Part::Time(incident.opened.at),
+    ];
+    if let Some(mark) = &incident.acknowledged {
+        typed.push(text(format!(" · acknowledged by {} ", mark.by.name())));
+        typed.push(Part::Time(mark.at));
+    }
+    vec![state, next, typed]
+}
+
+fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
+    match incident.status {
+        IncidentStatus::Resolved => "white_check_mark",
+        _ if !waiting.is_empty() => "raising_hand",
+        IncidentStatus::Open => "rotating_light",
+        IncidentStatus::Acknowledged => "eyes",
+    }
+}
+
+fn state(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
+    match incident.status {
+        IncidentStatus::Resolved => "resolved",
+        _ if !waiting.is_empty() => "needs you",
+        IncidentStatus::Open => "open",
+        IncidentStatus::Acknowledged => "in hand",
+    }
+}
+
+fn next(incident: &Incident, waiting: &[Waiting<'_>]) -> String {
+    if incident.status == IncidentStatus::Resolved {
+        return match (&incident.completed, &incident.draft) {
+            (Some(_), _) => "nothing, the post-mortem is complete".to_owned(),
+            (None, Some(draft)) => format!("complete the post-mortem, {}", draft.path),
+            (None, None) => "the post-mortem".to_owned(),
+        };
+    }
+    if let Some(first) = waiting.first() {
+        return one_line(&first.next(), TITLE);
+    }
+    let at_work: Vec<String> =
+        incident.live_runs().flat_map(|run| steps_at_work(incident, run)).take(AT_WORK).collect();
+    if !at_work.is_empty() {
+        return format!("nothing for you, this is being done: {}", at_work.join(", "));
+    }
+    match incident.proposals.first() {
+        Some(proposal) => format!("start {}, since {}", proposal.runbook, one_line(&proposal.reason, TITLE)),
+        None if incident.live_runs().next().is_some() => "nothing for you, it goes on by itself".to_owned(),
+        None => "resolve it when the trouble is over".to_owned(),
+    }
+}
+
+fn steps_at_work<'a>(incident: &'a Incident, run: &'a Run) -> impl Iterator<Item = String> + 'a {
+    let running = run.steps.iter().filter(|(_, state)| state.standing == Standing::Running);
+    running.map(|(key, _)| name(incident, run.id, key))
+}
+
+/// The buttons that are there whatever a run does.
+fn controls(incident: &Incident) -> Vec<Button> {
+    let button = |label: String, look, deed| Button {
+        label,
+        value: Press { incident: incident.id.clone(), deed }.encoded(),
+        look,
+        confirm: None,
+    };
+    let mut buttons = Vec::new();
+    if incident.status == IncidentStatus::Resolved {
+        return buttons;
+    }
+    for proposal in &incident.proposals {
+        let label = format!("Start {} on {}", proposal.runbook, incident.environment);
+        buttons.push(button(label, Look::Primary, Deed::Start(proposal.runbook.clone())));
+    }
+    if incident.status == IncidentStatus::Open {
+        buttons.push(button(format!("Acknowledge {}", incident.id), Look::Plain, Deed::Acknowledge));
+    }
+    let resolve = button(format!("Resolve {}", incident.id), Look::Plain, Deed::Resolve);
+    let sure = format!("{} is over: {}", incident.id, one_line(&incident.title, TITLE));
+    buttons.push(Button { confirm: Some(sure), ..resolve });
+    buttons
+}
+
+/// A person is needed.
+fn asked(waiting: &Waiting<'_>) -> Card {
+    let mut sheet = Sheet::default();
+    waiting.draw(&mut sheet);
+    let incident = waiting.incident;
+    let summary = format!("{} {} needs you: {}", incident.severity, incident.id, one_line(&waiting.next(), TITLE));
+    Card { summary, sheet }
+}
+
+/// Who has answered, what and when; nobody can answer there any more.
+fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
+    let mut sheet = Sheet::default();
+    let (gate, deeds) = answers(log, run, step, round);
+    let mut lines = Vec::new();
+    if let Some(gate) = gate {
+        let question = Waiting { incident, run, step, gate };
+        lines.push(vec![text(question.title())]);
+    }
+    for recorded in &deeds {
+        let words = format!("{} {} ", recorded.by.name(), deed(&recorded.event));
+        lines.push(vec![Part::Strong(words), Part::Time(recorded.at)]);
+    }
+    if deeds.is_empty() {
+        lines.push(vec![text("It is not asked any more.")]);
+    }
+    let first = deeds.first().map(|one| format!("{} {}", one.by.name(), deed(&one.event)));
+    let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it is not asked any more".to_owned()));
+    sheet.lines(lines);
+    Card { summary, sheet }
+}
+
+/// A question of a step, and what ended it.
+fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<&'a Recorded>) {
+    let (mut asked, mut now, mut deeds) = (None, 0, Vec::new());
+    for recorded in log.iter().filter(|recorded| place(&recorded.event).is_some_and(|(of, at)| (of, at) == (run, step)))
+    {
+        match &recorded.event {
+            Event::Asked { gate, .. } => {
+                now += 1;
+                if now == round {
+                    asked = Some(gate);
+                }
+            }
+            // What follows belongs to the attempt.
+            Event::StepStarted { .. } if now == round => break,
+            Event::Answered { .. }
+            | Event::Approved { .. }
+            | Event::Denied { .. }
+            | Event::StepSkipped { .. }
+            | Event::RetryScheduled { .. }
+                if now == round =>
+            {
+                deeds.push(recorded);
+            }
+            _ => {}
+        }
+    }
+    (asked, deeds)
+}
+
+fn deed(event: &Event) -> String {
+    match event {
+        Event::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
+        Event::Answered { .. } => "said that it is done".to_owned(),
+        Event::Approved { .. } => "agreed".to_owned(),
+        Event::Denied { reason, .. } => format!("refused: {reason}"),
+        Event::StepSkipped { .. } => "skipped it".to_owned(),
+        _ => "tried it again".to_owned(),
+    }
+}
+
+fn failed(incident: &Incident, run: RunId) -> Card {
+    let mut sheet = Sheet::default();
+    let run = incident.run(run);
+    let title = run.map(|run| run.runbook.title.clone()).unwrap_or_default();
+    sheet.line(vec![Part::Emoji("x"), Part::Strong(format!(" Failed: {title}"))]);
+    for (key, state) in run.into_iter().flat_map(|run| &run.steps) {
+        let bad = state.outcome.as_ref().filter(|outcome| !outcome.is_success());
+        if let Some(outcome) = bad {
+            sheet.line(vec![Part::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
+            if let Some(transcript) = &outcome.transcript {
+                sheet.output(transcript);
+            }
+        }
+    }
+    Card { summary: format!("{} {} failed: {title}", incident.severity, incident.id), sheet }
+}
+
+fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
+    let mut sheet = Sheet::default();
+    let words = if missed { "missed" } else { "at risk" };
+    let mut line = vec![Part::Emoji("hourglass"), Part::Strong(format!(" Deadline {name} {words}"))];
+    if let Some(deadline) = incident.deadlines.iter().find(|deadline| deadline.name == name) {
+        line.extend([text(": due "), Part::Time(deadline.due)]);
+        if let DeadlineStatus::Met { at, .. } | DeadlineStatus::MetLate { at, .. } = &deadline.status {
+            line.extend([text(", met "), Part::Time(*at)]);
+        }
+    }
+    sheet.line(line);
+    Card { summary: format!("{} {}: deadline {name} {words}", incident.severity, incident.id), sheet }
+}
+
+fn resolved(incident: &Incident) -> Card {
+    let mut sheet = Sheet::default();
+    let mut line =
+        vec![Part::Emoji("white_check_mark"), Part::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
+    if let Some(mark) = &incident.resolved {
+        line.extend([text(format!(" by {} ", mark.by.name())), Part::Time(mark.at)]);
+    }
+    let mut lines = vec![line];
+    lines.extend(incident.resolution.iter().map(|words| vec![text(words.clone())]));
+    let ended = incident.runs.iter().filter(|run| matches!(run.status, RunStatus::Ended(_))).count();
+    sheet.lines(lines).note(&format!("{ended} of {} runs ended", incident.runs.len()));
+    Card {
+        summary: format!("{} {} resolved: {}", incident.severity, incident.id, one_line(&incident.title, TITLE)),
+        sheet,
+    }
+}
+
+fn summary(incident: &Incident) -> String {
+    let waiting = all(incident);
+    let state = state(incident, &waiting);
+    format!(
+        "{} {} {state}: {} on {}",
+        incident.severity,
+        incident.id,
+        one_line(&incident.title, TITLE),
+        incident.environment
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::block::{BLOCKS, TEXT};
+    use super::*;
+    use crate::domain::incident::fold;
+
+    const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+
+    /// The names under which foreign words stand in a log.
+    const FOREIGN: [&str; 9] =
+        ["title", "summary", "prompt", "what", "why", "reason", "text", "transcript", "instruction"];
+
+    fn log(words: Option<&str>) -> Vec<Recorded> {
+        let line = |line: &str| {
+            let mut value: Value = serde_json::from_str(line).unwrap();
+            words.iter().for_each(|words| replace(&mut value, words));
+            serde_json::from_value(value).unwrap()
+        };
+        LOG.lines().map(line).collect()
+    }
+
+    fn replace(value: &mut Value, words: &str) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(name, field)| match field {
+                Value::String(text) if FOREIGN.contains(&name.as_str()) => words.clone_into(text),
+                field => replace(field, words),
+            }),
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, words)),
+            _ => {}
+        }
+    }
+
+    /// Every card at every moment of a log.
+    fn cards(log: &[Recorded]) -> Vec<Card> {
+        let mut cards = Vec::new();
+        let mut seen: Vec<Subject> = vec![Subject::Live, Subject::Resolved];
+        for length in 1..=log.len() {
+            let incident = fold(&log[..length]).unwrap().unwrap();
+            for subject in incident.unposted() {
+                if !seen.contains(&subject) {
+                    seen.push(subject);
+                }
+            }
+            cards.extend(seen.iter().map(|subject| of(&incident, &log[..length], subject)));
+        }
+        cards
+    }
+
+    fn longest(value: &Value) -> usize {
+        match value {
+            Value::Object(fields) => {
+                let own = fields.get("text").and_then(Value::as_str).map_or(0, |text| text.chars().count());
+                own.max(fields.values().map(longest).max().unwrap_or(0))
+            }
+            Value::Array(items) => items.iter().map(longest).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn the_first_lines_say_how_it_stands_what_is_next_and_what_to_type() {
+        let log = log(None);
+        for length in 1..=log.len() {
+            let incident = fold(&log[..length]).unwrap().unwrap();
+            let first = live(&incident).sheet.blocks()[0].to_string();
+            let places =
+                [format!("{} ", incident.severity), "Next: ".to_owned(), format!("/runbook status {}", incident.id)];
+            let places = places.map(|words| first.find(&words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
+            assert!(places.is_sorted(), "{first}");
+        }
+    }
+
+    #[test]
+    fn when_it_is_over_no_button_is_left() {
+        let log = log(None);
+        let incident = fold(&log).unwrap().unwrap();
+        assert_eq!(incident.status, IncidentStatus::Resolved);
+        assert!(!live(&incident).sheet.blocks().to_string().contains("\"button\""));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+        #[test]
+        fn any_words_in_a_log_give_what_slack_takes(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
+            for card in cards(&log(Some(&words))) {
+                let blocks = card.sheet.blocks();
+                prop_assert!((1..=BLOCKS).contains(&blocks.as_array().unwrap().len()));
+                prop_assert!(longest(&blocks) <= TEXT);
+                let text = blocks.to_string();
+                prop_assert!(!text.contains("@here") && !text.contains("@channel") && !text.contains("mrkdwn"));
+                prop_assert!(!text.contains("\"text\":\"\""), "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is done about what came from Slack: one answer each, within the limits of who asks.
+//!
+//! **Invariant:** everything that changes an incident goes through [`Engine::submit`]; nothing is decided here but who may
+//! knock.
+
+use std::sync::Arc;
+
+use super::Terms;
+use super::block::{Part, Sheet, text};
+use super::card::Card;
+use super::form::{self, Carried, Purpose};
+use super::inbound::{Act, Inbound};
+use super::person::{self, Wish};
+use super::press::Press;
+use super::word::Typed;
+use crate::domain::command::{Command, Refused, Request};
+use crate::domain::estate::Estate;
+use crate::domain::event::Actor;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::engine::{Engine, EngineError};
+
+mod keep;
+mod press;
+mod start;
+mod typed;
+
+/// What who did something gets to see.
+#[derive(Debug)]
+pub enum Answer {
+    /// Words, to nobody else.
+    Say(Card),
+    /// A form.
+    Form {
+        /// Its title.
+        title: String,
+        /// Its fields.
+        fields: Vec<serde_json::Value>,
+        /// What it is for.
+        purpose: Purpose,
+    },
+    /// Nothing: what was done is seen in the message.
+    Done,
+}
+
+/// Why there is no answer but a no.
+pub type Said = Result<Answer, Card>;
+
+/// Where what comes is dealt with.
+#[derive(Debug)]
+pub struct Desk {
+    pub(super) engine: Engine,
+    pub(super) terms: Arc<Terms>,
+}
+
+/// One who did something, at the desk.
+struct Visit<'a> {
+    desk: &'a Desk,
+    estate: &'a Estate,
+    from: &'a Inbound,
+}
+
+impl Desk {
+    /// What is answered, by the shop's files as they were read last.
+    pub async fn answer(&self, from: &Inbound) -> Answer {
+        Self { engine: self.engine.refreshed(), terms: Arc::clone(&self.terms) }.answered(from).await
+    }
+
+    async fn answered(&self, from: &Inbound) -> Answer {
+        let sheet = self.engine.parts().catalog.estate();
+        let Ok(estate) = &sheet.content else {
+            return Answer::Say(say("estate.yaml has problems; `runbook lint` shows them"));
+        };
+        let visit = Visit { desk: self, estate, from };
+        let said = match &from.act {
+            Act::Typed(words) => visit.typed(Typed::read(words)).await,
+            Act::Pressed(value) => match Press::decoded(value) {
+                Some(press) => visit.pressed(press).await,
+                None => Err(say("This button is of another version. Type `/runbook` for what waits now.")),
+            },
+            Act::Submitted { form, carried, fields } if form == form::FORM => match serde_json::from_str(carried) {
+                Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
+                Err(_) => Err(say("This form is of another version. Type the command again.")),
+            },
+            Act::Submitted { .. } => Ok(Answer::Done),
+            Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
+        };
+        said.unwrap_or_else(Answer::Say)
+    }
+}
+
+impl Visit<'_> {
+    fn may(&self, wish: Wish) -> Result<Actor, Card> {
+        person::may(self.estate, &self.from.user, wish).map_err(|why| say(&why))
+    }
+
+    /// Asks something of an incident in the name of who came.
+    async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
+        self.desk.engine.submit(id, Command { by, request }).await.map_err(|error| no(&error))
+    }
+
+    async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {
+        self.desk.engine.incident(id).await.map_err(|error| no(&error))
+    }
+
+    /// The incidents that are not over, the worst first.
+    async fn open(&self) -> Result<Vec<Incident>, Card> {
+        let live = self.desk.engine.parts().store.live().await.map_err(|error| no(&error.into()))?;
+        let mut open = Vec::new();
+        for summary in live {
+            // One that is damaged hides no other.
+            if let Ok(incident) = self.desk.engine.incident(&summary.id).await {
+                open.push(incident);
+            }
+        }
+        open.retain(|incident| incident.status != IncidentStatus::Resolved);
+        open.sort_by_key(|incident| (incident.severity, incident.opened.at));
+        Ok(open)
+    }
+
+    /// The incident that is meant: the one named, or the only one that is not over.
+    async fn meant(&self, typed: &Typed) -> Result<Incident, Card> {
+        if let Some(id) = &typed.incident {
+            return self.incident(id).await;
+        }
+        let mut open = self.open().await?;
+        match open.len() {
+            0 => Err(say("There is no open incident.")),
+            1 => Ok(open.remove(0)),
+            _ => Err(which(&typed.verb, &open)),
+        }
+    }
+
+    /// The incident that is meant; when none is open, the one that changed last.
+    async fn meant_or_last(&self, typed: &Typed) -> Result<Incident, Card> {
+        match self.meant(typed).await {
+            Err(card) if typed.incident.is_none() && self.open().await?.is_empty() => {
+                let last = self.desk.engine.find(None).await.map_err(|_| card)?;
+                self.incident(&last).await
+            }
+            meant => meant,
+        }
+    }
+}
+
+/// More than one is open: they are listed, each with what to type.
+fn which(verb: &str, open: &[Incident]) -> Card {
+    let mut lines = vec![vec![Part::Strong("More than one incident is open. Name one:".to_owned())]];
+    lines.extend(open.iter().take(20).map(|incident| {
+        let shown = format!(" {} {}", incident.severity, incident.title);
+        vec![Part::Code(format!("/runbook {verb} {}", incident.id)), text(shown)]
+    }));
+    let mut card = say("More than one incident is open");
+    card.sheet = Sheet::default();
+    card.sheet.lines(lines);
+    card
+}
+
+/// One sentence.
+pub(super) fn say(words: &str) -> Card {
+    let mut sheet = Sheet::default();
+    sheet.line(vec![text(words)]);
+    Card { summary: words.to_owned(), sheet }
+}
+
+/// Our no, or our trouble, in words for who asked.
+fn no(error: &EngineError) -> Card {
+    match error {
+        EngineError::Refused(refused) => refusal(refused),
+        EngineError::Store(error) => {
+            tracing::warn!(%error, "a request from Slack met the log's trouble");
+            say("The log cannot be read or written now; nothing was changed. Try again in a moment.")
+        }
+        other => say(&capital(&other.to_string())),
+    }
+}
+
+fn refusal(refused: &Refused) -> Card {
+    let hint = refused.hint.as_deref().unwrap_or_default().replace("`runbook ", "`/runbook ");
+    say(format!("{}. {hint}", capital(&refused.message)).trim_end())
+}
+
+fn capital(words: &str) -> String {
+    super::question::capital(words)
+}

@@ -1,0 +1,38 @@
+//! "Add to timeline": a message of the channel becomes a note of an incident.
+
+use super::super::form::{self, Purpose};
+use super::super::person::{self, Wish};
+use super::{Answer, Said, Visit, say};
+use crate::domain::command::Request;
+use crate::domain::incident::Incident;
+use crate::domain::text::one_line;
+
+/// The most characters of a message that is kept.
+const KEPT: usize = 2_000;
+
+impl Visit<'_> {
+    pub(super) async fn kept(&self, text: &str, author: Option<&str>, messages: &[String]) -> Said {
+        self.may(Wish::Act)?;
+        let author = author.map(|user| person::actor(self.estate, user));
+        let from = author.map(|author| format!("{}: ", author.name())).unwrap_or_default();
+        let text: String = text.chars().take(KEPT).collect();
+        let note = format!("{from}{text}");
+        let open = self.open().await?;
+        let of_thread = |incident: &&Incident| incident.posts.values().any(|post| messages.contains(&post.message));
+        let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));
+        match meant {
+            Some(incident) => {
+                let id = incident.id.clone();
+                self.act(&id, Request::Note(note)).await?;
+                Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
+            }
+            None if open.is_empty() => Err(say("There is no open incident that it could belong to.")),
+            None => {
+                let choices: Vec<_> =
+                    open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();
+                let (title, fields) = form::keep(&choices);
+                Ok(Answer::Form { title, fields, purpose: Purpose::Keep(note) })
+            }
+        }
+    }
+}

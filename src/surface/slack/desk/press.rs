@@ -1,0 +1,116 @@
+//! Pressed buttons and submitted forms.
+//!
+//! **Invariant:** an answer reaches only the question that was shown: another round of it is another question.
+
+use serde_json::Value;
+
+use super::super::card;
+use super::super::form::{self, Purpose, WORDS};
+use super::super::person::{self, Wish};
+use super::super::press::{Deed, Press, Question};
+use super::{Answer, Said, Visit, say};
+use crate::domain::command::Request;
+use crate::domain::event::Gate;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+
+/// What is said of a click on an old message.
+const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";
+
+/// Why a step is skipped that was skipped by a button.
+const BY_BUTTON: &str = "by a button in Slack";
+
+impl Visit<'_> {
+    pub(super) async fn pressed(&self, press: Press) -> Said {
+        let Press { incident: id, deed } = press;
+        match deed {
+            Deed::Status => {
+                self.may(Wish::Look)?;
+                Ok(Answer::Say(card::live(&self.incident(&id).await?)))
+            }
+            Deed::Acknowledge => {
+                let by = self.may(Wish::Acknowledge)?;
+                self.ask(&id, by, Request::Acknowledge).await?;
+                Ok(Answer::Done)
+            }
+            Deed::Approve(question, digest) => {
+                // Who may not is refused by the engine, which writes it down.
+                let by = person::actor(self.estate, &self.from.user);
+                let request = Request::Approve { step: Some(question.step), digest: Some(digest) };
+                self.ask(&id, by, request).await?;
+                Ok(Answer::Done)
+            }
+            Deed::Resolve => self.act(&id, Request::Resolve { summary: None }).await,
+            Deed::Start(runbook) => self.start_proposed(&id, &runbook).await,
+            Deed::Ask(question) => self.form_for(&id, question, false).await,
+            Deed::Deny(question) => self.form_for(&id, question, true).await,
+            Deed::Answer(question, value) => {
+                self.current(&id, &question).await?;
+                self.act(&id, Request::Answer { step: question.step, value: Value::String(value) }).await
+            }
+            Deed::Retry(question) => {
+                self.current(&id, &question).await?;
+                self.act(&id, Request::Retry { step: question.step }).await
+            }
+            Deed::Skip(question) => {
+                self.current(&id, &question).await?;
+                self.act(&id, Request::Skip { step: question.step, reason: BY_BUTTON.to_owned() }).await
+            }
+        }
+    }
+
+    pub(super) async fn submitted(&self, purpose: Purpose, fields: &[(String, String)]) -> Said {
+        let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+        let words = || field(WORDS).unwrap_or_default();
+        match purpose {
+            Purpose::Start { runbook, incident, given } => self.start_filled(&runbook, incident, given, fields).await,
+            Purpose::Answer(id, question) => {
+                self.current(&id, &question).await?;
+                self.act(&id, Request::Answer { step: question.step, value: Value::String(words()) }).await
+            }
+            Purpose::Deny(id, question) => {
+                self.current(&id, &question).await?;
+                let by = person::actor(self.estate, &self.from.user);
+                self.ask(&id, by, Request::Deny { step: Some(question.step), reason: words() }).await?;
+                Ok(Answer::Done)
+            }
+            Purpose::Keep(note) => {
+                let id = field(form::INCIDENT)
+                    .and_then(|id| id.parse().ok())
+                    .ok_or_else(|| say("No incident was picked."))?;
+                self.act(&id, Request::Note(note)).await?;
+                Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
+            }
+        }
+    }
+
+    /// What only people of the estate may ask for.
+    pub(super) async fn act(&self, id: &IncidentId, request: Request) -> Said {
+        let by = self.may(Wish::Act)?;
+        self.ask(id, by, request).await?;
+        Ok(Answer::Done)
+    }
+
+    /// The incident, if it still asks this question.
+    async fn current(&self, id: &IncidentId, question: &Question) -> Result<Incident, super::Card> {
+        self.may(Wish::Act)?;
+        let incident = self.incident(id).await?;
+        match incident.waits(question.run, &question.step, question.round) {
+            Some(_) => Ok(incident),
+            None => Err(say(STALE)),
+        }
+    }
+
+    async fn form_for(&self, id: &IncidentId, question: Question, deny: bool) -> Said {
+        let incident = self.current(id, &question).await?;
+        let gate = incident.waits(question.run, &question.step, question.round).ok_or_else(|| say(STALE))?;
+        let ((title, fields), purpose) = match gate {
+            Gate::Approve { change, .. } if deny => (form::deny(&change.what), Purpose::Deny(id.clone(), question)),
+            Gate::Ask { prompt, choices, many, .. } => {
+                (form::answer(prompt, choices, *many), Purpose::Answer(id.clone(), question))
+            }
+            _ => return Err(say(STALE)),
+        };
+        Ok(Answer::Form { title, fields, purpose })
+    }
+}

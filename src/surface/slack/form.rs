@@ -1,0 +1,147 @@
+//! Forms: what a person is asked for in a window, only where something is missing.
+//!
+//! **Invariant:** a form is built within the limits of views: 24 characters of title, 100 options, 3,000 characters carried.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::block::{LABEL, label, plain};
+use super::press::Question;
+use crate::domain::estate::Estate;
+use crate::domain::id::IncidentId;
+use crate::domain::runbook::{Param, ParamKind, Runbook};
+
+/// The most characters of a title or of the button that submits.
+const TITLE: usize = 24;
+/// The most characters of a label.
+const NAME: usize = 150;
+/// The most options of a menu.
+const OPTIONS: usize = 100;
+/// The most fields: far above what a person fills in at night.
+const FIELDS: usize = 40;
+/// The most characters that are put in: what a note may have is more, and nobody types that in a window.
+const INPUT: usize = 3_000;
+
+/// The field of an environment; no parameter is called so, since names have no blank.
+pub const ENVIRONMENT: &str = "the environment";
+/// The field of an incident.
+pub const INCIDENT: &str = "the incident";
+/// The field of words.
+pub const WORDS: &str = "words";
+
+/// What a form is for, carried until it is submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Starts a runbook, with what was typed already.
+    Start {
+        /// Its id.
+        runbook: String,
+        /// The incident that it goes into.
+        incident: Option<IncidentId>,
+        /// What was given.
+        given: Vec<(String, String)>,
+    },
+    /// Answers a question.
+    Answer(IncidentId, Question),
+    /// Refuses a change.
+    Deny(IncidentId, Question),
+    /// Writes a message down in an incident that is picked.
+    Keep(String),
+}
+
+/// A form's purpose and where its answer goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Where the answer goes.
+    pub response_url: Option<String>,
+}
+
+/// The name of all forms; what one is for is carried.
+pub const FORM: &str = "runbook";
+
+/// A form that asks for the parameters that are missing.
+pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment: bool) -> (String, Vec<Value>) {
+    let mut fields = Vec::new();
+    if environment {
+        let names: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
+        fields.push(input(ENVIRONMENT, "Environment", None, menu(&names, false)));
+    }
+    for param in missing.iter().take(FIELDS) {
+        let element = match &param.kind {
+            ParamKind::Service => menu(&estate.services.keys().map(String::as_str).collect::<Vec<_>>(), false),
+            ParamKind::Unit => menu(&estate.units().collect::<Vec<_>>(), false),
+            ParamKind::Choice(choices) => menu(&choices.iter().map(String::as_str).collect::<Vec<_>>(), false),
+            ParamKind::Boolean => menu(&["true", "false"], false),
+            ParamKind::Text | ParamKind::Integer | ParamKind::Number | ParamKind::Duration => line(),
+        };
+        fields.push(input(&param.name, &param.name, param.help.as_deref(), element));
+    }
+    (format!("Start {}", runbook.id), fields)
+}
+
+/// A form for an answer: words, or some of the choices.
+pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<Value>) {
+    let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+    let element = if choices.is_empty() { words() } else { menu(&choices, many) };
+    ("Answer".to_owned(), vec![input(WORDS, prompt, None, element)])
+}
+
+/// A form for the reason of a refusal.
+pub fn deny(what: &str) -> (String, Vec<Value>) {
+    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), words())])
+}
+
+/// A form that asks to which incident a message belongs.
+pub fn keep(incidents: &[(IncidentId, String)]) -> (String, Vec<Value>) {
+    let options = incidents.iter().take(OPTIONS).map(|(id, title)| option(&format!("{id} {title}"), id.as_str()));
+    let options: Vec<Value> = options.collect();
+    let element = json!({"type": "static_select", "action_id": "value", "options": options});
+    ("Add to timeline".to_owned(), vec![input(INCIDENT, "Incident", None, element)])
+}
+
+/// The whole view; none when what it carries is too long.
+pub fn view(title: &str, fields: Vec<Value>, carried: &Carried) -> Option<Value> {
+    let carried = serde_json::to_string(carried).ok().filter(|text| text.chars().count() <= 3_000)?;
+    Some(json!({
+        "type": "modal", "callback_id": FORM, "private_metadata": carried, "title": plain(&label(title, TITLE)),
+        "submit": plain("Go on"), "close": plain("Not now"), "blocks": fields,
+    }))
+}
+
+fn input(name: &str, shown: &str, help: Option<&str>, element: Value) -> Value {
+    let shown = match label(shown, NAME) {
+        blank if blank.is_empty() => name.to_owned(),
+        shown => shown,
+    };
+    let mut block = json!({"type": "input", "block_id": name, "label": plain(&shown), "element": element});
+    if let Some(help) = help.map(|help| label(help, NAME)).filter(|help| !help.is_empty()) {
+        block["hint"] = plain(&help);
+    }
+    block
+}
+
+fn line() -> Value {
+    json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT})
+}
+
+fn words() -> Value {
+    json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT, "multiline": true})
+}
+
+/// A menu; of more than Slack shows, the first ones. Nothing to choose from becomes a line to type in.
+fn menu(names: &[&str], many: bool) -> Value {
+    let fits = |name: &&&str| name.chars().count() <= LABEL && !name.is_empty();
+    let options: Vec<Value> = names.iter().filter(fits).take(OPTIONS).map(|name| option(name, name)).collect();
+    if options.is_empty() {
+        return line();
+    }
+    let kind = if many { "multi_static_select" } else { "static_select" };
+    json!({"type": kind, "action_id": "value", "options": options})
+}
+
+fn option(shown: &str, value: &str) -> Value {
+    json!({"text": plain(&label(shown, LABEL)), "value": value})
+}

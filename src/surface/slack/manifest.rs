@@ -1,0 +1,52 @@
+//! The app's manifest: what is pasted into Slack to make the app, with the least that it may do.
+//!
+//! Source: <https://docs.slack.dev/reference/app-manifest>.
+
+use serde_json::{Value, json};
+
+use super::inbound::KEEP;
+use crate::domain::slack::SlackApp;
+
+/// Why each scope is asked for.
+pub const SCOPES: &[(&str, &str)] = &[
+    ("commands", "`/runbook` and the shortcut \"Add to timeline\""),
+    ("chat:write", "to show incidents in channels that it was invited to"),
+];
+
+/// The manifest for an app; `address` is where Slack reaches this machine over HTTP, none for Socket Mode.
+pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value {
+    let address = address.map(|address| address.trim_end_matches('/'));
+    let at = |path: &str| address.map(|address| format!("{address}{path}"));
+    let mut command = json!({
+        "command": "/runbook", "description": "Incidents and their runbooks", "usage_hint": "[start | status | help …]",
+        "should_escape": false,
+    });
+    let mut interactivity = json!({"is_enabled": true});
+    if let (Some(typed), Some(pressed)) = (at("/slack/command"), at("/slack/interactive")) {
+        command["url"] = json!(typed);
+        interactivity["request_url"] = json!(pressed);
+    }
+    let mut scopes: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
+    if app.is_some_and(|app| app.channel_an_incident) {
+        scopes.push("channels:manage");
+    }
+    json!({
+        "display_information": {
+            "name": "runbook", "description": format!("Incidents of {}", crate::domain::text::one_line(estate, 100)),
+            "background_color": "#1f2937",
+        },
+        "features": {
+            "bot_user": {"display_name": "runbook", "always_online": false},
+            "slash_commands": [command],
+            "shortcuts": [{
+                "name": "Add to timeline", "type": "message", "callback_id": KEEP,
+                "description": "Keeps this message in the incident's timeline",
+            }],
+        },
+        "oauth_config": {"scopes": {"bot": scopes}},
+        "settings": {
+            "interactivity": interactivity, "org_deploy_enabled": false, "socket_mode_enabled": address.is_none(),
+            "token_rotation_enabled": false,
+        },
+    })
+}

@@ -1,0 +1,186 @@
+//! What waits for a person, as lines and buttons: each button names what it does and to what.
+//!
+//! Deliberately absent: who may press them; that is decided when somebody does.
+
+use super::block::{Button, Look, Part, Sheet, label, text};
+use super::press::{Deed, Press, Question};
+use crate::domain::decide::HAPPENED;
+use crate::domain::event::Gate;
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::incident::Incident;
+
+/// The most choices that become buttons; more are picked in a form.
+pub const CHOICES: usize = 8;
+
+/// The most characters of a target's name: it has to leave room for the verb.
+const TARGET: usize = 56;
+
+/// One question of an incident.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// The incident.
+    pub incident: &'a Incident,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: &'a StepKey,
+    /// What is waited for.
+    pub gate: &'a Gate,
+}
+
+/// Everything that waits for a person, in order.
+pub fn all(incident: &Incident) -> Vec<Waiting<'_>> {
+    let waiting = incident.waiting_for_person().into_iter();
+    waiting.map(|(run, step, gate)| Waiting { incident, run, step, gate }).collect()
+}
+
+impl Waiting<'_> {
+    /// What to do next, on one line.
+    pub fn next(&self) -> String {
+        match self.gate {
+            Gate::Ask { prompt, .. } => format!("answer: {prompt}"),
+            Gate::Manual { instruction } => format!("by hand: {instruction}"),
+            Gate::Approve { change, .. } => format!("agree to: {}", self.on(&change.what)),
+            Gate::Failure { error } => format!("decide, since {} failed: {error}", self.name()),
+            Gate::Unclear { .. } => format!("say whether {} happened", self.name()),
+            Gate::Timer { .. } => "wait".to_owned(),
+        }
+    }
+
+    /// What was asked, in few words.
+    pub fn title(&self) -> String {
+        match self.gate {
+            Gate::Ask { prompt, .. } => prompt.clone(),
+            Gate::Manual { instruction } => instruction.clone(),
+            Gate::Approve { change, .. } => capital(&self.on(&change.what)),
+            Gate::Failure { .. } => format!("{} failed", self.name()),
+            Gate::Unclear { .. } => format!("Did {} happen?", self.name()),
+            Gate::Timer { .. } => self.name(),
+        }
+    }
+
+    /// The question and its buttons.
+    pub fn draw(&self, sheet: &mut Sheet) {
+        sheet.lines(self.lines()).buttons(self.buttons());
+    }
+
+    /// The question with all that a person has to know before answering.
+    pub fn lines(&self) -> Vec<Vec<Part>> {
+        let strong = |words: String| vec![Part::Strong(words)];
+        match self.gate {
+            Gate::Ask { prompt, suggest, .. } => {
+                let mut lines = vec![strong(prompt.clone())];
+                lines.extend(suggest.as_ref().map(|suggest| vec![text(format!("The evidence suggests: {suggest}"))]));
+                lines
+            }
+            Gate::Manual { instruction } => {
+                vec![strong("To be done by hand".to_owned()), vec![text(instruction.clone())]]
+            }
+            Gate::Approve { .. } => self.change(),
+            Gate::Failure { error } => vec![strong(format!("{} failed", self.name())), vec![text(error.clone())]],
+            Gate::Unclear { detail } => {
+                vec![strong(format!("Nobody knows whether {} happened", self.name())), vec![text(detail.clone())]]
+            }
+            Gate::Timer { until } => vec![vec![text("until "), Part::Time(*until)]],
+        }
+    }
+
+    fn change(&self) -> Vec<Vec<Part>> {
+        let Gate::Approve { by, change, digest, expires_at, given, .. } = self.gate else { return Vec::new() };
+        let mut lines =
+            vec![vec![Part::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
+        lines.extend(change.why.as_ref().map(|why| vec![text(format!("Why: {why}"))]));
+        lines.extend(change.undo.as_ref().map(|undo| vec![text(format!("Taken back by: {undo}"))]));
+        let mut who = vec![text("Agreement: ")];
+        who.push(text(if by.is_empty() { "anybody of the estate".to_owned() } else { by.join(" or ") }));
+        if self.gate.wanted() > 1 || !given.is_empty() {
+            who.push(text(format!(", {} more wanted", self.gate.wanted())));
+        }
+        if !given.is_empty() {
+            who.push(text(format!(", given by {}", given.join(", "))));
+        }
+        if let Some(at) = expires_at {
+            who.extend([text(", until "), Part::Time(*at)]);
+        }
+        lines.push(who);
+        lines.push(vec![text("Plan "), Part::Code(digest.chars().take(12).collect())]);
+        lines
+    }
+
+    fn buttons(&self) -> Vec<Button> {
+        let name = self.name();
+        let again = |look| {
+            [
+                self.button(format!("Try {name} again"), look, Deed::Retry),
+                self.button(format!("Skip {name}"), Look::Plain, Deed::Skip),
+            ]
+        };
+        match self.gate {
+            Gate::Ask { choices, many: false, .. } if (1..=CHOICES).contains(&choices.len()) => {
+                let one = |choice: &String| {
+                    self.button(choice.clone(), Look::Plain, |question| Deed::Answer(question, choice.clone()))
+                };
+                choices.iter().map(one).collect()
+            }
+            Gate::Ask { .. } => vec![self.button(format!("Answer {name}…"), Look::Primary, Deed::Ask)],
+            Gate::Manual { .. } => {
+                vec![
+                    self.button(format!("{name} is done"), Look::Primary, |question| {
+                        Deed::Answer(question, String::new())
+                    }),
+                ]
+            }
+            Gate::Approve { change, digest, .. } => {
+                let what = self.on(&change.what);
+                let sure =
+                    format!("{} ({}), plan {}", capital(&what), change.place, digest.get(..12).unwrap_or(digest));
+                let agree =
+                    self.button(capital(&what), Look::Danger, |question| Deed::Approve(question, digest.clone()));
+                vec![
+                    Button { confirm: Some(sure), ..agree },
+                    self.button(format!("Refuse to {what}…"), Look::Plain, Deed::Deny),
+                ]
+            }
+            Gate::Failure { .. } => again(Look::Primary).into(),
+            Gate::Unclear { .. } => {
+                let happened = self.button(format!("{name} happened"), Look::Plain, |question| {
+                    Deed::Answer(question, HAPPENED.to_owned())
+                });
+                std::iter::once(happened).chain(again(Look::Plain)).collect()
+            }
+            Gate::Timer { .. } => Vec::new(),
+        }
+    }
+
+    fn button(&self, label: String, look: Look, deed: impl FnOnce(Question) -> Deed) -> Button {
+        let round = self.incident.round(self.run, self.step);
+        let question = Question { run: self.run, step: self.step.clone(), round };
+        let value = Press { incident: self.incident.id.clone(), deed: deed(question) }.encoded();
+        Button { label, value, look, confirm: None }
+    }
+
+    /// "restart shop-gateway on production": the ending that every unit has says nothing, and a button shows no code.
+    fn on(&self, what: &str) -> String {
+        let what = label(what, TARGET).replace(".service", "").replace('`', "");
+        let place = &self.incident.environment;
+        if what.contains(place.as_str()) { what } else { format!("{what} on {place}") }
+    }
+
+    /// The step as people call it.
+    fn name(&self) -> String {
+        name(self.incident, self.run, self.step)
+    }
+}
+
+/// A step as people call it: its name, unless that is a template.
+pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
+    let step = incident.run(run).and_then(|run| run.runbook.step(&key.id));
+    let named = step.map(|step| &step.name).filter(|name| !name.contains("{{") && key.index.is_none());
+    named.map_or_else(|| key.to_string(), |name| label(name, TARGET))
+}
+
+/// The words with a capital at their beginning.
+pub fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

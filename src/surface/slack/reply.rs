@@ -1,0 +1,95 @@
+//! Answers to who did something: at the address that came with it, seen by nobody else.
+//!
+//! **Invariant:** nothing is posted to an address that is not Slack's, or the stand-in's that the estate names.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::block::masked;
+use super::card::Card;
+use crate::notify::slack::plain;
+
+/// How long one answer may take to be handed over.
+const REPLY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The host that answers go to.
+const SLACK: &str = "slack.com";
+
+/// A host and its port.
+type Host = (String, Option<u16>);
+
+/// The way back to who did something.
+#[derive(Debug, Clone)]
+pub struct Replies {
+    client: reqwest::Client,
+    /// The host of the Web API, when it is not Slack's own.
+    stand_in: Option<Host>,
+}
+
+impl Replies {
+    /// The way back; `api` when the Web API is not at Slack's own address.
+    ///
+    /// # Errors
+    /// When there is no HTTP client to be had.
+    pub fn new(api: Option<&str>) -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .timeout(REPLY_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| format!("no HTTP client: {}", error.without_url()))?;
+        let stand_in = api.and_then(|api| Url::parse(api).ok());
+        let stand_in = stand_in.and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
+        Ok(Self { client, stand_in })
+    }
+
+    /// Posts an answer that only its reader sees. One that does not arrive is logged: there is no other way to say it.
+    pub async fn tell(&self, address: Option<&str>, card: &Card) {
+        let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
+            tracing::warn!("an answer has nowhere to go");
+            return;
+        };
+        match self.client.post(address).json(&message(card)).send().await {
+            Ok(answer) if answer.status().is_success() => {}
+            Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "Slack did not take an answer"),
+            Err(error) => tracing::warn!(error = %error.without_url(), "an answer did not arrive"),
+        }
+    }
+}
+
+/// An address that is Slack's, or on the host of the stand-in.
+fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
+    let url = Url::parse(address).ok()?;
+    let host = url.host_str()?;
+    let is_slack = url.scheme() == "https" && (host == SLACK || host.ends_with(".slack.com"));
+    let is_stand_in = stand_in.is_some_and(|(name, port)| name == host && *port == url.port());
+    (is_slack || is_stand_in).then_some(url)
+}
+
+/// An answer as Slack takes it.
+pub fn message(card: &Card) -> Value {
+    json!({
+        "response_type": "ephemeral", "replace_original": false,
+        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_go_to_slack_and_nowhere_else() {
+        assert!(allowed("https://hooks.slack.com/commands/T1/2/x", None).is_some());
+        for wrong in
+            ["http://hooks.slack.com/x", "https://slack.com.evil.example/x", "https://evilslack.com/", "file:///x"]
+        {
+            assert!(allowed(wrong, None).is_none(), "{wrong}");
+        }
+        let stand_in = ("127.0.0.1".to_owned(), Some(5000));
+        assert!(allowed("http://127.0.0.1:5000/reply/1", Some(&stand_in)).is_some());
+        assert!(allowed("http://127.0.0.1:5001/reply/1", Some(&stand_in)).is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! Slack by Socket Mode: a connection that we open, so that nobody has to reach this machine.
+//!
+//! Source: <https://docs.slack.dev/apis/events-api/using-socket-mode>. Each envelope is acknowledged before anything is done
+//! about it; one that comes twice is done once. When Slack says `disconnect`, or says nothing for too long, another
+//! connection is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::App;
+use super::inbound::Inbound;
+
+/// How long opening the connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// How long Slack may be silent: it pings several times a minute.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The pauses after connections that failed; the last one is kept. One that did its work for a while begins anew.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
+/// The largest envelope, in bytes: a message with all its blocks is a tenth of it.
+const ENVELOPE: usize = 1024 * 1024;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Why a connection ended.
+enum End {
+    /// Slack asked for another one.
+    Asked,
+    /// It broke after it had worked.
+    Broken(String),
+    /// It never worked.
+    Closed(String),
+}
+
+/// Listens for ever.
+#[expect(clippy::disallowed_methods, reason = "asking another machine again counts real time")]
+pub(super) async fn listen(app: &Arc<App>) {
+    let mut failures = 0;
+    loop {
+        match connected(app).await {
+            End::Asked => {
+                failures = 0;
+                continue;
+            }
+            End::Broken(why) => {
+                tracing::warn!(why, "the socket to Slack broke");
+                failures = 0;
+            }
+            End::Closed(why) => tracing::warn!(why, "the socket to Slack cannot be opened"),
+        }
+        tokio::time::sleep(PAUSES[failures.min(PAUSES.len() - 1)]).await;
+        failures += 1;
+    }
+}
+
+async fn connected(app: &Arc<App>) -> End {
+    let mut socket = match opened(app).await {
+        Ok(socket) => socket,
+        Err(why) => return End::Closed(why),
+    };
+    let mut greeted = false;
+    loop {
+        let ended = |why: &str| if greeted { End::Broken(why.to_owned()) } else { End::Closed(why.to_owned()) };
+        let message = match tokio::time::timeout(SILENCE, socket.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(error))) => return ended(&error.to_string()),
+            Ok(None) => return ended("it was closed"),
+            Err(_) => return ended("nothing was heard for a minute"),
+        };
+        let Message::Text(text) = message else { continue };
+        let Ok(envelope) = serde_json::from_str::<Value>(text.as_str()) else { continue };
+        match envelope["type"].as_str() {
+            Some("hello") => greeted = true,
+            Some("disconnect") => return End::Asked,
+            _ => {
+                if let Err(why) = taken(app, &mut socket, envelope).await {
+                    return ended(&why);
+                }
+            }
+        }
+    }
+}
+
+async fn opened(app: &Arc<App>) -> Result<Socket, String> {
+    let web = app.socket.as_ref().ok_or("there is no app token")?;
+    let answer = web.call("apps.connections.open", &json!({}), "the app").await.map_err(|error| error.reason)?;
+    let url = answer["url"].as_str().ok_or("Slack gave no address")?;
+    let is_secret = url.starts_with("wss://") || (app.stand_in && url.starts_with("ws://127.0.0.1:"));
+    if !is_secret {
+        return Err("the address that Slack gave is not encrypted".to_owned());
+    }
+    let config = WebSocketConfig::default().max_message_size(Some(ENVELOPE)).max_frame_size(Some(ENVELOPE));
+    let connecting = connect_async_with_config(url, Some(config), true);
+    let connected = tokio::time::timeout(CONNECT_LIMIT, connecting).await.map_err(|_| "no answer".to_owned())?;
+    // The address holds a ticket, and errors of the crate do not quote it.
+    connected.map(|(socket, _)| socket).map_err(|error| error.to_string())
+}
+
+/// Acknowledges an envelope, then deals with what is in it.
+async fn taken(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
+    let Some(id) = envelope["envelope_id"].as_str().map(str::to_owned) else { return Ok(()) };
+    let acknowledged = json!({"envelope_id": id}).to_string();
+    socket.send(Message::text(acknowledged)).await.map_err(|error| error.to_string())?;
+    if app.is_repeated(&id) {
+        return Ok(());
+    }
+    let payload = envelope["payload"].take();
+    let inbound = match envelope["type"].as_str() {
+        Some("slash_commands") => Inbound::command(payload),
+        Some("interactive") => Inbound::interaction(&payload),
+        _ => None,
+    };
+    if let Some(inbound) = inbound {
+        app.take(inbound);
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! What was typed after `/runbook`, as a request that makes sense by itself.
+//!
+//! **Invariant:** a word is taken for an incident only when it is spelled as one, so that no note begins with the wrong word.
+
+use crate::domain::id::IncidentId;
+
+/// The most characters that are read: Slack cuts a command after some thousands.
+const TYPED: usize = 8_000;
+
+/// What was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// The first word, in lower case; empty when nothing was typed.
+    pub verb: String,
+    /// The incident, where one was named.
+    pub incident: Option<IncidentId>,
+    /// Everything after that, as it was typed.
+    pub rest: String,
+}
+
+/// What `/runbook help` says.
+pub const HELP: &[(&str, &str)] = &[
+    ("/runbook", "what waits for you, with buttons"),
+    ("/runbook start p1 [env=…] [name=value …]", "opens an incident with a runbook"),
+    ("/runbook status [incident]", "how it stands"),
+    ("/runbook list", "incidents that are not over"),
+    ("/runbook ack", "takes notice"),
+    ("/runbook approve [step]", "shows the change that waits, with its button"),
+    ("/runbook deny <reason>", "refuses the change that waits"),
+    ("/runbook answer <words>", "answers the question that waits"),
+    ("/runbook note <words>", "writes something down"),
+    ("/runbook role take|release <role>, role give <role> <person>", "who does what"),
+    ("/runbook severity p1|p2|p3|p4", "how bad it is"),
+    ("/runbook update <words>", "tells stakeholders how it stands"),
+    ("/runbook resolve [words]", "says that the trouble is over"),
+    ("/runbook postmortem [complete]", "where the draft is; that it is complete"),
+    ("/runbook handoff", "what is known, was done and waits"),
+];
+
+impl Typed {
+    /// Reads what was typed after the command's name.
+    pub fn read(words: &str) -> Self {
+        let words: String = words.chars().take(TYPED).collect();
+        let (verb, rest) = first(&words);
+        let (named, behind) = first(rest);
+        let incident = named.parse().ok().filter(|_| is_spelled_as_incident(named));
+        let rest = if incident.is_some() { behind } else { rest };
+        Self { verb: verb.to_lowercase(), incident, rest: rest.to_owned() }
+    }
+
+    /// The first word of the rest, and what follows.
+    pub fn split(&self) -> (&str, &str) {
+        first(&self.rest)
+    }
+}
+
+/// The first word and everything after it.
+pub fn first(words: &str) -> (&str, &str) {
+    let words = words.trim();
+    let (word, rest) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
+    (word, rest.trim())
+}
+
+/// Whether a word is two pronounceable ones, such as `lusab-fidok`.
+fn is_spelled_as_incident(word: &str) -> bool {
+    let halves: Vec<&str> = word.split('-').collect();
+    halves.len() == 2 && halves.iter().all(|half| is_half(half))
+}
+
+fn is_half(half: &str) -> bool {
+    let kind = |c: char| {
+        if "bdfghjklmnprstvz".contains(c) {
+            'c'
+        } else if "aiou".contains(c) {
+            'v'
+        } else {
+            '?'
+        }
+    };
+    half.chars().map(kind).collect::<String>() == "cvcvc"
+}
+
+/// `name=value` words; a value may stand in quotes, with blanks in it.
+///
+/// # Errors
+/// The word that is none.
+pub fn settings(words: &str) -> Result<Vec<(String, String)>, String> {
+    let mut settings = Vec::new();
+    let mut rest = words.trim();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
+        let (name, tail) = rest.split_at(end);
+        let Some(tail) = tail.strip_prefix('=').filter(|_| !name.is_empty()) else {
+            return Err(format!("`{}` is no `name=value`", crate::domain::text::one_line(first(rest).0, 40)));
+        };
+        // Telephones write quotes as typographers do.
+        let quote = tail.chars().next().filter(|c| "\"'“”‘’".contains(*c));
+        let (value, behind) = match quote {
+            Some(open) => {
+                let inner = &tail[open.len_utf8()..];
+                let end = inner.find(|c| "\"'“”‘’".contains(c)).unwrap_or(inner.len());
+                let behind = inner[end..].chars().next().map_or("", |close| &inner[end + close.len_utf8()..]);
+                (&inner[..end], behind)
+            }
+            None => tail.split_once(char::is_whitespace).unwrap_or((tail, "")),
+        };
+        settings.push((name.to_owned(), value.to_owned()));
+        rest = behind.trim();
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_is_one_only_when_it_is_spelled_so() {
+        let typed = Typed::read("note lusab-fidok disk is full ");
+        assert_eq!((typed.incident.unwrap().as_str(), typed.rest.as_str()), ("lusab-fidok", "disk is full"));
+        let typed = Typed::read(" Note half-full disk");
+        assert_eq!((typed.verb.as_str(), typed.incident, typed.rest.as_str()), ("note", None, "half-full disk"));
+        assert_eq!(Typed::read("").verb, "");
+    }
+
+    #[test]
+    fn values_may_be_quoted_as_telephones_do() {
+        let read = settings("service=gateway reason=“it is slow” n=''").unwrap();
+        let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(read, [("service", "gateway"), ("reason", "it is slow"), ("n", "")]);
+        assert!(settings("gateway").unwrap_err().contains("`gateway`"));
+    }
+}

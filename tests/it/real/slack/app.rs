@@ -1,0 +1,34 @@
+//! Forms, channels and answers, as an app asks for them.
+
+use std::sync::Mutex;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::{Shared, Workspace};
+
+pub(super) fn create_channel(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
+    let name = body["name"].as_str().ok_or("invalid_name_required")?;
+    let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
+    let id = format!("C0{}", name.to_uppercase().replace('-', ""));
+    if workspace.channels.contains(&id) {
+        return Err("name_taken");
+    }
+    workspace.channels.push(id.clone());
+    Ok(json!({ "ok": true, "channel": { "id": id, "name": name, "is_channel": true } }))
+}
+
+pub(super) fn open_view(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
+    if body["trigger_id"].as_str().is_none_or(str::is_empty) {
+        return Err("invalid_trigger");
+    }
+    state.lock().expect("no handler panics while it holds the workspace").views.push(body["view"].clone());
+    Ok(json!({ "ok": true, "view": { "id": "V0FORM", "type": "modal" } }))
+}
+
+pub(super) async fn reply(State(state): Shared, Path(number): Path<String>, body: Bytes) -> &'static str {
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    state.lock().expect("no handler panics while it holds the workspace").replies.push((number, body));
+    "ok"
+}

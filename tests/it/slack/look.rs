@@ -1,0 +1,60 @@
+//! How messages are looked at: as a person reads them, and by Slack's own SDK.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use ring::hmac;
+use runbook::actions::process::spawn_apart;
+use serde_json::Value;
+
+/// The signature of a body, as Slack makes it.
+pub fn signature(secret: &str, stamp: &str, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, &[b"v0:", stamp.as_bytes(), b":", body].concat());
+    format!("v0={}", hex::encode(tag.as_ref()))
+}
+
+/// What a person reads in blocks, buttons in brackets.
+pub fn seen(blocks: &Value) -> String {
+    match blocks {
+        Value::Array(items) => items.iter().map(seen).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "button") => {
+            format!("[{}]", fields["text"]["text"].as_str().unwrap_or_default())
+        }
+        Value::Object(fields) if fields.get("text").is_some_and(Value::is_string) => {
+            fields["text"].as_str().unwrap().to_owned()
+        }
+        Value::Object(fields) => {
+            fields.values().map(seen).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The button whose label begins so.
+pub fn button<'a>(blocks: &'a Value, label: &str) -> Option<&'a Value> {
+    let buttons = blocks.as_array()?.iter().filter(|block| block["type"] == "actions");
+    let mut buttons = buttons.flat_map(|block| block["elements"].as_array().into_iter().flatten());
+    buttons.find(|button| button["text"]["text"].as_str().is_some_and(|text| text.starts_with(label)))
+}
+
+/// Asks Slack's own SDK.
+pub fn sdk(items: &[Value]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let vendors =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below the target").join("vendors/python");
+    assert!(
+        vendors.join("slack_sdk").is_dir(),
+        "`tests/run` installs Slack's SDK from `tests/fixtures/slack/requirements.txt`"
+    );
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(root.join("tests/fixtures/slack/check.py")).env("PYTHONPATH", vendors);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn_apart(&mut command).expect("python3 starts; install the Debian package `python3`");
+    let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), format!("checked {}", items.len()), "the SDK complains");
+}
