@@ -240,7 +240,7 @@ fn a_person_goes_through_a_whole_run() {
     terminal.see("skipped by");
     terminal.see("not tonight");
     terminal.see("By hand: Tell stakeholders");
-    terminal.answer("\r", "Small shop is down succeeded");
+    terminal.answer("\r", "Small shop is down: small succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     let screen = terminal.screen();
     for part in

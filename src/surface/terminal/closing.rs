@@ -38,7 +38,8 @@ pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> 
 }
 
 fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
-    let Some(run) = incident.runs.first() else {
+    // A run that another one started is a part of that one.
+    let Some(run) = incident.runs.iter().rev().find(|run| run.parent.is_none()) else {
         return Line::new().with(Tone::Strong, incident.id.as_str());
     };
     let (tone, sign, word) = match &run.status {
@@ -50,7 +51,7 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
     let counts = counts(incident);
     Line::new()
         .with(tone, &format!("{sign} "))
-        .with(Tone::Strong, &format!("{} {word}", run.runbook.title))
+        .with(Tone::Strong, &format!("{}: {} {word}", run.runbook.title, run.runbook.id))
         .faint(&format!(" {} {length} {} {counts}", signs.dot, signs.dot))
         .indent(2)
 }

@@ -220,9 +220,8 @@ impl Teller<'_> {
         let Some(run) = self.incident.run(id) else { return Vec::new() };
         let (tone, sign, word) = run_outcome(outcome, self.signs);
         let length = took(self.recorded.at - run.started_at);
-        vec![
-            self.head(tone, sign).plain(&format!("{} {word}", run.runbook.title)).indent(2).right(Tone::Faint, &length),
-        ]
+        let text = format!("{}: {} {word}", run.runbook.title, run.runbook.id);
+        vec![self.head(tone, sign).plain(&text).indent(2).right(Tone::Faint, &length)]
     }
 
     fn skipped(&self, run: RunId, key: &StepKey, reason: &SkipReason) -> Vec<Line> {
