@@ -13,6 +13,7 @@ use serde_json::Map;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::drive;
 use super::failure::{Failure, Result};
 use super::settings::{Settings, ShopSource, quoted};
 use super::shop::Shop;
@@ -88,8 +89,8 @@ impl Demo {
         let ended = self.play(station, &directory, &stage);
         if self.keep && ended.is_ok() {
             station.output.say("the shop is kept: Ctrl-C takes it away");
-            // Without the handler Ctrl-C ends the process, and the shop with it.
-            let _ = backstage.block_on(tokio::signal::ctrl_c());
+            // A closed terminal ends it too: whoever has stepped has set handlers, and the signals end nothing by themselves.
+            backstage.block_on(async { drive::leaving().cancelled().await });
         }
         strike(station, &backstage, stage)?;
         ended
