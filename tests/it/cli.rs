@@ -932,6 +932,7 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(shop.run(&["postmortem", "--done"]), @r#"
     exit 0
     --- stderr
+    warning: 13 questions in it are still `TODO`
     INCIDENT: the post-mortem is complete
     next: runbook incidents
     "#);
