@@ -61,7 +61,7 @@ steps:
     verify: { command: [test, -e, DIRECTORY/restarted], effect: read, within: 10s }
   - id: broken
     name: Reload the search index
-    shell: "echo connecting to 127.0.0.1:7700; exit 3"
+    shell: "echo connecting to 127.0.0.1:7700; echo no answer; exit 3"
     effect: read
   - id: told
     phase: notify

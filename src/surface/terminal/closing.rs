@@ -7,7 +7,7 @@ use super::record::{run_outcome, transcript};
 use crate::domain::event::{Conclusion, Gate};
 use crate::domain::id::{Part, RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::outcome::Verdict;
+use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::run::RunStatus;
 use crate::domain::step::StepState;
 use crate::domain::time::Timestamp;
@@ -93,7 +93,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
         let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
         let text = format!("{meaning}{} {} {why}", naming::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
-        let printed = state.outcome.as_ref().and_then(|outcome| outcome.transcript.as_deref()).unwrap_or_default();
+        let printed = state.outcome.as_ref().map(Outcome::untold).unwrap_or_default();
         lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
     }
     lines

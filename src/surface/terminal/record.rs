@@ -280,7 +280,7 @@ impl Teller<'_> {
             line = line.faint(&format!(" {} attempt {attempts}", self.signs.dot));
         }
         let mut lines = vec![line.right(Tone::Faint, &length)];
-        lines.extend(transcript(outcome.transcript.as_deref().unwrap_or_default(), TRANSCRIPT_LINES, 2, self.signs));
+        lines.extend(transcript(outcome.untold(), TRANSCRIPT_LINES, 2, self.signs));
         lines
     }
 
