@@ -1356,4 +1356,6 @@ fn help_and_version_are_data() {
         assert!(output.stderr.is_empty() && output.status.success());
         assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --env production --plan"));
     }
+    let help = String::from_utf8(shop.output(&["--help"]).stdout).unwrap();
+    assert!(help.contains("  6  the run waits for a person"), "the exit codes: {help}");
 }
