@@ -355,7 +355,7 @@ fn verdict(outcome: &Outcome) -> String {
 }
 
 /// What an outcome says of the time after: a kind that tells both has told the time before already.
-fn afterwards(output: &Value) -> &Value {
+pub(super) fn afterwards(output: &Value) -> &Value {
     output.get("after").filter(|_| output.get("before").is_some()).unwrap_or(output)
 }
 
