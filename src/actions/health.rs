@@ -288,7 +288,12 @@ fn well(found: &[(String, Found)], must_be_ready: bool) -> String {
 fn unwell(all: usize, failing: &[&(String, Found)]) -> String {
     let mut summary = String::new();
     if all > 1 {
-        let _ = write!(summary, "{} of {all} services are failing: ", failing.len());
+        let _ = write!(
+            summary,
+            "{} of {all} services {} failing: ",
+            failing.len(),
+            if failing.len() == 1 { "is" } else { "are" }
+        );
     }
     let named = failing.iter().take(NAMED);
     let named = named.map(|(name, found)| format!("`{name}` {}", found.error.as_deref().unwrap_or("is not ready")));

@@ -343,7 +343,7 @@ mod tests {
     fn a_change_says_which_keys_go() {
         let change = Redis
             .describe(&json!({ "delete": "cart:*", "without_ttl": true, "idle_over": "7d", "datastore": "cache" }));
-        assert_eq!(change.what, "delete the keys `cart:*` that never expire that nobody has touched for 7days");
+        assert_eq!(change.what, "delete the keys `cart:*` that never expire that nobody has touched for 7d");
         assert_eq!(change.place, "cache");
     }
 }

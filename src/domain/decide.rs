@@ -138,7 +138,8 @@ fn deadlines<'a>(
 
 fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
     match (&incident.acknowledged, incident.status) {
-        (Some(mark), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", mark.by.name()))),
+        (Some(mark), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", mark.by.name()))
+            .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
         (None, IncidentStatus::Resolved) => Err(Refused::usage("the incident is resolved")),
         (None, _) => Ok(vec![Event::Acknowledged]),
     }
@@ -172,7 +173,8 @@ fn answer(incident: &Incident, key: &StepKey, value: &Value) -> Result<Vec<Event
             ))),
         Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{key}` has failed: it waits for a decision"))
             .hint(format!("Type `runbook retry {} {key}` or `runbook skip {} {key}`.", incident.id, incident.id))),
-        Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{key}` asks nothing"))),
+        Some(Gate::Timer { .. }) | None => Err(Refused::usage(format!("`{key}` asks nothing"))
+            .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
     }
 }
 
@@ -225,10 +227,9 @@ fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, 
     let run = waiting_run(incident, key)?;
     let skippable = matches!(run.standing(key), Standing::Pending | Standing::Ready { .. } | Standing::Waiting(_));
     if run.is_over() && key.part != Part::Undo || !skippable {
-        return Err(Refused::usage(format!(
-            "`{key}` cannot be skipped: it is {}",
-            super::scope::status(run.standing(key))
-        )));
+        let status = super::scope::status(run.standing(key));
+        return Err(Refused::usage(format!("`{key}` cannot be skipped: its status is `{status}`"))
+            .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
     }
     let reason = super::event::SkipReason::Person { reason: words("reason", reason)? };
     Ok(vec![Event::StepSkipped { run: run.id, step: key.clone(), reason }])
@@ -238,7 +239,8 @@ fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
     let run = waiting_run(incident, key)?;
     let step = run.runbook.step(&key.id).filter(|step| step.undo.is_some());
     let Some(_) = step else {
-        return Err(Refused::usage(format!("`{key}` says no way to undo it")));
+        return Err(Refused::usage(format!("`{key}` says no way to undo it"))
+            .hint(format!("Take it back by hand, and write it down: `runbook note {} <words>`.", incident.id)));
     };
     let undoing = key.part(Part::Undo);
     if run.state(&undoing).is_some() {

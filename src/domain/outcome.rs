@@ -65,6 +65,13 @@ impl Outcome {
         Self { transcript: Some(transcript.into()), ..self }
     }
 
+    /// What it printed beyond what its summary says already.
+    pub fn untold(&self) -> &str {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let printed = self.transcript.as_deref().unwrap_or_default();
+        if words(&self.summary).ends_with(&words(printed)) { "" } else { printed }
+    }
+
     /// Whether the action did what it says.
     pub fn is_success(&self) -> bool {
         self.verdict == Verdict::Succeeded
@@ -74,4 +81,19 @@ impl Outcome {
 /// Whether a shared value says nothing, so that it need not be written.
 pub(super) fn is_nothing(value: &Arc<Value>) -> bool {
     value.is_null()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_summary_ends_with_is_not_told_twice() {
+        let failed = |printed: &str| {
+            Outcome::failed("`stat` ended with code 1: stat: no such file", Value::Null).with_transcript(printed)
+        };
+        assert_eq!(failed("stat: no\n  such file\n").untold(), "");
+        assert_eq!(failed("usage: stat\nstat: no such file\n").untold(), "usage: stat\nstat: no such file\n");
+        assert_eq!(Outcome::failed("away", Value::Null).untold(), "");
+    }
 }

@@ -63,6 +63,8 @@ pub struct Postmortem {
     pub lasted: Option<Length>,
     /// When the post-mortem is due; none as long as the incident is open.
     pub due: Option<Moment>,
+    /// How long after the resolution that is, as a runbook says, else a day.
+    pub due_after: Length,
     /// The runs, in order.
     pub runs: Vec<RunFacts>,
     /// The services of the estate that parameters and changes name, in alphabetical order.
@@ -218,6 +220,7 @@ impl Postmortem {
             resolution: incident.resolved.as_ref().map(|mark| resolution(incident, mark)),
             lasted: incident.resolved.as_ref().map(|mark| Length::between(incident.opened.at, mark.at)),
             due: due(incident),
+            due_after: Length(due_after(incident)),
             runs: incident.runs.iter().map(run_facts).collect(),
             services: fact::services(incident, &attempts),
             notice: milestone::notice(incident, &milestones),
@@ -290,6 +293,11 @@ fn due(incident: &Incident) -> Option<Moment> {
     let ruled = incident.deadlines.iter().find(|deadline| deadline.from == DeadlineFrom::Resolved);
     let at = ruled.map_or_else(|| DUE_AFTER.after(resolved.at), |deadline| deadline.due);
     Some(Moment { at, seq: None })
+}
+
+fn due_after(incident: &Incident) -> Span {
+    let mut rules = incident.runs.iter().flat_map(|run| &run.runbook.deadlines);
+    rules.find(|rule| rule.from == DeadlineFrom::Resolved).map_or(DUE_AFTER, |rule| rule.within)
 }
 
 fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {

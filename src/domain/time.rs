@@ -17,6 +17,9 @@ pub fn stamp(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// The hours from which days are said instead: up to here stand the lengths that runbooks write in hours, such as `72h`.
+const IN_DAYS_FROM: u64 = 100;
+
 /// A length of time as a runbook writes it: `90s`, `15m`, `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(pub Duration);
@@ -39,13 +42,22 @@ impl Span {
 }
 
 impl fmt::Display for Span {
+    /// As people say it: `24h` and `72h` like a deadline, `7d` for a week; parts of a second only below one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rounded = if self.0.as_secs() > 0 {
-            Duration::from_secs(self.0.as_secs())
-        } else {
-            Duration::from_millis(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
+        let seconds = self.0.as_secs();
+        if seconds == 0 {
+            return match self.0.as_millis() {
+                0 => f.write_str("0s"),
+                millis => write!(f, "{millis}ms"),
+            };
+        }
+        let (days, hours) = match seconds / 3600 {
+            hours if hours < IN_DAYS_FROM => (0, hours),
+            hours => (hours / 24, hours % 24),
         };
-        write!(f, "{}", humantime::format_duration(rounded))
+        let parts = [(days, 'd'), (hours, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+        let words = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+        f.write_str(&words.collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -69,5 +81,21 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_said_as_people_say_it_and_can_be_read_again() {
+        for text in ["0s", "186ms", "90s", "15m", "24h", "72h", "7d"] {
+            let said = text.parse::<Span>().unwrap().to_string();
+            assert_eq!(said, if text == "90s" { "1m 30s" } else { text });
+            assert_eq!(said.parse::<Span>(), text.parse());
+        }
+        assert_eq!(Span(Duration::from_millis(93_600_900)).to_string(), "26h");
+        assert_eq!(Span::seconds(8 * 86_400 + 61).to_string(), "8d 1m 1s");
     }
 }

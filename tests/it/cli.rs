@@ -244,6 +244,31 @@ fn list_shows_what_can_be_started_and_what_is_broken() {
 }
 
 #[test]
+fn the_next_command_names_what_has_to_be_named() {
+    let needs = ASKS.replace("default: gateway, ", "").replace("runbook: asks", "runbook: needs");
+    let shop = Shop::new().runbook("needs", &needs);
+    let estate = shop.directory().join("runbooks/estate.yaml");
+    let chosen = std::fs::read_to_string(&estate).unwrap();
+    std::fs::write(&estate, chosen.replace("default_environment: production\n", "")).unwrap();
+    let next = "runbook start needs --env production --param 'service=…'";
+    assert!(shop.run(&["list"]).contains(&format!("   or {next}")));
+    let shown = shop.run(&["show", "needs"]);
+    assert!(shown.contains(&format!("next: {next} --plan\n   or {next}")), "{shown}");
+}
+
+#[test]
+fn an_open_incident_is_listed_beneath_any_number_of_resolved_ones() {
+    let shop = Shop::new().runbook("fails", FAILS);
+    assert_eq!(shop.code(&["start", "fails", "--title", "The old one"]), 6);
+    for _ in 0..2 {
+        assert_eq!(shop.code(&["start", "fails"]), 6);
+        assert_eq!(shop.code(&["resolve", "last"]), 6);
+    }
+    assert!(!shop.run(&["incidents", "--limit", "1"]).contains("The old one"));
+    assert!(shop.run(&["incidents", "--limit", "1", "--open"]).contains("The old one"));
+}
+
+#[test]
 fn list_says_where_it_looked_when_there_is_no_shop() {
     let shop = Shop::new();
     let output = shop.command(&["list"]).current_dir("/").output().unwrap();
@@ -833,7 +858,7 @@ fn an_incident_from_beginning_to_end() {
     HH:MM:SS ✓ notify done, MM:SS to spare
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
-    ✓ Something is slow succeeded · LENGTH · 4 done
+    ✓ Something is slow: asks succeeded · LENGTH · 4 done
       changed  Write the file · `touch` succeeded
       deadline notify done, MM:SS to spare
       still    the incident is not resolved
@@ -851,7 +876,7 @@ fn an_incident_from_beginning_to_end() {
     HH:MM:SS ✓ undo: Write the file · `rm` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
-    ✓ Something is slow succeeded · LENGTH · 4 done
+    ✓ Something is slow: asks succeeded · LENGTH · 4 done
       changed  Write the file · `touch` succeeded
       changed  undo: Write the file · `rm` succeeded
       deadline notify done, MM:SS to spare
@@ -868,7 +893,7 @@ fn an_incident_from_beginning_to_end() {
     HH:MM:SS ✓ resolved by ada: It was the code
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
-    ✓ Something is slow succeeded · LENGTH · 4 done
+    ✓ Something is slow: asks succeeded · LENGTH · 4 done
       changed  Write the file · `touch` succeeded
       changed  undo: Write the file · `rm` succeeded
       deadline notify done, MM:SS to spare
@@ -907,6 +932,7 @@ fn an_incident_from_beginning_to_end() {
     assert_snapshot!(shop.run(&["postmortem", "--done"]), @r#"
     exit 0
     --- stderr
+    warning: 13 questions in it are still `TODO`
     INCIDENT: the post-mortem is complete
     next: runbook incidents
     "#);
@@ -919,6 +945,7 @@ fn an_incident_from_beginning_to_end() {
     1 incident whole
     next: runbook incidents
     "#);
+    assert!(shop.run(&["incidents", "--open"]).contains("no incident is open"));
     assert_snapshot!(shop.run(&["incidents", "-o", "jsonl"]), @r#"
     exit 0
     --- stdout
@@ -941,7 +968,7 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     HH:MM:SS ✗ the run stops here
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
 
-    ✗ It does not work failed · LENGTH · 0 done, 1 failed
+    ✗ It does not work: fails failed · LENGTH · 0 done, 1 failed
       failed   Try it · `test` ended with code 1
       still    the incident is not resolved
       draft    postmortems/DATE-INCIDENT-it-does-not-work.md
@@ -972,7 +999,7 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     HH:MM:SS ✓ Try it · `test` succeeded  LENGTH
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
 
-    ✓ It does not work succeeded · LENGTH · 1 done
+    ✓ It does not work: fails succeeded · LENGTH · 1 done
       still    the incident is not resolved
       draft    postmortems/DATE-INCIDENT-it-does-not-work.md
     next: runbook resolve INCIDENT 'what it was'
@@ -987,7 +1014,7 @@ fn a_run_that_fails_ends_with_5_and_can_be_tried_again_or_gone_on_without() {
     HH:MM:SS – Try it · skipped by ada: it does not matter
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-it-does-not-work.md
 
-    ✓ It does not work succeeded · LENGTH · 0 done, 1 not needed or skipped
+    ✓ It does not work: fails succeeded · LENGTH · 0 done, 1 not needed or skipped
       still    the incident is not resolved
       draft    postmortems/DATE-INCIDENT-it-does-not-work.md
     next: runbook resolve INCIDENT 'what it was'
@@ -1008,7 +1035,7 @@ fn a_run_that_is_cancelled_or_late_ends_with_3() {
     HH:MM:SS – Infrastructure or code? cancelled · the run was stopped
     HH:MM:SS ✓ post-mortem draft: postmortems/DATE-INCIDENT-something-is-slow.md
 
-    – Something is slow was stopped · LENGTH · 1 done, 1 cancelled
+    – Something is slow: asks was stopped · LENGTH · 1 done, 1 cancelled
       deadline notify due in MM:SS
       still    the incident is not resolved
       draft    postmortems/DATE-INCIDENT-something-is-slow.md
@@ -1327,8 +1354,10 @@ fn help_and_version_are_data() {
     for words in [&["start", "--help"], &["help", "start"]] {
         let output = shop.output(words);
         assert!(output.stderr.is_empty() && output.status.success());
-        assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --plan"));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("runbook start p1 --env production --plan"));
     }
+    let help = String::from_utf8(shop.output(&["--help"]).stdout).unwrap();
+    assert!(help.contains("  6  the run waits for a person"), "the exit codes: {help}");
 }
 
 #[test]

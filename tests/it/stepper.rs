@@ -61,7 +61,7 @@ steps:
     verify: { command: [test, -e, DIRECTORY/restarted], effect: read, within: 10s }
   - id: broken
     name: Reload the search index
-    shell: "echo connecting to 127.0.0.1:7700; exit 3"
+    shell: "echo connecting to 127.0.0.1:7700; echo no answer; exit 3"
     effect: read
   - id: told
     phase: notify
@@ -240,7 +240,7 @@ fn a_person_goes_through_a_whole_run() {
     terminal.see("skipped by");
     terminal.see("not tonight");
     terminal.see("By hand: Tell stakeholders");
-    terminal.answer("\r", "Small shop is down succeeded");
+    terminal.answer("\r", "Small shop is down: small succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     let screen = terminal.screen();
     for part in

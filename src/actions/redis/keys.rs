@@ -142,7 +142,7 @@ mod tests {
             key("counter", Some(60), Some(5), 50),
         ];
         let outcome = report("*", &keys, 4, false, IDLE);
-        assert_eq!(outcome.summary, "4 keys `*`, 4.4 KiB: 2 without TTL, 3.9 KiB; 1 idle for 1day, 1000 B");
+        assert_eq!(outcome.summary, "4 keys `*`, 4.4 KiB: 2 without TTL, 3.9 KiB; 1 idle for 24h, 1000 B");
         let first = &outcome.output["prefixes"][0];
         assert_eq!(first, &json!({ "prefix": "cart:", "count": 2, "bytes": 4000, "without_ttl": 2 }));
         assert_eq!(outcome.output["largest"][0]["name"], "cart:2");

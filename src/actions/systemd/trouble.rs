@@ -97,7 +97,9 @@ impl Trouble {
 
     fn access_denied(verb: &str, unit: &str) -> Self {
         let action = polkit_action(verb);
-        let message = format!("polkit does not let this account {verb} `{unit}` (`{action}`)");
+        let message = format!(
+            "polkit does not let this account {verb} `{unit}` (`{action}`); `runbook unit polkit` prints the rule"
+        );
         Self::new("access_denied", message).with(json!({ "action": action }))
     }
 

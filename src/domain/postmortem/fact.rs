@@ -167,7 +167,7 @@ fn change(incident: &Incident, attempts: &[Tried<'_>], tried: &Tried<'_>) -> Cha
         ok: tried.worked(),
         summary: outcome.map_or_else(|| "nobody knows how it ended".to_owned(), verdict),
         before: json(tried.before),
-        after: outcome.and_then(|outcome| json(&outcome.output)),
+        after: outcome.and_then(|outcome| json(afterwards(&outcome.output))),
         check: last(Part::Verify),
         undone: last(Part::Undo),
     }
@@ -363,6 +363,11 @@ fn verdict(outcome: &Outcome) -> String {
         Verdict::Unknown => "unclear: ",
     };
     one_line(&format!("{how}{}", outcome.summary), TEXT_LIMIT)
+}
+
+/// What an outcome says of the time after: a kind that tells both has told the time before already.
+pub(super) fn afterwards(output: &Value) -> &Value {
+    output.get("after").filter(|_| output.get("before").is_some()).unwrap_or(output)
 }
 
 fn json(value: &Value) -> Option<String> {

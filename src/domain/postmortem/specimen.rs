@@ -56,6 +56,7 @@ pub(super) fn bare() -> Postmortem {
         resolution: None,
         lasted: None,
         due: None,
+        due_after: length(),
         runs: Vec::new(),
         services: Vec::new(),
         milestones: Vec::new(),

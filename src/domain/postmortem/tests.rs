@@ -72,7 +72,16 @@ fn a_message_is_no_change_and_a_change_says_who_agreed() {
 fn it_is_due_a_day_after_the_resolution() {
     let due = facts(&log()).due.unwrap();
     assert_eq!(stamp(due.at), "2026-11-23T03:08:20Z");
-    assert_eq!(facts_until(|event| matches!(event, Event::Resolved { .. })).due, None);
+    let open = facts_until(|event| matches!(event, Event::Resolved { .. }));
+    assert_eq!((open.due, open.due_after.to_string()), (None, "24h".to_owned()));
+}
+
+#[test]
+fn the_time_before_a_change_is_not_told_again_with_the_time_after() {
+    let both = serde_json::json!({ "units": [], "before": { "active": "failed" }, "after": { "active": "active" } });
+    assert_eq!(super::fact::afterwards(&both), &both["after"]);
+    let only = serde_json::json!({ "after": 1 });
+    assert_eq!(super::fact::afterwards(&only), &only);
 }
 
 #[test]

@@ -172,6 +172,9 @@ fn span(location: Location) -> Span {
     }
 }
 
+/// What is said of a file that is small and would be huge.
+const TOO_MANY_ALIASES: &str = "the file's aliases expand to too much";
+
 /// Says in our words what the reader refused.
 fn problem(source: &Source, error: &Error) -> Problem {
     let error = error.without_snippet();
@@ -199,7 +202,7 @@ fn words(error: &Error) -> (String, Option<&'static str>) {
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => {
-            said("the file's aliases expand to too much", "Write the values out, or use `params`.")
+            said(TOO_MANY_ALIASES, "Write the values out, or use `params`.")
         }
         Error::MultipleDocuments { .. } => {
             said("the file holds more than one document", "Write one file for each; take `---` away.")
@@ -214,6 +217,10 @@ fn words(error: &Error) -> (String, Option<&'static str>) {
             let text = text.split(" at line ").next().unwrap_or_default();
             if text.starts_with("recursion limit") {
                 return (format!("lists and mappings nest deeper than {MAX_DEPTH}"), None);
+            }
+            // Inside a value the reader's own error comes as its text.
+            if text.starts_with("alias replay") || text.starts_with("alias expansion") {
+                return said(TOO_MANY_ALIASES, "Write the values out, or use `params`.");
             }
             let help = text.contains("mapping values are not allowed").then_some("Quote a text that holds `: `.");
             (format!("not YAML: {text}"), help)

@@ -277,7 +277,8 @@ fn expanded(name: &str, items: Option<&Vec<Value>>) -> Phrase {
     match items {
         Some(items) => {
             let list: Vec<String> = items.iter().map(plain).collect();
-            Phrase::quiet(Sign::Inner, of_step(name, &format!("for {} items", items.len()))).detail(list.join(", "))
+            let many = if list.len() == 1 { "item" } else { "items" };
+            Phrase::quiet(Sign::Inner, of_step(name, &format!("for {} {many}", list.len()))).detail(list.join(", "))
         }
         None => Phrase::quiet(Sign::Inner, of_step(name, "begun")),
     }

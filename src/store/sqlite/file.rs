@@ -152,7 +152,7 @@ fn examine_size(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), Sto
     let page = u64::from(PAGE_SIZE);
     let whole = size.is_multiple_of(page) && size >= pages * page;
     if !whole && !beside(path, "-wal").exists() {
-        let why = format!("the file is cut short: it has {size} bytes of {}", pages * page);
+        let why = format!("the file has {size} bytes, and is to have {}", pages * page);
         return Err(damaged(path, &why));
     }
     Ok(())

@@ -13,14 +13,16 @@ use serde_json::Map;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::drive;
 use super::failure::{Failure, Result};
 use super::settings::{Settings, ShopSource, quoted};
 use super::shop::Shop;
 use super::station::{Desk, Station};
 use crate::clock::sleep;
 use crate::domain::command::{Command, Request, Start};
-use crate::domain::event::{Actor, Mode};
+use crate::domain::event::{Actor, Conclusion, Mode};
 use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
 use crate::domain::text::printable;
 use crate::engine::{EngineError, Patience};
 use crate::surface::demo::script;
@@ -37,8 +39,11 @@ const RUNBOOK: &str = "p1";
 /// How long the shop is broken before anybody notices: the first reading then finds errors in the journal.
 const NOTICED: Duration = Duration::from_millis(1_500);
 
-/// The words with which the incident is resolved once its run is over.
-const RESOLUTION: &str = "The bad merge was reverted; what had been caught in the fault was restarted.";
+/// The steps of the demo's runbook that mend something, and what is said of it once they have.
+const MENDED: [(&[&str], &str); 2] = [
+    (&["rollback"], "the bad merge was reverted"),
+    (&["restart", "restart_process"], "what had been caught in the fault was restarted"),
+];
 
 /// Shows an incident from beginning to end, on a small shop of its own
 ///
@@ -84,8 +89,8 @@ impl Demo {
         let ended = self.play(station, &directory, &stage);
         if self.keep && ended.is_ok() {
             station.output.say("the shop is kept: Ctrl-C takes it away");
-            // Without the handler Ctrl-C ends the process, and the shop with it.
-            let _ = backstage.block_on(tokio::signal::ctrl_c());
+            // A closed terminal ends it too: whoever has stepped has set handlers, and the signals end nothing by themselves.
+            backstage.block_on(async { drive::leaving().cancelled().await });
         }
         strike(station, &backstage, stage)?;
         ended
@@ -107,6 +112,7 @@ impl Demo {
         let left = desk.wait(self.show(&desk, &id))?;
         if left != Left::Over {
             own.output.say("you have left the demo");
+            own.output.next(&self.afterwards(&own, &id, directory));
             return Ok(Exit::INTERRUPTED);
         }
         desk.wait(resolved(&desk, &id, self.actor(&desk)))?;
@@ -138,6 +144,14 @@ impl Demo {
             left = &mut shown => left,
             played = &mut played => { played?; shown.await }
         }
+    }
+
+    /// What whoever has left can type: while the shop is kept, the incident goes on.
+    fn afterwards(&self, own: &Station, id: &IncidentId, directory: &Path) -> Vec<String> {
+        if self.keep {
+            return vec![typed(own, &format!("watch {id}"))];
+        }
+        vec![format!("{} demo --interactive", program()), remove(directory)]
     }
 
     fn actor(&self, desk: &Desk<'_>) -> Actor {
@@ -209,9 +223,21 @@ fn options(desk: &Desk<'_>, work: Work) -> terminal::Options {
 
 /// Resolves the incident, and has the post-mortem written.
 async fn resolved(desk: &Desk<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
-    let request = Request::Resolve { summary: Some(RESOLUTION.to_owned()) };
+    let request = Request::Resolve { summary: resolution(&desk.engine.incident(id).await?) };
     desk.engine.submit(id, Command { by, request }).await?;
     desk.engine.drive(id, Patience::UntilOver, &CancellationToken::new()).await.map(|_| ())
+}
+
+/// What has ended it, as far as the log knows: whoever holds the keys may have refused everything.
+fn resolution(incident: &Incident) -> Option<String> {
+    let run = incident.runs.first()?;
+    let worked = |id: &&str| {
+        let mut attempts = run.steps.iter().filter(|(key, state)| key.id == **id && state.attempt.is_some());
+        attempts.any(|(_, state)| state.conclusion() == Some(Conclusion::Succeeded))
+    };
+    let mended = MENDED.iter().filter(|(ids, _)| ids.iter().any(worked)).map(|(_, words)| *words);
+    let words = mended.collect::<Vec<_>>().join("; ");
+    (!words.is_empty()).then_some(words)
 }
 
 /// What has come of it, and what to type next.
@@ -226,17 +252,25 @@ fn tell(desk: &Desk<'_>, id: &IncidentId, directory: &Path, stage: &Stage) -> Re
     }
     let draft = incident.draft.map(|draft| directory.join(draft.path));
     let draft = draft.ok_or_else(|| Failure::error("no post-mortem was written"))?;
-    output.say("\nthe post-mortem, with every fact filled in and every judgement asked for:");
+    output.say(&format!("\n{id} is resolved: {}", incident.resolution.as_deref().unwrap_or("by the end of the demo")));
+    output.say("its post-mortem, with every fact filled in and every judgement asked for:");
     output.text(&format!("{}\n", printable(&draft.to_string_lossy())))?;
-    let program = program();
-    let typed = |words: &str| station.command(words).replacen("runbook", &program, 1);
     output.next(&[
-        format!("{program} demo --interactive"),
-        typed(&format!("timeline {id}")),
-        typed(&format!("verify {id}")),
-        format!("rm -r {}", quoted(&directory.to_string_lossy())),
+        format!("{} demo --interactive", program()),
+        typed(station, &format!("timeline {id}")),
+        typed(station, &format!("verify {id}")),
+        remove(directory),
     ]);
     Ok(Exit::DONE)
+}
+
+/// A command on the demo's own log and shop.
+fn typed(station: &Station, words: &str) -> String {
+    station.command(words).replacen("runbook", &program(), 1)
+}
+
+fn remove(directory: &Path) -> String {
+    format!("rm -r {}", quoted(&directory.to_string_lossy()))
 }
 
 fn strike(station: &Station, backstage: &Runtime, stage: Stage) -> Result<()> {

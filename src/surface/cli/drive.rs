@@ -76,7 +76,7 @@ fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options
 }
 
 /// A token that ends when a signal asks us to leave.
-fn leaving() -> CancellationToken {
+pub fn leaving() -> CancellationToken {
     let token = CancellationToken::new();
     for kind in LEAVING {
         // Without the handler the signal ends the process, which loses nothing either.

@@ -26,7 +26,7 @@ pub struct Incidents {
     /// Only those that are not resolved
     #[arg(long)]
     open: bool,
-    /// How many are looked at
+    /// How many are shown at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// How many of the latest are passed over
@@ -67,10 +67,7 @@ impl Incidents {
         }
         let damaged = rows.iter().any(|row| row.status == DAMAGED);
         match rows.first() {
-            None => {
-                station.output.say("there are no incidents");
-                station.output.next(&[station.command("start <runbook>")]);
-            }
+            None => self.none(station),
             Some(_) if damaged => station.output.next(&[station.command("verify")]),
             Some(row) => station.output.next(&[station.command(&format!("watch {}", row.id))]),
         }
@@ -78,12 +75,35 @@ impl Incidents {
     }
 
     fn rows(&self, desk: &Desk<'_>) -> Result<Vec<Row>> {
-        let summaries = desk.wait(desk.store().incidents(self.limit, self.offset))?;
-        let rows = summaries.into_iter().map(|summary| match desk.incident(&summary.id) {
-            Ok(incident) => row(&incident, &summary),
-            Err(failure) => damaged(&summary, &failure.message),
-        });
-        Ok(rows.filter(|row| !self.open || row.status != "resolved").collect())
+        let (limit, mut offset, mut rows) = (self.limit as usize, self.offset, Vec::new());
+        // One that is still open may lie beneath any number of resolved ones.
+        loop {
+            let summaries = desk.wait(desk.store().incidents(self.limit, offset))?;
+            let last = summaries.len() < limit;
+            let page = summaries.iter().map(|summary| read(desk, summary));
+            rows.extend(page.filter(|row| !self.open || row.status != "resolved"));
+            if last || rows.len() >= limit {
+                rows.truncate(limit);
+                return Ok(rows);
+            }
+            offset = offset.saturating_add(self.limit);
+        }
+    }
+
+    fn none(&self, station: &Station) {
+        if self.open {
+            station.output.say("no incident is open");
+            return station.output.next(&[station.command("incidents")]);
+        }
+        station.output.say("there are no incidents");
+        station.output.next(&[station.command("start <runbook>")]);
+    }
+}
+
+fn read(desk: &Desk<'_>, summary: &Summary) -> Row {
+    match desk.incident(&summary.id) {
+        Ok(incident) => row(&incident, summary),
+        Err(failure) => damaged(summary, &failure.message),
     }
 }
 

@@ -43,8 +43,10 @@ impl List {
         } else {
             station.output.list(&rows)?;
         }
-        let first = rows.iter().find(|row| row.problems == 0).map_or("<runbook>", |row| row.id);
-        let mut next = vec![station.command(&format!("show {first}")), station.command(&format!("start {first}"))];
+        let mut next = vec![station.command("show <runbook>")];
+        if let Some(first) = shop.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
+            next = vec![station.command(&format!("show {}", first.id)), station.command(&shop.start(first))];
+        }
         let broken = shop.catalog.estate().content.is_err();
         if broken || rows.iter().any(|row| row.problems > 0) {
             next = vec![station.command("lint")];

@@ -25,7 +25,7 @@ pub struct Man {
 impl Man {
     /// Prints or writes.
     pub fn run(self, station: &Station) -> Result {
-        let mut command = Cli::command().after_long_help(exit_codes());
+        let mut command = Cli::command();
         command.build();
         let Some(directory) = self.into else {
             station.output.text(&page(&command)?)?;
@@ -50,7 +50,8 @@ fn page(command: &clap::Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn exit_codes() -> String {
+/// Every exit code with its meaning, for the end of the help.
+pub fn exit_codes() -> String {
     let lines = Exit::ALL.iter().map(|(exit, meaning)| format!("{:>3}  {meaning}", exit.code()));
     format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

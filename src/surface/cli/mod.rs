@@ -79,6 +79,7 @@ mod work;
 /// writes the post-mortem. `runbook demo` shows it.
 #[derive(Debug, Parser)]
 #[command(name = "runbook", version, verbatim_doc_comment, arg_required_else_help = true)]
+#[command(after_long_help = man::exit_codes())]
 pub struct Cli {
     #[command(flatten)]
     flags: Flags,

@@ -46,7 +46,12 @@ impl Postmortem {
         desk.prepare(&id)?;
         if self.done {
             desk.submit(&id, Request::CompletePostmortem)?;
-            let (_, incident) = written(&desk, &id)?;
+            let (path, incident) = written(&desk, &id)?;
+            match open_questions(&contents(&path)?) {
+                0 => {}
+                1 => station.output.warn("1 question in it is still `TODO`"),
+                many => station.output.warn(&format!("{many} questions in it are still `TODO`")),
+            }
             station.output.say(&format!("{id}: the post-mortem is complete{}", lateness(&incident)));
             station.output.next(&next(station, &incident));
             return Ok(Exit::DONE);
@@ -83,6 +88,11 @@ fn contents(path: &PathBuf) -> Result<String> {
     let mut text = String::new();
     std::fs::File::open(path).and_then(|file| file.take(PRINT_LIMIT).read_to_string(&mut text)).map_err(cannot)?;
     Ok(text)
+}
+
+/// How many questions of the draft nobody has answered.
+fn open_questions(text: &str) -> usize {
+    text.matches("TODO: ").count()
 }
 
 fn next(station: &Station, incident: &Incident) -> Vec<String> {

@@ -47,10 +47,10 @@ pub struct Flags {
     /// Prints without colour, as `NO_COLOR` does
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// The directory that holds the log of incidents
+    /// The directory that holds the log of incidents [env: RUNBOOK_STATE] [default: $XDG_STATE_HOME/runbook]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// The shop's directory: the one that holds `runbooks/`
+    /// The shop's directory: the one that holds `runbooks/` [env: RUNBOOK_DIR] [default: here or above]
     #[arg(short = 'C', long = "dir", global = true, value_name = "DIR")]
     pub directory: Option<PathBuf>,
 }
@@ -224,7 +224,7 @@ fn repeated(flags: &Flags) -> Vec<String> {
 
 /// A word as a shell takes it back unchanged.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,[]".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }

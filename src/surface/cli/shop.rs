@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
 use super::output::Output;
-use super::settings::{Settings, ShopSource};
+use super::settings::{Settings, ShopSource, quoted};
 use crate::domain::estate::Estate;
 use crate::domain::problem::{self, Problem, Source, Style};
 use crate::domain::runbook::Runbook;
@@ -65,13 +65,28 @@ impl Shop {
                 .hint(format!("Type `--env` and one of: {}.", known.join(", ")))
         })
     }
+
+    /// The words that start a runbook: with an environment where none is chosen by itself, and every parameter it needs.
+    pub fn start(&self, runbook: &Runbook) -> String {
+        let mut words = format!("start {}", runbook.id);
+        if let Ok(estate) = &self.catalog.estate().content
+            && self.environment(None, estate).is_err()
+            && let Some(name) = runbook.environments.first().or_else(|| estate.environments.keys().next())
+        {
+            words.push_str(&format!(" --env {}", quoted(name)));
+        }
+        for param in runbook.params.iter().filter(|param| param.default.is_none()) {
+            words.push_str(&format!(" --param {}", quoted(&format!("{}=…", param.name))));
+        }
+        words
+    }
 }
 
 /// Prints the problems of a file on standard error.
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
     output.say_styled(&problem::render(source, problems, Style::Styled));
     Failure::problems(format!("`{}` has {}", source.name, problem::count(problems.len())))
-        .hint(format!("`runbook lint {}` shows them again.", super::settings::quoted(&source.name)))
+        .hint(format!("`runbook lint {}` shows them again.", quoted(&source.name)))
 }
 
 fn directory(settings: &Settings) -> Result<PathBuf> {
@@ -114,7 +129,7 @@ fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
         "`{}` is somebody else's, in a place where everybody may write",
         folder.display()
     ))
-    .hint(format!("If you trust it, name it: `--dir {}`.", super::settings::quoted(&shown.to_string_lossy()))))
+    .hint(format!("If you trust it, name it: `--dir {}`.", quoted(&shown.to_string_lossy()))))
 }
 
 /// Whether a folder stands where everybody may write, such as `/tmp`, and is neither our own nor root's.

@@ -31,10 +31,8 @@ impl Show {
             value["digest"] = digest.into();
             station.output.document(&value)?;
         }
-        station.output.next(&[
-            station.command(&format!("start {} --plan", self.id)),
-            station.command(&format!("start {}", self.id)),
-        ]);
+        let start = station.command(&shop.start(runbook));
+        station.output.next(&[format!("{start} --plan"), start]);
         Ok(Exit::DONE)
     }
 }

@@ -22,10 +22,10 @@ const ID_ATTEMPTS: usize = 8;
 /// what to type, and ends with 6. Ctrl-C leaves; nothing is lost.
 ///
 /// Examples:
-///   runbook start p1
+///   runbook start p1 --env production
 ///   runbook start p3 --env production --param service=search
-///   runbook start p1 --plan
-///   runbook start p2 --auto --detach
+///   runbook start p1 --env production --plan
+///   runbook start p2 --env staging --auto --detach
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Start {
@@ -44,7 +44,7 @@ pub struct Start {
     /// Stops before every step
     #[arg(long)]
     step: bool,
-    /// Prints exactly what would run, and touches nothing
+    /// Prints exactly what would run, and touches nothing; ends with 7 when something is missing for it
     #[arg(long)]
     plan: bool,
     /// Goes on in the background

@@ -104,8 +104,10 @@ fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> 
 pub fn render(waiting: &[Waiting<'_>]) -> String {
     let mut out = String::new();
     for one in waiting {
-        let _ = writeln!(out, "waiting: {} · {}", one.step, single_line(&question(one.gate)));
-        for line in details(one.gate) {
+        let question = question(one.gate);
+        let mut lines = question.lines().map(str::to_owned).chain(details(one.gate));
+        let _ = writeln!(out, "waiting: {} · {}", one.step, single_line(&lines.next().unwrap_or_default()));
+        for line in lines {
             let _ = writeln!(out, "    {}", single_line(&line));
         }
         for command in &one.commands {

@@ -55,14 +55,6 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
     }
 }
 
-/// Says that the trouble is over.
-///
-/// # Errors
-/// As [`play`].
-pub async fn resolve(engine: &Engine, id: &IncidentId, summary: &str) -> Result<(), EngineError> {
-    submit(engine, id, Request::Resolve { summary: Some(summary.to_owned()) }).await
-}
-
 async fn submit(engine: &Engine, id: &IncidentId, request: Request) -> Result<(), EngineError> {
     engine.submit(id, Command { by: actor(), request }).await.map(|_| ())
 }

@@ -7,7 +7,7 @@ use super::record::{run_outcome, transcript};
 use crate::domain::event::{Conclusion, Gate};
 use crate::domain::id::{Part, RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::outcome::Verdict;
+use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::run::RunStatus;
 use crate::domain::step::StepState;
 use crate::domain::time::Timestamp;
@@ -38,7 +38,8 @@ pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> 
 }
 
 fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
-    let Some(run) = incident.runs.first() else {
+    // A run that another one started is a part of that one.
+    let Some(run) = incident.runs.iter().rev().find(|run| run.parent.is_none()) else {
         return Line::new().with(Tone::Strong, incident.id.as_str());
     };
     let (tone, sign, word) = match &run.status {
@@ -50,7 +51,7 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
     let counts = counts(incident);
     Line::new()
         .with(tone, &format!("{sign} "))
-        .with(Tone::Strong, &format!("{} {word}", run.runbook.title))
+        .with(Tone::Strong, &format!("{}: {} {word}", run.runbook.title, run.runbook.id))
         .faint(&format!(" {} {length} {} {counts}", signs.dot, signs.dot))
         .indent(2)
 }
@@ -92,7 +93,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
         let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
         let text = format!("{meaning}{} {} {why}", naming::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
-        let printed = state.outcome.as_ref().and_then(|outcome| outcome.transcript.as_deref()).unwrap_or_default();
+        let printed = state.outcome.as_deref().map(Outcome::untold).unwrap_or_default();
         lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
     }
     lines

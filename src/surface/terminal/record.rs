@@ -215,9 +215,8 @@ impl Teller<'_> {
         let Some(run) = self.incident.run(id) else { return Vec::new() };
         let (tone, sign, word) = run_outcome(outcome, self.signs);
         let length = took(self.recorded.at - run.started_at);
-        vec![
-            self.head(tone, sign).plain(&format!("{} {word}", run.runbook.title)).indent(2).right(Tone::Faint, &length),
-        ]
+        let text = format!("{}: {} {word}", run.runbook.title, run.runbook.id);
+        vec![self.head(tone, sign).plain(&text).indent(2).right(Tone::Faint, &length)]
     }
 
     fn skipped(&self, run: RunId, key: &StepKey, reason: &SkipReason) -> Vec<Line> {
@@ -276,7 +275,7 @@ impl Teller<'_> {
             line = line.faint(&format!(" {} attempt {attempts}", self.signs.dot));
         }
         let mut lines = vec![line.right(Tone::Faint, &length)];
-        lines.extend(transcript(outcome.transcript.as_deref().unwrap_or_default(), TRANSCRIPT_LINES, 2, self.signs));
+        lines.extend(transcript(outcome.untold(), TRANSCRIPT_LINES, 2, self.signs));
         lines
     }
 

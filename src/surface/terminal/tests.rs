@@ -316,7 +316,7 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
         03:07:59 ✓ Tell stakeholders · told 1 channel                                0ms
         03:07:59 ✓ notify done, 11:05 to spare
 
-        ✓ Live platform down succeeded · 3:54 · 5 done, 1 failed
+        ✓ Live platform down: p1 succeeded · 3:54 · 5 done, 1 failed
           failed   tolerated: Revert the last merge · the work tree is dirty
                    │  M src/coupon.js
           changed  Restart the gateway · restarted pakashop-gateway.service, active
@@ -341,8 +341,8 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
         ✓ Tell stakeholders · told 1 channel 0ms
         ✓ notify done, 11:05 to spare
 
-        ✓ Live platform down succeeded · 3:54 ·
-          5 done, 1 failed
+        ✓ Live platform down: p1 succeeded ·
+          3:54 · 5 done, 1 failed
           failed   tolerated: Revert the last
                    merge · the work tree is
                    dirty

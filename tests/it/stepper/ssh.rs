@@ -29,7 +29,7 @@ fn a_person_goes_through_a_whole_run_over_ssh() {
     terminal.answer("s", "why skip?");
     terminal.press("not tonight\r");
     terminal.see("By hand: Tell stakeholders");
-    terminal.answer("\r", "Small shop is down succeeded");
+    terminal.answer("\r", "Small shop is down: small succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     assert!(!terminal.screen().contains("q detach"), "the live region is gone:\n{}", terminal.screen());
 }
