@@ -12,6 +12,10 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
+use crate::domain::text::one_line;
+
+/// What is shown of a message to who agrees to it, in characters: as much as fits on a few lines.
+const SHOWN: usize = 300;
 
 /// The kind `notify`.
 #[derive(Debug)]
@@ -39,8 +43,7 @@ static FORM: KindForm = KindForm {
 #[serde(deny_unknown_fields)]
 struct Spec {
     to: OneOrMany,
-    #[serde(rename = "message")]
-    _message: String,
+    message: String,
     #[serde(default, rename = "meets")]
     _meets: Option<String>,
 }
@@ -68,8 +71,10 @@ impl Kind for Notify {
     }
 
     fn describe(&self, spec: &Value) -> Change {
-        let to = Spec::deserialize(spec).map(|spec| spec.channels().join(", ")).unwrap_or_default();
-        Change { what: format!("tell {to}"), place: to, ..Change::default() }
+        let Ok(spec) = Spec::deserialize(spec) else { return Change::default() };
+        let to = spec.channels().join(", ");
+        let what = format!("tell {to}: “{}”", one_line(&spec.message, SHOWN));
+        Change { what, place: to, ..Change::default() }
     }
 
     async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {
