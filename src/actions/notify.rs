@@ -73,7 +73,8 @@ impl Kind for Notify {
     fn describe(&self, spec: &Value) -> Change {
         let Ok(spec) = Spec::deserialize(spec) else { return Change::default() };
         let to = spec.channels().join(", ");
-        let what = format!("tell {to}: “{}”", one_line(&spec.message, SHOWN));
+        let lines: Vec<&str> = spec.message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let what = format!("tell {to}: “{}”", one_line(&lines.join(" · "), SHOWN));
         Change { what, place: to, ..Change::default() }
     }
 
