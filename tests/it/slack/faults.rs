@@ -41,8 +41,10 @@ fn after_a_restart_the_same_messages_are_changed() {
     house.told(BOB, "start p1");
     house.message("[infrastructure]");
     house.until("both are posted", || house.slack.messages().len() == 2);
-    house.end();
     let id = house.incident();
+    // One that was posted and not yet written down would be posted once more.
+    house.until("both are written down", || house.timeline(&id).matches("shown in").count() >= 2);
+    house.end();
     house.cli(&["answer", &id, "cause", "code", "--detach"]);
     house.begin();
     house.message("answered: code");
