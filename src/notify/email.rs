@@ -8,7 +8,6 @@
 //! Deliberately absent: HTML, attachments, and queues; a letter that the server does not take has failed.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::message::{Mailbox, header};
@@ -17,12 +16,9 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, subject};
+use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, fleeting, permanent, subject};
 use crate::domain::estate::{Email, Tls as Secrecy};
 use crate::domain::text::{one_line, printable};
-
-/// How long one exchange with the server may take when nobody above is less patient.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest word of a server that is passed on, in characters.
 const WORD_LIMIT: usize = 200;

@@ -72,6 +72,30 @@ fn subject(letter: &Letter) -> String {
     one_line(letter.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
 }
 
+/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one exchange may take when nobody above is less patient.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A client for posts that go to one address and nowhere else.
+fn client() -> Result<reqwest::Client, Undelivered> {
+    use_ring();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(EXCHANGE_LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))
+}
+
+/// How long an answer asks to be left alone.
+fn wait_asked(answer: &reqwest::Response, now: Timestamp) -> Option<Duration> {
+    let text = answer.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
+    retry_after(text, now)
+}
+
 /// What a `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3).
 fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();

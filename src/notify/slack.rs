@@ -15,22 +15,14 @@ mod plain;
 mod web;
 mod word;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use slack_morphism::errors::SlackClientError;
 
-use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, use_ring};
+use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 pub use plain::{dead, plain};
 pub use web::Web;
-
-/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long one exchange may take when nobody above is less patient.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// How much of a webhook's answer is read: the words that Slack answers with are shorter.
 const ANSWER_LIMIT: usize = 512;
@@ -95,15 +87,7 @@ impl SlackWebhook {
         if !matches!(address.scheme(), "https" | "http") {
             return Err(permanent("the webhook's address does not begin with `https://`"));
         }
-        use_ring();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(EXCHANGE_LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))?;
-        Ok(Self { client, address })
+        Ok(Self { client: client()?, address })
     }
 }
 
@@ -123,8 +107,7 @@ impl Channel for SlackWebhook {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            let seconds = answer.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            return Err(word::too_many(seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs)));
+            return Err(word::too_many(wait_asked(&answer, letter.at)));
         }
         let said = first_bytes(answer).await;
         Err(word::explain(&said, "the webhook's channel").unwrap_or_else(|| word::status(status.as_u16())))

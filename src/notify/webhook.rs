@@ -5,23 +5,15 @@
 //!
 //! **Invariant:** no error of this room holds the key. What is signed is what is sent, byte by byte.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent, use_ring};
+use super::{Channel, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 use crate::domain::text::{one_line, printable};
 use crate::domain::time::stamp;
-
-/// How long a connection may take: a host that does not answer is not worth more of a delivery's time.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long one exchange may take when nobody above is less patient.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A signed post.
 pub struct Webhook {
@@ -51,15 +43,7 @@ impl Webhook {
         let key = STANDARD
             .decode(key.strip_prefix("whsec_").unwrap_or(key))
             .map_err(|_| permanent("its key is not `whsec_` and base64"))?;
-        use_ring();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(EXCHANGE_LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| permanent(format!("no HTTP client: {}", error.without_url())))?;
-        Ok(Self { client, address, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
+        Ok(Self { client: client()?, address, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
     /// The signature of a body: over the id, the time and the body as they are sent.
@@ -107,8 +91,7 @@ fn judged(answer: &reqwest::Response, letter: &Letter) -> Result<Receipt, Undeli
         return Ok(Receipt { message: None, place: None });
     }
     let reason = format!("it answered with HTTP status {}", status.as_u16());
-    let retry_after = answer.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|text| super::retry_after(text, letter.at));
+    let retry_after = wait_asked(answer, letter.at);
     let later = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
     Err(Undelivered { reason, retry_after, permanent: !later })
 }

@@ -16,8 +16,8 @@ use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
-use super::{CONNECT_LIMIT, Cause, undelivered};
-use crate::notify::{Undelivered, permanent, use_ring};
+use super::{Cause, undelivered};
+use crate::notify::{CONNECT_LIMIT, Undelivered, permanent, use_ring};
 
 /// How long a method may take that somebody waits for: half of a minute's patience with a telephone.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
