@@ -48,12 +48,13 @@ struct Addition {
     items: Vec<Item>,
 }
 
-/// An addition on its way to the log.
+/// An addition on its way to the log: what is needed of it afterwards.
 struct Posting {
     slot: Slot,
     id: IncidentId,
     worker: Option<Worker>,
-    write: Write,
+    expected: u64,
+    keys: Vec<String>,
     items: Vec<Item>,
 }
 
@@ -266,7 +267,7 @@ impl Officer {
         slot: Slot,
         addition: Addition,
         now: Timestamp,
-    ) -> Result<Posting, (Vec<Item>, EngineError)> {
+    ) -> Result<(Posting, Write), (Vec<Item>, EngineError)> {
         let Addition { opens, expected, drafts, keys, items } = addition;
         let Some(live) = self.docket.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
@@ -279,46 +280,36 @@ impl Officer {
                 Ok((worker, write))
             };
             return match opened.await {
-                Ok((worker, write)) => Ok(Posting { slot, id, worker: Some(worker), write, items }),
+                Ok((worker, write)) => {
+                    let (expected, keys) = (write.expected, write.keys.clone());
+                    Ok((Posting { slot, id, worker: Some(worker), expected, keys, items }, write))
+                }
                 Err(error) => Err((items, error)),
             };
         }
         let live = is_live(&live.incident);
-        let write = Write { keys, live, ..Write::of(&id, expected, drafts) };
-        Ok(Posting { slot, id, worker: None, write, items })
+        let write = Write { keys: keys.clone(), live, ..Write::of(&id, expected, drafts) };
+        Ok((Posting { slot, id, worker: None, expected, keys, items }, write))
     }
 
     /// Writes everything in one go; the items of what has to be decided again come back.
-    async fn post(&mut self, mut postings: Vec<Posting>, answers: &mut Answers) -> Vec<Item> {
+    async fn post(&mut self, postings: Vec<(Posting, Write)>, answers: &mut Answers) -> Vec<Item> {
         use std::sync::atomic::Ordering::Relaxed;
-        let store = std::sync::Arc::clone(&self.engine.parts().store);
-        let written = join_all(postings.iter_mut().map(|posting| {
-            // What is written may be large; only its number and names are needed afterwards.
-            let Write { incident, expected, drafts, keys, claim, live } = &mut posting.write;
-            let (drafts, claim) = (std::mem::take(drafts), claim.take());
-            let write = Write {
-                incident: incident.clone(),
-                expected: *expected,
-                drafts,
-                keys: keys.clone(),
-                claim,
-                live: *live,
-            };
-            store.write(write)
-        }));
-        let written = written.await;
+        let store = Arc::clone(&self.engine.parts().store);
+        let (postings, writes): (Vec<Posting>, Vec<Write>) = postings.into_iter().unzip();
+        let written = join_all(writes.into_iter().map(|write| store.write(write))).await;
         self.figures.batches.fetch_add(u64::from(!postings.is_empty()), Relaxed);
         let (mut again, mut behind) = (Vec::new(), BTreeSet::new());
         for (posting, written) in postings.into_iter().zip(written) {
-            let Posting { slot, id, worker, items, write } = posting;
+            let Posting { slot, id, worker, expected, keys, items } = posting;
             match written {
                 Ok(events) => {
-                    self.figures.opened.fetch_add(u64::from(write.expected == 0), Relaxed);
+                    self.figures.opened.fetch_add(u64::from(expected == 0), Relaxed);
                     self.stand(slot, id, worker, events);
                 }
                 Err(error) => {
-                    if write.expected > 0 {
-                        write.keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
+                    if expected > 0 {
+                        keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
                         behind.insert(id);
                     } else {
                         self.docket.remove(slot);

@@ -43,6 +43,11 @@ struct Append {
 
 enum Job {
     Append(Append),
+    Errand(Errand),
+}
+
+/// What is not an append, and is done by itself after those that came with it.
+enum Errand {
     Claim(Wish, Reply<Claiming>),
     Release(Claim, Reply<()>),
     Close(Reply<()>),
@@ -76,15 +81,15 @@ impl Writer {
     }
 
     pub(super) async fn claim(&self, wish: Wish) -> Result<Claiming, StoreError> {
-        self.send(|reply| Job::Claim(wish, reply)).await
+        self.send(|reply| Job::Errand(Errand::Claim(wish, reply))).await
     }
 
     pub(super) async fn release(&self, claim: Claim) -> Result<(), StoreError> {
-        self.send(|reply| Job::Release(claim, reply)).await
+        self.send(|reply| Job::Errand(Errand::Release(claim, reply))).await
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        self.send(Job::Close).await
+        self.send(|reply| Job::Errand(Errand::Close(reply))).await
     }
 
     async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
@@ -109,27 +114,26 @@ impl Desk {
         let mut jobs = Vec::new();
         while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
-            let mut others = Vec::new();
+            let mut errands = Vec::new();
             for job in jobs.drain(..) {
                 match job {
                     Job::Append(append) => appends.push(append),
-                    other => others.push(other),
+                    Job::Errand(errand) => errands.push(errand),
                 }
             }
             while !appends.is_empty() {
                 let batch = appends.drain(..batch_length(&appends)).collect();
                 self.commit(batch);
             }
-            others.into_iter().for_each(|job| self.serve(job));
+            errands.into_iter().for_each(|errand| self.serve(errand));
         }
     }
 
-    fn serve(&mut self, job: Job) {
-        match job {
-            Job::Append(append) => self.commit(vec![append]),
-            Job::Claim(wish, reply) => tell(reply, claim(&mut self.link, wish)),
-            Job::Release(claim, reply) => tell(reply, release(&mut self.link, &claim)),
-            Job::Close(reply) => tell(reply, self.link.close()),
+    fn serve(&mut self, errand: Errand) {
+        match errand {
+            Errand::Claim(wish, reply) => tell(reply, claim(&mut self.link, wish)),
+            Errand::Release(claim, reply) => tell(reply, release(&mut self.link, &claim)),
+            Errand::Close(reply) => tell(reply, self.link.close()),
         }
     }
 
