@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod house;
 mod look;
+mod page;
 mod refused;
 mod socket;
 

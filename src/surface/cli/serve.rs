@@ -15,13 +15,16 @@ use self::reload::Reload;
 use super::failure::{Failure, Result};
 use super::shop::Shop;
 use super::station::{Desk, Station};
+use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
 use crate::domain::problem;
 use crate::engine::duty::{Duty, Terms};
+use crate::engine::page;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
 use crate::surface::slack::{self, App};
+use crate::surface::web;
 
 mod lookout;
 mod reload;
@@ -78,7 +81,7 @@ impl Serve {
     async fn serve(&self, desk: &Desk<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
         let hangups = heard(SignalKind::hangup())?;
-        let listeners = self.listeners(estate).await?;
+        let listeners = self.listeners(estate, &desk.engine.parts().secrets).await?;
         let local = listeners.iter().all(Listener::is_local);
         let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
@@ -90,8 +93,12 @@ impl Serve {
         let lookout = lookout::begin(&server, estate, &stop);
         let reload = Reload::new(desk, &server, self, local, lookout);
         let (slack, slack_tasks) = slack(desk, &stop)?;
+        if let Some(why) = estate.page.as_ref().and_then(|page| page::trouble(page, &desk.engine.parts().secrets)) {
+            desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
+        }
+        let others = slack.merge(web::router(desk.engine.clone()));
         tokio::select! {
-            () = server::run(Arc::clone(&server), slack, listeners, stop.clone()) => {}
+            () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
         }
         for task in slack_tasks {
@@ -103,7 +110,7 @@ impl Serve {
     }
 
     /// The sockets that systemd hands over, else those that were asked for.
-    async fn listeners(&self, estate: &Estate) -> Result<Vec<Listener>> {
+    async fn listeners(&self, estate: &Estate, secrets: &Secrets) -> Result<Vec<Listener>> {
         let mut listeners = handed_over()?;
         if listeners.is_empty() {
             let usual = || vec![ADDRESS.parse().expect("a constant address is one")];
@@ -116,7 +123,7 @@ impl Serve {
             }
         }
         if listeners.iter().any(|listener| !listener.is_local()) {
-            self.every_route_is_guarded(estate)?;
+            self.every_route_is_guarded(estate, secrets)?;
         }
         Ok(listeners)
     }
@@ -131,8 +138,11 @@ impl Serve {
     }
 
     /// Whether others than this machine may be listened to.
-    fn every_route_is_guarded(&self, estate: &Estate) -> Result<()> {
-        let open = server::open_routes(&estate.senders, &self.token_secret);
+    fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
+        let mut open = server::open_routes(&estate.senders, &self.token_secret);
+        // A link is a credential as long as nobody can guess its key.
+        let page = estate.page.as_ref().and_then(|page| page::trouble(page, secrets));
+        open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
             return Ok(());
         }

@@ -20,7 +20,7 @@ use super::card::{self, Card};
 use crate::domain::board::{Post, Subject};
 use crate::domain::command::{Command, Request};
 use crate::domain::due::is_live;
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::Severity;
@@ -222,7 +222,7 @@ impl Board {
         let log =
             if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(Trouble::Log)? };
         for post in posts {
-            self.change(&incident.id, post, &card::of(incident, &log, &post.subject)).await?;
+            self.change(&incident.id, post, &self.card(incident, &log, &post.subject)).await?;
         }
         Ok(over)
     }
@@ -233,7 +233,7 @@ impl Board {
         if subject == Subject::Channel {
             return self.make_channel(incident, channel).await;
         }
-        let card = card::of(incident, &[], &subject);
+        let card = self.card(incident, &[], &subject);
         let mut message = drawn(&card);
         message["metadata"] = json!({
             "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
@@ -318,6 +318,10 @@ impl Board {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn card(&self, incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
+        card::of(incident, log, subject, self.engine.page_link(&incident.id).as_deref())
     }
 
     fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {

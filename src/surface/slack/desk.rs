@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Terms;
 use super::block::{Part, Sheet, text};
-use super::card::Card;
+use super::card::{self, Card};
 use super::form::{self, Carried, Purpose};
 use super::inbound::{Act, Inbound};
 use super::person::{self, Wish};
@@ -97,6 +97,11 @@ impl Visit<'_> {
     /// Asks something of an incident in the name of who came.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
         self.desk.engine.submit(id, Command { by, request }).await.map_err(|error| no(&error))
+    }
+
+    /// How an incident stands.
+    fn live(&self, incident: &Incident) -> Card {
+        card::live(incident, self.desk.engine.page_link(&incident.id).as_deref())
     }
 
     async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {

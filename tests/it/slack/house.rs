@@ -23,6 +23,9 @@ pub const SIGNING: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 /// What the shop's sender of alerts proves itself with.
 const KEY: &str = "key-one-51";
 
+/// What the keys of links are made with.
+const PAGE: &str = "0f6d1a92c75b4e38a1d0";
+
 /// The people: the commander, another, and one whom the estate does not know.
 pub const ADA: &str = "U0ADA";
 pub const BOB: &str = "U0BOB";
@@ -35,7 +38,8 @@ services: { gateway: { unit: shop-gateway.service }, search: { unit: shop-search
 channels: { incidents: { slack: \"#incidents\", token: { secret: bot }, api: API } }
 people: { ada: { name: Ada, slack: U0ADA }, bob: { name: Bob, slack: U0BOB } }
 roles: { incident_commander: { people: [ada] }, communications: {} }
-secrets: { bot: { env: BOT }, app: { env: APP }, signing: { env: SIGNING }, key: { env: KEY } }
+secrets: { bot: { env: BOT }, app: { env: APP }, signing: { env: SIGNING }, key: { env: KEY }, page_key: { env: PAGE } }
+page: { url: \"http://127.0.0.1:PORT\", secret: page_key }
 alerts: { environment: production }
 senders: { alertmanager: { auth: { bearer: { secret: key } } } }
 slack: { channel: incidents, WAYS, strangers: look }
@@ -121,11 +125,13 @@ impl House {
         fs::create_dir(&runbooks).unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
         let mended = directory.path().join("mended").display().to_string();
-        fs::write(runbooks.join("estate.yaml"), ESTATE.replace("API", &slack.api_url()).replace("WAYS", ways)).unwrap();
+        let port = free_port();
+        let estate = ESTATE.replace("API", &slack.api_url()).replace("WAYS", ways).replace("PORT", &port.to_string());
+        fs::write(runbooks.join("estate.yaml"), estate).unwrap();
         fs::write(runbooks.join("p1.yaml"), P1.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p2.yaml"), P2.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p3.yaml"), P3).unwrap();
-        let mut house = Self { slack, serve: None, port: free_port(), directory, number: AtomicU32::new(0) };
+        let mut house = Self { slack, serve: None, port, directory, number: AtomicU32::new(0) };
         house.begin();
         house
     }
@@ -253,6 +259,24 @@ impl House {
         (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), begun.elapsed())
     }
 
+    /// What the server answers to a GET: the status, the headers and the body.
+    pub fn fetch(&self, path: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("serve listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+    }
+
+    /// The path of an incident's page, its key included.
+    pub fn page(&self, incident: &str) -> String {
+        let link = self.cli(&["page", incident]);
+        let begins = format!("http://127.0.0.1:{}", self.port);
+        link.trim().strip_prefix(&begins).expect("it begins as the estate says").to_owned()
+    }
+
     /// An alert of this name, with this summary.
     pub fn alert(&self, name: &str, summary: &str) {
         let body = json!({
@@ -346,7 +370,7 @@ impl House {
 
     fn environment(&self) -> Vec<String> {
         let home = format!("HOME={}", self.directory.path().display());
-        let secrets = [("BOT", TOKEN), ("APP", APP_TOKEN), ("SIGNING", SIGNING), ("KEY", KEY), ("RUNBOOK_LOG", "warn")];
+        let secrets = [("BOT", TOKEN), ("APP", APP_TOKEN), ("SIGNING", SIGNING), ("KEY", KEY), ("PAGE", PAGE), ("RUNBOOK_LOG", "warn")];
         let secrets = secrets.map(|(name, value)| format!("{name}={value}"));
         ["PATH=/usr/bin:/bin".into(), home].into_iter().chain(secrets).collect()
     }

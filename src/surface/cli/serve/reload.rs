@@ -84,7 +84,7 @@ impl<'a> Reload<'a> {
         let estate = self.sound(&shop)?.clone();
         self.serve.tokens_are_in(&estate)?;
         if !self.local {
-            self.serve.every_route_is_guarded(&estate)?;
+            self.serve.every_route_is_guarded(&estate, &fresh)?;
         }
         let parts = engine.parts();
         still_readable(&parts.secrets, &fresh, &estate)?;

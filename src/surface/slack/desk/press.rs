@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-use super::super::card;
 use super::super::form::{self, Purpose, WORDS};
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press, Question};
@@ -26,7 +25,7 @@ impl Visit<'_> {
         match deed {
             Deed::Status => {
                 self.may(Wish::Look)?;
-                Ok(Answer::Say(card::live(&self.incident(&id).await?)))
+                Ok(Answer::Say(self.live(&self.incident(&id).await?)))
             }
             Deed::Acknowledge => {
                 let by = self.may(Wish::Acknowledge)?;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::block::{Button, Look};
 use super::super::block::{Part, Sheet, text};
-use super::super::card::{self, Card};
+use super::super::card::Card;
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press};
 use super::super::question::{self, Waiting};
@@ -31,7 +31,7 @@ impl Visit<'_> {
             "start" => self.start_typed(typed.incident.clone(), &typed.rest).await,
             "status" => {
                 self.may(Wish::Look)?;
-                Ok(Answer::Say(card::live(&self.meant_or_last(&typed).await?)))
+                Ok(Answer::Say(self.live(&self.meant_or_last(&typed).await?)))
             }
             "list" => self.list().await,
             "ack" => {
@@ -208,7 +208,7 @@ impl Visit<'_> {
         let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::no(&error))?;
         let now = self.desk.engine.parts().clock.now();
         let handover = Handover::of(&incident, &log, now);
-        let Card { summary, mut sheet } = card::live(&incident);
+        let Card { summary, mut sheet } = self.live(&incident);
         let roles =
             handover.roles.iter().map(|one| format!("{}: {}", one.role, one.person.as_deref().unwrap_or("nobody")));
         let parts = [
