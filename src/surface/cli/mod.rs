@@ -32,6 +32,7 @@ mod demo_service;
 mod deny;
 mod detach;
 mod drive;
+mod duty;
 mod failure;
 mod filling;
 mod handoff;

@@ -7,7 +7,7 @@ use super::press::{Deed, Press};
 use super::question::{Waiting, all};
 use crate::domain::board::Subject;
 use crate::domain::deadline::DeadlineStatus;
-use crate::domain::event::{Event, Gate, Recorded};
+use crate::domain::event::{Actor, Event, Gate, Recorded};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::next;
@@ -29,10 +29,10 @@ pub struct Card {
     pub sheet: Sheet,
 }
 
-/// The message about a subject; `link` is where all of the incident is, if it has a page.
+/// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
 pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject, link: Option<&str>) -> Card {
     match subject {
-        Subject::Live | Subject::Channel => live(incident, link),
+        Subject::Live | Subject::Channel => live(incident, log, link),
         Subject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
             Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
@@ -43,8 +43,8 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject, link: Option
     }
 }
 
-/// How it stands.
-pub fn live(incident: &Incident, link: Option<&str>) -> Card {
+/// How it stands; with the end of the log, also who has answered last.
+pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     let mut sheet = Sheet::default();
     let waiting = all(incident);
     sheet.lines(head(incident, &waiting, link));
@@ -53,6 +53,10 @@ pub fn live(incident: &Incident, link: Option<&str>) -> Card {
     }
     if waiting.len() > QUESTIONS {
         sheet.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
+    }
+    if let Some((recorded, name)) = answered(incident, log) {
+        let words = format!("{} {}", recorded.by.name(), deed(&recorded.event));
+        sheet.line(vec![Part::Strong(words), text(format!(" ({name}) ")), Part::Time(recorded.at)]);
     }
     sheet.buttons(controls(incident));
     for deadline in &incident.deadlines {
@@ -190,6 +194,20 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
         }
     }
     (asked, deeds)
+}
+
+/// What a person has answered last, and to which step's question.
+fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(&'a Recorded, String)> {
+    let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
+    let is_answer = |event: &Event| {
+        matches!(
+            event,
+            Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. } | Event::StepSkipped { .. }
+        ) || matches!(event, Event::RetryScheduled { .. })
+    };
+    let last = log.iter().rev().filter(by_person).find(|recorded| is_answer(&recorded.event))?;
+    let (run, step) = place(&last.event)?;
+    Some((last, next::name(incident, run, step)))
 }
 
 fn deed(event: &Event) -> String {
@@ -331,7 +349,7 @@ mod tests {
         let log = log(None);
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
-            let first = live(&incident, Some(LINK)).sheet.blocks()[0].to_string();
+            let first = live(&incident, &log[..length], Some(LINK)).sheet.blocks()[0].to_string();
             let typed = format!("/runbook status {}", incident.id);
             let places = [&format!("{} ", incident.severity), "Next: ", LINK, &typed];
             let places = places.map(|words| first.find(&words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
@@ -344,7 +362,7 @@ mod tests {
         let log = log(None);
         let incident = fold(&log).unwrap().unwrap();
         assert_eq!(incident.status, IncidentStatus::Resolved);
-        assert!(!live(&incident, None).sheet.blocks().to_string().contains("\"button\""));
+        assert!(!live(&incident, &log, None).sheet.blocks().to_string().contains("\"button\""));
     }
 
     proptest! {

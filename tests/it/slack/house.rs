@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ title: Staging is down
 severity: p2
 steps:
   - id: mend
-    approve: { expires: 1s }
+    approve: { expires: 8s }
     command: [touch, \"MENDED\"]
     verify: { command: [test, -e, \"MENDED\"], effect: read }
 ";
@@ -79,6 +79,32 @@ severity: p3
 params: { service: { type: service, help: Which one }, reason: { type: text } }
 steps:
   - { id: look, name: \"What is seen in {{ params.service }}?\", ask: {} }
+";
+
+const P4: &str = "\
+runbook: p4
+title: Something minor
+severity: p4
+deadlines:
+  owner: { within: 3s, warn_at: 1s, role: communications }
+steps:
+  - { id: look, name: \"What is it?\", ask: {} }
+";
+
+const P5: &str = "\
+runbook: tidy
+title: Tidies up
+severity: p4
+steps:
+  - { id: tell, notify: { to: incidents, message: Tidying up }, timeout: 2s, on_failure: continue }
+  - id: mark
+    command: [touch, \"MENDED\"]
+    effect: repeatable
+    verify: { command: [test, -e, \"MENDED\"], effect: read }
+    undo: { command: [rm, \"MENDED\"], effect: repeatable }
+  - { id: broken, command: [\"false\"], effect: read }
+  - { id: rest, name: \"Anything else?\", ask: {} }
+  - { id: pause, wait: 1h }
 ";
 
 /// How long anything may take on a busy machine.
@@ -119,7 +145,38 @@ impl House {
         house
     }
 
+    /// Reached over HTTP; the bot's token is in a file, which holds this.
+    pub fn with_token_file(token: &str) -> Self {
+        let mut house = Self::closed("signing_secret: { secret: signing }");
+        let estate = house.directory.path().join("runbooks/estate.yaml");
+        let text = fs::read_to_string(&estate).unwrap().replace("bot: { env: BOT }", "bot: { file: bot_token }");
+        fs::write(&estate, text).unwrap();
+        house.put("bot_token", token);
+        house.begin();
+        house
+    }
+
+    /// Writes a file of the shop.
+    pub fn put(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    /// Tells the server to take up edited files, and waits until it says this.
+    pub fn reload(&mut self, said: &str) {
+        let serve = self.serve.as_mut().expect("it serves");
+        let before = serve.said().matches(said).count();
+        serve.signal(rustix::process::Signal::HUP);
+        serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
+    }
+
     fn open(ways: &str) -> Self {
+        let mut house = Self::closed(ways);
+        house.begin();
+        house
+    }
+
+    /// The shop without a server.
+    pub fn closed(ways: &str) -> Self {
         let (slack, directory) = (Slack::start(), tempfile::tempdir().unwrap());
         let runbooks = directory.path().join("runbooks");
         fs::create_dir(&runbooks).unwrap();
@@ -131,9 +188,9 @@ impl House {
         fs::write(runbooks.join("p1.yaml"), P1.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p2.yaml"), P2.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p3.yaml"), P3).unwrap();
-        let mut house = Self { slack, serve: None, port, directory, number: AtomicU32::new(0) };
-        house.begin();
-        house
+        fs::write(runbooks.join("p4.yaml"), P4).unwrap();
+        fs::write(runbooks.join("tidy.yaml"), P5.replace("MENDED", &mended)).unwrap();
+        Self { slack, serve: None, port, directory, number: AtomicU32::new(0) }
     }
 
     /// Starts the server.
@@ -329,11 +386,20 @@ impl House {
         self.cli(&["timeline", incident])
     }
 
+    /// What a command comes to, below another program and with more variables.
+    pub fn tried(&self, before: &[&str], words: &[&str]) -> Output {
+        let mut all: Vec<String> = ["/usr/bin/env", "-i"].map(str::to_owned).into();
+        all.extend(self.environment());
+        all.extend(before.iter().map(|word| (*word).to_owned()));
+        all.push(PROGRAM.to_owned());
+        all.extend(self.places());
+        all.extend(words.iter().map(|word| (*word).to_owned()));
+        output_apart(Command::new(&all[0]).args(&all[1..]).stdin(Stdio::null())).unwrap()
+    }
+
     /// What a command says; it must succeed.
     pub fn cli(&self, words: &[&str]) -> String {
-        let mut command = Command::new("/usr/bin/env");
-        command.arg("-i").args(self.environment()).arg(PROGRAM).args(self.places()).args(words).stdin(Stdio::null());
-        let output = output_apart(&mut command).unwrap();
+        let output = self.tried(&[], words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
