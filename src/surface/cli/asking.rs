@@ -1,9 +1,9 @@
 //! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
 
-use super::{drive, duty};
 use super::failure::Result;
 use super::station::Station;
 use super::target::{Going, Incident};
+use super::{drive, duty};
 use crate::domain::command::Request;
 use crate::surface::exit::Exit;
 

@@ -50,6 +50,7 @@ fn is_served(desk: &Desk<'_>, incident: &Incident) -> Result<bool> {
     let (Some(lock), Some(shop)) = (read(LOCK), read(&format!("{}.shop", incident.id))) else { return Ok(false) };
     let Some((holder, served)) = lock.split_once('\n') else { return Ok(false) };
     let hostname = &desk.engine.parts().hostname;
-    // A file without a holder is from a server that has never come to sign it.
-    Ok(!holder.is_empty() && served.trim_end() == shop.trim_end() && engine::is_alive(holder, hostname))
+    // Of a process on another host, or before this one was called otherwise, nothing is known: then nobody is relied on.
+    let here = holder.split('/').next() == Some(hostname);
+    Ok(here && served.trim_end() == shop.trim_end() && engine::is_alive(holder, hostname))
 }

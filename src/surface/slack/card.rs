@@ -352,7 +352,7 @@ mod tests {
             let first = live(&incident, &log[..length], Some(LINK)).sheet.blocks()[0].to_string();
             let typed = format!("/runbook status {}", incident.id);
             let places = [&format!("{} ", incident.severity), "Next: ", LINK, &typed];
-            let places = places.map(|words| first.find(&words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
+            let places = places.map(|words| first.find(words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
             assert!(places.is_sorted(), "{first}");
         }
     }

@@ -49,7 +49,8 @@ impl Face {
             return Ok(false);
         }
         let app = App::open(engine, Arc::clone(&self.terms), Arc::clone(&self.seen))?;
-        let before = self.lock().take();
+        // The old one hears people until the new one does; two boards at once would post everything twice.
+        let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
         end(before).await;
         let stop = self.stop.child_token();
         let fresh = app.zip(grounds).map(|(app, grounds)| {
@@ -68,7 +69,7 @@ impl Face {
     /// Waits for what the app does by itself to end, after `stop` was cancelled.
     pub async fn ended(&self) {
         let running = self.lock().take();
-        end(running).await;
+        end(running.map(|running| (running.stop, running.tasks))).await;
     }
 
     /// The app in force.
@@ -87,10 +88,10 @@ impl std::fmt::Debug for Face {
     }
 }
 
-async fn end(running: Option<Running>) {
-    let Some(running) = running else { return };
-    running.stop.cancel();
-    for task in running.tasks {
+async fn end(running: Option<(CancellationToken, Vec<JoinHandle<()>>)>) {
+    let Some((stop, tasks)) = running else { return };
+    stop.cancel();
+    for task in tasks {
         let _ = task.await;
     }
 }

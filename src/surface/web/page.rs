@@ -69,12 +69,7 @@ fn moment(at: &str) -> Value {
     let (date, clock) = at.split_once('T').unwrap_or((at, ""));
     let clock = clock.get(..5).unwrap_or_default();
     let shown = |text: &str| minijinja::HtmlEscape(text).to_string();
-    Value::from_safe_string(format!(
-        "<time datetime=\"{}\">{} {} UTC</time>",
-        shown(at),
-        shown(date),
-        shown(clock)
-    ))
+    Value::from_safe_string(format!("<time datetime=\"{}\">{} {} UTC</time>", shown(at), shown(date), shown(clock)))
 }
 
 #[cfg(test)]

@@ -165,7 +165,9 @@ fn tone(incident: &Incident) -> Tone {
 impl Term {
     fn of(deadline: &Deadline, now: Timestamp) -> Self {
         let (tone, words, at) = match &deadline.status {
-            DeadlineStatus::Running if deadline.warned => (Tone::Wait, "at risk: ".to_owned() + &left(deadline, now), None),
+            DeadlineStatus::Running if deadline.warned => {
+                (Tone::Wait, "at risk: ".to_owned() + &left(deadline, now), None)
+            }
             DeadlineStatus::Running => (Tone::Hand, left(deadline, now), None),
             DeadlineStatus::Missed => (Tone::Bad, "missed".to_owned(), None),
             DeadlineStatus::Met { at, .. } => (Tone::Good, "met".to_owned(), Some(*at)),

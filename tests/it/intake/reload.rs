@@ -123,7 +123,10 @@ fn a_route_that_would_be_open_to_others_is_not_taken_up() {
     let mut house = House::closed();
     // An address of loopback that is none for who only knows `127.0.0.1` and `::1`.
     house.begin_at(&["--listen", &format!("[::ffff:127.0.0.1]:{}", house.port()), "--token-secret", "next"]);
-    house.edit("estate", &ESTATE.replace("grafana: { auth: { bearer: { secret: key } } }", "grafana: { auth: { none: true } }"));
+    house.edit(
+        "estate",
+        &ESTATE.replace("grafana: { auth: { bearer: { secret: key } } }", "grafana: { auth: { none: true } }"),
+    );
     house.reload("these have none: /hooks/grafana");
     assert_eq!(house.post("grafana", "", b"{}"), 401, "what was in force stays in force");
     let page = "page: { url: \"https://runbook.shop.example\", secret: key }\n";

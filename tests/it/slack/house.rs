@@ -102,7 +102,7 @@ steps:
     effect: repeatable
     verify: { command: [test, -e, \"MENDED\"], effect: read }
     undo: { command: [rm, \"MENDED\"], effect: repeatable }
-  - { id: broken, command: [\"false\"], effect: read }
+  - { id: broken, name: broken, command: [\"false\"], effect: read }
   - { id: rest, name: \"Anything else?\", ask: {} }
   - { id: pause, wait: 1h }
 ";
@@ -436,7 +436,14 @@ impl House {
 
     fn environment(&self) -> Vec<String> {
         let home = format!("HOME={}", self.directory.path().display());
-        let secrets = [("BOT", TOKEN), ("APP", APP_TOKEN), ("SIGNING", SIGNING), ("KEY", KEY), ("PAGE", PAGE), ("RUNBOOK_LOG", "warn")];
+        let secrets = [
+            ("BOT", TOKEN),
+            ("APP", APP_TOKEN),
+            ("SIGNING", SIGNING),
+            ("KEY", KEY),
+            ("PAGE", PAGE),
+            ("RUNBOOK_LOG", "warn"),
+        ];
         let secrets = secrets.map(|(name, value)| format!("{name}={value}"));
         ["PATH=/usr/bin:/bin".into(), home].into_iter().chain(secrets).collect()
     }

@@ -90,7 +90,8 @@ fn foreign_words_are_text_and_the_browser_is_told_to_load_nothing() {
     let style = body.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
     let style = BASE64_STANDARD.encode(Sha256::digest(style.as_bytes())).to_lowercase();
     let policy = format!("content-security-policy: default-src 'none'; style-src 'sha256-{style}';");
-    for header in [&policy, "referrer-policy: no-referrer", "cache-control: no-store", "x-content-type-options: nosniff"]
+    for header in
+        [&policy, "referrer-policy: no-referrer", "cache-control: no-store", "x-content-type-options: nosniff"]
     {
         assert!(head.contains(header), "no `{header}` in {head}");
     }
