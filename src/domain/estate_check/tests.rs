@@ -206,12 +206,12 @@ fn a_page_has_an_address_that_may_carry_a_key_and_a_secret_that_is_there() {
     assert_eq!(page("url: \"http://127.0.0.1:8417\", secret: { secret: slack }"), [""; 0]);
     assert_eq!(
         page("url: \"http://runbook.shop.example\", secret: slack"),
-        ["29:14 a message goes in clear only to this machine | Write `https://…`."]
+        ["24:14 a message goes in clear only to this machine | Write `https://…`."]
     );
     assert_eq!(
         page("url: \"https://runbook.shop.example/?a=b\", secret: slack"),
         [
-            "29:14 a link cannot begin with an address that has a `?` or a `#` | Write only where it is reached, such as `https://runbook.shop.example`."
+            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write only where it is reached, such as `https://runbook.shop.example`."
         ]
     );
     assert_eq!(page("url: \"https://runbook.shop.example\"").len(), 1);
