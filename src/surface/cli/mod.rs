@@ -62,6 +62,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod status;
 mod table;
 mod target;
 mod timeline;
@@ -94,6 +95,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Confirm(confirm::Confirm),
     Watch(watch::Watch),
+    Status(status::Status),
     Incidents(incidents::Incidents),
     Answer(answer::Answer),
     Approve(approve::Approve),
@@ -138,6 +140,7 @@ impl Command {
             Self::Simulate(command) => command.run(station),
             Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
+            Self::Status(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
             Self::Answer(command) => command.run(station),
             Self::Approve(command) => command.run(station),

@@ -1,0 +1,1 @@
+//! The board without a terminal: what a person sees, and what keys do.
