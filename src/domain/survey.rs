@@ -146,7 +146,7 @@ impl Unit {
             result => self.exit.as_deref().or(result.filter(|result| *result != "success")),
         };
         match (self.word(), why) {
-            ("missing", _) => "its unit is not installed".to_owned(),
+            ("missing", _) => "not installed".to_owned(),
             (word @ ("failed" | "restarting"), Some(why)) => format!("{word}: {why}"),
             ("inactive", _) => "stopped".to_owned(),
             (word, _) => word.to_owned(),

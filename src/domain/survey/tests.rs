@@ -35,7 +35,7 @@ fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
         (running(), Some(Probe::dead("no answer within 3s")), Grade::Down, "no answer within 3s"),
         (running(), Some(Probe::unasked("secret `x`: gone")), Grade::Unknown, "secret `x`: gone"),
         (Sighting::Seen(looping), Some(Probe::dead("refused")), Grade::Down, "restarting: exited 1"),
-        (Sighting::Seen(missing), None, Grade::Down, "its unit is not installed"),
+        (Sighting::Seen(missing), None, Grade::Down, "not installed"),
         (Sighting::Seen(unit("inactive", "dead")), None, Grade::Down, "stopped"),
         (
             Sighting::Seen(unit("inactive", "dead")),

@@ -45,9 +45,20 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
         probe.latency_ms = u64::try_from(latency).ok();
     }
     for text in [&mut probe.trouble, &mut probe.remark].into_iter().flatten() {
-        *text = one_line(&context.redactor.scrub(text), SAID);
+        *text = one_line(&context.redactor.scrub(&short(text)), SAID);
     }
     Some(probe)
+}
+
+/// A reason as a cell of a table has room for it: what was asked, and where, stands in the row already.
+fn short(reason: &str) -> String {
+    match reason.split_once("the connection was refused") {
+        Some(_) => "connection refused".to_owned(),
+        None if reason.starts_with("GET http") => {
+            reason.split_once(": ").map_or(reason, |(_, reason)| reason).to_owned()
+        }
+        None => reason.to_owned(),
+    }
 }
 
 /// A kind of action, and what is asked of it.

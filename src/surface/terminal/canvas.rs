@@ -17,6 +17,9 @@ const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?7l";
 /// Automatic wrapping, no attributes, a cursor, and the screen as it was.
 const LEAVE: &str = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l";
 
+/// Erases the rest of a row.
+const ERASE: &str = "\x1b[K";
+
 /// A terminal that is ours alone.
 #[derive(Debug)]
 pub struct Canvas {
@@ -64,18 +67,23 @@ impl Canvas {
         if !self.pen.is_free() {
             return Ok(());
         }
-        let mut painted: Vec<String> =
-            rows.iter().take(self.size.rows).map(|row| paint(row, self.colour, self.letters)).collect();
-        painted.resize(self.size.rows, String::new());
+        let mut painted: Vec<String> = rows.iter().take(self.size.rows).map(|row| self.painted(row)).collect();
+        painted.resize(self.size.rows, ERASE.to_owned());
         let mut out = String::new();
         for (at, row) in painted.iter().enumerate().filter(|(at, row)| self.drawn.get(*at) != Some(row)) {
-            // What is erased after the text is written does not flicker where the text stays.
-            let _ = write!(out, "\x1b[{};1H{row}\x1b[K", at + 1);
+            let _ = write!(out, "\x1b[{};1H{row}", at + 1);
         }
         if out.is_empty() {
             return Ok(());
         }
         self.drawn = painted;
         self.pen.hand(format!("{}{out}{}", TOGETHER.0, TOGETHER.1))
+    }
+
+    /// The bytes of a row. What is erased after the text is written does not flicker where the text stays; behind a full
+    /// row there is nothing to erase, and the cursor stands on its last character.
+    fn painted(&self, row: &Row) -> String {
+        let erase = if row.width() < self.size.columns { ERASE } else { "" };
+        paint(row, self.colour, self.letters) + erase
     }
 }

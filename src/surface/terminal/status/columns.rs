@@ -132,17 +132,13 @@ impl Columns {
         let mut said = row.reason.clone().unwrap_or_else(|| well(row, self.breadth));
         let restarts = row.seen().and_then(|unit| unit.restarts).filter(|count| *count > 0);
         match self.breadth {
-            Breadth::Narrow => {
-                if row.grade != Grade::Up {
-                    said = format!("{}: {said}", row.grade.word());
-                } else if let Some(took) = row.latency_ms() {
-                    said = format!("{} {said}", latency(took));
-                }
+            Breadth::Narrow if let Some(took) = row.latency_ms().filter(|_| row.reason.is_none()) => {
+                said = format!("{said}, {}", latency(took));
             }
             Breadth::Medium if let Some(count) = restarts => {
                 said.push_str(&format!(", {count} restart{}", if count == 1 { "" } else { "s" }));
             }
-            Breadth::Medium | Breadth::Wide => {}
+            Breadth::Narrow | Breadth::Medium | Breadth::Wide => {}
         }
         let tone = match row.grade {
             Grade::Up if row.reason.is_none() => Tone::Faint,
@@ -189,7 +185,7 @@ pub fn look(grade: Grade, signs: &Signs) -> (&'static str, Tone) {
 
 /// What is said of a subject that is well.
 fn well(row: &Subject, breadth: Breadth) -> String {
-    let unit = row.seen().map(|unit| unit.word()).filter(|_| breadth == Breadth::Medium);
+    let unit = row.seen().map(|unit| unit.word()).filter(|_| breadth != Breadth::Wide);
     let ready = row.health.as_ref().and_then(|health| health.ready).filter(|ready| *ready).map(|_| "ready");
     unit.into_iter().chain(ready).collect::<Vec<_>>().join(", ")
 }

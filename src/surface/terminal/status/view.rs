@@ -14,7 +14,7 @@ use crate::surface::terminal::paint::Letters;
 use crate::surface::terminal::view::Size;
 
 /// The fewest and the most rows of news, where there is room for the rows of the board besides.
-const NEWS: (usize, usize) = (2, 8);
+const NEWS: (usize, usize) = (4, 8);
 
 /// The rows beside those of the board and the news: head, headings, a rule, the chosen row, the keys.
 const FRAME: usize = 5;
@@ -79,7 +79,8 @@ fn head(model: &Model, now: Timestamp, columns: usize, signs: &Signs) -> Row {
         if many > 0 {
             let (sign, tone) = look(grade, signs);
             spans.push(Span::new(Tone::Plain, "  "));
-            spans.push(Span::new(tone, &format!("{sign} {many} {}", grade.word())));
+            let word = if columns >= NARROW { format!(" {}", grade.word()) } else { String::new() };
+            spans.push(Span::new(tone, &format!("{sign} {many}{word}")));
         }
     }
     edged(spans, Span::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
@@ -110,10 +111,11 @@ fn shifted(mark: Span, row: Row, columns: usize, signs: &Signs) -> Row {
 fn rule(model: &Model, (above, below): (usize, usize), columns: usize, signs: &Signs) -> Row {
     let mut words = vec![];
     if above > 0 {
-        words.push(format!("{above} more above"));
+        words.push(format!("{above} above"));
     }
     if below > 0 {
-        words.push(format!("{below} more below"));
+        let are_well = model.rows.iter().rev().take(below).all(|row| row.grade == Grade::Up);
+        words.push(format!("{below} more{}", if are_well { " up" } else { " below" }));
     }
     words.push(if model.news.is_empty() { "nothing has changed yet" } else { "what has changed" }.to_owned());
     let text = format!("{} {} ", signs.rule.repeat(2), words.join(&format!(" {} ", signs.dot)));
@@ -177,10 +179,16 @@ fn keys(model: &Model, columns: usize, letters: Letters) -> Row {
     let arrows = if letters == Letters::Unicode { "↑↓" } else { "jk" };
     let keys: &[(&str, &str)] = match &model.offered {
         Some(_) => &[("enter", "start it"), ("any other key", "do not")],
-        None => &[(arrows, "choose"), ("l", "logs"), ("r", "runbook"), ("space", "ask now"), ("q", "quit")],
+        None => &[(arrows, "choose"), ("l", "logs"), ("r", "runbook"), ("q", "quit"), ("space", "ask now")],
     };
     let mut spans = Vec::new();
+    let mut used = 0;
     for (key, does) in keys {
+        used += width(key) + width(does) + 3;
+        // A key of which only half could be read is better not there; the last two blanks need no room.
+        if used > columns + 2 && !spans.is_empty() {
+            break;
+        }
         spans.push(Span::new(Tone::Accent, key));
         spans.push(Span::new(Tone::Faint, &format!(" {does}  ")));
     }

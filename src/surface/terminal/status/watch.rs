@@ -80,13 +80,15 @@ struct Watch<'a> {
 /// What goes on while the board is on the screen.
 struct Work<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
-    /// Subjects whose turn has not come yet, the next one last.
+    /// Subjects that wait until fewer are asked, the next one last.
     waiting: Vec<usize>,
     asked: HashSet<usize>,
     look: Option<Pending<'a, Units>>,
     look_again: bool,
     hear: Pending<'a, Heard>,
-    round: Timestamp,
+    /// Whose turn it is, and when.
+    at: usize,
+    turn: Timestamp,
 }
 
 /// Shows the board until the person leaves.
@@ -136,7 +138,7 @@ impl<'a> Watch<'a> {
                 Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); Next::On }
                 units = pending(&mut work.look) => { self.seen(units, &mut work); Next::On }
                 heard = &mut work.hear => { work.heard(heard, self.survey); Next::On }
-                () = clock.sleep_until(work.round) => { work.ask_all(self.survey, self.options.every); Next::On }
+                () = clock.sleep_until(work.turn) => { work.take_turn(self.survey, self.options.every); Next::On }
                 () = clock::sleep(&*clock, TICK) => Next::On,
             };
             if !matches!(next, Next::On) {
@@ -165,7 +167,7 @@ impl<'a> Watch<'a> {
             Intent::Leave => Next::Leave,
             Intent::Look => {
                 canvas.measure()?;
-                work.ask_all(self.survey, self.options.every);
+                work.ask_all(self.survey);
                 Next::On
             }
             Intent::Logs => self.logs(),
@@ -246,9 +248,10 @@ impl<'a> Work<'a> {
             look: None,
             look_again: false,
             hear: hear(survey, None),
-            round: now,
+            at: 0,
+            turn: now,
         };
-        work.look(survey, Duration::ZERO);
+        work.ask_all(survey);
         work
     }
 
@@ -266,9 +269,8 @@ impl<'a> Work<'a> {
         }));
     }
 
-    /// Asks everything again, except those that have not answered yet.
-    fn ask_all(&mut self, survey: &'a Survey, every: Duration) {
-        self.round = Span(every).after(survey.clock().now());
+    /// Asks everything now, except those that have not answered yet.
+    fn ask_all(&mut self, survey: &'a Survey) {
         self.look(survey, Duration::ZERO);
         if survey.probes() {
             let idle = (0..survey.subjects().len()).rev().filter(|at| !self.asked.contains(at));
@@ -277,7 +279,23 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Asks the next one whose turn it is; whether there was one.
+    /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
+    /// another.
+    fn take_turn(&mut self, survey: &'a Survey, every: Duration) {
+        let many = survey.subjects().len().max(1);
+        let share = every / u32::try_from(many).unwrap_or(u32::MAX);
+        self.turn = Span(share).after(survey.clock().now());
+        if self.at == 0 {
+            self.look(survey, Duration::ZERO);
+        }
+        if survey.probes() && !self.asked.contains(&self.at) && !self.waiting.contains(&self.at) {
+            self.waiting.insert(0, self.at);
+            self.next(survey);
+        }
+        self.at = (self.at + 1) % many;
+    }
+
+    /// Asks the next one that waits; whether there was one.
     fn next(&mut self, survey: &'a Survey) -> bool {
         if self.probes.len() >= AT_ONCE {
             return false;
