@@ -79,6 +79,7 @@ impl Board {
         let missing = |shown: &mut Shown| !is_true(&shown.parser.screen().contents()) && !shown.ended;
         let (shown, _) = changed.wait_timeout_while(lock.lock().unwrap(), PATIENCE, missing).unwrap();
         let screen = shown.parser.screen().contents();
+        drop(shown);
         assert!(is_true(&screen), "{what} was not shown:\n{screen}");
         screen
     }
@@ -132,11 +133,11 @@ fn what_systemd_tells_is_shown_without_asking_again() {
     let (shop, directory) = small();
     let mut board = Board::of(directory.path(), 80, 24, &["--every", "1h", "--no-probes"]);
     let screen = board.see("✓ 3 up");
-    assert!(screen.contains("▸ ✓ up a") && screen.contains("nothing has changed yet"), "{screen}");
+    assert!(screen.contains("▸ ✓ up       a") && screen.contains("nothing has changed yet"), "{screen}");
     shop.systemctl(&["stop", "b.service"]);
     let screen = board.see("b down: stopped");
     let rows: Vec<&str> = screen.lines().collect();
-    assert!(rows[0].contains("✗ 1 down") && rows[2].contains("✗ down b"), "trouble is first:\n{screen}");
+    assert!(rows[0].contains("✗ 1 down") && rows[2].contains("✗ down     b"), "trouble is first:\n{screen}");
     shop.systemctl(&["start", "b.service"]);
     board.see("b up again, was down");
     shop.systemctl(&["restart", "c.service"]);
@@ -149,7 +150,7 @@ fn what_systemd_tells_is_shown_without_asking_again() {
 fn the_board_fits_whatever_size_the_terminal_takes() {
     let (_shop, directory) = small();
     let mut board = Board::of(directory.path(), 80, 24, &["--no-probes"]);
-    board.see("✓ up   c");
+    board.see("✓ up       c");
     for (columns, rows) in [(40, 20), (100, 30), (30, 8), (20, 5), (80, 24)] {
         board.resize(columns, rows);
         board.until(&format!("{columns}x{rows}"), |screen| {

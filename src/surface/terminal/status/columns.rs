@@ -17,6 +17,9 @@ const NARROW: usize = 60;
 /// The least room for what is wrong; a column that would take it is left out.
 const DETAIL: usize = 12;
 
+/// The width of the longest state with its sign.
+const STATE: usize = 10;
+
 /// Which columns there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Breadth {
@@ -72,6 +75,10 @@ impl Columns {
             for (widest, cell) in widths.iter_mut().zip(&cells) {
                 *widest = (*widest).max(width(&cell.text));
             }
+        }
+        if let Some(state) = widths.first_mut().filter(|_| breadth != Breadth::Narrow && room.is_some()) {
+            // Where somebody watches, columns do not move when a state changes.
+            *state = (*state).max(STATE);
         }
         columns.widths = widths;
         columns
