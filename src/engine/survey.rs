@@ -7,18 +7,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::probe::probe;
 use super::catalog::Catalog;
 use crate::actions::systemd::glance::glance;
 use crate::actions::{Context, Progress, Secrets};
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::redact::Redactor;
@@ -29,8 +31,11 @@ pub use crate::actions::systemd::lookout::Lookout;
 
 mod probe;
 
-/// How many subjects are asked at the same time: all of a shop's, without a storm of connections.
-pub const AT_ONCE: usize = 64;
+/// How many subjects are asked at the very same time. More would measure how long they wait for one another.
+const ABREAST: usize = 4;
+
+/// How long one may take before the next is asked beside it: who hangs holds up nobody.
+const STRIDE: Duration = Duration::from_millis(50);
 
 /// What a look needs to know.
 #[derive(Debug)]
@@ -58,6 +63,7 @@ pub struct Survey {
     subjects: Vec<Subject>,
     /// How long one probe may take; none when nobody is asked.
     limit: Option<Duration>,
+    gate: Semaphore,
 }
 
 /// What systemd says of the units, by name; or why it cannot be reached.
@@ -98,7 +104,7 @@ impl Survey {
             cancel: CancellationToken::new(),
             deadline: None,
         };
-        Self { context, subjects, limit }
+        Self { context, subjects, limit, gate: Semaphore::new(ABREAST) }
     }
 
     /// What is looked at, in the estate's order.
@@ -146,13 +152,21 @@ impl Survey {
 
     /// What one subject answers itself; none when there is nothing to ask it.
     pub async fn probe(&self, subject: &Subject) -> Option<Probe> {
-        probe(subject, self.limit?, &self.context).await
+        let limit = self.limit?;
+        // The gate is never closed.
+        let turn = self.gate.acquire().await.ok()?;
+        let mut asking = pin!(probe(subject, limit, &self.context));
+        tokio::select! {
+            probe = &mut asking => return probe,
+            () = clock::sleep(&*self.context.clock, STRIDE) => drop(turn),
+        }
+        asking.await
     }
 
     /// Looks at everything once.
     pub async fn look(&self) -> Report {
-        let probes = stream::iter(&self.subjects).map(|subject| self.probe(subject)).buffered(AT_ONCE).collect();
-        let (units, probes): (Units, Vec<Option<Probe>>) = futures_util::join!(self.units(), probes);
+        let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
+        let (units, probes) = futures_util::join!(self.units(), probes);
         let judged = self.subjects.iter().zip(probes);
         let mut rows: Vec<Row> =
             judged.map(|(subject, health)| Row::of(subject, sighting(subject, &units), health)).collect();

@@ -1,3 +1,5 @@
+//! What rows are judged as, which of them comes first, what is news, and which runbook is for one.
+
 use super::*;
 
 fn subject(name: &str) -> Subject {

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::domain::survey::{Probe, Row, Sighting};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::catalog::Catalog;
-use crate::engine::survey::{AT_ONCE, Lookout, Survey, Units, sighting, start_words};
+use crate::engine::survey::{Lookout, Survey, Units, sighting, start_words};
 use crate::surface::terminal::canvas::Canvas;
 use crate::surface::terminal::paint::{Colour, Letters};
 
@@ -80,8 +80,6 @@ struct Watch<'a> {
 /// What goes on while the board is on the screen.
 struct Work<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
-    /// Subjects that wait until fewer are asked, the next one last.
-    waiting: Vec<usize>,
     asked: HashSet<usize>,
     look: Option<Pending<'a, Units>>,
     look_again: bool,
@@ -206,7 +204,6 @@ impl<'a> Watch<'a> {
 
     fn answered(&mut self, at: usize, answer: Option<Probe>, work: &mut Work<'a>) {
         work.asked.remove(&at);
-        work.next(self.survey);
         if let Some(probe) = &answer
             && probe.live.is_some()
         {
@@ -243,7 +240,6 @@ impl<'a> Work<'a> {
     fn begin(survey: &'a Survey, now: Timestamp) -> Self {
         let mut work = Self {
             probes: FuturesUnordered::new(),
-            waiting: Vec::new(),
             asked: HashSet::new(),
             look: None,
             look_again: false,
@@ -272,10 +268,8 @@ impl<'a> Work<'a> {
     /// Asks everything now, except those that have not answered yet.
     fn ask_all(&mut self, survey: &'a Survey) {
         self.look(survey, Duration::ZERO);
-        if survey.probes() {
-            let idle = (0..survey.subjects().len()).rev().filter(|at| !self.asked.contains(at));
-            self.waiting = idle.collect();
-            while self.next(survey) {}
+        for at in 0..survey.subjects().len() {
+            self.ask(at, survey);
         }
     }
 
@@ -288,22 +282,15 @@ impl<'a> Work<'a> {
         if self.at == 0 {
             self.look(survey, Duration::ZERO);
         }
-        if survey.probes() && !self.asked.contains(&self.at) && !self.waiting.contains(&self.at) {
-            self.waiting.insert(0, self.at);
-            self.next(survey);
-        }
+        self.ask(self.at, survey);
         self.at = (self.at + 1) % many;
     }
 
-    /// Asks the next one that waits; whether there was one.
-    fn next(&mut self, survey: &'a Survey) -> bool {
-        if self.probes.len() >= AT_ONCE {
-            return false;
+    /// Asks a subject, unless it has not answered yet.
+    fn ask(&mut self, at: usize, survey: &'a Survey) {
+        if survey.probes() && self.asked.insert(at) {
+            self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
         }
-        let Some(at) = self.waiting.pop() else { return false };
-        self.asked.insert(at);
-        self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
-        true
     }
 
     fn heard(&mut self, heard: Heard, survey: &'a Survey) {
