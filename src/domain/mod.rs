@@ -44,6 +44,7 @@ pub mod sender;
 pub mod shell;
 pub mod slack;
 pub mod step;
+pub mod survey;
 pub mod text;
 pub mod time;
 pub mod timeline;

@@ -35,6 +35,7 @@ mod flight;
 mod known;
 pub mod page;
 pub mod renewal;
+pub mod survey;
 mod turn;
 
 /// How often a command is decided again because somebody else was first.

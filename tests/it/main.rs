@@ -31,6 +31,7 @@ mod redis;
 mod senders;
 mod shop;
 mod slack;
+mod status;
 mod stepper;
 mod store;
 mod systemd;

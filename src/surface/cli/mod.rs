@@ -64,6 +64,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod status;
 mod table;
 mod target;
 mod timeline;
@@ -96,6 +97,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Confirm(confirm::Confirm),
     Watch(watch::Watch),
+    Status(status::Status),
     Incidents(incidents::Incidents),
     Answer(answer::Answer),
     Approve(approve::Approve),
@@ -141,6 +143,7 @@ impl Command {
             Self::Simulate(command) => command.run(station),
             Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
+            Self::Status(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
             Self::Answer(command) => command.run(station),
             Self::Approve(command) => command.run(station),
