@@ -4,8 +4,9 @@
 
 use std::io;
 use std::process::Command;
+use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream, KeyEventKind};
+use crossterm::event::{self, Event as Input, EventStream, KeyEventKind};
 use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,7 +54,6 @@ pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
     };
     let is_fine = status.success() || status.code().is_none_or(|code| code == INTERRUPTED);
     if pause == Pause::Always || !is_fine {
-        pen::write("\npress any key to go back to the board\n")?;
         return key().await;
     }
     Ok(false)
@@ -62,8 +62,10 @@ pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
 /// Waits for a key; true when the terminal is gone.
 async fn key() -> io::Result<bool> {
     let _guard = Guard::take("")?;
-    let mut keys = EventStream::new();
+    let mut keys = keys();
     let [mut terminate, mut hangup] = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    // Asked only when a key would be heard.
+    pen::write("\r\npress any key to go back to the board\r\n")?;
     loop {
         tokio::select! {
             input = keys.next() => match input {
@@ -76,4 +78,13 @@ async fn key() -> io::Result<bool> {
             _ = hangup.recv() => return Ok(true),
         }
     }
+}
+
+/// The keys of the terminal from now on.
+pub(super) fn keys() -> EventStream {
+    let keys = EventStream::new();
+    // Keys that were listened to before may have left a call to stop listening, and a key that came together with that
+    // would be noticed only with the next one. What a look finds stays for the stream.
+    let _ = event::poll(Duration::ZERO);
+    keys
 }

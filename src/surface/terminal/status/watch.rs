@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream};
+use crossterm::event::Event as Input;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -119,7 +119,7 @@ pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::
 impl<'a> Watch<'a> {
     async fn stay(&mut self, canvas: &mut Canvas) -> io::Result<Next> {
         let clock = self.survey.clock().clone();
-        let mut keys = EventStream::new();
+        let mut keys = errand::keys();
         let [mut interrupt, mut terminate, mut hangup] = signals()?;
         let mut work = Work::begin(self.survey, clock.now());
         // The units are there at once, and the first answers a moment later.
