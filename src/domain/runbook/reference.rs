@@ -72,8 +72,13 @@ pub(in crate::domain) const ESTATE: Keys = &[
 pub(in crate::domain) const ENVIRONMENT: Keys = &[
     ("branch", "text", "The branch that is deployed there."),
     ("domain", "text", "The name under which customers reach it."),
-    ("host", "`local`", "Where steps act: the host that `runbook` runs on."),
-    ("hostname", "pattern", "The name that this host must have, such as `shop-1-*`; a run anywhere else is refused."),
+    (
+        "host",
+        "`local`, or a mapping",
+        "Where steps act: `local` is the machine that `runbook` runs on, and the default; `{ ssh: deploy@web1, port, config, options, reaches }` one that is reached by SSH. See [hosts.md](hosts.md).",
+    ),
+    ("hosts", "mapping of names to: hosts", "Further hosts of the environment, for steps with `host`."),
+    ("hostname", "pattern", "The name that the host must have, such as `shop-1-*`; nothing is done on any other."),
     (
         "systemd",
         "`system`, `user` or `unix:…`",
@@ -191,6 +196,7 @@ const MODIFIERS: Keys = &[
     ("why", "template", "Why it is done; shown before a change."),
     ("when", "expression", "The step is skipped when it is false."),
     ("for_each", "expression or list", "Done once for each `item`, one after the other."),
+    ("host", "template", "One of the environment's `hosts`, or `local`; the environment's own `host` unless given."),
     ("approve", "role, list, or mapping", "Who must agree first; anybody when empty. See below."),
     ("timeout", "duration", "How long one attempt may take."),
     (
