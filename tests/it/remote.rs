@@ -2,6 +2,8 @@
 
 mod connection;
 mod programs;
+mod reach;
+mod units;
 
 use serde_json::{Value, json};
 

@@ -44,7 +44,7 @@ impl Sshd {
         let ours = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {path}/host\nAuthorizedKeysFile {path}/key.pub\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={path}\n\
-             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nLogLevel DEBUG1\n"
+             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\n"
         );
         let settings = settings.replace("%here%", &path.to_string());
         fs::write(directory.path().join("config"), ours + &settings).expect("a file can be written");
