@@ -23,8 +23,8 @@ mod secure;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-pub use self::link::SILENCE;
 pub(super) use self::door::{Door, door};
+pub use self::link::SILENCE;
 pub(super) use self::passage::{Fate, Passage, bridge, passage};
 pub(super) use self::secure::secured;
 use super::Context;

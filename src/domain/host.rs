@@ -104,15 +104,39 @@ mod tests {
         for right in ["web1", "deploy@web1.example.org", "deploy@10.0.0.7", "x@::1", "a_b@web-1"] {
             assert!(is_destination(right), "{right}");
         }
-        for wrong in ["", "-oProxyCommand=id", "a@-b", "-a@b", "a b", "a@b;id", "$(id)", "a@b@c", "a@", "@b", "ssh://a", "a/b", "a\nb"] {
+        for wrong in [
+            "",
+            "-oProxyCommand=id",
+            "a@-b",
+            "-a@b",
+            "a b",
+            "a@b;id",
+            "$(id)",
+            "a@b@c",
+            "a@",
+            "@b",
+            "ssh://a",
+            "a/b",
+            "a\nb",
+        ] {
             assert!(!is_destination(wrong), "{wrong:?}");
         }
     }
 
     #[test]
     fn loopback_is_the_hosts_own_and_so_is_what_the_estate_says() {
-        let host = SshHost { reaches: vec!["*.rds.amazonaws.com".to_owned(), "10.0.*".to_owned()], ..SshHost::default() };
-        for there in ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "Redis.localhost", "db.RDS.amazonaws.com", "10.0.7.1"] {
+        let host =
+            SshHost { reaches: vec!["*.rds.amazonaws.com".to_owned(), "10.0.*".to_owned()], ..SshHost::default() };
+        for there in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "::1",
+            "[::1]",
+            "localhost",
+            "Redis.localhost",
+            "db.RDS.amazonaws.com",
+            "10.0.7.1",
+        ] {
             assert!(host.reaches(there), "{there}");
         }
         for here in ["pakashop.store", "10.1.0.1", "localhost.evil.org", "128.0.0.1"] {

@@ -116,7 +116,8 @@ impl Host {
         let estate = fs::read_to_string(&path).unwrap();
         let (to, port, config) = (sshd.to(), sshd.port(), sshd.client_config());
         let host = format!("    host: {{ ssh: {to}, port: {port}, config: \"{}\" }}", config.display());
-        let far = |line: &str| if line.trim_start().starts_with("host: local") { host.clone() } else { line.to_owned() };
+        let far =
+            |line: &str| if line.trim_start().starts_with("host: local") { host.clone() } else { line.to_owned() };
         fs::write(path, estate.lines().map(far).collect::<Vec<_>>().join("\n")).unwrap();
     }
 

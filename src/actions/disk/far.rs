@@ -31,9 +31,8 @@ pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, Trouble
     let ended = host::run(&job, &quiet).await.map_err(|error| Trouble::new("unreachable", error.to_string()))?;
     let (exit, printed) = ended;
     match exit.ending {
-        Ending::Code(0) => {
-            usage(path, &printed.stdout()).ok_or_else(|| trouble("system", "`stat` and `readlink` print what they should not"))
-        }
+        Ending::Code(0) => usage(path, &printed.stdout())
+            .ok_or_else(|| trouble("system", "`stat` and `readlink` print what they should not")),
         Ending::TimedOut => Err(trouble("timeout", "no answer in time")),
         Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
         Ending::Lost => Err(trouble("connection", "the connection was lost")),
@@ -82,9 +81,14 @@ mod tests {
         let usage = |front: &str| super::usage("/var", &format!("{front}\n{MOUNTS}"));
         let var = usage("4096 100 50 40 10 9\n/var").unwrap();
         assert_eq!((var.total, var.used, var.free, var.percent), (409_600, 204_800, 163_840, 55.6));
-        assert_eq!((var.inodes_percent, var.read_only, var.mount.device.as_deref()), (Some(10.0), true, Some("/dev/b")));
+        assert_eq!(
+            (var.inodes_percent, var.read_only, var.mount.device.as_deref()),
+            (Some(10.0), true, Some("/dev/b"))
+        );
         assert!(!usage("4096 100 50 40 0 0\n/x").unwrap().read_only);
-        for wrong in ["", "4096 100 50 40 10\n/var", "a b c d e f\n/var", "4096 100 50 40 10 9\nvar", "4096 -1 50 40 10 9\n/var"] {
+        for wrong in
+            ["", "4096 100 50 40 10\n/var", "a b c d e f\n/var", "4096 100 50 40 10 9\nvar", "4096 -1 50 40 10 9\n/var"]
+        {
             assert_eq!(usage(wrong), None, "{wrong}");
         }
     }

@@ -256,7 +256,8 @@ impl<'c> Repository<'c> {
     /// What is going on in the work tree: a merge, a rebase.
     pub(super) async fn under_way(&self) -> Result<Option<&'static str>, Trouble> {
         let directory = self.ask(&["rev-parse", "--absolute-git-dir"]).await?;
-        let script = "cd -- \"$1\" && shift && for file; do if [ -e \"$file\" ]; then printf %s \"$file\"; exit; fi; done";
+        let script =
+            "cd -- \"$1\" && shift && for file; do if [ -e \"$file\" ]; then printf %s \"$file\"; exit; fi; done";
         let files = UNDER_WAY.iter().map(|(file, _)| *file);
         let there = self.sh(script, [directory.as_str()].into_iter().chain(files)).await?;
         let found = UNDER_WAY.iter().find(|(file, _)| *file == there);

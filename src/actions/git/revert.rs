@@ -60,12 +60,7 @@ impl Revert<'_> {
         done
     }
 
-    async fn carried_out(
-        &self,
-        workshop: Option<&Workshop>,
-        target: &str,
-        stand: &Stand,
-    ) -> Result<Outcome, Trouble> {
+    async fn carried_out(&self, workshop: Option<&Workshop>, target: &str, stand: &Stand) -> Result<Outcome, Trouble> {
         let revert = match workshop {
             Some(workshop) => self.make(workshop, target, &stand.base).await?,
             None => self.unpushed(target, stand).await?,

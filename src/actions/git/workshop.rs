@@ -16,7 +16,8 @@ use super::repository::{Repository, Trouble};
 const OLD: &str = "+180";
 
 /// Makes the room on another host, without what is old in it.
-const MAKE: &str = "mkdir -p -- \"$1\" && find \"$1\" -mindepth 1 -maxdepth 1 -name 'far-*' -mmin \"$2\" -exec rm -rf -- {} +";
+const MAKE: &str =
+    "mkdir -p -- \"$1\" && find \"$1\" -mindepth 1 -maxdepth 1 -name 'far-*' -mmin \"$2\" -exec rm -rf -- {} +";
 
 /// The work tree's place; git makes the tree.
 pub(super) struct Workshop {

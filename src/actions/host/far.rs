@@ -89,7 +89,8 @@ fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarte
     let Ok(input) = job.input.as_deref().map(std::str::from_utf8).transpose() else {
         return refuse("what it is to read is no text".to_owned());
     };
-    let mut words = job.argv.iter().map(String::as_str).chain(job.environment.values().map(String::as_str)).chain(input);
+    let mut words =
+        job.argv.iter().map(String::as_str).chain(job.environment.values().map(String::as_str)).chain(input);
     if words.any(|word| word.contains('\0')) {
         return refuse("a NUL byte cannot be sent to another host".to_owned());
     }

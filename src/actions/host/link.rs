@@ -43,6 +43,9 @@ const PERSIST: u64 = 60;
 /// Sessions at a time over one connection. A server takes ten unless its `MaxSessions` says otherwise; two are left for systemd's bus.
 const SESSIONS: usize = 8;
 
+/// What ssh says when the other end, or a bastion on the way there, closes the connection without a word.
+pub(super) const HUNG_UP: &str = "kex_exchange_identification";
+
 /// The most of ssh's own words that is kept.
 const SAID: usize = 16 * 1024;
 
@@ -99,7 +102,8 @@ impl Link {
 
     /// Whether a connection is still there. One that is not is forgotten.
     pub(super) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
-        let words = ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
+        let words =
+            ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
         let (job, mut said) = (local(words.to_vec(), context), Said::default());
         let checked = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
         if matches!(checked, Ok(Ok(Ending::Code(0)))) {
@@ -119,7 +123,7 @@ impl Link {
         let room = room::room().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
         let path = room.join(format!("c{}", &super::random()[..8]));
         let config = self.config(&room, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
-        let mut job = local(self.words(&config, &path), context);
+        let mut job = local(self.master(&config, &path), context);
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
         let mut said = Said::default();
@@ -128,7 +132,10 @@ impl Link {
             Ok(Ending::Code(0)) => Ok(path),
             Ok(Ending::TimedOut) => Err(failed("the step's time was over before".to_owned())),
             Ok(Ending::Cancelled) => Err(failed("it was stopped before".to_owned())),
-            Ok(_) => Err(refusal::of(&context.redactor.scrub(&said.text()), &self.host)),
+            Ok(_) => {
+                let said = self.explained(said.text(), &config, context).await;
+                Err(refusal::of(&context.redactor.scrub(&said), &self.host))
+            }
             Err(process::NotStarted::NotFound(..)) => {
                 Err(failed("there is no `ssh` here; install OpenSSH's client".to_owned()))
             }
@@ -136,13 +143,28 @@ impl Link {
         }
     }
 
+    /// What ssh said, or where that is only that a bastion has hung up, why it did: ssh silences bastions when it is to go
+    /// into the background, so it is asked once more without.
+    async fn explained(&self, said: String, config: &Path, context: &Context) -> String {
+        if !said.contains(HUNG_UP) {
+            return said;
+        }
+        let (job, mut again) = (local(self.words(config, &["-T"]), context), Said::default());
+        // It fails as it did before; were it not to, what was said first is all there is.
+        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut again)).await;
+        if matches!(ended, Ok(Ok(Ending::Code(255)))) { again.text() } else { said }
+    }
+
     /// The words that make the connection: ssh goes into the background when it is up.
-    fn words(&self, config: &Path, control: &Path) -> Vec<String> {
+    fn master(&self, config: &Path, control: &Path) -> Vec<String> {
+        let (control, persist) = (control.display().to_string(), format!("ControlPersist={PERSIST}"));
+        self.words(config, &["-N", "-T", "-S", &control, "-o", "ControlMaster=yes", "-o", &persist])
+    }
+
+    /// ssh with our configuration and the host's own, and `more`.
+    fn words(&self, config: &Path, more: &[&str]) -> Vec<String> {
         let mut words = vec!["ssh".to_owned(), "-F".to_owned(), config.display().to_string()];
-        words.extend(["-N", "-T", "-S"].map(str::to_owned));
-        words.push(control.display().to_string());
-        words.extend(["-o".to_owned(), "ControlMaster=yes".to_owned()]);
-        words.extend(["-o".to_owned(), format!("ControlPersist={PERSIST}")]);
+        words.extend(more.iter().map(|&word| word.to_owned()));
         words.extend(self.host.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
         for (name, value) in &self.host.options {
             let quote = if value.contains(char::is_whitespace) { "\"" } else { "" };
@@ -188,7 +210,10 @@ impl Link {
             Ok(Ok(Ending::Code(0))) if matches(pattern, &name) => Ok(()),
             Ok(Ok(Ending::Code(0))) => {
                 let (to, name) = (&self.host.to, one_line(&name, 80));
-                Err(format!("`{to}` is called `{name}` and is not a host of `{}`, whose hosts are `{pattern}`", context.environment_name))
+                Err(format!(
+                    "`{to}` is called `{name}` and is not a host of `{}`, whose hosts are `{pattern}`",
+                    context.environment_name
+                ))
             }
             _ => Err(format!("`{}` does not say its name: {}", self.host.to, one_line(&said.text(), 200))),
         }
@@ -227,7 +252,8 @@ pub(super) fn local(argv: Vec<String>, context: &Context) -> Job {
 
 /// Tells a connection to end, without waiting for it.
 fn close(control: &Path) {
-    let words = ["ssh", "-F", "none", "-S", &control.to_string_lossy(), "-O", "exit", "--", "runbook"].map(str::to_owned);
+    let words =
+        ["ssh", "-F", "none", "-S", &control.to_string_lossy(), "-O", "exit", "--", "runbook"].map(str::to_owned);
     process::let_go(&words);
 }
 

@@ -52,15 +52,18 @@ pub struct Fate {
 impl Fate {
     /// Why nothing came of a stream; none when it did not end, or nobody knows.
     pub async fn reason(self) -> Option<Trouble> {
-        let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?;
+        let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(script::BEGIN, "");
         let said = said.trim();
-        if said.contains("kex_exchange_identification") {
+        if said.contains(link::HUNG_UP) {
             // The connection had ended without taking its socket along; the next who comes makes another.
             let _ = std::fs::remove_file(&self.control);
             return Some(Trouble::new("unreachable", format!("the connection to {} was lost", self.place)));
         }
         if said.contains("open refused") || said.contains("open failed") {
-            return Some(Trouble::new("refused", format!("the connection was refused: nothing listens there on {}", self.place)));
+            return Some(Trouble::new(
+                "refused",
+                format!("the connection was refused: nothing listens there on {}", self.place),
+            ));
         }
         let last = said.lines().next_back()?;
         Some(Trouble::new("closed", format!("no connection from {}: {}", self.place, one_line(last, SAID))))
@@ -99,7 +102,10 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
                 drop(stream);
                 if is_second || link.is_alive(&control, context).await {
                     let said = tokio::time::timeout(REASON, fate).await.ok().and_then(Result::ok);
-                    let said = said.filter(|said| !said.trim().is_empty()).unwrap_or_else(|| error.to_string());
+                    let said = said
+                        .map(|said| said.replace(script::BEGIN, ""))
+                        .filter(|said| !said.trim().is_empty())
+                        .unwrap_or_else(|| error.to_string());
                     return Err(format!("`{}` takes no command: {}", ssh.to, one_line(&said, SAID)));
                 }
                 is_second = true;

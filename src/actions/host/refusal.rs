@@ -20,7 +20,8 @@ pub(super) fn of(said: &str, host: &SshHost) -> String {
         )
     } else if said.contains("key is known for") || said.contains("Host key verification failed") {
         let name = between(said, "key is known for ", " and you have");
-        let whose = name.map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SAID)));
+        let whose = name
+            .map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SAID)));
         format!("{whose} is not known; compare it with the host's own and take it in once, by `{by_hand}`")
     } else if let Some(line) = line_with(said, "Permission denied") {
         format!("it does not let us in ({}); `{by_hand}` has to work without a password", one_line(line, SAID))

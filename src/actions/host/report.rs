@@ -40,8 +40,11 @@ pub const ENV: Field = Field::optional(
 );
 
 /// The field `cwd`.
-pub const CWD: Field =
-    Field::optional("cwd", Shape::Text, "The directory to run in, relative to the shop's directory, the default; on a host that is reached by SSH, to the account's own.");
+pub const CWD: Field = Field::optional(
+    "cwd",
+    Shape::Text,
+    "The directory to run in, relative to the shop's directory, the default; on a host that is reached by SSH, to the account's own.",
+);
 
 /// The field `stdin`.
 pub const STDIN: Field =
@@ -145,7 +148,8 @@ impl Surroundings {
             Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
             Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
             Ending::Lost => {
-                let lost = Outcome::lost(format!("the connection was lost while `{shown}` ran{}", said(&capture.stderr())));
+                let lost =
+                    Outcome::lost(format!("the connection was lost while `{shown}` ran{}", said(&capture.stderr())));
                 return finished(lost, capture);
             }
         };

@@ -24,7 +24,8 @@ pub(super) const BEGIN: &str = "runbook:begin";
 
 /// The command of every session. It has to hold no quote, backslash, exclamation mark or line feed inside its quotes: fish, csh and
 /// sh differ about those.
-pub(super) const FIRST: &str = "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
+pub(super) const FIRST: &str =
+    "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
 
 /// How long a program that was asked to end may take; as on this machine.
 const GRACE: Duration = crate::actions::process::GRACE;
@@ -131,7 +132,9 @@ pub(super) fn of(work: &Work<'_>, tag: &str) -> String {
     if !directory.is_empty() {
         let front = if directory.starts_with('/') { "" } else { "./" };
         let directory = quoted(&format!("{front}{directory}"));
-        body.push_str(&format!("CDPATH= cd -- {directory} 2>/dev/null || {{ echo \"$_tag directory\" >&2; exit 1; }}\n"));
+        body.push_str(&format!(
+            "CDPATH= cd -- {directory} 2>/dev/null || {{ echo \"$_tag directory\" >&2; exit 1; }}\n"
+        ));
     }
     for (name, value) in work.environment {
         body.push_str(&format!("export {name}={}\n", quoted(value)));
@@ -179,7 +182,8 @@ mod tests {
 
     #[test]
     fn the_first_command_is_one_that_every_login_shell_understands_alike() {
-        let inner = FIRST.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("one quoted word");
+        let inner =
+            FIRST.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("one quoted word");
         assert!(!inner.contains(['\'', '\\', '!', '\n', '`']), "{inner}");
         assert!(inner.contains(BEGIN));
     }

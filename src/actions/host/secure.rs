@@ -21,7 +21,8 @@ const SAID: usize = 200;
 /// # Errors
 /// `tls`.
 pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, Trouble> {
-    let distrusted = |reason: String| Trouble::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
+    let distrusted =
+        |reason: String| Trouble::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
     let server = ServerName::try_from(name.trim_matches(['[', ']']).to_owned());
     let server = server.map_err(|error| distrusted(error.to_string()))?;
     TlsConnector::from(config()).connect(server, stream).await.map_err(|error| distrusted(error.to_string()))

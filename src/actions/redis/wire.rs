@@ -52,7 +52,9 @@ impl<'c> Wire<'c> {
         let connecting = async {
             match host::passage(url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), context).await? {
                 Some(passage) => far(&client, &settings, passage, url).await,
-                None => client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|error| why(&error)),
+                None => {
+                    client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|error| why(&error))
+                }
             }
         };
         let limit = if context.environment.host.ssh().is_some() { rest } else { CONNECT.min(rest) };
@@ -119,7 +121,11 @@ async fn far(
         Err(error) => {
             let trouble = why(&error);
             // Why the stream ended says more than that it did.
-            if matches!(trouble.kind, "closed" | "server") { Err(passage.fate.reason().await.unwrap_or(trouble)) } else { Err(trouble) }
+            if matches!(trouble.kind, "closed" | "server") {
+                Err(passage.fate.reason().await.unwrap_or(trouble))
+            } else {
+                Err(trouble)
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
         // How long that takes is limited there.
         Host::Ssh(ssh) => {
             let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(said)?;
-                        let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
+            let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
             (Builder::unix_stream(stream), Some(fate))
         }
     };
@@ -92,11 +92,9 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
             Ok(manager)
         }
         Ok(Err(error)) => {
-            let reason = match fate {
-                Some(fate) => fate.reason().await.map(|trouble| trouble.message),
-                None => None,
-            };
-            Err(said(reason.unwrap_or_else(|| error.to_string())))
+            let Some(fate) = fate else { return Err(said(error.to_string())) };
+            let reason = fate.reason().await.map(|trouble| trouble.message);
+            Err(said(reason.unwrap_or_else(|| format!("`systemd-stdio-bridge` has ended there ({error})"))))
         }
         Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
     }

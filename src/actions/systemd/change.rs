@@ -76,8 +76,7 @@ pub(super) async fn change(
     context: &Context,
 ) -> Result<Outcome, Trouble> {
     let units = names::named(words, &context.estate)?;
-    let manager =
-        bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     if verb.is_about_files() {
         return files::change(&manager, verb, &units).await;
     }

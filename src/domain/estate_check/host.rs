@@ -93,7 +93,8 @@ impl Checker<'_> {
         for entry in entries {
             let Some(name) = SSH_OPTIONS.iter().find(|name| name.eq_ignore_ascii_case(&entry.key)) else {
                 let shown = visible(&entry.key, MAX_QUOTED);
-                let problem = Problem::new(entry.key_span.clone(), format!("`{shown}` is no option that an estate sets"));
+                let problem =
+                    Problem::new(entry.key_span.clone(), format!("`{shown}` is no option that an estate sets"));
                 self.report.add(
                     problem
                         .did_you_mean(&entry.key, SSH_OPTIONS.iter().copied())
@@ -123,7 +124,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a text can be the value of an option: one line that does not begin as an option does.
+/// Whether a text can be the value of an option: one line without quotes that does not begin as an option does.
 fn is_value(text: &str) -> bool {
-    text.len() <= LONGEST_VALUE && !text.starts_with('-') && !text.contains(char::is_control)
+    text.len() <= LONGEST_VALUE && !text.starts_with('-') && !text.contains(|c: char| c == '"' || c.is_control())
 }

@@ -3,6 +3,7 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod environment;
 mod people;
 mod sender;
 
@@ -13,6 +14,7 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
 
+pub(in crate::domain) use environment::{ENVIRONMENT, HOST};
 pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 
@@ -67,26 +69,6 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "The Slack app, `{ channel, app_token, signing_secret, strangers, channel_an_incident }`: `channel` is one of `channels`, `app_token` opens Socket Mode, `signing_secret` the addresses `/slack/command` and `/slack/interactive`. `strangers`, people of the workspace who are not under `people`, may do `nothing` unless it says `look` or `acknowledge`.",
     ),
-];
-
-pub(in crate::domain) const ENVIRONMENT: Keys = &[
-    ("branch", "text", "The branch that is deployed there."),
-    ("domain", "text", "The name under which customers reach it."),
-    (
-        "host",
-        "`local`, or a mapping",
-        "Where steps act: `local` is the machine that `runbook` runs on, and the default; `{ ssh: deploy@web1, port, config, options, reaches }` one that is reached by SSH. See [hosts.md](hosts.md).",
-    ),
-    ("hosts", "mapping of names to: hosts", "Further hosts of the environment, for steps with `host`."),
-    ("hostname", "pattern", "The name that the host must have, such as `shop-1-*`; nothing is done on any other."),
-    (
-        "systemd",
-        "`system`, `user` or `unix:…`",
-        "The manager of the units, or the address of its bus; `system` unless given.",
-    ),
-    ("repository", "text", "The work tree of the shop's code."),
-    ("journal", "text", "A directory with journal files in place of the host's own."),
-    ("vars", "mapping of free names to: any value", "Whatever else runbooks need, as `environment.vars.<name>`."),
 ];
 
 pub(in crate::domain) const SERVICE: Keys = &[
@@ -265,6 +247,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "An agreement, `approve`", APPROVE);
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
+    keys(&mut out, "A host that is reached by SSH", HOST);
     keys(&mut out, "A service", SERVICE);
     keys(&mut out, "A channel has exactly one way out", CHANNEL);
     keys(&mut out, "A person", PERSON);

@@ -121,7 +121,9 @@ pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
 
 fn head(runbook: &Runbook, outline: &Outline, filling: &Filling) -> Vec<String> {
     let place = match (&outline.environment, runbook.environments.as_slice()) {
-        (Some(environment), _) => filling.host(None).map_or_else(|| environment.clone(), |host| format!("{environment} on {host}")),
+        (Some(environment), _) => {
+            filling.host(None).map_or_else(|| environment.clone(), |host| format!("{environment} on {host}"))
+        }
         (None, []) => "every environment".to_owned(),
         (None, environments) => environments.join(", "),
     };

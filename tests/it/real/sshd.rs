@@ -124,7 +124,8 @@ impl Sshd {
         while let Some(pid) = doomed.pop() {
             let raw = pid.as_raw_nonzero();
             let below = fs::read_to_string(format!("/proc/{raw}/task/{raw}/children")).unwrap_or_default();
-            let is_server = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
+            let is_server =
+                |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd");
             let below = below.split_whitespace().filter(|pid| is_server(pid)).filter_map(|pid| pid.parse().ok());
             doomed.extend(below.filter_map(rustix::process::Pid::from_raw));
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

@@ -48,12 +48,14 @@ async fn who_is_not_let_in_hears_so() {
 #[tokio::test]
 async fn a_host_that_is_called_otherwise_than_the_environment_says_is_left_alone() {
     let sshd = Sshd::start();
-    let act = |pattern: &str| {
-        Act::new(json!({ "host": sshd.host(), "hostname": pattern }), json!({})).within(60)
-    };
+    let act = |pattern: &str| Act::new(json!({ "host": sshd.host(), "hostname": pattern }), json!({})).within(60);
     let touch = sshd.path().join("touched").display().to_string();
     let wrong = act("no-such-host-*").perform("command", command(&["touch", &touch])).await;
-    assert!(wrong.summary.contains("is not a host of `production`, whose hosts are `no-such-host-*`"), "{}", wrong.summary);
+    assert!(
+        wrong.summary.contains("is not a host of `production`, whose hosts are `no-such-host-*`"),
+        "{}",
+        wrong.summary
+    );
     assert!(!sshd.path().join("touched").exists());
     assert!(act("*").perform("command", command(&["touch", &touch])).await.is_success());
 }

@@ -77,11 +77,8 @@ async fn no_value_of_a_secret_stands_in_any_argument_list() {
     let sshd = Sshd::start();
     let act = on(&sshd).with_secrets(&[("token", "s3cret-of-this-very-test")]);
     let (started, go) = (sshd.path().join("started"), sshd.path().join("go"));
-    let script = format!(
-        "touch {}; while [ ! -e {} ]; do sleep 0.02; done; printf %s \"$V\"",
-        started.display(),
-        go.display()
-    );
+    let script =
+        format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done; printf %s \"$V\"", started.display(), go.display());
     let spec = json!({ "script": script, "env": { "V": { "secret": "token" } } });
     let looks = async {
         while !started.exists() {
@@ -166,7 +163,8 @@ async fn a_connection_that_is_lost_ends_the_program_and_is_no_failure_of_it() {
 async fn a_login_shell_of_any_kind_and_what_its_start_up_files_print_make_no_difference() {
     for (shell, package) in [("/usr/bin/fish", "fish"), ("/usr/bin/tcsh", "tcsh"), ("/bin/bash", "bash")] {
         let shell = crate::real::installed(shell, package);
-        let words = format!("ForceCommand echo hello; echo hello >&2; exec {} -c \"$SSH_ORIGINAL_COMMAND\"\n", shell.display());
+        let words =
+            format!("ForceCommand echo hello; echo hello >&2; exec {} -c \"$SSH_ORIGINAL_COMMAND\"\n", shell.display());
         let sshd = Sshd::with(&words);
         let outcome = on(&sshd).perform("command", command(&["printf", "%s|", "it's", "!$x", "\\", "\n"])).await;
         assert_eq!(outcome.output["stdout"], json!("it's|!$x|\\|\n|"), "{package}: {outcome:?}");
@@ -190,7 +188,9 @@ async fn many_programs_at_once_share_one_connection_and_wait_for_one_another() {
     assert!(act.context.deadline <= Some(span));
     let runs = (0..24).map(|number| {
         let act = &act;
-        async move { act.perform("command", json!({ "argv": ["sh", "-c", "sleep 0.1; echo $0", number.to_string()] })).await }
+        async move {
+            act.perform("command", json!({ "argv": ["sh", "-c", "sleep 0.1; echo $0", number.to_string()] })).await
+        }
     });
     let outcomes = futures_util::future::join_all(runs).await;
     for (number, outcome) in outcomes.iter().enumerate() {

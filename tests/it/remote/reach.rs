@@ -106,7 +106,8 @@ async fn the_hosts_journal_is_searched_there() {
     ]);
     let environment = json!({ "host": sshd.host(), "journal": journal.directory() });
     let act = Act::new(environment, json!({})).within(60);
-    let found = act.perform("journal", json!({ "unit": "pakashop-*", "level": "error", "field": { "orderId": "A-17" } })).await;
+    let found =
+        act.perform("journal", json!({ "unit": "pakashop-*", "level": "error", "field": { "orderId": "A-17" } })).await;
     assert_eq!((&found.output["matched"], &found.output["scanned"]), (&json!(1), &json!(2)), "{found:?}");
 }
 
@@ -118,7 +119,8 @@ async fn a_disk_there_looks_as_one_here_does() {
     let spec = json!({ "path": paths });
     let (there, here) = (on(&sshd).perform("disk", spec.clone()).await, here.perform("disk", spec).await);
     assert!(there.is_success(), "{there:?}");
-    for (there, here) in there.output["disks"].as_array().unwrap().iter().zip(here.output["disks"].as_array().unwrap()) {
+    for (there, here) in there.output["disks"].as_array().unwrap().iter().zip(here.output["disks"].as_array().unwrap())
+    {
         for field in ["path", "mount", "device", "type", "total", "inodes", "read_only"] {
             assert_eq!(there[field], here[field], "{field} of {here}");
         }
