@@ -313,10 +313,13 @@ impl Engine {
         if self.parts.redactor.is_empty() {
             return event;
         }
+        // Most events hold none, and taking one apart costs more than writing it.
+        if serde_json::to_vec(&event).is_ok_and(|json| !self.parts.redactor.may_find_in(&json)) {
+            return event;
+        }
         let Ok(mut value) = serde_json::to_value(&event) else {
             return event;
         };
-        // Most events hold none, and making an event of its JSON costs as much as writing it.
         if !self.parts.redactor.finds_in(&value) {
             return event;
         }
