@@ -72,8 +72,6 @@ fn usage(path: &str, printed: &str) -> Option<Usage> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     const MOUNTS: &str = "1 0 8:1 / / rw - ext4 /dev/root rw\n2 1 8:2 / /var ro,noatime shared:1 - xfs /dev/b ro\n";
 
     #[test]

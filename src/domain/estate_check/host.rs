@@ -98,7 +98,7 @@ impl Checker<'_> {
                 self.report.add(
                     problem
                         .did_you_mean(&entry.key, SSH_OPTIONS.iter().copied())
-                        .or_help(&format!("These may be set: {}.", list(SSH_OPTIONS))),
+                        .or_help(format!("These may be set: {}.", list(SSH_OPTIONS))),
                 );
                 continue;
             };

@@ -204,7 +204,7 @@ proptest::proptest! {
 fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
     let host = "{ systemd: user }";
     let right = "{ host: { ssh: deploy@web1, port: 2222, options: { proxyjump: bastion }, reaches: 10.0.* }, hosts: { b: local } }";
-    let estate = check(&Source::new("estate.yaml", &VALID.replacen(host, right, 1))).expect("it is right");
+    let estate = check(&Source::new("estate.yaml", VALID.replacen(host, right, 1))).expect("it is right");
     let ssh = estate.environments["live"].host.ssh().expect("it is far");
     assert_eq!((ssh.to.as_str(), ssh.port, ssh.options["ProxyJump"].as_str()), ("deploy@web1", Some(2222), "bastion"));
     assert!(ssh.reaches("10.0.7.7"));

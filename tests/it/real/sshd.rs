@@ -132,6 +132,19 @@ impl Sshd {
         }
     }
 
+    /// Kills the client's connections to it, as if memory had run out here.
+    pub fn kill_clients(&self) {
+        let port = self.port.to_string();
+        for entry in fs::read_dir("/proc").expect("there is a /proc").flatten() {
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            let is_ours = line.starts_with("ssh\0") && line.split('\0').any(|word| word == port);
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| is_ours) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+
     /// The words that run a command line over there with a terminal, as a person does.
     pub fn client(&self, command: &str) -> Vec<String> {
         let key: PathBuf = self.directory.path().join("key");

@@ -198,3 +198,17 @@ async fn many_programs_at_once_share_one_connection_and_wait_for_one_another() {
     }
     assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
 }
+
+#[tokio::test]
+async fn a_connection_that_has_died_unnoticed_is_made_again_and_nothing_is_asked_twice() {
+    let sshd = Sshd::start();
+    let act = on(&sshd);
+    let count = sshd.path().join("count");
+    let script = json!({ "script": format!("echo x >> {}", count.display()) });
+    for connections in 1..4 {
+        assert!(act.perform("shell", script.clone()).await.is_success());
+        assert_eq!(sshd.log().matches("Accepted publickey").count(), connections);
+        sshd.kill_clients();
+    }
+    assert_eq!(fs::read_to_string(count).expect("it was written").lines().count(), 3);
+}
