@@ -90,7 +90,7 @@ fn started(run: RunId) -> Event {
 
 fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
     let spec = json!({"argv": ["/usr/bin/systemctl", "status", "pakashop-gateway.service"]});
-    let action = RenderedAction { kind: "command".into(), spec, effect: EffectClass::Read };
+    let action = RenderedAction { kind: "command".into(), spec, effect: EffectClass::Read, host: None };
     let digest = action.digest("production");
     let begun = Event::StepStarted {
         run,

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::process::report::{self, Surroundings, word};
+use super::host::report::{self, Surroundings, word};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};

@@ -7,6 +7,7 @@
 //! **Invariant:** a file system that does not answer holds up nothing but a few threads that are left behind, however often
 //! it is looked at; the others are told all the same.
 
+mod far;
 mod look;
 mod mount;
 
@@ -138,7 +139,10 @@ impl Kind for Disk {
         if paths.is_empty() || paths.len() > PATHS {
             return Trouble::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
         }
-        let looks = paths.iter().map(|path| look::look(context, path));
+        let is_far = context.environment.host.ssh().is_some();
+        let looks = paths.iter().map(|path| async move {
+            if is_far { far::look(context, path).await } else { look::look(context, path).await }
+        });
         let (mut found, mut failing, mut trouble) = (Vec::new(), Vec::new(), None);
         for (path, looked) in paths.iter().zip(join_all(looks).await) {
             match looked {

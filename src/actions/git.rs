@@ -8,6 +8,7 @@ mod repository;
 mod revert;
 #[cfg(test)]
 mod tests;
+mod workshop;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use self::log::Log;
 use self::repository::{Repository, Trouble};
 use self::revert::Revert;
-use super::process::report::word;
+use super::host::report::word;
 use super::{Context, Kind, Reconciled};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};

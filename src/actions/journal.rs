@@ -23,9 +23,9 @@ use serde_json::Value;
 use self::entry::{Entry, LEVELS, Level};
 use self::reader::Reader;
 use self::tally::Tally;
-use super::process::report::word;
-use super::process::{self, Ending, Job};
-use super::{Context, Kind};
+use super::host::report::word;
+use super::process::{Ending, Job};
+use super::{Context, Kind, host};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::moment::moment;
@@ -192,7 +192,7 @@ impl Kind for Journal {
 
 async fn searched(search: &Search, job: &Job, context: &Context) -> Outcome {
     let mut reader = Reader::new(search, context);
-    let exit = match process::run_into(job, context, &mut reader).await {
+    let exit = match host::run_into(job, context, &mut reader).await {
         Ok(exit) => exit,
         Err(error) => return Outcome::failed(error.to_string(), Value::Null),
     };
@@ -212,6 +212,7 @@ async fn searched(search: &Search, job: &Job, context: &Context) -> Outcome {
         Ending::Cancelled => ended(Verdict::Cancelled, "was cancelled"),
         Ending::Code(code) => ended(Verdict::Failed, &format!("ended with code {code}{}", said(&complaint, context))),
         Ending::Signal(signal) => ended(Verdict::Failed, &format!("was ended by signal {signal}")),
+        Ending::Lost => Outcome::lost("the connection was lost while the journal was read"),
     };
     match reader.tally.transcript() {
         lines if lines.is_empty() => outcome,
@@ -272,7 +273,7 @@ impl Search {
             Scope::User => "--user".to_owned(),
         }));
         let directory = spec.directory.as_ref().or(context.environment.journal.as_ref());
-        argv.extend(directory.map(|path| format!("--directory={}", context.directory.join(path).display())));
+        argv.extend(directory.map(|path| format!("--directory={}", context.there(path).display())));
         Job::new(argv, context).env("LC_ALL", "C")
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
-use crate::domain::estate::{Environment, Estate};
+use crate::domain::estate::{Environment, Estate, Host};
 use crate::domain::form::KindForm;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::outcome::Outcome;
@@ -28,6 +28,7 @@ pub mod datastore;
 pub mod disk;
 pub mod git;
 pub mod health;
+pub mod host;
 pub mod http;
 pub mod journal;
 pub mod metrics;
@@ -144,6 +145,19 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// When its time is over. The engine drops the action then; a kind may give up earlier with a better word.
     pub deadline: Option<Timestamp>,
+}
+
+impl Context {
+    /// A path on the environment's host: what is relative is relative to the shop's directory on this machine, and to
+    /// the account's own directory on another.
+    pub fn there(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
+        match &self.environment.host {
+            // Joined with nothing, a path would end in a slash.
+            Host::Local if path.as_ref().as_os_str().is_empty() => self.directory.clone(),
+            Host::Local => self.directory.join(path),
+            Host::Ssh(_) => path.as_ref().to_owned(),
+        }
+    }
 }
 
 /// Where live lines go.

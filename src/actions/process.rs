@@ -19,7 +19,6 @@
 //! reaches a stranger that got the same number.
 
 pub mod capture;
-pub mod report;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -37,17 +36,28 @@ use super::Context;
 use crate::domain::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
-use self::running::{Outlets, Running};
+use self::running::Outlets;
+pub(super) use self::running::Running;
 
 /// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
+
+/// The variable that says where the agent of ssh is.
+pub const AGENT: &str = "SSH_AUTH_SOCK";
+
+/// Whether a child is a part of a step, and ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    OfStep,
+    Apart,
+}
 
 /// A program to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
     /// The program, by path or by name in the `PATH` of `environment`, and its arguments.
     pub argv: Vec<String>,
-    /// All of the child's environment.
+    /// The child's environment besides the basics of where it runs.
     pub environment: BTreeMap<String, String>,
     /// Where it runs.
     pub directory: PathBuf,
@@ -66,6 +76,8 @@ pub enum Ending {
     TimedOut,
     /// We ended it, since it was to stop.
     Cancelled,
+    /// The connection to the host that it ran on was lost, and nobody can say how it ended, or whether.
+    Lost,
 }
 
 /// What is left of a child.
@@ -92,15 +104,18 @@ pub enum NotStarted {
     /// The system refused.
     #[error("`{0}` could not be started: {1}")]
     Refused(String, #[source] io::Error),
+    /// The host that it is to run on cannot be reached, or does not take it.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 impl Job {
-    /// A job with the basic environment of the context, in its directory.
+    /// A job in the context's directory, with nothing but the basics in its environment.
     pub fn new(argv: impl IntoIterator<Item = impl Into<String>>, context: &Context) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
-            environment: (*context.basics).clone(),
-            directory: context.directory.clone(),
+            environment: BTreeMap::new(),
+            directory: context.there(""),
             input: None,
         }
     }
@@ -131,7 +146,7 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
 ///
 /// When it cannot be started at all.
 pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
-    let mut running = spawn(job)?;
+    let mut running = start(job, context)?;
     let stop = tokio::select! {
         biased;
         () = context.cancel.cancelled() => Some(Ending::Cancelled),
@@ -147,8 +162,43 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
     }
 }
 
+/// Starts a job that is awaited elsewhere. Its standard input, where it has one, can be [held](Running::hold) open.
+///
+/// # Errors
+///
+/// When it cannot be started.
+pub(super) fn start(job: &Job, context: &Context) -> Result<Running, NotStarted> {
+    spawn(job, &surroundings(job, context), Kinship::OfStep)
+}
+
+/// Runs a job that belongs to no step to its end, within the context's time: what it leaves running is nobody's part.
+///
+/// # Errors
+///
+/// When it cannot be started at all.
+pub(super) async fn run_apart(
+    job: &Job,
+    context: &Context,
+    sink: &mut (dyn Sink + Send),
+) -> Result<Ending, NotStarted> {
+    let mut running = spawn(job, &surroundings(job, context), Kinship::Apart)?;
+    tokio::select! {
+        () = running.flow_until_exit(sink) => Ok(running.ended(sink).await.ending),
+        () = over(context) => Ok(Ending::TimedOut),
+        () = context.cancel.cancelled() => Ok(Ending::Cancelled),
+    }
+}
+
+/// What a child on this machine finds in its environment: the basics, but not the way to the agent of ssh, which is
+/// for connections to hosts only, and what it is given.
+fn surroundings(job: &Job, context: &Context) -> BTreeMap<String, String> {
+    let basics = context.basics.iter().filter(|(name, _)| *name != AGENT);
+    let basics = basics.map(|(name, value)| (name.clone(), value.clone()));
+    basics.chain(job.environment.clone()).collect()
+}
+
 /// Completes a little before the context's deadline, so that there is time to end the child in good order.
-async fn over(context: &Context) {
+pub(super) async fn over(context: &Context) {
     match context.deadline {
         None => std::future::pending().await,
         Some(deadline) => context.clock.sleep_until(early(context.clock.now(), deadline)).await,
@@ -164,10 +214,10 @@ fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
 /// Starts the child. The program is looked up here, since the standard library falls back from `posix_spawn` to a
 /// slow `fork` when it has to look in another `PATH` than its own.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
-fn spawn(job: &Job) -> Result<Running, NotStarted> {
+fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) -> Result<Running, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
-    let mut command = std::process::Command::new(located(name, job)?);
-    command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(&job.environment);
+    let mut command = std::process::Command::new(located(name, job, environment)?);
+    command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(environment);
     command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
     // The system has one word for a missing program and a missing directory.
     let refused = |error| match job.directory.is_dir() {
@@ -177,10 +227,75 @@ fn spawn(job: &Job) -> Result<Running, NotStarted> {
     let outlets = Outlets::take().map_err(refused)?;
     let (stdout, stderr) = outlets.for_child().map_err(refused)?;
     command.stdout(stdout).stderr(stderr).process_group(0);
-    let (child, mark) = tree::marked(|| command.spawn()).map_err(refused)?;
+    let (child, mark) = match kinship {
+        Kinship::OfStep => tree::marked(|| command.spawn()),
+        Kinship::Apart => tree::unmarked(|| command.spawn()).map(|child| (child, None)),
+    }
+    .map_err(refused)?;
     let running = Running::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
     Outlets::lay_by();
     Ok(running)
+}
+
+/// A mark that nothing else bears, for a program that is started on another host.
+pub(super) fn new_mark() -> u64 {
+    tree::new_mark()
+}
+
+/// A program that belongs to no step and whose standard input and output are one stream; its end, and what it said on
+/// standard error, come when it has ended. It is told to end by dropping the stream.
+pub(super) struct Piped {
+    pub(super) stream: tokio::net::UnixStream,
+    pub(super) fate: tokio::sync::oneshot::Receiver<String>,
+}
+
+/// The most that is kept of what a piped program says on standard error.
+const PIPED_SAID: u64 = 16 * 1024;
+
+/// Starts a program whose standard input and output are one stream. It belongs to no step.
+///
+/// # Errors
+///
+/// When it cannot be started.
+#[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
+pub(super) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
+    let environment = surroundings(job, context);
+    let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
+    let refused = |error| NotStarted::Refused(name.clone(), error);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(refused)?;
+    ours.set_nonblocking(true).map_err(refused)?;
+    let both = std::os::fd::OwnedFd::from(theirs);
+    let mut command = std::process::Command::new(located(name, job, &environment)?);
+    command.args(arguments).current_dir(&job.directory).env_clear().envs(environment).process_group(0);
+    command.stdin(both.try_clone().map_err(refused)?).stdout(both).stderr(Stdio::piped());
+    let child = spawn_apart(&mut command).map_err(refused)?;
+    let (sender, fate) = tokio::sync::oneshot::channel();
+    // A thread waits for it, since it may outlive whatever runtime it was started in.
+    std::thread::Builder::new().spawn(move || drop(sender.send(last_words(child)))).map_err(refused)?;
+    let stream = tokio::net::UnixStream::from_std(ours).map_err(refused)?;
+    Ok(Piped { stream, fate })
+}
+
+/// Waits for a child's end, and gives what it said.
+fn last_words(mut child: std::process::Child) -> String {
+    use std::io::Read;
+    let mut said = Vec::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // What cannot be read was not said.
+        let _ = stderr.by_ref().take(PIPED_SAID).read_to_end(&mut said);
+        let _ = io::copy(&mut stderr, &mut io::sink());
+    }
+    let _ = child.wait();
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Runs a program that belongs to no step to its end; nothing becomes of it.
+pub(super) fn let_go(argv: &[String]) {
+    if let Some((name, arguments)) = argv.split_first() {
+        #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
+        let mut command = std::process::Command::new(name);
+        let _ = output_apart(command.args(arguments).process_group(0));
+    }
 }
 
 /// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program
@@ -195,11 +310,11 @@ pub fn output_apart(command: &mut std::process::Command) -> io::Result<std::proc
 }
 
 /// The file of a program: `name` itself when it holds a slash, else the first in the child's `PATH`.
-fn located(name: &str, job: &Job) -> Result<PathBuf, NotStarted> {
+fn located(name: &str, job: &Job, environment: &BTreeMap<String, String>) -> Result<PathBuf, NotStarted> {
     if name.contains('/') {
         return Ok(job.directory.join(name));
     }
-    let path = job.environment.get("PATH").map_or("", String::as_str);
+    let path = environment.get("PATH").map_or("", String::as_str);
     let candidates = path.split(':').filter(|part| !part.is_empty()).map(|part| job.directory.join(part).join(name));
     let found = candidates.into_iter().find(|file| is_program(file));
     found.filter(|_| !name.is_empty()).ok_or_else(|| NotStarted::NotFound(name.to_owned(), path.to_owned()))

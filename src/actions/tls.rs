@@ -152,7 +152,7 @@ async fn look(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
     let roots = trust::roots(spec.ca.as_deref(), timeout, context).await?;
     let place = one_line(&format!("{host}:{port}"), SHOWN);
     let at_place = |trouble: Trouble| Trouble::new(trouble.kind, format!("{place}: {}", trouble.message));
-    let made = within(timeout, context, handshake::make(&host, port, name.clone())).await;
+    let made = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
     let handshake = made.and_then(|made| made).map_err(at_place)?;
     let certificate = Certificate::read(handshake.leaf()).map_err(at_place)?;
     let problems = trust::problems(&handshake, &certificate, &roots, &name, context.clock.now());

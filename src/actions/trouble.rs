@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{LOST, Outcome, Verdict};
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,7 @@ impl Trouble {
     /// The failure, with what is known all the same; an object, or nothing.
     pub fn outcome(&self, mut output: Value) -> Outcome {
         output["trouble"] = json!({ "kind": self.kind, "message": self.message });
-        Outcome::failed(self.message.clone(), output)
+        let verdict = if self.kind == LOST { Verdict::Unknown } else { Verdict::Failed };
+        Outcome { verdict, ..Outcome::failed(self.message.clone(), output) }
     }
 }

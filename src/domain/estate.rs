@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{Actor, Identity};
+use super::host::LOCAL;
 use super::page::Page;
 use super::policy::AlertPolicy;
 use super::sender::Sender;
 use super::slack::SlackApp;
 
 pub use super::channel::{Channel, Email, Program, Tls, Variable, Webhook};
+pub use super::host::{Host, SshHost};
 
 /// A shop, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -71,9 +73,12 @@ pub struct Environment {
     /// The public domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// Where its host is; only `local` so far.
+    /// Where its host is.
     #[serde(default)]
     pub host: Host,
+    /// Further hosts by name, for steps that name one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, Host>,
     /// A pattern that the host's name must match before anything runs there: a guard against the wrong host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -91,13 +96,25 @@ pub struct Environment {
     pub vars: BTreeMap<String, Value>,
 }
 
-/// Where an environment's host is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Host {
-    /// This machine.
-    #[default]
-    Local,
+impl Environment {
+    /// The host of this name: `local` is this machine, and no name is the environment's own host.
+    ///
+    /// # Errors
+    /// A sentence that says that there is none.
+    pub fn host_called(&self, name: Option<&str>) -> Result<&Host, String> {
+        match name {
+            None => Ok(&self.host),
+            Some(LOCAL) => Ok(&Host::Local),
+            Some(name) => self.hosts.get(name).ok_or_else(|| format!("the environment has no host `{name}`")),
+        }
+    }
+
+    /// The environment as it is for what is done on the host of this name.
+    #[must_use]
+    pub fn on(&self, name: Option<&str>) -> Self {
+        let host = self.host_called(name).unwrap_or(&self.host).clone();
+        Self { host, ..self.clone() }
+    }
 }
 
 /// The D-Bus of a systemd manager, as text: `system`, `user`, or an address such as `unix:path=/run/…/bus`.

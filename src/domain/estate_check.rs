@@ -6,6 +6,7 @@
 
 mod alerts;
 mod channel;
+mod host;
 mod page;
 mod part;
 mod sender;
@@ -21,6 +22,7 @@ use super::runbook::node::{Entry, Node};
 
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
+pub(in crate::domain) use host::{HOST_KEYS, SSH_OPTIONS};
 pub(in crate::domain) use page::PAGE_KEYS;
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};

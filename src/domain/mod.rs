@@ -22,6 +22,7 @@ pub mod form;
 pub mod gate;
 pub mod grant;
 pub mod handover;
+pub mod host;
 pub mod id;
 pub mod incident;
 pub mod message;

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// A log is read whole whenever it is folded: 64 KiB keeps ten thousand events in memory comfortably.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
 
+/// The kind of trouble of a connection that was lost while something was done over it.
+pub const LOST: &str = "connection";
+
 /// How an attempt ended, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +60,18 @@ impl Outcome {
     /// It ended in another way than success or failure.
     pub fn ended(verdict: Verdict, summary: impl Into<String>) -> Self {
         Self { verdict, ..Self::succeeded(summary, Value::Null) }
+    }
+
+    /// The connection to what did it was lost, and nobody knows how it ended: the world has to be looked at.
+    pub fn lost(summary: impl Into<String>) -> Self {
+        let summary = summary.into();
+        let output = serde_json::json!({ "trouble": { "kind": LOST, "message": summary } });
+        Self { output, ..Self::ended(Verdict::Unknown, summary) }
+    }
+
+    /// Whether it is unknown because a connection was lost, so that the world may know.
+    pub fn is_lost(&self) -> bool {
+        self.verdict == Verdict::Unknown && self.output["trouble"]["kind"] == LOST
     }
 
     /// The same outcome with what the action printed.

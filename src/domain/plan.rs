@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::effect::EffectClass;
+use super::host::{HERE, Host};
 use super::id::{IncidentId, RunId, StepKey};
 use super::runbook::Until;
 use super::time::Span;
@@ -22,6 +23,9 @@ pub struct RenderedAction {
     pub spec: Value,
     /// How often it may happen.
     pub effect: EffectClass,
+    /// The host that it is done on, by its name in the environment; the environment's own without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 impl RenderedAction {
@@ -32,7 +36,11 @@ impl RenderedAction {
 
     /// SHA-256 in hex of what is done and in which environment, whichever step does it.
     pub fn digest(&self, environment: &str) -> String {
-        let text = serde_json::json!([environment, self.kind, self.spec]).to_string();
+        let text = match &self.host {
+            None => serde_json::json!([environment, self.kind, self.spec]),
+            Some(host) => serde_json::json!([environment, host, self.kind, self.spec]),
+        }
+        .to_string();
         hex::encode(Sha256::digest(text.as_bytes()))
     }
 }
@@ -51,6 +59,19 @@ pub struct Change {
     /// How it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
+}
+
+impl Change {
+    /// The same, with the environment that it is made in, and the host when that is not this machine.
+    #[must_use]
+    pub fn within(self, environment: &str, host: &Host) -> Self {
+        let (front, place) = match host {
+            Host::Local => (environment.to_owned(), self.place.clone()),
+            Host::Ssh(ssh) => (format!("{environment} on {}", ssh.to), self.place.replacen(HERE, "that host", 1)),
+        };
+        let is_said = place.is_empty() || place == "that host";
+        Self { place: if is_said { front } else { format!("{front}, {place}") }, ..self }
+    }
 }
 
 /// One attempt that is ready to be made.

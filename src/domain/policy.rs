@@ -248,7 +248,10 @@ mod tests {
         };
         let policy = AlertPolicy { automatic: vec![permission], ..AlertPolicy::default() };
         let allows = |environment: &str, spec: Value| {
-            policy.allows(environment, &RenderedAction { kind: "systemd".into(), spec, effect: EffectClass::Once })
+            policy.allows(
+                environment,
+                &RenderedAction { kind: "systemd".into(), spec, effect: EffectClass::Once, host: None },
+            )
         };
         assert!(allows("staging", json!({"restart": "shop-gateway.service"})));
         assert!(allows("staging", json!({"restart": ["shop-gateway.service", "shop-search.service"]})));

@@ -201,7 +201,19 @@ pub fn action(
             }
         }
     }
-    Ok(RenderedAction { kind: action.kind.clone(), spec, effect: action.effect })
+    let host = action.host.as_ref().map(|host| host_of(incident, run, key, host)).transpose()?;
+    Ok(RenderedAction { kind: action.kind.clone(), spec, effect: action.effect, host })
+}
+
+/// The name of the host that an action is for; one that the environment has.
+fn host_of(incident: &Incident, run: &Run, key: &StepKey, host: &str) -> Result<String, ExpressionError> {
+    let name = text(incident, run, key, host)?;
+    let found =
+        run.environment(&incident.environment).map(|environment| environment.host_called(Some(&name)).map(drop));
+    match found {
+        Some(Err(reason)) => Err(ExpressionError::at(host, 0..host.len(), reason)),
+        _ => Ok(name),
+    }
 }
 
 /// Renders every text of a value in place.

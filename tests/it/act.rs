@@ -33,7 +33,8 @@ impl Act {
         Self::of(json!({ "estate": "Pakashop", "environments": { "production": {} }, "datastores": datastores }))
     }
 
-    fn of(estate: Value) -> Self {
+    /// In `production` of an estate given as JSON.
+    pub fn of(estate: Value) -> Self {
         let estate: Estate = serde_json::from_value(estate).expect("an estate");
         Self {
             context: Context {

@@ -20,6 +20,7 @@ use super::real::aws::Aws;
 use super::real::repository::Repository;
 use super::real::shop::{SERVICES, Shop, eventually, unit};
 use super::real::slack::{self, Slack};
+use super::real::sshd::Sshd;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_runbook");
 
@@ -107,6 +108,17 @@ impl Host {
             *line = format!("{before}http://127.0.0.1:{}{rest}", self.shop.port(name));
         }
         fs::write(to.join("estate.yaml"), lines.join("\n")).unwrap();
+    }
+
+    /// Has the runbooks act by SSH, as from an engineer's own machine.
+    fn is_far(&self, sshd: &Sshd) {
+        let path = self.path("runbooks/estate.yaml");
+        let estate = fs::read_to_string(&path).unwrap();
+        let (to, port, config) = (sshd.to(), sshd.port(), sshd.client_config());
+        let host = format!("    host: {{ ssh: {to}, port: {port}, config: \"{}\" }}", config.display());
+        let far =
+            |line: &str| if line.trim_start().starts_with("host: local") { host.clone() } else { line.to_owned() };
+        fs::write(path, estate.lines().map(far).collect::<Vec<_>>().join("\n")).unwrap();
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -322,6 +334,28 @@ fn a_p3_restarts_its_unit_only_after_the_evidence() {
     for step in ["errors", "metrics", "unit", "deployments", "configuration"] {
         assert!(evidence.iter().any(|event| event["step"] == step), "no evidence `{step}` before the restart");
     }
+}
+
+#[test]
+fn a_p3_over_ssh_keeps_the_evidence_restarts_and_verifies_there() {
+    let (host, sshd) = (Host::new(), Sshd::start());
+    host.is_far(&sshd);
+    let plan = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search", "--plan"], &[0, 7]);
+    assert!(plan.contains(&format!("production on {}", sshd.to())), "{plan}");
+    let before = host.shop.property(&unit("search"), "InvocationID");
+    host.shop.break_service("search", "unready postgres until-restart");
+    let asked = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search"], &[6]);
+    assert!(asked.contains(&format!("production on {}, that host's systemd", sshd.to())), "{asked}");
+    for event in host.events("step_ended") {
+        let well = ["errors", "last_words", "metrics", "unit", "deployments"].iter().any(|step| event["step"] == *step);
+        assert!(!well || event["outcome"]["verdict"] == "succeeded", "{event}");
+    }
+    host.runbook(&["approve", "last"], &[0, 6]);
+    let asked = host.runbook(&["watch", "last"], &[6]);
+    assert!(asked.contains("What has changed?"), "{asked}");
+    assert_ne!(host.shop.property(&unit("search"), "InvocationID"), before);
+    host.runbook(&["verify", "last"], &[0]);
+    eventually("the last process has hung up", || sshd.connections().is_empty());
 }
 
 fn ground(directory: &TempDir) -> Ground {

@@ -26,6 +26,9 @@ pub struct Mount {
     pub device: Option<String>,
     /// `ext4`, `nfs4`.
     pub r#type: Option<String>,
+    /// Whether nothing can be written there.
+    #[serde(skip)]
+    pub read_only: bool,
 }
 
 /// Every mount, in the order in which they were made; none where the list cannot be read.
@@ -46,11 +49,12 @@ pub fn of(path: &Path, mounts: &[Mount]) -> Mount {
 }
 
 /// `36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/sda1 rw`; optional fields end at the dash.
-fn parsed(line: &str) -> Option<Mount> {
+pub(super) fn parsed(line: &str) -> Option<Mount> {
     let (front, back) = line.split_once(" - ")?;
     let mut back = back.split(' ');
     Some(Mount {
         point: Some(PathBuf::from(unescaped(front.split(' ').nth(4)?))),
+        read_only: front.split(' ').nth(5)?.split(',').any(|option| option == "ro"),
         r#type: Some(one_line(back.next()?, NAME)),
         device: Some(one_line(&unescaped(back.next()?), NAME)),
     })

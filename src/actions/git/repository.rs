@@ -9,8 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::actions::process::capture::Capture;
-use crate::actions::process::{self, Ending, Job};
-use crate::actions::{Context, Progress};
+use crate::actions::process::{Ending, Job};
+use crate::actions::{Context, Progress, host};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::text;
 
@@ -57,6 +57,9 @@ impl Trouble {
 
 impl From<Trouble> for Outcome {
     fn from(trouble: Trouble) -> Self {
+        if trouble.verdict == Verdict::Unknown {
+            return Outcome::lost(trouble.summary);
+        }
         Outcome::ended(trouble.verdict, trouble.summary)
     }
 }
@@ -91,12 +94,22 @@ impl<'c> Repository<'c> {
         let name = &context.environment_name;
         let given = given.ok_or_else(|| Trouble::new(format!("environment `{name}` has no `repository`")))?;
         let quiet = Context { progress: Progress::none(), ..context.clone() };
-        Ok(Self { context, quiet, directory: context.directory.join(given) })
+        Ok(Self { context, quiet, directory: context.there(given) })
     }
 
     /// The same repository by another of its work trees.
     pub(super) fn at(&self, directory: &Path) -> Self {
         Self { context: self.context, quiet: self.quiet.clone(), directory: directory.to_owned() }
+    }
+
+    /// Whether it is on another machine.
+    pub(super) fn is_far(&self) -> bool {
+        self.context.environment.host.ssh().is_some()
+    }
+
+    /// A word that tells what this step leaves from what others do.
+    pub(super) fn nonce(&self) -> String {
+        host::random()[..12].to_owned()
     }
 
     /// Runs git without showing what it says.
@@ -131,6 +144,25 @@ impl<'c> Repository<'c> {
         Err(Trouble::new(format!("`git {}` failed: {}", arguments[0], answer.said())))
     }
 
+    /// What a script of ours prints on the repository's host, about files that git has no words for.
+    pub(super) async fn sh<'a>(
+        &self,
+        script: &'a str,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Result<String, Trouble> {
+        let argv = ["sh", "-c", script, "sh"].into_iter().chain(arguments);
+        let (exit, printed) =
+            host::run(&Job::new(argv, &self.quiet), &self.quiet).await.map_err(|e| Trouble::new(e.to_string()))?;
+        match exit.ending {
+            Ending::Code(0) => Ok(printed.stdout()),
+            Ending::Lost => Err(Trouble { verdict: Verdict::Unknown, summary: "the connection was lost".to_owned() }),
+            _ => {
+                let said = text::one_line(&printed.stderr(), SAID);
+                Err(Trouble::new(format!("the git directory could not be looked at: {said}")))
+            }
+        }
+    }
+
     async fn run(&self, arguments: &[&str], more: &[(&str, &str)], context: &Context) -> Result<Answer, Trouble> {
         let mut job = Job::new(["git", "--no-pager"].iter().chain(arguments).copied(), context)
             .env("LC_ALL", "C")
@@ -143,7 +175,7 @@ impl<'c> Repository<'c> {
         }
         job.directory = self.directory.clone();
         let mut capture = Capture::keeping(KEPT, context);
-        let exit = process::run_into(&job, context, &mut capture).await.map_err(|e| Trouble::new(e.to_string()))?;
+        let exit = host::run_into(&job, context, &mut capture).await.map_err(|e| Trouble::new(e.to_string()))?;
         capture.finish();
         let verb = arguments[0];
         let stopped = |verdict, how: &str| Err(Trouble { verdict, summary: format!("`git {verb}` {how}") });
@@ -152,6 +184,7 @@ impl<'c> Repository<'c> {
             Ending::Signal(signal) => Err(Trouble::new(format!("`git {verb}` was ended by signal {signal}"))),
             Ending::TimedOut => stopped(Verdict::TimedOut, "had not ended in time and was stopped"),
             Ending::Cancelled => stopped(Verdict::Cancelled, "was cancelled"),
+            Ending::Lost => stopped(Verdict::Unknown, "was under way when the connection was lost"),
         }
     }
 
@@ -222,8 +255,12 @@ impl<'c> Repository<'c> {
 
     /// What is going on in the work tree: a merge, a rebase.
     pub(super) async fn under_way(&self) -> Result<Option<&'static str>, Trouble> {
-        let directory = PathBuf::from(self.ask(&["rev-parse", "--absolute-git-dir"]).await?);
-        let found = UNDER_WAY.iter().find(|(file, _)| directory.join(file).exists());
+        let directory = self.ask(&["rev-parse", "--absolute-git-dir"]).await?;
+        let script =
+            "cd -- \"$1\" && shift && for file; do if [ -e \"$file\" ]; then printf %s \"$file\"; exit; fi; done";
+        let files = UNDER_WAY.iter().map(|(file, _)| *file);
+        let there = self.sh(script, [directory.as_str()].into_iter().chain(files)).await?;
+        let found = UNDER_WAY.iter().find(|(file, _)| *file == there);
         Ok(found.map(|(_, what)| *what))
     }
 

@@ -7,13 +7,10 @@
 //! **Invariant:** nothing is on the remote but a descendant of what was there, and never two reverts of the same commit:
 //! before one is made, it is looked for.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde_json::{Value, json};
 
 use super::repository::{Repository, Trouble};
+use super::workshop::Workshop;
 use crate::actions::Reconciled;
 use crate::domain::outcome::Outcome;
 use crate::domain::text;
@@ -52,11 +49,22 @@ impl Revert<'_> {
         if let Some(done) = self.reverted_by(&target, &stand.base).await? {
             return self.described(&done, &target, "is already reverted by").await;
         }
-        let made = match stand.ahead {
-            0 => self.make(&target, &stand.base).await?,
-            _ => (None, self.unpushed(&target, &stand).await?),
+        let workshop = match stand.ahead {
+            0 => Some(Workshop::new(&self.repository).await?),
+            _ => None,
         };
-        let (_work, revert) = made;
+        let done = self.carried_out(workshop.as_ref(), &target, &stand).await;
+        if let Some(workshop) = workshop {
+            workshop.leave(&self.repository).await;
+        }
+        done
+    }
+
+    async fn carried_out(&self, workshop: Option<&Workshop>, target: &str, stand: &Stand) -> Result<Outcome, Trouble> {
+        let revert = match workshop {
+            Some(workshop) => self.make(workshop, target, &stand.base).await?,
+            None => self.unpushed(target, stand).await?,
+        };
         if self.push {
             self.publish(&revert).await?;
         }
@@ -65,7 +73,7 @@ impl Revert<'_> {
         if forward.code != 0 && !self.push {
             return Err(Trouble::new(format!("the work tree could not be brought forward: {}", forward.said())));
         }
-        let mut outcome = self.described(&revert, &target, "is reverted by").await?;
+        let mut outcome = self.described(&revert, target, "is reverted by").await?;
         outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
         if forward.code != 0 {
             outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.said());
@@ -215,17 +223,16 @@ impl Revert<'_> {
         Err(Trouble::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
     }
 
-    /// Makes the revert in a work tree of its own, which goes with the first of the pair.
-    async fn make(&self, target: &str, base: &str) -> Result<(Option<Workshop>, String), Trouble> {
-        let workshop = Workshop::new(&self.repository.common().await?)?;
-        let path = workshop.path.to_str().ok_or_else(|| Trouble::new("the repository's path is not UTF-8"))?;
+    /// Makes the revert in a work tree of its own.
+    async fn make(&self, workshop: &Workshop, target: &str, base: &str) -> Result<String, Trouble> {
+        let path = workshop.path();
         // Hooks of a checkout are for people who switch branches.
         let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
         let added = self.repository.git(&quiet).await?;
         if added.code != 0 {
             return Err(Trouble::new(format!("no second work tree could be made: {}", added.said())));
         }
-        let there = self.repository.at(&workshop.path);
+        let there = self.repository.at(path.as_ref());
         let parents = self.repository.ask(&["rev-list", "--parents", "--max-count=1", target]).await?;
         let mut arguments = vec!["revert", "--no-edit"];
         if parents.split_whitespace().count() > 2 {
@@ -234,8 +241,7 @@ impl Revert<'_> {
         arguments.push(target);
         let answer = there.git_committing(&arguments).await?;
         if answer.code == 0 {
-            let made = there.commit("HEAD").await?;
-            return Ok((Some(workshop), made));
+            return there.commit("HEAD").await;
         }
         let conflicts = there.ask(&["diff", "--name-only", "--diff-filter=U"]).await?;
         let conflicts: Vec<String> = conflicts.lines().map(str::to_owned).collect();
@@ -284,47 +290,4 @@ fn names(files: &[String]) -> String {
     let named: Vec<String> = files.iter().take(NAMED).map(|file| format!("`{}`", text::one_line(file, 80))).collect();
     let more = files.len().saturating_sub(NAMED);
     if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
-}
-
-/// A work tree of our own inside the git directory; removed when dropped. One that was left by a process that was
-/// killed is removed by the next.
-struct Workshop {
-    common: PathBuf,
-    path: PathBuf,
-}
-
-impl Workshop {
-    fn new(common: &Path) -> Result<Self, Trouble> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let room = common.join("runbook");
-        let cannot = |error| Trouble::new(format!("`{}` cannot be made: {error}", room.display()));
-        fs::create_dir_all(&room).map_err(cannot)?;
-        for left in fs::read_dir(&room).map_err(cannot)?.flatten() {
-            let name = left.file_name().to_string_lossy().into_owned();
-            let owner = name.strip_prefix("revert-").and_then(|rest| rest.split('-').next());
-            if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-                remove(common, &left.path());
-            }
-        }
-        let name = format!("revert-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        Ok(Self { common: common.to_owned(), path: room.join(name) })
-    }
-}
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        remove(&self.common, &self.path);
-    }
-}
-
-/// Removes a work tree of ours, and what git noted about it.
-fn remove(common: &Path, path: &Path) {
-    // What is not there any more need not be removed.
-    let _ = fs::remove_dir_all(path);
-    for note in fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
-        let points_to = fs::read_to_string(note.path().join("gitdir")).unwrap_or_default();
-        if Path::new(points_to.trim_end()) == path.join(".git") {
-            let _ = fs::remove_dir_all(note.path());
-        }
-    }
 }

@@ -13,12 +13,16 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, PgConnection, Postgres};
 use url::Url;
 
 use crate::actions::Context;
+use crate::actions::host::{self, Door};
 use crate::actions::patience::within;
 use crate::actions::trouble::Trouble;
 use crate::domain::text::one_line;
 
 /// How long a connection may take, the handshake and the password included.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// The same by way of another host, which may have to be connected to first.
+const FAR_CONNECT: Duration = Duration::from_secs(40);
 
 /// How long a statement waits for a lock: whoever holds it is what is wrong.
 const LOCK: Duration = Duration::from_secs(2);
@@ -40,6 +44,8 @@ pub(super) struct Wire<'c> {
     connection: PgConnection,
     timeout: Duration,
     pub(super) context: &'c Context,
+    /// The way to a server that only the environment's host reaches.
+    _door: Option<Door>,
 }
 
 impl<'c> Wire<'c> {
@@ -51,11 +57,18 @@ impl<'c> Wire<'c> {
             .statement_cache_capacity(0)
             .disable_statement_logging();
         let place = format!("{}:{}", options.get_host(), options.get_port());
-        let connection = within(CONNECT, context, options.connect()).await?.map_err(|error| {
-            let trouble = why(&error, context);
+        let name = format!(".s.PGSQL.{}", options.get_port());
+        let door = host::door(&name, options.get_host(), options.get_port(), context).await?;
+        let (options, limit) = match &door {
+            Some(door) => (options.socket(door.directory()), FAR_CONNECT),
+            None => (options, CONNECT),
+        };
+        let connection = within(limit, context, options.connect()).await?.map_err(|error| {
+            // Why the way there ended says more than that it did.
+            let trouble = door.as_ref().and_then(Door::trouble).unwrap_or_else(|| why(&error, context));
             Trouble::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
         })?;
-        Ok(Self { connection, timeout, context })
+        Ok(Self { connection, timeout, context, _door: door })
     }
 
     /// The rows of one statement in a transaction of its own, `limit` at most and one more if there are more.

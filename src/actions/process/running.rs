@@ -30,14 +30,14 @@ const DEATH: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 * 1024;
 
 /// A child that has been started.
-pub(super) struct Running {
+pub(in crate::actions) struct Running {
     /// Gone when it has been reaped, or handed to who waits for it.
     child: Option<Child>,
     tree: Tree,
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
-    stdin: Option<(Sender, Vec<u8>, usize)>,
+    stdin: Option<Input>,
     /// What was read last.
     piece: Vec<u8>,
 }
@@ -103,13 +103,37 @@ impl Running {
         Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
     }
 
+    /// Keeps the child's standard input open when all that there is has been written.
+    pub(in crate::actions) fn hold(&mut self) {
+        if let Some(input) = &mut self.stdin {
+            input.held = true;
+        }
+    }
+
+    /// Gives a held standard input more to read, after all that came before has been written.
+    pub(in crate::actions) fn give(&mut self, bytes: Vec<u8>) {
+        if let Some(input) = &mut self.stdin {
+            (input.bytes, input.written) = (bytes, 0);
+        }
+    }
+
+    /// Closes the child's standard input.
+    pub(in crate::actions) fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Moves some data; whether the child has ended.
+    pub(in crate::actions) async fn flow(&mut self, sink: &mut (dyn Sink + Send)) -> bool {
+        matches!(self.next(sink, true).await, Next::Exited)
+    }
+
     /// Moves data until the child itself has ended.
-    pub(super) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
+    pub(in crate::actions) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
         while !matches!(self.next(sink, true).await, Next::Exited) {}
     }
 
     /// After the child has ended: the rest of its output, and how it ended.
-    pub(super) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
+    pub(in crate::actions) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
         // In the ordinary case both pipes are at their end already and nobody waits.
         self.drain(LINGER, sink).await;
         let status = self.reap();
@@ -123,7 +147,7 @@ impl Running {
     }
 
     /// Asks the child and its tree to end, and kills what has not ended after `grace`.
-    pub(super) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
+    pub(in crate::actions) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
         // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
         let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
@@ -233,28 +257,40 @@ struct Parts {
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
-    stdin: Option<(Sender, Vec<u8>, usize)>,
+    stdin: Option<Input>,
+}
+
+/// What a child reads.
+struct Input {
+    pipe: Sender,
+    bytes: Vec<u8>,
+    written: usize,
+    /// Whether the pipe stays open after the last of it.
+    held: bool,
 }
 
 impl Parts {
     fn of(child: &mut Child, pid: Pid, outlets: Outlets, input: Option<Vec<u8>>) -> io::Result<Self> {
         let end = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
         let (stdout, stderr) = (Pipe::new(outlets.stdout)?, Pipe::new(outlets.stderr)?);
-        let stdin = child.stdin.take().map(|stdin| Sender::from_owned_fd(stdin.into())).transpose()?;
-        Ok(Self { end, stdout, stderr, stdin: stdin.zip(input).map(|(sender, input)| (sender, input, 0)) })
+        let pipe = child.stdin.take().map(|stdin| Sender::from_owned_fd(stdin.into())).transpose()?;
+        let stdin = pipe.zip(input).map(|(pipe, bytes)| Input { pipe, bytes, written: 0, held: false });
+        Ok(Self { end, stdout, stderr, stdin })
     }
 }
 
-/// Writes some more of the input, and closes the pipe after the last of it or when nobody reads.
-async fn feed(stdin: &mut Option<(Sender, Vec<u8>, usize)>) {
-    let Some((sender, input, written)) = stdin else {
+/// Writes some more of the input, and closes the pipe after the last of it, unless it is held, or when nobody reads.
+async fn feed(stdin: &mut Option<Input>) {
+    let Some(input) = stdin else {
         return;
     };
-    if *written < input.len()
-        && let Ok(more) = sender.write(&input[*written..]).await
-    {
-        *written += more;
-        return;
+    if input.written < input.bytes.len() {
+        if let Ok(more) = input.pipe.write(&input.bytes[input.written..]).await {
+            input.written += more;
+            return;
+        }
+    } else if input.held {
+        return std::future::pending().await;
     }
     *stdin = None;
 }

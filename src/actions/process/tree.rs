@@ -69,6 +69,11 @@ pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(C
     Ok((child?, mark))
 }
 
+/// A mark as a number, for a tree on another host.
+pub(super) fn new_mark() -> u64 {
+    Mark::next().0
+}
+
 impl Mark {
     fn next() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);

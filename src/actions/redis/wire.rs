@@ -16,6 +16,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::actions::Context;
+use crate::actions::host::{self, Passage};
 use crate::actions::patience::within;
 use crate::actions::trouble::Trouble;
 use crate::domain::outcome::Outcome;
@@ -46,11 +47,18 @@ impl<'c> Wire<'c> {
         let rest = Span::between(context.clock.now(), until).0;
         let settings =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(rest));
-        let connecting = client.get_multiplexed_async_connection_with_config(&settings);
-        let connection = within(CONNECT.min(rest), context, connecting).await?.map_err(|error| {
-            let trouble = why(&error);
-            Trouble::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
-        })?;
+        let at_place =
+            |trouble: Trouble| Trouble::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message));
+        let connecting = async {
+            match host::passage(url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), context).await? {
+                Some(passage) => far(&client, &settings, passage, url).await,
+                None => {
+                    client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|error| why(&error))
+                }
+            }
+        };
+        let limit = if context.environment.host.ssh().is_some() { rest } else { CONNECT.min(rest) };
+        let connection = within(limit, context, connecting).await?.map_err(at_place)?;
         Ok(Self { connection, until, context })
     }
 
@@ -85,6 +93,39 @@ impl<'c> Wire<'c> {
         match said.as_str() {
             "PONG" => Ok(Outcome::succeeded(format!("PONG in {latency} ms"), json!({ "latency_ms": latency }))),
             said => Err(Trouble::new("server", format!("it answers `{}` to PING", one_line(said, SAID)))),
+        }
+    }
+}
+
+/// A connection over a stream to the environment's host.
+async fn far(
+    client: &Client,
+    settings: &AsyncConnectionConfig,
+    passage: Passage,
+    url: &Url,
+) -> Result<MultiplexedConnection, Trouble> {
+    let (info, settings) = (client.get_connection_info().redis_settings(), settings.clone());
+    let made = match url.scheme() {
+        "rediss" => {
+            let stream = host::secured(passage.stream, url.host_str().unwrap_or_default()).await?;
+            let made = MultiplexedConnection::new_with_config(info, stream, settings).await;
+            made.map(|(connection, driver)| (connection, tokio::spawn(driver)))
+        }
+        _ => {
+            let made = MultiplexedConnection::new_with_config(info, passage.stream, settings).await;
+            made.map(|(connection, driver)| (connection, tokio::spawn(driver)))
+        }
+    };
+    match made {
+        Ok((connection, _)) => Ok(connection),
+        Err(error) => {
+            let trouble = why(&error);
+            // Why the stream ended says more than that it did.
+            if matches!(trouble.kind, "closed" | "server") {
+                Err(passage.fate.reason().await.unwrap_or(trouble))
+            } else {
+                Err(trouble)
+            }
         }
     }
 }

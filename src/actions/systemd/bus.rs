@@ -13,7 +13,8 @@ use tokio::runtime::{Handle, Id};
 use zbus::connection::Builder;
 use zbus::{Connection, OwnedObjectPath, proxy};
 
-use crate::domain::estate::ManagerBus;
+use crate::actions::{Context, host};
+use crate::domain::estate::{Host, ManagerBus};
 
 /// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -59,37 +60,70 @@ pub(super) trait Manager {
 
 /// Connections by bus. A connection is served by tasks of the runtime in which it was made, and is of no use to
 /// another one.
-static CONNECTIONS: Mutex<Option<HashMap<(ManagerBus, Id), Connection>>> = Mutex::new(None);
+static CONNECTIONS: Mutex<Option<HashMap<Key, Connection>>> = Mutex::new(None);
 
-/// The manager behind a bus, over the kept connection; connects when there is none or it has died.
+/// Where a bus is, and the runtime that serves the connection.
+type Key = (Host, ManagerBus, Id);
+
+/// The manager of the environment's host, over the kept connection; connects when there is none or it has died.
 ///
 /// # Errors
 /// A sentence that says which bus cannot be reached and why.
-pub(super) async fn manager(bus: &ManagerBus) -> Result<ManagerProxy<'static>, String> {
-    let connected = tokio::time::timeout(CONNECT_LIMIT, connected(bus)).await;
-    let said = |reason: String| format!("the systemd manager at `{}` cannot be reached: {reason}", bus.0);
-    match connected {
-        Ok(Ok(manager)) => Ok(manager),
-        Ok(Err(error)) => Err(said(error.to_string())),
+pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, String> {
+    let (place, bus) = (&context.environment.host, &context.environment.systemd);
+    let on = place.ssh().map_or_else(String::new, |ssh| format!(" of `{}`", ssh.to));
+    let said = |reason: String| format!("the systemd manager at `{}`{on} cannot be reached: {reason}", bus.0);
+    let key = (place.clone(), bus.clone(), Handle::current().id());
+    if let Some(manager) = alive(&key).await {
+        return Ok(manager);
+    }
+    let (builder, fate) = match place {
+        Host::Local => (builder(&bus.0), None),
+        // How long that takes is limited there.
+        Host::Ssh(ssh) => {
+            let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(said)?;
+            let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
+            (Builder::unix_stream(stream), Some(fate))
+        }
+    };
+    match tokio::time::timeout(CONNECT_LIMIT, connected(builder)).await {
+        Ok(Ok((connection, manager))) => {
+            keep(key, connection);
+            Ok(manager)
+        }
+        Ok(Err(error)) => {
+            let Some(fate) = fate else { return Err(said(error.to_string())) };
+            let reason = fate.reason().await.map(|trouble| trouble.message);
+            Err(said(reason.unwrap_or_else(|| format!("`systemd-stdio-bridge` has ended there ({error})"))))
+        }
         Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
     }
 }
 
-async fn connected(bus: &ManagerBus) -> zbus::Result<ManagerProxy<'static>> {
-    let key = (bus.clone(), Handle::current().id());
-    if let Some(connection) = kept(&key) {
-        let manager = proxy(&connection).await?;
-        // A connection that has broken is often noticed only when it is used; a change must not be what notices it.
-        if manager.version().await.is_ok() {
-            return Ok(manager);
-        }
-    }
-    let connection = builder(&bus.0).method_timeout(CALL_LIMIT).build().await?;
+/// The kept connection's manager, if it still answers. One that has broken is often noticed only when it is used; a change must
+/// not be what notices it.
+async fn alive(key: &Key) -> Option<ManagerProxy<'static>> {
+    let manager = proxy(&kept(key)?).await.ok()?;
+    let answer = tokio::time::timeout(host::SILENCE, manager.version()).await;
+    answer.ok()?.ok().map(|_| manager)
+}
+
+async fn connected(builder: Builder<'_>) -> zbus::Result<(Connection, ManagerProxy<'static>)> {
+    let connection = builder.method_timeout(CALL_LIMIT).build().await?;
     let manager = proxy(&connection).await?;
     // Without this no signal is ever sent, and a job would seem to run for ever.
     manager.subscribe().await?;
-    keep(key, connection);
-    Ok(manager)
+    Ok((connection, manager))
+}
+
+/// The program that hands a bus of another host on over its standard streams: systemd's own, as `systemctl --host` uses it.
+fn bridging(bus: &ManagerBus) -> Vec<String> {
+    let rest: &[&str] = match bus.0.as_str() {
+        "system" => &[],
+        "user" => &["--user"],
+        address => &["-p", address],
+    };
+    ["systemd-stdio-bridge"].iter().chain(rest).map(|&word| word.to_owned()).collect()
 }
 
 async fn proxy(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
@@ -104,12 +138,12 @@ fn builder(bus: &str) -> Builder<'_> {
     }
 }
 
-fn kept(key: &(ManagerBus, Id)) -> Option<Connection> {
+fn kept(key: &Key) -> Option<Connection> {
     let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
 }
 
-fn keep(key: (ManagerBus, Id), connection: Connection) {
+fn keep(key: Key, connection: Connection) {
     let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());

@@ -76,8 +76,7 @@ pub(super) async fn change(
     context: &Context,
 ) -> Result<Outcome, Trouble> {
     let units = names::named(words, &context.estate)?;
-    let manager =
-        bus::manager(&context.environment.systemd).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     if verb.is_about_files() {
         return files::change(&manager, verb, &units).await;
     }
@@ -150,7 +149,7 @@ async fn request(manager: &ManagerProxy<'_>, verb: Verb, name: &str) -> zbus::Re
 
 /// What the units look like before a change, for the log.
 pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Value> {
-    let manager = bus::manager(&context.environment.systemd).await.ok()?;
+    let manager = bus::manager(context).await.ok()?;
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let seen = Unit::many(&manager, &names).await.ok()?;
     let mut files = serde_json::Map::new();

@@ -13,8 +13,7 @@ const RELOAD: &str = "reload the unit files of";
 
 /// Reads all unit files again.
 pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, Trouble> {
-    let manager =
-        bus::manager(&context.environment.systemd).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }

@@ -46,7 +46,7 @@ fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
 type Looked = Vec<(Unit, Unit, Found)>;
 
 async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<Looked, String> {
-    let manager = bus::manager(&context.environment.systemd).await?;
+    let manager = bus::manager(context).await?;
     let mut looked = Vec::new();
     for was in recorded {
         let now = job::quiet(&manager, &was.name, context).await.map_err(|error| error.to_string())?;

@@ -7,10 +7,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::actions::trouble::Trouble;
+use crate::actions::{Context, host};
 use crate::domain::text::one_line;
 
 /// The longest reason that is kept.
@@ -38,8 +40,24 @@ pub(super) fn provider() -> &'static Arc<CryptoProvider> {
 }
 
 /// Connects and shakes hands.
-pub(super) async fn make(host: &str, port: u16, name: ServerName<'static>) -> Result<Handshake, Trouble> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
+pub(super) async fn make(
+    host: &str,
+    port: u16,
+    name: ServerName<'static>,
+    context: &Context,
+) -> Result<Handshake, Trouble> {
+    let Some(passage) = host::passage(host, port, context).await? else {
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
+        return shaken(stream, name).await;
+    };
+    match shaken(passage.stream, name).await {
+        // Why the stream ended says more than that it did.
+        Err(trouble) if trouble.kind == "closed" => Err(passage.fate.reason().await.unwrap_or(trouble)),
+        done => done,
+    }
+}
+
+async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'static>) -> Result<Handshake, Trouble> {
     let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Trouble::new("tls", error.to_string()))?

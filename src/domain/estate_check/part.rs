@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::domain::estate::{
-    Criticality, Datastore, Environment, Host, ManagerBus, Person, Role, SecretRef, SecretSource, Service, live_path,
+    Criticality, Datastore, Environment, ManagerBus, Person, Role, SecretRef, SecretSource, Service, live_path,
     metrics_path, ready_path,
 };
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
@@ -10,7 +10,7 @@ use crate::domain::runbook::check::fields::{Fields, list};
 use crate::domain::runbook::node::{Content, Entry, Node};
 
 pub(in crate::domain) const ENVIRONMENT_KEYS: &[&str] =
-    &["branch", "domain", "host", "hostname", "systemd", "repository", "journal", "vars"];
+    &["branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];
 pub(in crate::domain) const SERVICE_KEYS: &[&str] =
     &["unit", "port", "language", "health", "live", "ready", "metrics", "criticality", "depends_on"];
 pub(in crate::domain) const DATASTORE_KEYS: &[&str] = &["kind", "unit", "url", "port"];
@@ -40,10 +40,8 @@ impl Checker<'_> {
         Some(Environment {
             branch: self.optional(&fields, "branch"),
             domain: self.optional(&fields, "domain"),
-            host: fields
-                .get("host")
-                .and_then(|node| self.report.word(node, &[("local", ())]))
-                .map_or(Host::Local, |()| Host::Local),
+            host: fields.get("host").and_then(|node| self.host(node)).unwrap_or_default(),
+            hosts: fields.get("hosts").map(|node| self.all(node, "hosts", Self::further_host)).unwrap_or_default(),
             hostname: self.optional(&fields, "hostname"),
             systemd: fields.get("systemd").and_then(|node| self.bus(node)).unwrap_or_default(),
             repository: self.optional(&fields, "repository"),

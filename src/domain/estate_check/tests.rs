@@ -1,6 +1,7 @@
 //! A right estate, and one mistake at a time in it.
 
 use super::*;
+use crate::domain::runbook::check::fields::list;
 
 const VALID: &str = "\
 estate: Shop
@@ -216,4 +217,43 @@ fn a_page_has_an_address_that_may_carry_a_key_and_a_secret_that_is_there() {
     );
     assert_eq!(page("url: \"https://runbook.shop.example\"").len(), 1);
     assert_eq!(page("url: \"https://runbook.shop.example\", secret: slak").len(), 1);
+}
+
+#[test]
+fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
+    let host = "{ systemd: user }";
+    let right = "{ host: { ssh: deploy@web1, port: 2222, options: { proxyjump: bastion }, reaches: 10.0.* }, hosts: { b: local } }";
+    let estate = check(&Source::new("estate.yaml", VALID.replacen(host, right, 1))).expect("it is right");
+    let ssh = estate.environments["live"].host.ssh().expect("it is far");
+    assert_eq!((ssh.to.as_str(), ssh.port, ssh.options["ProxyJump"].as_str()), ("deploy@web1", Some(2222), "bastion"));
+    assert!(ssh.reaches("10.0.7.7"));
+    let destination = "Write `host` or `user@host`; the port has a key of its own, `port`.";
+    for word in ["-oProxyCommand=id", "deploy@-web1", "'a b'", "a@b;id", "ssh://web1", "web1:22/x"] {
+        let shown = word.trim_matches('\'');
+        let expected = format!("5:24 `{shown}` is no destination of ssh | {destination}");
+        wrong(host, &format!("{{ host: {{ ssh: {word} }} }}"), &[&expected]);
+    }
+    wrong(
+        host,
+        "{ host: { ssh: w, options: { StrictHostKeyChecking: x, IdentityFil: k, HostName: -x } } }",
+        &[
+            &format!(
+                "5:38 `StrictHostKeyChecking` is no option that an estate sets | These may be set: {}.",
+                list(SSH_OPTIONS)
+            ),
+            "5:64 `IdentityFil` is no option that an estate sets | Did you mean `IdentityFile`?",
+            "5:90 this is no value of `HostName`",
+        ],
+    );
+    wrong(
+        host,
+        "{ host: web1 }",
+        &["5:17 `web1` is no host | Write `local`, or `{ ssh: deploy@host }` for one that is reached by SSH."],
+    );
+    wrong(host, "{ host: { ssh: w, prt: 1 } }", &["5:27 unknown key `prt` in a host | Did you mean `port`?"]);
+    wrong(
+        host,
+        "{ hosts: { local: { ssh: w } } }",
+        &["5:20 `local` is this machine and no further host | Give the host another name."],
+    );
 }

@@ -208,6 +208,9 @@ pub struct Action {
     /// The fields of `spec` that are shell scripts, rendered with quoting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<String>,
+    /// The host that it is done on, by its name in the environment; a template. The environment's own without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A question to a person.

@@ -3,6 +3,7 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod environment;
 mod estate;
 mod people;
 mod sender;
@@ -14,7 +15,8 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
 
-pub(in crate::domain) use estate::{ENVIRONMENT, ESTATE};
+pub(in crate::domain) use environment::{ENVIRONMENT, HOST};
+pub(in crate::domain) use estate::ESTATE;
 pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 
@@ -142,6 +144,7 @@ const MODIFIERS: Keys = &[
     ("why", "template", "Why it is done; shown before a change."),
     ("when", "expression", "The step is skipped when it is false."),
     ("for_each", "expression or list", "Done once for each `item`, one after the other."),
+    ("host", "template", "One of the environment's `hosts`, or `local`; the environment's own `host` unless given."),
     ("approve", "role, list, or mapping", "Who must agree first; anybody when empty. See below."),
     ("timeout", "duration", "How long one attempt may take."),
     (
@@ -210,6 +213,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "An agreement, `approve`", APPROVE);
     keys(&mut out, "The estate, `estate.yaml`", ESTATE);
     keys(&mut out, "An environment", ENVIRONMENT);
+    keys(&mut out, "A host that is reached by SSH", HOST);
     keys(&mut out, "A service", SERVICE);
     keys(&mut out, "A channel has exactly one way out", CHANNEL);
     keys(&mut out, "A person", PERSON);

@@ -6,6 +6,7 @@
 //! Deliberately absent: schemas written by hand beside the forms.
 
 mod channel;
+mod host;
 mod sender;
 
 use serde_json::{Map, Value, json};
@@ -99,6 +100,7 @@ fn modifiers(forms: &[&KindForm]) -> Value {
         "on_failure": { "enum": ["ask", "stop", "continue"], "description": "What a failure means for the run." },
         "undo": one_action(forms, UNDO_KEYS, &json!({ "effect": effect() })),
         "meets": described(text(), "The deadline that this step meets by succeeding."),
+        "host": described(text(), "One of the environment's `hosts`, or `local`; the environment's own `host` unless given."),
         "effect": effect(),
     })
 }
@@ -313,7 +315,7 @@ pub fn estate() -> Value {
             "estate": text(),
             "default_environment": name(),
             "environments": { "type": "object", "minProperties": 1, "propertyNames": name(), "additionalProperties": closed(keys::ENVIRONMENT_KEYS, &json!({
-                "branch": text(), "domain": text(), "host": { "const": "local" }, "hostname": text(),
+                "branch": text(), "domain": text(), "host": host::host(), "hosts": { "type": "object", "propertyNames": name(), "additionalProperties": host::host() }, "hostname": text(),
                 "systemd": { "type": "string", "pattern": "^(system|user|unix:.*)$" },
                 "repository": text(), "journal": text(), "vars": { "type": ["object", "null"], "propertyNames": name() },
             }), &[]) },

@@ -36,7 +36,7 @@ impl Runner for Programs {
         let (exit, printed) = process::run(&job, &context).await.map_err(|error| error.to_string())?;
         let code = match exit.ending {
             Ending::Code(code) => Some(code),
-            Ending::Signal(_) | Ending::TimedOut | Ending::Cancelled => None,
+            Ending::Signal(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => None,
         };
         let last = printed.stderr().lines().next_back().unwrap_or_default().to_owned();
         Ok(Ended { code, said: last })

@@ -52,6 +52,7 @@ fn told(channels: &[String]) -> Step {
         spec: json!({"to": channels, "message": MESSAGE}),
         effect: EffectClass::Repeatable,
         scripts: Vec::new(),
+        host: None,
     };
     Step {
         id: "tell".to_owned(),

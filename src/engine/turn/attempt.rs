@@ -61,7 +61,7 @@ impl Worker {
     /// What the world looks like before a change: at once when the kind needs not wait for it.
     async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
-        let context = self.context(place, LOOK_LIMIT.after(now), cancel.clone())?;
+        let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
         let mut looking = Box::pin(flight::observe(Arc::clone(&attempt.action), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
@@ -100,7 +100,7 @@ impl Worker {
     fn launch_all(&mut self, launches: Vec<Launch>) {
         for Launch { place, attempt, deadline } in launches {
             let cancel = CancellationToken::new();
-            let Some(context) = self.context(&place, deadline, cancel.clone()) else {
+            let Some(context) = self.context(&place, &attempt.action, deadline, cancel.clone()) else {
                 continue;
             };
             let effect = attempt.action.effect;

@@ -22,10 +22,11 @@ use super::{Engine, EngineError, Patience, Stop};
 use crate::domain::due::{Confirmation, Effect, Parcel, due, is_live};
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Actor, Event, Finding, Gate, Recorded};
+use crate::domain::host::Host;
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::outcome::Outcome;
-use crate::domain::plan::{Attempt, RenderedAction};
+use crate::domain::plan::{Attempt, Change, RenderedAction};
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
 use crate::store::{Draft, Hold, StoreError, Write};
@@ -92,6 +93,8 @@ pub(super) struct Worker {
     parcels: Vec<Parcel>,
     sending: BTreeSet<Way>,
     observed: HashMap<Place, (String, Value)>,
+    /// Attempts that broke off with a connection.
+    lost: settle::Losses,
     flights: HashMap<Place, Flight>,
     tasks: JoinSet<Landed>,
     landed: Vec<Landed>,
@@ -144,6 +147,7 @@ impl Worker {
             parcels: Vec::new(),
             sending: BTreeSet::new(),
             observed: HashMap::new(),
+            lost: settle::Losses::default(),
             flights: HashMap::new(),
             tasks: JoinSet::new(),
             landed: Vec::new(),
@@ -252,16 +256,14 @@ impl Worker {
         let describe = |action: &RenderedAction| {
             crate::actions::kind(&action.kind).map(|kind| kind.describe(&action.spec)).unwrap_or_default()
         };
-        let mut change = describe(&asked.action);
-        change.why = asked.why;
+        let mut change = Change { why: asked.why, ..describe(&asked.action) };
         if let Some(undo) = &asked.undo {
             change.undo = Some(describe(undo).what);
         }
-        if change.place.is_empty() {
-            change.place.clone_from(&self.incident.environment);
-        } else {
-            change.place = format!("{}, {}", self.incident.environment, change.place);
-        }
+        let environment = self.incident.run(asked.run).and_then(|run| run.environment(&self.incident.environment));
+        let host = environment.filter(|_| !asked.action.is_message());
+        let host = host.and_then(|environment| environment.host_called(asked.action.host.as_deref()).ok());
+        let change = change.within(&self.incident.environment, host.unwrap_or(&Host::Local));
         let gate = Gate::Approve {
             by: asked.by,
             change,
@@ -310,10 +312,13 @@ impl Worker {
                 // Another worker has settled it meanwhile.
                 Ok(())
             }
+            // It is settled like one that was cut off with its worker.
+            Landed::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
             Landed::Ended { place: (run, step), attempt, outcome } => {
                 self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
             }
-            Landed::Settled { place: (run, step), attempt, finding } => {
+            Landed::Settled { place, attempt, finding } => {
+                let (finding, (run, step)) = (self.lost.told(&place, finding), place);
                 self.draft(Event::Reconciled { run, step, attempt, finding }, now)
             }
         }

@@ -1,5 +1,6 @@
 //! What actions are given, and what becomes of attempts that were cut off.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,10 +12,40 @@ use crate::domain::effect::EffectClass;
 use crate::domain::event::{Event, Finding, Gate};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::outcome::Outcome;
 use crate::domain::plan::RenderedAction;
 use crate::domain::time::Timestamp;
 use crate::engine::feed::Hint;
 use crate::engine::{EngineError, flight};
+
+/// How often one step's connection may be lost before a person is asked: a line that keeps breaking is not repaired by trying.
+const LOSSES: u32 = 3;
+
+/// Attempts that broke off with a connection, and how often each step's did.
+#[derive(Debug, Default)]
+pub(super) struct Losses(HashMap<Place, (u32, String)>);
+
+impl Losses {
+    /// Takes an outcome that says that a connection was lost, so that the world is looked at instead; not too often.
+    pub(super) fn take(&mut self, place: &Place, outcome: &Outcome) -> bool {
+        let count = self.0.get(place).map_or(0, |(count, _)| *count);
+        if !outcome.is_lost() || count >= LOSSES {
+            return false;
+        }
+        self.0.insert(place.clone(), (count + 1, outcome.summary.clone()));
+        true
+    }
+
+    /// A finding, with why it had to be looked for.
+    pub(super) fn told(&self, place: &Place, finding: Finding) -> Finding {
+        let Some((_, why)) = self.0.get(place) else { return finding };
+        match finding {
+            Finding::DidNotHappen { detail } => Finding::DidNotHappen { detail: format!("{why}; {detail}") },
+            Finding::CannotTell { detail } => Finding::CannotTell { detail: format!("{why}; {detail}") },
+            happened @ Finding::Happened(_) => happened,
+        }
+    }
+}
 
 impl Worker {
     /// An attempt has begun and not ended. Ours goes on, or is told to stop; another's is settled.
@@ -39,7 +70,7 @@ impl Worker {
             EffectClass::Repeatable => "it may be repeated without harm",
             EffectClass::Once => return self.look_back(place, attempt, begun.action, begun.before, now),
         };
-        let finding = Finding::DidNotHappen { detail: detail.to_owned() };
+        let finding = self.lost.told(&place, Finding::DidNotHappen { detail: detail.to_owned() });
         self.draft(Event::Reconciled { run: place.0, step: place.1, attempt, finding }, now)
     }
 
@@ -52,7 +83,7 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), EngineError> {
         let cancel = CancellationToken::new();
-        let Some(context) = self.context(&place, LOOK_LIMIT.after(now), cancel.clone()) else {
+        let Some(context) = self.context(&place, &action, LOOK_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
         self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
@@ -64,12 +95,18 @@ impl Worker {
     }
 
     /// What an action is given besides its spec.
-    pub(super) fn context(&self, place: &Place, deadline: Timestamp, cancel: CancellationToken) -> Option<Context> {
+    pub(super) fn context(
+        &self,
+        place: &Place,
+        action: &RenderedAction,
+        deadline: Timestamp,
+        cancel: CancellationToken,
+    ) -> Option<Context> {
         let (parts, run) = (self.engine.parts(), self.incident.run(place.0)?);
         Some(Context {
             place: place.clone(),
             environment_name: self.incident.environment.clone(),
-            environment: Arc::new(run.environment(&self.incident.environment)?.clone()),
+            environment: Arc::new(run.environment(&self.incident.environment)?.on(action.host.as_deref())),
             estate: Arc::clone(&run.estate),
             clock: Arc::clone(&parts.clock),
             secrets: Arc::clone(&parts.secrets),

@@ -75,6 +75,15 @@ impl<'a> Filling<'a> {
         }
     }
 
+    /// The machine behind a host's name, or the environment's own; none for this machine, and where it is not known.
+    pub fn host(&self, name: Option<&str>) -> Option<String> {
+        let Self::Start(beginning) = self else { return None };
+        let environment = beginning.start.estate.environments.get(&beginning.start.environment)?;
+        let name = name.map(|name| self.text(name).text);
+        let ssh = environment.host_called(name.as_deref()).ok()?.ssh()?;
+        Some(ssh.to.clone())
+    }
+
     /// How much the run asks of people; none where nothing is started.
     pub fn mode(&self) -> Option<Mode> {
         match self {

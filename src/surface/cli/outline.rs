@@ -80,6 +80,9 @@ pub struct Planned {
     pub spec: Value,
     /// Whether a part of it is only known during the run, and stands as written.
     pub depends_on_results: bool,
+    /// The host that the step names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// One property of a step.
@@ -110,15 +113,17 @@ pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
         steps: Vec::new(),
         warnings: Vec::new(),
     };
-    outline.head = head(runbook, &outline);
+    outline.head = head(runbook, &outline, filling);
     steps(&runbook.steps, 0, false, filling, &mut outline.steps);
     steps(&runbook.finally, 0, true, filling, &mut outline.steps);
     outline
 }
 
-fn head(runbook: &Runbook, outline: &Outline) -> Vec<String> {
+fn head(runbook: &Runbook, outline: &Outline, filling: &Filling) -> Vec<String> {
     let place = match (&outline.environment, runbook.environments.as_slice()) {
-        (Some(environment), _) => environment.clone(),
+        (Some(environment), _) => {
+            filling.host(None).map_or_else(|| environment.clone(), |host| format!("{environment} on {host}"))
+        }
         (None, []) => "every environment".to_owned(),
         (None, environments) => environments.join(", "),
     };
@@ -204,7 +209,8 @@ fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> Item {
 
 fn planned(action: &Action, filling: &Filling) -> Planned {
     let (spec, depends_on_results) = filling.spec(action);
-    Planned { kind: action.kind.clone(), spec, depends_on_results }
+    let host = action.host.as_deref().map(|host| filling.host(Some(host)).unwrap_or_else(|| host.to_owned()));
+    Planned { kind: action.kind.clone(), spec, depends_on_results, host }
 }
 
 /// The lines below a step's name.
@@ -222,7 +228,8 @@ impl Details {
     fn does(&mut self, what: &'static str, planned: &Planned) {
         let change = actions::kind(&planned.kind).map(|kind| kind.describe(&planned.spec));
         let told = change.map(|change| change.what).filter(|told| !told.is_empty());
-        let text = told.unwrap_or_else(|| planned.kind.clone());
+        let on = planned.host.as_ref().map_or_else(String::new, |host| format!(" on {host}"));
+        let text = told.unwrap_or_else(|| planned.kind.clone()) + &on;
         self.0.push(Detail { what, text, depends_on_results: planned.depends_on_results });
     }
 }

@@ -14,7 +14,7 @@ use super::station::{Station, hostname};
 use super::{outline, secrets};
 use crate::actions;
 use crate::domain::command::Start;
-use crate::domain::estate::{self, Estate};
+use crate::domain::estate::{self, Estate, Host};
 use crate::domain::form::{Field, Shape};
 use crate::surface::exit::Exit;
 
@@ -50,7 +50,8 @@ fn warnings(
     outline: &outline::Outline,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
-    let guard = estate.environments.get(environment).and_then(|environment| environment.hostname.as_deref());
+    let here = estate.environments.get(environment).filter(|there| there.host == Host::Local);
+    let guard = here.and_then(|environment| environment.hostname.as_deref());
     let hostname = hostname();
     if let Some(pattern) = guard.filter(|pattern| !estate::matches(pattern, &hostname)) {
         warnings.push(format!("`{hostname}` is not a host of `{environment}`, whose hosts are `{pattern}`"));

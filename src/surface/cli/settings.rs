@@ -8,12 +8,13 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
+use crate::actions::process::AGENT;
 use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
-/// The variables that every child gets.
-const BASICS: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+/// The variables that every child gets, and the one by which connections to hosts find the agent of ssh.
+const BASICS: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", AGENT];
 /// What PATH is when the process has none, as systemd has it.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -154,7 +155,7 @@ impl Settings {
         })
     }
 
-    /// The variables that every child gets: PATH, HOME, LANG, TZ.
+    /// The variables that every child gets: PATH, HOME, LANG, TZ; and where the agent of ssh is, which only connections get.
     pub fn basics(&self) -> BTreeMap<String, String> {
         let mut basics: BTreeMap<String, String> = BASICS
             .into_iter()

@@ -20,7 +20,13 @@ impl Checker<'_> {
         if self.report.problems.len() > found {
             return None;
         }
-        Some(Action { kind: form.name.to_owned(), effect: (form.effect)(&spec), scripts: scripts(form, &spec), spec })
+        Some(Action {
+            kind: form.name.to_owned(),
+            effect: (form.effect)(&spec),
+            scripts: scripts(form, &spec),
+            spec,
+            host: None,
+        })
     }
 
     fn spec(&mut self, node: &Node, entry: &Entry, form: &'static KindForm) -> Option<Value> {

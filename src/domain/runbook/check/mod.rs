@@ -10,6 +10,7 @@ mod deadline;
 mod document;
 pub(in crate::domain) mod fields;
 mod gate;
+mod host;
 mod modifier;
 pub(crate) mod pattern;
 mod reference;

@@ -20,7 +20,7 @@ const STEP_FACTS: &[&str] = &["status", "answer", "summary", "error", "output", 
 
 /// The facts of an environment.
 pub(super) const ENVIRONMENT: &[&str] =
-    &["name", "branch", "domain", "host", "hostname", "systemd", "repository", "journal", "vars"];
+    &["name", "branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];
 
 impl Checker<'_> {
     /// A text that may hold `{{ … }}`: its syntax and its names.

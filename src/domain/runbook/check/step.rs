@@ -27,10 +27,11 @@ const MODIFIERS: &[&str] = &[
     "undo",
     "meets",
     "effect",
+    "host",
 ];
 
 /// The modifiers that only an action can have.
-const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect"];
+const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect", "host"];
 
 /// Steps that may run at once in one group.
 const MAX_PARALLEL: usize = 100;
@@ -251,7 +252,13 @@ impl Checker<'_> {
         let verify = fields.get("verify").and_then(|node| self.verify(node));
         let undo = fields.get("undo").and_then(|node| self.undo(node));
         self.changes_are_verified(body.as_ref(), fields);
-        let (body, _) = body?;
+        let host = fields.get("host").and_then(|node| self.host(node));
+        let (mut body, _) = body?;
+        let (mut verify, mut undo) = (verify, undo);
+        let main = if let Body::Action(action) = &mut body { Some(action) } else { None };
+        for action in main.into_iter().chain(verify.as_mut().map(|verify| &mut verify.action)).chain(undo.as_mut()) {
+            action.host.clone_from(&host);
+        }
         let (id, on_failure) = (String::new(), on_failure?);
         let (phase, when, for_each) = (None, None, None);
         Some(Step {

@@ -13,7 +13,7 @@ pub(in crate::domain) use form::FORMS;
 pub(in crate::domain) const ESTATE: &str = "\
 estate: Shop
 environments:
-  staging: { branch: main, vars: { root: /opt } }
+  staging: { branch: main, vars: { root: /opt }, hosts: { web2: { ssh: web2 } } }
 services:
   gateway: { unit: shop-gateway.service }
   backend: { unit: shop-backend.service }

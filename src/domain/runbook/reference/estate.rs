@@ -1,4 +1,4 @@
-//! What the reference says of an estate as a whole and of its environments.
+//! What the reference says of an estate as a whole.
 
 use super::Keys;
 
@@ -41,19 +41,4 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "`{ url, secret }`",
         "A page for each incident, served by `runbook serve` at `/incidents/<id>`: `url` is where people reach it (`https` except on this machine), `secret` makes the key in each link, without which nothing is shown.",
     ),
-];
-
-pub(in crate::domain) const ENVIRONMENT: Keys = &[
-    ("branch", "text", "The branch that is deployed there."),
-    ("domain", "text", "The name under which customers reach it."),
-    ("host", "`local`", "Where steps act: the host that `runbook` runs on."),
-    ("hostname", "pattern", "The name that this host must have, such as `shop-1-*`; a run anywhere else is refused."),
-    (
-        "systemd",
-        "`system`, `user` or `unix:…`",
-        "The manager of the units, or the address of its bus; `system` unless given.",
-    ),
-    ("repository", "text", "The work tree of the shop's code."),
-    ("journal", "text", "A directory with journal files in place of the host's own."),
-    ("vars", "mapping of free names to: any value", "Whatever else runbooks need, as `environment.vars.<name>`."),
 ];

@@ -109,7 +109,7 @@ impl Story {
     }
 
     pub fn starts(&mut self, id: &str, kind: &str, effect: EffectClass) {
-        let action = RenderedAction { kind: kind.to_owned(), spec: Value::Null, effect };
+        let action = RenderedAction { kind: kind.to_owned(), spec: Value::Null, effect, host: None };
         let attempt = self
             .model
             .incident()

@@ -291,3 +291,15 @@ fn a_trigger_is_held_against_the_params_and_the_alert() {
         assert!(problems.contains(told), "{on}: {problems}");
     }
 }
+
+#[test]
+fn a_step_names_a_host_that_some_environment_has() {
+    steps("  - { health: gateway, host: web2 }\n", &[]);
+    steps("  - { health: gateway, host: local }\n", &[]);
+    steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list }\n", &[]);
+    steps("  - { health: gateway, host: web3 }\n", &["5:30 no environment has a host `web3` | Did you mean `web2`?"]);
+    steps(
+        "  - { wait: 5s, host: web2 }\n",
+        &["5:17 `host` does not go with `wait` | Take it away, or put it on another step; `wait` would not heed it."],
+    );
+}

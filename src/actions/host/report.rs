@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::capture::{Capture, KEPT};
-use super::{Ending, Exit, Job, NotStarted};
+use crate::actions::process::capture::{Capture, KEPT};
+use crate::actions::process::{Ending, Exit, Job, NotStarted};
 use crate::actions::{Context, SecretText};
 use crate::domain::form::{Field, Output, Shape};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -40,8 +40,11 @@ pub const ENV: Field = Field::optional(
 );
 
 /// The field `cwd`.
-pub const CWD: Field =
-    Field::optional("cwd", Shape::Text, "The directory to run in, relative to the shop's directory, the default.");
+pub const CWD: Field = Field::optional(
+    "cwd",
+    Shape::Text,
+    "The directory to run in, relative to the shop's directory, the default; on a host that is reached by SSH, to the account's own.",
+);
 
 /// The field `stdin`.
 pub const STDIN: Field =
@@ -127,7 +130,7 @@ impl Surroundings {
             job.environment.insert(name.clone(), variable(name, value, context)?);
         }
         if let Some(cwd) = &self.cwd {
-            job.directory = context.directory.join(cwd);
+            job.directory = context.there(cwd);
         }
         if let Some(stdin) = &self.stdin {
             job.input = Some(stdin.reveal(&context.secrets)?.into_bytes());
@@ -144,6 +147,11 @@ impl Surroundings {
             }
             Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
             Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
+            Ending::Lost => {
+                let lost =
+                    Outcome::lost(format!("the connection was lost while `{shown}` ran{}", said(&capture.stderr())));
+                return finished(lost, capture);
+            }
         };
         let output = kept(Some(code), None, capture, self.parse);
         if !self.expect_exit.as_deref().unwrap_or(&[0]).contains(&code) {

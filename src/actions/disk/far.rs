@@ -1,0 +1,93 @@
+//! One look at one file system of another host, by the programs that every Linux has: `stat -f` and `readlink` of coreutils or BusyBox, and
+//! the list of mounts.
+//!
+//! **Invariant:** what does not look as these programs print it is trouble, never a number.
+
+use std::path::Path;
+
+use super::mount::{self, Mount};
+use super::{SHOWN, Usage, share};
+use crate::actions::host;
+use crate::actions::process::{Ending, Job};
+use crate::actions::trouble::Trouble;
+use crate::actions::{Context, Progress};
+use crate::domain::text::one_line;
+
+/// Size of a block, blocks, free, free for all; inodes, free. Then the path without links, and where what is mounted.
+const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f -- \"$1\" && cat /proc/self/mountinfo";
+
+/// How full the file system of a path on the environment's host is.
+///
+/// # Errors
+/// `missing`, `access`, `timeout`, `cancelled`, `unreachable` or `system`, with the path.
+pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, Trouble> {
+    let shown = one_line(path, SHOWN);
+    let trouble = |kind, reason: &str| Trouble::new(kind, format!("`{shown}`: {reason}"));
+    let place = context.there(path);
+    let place = if path.starts_with('/') { place } else { Path::new(".").join(place) };
+    let quiet = Context { progress: Progress::none(), ..context.clone() };
+    let argv = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).into_iter().chain([place.display().to_string()]);
+    let job = Job::new(argv, &quiet).env("LC_ALL", "C");
+    let ended = host::run(&job, &quiet).await.map_err(|error| Trouble::new("unreachable", error.to_string()))?;
+    let (exit, printed) = ended;
+    match exit.ending {
+        Ending::Code(0) => usage(path, &printed.stdout())
+            .ok_or_else(|| trouble("system", "`stat` and `readlink` print what they should not")),
+        Ending::TimedOut => Err(trouble("timeout", "no answer in time")),
+        Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
+        Ending::Lost => Err(trouble("connection", "the connection was lost")),
+        Ending::Code(_) | Ending::Signal(_) => Err(match printed.stderr() {
+            said if said.contains("No such file") => Trouble::new("missing", format!("there is no `{shown}`")),
+            said if said.contains("Permission denied") => {
+                Trouble::new("access", format!("`{shown}` may not be looked at"))
+            }
+            said => trouble("system", &one_line(said.lines().next_back().unwrap_or_default(), SHOWN)),
+        }),
+    }
+}
+
+fn usage(path: &str, printed: &str) -> Option<Usage> {
+    let mut lines = printed.lines();
+    let numbers: Vec<u64> = lines.next()?.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [block, blocks, unused, free, inodes, inodes_free] = numbers[..] else { return None };
+    let canonical = lines.next().filter(|line| line.starts_with('/'))?;
+    let list: Vec<&str> = lines.collect();
+    let mounts: Vec<Mount> = list.iter().filter_map(|line| mount::parsed(line)).collect();
+    let mount = mount::of(Path::new(canonical), &mounts);
+    let used = blocks.saturating_sub(unused);
+    let has_inodes = inodes > 0;
+    Some(Usage {
+        path: path.to_owned(),
+        read_only: mount.read_only,
+        mount,
+        total: blocks.saturating_mul(block),
+        used: used.saturating_mul(block),
+        free: free.saturating_mul(block),
+        percent: share(used, free),
+        inodes: has_inodes.then_some(inodes),
+        inodes_free: has_inodes.then_some(inodes_free),
+        inodes_percent: has_inodes.then(|| share(inodes.saturating_sub(inodes_free), inodes_free)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    const MOUNTS: &str = "1 0 8:1 / / rw - ext4 /dev/root rw\n2 1 8:2 / /var ro,noatime shared:1 - xfs /dev/b ro\n";
+
+    #[test]
+    fn what_stat_prints_is_read_and_nothing_else() {
+        let usage = |front: &str| super::usage("/var", &format!("{front}\n{MOUNTS}"));
+        let var = usage("4096 100 50 40 10 9\n/var").unwrap();
+        assert_eq!((var.total, var.used, var.free, var.percent), (409_600, 204_800, 163_840, 55.6));
+        assert_eq!(
+            (var.inodes_percent, var.read_only, var.mount.device.as_deref()),
+            (Some(10.0), true, Some("/dev/b"))
+        );
+        assert!(!usage("4096 100 50 40 0 0\n/x").unwrap().read_only);
+        for wrong in
+            ["", "4096 100 50 40 10\n/var", "a b c d e f\n/var", "4096 100 50 40 10 9\nvar", "4096 -1 50 40 10 9\n/var"]
+        {
+            assert_eq!(usage(wrong), None, "{wrong}");
+        }
+    }
+}

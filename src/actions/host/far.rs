@@ -1,0 +1,177 @@
+//! One program on another host, from its start to its end.
+//!
+//! **Invariant:** the script that starts the program is sent once, when the far side has said that it is ready. What fails before has
+//! changed nothing, and may be tried again over a new connection; what breaks off after it is [`Ending::Lost`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::frame::{Frame, Report};
+use super::link;
+use super::script::{self, Work};
+use crate::actions::Context;
+use crate::actions::process::capture::Sink;
+use crate::actions::process::{self, Ending, Exit, GRACE, Job, NotStarted, Running};
+use crate::domain::estate::SshHost;
+use crate::domain::text::one_line;
+use crate::domain::time::Span;
+
+/// How long the far side may take to say that what was to end has ended: the grace it gives, and the way there and back.
+const FAREWELL: Duration = Duration::from_secs(GRACE.as_secs() + 3);
+
+/// How long output is still awaited when the program has ended and something it left behind holds the streams.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What the far side waits longer than we do before it ends a program by itself: that is for when it hears nothing of us.
+const SPARE: Duration = Duration::from_secs(10);
+
+/// The longest of what a far side says instead of beginning.
+const SAID: usize = 200;
+
+/// What came of one session.
+enum Tried {
+    Over(Exit),
+    /// Nothing was started; what was said.
+    NotBegun(String),
+}
+
+/// A job on its way to a host.
+struct Call<'c> {
+    job: &'c Job,
+    to: &'c str,
+    context: &'c Context,
+    tag: String,
+    text: String,
+}
+
+/// Runs a job on a host.
+pub(super) async fn run_into(
+    job: &Job,
+    host: &SshHost,
+    context: &Context,
+    sink: &mut (dyn Sink + Send),
+) -> Result<Exit, NotStarted> {
+    let tag = super::random();
+    let text = scripted(job, context, &tag)?;
+    let call = Call { job, to: &host.to, context, tag, text };
+    let link = link::to(host, context);
+    let _place = tokio::select! {
+        place = link.place() => place,
+        ending = stopped(context) => return Ok(Exit { ending, left_behind: false }),
+    };
+    let mut is_second = false;
+    loop {
+        let control = link.up(context).await.map_err(NotStarted::Unreachable)?;
+        match call.session(&control, sink).await? {
+            Tried::Over(exit) => return Ok(exit),
+            Tried::NotBegun(said) => {
+                // A connection that has died is often noticed only when it is used.
+                if is_second || link.is_alive(&control, context).await {
+                    let said = one_line(&context.redactor.scrub(&said), SAID);
+                    let said = if said.is_empty() { "the session ended before it began".to_owned() } else { said };
+                    return Err(NotStarted::Unreachable(format!("`{}` takes no command: {said}", host.to)));
+                }
+                is_second = true;
+            }
+        }
+    }
+}
+
+/// What the far side is to read.
+fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarted> {
+    let refuse = |reason: String| Err(NotStarted::Unreachable(reason));
+    if job.argv.is_empty() {
+        return Err(NotStarted::Nothing);
+    }
+    if let Some(name) = job.environment.keys().find(|name| !script::is_variable(name)) {
+        return refuse(format!("`{}` cannot be the name of a variable on another host", one_line(name, SAID)));
+    }
+    let Ok(input) = job.input.as_deref().map(std::str::from_utf8).transpose() else {
+        return refuse("what it is to read is no text".to_owned());
+    };
+    let mut words =
+        job.argv.iter().map(String::as_str).chain(job.environment.values().map(String::as_str)).chain(input);
+    if words.any(|word| word.contains('\0')) {
+        return refuse("a NUL byte cannot be sent to another host".to_owned());
+    }
+    let rest = context.deadline.map(|deadline| Span::between(context.clock.now(), deadline).0 + SPARE);
+    let (argv, environment, directory) = (&job.argv[..], &job.environment, job.directory.as_path());
+    Ok(script::of(&Work { argv, environment, directory, input, limit: rest, mark: process::new_mark() }, tag))
+}
+
+impl Call<'_> {
+    async fn session(&self, control: &Path, sink: &mut (dyn Sink + Send)) -> Result<Tried, NotStarted> {
+        let mut ssh = link::local(link::session(control), self.context);
+        ssh.input = Some(Vec::new());
+        let mut running = process::start(&ssh, self.context)?;
+        running.hold();
+        let mut frame = Frame::new(&self.tag, sink);
+        let (mut is_sent, mut stop) = (false, std::pin::pin!(stopped(self.context)));
+        loop {
+            let has_ended = tokio::select! {
+                biased;
+                ending = &mut stop => return halted(running, frame, is_sent, ending).await,
+                has_ended = running.flow(&mut frame) => has_ended,
+            };
+            if frame.begun() && !is_sent {
+                running.give(self.text.as_bytes().to_vec());
+                is_sent = true;
+            }
+            if has_ended || frame.report.is_some() {
+                return self.ended(running, frame, is_sent).await;
+            }
+        }
+    }
+
+    /// It has ended by itself, or the connection has.
+    async fn ended(&self, mut running: Running, mut frame: Frame<'_>, is_sent: bool) -> Result<Tried, NotStarted> {
+        let in_time = tokio::time::timeout(LINGER, running.flow_until_exit(&mut frame)).await.is_ok();
+        if in_time {
+            running.ended(&mut frame).await;
+        } else {
+            drop(running);
+        }
+        frame.finish();
+        let over = |ending, left_behind| Ok(Tried::Over(Exit { ending, left_behind }));
+        match frame.report.take() {
+            Some(Report::Code(code, left)) => over(Ending::Code(code), left || !in_time),
+            Some(Report::Halted) => over(Ending::TimedOut, false),
+            Some(Report::Missing(path)) => {
+                let name = one_line(self.job.argv.first().map_or("", String::as_str), SAID);
+                Err(NotStarted::Unreachable(format!("`{name}` is not in `{}` on `{}`", one_line(&path, SAID), self.to)))
+            }
+            Some(Report::NoDirectory) => {
+                let directory = one_line(&self.job.directory.display().to_string(), SAID);
+                Err(NotStarted::Unreachable(format!("there is no directory `{directory}` on `{}`", self.to)))
+            }
+            None if is_sent => over(Ending::Lost, false),
+            None => Ok(Tried::NotBegun(frame.complaint())),
+        }
+    }
+}
+
+/// It is to end: the end of its input is what the far side watches for.
+async fn halted(
+    mut running: Running,
+    mut frame: Frame<'_>,
+    is_sent: bool,
+    ending: Ending,
+) -> Result<Tried, NotStarted> {
+    running.close_input();
+    let farewell = if is_sent { FAREWELL } else { Duration::ZERO };
+    if tokio::time::timeout(farewell, running.flow_until_exit(&mut frame)).await.is_ok() {
+        running.ended(&mut frame).await;
+    } else {
+        running.stop(Duration::ZERO, &mut frame).await;
+    }
+    frame.finish();
+    Ok(Tried::Over(Exit { ending, left_behind: false }))
+}
+
+/// Completes when the context's time is over, or it is to stop.
+async fn stopped(context: &Context) -> Ending {
+    tokio::select! {
+        () = context.cancel.cancelled() => Ending::Cancelled,
+        () = process::over(context) => Ending::TimedOut,
+    }
+}

@@ -1,0 +1,294 @@
+//! One connection to each host, which everything shares: OpenSSH's own multiplexing, its socket in a directory of ours.
+//!
+//! OpenSSH is the transport, so that keys, agents, bastions and everything else in its configuration work as they do for a person.
+//! What this program insists on stands in front of that configuration, where ssh takes the first word it finds, and holds for bastions too:
+//! nobody is asked anything, a host whose key is not known is not talked to, no agent and no display is forwarded, and a
+//! connection that has gone silent is given up within [`SILENCE`].
+//!
+//! **Invariant:** a session goes over the shared connection or not at all; ssh would else make one of its own.
+//!
+//! **Invariant:** the connection belongs to no step. It is gone [`PERSIST`] after its last session, also when this process was killed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as Gate, Semaphore, SemaphorePermit};
+
+use super::{refusal, room, script};
+use crate::actions::Context;
+use crate::actions::patience::within;
+use crate::actions::process::capture::{Sink, Source};
+use crate::actions::process::{self, AGENT, Ending, Job};
+use crate::domain::estate::{SshHost, matches};
+use crate::domain::text::one_line;
+
+/// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// How long ssh itself waits for one machine to answer, in seconds.
+const ANSWER: u64 = 10;
+
+/// How often a connection that has gone silent is asked for a sign, in seconds, and how often in vain.
+const ASK: u64 = 5;
+const IN_VAIN: u64 = 3;
+
+/// How long it takes at most until a connection without a sign is given up.
+pub const SILENCE: Duration = Duration::from_secs(ASK * IN_VAIN);
+
+/// How long a connection that nobody uses stays open, in seconds: from one step to the next, and not for ever.
+const PERSIST: u64 = 60;
+
+/// Sessions at a time over one connection. A server takes ten unless its `MaxSessions` says otherwise; two are left for systemd's bus.
+const SESSIONS: usize = 8;
+
+/// What ssh says when the other end, or a bastion on the way there, closes the connection without a word.
+pub(super) const HUNG_UP: &str = "kex_exchange_identification";
+
+/// The most of ssh's own words that is kept.
+const SAID: usize = 16 * 1024;
+
+/// What tells one connection from another: the host, the name that it must have, and where its configuration is looked for.
+type Key = (SshHost, Option<String>, PathBuf);
+
+static LINKS: Mutex<BTreeMap<Key, Arc<Link>>> = Mutex::new(BTreeMap::new());
+
+/// The way to one host.
+pub(super) struct Link {
+    host: SshHost,
+    /// What its name must be like.
+    guard: Option<String>,
+    /// The socket of the connection, while there may be one.
+    control: Gate<Option<PathBuf>>,
+    sessions: Semaphore,
+}
+
+/// The link to a host; the same one for all who ask.
+pub(super) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
+    let guard = context.environment.hostname.clone();
+    let key = (host.clone(), guard.clone(), context.directory.clone());
+    let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let link = links.entry(key).or_insert_with(|| {
+        let (control, sessions) = (Gate::new(None), Semaphore::new(SESSIONS));
+        Arc::new(Link { host: host.clone(), guard, control, sessions })
+    });
+    Arc::clone(link)
+}
+
+impl Link {
+    /// A place among the sessions that run at the same time.
+    pub(super) async fn place(&self) -> SemaphorePermit<'_> {
+        self.sessions.acquire().await.expect("it is never closed")
+    }
+
+    /// The socket of a connection that was up when it was last looked at; connects when there is none.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none, and what to type.
+    pub(super) async fn up(&self, context: &Context) -> Result<PathBuf, String> {
+        let mut control = self.control.lock().await;
+        if let Some(path) = control.as_ref().filter(|path| path.exists()) {
+            return Ok(path.clone());
+        }
+        *control = None;
+        let path = self.connected(context).await?;
+        if let Some(pattern) = &self.guard {
+            self.guarded(pattern, &path, context).await.inspect_err(|_| close(&path))?;
+        }
+        *control = Some(path.clone());
+        Ok(path)
+    }
+
+    /// Whether a connection is still there. One that is not is forgotten.
+    pub(super) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
+        let words =
+            ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
+        let (job, mut said) = (local(words.to_vec(), context), Said::default());
+        let checked = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        if matches!(checked, Ok(Ok(Ending::Code(0)))) {
+            return true;
+        }
+        let mut control = self.control.lock().await;
+        if control.as_deref() == Some(path) {
+            *control = None;
+            // One that has ended by itself has taken its socket along.
+            let _ = std::fs::remove_file(path);
+        }
+        false
+    }
+
+    async fn connected(&self, context: &Context) -> Result<PathBuf, String> {
+        let failed = |reason: String| format!("`{}` cannot be reached: {reason}", self.host.to);
+        let room = room::room().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
+        let path = room.join(format!("c{}", &super::random()[..8]));
+        let config = self.config(&room, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
+        let mut job = local(self.master(&config, &path), context);
+        job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
+        let job = job.env("SSH_ASKPASS_REQUIRE", "never");
+        let mut said = Said::default();
+        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        match ended.map_err(|trouble| failed(trouble.message))? {
+            Ok(Ending::Code(0)) => Ok(path),
+            Ok(Ending::TimedOut) => Err(failed("the step's time was over before".to_owned())),
+            Ok(Ending::Cancelled) => Err(failed("it was stopped before".to_owned())),
+            Ok(_) => {
+                let said = self.explained(said.text(), &config, context).await;
+                Err(refusal::of(&context.redactor.scrub(&said), &self.host))
+            }
+            Err(process::NotStarted::NotFound(..)) => {
+                Err(failed("there is no `ssh` here; install OpenSSH's client".to_owned()))
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// What ssh said, or where that is only that a bastion has hung up, why it did: ssh silences bastions when it is to go
+    /// into the background, so it is asked once more without.
+    async fn explained(&self, said: String, config: &Path, context: &Context) -> String {
+        if !said.contains(HUNG_UP) {
+            return said;
+        }
+        let (job, mut again) = (local(self.words(config, &["-T"]), context), Said::default());
+        // It fails as it did before; were it not to, what was said first is all there is.
+        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut again)).await;
+        if matches!(ended, Ok(Ok(Ending::Code(255)))) { again.text() } else { said }
+    }
+
+    /// The words that make the connection: ssh goes into the background when it is up.
+    fn master(&self, config: &Path, control: &Path) -> Vec<String> {
+        let (control, persist) = (control.display().to_string(), format!("ControlPersist={PERSIST}"));
+        self.words(config, &["-N", "-T", "-S", &control, "-o", "ControlMaster=yes", "-o", &persist])
+    }
+
+    /// ssh with our configuration and the host's own, and `more`.
+    fn words(&self, config: &Path, more: &[&str]) -> Vec<String> {
+        let mut words = vec!["ssh".to_owned(), "-F".to_owned(), config.display().to_string()];
+        words.extend(more.iter().map(|&word| word.to_owned()));
+        words.extend(self.host.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]));
+        for (name, value) in &self.host.options {
+            let quote = if value.contains(char::is_whitespace) { "\"" } else { "" };
+            words.extend(["-o".to_owned(), format!("{name}={quote}{value}{quote}")]);
+        }
+        words.extend(["--".to_owned(), self.host.to.clone()]);
+        words
+    }
+
+    /// Writes the configuration: ours, then the account's or the estate's, then the machine's. ssh hands it on to the
+    /// bastions of `ProxyJump`, as it does not with options of the command line.
+    fn config(&self, room: &Path, context: &Context) -> std::io::Result<PathBuf> {
+        let own = match &self.host.config {
+            Some(config) => context.directory.join(config).display().to_string(),
+            None => "~/.ssh/config".to_owned(),
+        };
+        if own.contains(['"', '\n']) {
+            return Err(std::io::Error::other("its path holds a quote or a line feed"));
+        }
+        if let (Some(_), Err(error)) = (&self.host.config, std::fs::metadata(&own)) {
+            return Err(std::io::Error::other(format!("`{own}`: {error}")));
+        }
+        let text = format!(
+            "Host *\nBatchMode yes\nStrictHostKeyChecking yes\nForwardAgent no\nForwardX11 no\nClearAllForwardings yes\n\
+             PermitLocalCommand no\nTunnel no\nControlMaster no\nControlPath none\nRequestTTY no\nRemoteCommand none\nEscapeChar none\n\
+             UpdateHostKeys no\nLogLevel ERROR\nConnectionAttempts 1\nConnectTimeout {ANSWER}\nServerAliveInterval {ASK}\n\
+             ServerAliveCountMax {IN_VAIN}\nInclude \"{own}\"\nHost *\nInclude /etc/ssh/ssh_config\n"
+        );
+        let path = room.join(format!("config-{}", &super::random()[..8]));
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// The host must be called as the environment says, or it is another one.
+    async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), String> {
+        let tag = super::random();
+        let mut said = Said::default();
+        let mut job = local(session(control), context);
+        job.input = Some(script::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
+        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let name = said.stdout.rsplit_once(script::BEGIN).map(|(_, name)| name.trim().to_owned()).unwrap_or_default();
+        match ended {
+            Ok(Ok(Ending::Code(0))) if matches(pattern, &name) => Ok(()),
+            Ok(Ok(Ending::Code(0))) => {
+                let (to, name) = (&self.host.to, one_line(&name, 80));
+                Err(format!(
+                    "`{to}` is called `{name}` and is not a host of `{}`, whose hosts are `{pattern}`",
+                    context.environment_name
+                ))
+            }
+            _ => Err(format!("`{}` does not say its name: {}", self.host.to, one_line(&said.text(), 200))),
+        }
+    }
+}
+
+/// The words that open a session over a connection and nothing else.
+pub(super) fn session(control: &Path) -> Vec<String> {
+    let mut words = over(control, &[]);
+    words.push(script::FIRST.to_owned());
+    words
+}
+
+/// The words that reach an address from the host, over a connection and nothing else.
+pub(super) fn passage(control: &Path, host: &str, port: u16) -> Vec<String> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    over(control, &["-W".to_owned(), format!("{host}:{port}")])
+}
+
+fn over(control: &Path, more: &[String]) -> Vec<String> {
+    let mut words = ["ssh", "-F", "none", "-T", "-S"].map(str::to_owned).to_vec();
+    words.push(control.display().to_string());
+    // Where the connection is gone, ssh would make another: this makes that fail at once.
+    for option in ["ControlMaster=no", "ProxyCommand=false", "BatchMode=yes", "LogLevel=ERROR", "EscapeChar=none"] {
+        words.extend(["-o".to_owned(), option.to_owned()]);
+    }
+    words.extend_from_slice(more);
+    words.extend(["--".to_owned(), "runbook".to_owned()]);
+    words
+}
+
+/// A program on this machine that belongs to a connection.
+pub(super) fn local(argv: Vec<String>, context: &Context) -> Job {
+    Job { argv, directory: context.directory.clone(), ..Job::default() }
+}
+
+/// Tells a connection to end, without waiting for it.
+fn close(control: &Path) {
+    let words =
+        ["ssh", "-F", "none", "-S", &control.to_string_lossy(), "-O", "exit", "--", "runbook"].map(str::to_owned);
+    process::let_go(&words);
+}
+
+/// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
+pub(super) fn hang_up() {
+    let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
+    for link in links.into_values() {
+        if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.take()) {
+            close(&control);
+        }
+    }
+    if let Some(room) = room::taken() {
+        // It is swept by the next process when this one cannot.
+        let _ = std::fs::remove_dir_all(room);
+    }
+}
+
+/// What ssh prints, as much of it as is worth keeping.
+#[derive(Default)]
+struct Said {
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    fn text(&self) -> String {
+        self.stderr.replace(script::BEGIN, "").trim().to_owned()
+    }
+}
+
+impl Sink for Said {
+    fn take(&mut self, source: Source, bytes: &[u8]) {
+        let kept = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+        if kept.len() < SAID {
+            kept.push_str(&String::from_utf8_lossy(bytes));
+        }
+    }
+}

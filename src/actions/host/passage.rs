@@ -1,0 +1,129 @@
+//! Streams to a host: to an address as it is reached from there, and to the bus of its systemd.
+//!
+//! Each is a channel of the shared connection, and ends with its stream. An address is reached without anything that
+//! listens on this machine, so that nobody else here gets to what only the host may reach.
+//!
+//! Deliberately absent: whatever is spoken over them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+use super::{link, script};
+use crate::actions::Context;
+use crate::actions::patience::within;
+use crate::actions::process::{self, Piped};
+use crate::actions::trouble::Trouble;
+use crate::domain::estate::SshHost;
+use crate::domain::text::one_line;
+
+/// How long the far side may take to begin.
+const BEGIN: Duration = Duration::from_secs(20);
+
+/// How long is waited for the reason why a stream has ended at once.
+const REASON: Duration = Duration::from_secs(2);
+
+/// The most that login scripts may print in front of a stream.
+const NOISE: usize = 16 * 1024;
+
+/// The longest reason that is kept.
+const SAID: usize = 200;
+
+/// A stream to an address as it is reached from a host.
+#[derive(Debug)]
+pub struct Passage {
+    /// The stream. Whether anybody listens at its other end shows when it is used.
+    pub stream: UnixStream,
+    /// Why it has ended, when it has.
+    pub fate: Fate,
+}
+
+/// Why a stream has ended.
+#[derive(Debug)]
+pub struct Fate {
+    said: oneshot::Receiver<String>,
+    place: String,
+    control: PathBuf,
+}
+
+impl Fate {
+    /// Why nothing came of a stream; none when it did not end, or nobody knows.
+    pub async fn reason(self) -> Option<Trouble> {
+        let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(script::BEGIN, "");
+        let said = said.trim();
+        if said.contains(link::HUNG_UP) {
+            // The connection had ended without taking its socket along; the next who comes makes another.
+            let _ = std::fs::remove_file(&self.control);
+            return Some(Trouble::new("unreachable", format!("the connection to {} was lost", self.place)));
+        }
+        if said.contains("open refused") || said.contains("open failed") {
+            return Some(Trouble::new(
+                "refused",
+                format!("the connection was refused: nothing listens there on {}", self.place),
+            ));
+        }
+        let last = said.lines().next_back()?;
+        Some(Trouble::new("closed", format!("no connection from {}: {}", self.place, one_line(last, SAID))))
+    }
+}
+
+/// The way to an address by the environment's host, where it is reached from there; none where it is reached from here.
+///
+/// # Errors
+/// `unreachable` when the host itself is not reached.
+pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<Passage>, Trouble> {
+    let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
+    let control = link::to(ssh, context).up(context).await.map_err(|reason| Trouble::new("unreachable", reason))?;
+    let name = host.trim_matches(['[', ']']);
+    let piped = process::piped(&link::local(link::passage(&control, name, port), context), context);
+    let piped = piped.map_err(|error| Trouble::new("system", error.to_string()))?;
+    let fate = Fate { said: piped.fate, place: format!("`{}`", ssh.to), control };
+    Ok(Some(Passage { stream: piped.stream, fate }))
+}
+
+/// What a program on a host reads and writes, as a stream. The program ends with the stream.
+///
+/// # Errors
+/// A sentence that says why it does not run.
+pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, Fate), String> {
+    let link = link::to(ssh, context);
+    let mut is_second = false;
+    loop {
+        let control = link.up(context).await?;
+        let piped = process::piped(&link::local(link::session(&control), context), context);
+        let Piped { mut stream, fate } = piped.map_err(|error| error.to_string())?;
+        match within(BEGIN, context, begin(&mut stream, argv)).await {
+            Ok(Ok(())) => return Ok((stream, Fate { said: fate, place: format!("`{}`", ssh.to), control })),
+            Err(trouble) => return Err(format!("`{}`: {}", ssh.to, trouble.message)),
+            Ok(Err(error)) => {
+                drop(stream);
+                if is_second || link.is_alive(&control, context).await {
+                    let said = tokio::time::timeout(REASON, fate).await.ok().and_then(Result::ok);
+                    let said = said
+                        .map(|said| said.replace(script::BEGIN, ""))
+                        .filter(|said| !said.trim().is_empty())
+                        .unwrap_or_else(|| error.to_string());
+                    return Err(format!("`{}` takes no command: {}", ssh.to, one_line(&said, SAID)));
+                }
+                is_second = true;
+            }
+        }
+    }
+}
+
+/// Waits until the far side is ready, and has it become the program.
+async fn begin(stream: &mut UnixStream, argv: &[String]) -> std::io::Result<()> {
+    let line = format!("{}\n", script::BEGIN);
+    let mut seen = Vec::new();
+    // Byte by byte: what is behind the line belongs to the program.
+    while !seen.ends_with(line.as_bytes()) {
+        seen.push(stream.read_u8().await?);
+        if seen.len() > NOISE {
+            return Err(std::io::Error::other("it prints too much before it is ready"));
+        }
+    }
+    stream.write_all(script::becoming(argv, &super::random()).as_bytes()).await
+}

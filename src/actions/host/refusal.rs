@@ -1,0 +1,70 @@
+//! Why there is no connection, from ssh's own words, and what to type.
+//!
+//! Deliberately absent: mending it. A host key is taken in by a person who has compared it, never by this program.
+
+use crate::domain::estate::SshHost;
+use crate::domain::text::one_line;
+
+/// The longest of ssh's own words that is repeated.
+const SAID: usize = 200;
+
+/// A sentence about what ssh said when it could not connect.
+pub(super) fn of(said: &str, host: &SshHost) -> String {
+    let by_hand = by_hand(host);
+    let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        let forget = line_with(said, "ssh-keygen -f").map_or_else(|| "ssh-keygen -R <host>".to_owned(), str::to_owned);
+        format!(
+            "its host key is another than the one that is known; somebody may be listening in between. If it was really set up anew, \
+             `{}` forgets the old key",
+            one_line(&forget, SAID)
+        )
+    } else if said.contains("key is known for") || said.contains("Host key verification failed") {
+        let name = between(said, "key is known for ", " and you have");
+        let whose = name
+            .map_or_else(|| "its host key".to_owned(), |name| format!("the host key of `{}`", one_line(name, SAID)));
+        format!("{whose} is not known; compare it with the host's own and take it in once, by `{by_hand}`")
+    } else if let Some(line) = line_with(said, "Permission denied") {
+        format!("it does not let us in ({}); `{by_hand}` has to work without a password", one_line(line, SAID))
+    } else {
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(|| "ssh says nothing about why".to_owned(), |line| one_line(line, SAID))
+    };
+    format!("`{}` cannot be reached: {reason}", host.to)
+}
+
+/// What a person types to connect as we do.
+fn by_hand(host: &SshHost) -> String {
+    let mut words = vec!["ssh".to_owned(), "-o StrictHostKeyChecking=ask".to_owned()];
+    words.extend(host.config.iter().map(|config| format!("-F {config}")));
+    words.extend(host.port.map(|port| format!("-p {port}")));
+    words.extend(host.options.iter().map(|(name, value)| format!("-o {name}={value}")));
+    words.push(host.to.clone());
+    words.join(" ")
+}
+
+fn line_with<'s>(said: &'s str, part: &str) -> Option<&'s str> {
+    said.lines().map(str::trim).find(|line| line.contains(part))
+}
+
+fn between<'s>(said: &'s str, before: &str, after: &str) -> Option<&'s str> {
+    said.split_once(before)?.1.split_once(after).map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_key_that_is_not_known_is_told_with_what_to_type() {
+        let host = SshHost { to: "deploy@web1".to_owned(), port: Some(2222), ..SshHost::default() };
+        let said = "No ED25519 host key is known for [web1]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n";
+        assert_eq!(
+            of(said, &host),
+            "`deploy@web1` cannot be reached: the host key of `[web1]:2222` is not known; compare it with the host's own and take it in \
+             once, by `ssh -o StrictHostKeyChecking=ask -p 2222 deploy@web1`"
+        );
+        let denied = of("deploy@web1: Permission denied (publickey).\r\n", &host);
+        assert!(denied.contains("does not let us in (deploy@web1: Permission denied (publickey).)"), "{denied}");
+        assert!(of("ssh: connect to host web1 port 22: Connection refused\n", &host).ends_with("Connection refused"));
+    }
+}

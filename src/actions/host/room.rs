@@ -1,0 +1,60 @@
+//! The private directory of this process's connections: their sockets and the configuration that ssh is given.
+//!
+//! **Invariant:** nobody but this account can look into it, and no socket's name is too long for an address.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::random;
+
+/// What the directory's name begins with; the process's number follows.
+const NAME: &str = "runbook-ssh-";
+
+/// The longest directory for temporary files that leaves room for our name, a socket's, and the twenty characters that ssh adds while
+/// it makes one, in the 107 bytes of a socket's address.
+const LONGEST: usize = 40;
+
+/// The directory, when there is one.
+static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// The directory; it is made when it is first asked for.
+pub(super) fn room() -> io::Result<PathBuf> {
+    let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
+        return Ok(path.clone());
+    }
+    let parent = parent();
+    sweep(&parent);
+    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &random()[..8]));
+    // Refused where something by this name is there already, a link of somebody else's included.
+    fs::DirBuilder::new().mode(0o700).create(&path)?;
+    *room = Some(path.clone());
+    Ok(path)
+}
+
+/// Takes the directory away, when there is one; gives its path for who has to close what is in it first.
+pub(super) fn taken() -> Option<PathBuf> {
+    ROOM.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn parent() -> PathBuf {
+    let usual = std::env::temp_dir();
+    if usual.as_os_str().len() <= LONGEST { usual } else { PathBuf::from("/tmp") }
+}
+
+/// Removes what processes have left that were killed. Their connections end by themselves.
+fn sweep(parent: &Path) {
+    let us = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(NAME).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let is_left = owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+        if is_left && fs::symlink_metadata(entry.path()).is_ok_and(|about| about.is_dir() && about.uid() == us) {
+            // What is gone already need not be removed.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

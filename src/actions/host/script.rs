@@ -1,0 +1,196 @@
+//! What the far side runs: a first word that is the same for every job, and a script that comes on standard input.
+//!
+//! ssh joins the words of a command with blanks and gives them to the account's login shell, whichever that is. So the
+//! command line of every session is one constant, [`FIRST`], which sh, bash, csh and fish understand alike; everything
+//! else, the program, its arguments, its environment, secrets among them, is read by `/bin/sh` from standard input. None of it is
+//! ever in an argument list but the program's own arguments in the program's own.
+//!
+//! The script starts the program in a session of its own and watches: when standard input ends (the connection is lost, or who
+//! asked has had enough), or the time is over, it ends the program and everything that it started. What left the session is found
+//! as on this machine, by a mark in the soft limit of `RLIMIT_RTTIME`, where the host has `prlimit`; see
+//! [`process`](crate::actions::process). Each script has a word of its own, made by chance, by which its reports are told from what
+//! the program prints.
+//!
+//! Deliberately absent: anything that has to be installed on the host besides a POSIX shell, and `setsid` of util-linux or BusyBox.
+//!
+//! **Invariant:** [`FIRST`] holds no data; a script that did not arrive whole is not run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// The line by which both streams say that the far side is ready, and what login scripts print is over.
+pub(super) const BEGIN: &str = "runbook:begin";
+
+/// The command of every session. It has to hold no quote, backslash, exclamation mark or line feed inside its quotes: fish, csh and
+/// sh differ about those.
+pub(super) const FIRST: &str =
+    "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
+
+/// How long a program that was asked to end may take; as on this machine.
+const GRACE: Duration = crate::actions::process::GRACE;
+
+/// Ends the program and all that it started, watches, and reports; see the top of this file. `$_tag`, `$_mark` and `$limit` are set in
+/// front of it, and `job` is a function that becomes the program.
+///
+/// What the shell starts in the background it lets ignore the keyboard's interrupt; no keyboard is there.
+const SUPERVISOR: &str = r#"
+marked() {
+  [ -n "$_mark" ] || return 1
+  found=$(grep -ls "^Max realtime timeout  *$_mark " /proc/[0-9]*/limits 2>/dev/null)
+  [ -n "$found" ]
+}
+living() {
+  [ -n "$_mark" ] || { kill -s 0 -- "-$job" 2>/dev/null; return; }
+  marked || return 1
+  for file in $found; do grep -qs '^State:[[:space:]]*[A-WYa-z]' "${file%limits}status" && return 0; done
+  return 1
+}
+send() {
+  kill -s "$1" -- "-$job" 2>/dev/null || kill -s "$1" "$job" 2>/dev/null
+  if marked; then
+    for file in $found; do pid=${file#/proc/}; kill -s "$1" "${pid%/limits}" 2>/dev/null; done
+  fi
+}
+leave() {
+  trap '' TERM PIPE
+  echo "$_tag $*" >&2
+  kill -s TERM 0
+  exit 0
+}
+halt() {
+  trap '' TERM
+  send TERM
+  ( trap - TERM; sleep "$grace"; send KILL; send KILL ) </dev/null >/dev/null 2>&1 3<&- &
+  wait "$job" 2>/dev/null
+  round=0
+  while [ "$round" -lt 40 ] && living; do
+    sleep 0.1 2>/dev/null || sleep 1
+    round=$((round + 1))
+  done
+  send KILL
+  leave halted
+}
+_setsid=$(command -v setsid) _prlimit=$(command -v prlimit)
+[ -n "$_setsid" ] && [ -n "$_prlimit" ] && "$_prlimit" --rttime="$_mark:" true </dev/null >/dev/null 2>&1 || _mark=
+over=
+trap 'over=1' TERM HUP
+exec 3<&0 </dev/null
+START
+job=$!
+( trap '' HUP; while IFS= read -r word; do :; done; while kill -s TERM $$; do sleep 1; done ) <&3 >/dev/null 2>&1 &
+[ -z "$limit" ] || ( trap '' HUP; sleep "$limit"; while kill -s TERM $$; do sleep 1; done ) </dev/null >/dev/null 2>&1 3<&- &
+while :; do
+  wait "$job" 2>/dev/null
+  code=$?
+  [ -z "$over" ] || halt
+  kill -s 0 "$job" 2>/dev/null || break
+done
+left=0
+kill -s 0 -- "-$job" 2>/dev/null && left=1
+leave "code $code $left"
+"#;
+
+/// Finds a program as `execvp` does, so that one that is missing is told from one that ends with 127.
+const LOCATE: &str = r#"
+located() (
+  case $1 in
+    */*) [ -x "$1" ] && [ ! -d "$1" ] && exit 0 ;;
+    *) IFS=:; set -f; for directory in $PATH; do [ -f "${directory:-.}/$1" ] && [ -x "${directory:-.}/$1" ] && exit 0; done ;;
+  esac
+  exit 1
+)
+become() {
+  located "$1" || { echo "$_tag missing $(printf %s "$PATH" | tr '\n' ' ')" >&2; exit 127; }
+  [ -z "$_mark" ] || exec "$_setsid" "$_prlimit" --rttime="$_mark:" -- "$@"
+  [ -z "$_setsid" ] || exec "$_setsid" -- "$@"
+  exec "$@"
+}
+"#;
+
+/// What the script of one job is made of.
+pub(super) struct Work<'a> {
+    pub(super) argv: &'a [String],
+    pub(super) environment: &'a BTreeMap<String, String>,
+    /// Relative to the account's own directory.
+    pub(super) directory: &'a Path,
+    pub(super) input: Option<&'a str>,
+    /// How long it may take before the far side ends it by itself, whether it hears of us or not.
+    pub(super) limit: Option<Duration>,
+    /// What every process of it bears.
+    pub(super) mark: u64,
+}
+
+/// The whole standard input of a session that does `work`.
+pub(super) fn of(work: &Work<'_>, tag: &str) -> String {
+    let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", quoted(tag), work.mark, GRACE.as_secs());
+    let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
+    body.push_str(&format!("limit={}\n", quoted(&limit)));
+    body.push_str(LOCATE);
+    body.push_str("job() {\n");
+    let directory = work.directory.to_string_lossy();
+    if !directory.is_empty() {
+        let front = if directory.starts_with('/') { "" } else { "./" };
+        let directory = quoted(&format!("{front}{directory}"));
+        body.push_str(&format!(
+            "CDPATH= cd -- {directory} 2>/dev/null || {{ echo \"$_tag directory\" >&2; exit 1; }}\n"
+        ));
+    }
+    for (name, value) in work.environment {
+        body.push_str(&format!("export {name}={}\n", quoted(value)));
+    }
+    let words: Vec<String> = work.argv.iter().map(|word| quoted(word)).collect();
+    body.push_str(&format!("become {}\n}}\n", words.join(" ")));
+    let start = match work.input {
+        None => "job 3<&- &".to_owned(),
+        Some(input) => format!("printf %s {} 3<&- | job 3<&- &", quoted(input)),
+    };
+    body.push_str(&SUPERVISOR.replace("START", &start));
+    framed(&body, tag)
+}
+
+/// The whole of what a session reads before it becomes a program that has the streams for itself; there is nothing to watch,
+/// since that program ends with them.
+pub(super) fn becoming(argv: &[String], tag: &str) -> String {
+    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+    framed(&format!("exec {}\n", words.join(" ")), tag)
+}
+
+/// A script in a frame: [`FIRST`] reads a line, which reads the others up to one that cannot stand in a value, and runs them if it came.
+fn framed(body: &str, tag: &str) -> String {
+    let end = format!("end:{tag}");
+    format!(
+        "n=$(printf '\\nx'); n=${{n%x}}; s=; \
+         while IFS= read -r l && [ \"$l\" != {end} ]; do s=$s$l$n; done; [ \"$l\" = {end} ] && eval \"$s\"\n{body}{end}\n"
+    )
+}
+
+/// A text as one word of a POSIX shell, whatever is in it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Whether a shell can be given a variable of this name.
+pub(super) fn is_variable(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_command_is_one_that_every_login_shell_understands_alike() {
+        let inner =
+            FIRST.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("one quoted word");
+        assert!(!inner.contains(['\'', '\\', '!', '\n', '`']), "{inner}");
+        assert!(inner.contains(BEGIN));
+    }
+
+    #[test]
+    fn a_quoted_word_has_no_end_but_its_last_quote() {
+        assert_eq!(quoted("it's $(id)\n"), "'it'\\''s $(id)\n'");
+        assert_eq!(quoted(""), "''");
+    }
+}

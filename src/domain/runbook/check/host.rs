@@ -1,0 +1,27 @@
+//! The host that a step is done on: one that some environment of the estate has by this name.
+
+use super::Checker;
+use crate::domain::expression;
+use crate::domain::host::LOCAL;
+use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::node::Node;
+
+impl Checker<'_> {
+    pub(super) fn host(&mut self, node: &Node) -> Option<String> {
+        let host = self.template(node)?;
+        let Some(estate) = self.world.estate.filter(|_| !expression::is_template(&host)) else { return Some(host) };
+        let known: Vec<&str> =
+            estate.environments.values().flat_map(|environment| environment.hosts.keys()).map(String::as_str).collect();
+        if host == LOCAL || known.contains(&host.as_str()) {
+            return Some(host);
+        }
+        let problem =
+            Problem::new(node.span.clone(), format!("no environment has a host `{}`", visible(&host, MAX_QUOTED)));
+        self.report.add(
+            problem
+                .did_you_mean(&host, known.into_iter().chain([LOCAL]))
+                .or_help("Write `local`, or a name under `hosts` of an environment."),
+        );
+        None
+    }
+}
