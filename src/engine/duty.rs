@@ -1,4 +1,4 @@
-//! On duty: one task that stays, takes what senders report, and keeps every live incident going.
+//! On duty: one task that stays, takes what senders report, starts what is scheduled, and keeps every live incident going.
 //!
 //! What has gathered while the disk was busy is decided together and written in one transaction: the alert, the run that
 //! it starts and the run's first intents. Reports are answered when they are durable. Beside that, the task looks after
@@ -27,11 +27,13 @@ use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
 use self::docket::Docket;
+use self::rota::Rota;
 
 mod batch;
 mod docket;
 mod notice;
 mod plan;
+mod rota;
 mod rounds;
 
 /// Reports that may wait for their turn; who comes later waits for a place.
@@ -56,6 +58,8 @@ pub struct Terms {
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that somebody else opened is this shop's.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
+    /// The file that says since when schedules are in force; without one that is known to this process alone.
+    pub schedules: Option<std::path::PathBuf>,
 }
 
 /// What became of one alert.
@@ -127,6 +131,7 @@ impl Duty {
         let mut officer = Officer {
             hints: engine.hub.listen(),
             docket: Docket::default(),
+            rota: Rota::new(terms.schedules.as_deref()),
             workers: JoinSet::new(),
             seen: None,
             figures: Arc::clone(&figures),
@@ -173,6 +178,7 @@ struct Officer {
     engine: Engine,
     terms: Terms,
     docket: Docket,
+    rota: Rota,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
     /// Up to where the log has been looked at for what others wrote.
@@ -189,8 +195,10 @@ impl Officer {
         let mut look_at = clock.now();
         loop {
             self.engine.refresh();
+            self.keep_schedules().await;
             self.set_to_work().await;
-            let next = self.docket.wake_at().unwrap_or(Timestamp::MAX_UTC).max(clock.now());
+            let next = [self.docket.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
+            let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

@@ -5,6 +5,7 @@
 
 mod people;
 mod sender;
+mod trigger;
 
 use std::fmt::Write as _;
 
@@ -15,6 +16,7 @@ use crate::domain::scope;
 
 pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
+pub(in crate::domain) use trigger::{SCHEDULE, TRIGGER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];
@@ -22,10 +24,14 @@ type Keys = &'static [(&'static str, &'static str, &'static str)];
 const RUNBOOK: Keys = &[
     ("runbook", "name, required", "The id. The file is called `<id>.yaml`."),
     ("title", "text, required", "What it is for, in a few words."),
-    ("severity", "`p1` `p2` `p3` `p4`, required", "The severity of the incident that it opens."),
+    (
+        "severity",
+        "`p1` `p2` `p3` `p4` `maintenance`, required",
+        "The severity of the incident that it opens. `maintenance` opens the record of planned work: it has no deadlines, is over when the work is, and has a report in place of a post-mortem.",
+    ),
     ("summary", "text", "One or two sentences."),
     ("environments", "name or list", "The environments it may run in; every one unless given."),
-    ("on", "mapping, or a list of them", "The alerts that start it; see below."),
+    ("on", "mapping, or a list of them", "The alerts or the schedule that start it; see below."),
     ("deadlines", "mapping", "What must be done by when, by name; see below."),
     ("params", "mapping", "What the starter may set, by name; see below."),
     ("steps", "list of steps, required", "In order."),
@@ -61,6 +67,7 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
     ),
+    ("report", "mapping", "`{ directory }`: where the reports of maintenance are written, `reports` unless given."),
     ("alerts", "mapping", "What is done about alerts in general; see below."),
     (
         "slack",
@@ -94,25 +101,6 @@ pub(in crate::domain) const SERVICE: Keys = &[
     ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
     ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
     ("depends_on", "service, or a list of them", "The services that it leans on."),
-];
-
-const TRIGGER: Keys = &[
-    ("alert", "text or list, required", "The alerts, by name; `*` stands for any text and `?` for one character."),
-    (
-        "where",
-        "expression",
-        "What must hold of the alert. It sees `labels`, `annotations`, `value`, `name`, `sender`, `status`, `summary`, `severity`, `environment`, `service`, `starts_at`, `ends_at`, `link`, `runbook`, and all of it as `alert`. A label that is not there is `none`.",
-    ),
-    (
-        "start",
-        "`auto` or `ask`",
-        "`auto`: it starts by itself; what it changes is asked for, unless the estate allows it. `ask`, the default: the incident is opened, people are told, and one of them starts it.",
-    ),
-    (
-        "params",
-        "mapping",
-        "The runbook's params, as templates over the same names. One that gives nothing is left to its default.",
-    ),
 ];
 
 pub(in crate::domain) const ALERTS: Keys = &[
@@ -251,6 +239,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     }
     keys(&mut out, "A runbook", RUNBOOK);
     keys(&mut out, "A trigger, `on`", TRIGGER);
+    keys(&mut out, "A schedule, `on`", SCHEDULE);
     keys(&mut out, "A deadline", DEADLINE);
     section(&mut out, "The longest way to a notice", Some(LONGEST));
     keys(&mut out, "A param", PARAM);

@@ -50,6 +50,7 @@ mod reference;
 mod resolve;
 mod retry;
 mod role;
+mod schedule;
 mod schema;
 mod secrets;
 mod serve;
@@ -95,6 +96,7 @@ enum Command {
     Confirm(confirm::Confirm),
     Watch(watch::Watch),
     Incidents(incidents::Incidents),
+    Schedule(schedule::Schedule),
     Answer(answer::Answer),
     Approve(approve::Approve),
     Deny(deny::Deny),
@@ -110,6 +112,7 @@ enum Command {
     Resolve(resolve::Resolve),
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
+    #[command(alias = "report")]
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
     List(list::List),
@@ -139,6 +142,7 @@ impl Command {
             Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
+            Self::Schedule(command) => command.run(station),
             Self::Answer(command) => command.run(station),
             Self::Approve(command) => command.run(station),
             Self::Deny(command) => command.run(station),

@@ -160,6 +160,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
+    let schedules = Some(super::schedule::file(&desk.station.state()?));
     Ok(Terms {
         chance: super::chance,
         opening: Box::new(move |id| {
@@ -168,6 +169,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
             }
         }),
         is_ours: Box::new(move |id| std::fs::read_to_string(theirs(id)).is_ok_and(|shop| shop == mine)),
+        schedules,
     })
 }
 
