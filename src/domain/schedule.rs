@@ -45,8 +45,8 @@ pub const ON_TIME: Span = Span::seconds(15 * 60);
 const BEGIN: i64 = 1_767_225_600;
 const END: i64 = 3_029_529_600;
 
-/// How often it is tried to get past a stretch in which the search ends, a day each: a zone that leaves out a whole day.
-const STRETCHES: usize = 3;
+/// How often it is tried to get past an instant at which the search ends, an hour each: a zone may leave out a whole day.
+const STRETCHES: usize = 30;
 
 /// A runbook's schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,12 +163,12 @@ impl Timetable {
 
     /// The first occurrence after an instant.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        self.search(after, TimeDelta::days(1), |from| self.cron.find_next_occurrence(from, false))
+        self.search(after, TimeDelta::hours(1), |from| self.cron.find_next_occurrence(from, false))
     }
 
     /// The last occurrence up to an instant, that instant included.
     pub fn last(&self, until: Timestamp) -> Option<Timestamp> {
-        self.search(until, TimeDelta::days(-1), |from| self.cron.find_previous_occurrence(from, true))
+        self.search(until, TimeDelta::hours(-1), |from| self.cron.find_previous_occurrence(from, true))
     }
 
     fn search(

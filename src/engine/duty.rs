@@ -140,6 +140,7 @@ impl Duty {
             terms,
         };
         officer.look_around().await?;
+        officer.keep_schedules().await;
         let task = tokio::spawn(officer.serve(queue));
         Ok((Self { jobs, figures }, task))
     }

@@ -28,6 +28,7 @@ mod postmortem;
 mod prometheus_alert;
 mod real;
 mod redis;
+mod schedule;
 mod senders;
 mod shop;
 mod slack;

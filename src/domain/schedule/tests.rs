@@ -95,20 +95,20 @@ fn expression() -> impl Strategy<Value = String> {
         Just("0".to_owned()),
         Just("30".to_owned()),
         Just("*/20".to_owned()),
-        (0..60).prop_map(|m| m.to_string())
+        (0_u8..60).prop_map(|m| m.to_string())
     ];
     let hour = prop_oneof![
         Just("*".to_owned()),
         Just("*/3".to_owned()),
-        (0..24).prop_map(|h| h.to_string()),
-        (1..4).prop_map(|h| h.to_string())
+        (0_u8..24).prop_map(|h| h.to_string()),
+        (1_u8..4).prop_map(|h| h.to_string())
     ];
     let day = prop_oneof![
         Just("* * *".to_owned()),
         Just("* * mon".to_owned()),
         Just("1 * *".to_owned()),
         Just("L */3 *".to_owned()),
-        (1..8).prop_map(|d| format!("* * {}", d % 7))
+        (1_u8..8).prop_map(|d| format!("* * {}", d % 7))
     ];
     (minute, hour, day).prop_map(|(minute, hour, day)| format!("{minute} {hour} {day}"))
 }
