@@ -30,6 +30,7 @@ pub mod git;
 pub mod health;
 pub mod http;
 pub mod journal;
+pub mod libpq;
 pub mod metrics;
 pub mod notify;
 pub mod patience;

@@ -17,9 +17,9 @@ const LAYERS: [(&str, &[&str]); 7] = [
 
 /// In these layers a room does not use its neighbours, except the shared ones named here.
 const ROOMS: [(&str, &[&str]); 4] = [
-    // The HTTP client, the only file that starts children, the addresses of datastores, how long anything is waited for,
+    // The HTTP client, the only file that starts children, the addresses of datastores, also as libpq reads them, how long anything is waited for,
     // why an action failed, what a measured number must be, and the stand-in context of unit tests.
-    ("actions", &["client", "datastore", "patience", "process", "testing", "threshold", "trouble"]),
+    ("actions", &["client", "datastore", "libpq", "patience", "process", "testing", "threshold", "trouble"]),
     ("notify", &[]),
     // What every backend does alike.
     ("store", &["chain", "claim", "record", "stream"]),

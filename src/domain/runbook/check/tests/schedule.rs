@@ -10,10 +10,7 @@ fn scheduled(on: &str, expected: &[&str]) {
 #[test]
 fn what_is_right_is_taken() {
     scheduled("{ schedule: 0 9 * * mon, timezone: Africa/Lusaka, environments: staging }", &[]);
-    scheduled(
-        "[{ schedule: 0 9 L * *, timezone: UTC, environments: [staging], overlap: queue, catch_up: none }]",
-        &[],
-    );
+    scheduled("[{ schedule: 0 9 L * *, timezone: UTC, environments: [staging], overlap: queue, catch_up: none }]", &[]);
 }
 
 #[test]
