@@ -20,6 +20,7 @@ mod http;
 mod intake;
 mod language;
 mod machine;
+mod maintenance_runbooks;
 mod metrics;
 mod notify;
 mod people;

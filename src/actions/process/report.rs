@@ -279,7 +279,7 @@ fn json_of(capture: &Capture, keep: Option<&str>) -> Result<Value, String> {
     let mut value: Value =
         serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
     if let Some(keep) = keep {
-        let scope = minijinja::Value::from_iter([("json", minijinja::Value::from(minijinja::value::Serde(&value)))]);
+        let scope = minijinja::context! { json => minijinja::Value::from(minijinja::value::Serde(&value)) };
         value = expression::evaluate(keep, &scope)
             .map_err(|error| format!("printed JSON of which `keep` gives nothing: {error}"))?;
     }

@@ -42,7 +42,9 @@ const LOCK: &str = "serve.lock";
 /// they prove it, and the `on` of a runbook which alerts start it. An answer
 /// of 2xx means that the log holds it. Listens on this machine alone, unless
 /// every route asks for credentials. `runbook simulate` shows what an alert
-/// would do. Takes a socket from systemd, and tells it that it is ready.
+/// would do. Starts what is scheduled (`runbook schedule`), and has it as a
+/// calendar at /calendar.ics. Takes a socket from systemd, and tells it that
+/// it is ready.
 /// At SIGHUP it takes up edited files, unless they have problems.
 ///
 /// Examples:
@@ -55,7 +57,7 @@ pub struct Serve {
     /// Where to listen; may be given several times [default: 127.0.0.1:8417]
     #[arg(long, value_name = "ADDRESS:PORT", env = "RUNBOOK_LISTEN", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
-    /// The secret of the estate that /health and /metrics ask for as a bearer token
+    /// The secret of the estate that /health, /metrics and /calendar.ics ask for as a bearer token
     #[arg(long, value_name = "SECRET", env = "RUNBOOK_TOKEN_SECRET")]
     token_secret: Vec<String>,
 }
