@@ -221,7 +221,8 @@ remedy; `runbook schema` prints a JSON Schema for editors.
 * **template**: text in which `{{ … }}` is replaced by a value. A text that is one whole `{{ … }}` keeps the value's type. Strings
   stand as they are; other values are written as JSON. `{% if %}` and `{% for %}` work as in Jinja.
 * **expression**: what stands between the braces, without them: `steps.cause.answer == 'code'`.
-* An undefined name is an error. A value is never evaluated again, whatever it holds.
+* An undefined name is an error. A value is never evaluated again, whatever it holds. Besides minijinja's filters there are
+  `days_since` and `hours_since`: `incident.opened_at | days_since('2026-08-01')`.
 * **script**: a template in which every value is quoted for the place where it stands, so that the shell sees data and
   nothing else. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
 * **SQL**: as it stands. Nothing is interpolated; `$1`, `$2` are bound to values that are given beside it.
