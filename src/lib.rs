@@ -39,6 +39,8 @@
 //!
 //! **Invariant:** one firing of an alert is one incident. Its name is given once, by the store, in the write that records it.
 //!
+//! **Invariant:** one occurrence of a schedule is one record, by the same means.
+//!
 //! **Invariant:** secrets stand in the log by name. Whatever becomes an event is scrubbed just before it is written.
 //!
 //! # Code map
@@ -50,7 +52,7 @@
 //! | [`actions`] | how a step touches the world: one file a kind, and the list of them |
 //! | [`notify`] | how a message leaves: one file a channel |
 //! | [`store`] | where the log lives: one file a backend |
-//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::duty) takes alerts and keeps every live incident going |
+//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::duty) takes alerts, starts what is scheduled, and keeps every live incident going |
 //! | [`surface`] | the faces: the command line, the stepper, the status board, the demo, the intake of alerts, Slack, the page of an incident |
 //!
 //! The import law, kept by `tests/architecture.rs`:

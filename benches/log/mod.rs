@@ -85,6 +85,7 @@ fn started(run: RunId) -> Event {
         mode: Mode::Guided,
         parent: None,
         alert: None,
+        schedule: None,
     }
 }
 

@@ -32,6 +32,8 @@ static FORM: KindForm = KindForm {
         report::STDIN,
         report::EXPECT_EXIT,
         report::PARSE,
+        report::KEEP,
+        report::POSTGRES,
     ],
     effect: |_| EffectClass::Once,
     outputs: report::OUTPUTS,

@@ -31,6 +31,7 @@ pub mod health;
 pub mod host;
 pub mod http;
 pub mod journal;
+pub mod libpq;
 pub mod metrics;
 pub mod notify;
 pub mod patience;

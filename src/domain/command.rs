@@ -10,6 +10,7 @@ use super::estate::Estate;
 use super::event::{Actor, Event, Mode, Parent};
 use super::id::{IncidentId, StepKey};
 use super::runbook::{Runbook, Severity};
+use super::schedule::{Occurrence, Skipped};
 use super::time::{Span, Timestamp};
 
 /// The longest note, answer or reason, in bytes.
@@ -31,6 +32,15 @@ pub enum Request {
     Start(Box<Start>),
     /// Tells what a sender says of one firing.
     Report(Box<Report>),
+    /// Opens the record of an occurrence of a schedule.
+    Occur {
+        /// The runbook.
+        start: Box<Start>,
+        /// The occurrence.
+        occurrence: Occurrence,
+    },
+    /// Says that an occurrence of a schedule is skipped, since the run before it still goes on.
+    SkipOccurrence(Skipped),
     /// Takes notice.
     Acknowledge,
     /// Writes something down.

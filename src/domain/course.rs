@@ -1,6 +1,7 @@
 //! How a run begins, why it goes no further, and how it ends.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::id::{RunId, StepKey};
 use super::runbook::Severity;
@@ -26,6 +27,17 @@ pub struct Parent {
     pub run: RunId,
     /// Its `start` step.
     pub step: StepKey,
+}
+
+/// A runbook that a person may start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Its id.
+    pub runbook: String,
+    /// The parameters that the alert gives it.
+    pub params: Map<String, Value>,
+    /// Why it did not start by itself.
+    pub reason: String,
 }
 
 /// How bad an incident is from now on.

@@ -16,6 +16,7 @@ use super::step::Standing;
 use super::time::Timestamp;
 
 mod agree;
+mod maintenance;
 mod param;
 pub mod report;
 mod role;
@@ -35,9 +36,12 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     if let Request::Report(report) = &command.request {
         return report::decide(incident, report, now);
     }
+    if let Request::Occur { start, occurrence } = &command.request {
+        return maintenance::start(incident, start, occurrence, now);
+    }
     let incident = incident.ok_or_else(|| Refused::usage("there is no such incident"))?;
     match &command.request {
-        Request::Start(_) | Request::Report(_) => Ok(Vec::new()),
+        Request::Start(_) | Request::Report(_) | Request::Occur { .. } => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
         Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
         Request::Answer { step, value } => answer(incident, step, value),
@@ -56,6 +60,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Cancel { reason } => cancel(incident, reason),
         Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
         Request::CompletePostmortem => complete(incident),
+        Request::SkipOccurrence(skipped) => maintenance::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
         Request::TurnAway { step, wanted } => Ok(agree::turn_away(incident, &command.by, step.as_ref(), wanted)),
@@ -89,7 +94,10 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
         Some(_) => {}
     }
     let set = incident.map_or(&[][..], |incident| &incident.deadlines);
-    events.extend(deadlines(runbook, DeadlineFrom::Opened, set, now));
+    // A runbook for incidents may run within planned work: nobody waits for its notice then.
+    if incident.map_or(runbook.severity, |incident| incident.severity) != Severity::Maintenance {
+        events.extend(deadlines(runbook, DeadlineFrom::Opened, set, now));
+    }
     events.push(Event::RunStarted {
         run: RunId(incident.map_or(0, |incident| incident.runs.len() as u32) + 1),
         runbook: Box::new(runbook.clone()),
@@ -99,6 +107,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
         mode: start.mode,
         parent: start.parent.clone(),
         alert: start.alert,
+        schedule: None,
     });
     Ok(events)
 }
@@ -149,6 +158,9 @@ fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
 fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refused> {
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("the incident is resolved"));
+    }
+    if incident.is_maintenance() || severity == Severity::Maintenance {
+        return Err(maintenance::has_no_severity());
     }
     if incident.severity == severity {
         return Err(Refused::usage(format!("it is {severity} already")));
@@ -282,7 +294,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
 /// The events of the trouble's end, and of the deadlines that begin with it.
 pub(super) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
     let mut events = vec![Event::Resolved { summary }];
-    for run in &incident.runs {
+    for run in incident.runs.iter().filter(|_| !incident.is_maintenance()) {
         let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
             .filter(|event| !events.iter().any(|other| same_deadline(event, other)))
             .collect();
@@ -296,6 +308,9 @@ fn same_deadline(one: &Event, other: &Event) -> bool {
 }
 
 fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
+    if incident.is_maintenance() {
+        return Err(Refused::usage("maintenance has a report and no post-mortem: there is nothing to complete"));
+    }
     match (&incident.completed, &incident.draft, incident.status) {
         (Some(mark), _, _) => Err(Refused::usage(format!("`{}` has completed it already", mark.by.name()))),
         (None, Some(_), IncidentStatus::Resolved) => Ok(vec![Event::PostmortemCompleted]),

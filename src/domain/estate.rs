@@ -53,6 +53,9 @@ pub struct Estate {
     /// The post-mortem's place and template.
     #[serde(default)]
     pub postmortem: PostmortemPolicy,
+    /// Where the reports of maintenance are written.
+    #[serde(default)]
+    pub report: PostmortemPolicy,
     /// What is done about alerts in general.
     #[serde(default)]
     pub alerts: AlertPolicy,

@@ -41,6 +41,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "secrets",
     "senders",
     "postmortem",
+    "report",
     "alerts",
     "slack",
     "page",
@@ -48,6 +49,9 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
 
 /// The keys of the post-mortem's place.
 pub(in crate::domain) const POSTMORTEM_KEYS: &[&str] = &["directory", "template"];
+
+/// The keys of the reports' place.
+pub(in crate::domain) const REPORT_KEYS: &[&str] = &["directory"];
 
 /// Entries that one part of the estate may have.
 const MAX_ENTRIES: usize = 1_000;
@@ -145,6 +149,7 @@ impl Checker<'_> {
             secrets: self.part(&fields, "secrets", Self::secret),
             senders,
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
+            report: fields.get("report").and_then(|node| self.place_of_reports(node)).unwrap_or_default(),
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
             slack: fields.get("slack").and_then(|node| self.slack(node)),
             page: fields.get("page").and_then(|node| self.page(node)),
@@ -186,6 +191,11 @@ impl Checker<'_> {
             directory: self.optional(&fields, "directory"),
             template: self.optional(&fields, "template"),
         })
+    }
+
+    fn place_of_reports(&mut self, node: &Node) -> Option<PostmortemPolicy> {
+        let fields = Fields::open(&mut self.report, node, "`report`", REPORT_KEYS)?;
+        Some(PostmortemPolicy { directory: self.optional(&fields, "directory"), template: None })
     }
 
     fn text(&mut self, node: &Node) -> Option<String> {

@@ -9,13 +9,13 @@ use super::alert::{Alert, AlertKey};
 use super::estate::Estate;
 use super::id::{IncidentId, RunId, StepKey};
 use super::message::NoticeCause;
-use super::role::RefusalCause;
 use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
+use super::schedule::{Occurrence, Skipped};
 use super::time::{Span, Timestamp};
 use super::{outcome::Outcome, plan::RenderedAction};
 
 pub use super::actor::{Actor, Identity};
-pub use super::course::{Mode, Parent, RunOutcome, StopCause};
+pub use super::course::{Mode, Parent, Proposal, RunOutcome, StopCause};
 pub use super::gate::{Conclusion, Finding, Gate, SkipReason};
 pub use super::recorded::{EVENT_LIMIT, Recorded};
 
@@ -65,14 +65,7 @@ pub enum Event {
         quiet_until: Timestamp,
     },
     /// An alert has a runbook that does not start by itself: a person may start it.
-    RunProposed {
-        /// The runbook's id.
-        runbook: String,
-        /// The parameters that the alert gives it.
-        params: Map<String, Value>,
-        /// Why it did not start by itself.
-        reason: String,
-    },
+    RunProposed(Proposal),
     /// A person has taken notice.
     Acknowledged,
     /// A person wrote something down.
@@ -147,21 +140,7 @@ pub enum Event {
         role: String,
     },
     /// Somebody wanted to agree to a change or to refuse it, and may not.
-    ApprovalRefused {
-        /// The run.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<RunId>,
-        /// The step, where one was meant.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        step: Option<StepKey>,
-        /// The digest that was given.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        digest: Option<String>,
-        /// Why not.
-        cause: RefusalCause,
-        /// The same in words.
-        reason: String,
-    },
+    ApprovalRefused(super::role::Refusal),
     /// A post-mortem draft was written.
     PostmortemWritten {
         /// Where.
@@ -169,6 +148,15 @@ pub enum Event {
         /// SHA-256 of the draft as generated, in hex.
         digest: String,
     },
+    /// The report of maintenance was written.
+    ReportWritten {
+        /// Where.
+        path: String,
+        /// SHA-256 of the report as generated, in hex.
+        digest: String,
+    },
+    /// An occurrence of a schedule was skipped, since this run of it still goes on.
+    OccurrenceSkipped(Skipped),
     /// A person says that the post-mortem is complete.
     PostmortemCompleted,
     /// A message is owed that no step says.
@@ -252,6 +240,9 @@ pub enum Event {
         /// The firing that started it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alert: Option<AlertKey>,
+        /// The occurrence of its schedule that started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        schedule: Option<Box<Occurrence>>,
     },
     /// The run goes no further; what `finally` holds still runs.
     RunStopping {

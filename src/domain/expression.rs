@@ -10,6 +10,7 @@
 //! which stands in [`super::shell`].
 
 mod error;
+mod instant;
 mod limit;
 mod plain;
 mod reference;
@@ -200,6 +201,8 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_recursion_limit(RECURSION);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.remove_global("debug");
+    environment.add_filter("days_since", instant::days_since);
+    environment.add_filter("hours_since", instant::hours_since);
     environment
 }
 
@@ -268,12 +271,14 @@ const FILTERS: &[&str] = &[
     "capitalize",
     "chain",
     "count",
+    "days_since",
     "default",
     "dictsort",
     "first",
     "float",
     "format",
     "groupby",
+    "hours_since",
     "indent",
     "int",
     "items",

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::alerts::Alerts;
 use super::board::{Post, Subject};
 use super::deadline::Deadline;
-use super::event::{Actor, Event, Recorded};
+use super::event::{Actor, Event, Proposal, Recorded};
 use super::id::{IncidentId, RunId, StepKey};
 use super::message::{Message, MessageId};
 use super::role::Holder;
@@ -40,6 +38,7 @@ pub struct Mark {
 }
 
 mod post;
+mod transition;
 
 /// A message that reached a channel: further ones go into its thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub struct Thread {
     pub message: Option<String>,
 }
 
-/// The post-mortem draft that was written last.
+/// The post-mortem draft, or the report of maintenance, that was written last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// Where.
@@ -106,7 +105,7 @@ pub struct Incident {
     pub alerts: Alerts,
     /// Runbooks that a person may start, and that did not start by themselves.
     pub proposals: Vec<Proposal>,
-    /// The post-mortem draft.
+    /// The post-mortem draft, or the report of maintenance.
     pub draft: Option<Draft>,
     /// Who said that the post-mortem is complete.
     pub completed: Option<Mark>,
@@ -116,17 +115,6 @@ pub struct Incident {
     pub at: Timestamp,
     /// The last event that a post-mortem would show.
     pub material: u64,
-}
-
-/// A runbook that a person may start.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Proposal {
-    /// Its id.
-    pub runbook: String,
-    /// The parameters that the alert gives it.
-    pub params: Map<String, Value>,
-    /// Why it did not start by itself.
-    pub reason: String,
 }
 
 /// A log that cannot have been written by us.
@@ -185,7 +173,7 @@ impl Incident {
         if recorded.seq != self.seq + 1 {
             return Err(illegal(recorded, &format!("event {} was to follow", self.seq + 1)));
         }
-        self.status = next(self.status, &recorded.event)
+        self.status = transition::next(self.status, &recorded.event)
             .ok_or_else(|| illegal(recorded, &format!("the incident is {:?}", self.status)))?;
         match &recorded.event {
             Event::RunStarted { run, .. } => self.start_run(*run, recorded)?,
@@ -197,7 +185,7 @@ impl Incident {
         }
         self.seq = recorded.seq;
         self.at = recorded.at;
-        if !matches!(recorded.event, Event::PostmortemWritten { .. } | Event::AlertRepeated { .. } | Event::Posted(_)) {
+        if transition::is_material(&recorded.event) {
             self.material = recorded.seq;
         }
         Ok(())
@@ -210,17 +198,16 @@ impl Incident {
                 self.resolved = Some(mark(recorded));
                 self.resolution.clone_from(summary);
             }
-            Event::PostmortemWritten { path, digest } => {
+            Event::PostmortemWritten { path, digest } | Event::ReportWritten { path, digest } => {
                 self.draft = Some(Draft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
             }
             Event::PostmortemCompleted => self.completed = Some(mark(recorded)),
             Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } => {
                 return self.alerts.apply(&recorded.event, recorded.at).map_err(|reason| illegal(recorded, &reason));
             }
-            Event::RunProposed { runbook, params, reason } => {
-                let (runbook, params, reason) = (runbook.clone(), params.clone(), reason.clone());
-                self.proposals.retain(|proposal| proposal.runbook != runbook);
-                self.proposals.push(Proposal { runbook, params, reason });
+            Event::RunProposed(proposed) => {
+                self.proposals.retain(|proposal| proposal.runbook != proposed.runbook);
+                self.proposals.push(proposed.clone());
             }
             Event::RoleTaken { role, person, id } => {
                 let holder = Holder { person: person.clone(), id: id.clone(), since: recorded.at };
@@ -229,6 +216,8 @@ impl Incident {
             Event::RoleReleased { role } => drop(self.roles.remove(role)),
             Event::ApprovalRefused { .. } => self.refusals += 1,
             Event::SeverityChanged(to) => self.severity = to.severity,
+            // It belongs to the schedule, and changes nothing here.
+            Event::OccurrenceSkipped(_) => {}
             Event::Posted(post) => drop(self.posts.insert(post.subject.clone(), post.clone())),
             Event::NoticeOwed { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => {
                 return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
@@ -242,7 +231,8 @@ impl Incident {
     }
 
     fn start_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
-        let Event::RunStarted { runbook, digest, estate, params, mode, parent, alert, .. } = &recorded.event else {
+        let Event::RunStarted { runbook, digest, estate, params, mode, parent, alert, schedule, .. } = &recorded.event
+        else {
             return Err(illegal(recorded, "it starts no run"));
         };
         if id.0 as usize != self.runs.len() + 1 {
@@ -258,6 +248,7 @@ impl Incident {
             mode: *mode,
             parent: parent.clone(),
             alert: *alert,
+            schedule: schedule.as_deref().cloned(),
             status: RunStatus::Running,
             by: recorded.by.clone(),
             started_at: recorded.at,
@@ -297,6 +288,11 @@ impl Incident {
         run.advance(&recorded.event);
         self.follow_message(id, &key, recorded);
         Ok(())
+    }
+
+    /// Whether it is the record of planned work, and nothing is wrong.
+    pub fn is_maintenance(&self) -> bool {
+        self.severity == Severity::Maintenance
     }
 
     /// The run by its number.
@@ -348,30 +344,6 @@ pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<()
         }
     }
     Ok(())
-}
-
-/// The table: what an incident in `status` becomes by `event`; none when it refuses it.
-#[rustfmt::skip]
-fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
-    use IncidentStatus::{Acknowledged, Open, Resolved};
-    Some(match (status, event) {
-        (Open,                Event::Acknowledged)        => Acknowledged,
-        (Open | Acknowledged, Event::Resolved { .. })     => Resolved,
-        (Resolved,            Event::PostmortemCompleted) => Resolved,
-        (_, Event::NoteAdded { .. } | Event::PostmortemWritten { .. }
-            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
-            | Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepSkipped { .. } | Event::StepExpanded { .. }
-            | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
-            | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
-            | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_)
-            | Event::AlertRepeated { .. } | Event::AlertResolved { .. }) => status,
-        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::SeverityChanged(_)) => status,
-        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::AlertFired { .. } | Event::Resolved { .. } | Event::SeverityChanged(_))
-        | (Acknowledged | Resolved, Event::Acknowledged)
-        | (Open | Acknowledged, Event::PostmortemCompleted)
-        | (_, Event::IncidentOpened { .. }) => return None,
-    })
 }
 
 fn mark(recorded: &Recorded) -> Mark {

@@ -40,6 +40,7 @@ pub mod redact;
 pub mod role;
 pub mod run;
 pub mod runbook;
+pub mod schedule;
 pub mod scope;
 pub mod sender;
 pub mod shell;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estate::Estate;
 use super::event::{Actor, Identity};
+use super::id::{RunId, StepKey};
 use super::incident::Incident;
 use super::time::Timestamp;
 
@@ -39,6 +40,24 @@ pub enum RefusalCause {
     Twice,
     /// Something else than agreement was wanted, by somebody who may not have it from this face.
     Stranger,
+}
+
+/// Somebody wanted to agree to a change or to refuse it, and may not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// The step, where one was meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepKey>,
+    /// The digest that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Why not.
+    pub cause: RefusalCause,
+    /// The same in words.
+    pub reason: String,
 }
 
 /// One person as one: the key in the estate's `people`; for somebody whom the estate does not know, the identity.

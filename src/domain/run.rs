@@ -43,6 +43,8 @@ pub struct Run {
     pub parent: Option<Parent>,
     /// The firing that started it.
     pub alert: Option<AlertKey>,
+    /// The occurrence of its schedule that started it.
+    pub schedule: Option<super::schedule::Occurrence>,
     /// How it stands.
     pub status: RunStatus,
     /// Who started it.
@@ -164,6 +166,6 @@ pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
-            | Event::PostmortemWritten { .. } | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
+            | Event::PostmortemWritten { .. } | Event::ReportWritten { .. } | Event::OccurrenceSkipped(_) | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
     })
 }

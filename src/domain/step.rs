@@ -265,7 +265,7 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (_, Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => standing.clone(),
         (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
             | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
-            | Event::PostmortemWritten { .. } | Event::PostmortemCompleted
+            | Event::PostmortemWritten { .. } | Event::ReportWritten { .. } | Event::OccurrenceSkipped(_) | Event::PostmortemCompleted
             | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
             | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
             | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }

@@ -19,6 +19,7 @@ mod alert;
 mod deadline;
 mod people;
 mod phrase;
+mod schedule;
 
 use phrase::Phrase;
 pub use phrase::Sign;

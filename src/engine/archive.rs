@@ -1,4 +1,4 @@
-//! Post-mortem drafts on disk: written whole or not at all, and never over what a person has written.
+//! Post-mortem drafts, and the reports of maintenance, on disk: written whole or not at all, and never over what a person has written.
 //!
 //! Names come from the incident's id and a slug of its title, so no text of an alert can choose a path. The file is
 //! replaced by renaming within the open directory, which follows no symbolic link.
@@ -14,13 +14,45 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
 
-use crate::domain::estate::PostmortemPolicy;
+use crate::domain::estate::{Estate, PostmortemPolicy};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::incident::{Incident, fold};
 use crate::domain::postmortem::{Postmortem, Template, file_name, merge, render};
 
-/// Where drafts are written unless the estate names a place.
-const DIRECTORY: &str = "postmortems";
+/// What is written of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Postmortem,
+    Report,
+}
+
+impl Sort {
+    fn of(incident: &Incident) -> Self {
+        if incident.is_maintenance() { Self::Report } else { Self::Postmortem }
+    }
+
+    const fn policy(self, estate: &Estate) -> &PostmortemPolicy {
+        match self {
+            Self::Postmortem => &estate.postmortem,
+            Self::Report => &estate.report,
+        }
+    }
+
+    /// Where it is written unless the estate names a place.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Postmortem => "postmortems",
+            Self::Report => "reports",
+        }
+    }
+
+    fn shipped(self) -> Template {
+        match self {
+            Self::Postmortem => Template::shipped(),
+            Self::Report => Template::shipped_report(),
+        }
+    }
+}
 
 /// The largest template: ours has 6 KiB.
 const TEMPLATE_LIMIT: u64 = 256 * 1024;
@@ -58,11 +90,12 @@ pub struct ArchiveError {
 /// `log` is the whole stream and `incident` what it folds to. The directory, the template and the name come from the
 /// incident. What a person has written into an earlier draft is kept. Calling it again with the same log touches nothing.
 pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Written, ArchiveError> {
-    let policy = incident.runs.last().map(|run| run.estate.postmortem.clone()).unwrap_or_default();
-    let template = template(shop, &policy)?;
+    let sort = Sort::of(incident);
+    let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
+    let template = template(shop, &policy, sort)?;
     let draft = draft(incident, log, &template)?;
     let digest = digest(&draft);
-    let (directory, shown) = directory(shop, &policy)?;
+    let (directory, shown) = directory(shop, &policy, sort)?;
     let name = file_name(incident);
     let path = format!("{}/{name}", shown.trim_end_matches('/'));
     let shelf = Shelf::open(&directory).map_err(|error| failed(&directory, &error))?;
@@ -101,7 +134,7 @@ fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<S
     render(&Postmortem::of(incident, log), template).map_err(|error| ArchiveError {
         message: error.to_string(),
         hint: Some(
-            "Correct the template that `postmortem.template` of estate.yaml names, then type `runbook postmortem`."
+            "Correct the template that `postmortem.template` or `report.template` of estate.yaml names, then type `runbook postmortem`."
                 .to_owned(),
         ),
     })
@@ -115,14 +148,16 @@ struct Previous {
 }
 
 fn previous(log: &[Recorded], template: &Template) -> Option<Previous> {
-    let written = |recorded: &Recorded| matches!(recorded.event, Event::PostmortemWritten { .. });
-    let at = log.iter().rposition(written)?;
-    let Event::PostmortemWritten { digest: recorded, .. } = &log[at].event else { return None };
+    let digest_of = |recorded: &Recorded| match &recorded.event {
+        Event::PostmortemWritten { digest, .. } | Event::ReportWritten { digest, .. } => Some(digest.clone()),
+        _ => None,
+    };
+    let (at, recorded) = log.iter().enumerate().rev().find_map(|(at, recorded)| Some((at, digest_of(recorded)?)))?;
     let before = &log[..at];
     let text = fold(before).ok().flatten().and_then(|incident| draft(&incident, before, template).ok());
     // A template or a program that has changed since gives another text, which must not be taken for the old one.
-    let text = text.filter(|text| digest(text) == *recorded);
-    Some(Previous { text, digest: recorded.clone() })
+    let text = text.filter(|text| digest(text) == recorded);
+    Some(Previous { text, digest: recorded })
 }
 
 /// The text that the file was generated as, as far as it is known.
@@ -158,11 +193,14 @@ fn digest(text: &str) -> String {
 }
 
 /// The directory for drafts, made when it is missing, and how the estate names it.
-fn directory(shop: &Path, policy: &PostmortemPolicy) -> Result<(PathBuf, String), ArchiveError> {
-    let shown = policy.directory.as_deref().unwrap_or(DIRECTORY);
+fn directory(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<(PathBuf, String), ArchiveError> {
+    let shown = policy.directory.as_deref().unwrap_or_else(|| sort.directory());
     let outside = || ArchiveError {
-        message: format!("the directory `{shown}` of post-mortems leads out of the shop's directory"),
-        hint: Some("Name one below it, or an absolute one, as `postmortem.directory` in estate.yaml.".to_owned()),
+        message: format!("the directory `{shown}` of drafts leads out of the shop's directory"),
+        hint: Some(
+            "Name one below it, or an absolute one, as `postmortem.directory` or `report.directory` in estate.yaml."
+                .to_owned(),
+        ),
     };
     let named = Path::new(shown);
     if named.components().any(|part| part == Component::ParentDir) {
@@ -182,8 +220,8 @@ fn directory(shop: &Path, policy: &PostmortemPolicy) -> Result<(PathBuf, String)
     Ok((directory, shown.to_owned()))
 }
 
-fn template(shop: &Path, policy: &PostmortemPolicy) -> Result<Template, ArchiveError> {
-    policy.template.as_deref().map_or_else(|| Ok(Template::shipped()), |file| own_template(shop, file))
+fn template(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<Template, ArchiveError> {
+    policy.template.as_deref().map_or_else(|| Ok(sort.shipped()), |file| own_template(shop, file))
 }
 
 /// The template that a shop has put in the place of ours.
@@ -198,7 +236,7 @@ pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
     };
     let source = read().map_err(|error| ArchiveError {
         message: format!("the template `{file}` cannot be read: {error}"),
-        hint: Some("Check `postmortem.template` in estate.yaml.".to_owned()),
+        hint: Some("Check `postmortem.template` and `report.template` in estate.yaml.".to_owned()),
     })?;
     Ok(Template { file: file.to_owned(), source })
 }
@@ -290,7 +328,7 @@ fn text(file: File, limit: u64) -> io::Result<String> {
 
 fn failed(path: &Path, error: &io::Error) -> ArchiveError {
     ArchiveError {
-        message: format!("the post-mortem cannot be written at `{}`: {error}", path.display()),
+        message: format!("the draft cannot be written at `{}`: {error}", path.display()),
         hint: Some("Make the place writable, then type `runbook postmortem`.".to_owned()),
     }
 }

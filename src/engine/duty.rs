@@ -1,4 +1,4 @@
-//! On duty: one task that stays, takes what senders report, and keeps every live incident going.
+//! On duty: one task that stays, takes what senders report, starts what is scheduled, and keeps every live incident going.
 //!
 //! What has gathered while the disk was busy is decided together and written in one transaction: the alert, the run that
 //! it starts and the run's first intents. Reports are answered when they are durable. Beside that, the task looks after
@@ -29,12 +29,14 @@ use crate::domain::time::Timestamp;
 
 use self::docket::Docket;
 use self::flight::{Flight, landing};
+use self::rota::Rota;
 
 mod batch;
 mod docket;
 mod flight;
 mod notice;
 mod plan;
+mod rota;
 mod rounds;
 
 /// Reports that may wait for their turn; who comes later waits for a place.
@@ -59,6 +61,8 @@ pub struct Terms {
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that somebody else opened is this shop's.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
+    /// The file that says since when schedules are in force; without one that is known to this process alone.
+    pub schedules: Option<std::path::PathBuf>,
 }
 
 /// What became of one alert.
@@ -131,6 +135,7 @@ impl Duty {
             hints: engine.hub.listen(),
             docket: Docket::default(),
             flights: VecDeque::new(),
+            rota: Rota::new(terms.schedules.as_deref()),
             workers: JoinSet::new(),
             seen: None,
             figures: Arc::clone(&figures),
@@ -139,6 +144,7 @@ impl Duty {
             terms,
         };
         officer.look_around().await?;
+        officer.keep_schedules().await;
         let task = tokio::spawn(officer.serve(queue));
         Ok((Self { jobs, figures }, task))
     }
@@ -177,6 +183,7 @@ struct Officer {
     engine: Engine,
     terms: Terms,
     docket: Docket,
+    rota: Rota,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Batches of reports that are being written, in their order.
     flights: VecDeque<Flight>,
@@ -195,8 +202,10 @@ impl Officer {
         let mut look_at = clock.now();
         loop {
             self.engine.refresh();
+            self.keep_schedules().await;
             self.set_to_work().await;
-            let next = self.docket.wake_at().unwrap_or(Timestamp::MAX_UTC).max(clock.now());
+            let next = [self.docket.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
+            let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

@@ -36,6 +36,7 @@ mod flight;
 mod known;
 pub mod page;
 pub mod renewal;
+pub mod schedule;
 pub mod survey;
 mod turn;
 
@@ -323,11 +324,14 @@ impl Engine {
         decide(Some(incident), &command, now).map_err(|refused| refused.to_string())
     }
 
-    /// Writes the post-mortem draft of what is durable; its path and the digest of it as generated.
-    async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<(String, String), EngineError> {
+    /// Writes the post-mortem draft, or the report, of what is durable; the event that says so.
+    async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
         let log = self.log(id).await?;
-        let written = archive::write(&self.parts.directory, incident, &log)?;
-        Ok((written.path, written.digest))
+        let archive::Written { path, digest } = archive::write(&self.parts.directory, incident, &log)?;
+        Ok(match incident.is_maintenance() {
+            true => Event::ReportWritten { path, digest },
+            false => Event::PostmortemWritten { path, digest },
+        })
     }
 
     /// The event with every secret replaced: the last thing that happens before it is written.

@@ -17,9 +17,10 @@ const LAYERS: [(&str, &[&str]); 7] = [
 
 /// In these layers a room does not use its neighbours, except the shared ones named here.
 const ROOMS: [(&str, &[&str]); 4] = [
-    // The HTTP client, the only file that starts children, how a host is reached, the addresses of datastores, how long anything is waited for,
+    // The HTTP client, the only file that starts children, how a host is reached, the addresses of datastores, also as libpq reads them,
+    // how long anything is waited for,
     // why an action failed, what a measured number must be, and the stand-in context of unit tests.
-    ("actions", &["client", "datastore", "host", "patience", "process", "testing", "threshold", "trouble"]),
+    ("actions", &["client", "datastore", "host", "libpq", "patience", "process", "testing", "threshold", "trouble"]),
     ("notify", &[]),
     // What every backend does alike.
     ("store", &["chain", "claim", "record", "stream"]),
@@ -31,7 +32,10 @@ const ROOMS: [(&str, &[&str]); 4] = [
 const COMPOSER: (&str, &str) = ("surface", "cli");
 
 /// The crates that the domain may use, and in which files, when not everywhere.
-const DOMAIN_CRATES: [(&str, &[&str]); 14] = [
+const DOMAIN_CRATES: [(&str, &[&str]); 16] = [
+    // Cron expressions and the time zones that they follow; pure.
+    ("croner", &["src/domain/schedule.rs"]),
+    ("chrono_tz", &["src/domain/schedule.rs"]),
     // Merges a person's edits into a draft, line by line; pure.
     ("similar", &["src/domain/postmortem/merge.rs"]),
     // Draws a problem with its line and caret; pure.

@@ -5,4 +5,4 @@ mod datastores;
 mod host;
 mod outside;
 mod services;
-mod site;
+pub mod site;

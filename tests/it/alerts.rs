@@ -113,7 +113,7 @@ impl House {
             hostname: "testhost".to_owned(),
         });
         let stop = CancellationToken::new();
-        let terms = Terms { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true) };
+        let terms = Terms { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
         let (duty, task) = Duty::begin(engine.clone(), terms, stop.clone()).await.unwrap();
         Self { engine, clock, duty, stop, task, store, directory }
     }

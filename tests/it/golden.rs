@@ -12,7 +12,8 @@ use runbook::domain::timeline::Timeline;
 use serde_json::Value;
 
 /// Every golden log.
-const LOGS: [&str; 4] = ["postmortem/p1.jsonl", "logs/alerts.jsonl", "logs/people.jsonl", "logs/slack.jsonl"];
+const LOGS: [&str; 5] =
+    ["postmortem/p1.jsonl", "logs/alerts.jsonl", "logs/people.jsonl", "logs/slack.jsonl", "logs/maintenance.jsonl"];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -49,6 +50,8 @@ fn name(event: &Event) -> &'static str {
         Event::SeverityChanged(_) => "SeverityChanged",
         Event::Posted(_) => "Posted",
         Event::PostmortemWritten { .. } => "PostmortemWritten",
+        Event::ReportWritten { .. } => "ReportWritten",
+        Event::OccurrenceSkipped(_) => "OccurrenceSkipped",
         Event::PostmortemCompleted => "PostmortemCompleted",
         Event::Notified { .. } => "Notified",
         Event::NotifyFailed { .. } => "NotifyFailed",
@@ -71,7 +74,7 @@ fn name(event: &Event) -> &'static str {
 }
 
 /// The names of all events.
-const NAMES: [&str; 38] = [
+const NAMES: [&str; 40] = [
     "IncidentOpened",
     "AlertFired",
     "AlertRepeated",
@@ -92,6 +95,8 @@ const NAMES: [&str; 38] = [
     "SeverityChanged",
     "Posted",
     "PostmortemWritten",
+    "ReportWritten",
+    "OccurrenceSkipped",
     "PostmortemCompleted",
     "Notified",
     "NotifyFailed",
@@ -166,6 +171,15 @@ fn the_golden_log_of_an_incident_with_roles_and_refusals_folds_to_what_it_was() 
     assert_eq!(deadlines, ["notify", "commander", "update"]);
 }
 
+#[test]
+fn the_golden_log_of_maintenance_folds_to_what_it_was() {
+    let record = fold(&log("logs/maintenance.jsonl")).expect("it folds for ever").expect("it is not empty");
+    assert!(record.is_maintenance() && record.deadlines.is_empty());
+    let schedule = record.runs[0].schedule.as_ref().expect("a schedule started it");
+    assert_eq!((schedule.timezone.as_str(), schedule.missed.len()), ("Africa/Lusaka", 1));
+    assert!(record.draft.is_some_and(|draft| draft.path.starts_with("reports/")));
+}
+
 /// Whether a golden log is told as it was.
 fn is_told_as_it_was(name: &str) {
     let entries = Timeline::of(&log(&format!("logs/{name}.jsonl"))).entries;
@@ -179,5 +193,5 @@ fn is_told_as_it_was(name: &str) {
 
 #[test]
 fn golden_logs_are_told_as_they_were() {
-    ["alerts", "people", "slack"].into_iter().for_each(is_told_as_it_was);
+    ["alerts", "people", "slack", "maintenance"].into_iter().for_each(is_told_as_it_was);
 }

@@ -11,23 +11,23 @@ use crate::act::Act;
 use crate::real::nginx::{Nginx, Site};
 
 /// Who signs the certificates of a test.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = named(name, &[], (-400, 4000));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// A site for these hosts, valid from so many days from now until so many.
-    fn site(&self, hosts: &[&str], days: (i64, i64)) -> Site {
+    pub fn site(&self, hosts: &[&str], days: (i64, i64)) -> Site {
         let key = KeyPair::generate().unwrap();
         let certificate = named(hosts[0], hosts, days).signed_by(&key, &self.0).unwrap();
         Site { chain: certificate.pem(), key: key.serialize_pem(), protocols: "TLSv1.2 TLSv1.3" }
     }
 
-    fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 }
@@ -44,7 +44,8 @@ fn named(name: &str, hosts: &[&str], (from, until): (i64, i64)) -> CertificatePa
     params
 }
 
-fn self_signed(host: &str) -> Site {
+/// A site whose certificate nobody vouches for.
+pub fn self_signed(host: &str) -> Site {
     let key = KeyPair::generate().unwrap();
     let certificate = named(host, &[host], (-1, 90)).self_signed(&key).unwrap();
     Site { chain: certificate.pem(), key: key.serialize_pem(), protocols: "TLSv1.2 TLSv1.3" }

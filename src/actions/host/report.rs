@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::actions::datastore::Place;
 use crate::actions::process::capture::{Capture, KEPT};
 use crate::actions::process::{Ending, Exit, Job, NotStarted};
-use crate::actions::{Context, SecretText};
+use crate::actions::{Context, SecretText, libpq};
+use crate::domain::expression;
 use crate::domain::form::{Field, Output, Shape};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::text;
@@ -64,6 +66,20 @@ pub const PARSE: Field = Field::optional(
     "How standard output is understood for later steps; `none` by default.",
 );
 
+/// The field `keep`.
+pub const KEEP: Field = Field::optional(
+    "keep",
+    Shape::Expression,
+    "With `parse: json`: what of it is kept, as an expression over `json`; 40 KiB of it at most.",
+);
+
+/// The field `postgres`.
+pub const POSTGRES: Field = Field::optional(
+    "postgres",
+    Shape::Datastore,
+    "A PostgreSQL of the estate, whose address the program gets in libpq's variables (`PGHOST`, `PGPASSWORD`, …): for `psql`, `pg_dump` and their like.",
+);
+
 /// What later steps may refer to.
 pub static OUTPUTS: &[Output] = &[
     Output { name: "exit_code", help: "The exit code; null when a signal ended the program." },
@@ -83,6 +99,8 @@ pub struct Surroundings {
     stdin: Option<SecretText>,
     expect_exit: Option<Vec<i32>>,
     parse: Parse,
+    keep: Option<String>,
+    postgres: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -126,6 +144,11 @@ impl Surroundings {
 
     fn job(&self, argv: Vec<String>, context: &Context) -> Result<Job, String> {
         let mut job = Job::new(argv, context);
+        if let Some(datastore) = &self.postgres {
+            let place = Place { datastore: Some(datastore.clone()), url: None };
+            let address = place.address("postgres", 5432, context).map_err(|trouble| trouble.message)?;
+            job.environment.extend(libpq::variables(&address));
+        }
         for (name, value) in &self.env {
             job.environment.insert(name.clone(), variable(name, value, context)?);
         }
@@ -161,7 +184,7 @@ impl Surroundings {
         }
         let parsed = match self.parse {
             Parse::None => Ok(None),
-            Parse::Json => json_of(capture).map(|value| Some(("json", value))),
+            Parse::Json => json_of(capture, self.keep.as_deref()).map(|value| Some(("json", value))),
             Parse::Lines => Ok(Some(("lines", lines_of(capture)))),
         };
         finished(concluded(shown, code, exit.left_behind, output, parsed, capture), capture)
@@ -257,11 +280,17 @@ fn for_steps(output: &str, most: usize) -> String {
     text::head_and_tail(&shown, most / 2, most / 2)
 }
 
-fn json_of(capture: &Capture) -> Result<Value, String> {
+fn json_of(capture: &Capture, keep: Option<&str>) -> Result<Value, String> {
     if !capture.is_whole() {
         return Err(format!("printed more than {} bytes of JSON", text::grouped(JSON_READ as u64)));
     }
-    let value: Value = serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
+    let mut value: Value =
+        serde_json::from_str(&capture.stdout()).map_err(|error| format!("printed no JSON: {error}"))?;
+    if let Some(keep) = keep {
+        let scope = minijinja::context! { json => minijinja::Value::from(minijinja::value::Serde(&value)) };
+        value = expression::evaluate(keep, &scope)
+            .map_err(|error| format!("printed JSON of which `keep` gives nothing: {error}"))?;
+    }
     let size = value.to_string().len();
     if size > PARSED_FOR_STEPS {
         let (size, most) = (text::grouped(size as u64), text::grouped(PARSED_FOR_STEPS as u64));

@@ -7,7 +7,7 @@ use crate::domain::command::{Refused, WORDS_LIMIT};
 use crate::domain::event::{Actor, Event, Gate};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
-use crate::domain::role::{RefusalCause, counted, is_one_of, named};
+use crate::domain::role::{Refusal, RefusalCause, counted, is_one_of, named};
 use crate::domain::run::Run;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
@@ -36,13 +36,13 @@ impl Asked<'_> {
         if self.incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
-        let event = Event::ApprovalRefused {
+        let event = Event::ApprovalRefused(Refusal {
             run,
             step: step.or(self.step).cloned(),
             digest: self.digest.map(|digest| one_line(digest, 64)),
             cause,
             reason: one_line(&refused.message, WORDS_LIMIT),
-        };
+        });
         refused.recorded(event)
     }
 }

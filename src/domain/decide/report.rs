@@ -14,7 +14,7 @@ use super::start_run;
 use crate::domain::alert::AlertStatus;
 use crate::domain::alerts::ALERT_LIMIT;
 use crate::domain::command::{Answer, Plan, Refused, Report, Start};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Proposal};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::time::{Span, Timestamp};
 
@@ -94,7 +94,7 @@ fn respond(incident: Option<&Incident>, plan: &Plan, now: Timestamp) -> Vec<Even
     };
     let id = &start.runbook.id;
     let words = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
-    let proposal = Event::RunProposed { runbook: id.clone(), params: start.params.clone(), reason };
+    let proposal = Event::RunProposed(Proposal { runbook: id.clone(), params: start.params.clone(), reason });
     std::iter::once(proposal).chain(notice(incident, plan, Some(words), now)).collect()
 }
 

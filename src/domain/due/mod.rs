@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 
 use self::walk::Walk;
 use super::decide::resolution;
-use super::event::{Actor, Event, Gate};
+use super::event::{Actor, Event, Gate, RunOutcome};
 use super::id::{RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::message::MessageId;
 use super::plan::{Attempt, RenderedAction};
-use super::run::Run;
+use super::run::{Run, RunStatus};
 use super::step::Standing;
 use super::time::{Span, Timestamp};
 
@@ -80,7 +80,7 @@ pub enum Effect {
         /// Its parameters.
         params: Map<String, Value>,
     },
-    /// The post-mortem draft; extinguished by `PostmortemWritten`.
+    /// The post-mortem draft or the report; extinguished by `PostmortemWritten` or `ReportWritten`.
     WritePostmortem,
 }
 
@@ -128,7 +128,7 @@ pub struct Confirmation {
 pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     let mut effects: Vec<Effect> = deadline::owed(incident, now).into_iter().map(Effect::Record).collect();
     if owes_resolution(incident, now) {
-        let summary = Some("every alert is resolved".to_owned());
+        let summary = Some(resolution_of(incident).to_owned());
         effects.extend(resolution(incident, summary, now).into_iter().map(Effect::Record));
     }
     for run in &incident.runs {
@@ -182,9 +182,22 @@ fn is_quiet(incident: &Incident) -> bool {
     incident.live_runs().next().is_none() && !incident.runs.iter().any(Run::is_undoing)
 }
 
-/// An incident that alerts opened is over when none of them has fired for a while and nothing is being done.
+/// An incident that alerts opened is over when none of them has fired for a while and nothing is being done; planned work
+/// when its runs are.
 fn owes_resolution(incident: &Incident, now: Timestamp) -> bool {
+    if incident.is_maintenance() {
+        return incident.status != IncidentStatus::Resolved && is_quiet(incident) && !incident.runs.is_empty();
+    }
     follows_alerts(incident) && is_quiet(incident) && incident.alerts.quiet_until().is_some_and(|until| until <= now)
+}
+
+fn resolution_of(incident: &Incident) -> &'static str {
+    let all_well = incident.runs.iter().all(|run| run.status == RunStatus::Ended(RunOutcome::Succeeded));
+    match (incident.is_maintenance(), all_well) {
+        (false, _) => "every alert is resolved",
+        (true, true) => "the work is done",
+        (true, false) => "the work has ended, and not all of it is done",
+    }
 }
 
 /// A draft is owed when the work is over and something has happened since the last one.
@@ -192,7 +205,11 @@ fn owes_postmortem(incident: &Incident) -> bool {
     let over = match incident.status {
         IncidentStatus::Resolved => !incident.live_runs().any(Run::is_at_work),
         // A storm would have it written again and again.
-        IncidentStatus::Open | IncidentStatus::Acknowledged if follows_alerts(incident) => false,
+        IncidentStatus::Open | IncidentStatus::Acknowledged
+            if follows_alerts(incident) || incident.is_maintenance() =>
+        {
+            false
+        }
         IncidentStatus::Open | IncidentStatus::Acknowledged => incident.live_runs().next().is_none(),
     };
     let over = over && !incident.runs.iter().any(Run::is_undoing);

@@ -143,3 +143,17 @@ fn every_filter_we_suggest_exists() {
     let error = references("{{ x | uper }}").expect_err("no such filter");
     assert_eq!(error.hint.as_deref(), Some("Did you mean `upper`?"));
 }
+
+#[test]
+fn the_time_between_two_instants_is_counted() {
+    let scope = Value::from(minijinja::value::Serde(json!({"now": "2026-11-23T09:00:00Z"})));
+    for (expression, expected) in [
+        ("now | days_since('2026-11-20')", json!(3.38)),
+        ("now | hours_since('2026-11-23T08:30:00+02:00')", json!(2.5)),
+        ("now | days_since('2026-11-25T09:00:00.000Z') < 0", json!(true)),
+    ] {
+        assert_eq!(evaluate(expression, &scope).unwrap(), expected, "{expression}");
+    }
+    let error = evaluate("now | days_since('soon')", &scope).unwrap_err().to_string();
+    assert!(error.contains("`soon` is no instant"), "{error}");
+}

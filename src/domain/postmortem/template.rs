@@ -31,7 +31,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// The template that comes with the program.
+    /// The template of a report that comes with the program.
+    pub fn shipped_report() -> Self {
+        Self { file: "report.md.jinja".to_owned(), source: include_str!("report.md.jinja").to_owned() }
+    }
+
+    /// The template of a post-mortem that comes with the program.
     pub fn shipped() -> Self {
         Self { file: "postmortem.md.jinja".to_owned(), source: include_str!("postmortem.md.jinja").to_owned() }
     }

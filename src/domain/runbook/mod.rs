@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::effect::EffectClass;
 use super::id::StepKey;
+use super::schedule::Schedule;
 use super::time::Span;
 use super::trigger::Trigger;
 
@@ -27,7 +28,7 @@ pub const STEP_LIMIT: usize = 2_000;
 /// The most items a `for_each` may go through.
 pub const ITEM_LIMIT: usize = 200;
 
-/// How bad an incident is.
+/// How bad an incident is, or that it is none: the record of planned work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -39,6 +40,8 @@ pub enum Severity {
     P3,
     /// A minor issue or a question.
     P4,
+    /// Planned work: nothing is wrong. It has no deadlines, and a report in place of a post-mortem.
+    Maintenance,
 }
 
 impl std::str::FromStr for Severity {
@@ -58,6 +61,7 @@ impl std::fmt::Display for Severity {
             Self::P2 => "P2",
             Self::P3 => "P3",
             Self::P4 => "P4",
+            Self::Maintenance => "maintenance",
         })
     }
 }
@@ -86,6 +90,9 @@ pub struct Runbook {
     /// The alerts that start it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Trigger>,
+    /// When it starts by the clock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
     /// In order.
     pub steps: Vec<Step>,
     /// Always run at the end, however the steps ended.

@@ -7,6 +7,7 @@ mod environment;
 mod estate;
 mod people;
 mod sender;
+mod trigger;
 
 use std::fmt::Write as _;
 
@@ -19,6 +20,7 @@ pub(in crate::domain) use environment::{ENVIRONMENT, HOST};
 pub(in crate::domain) use estate::ESTATE;
 pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
+pub(in crate::domain) use trigger::{SCHEDULE, TRIGGER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];
@@ -26,10 +28,14 @@ type Keys = &'static [(&'static str, &'static str, &'static str)];
 const RUNBOOK: Keys = &[
     ("runbook", "name, required", "The id. The file is called `<id>.yaml`."),
     ("title", "text, required", "What it is for, in a few words."),
-    ("severity", "`p1` `p2` `p3` `p4`, required", "The severity of the incident that it opens."),
+    (
+        "severity",
+        "`p1` `p2` `p3` `p4` `maintenance`, required",
+        "The severity of the incident that it opens. `maintenance` opens the record of planned work: it has no deadlines, is over when the work is, and has a report in place of a post-mortem.",
+    ),
     ("summary", "text", "One or two sentences."),
     ("environments", "name or list", "The environments it may run in; every one unless given."),
-    ("on", "mapping, or a list of them", "The alerts that start it; see below."),
+    ("on", "mapping, or a list of them", "The alerts or the schedule that start it; see below."),
     ("deadlines", "mapping", "What must be done by when, by name; see below."),
     ("params", "mapping", "What the starter may set, by name; see below."),
     ("steps", "list of steps, required", "In order."),
@@ -47,25 +53,6 @@ pub(in crate::domain) const SERVICE: Keys = &[
     ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
     ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
     ("depends_on", "service, or a list of them", "The services that it leans on."),
-];
-
-const TRIGGER: Keys = &[
-    ("alert", "text or list, required", "The alerts, by name; `*` stands for any text and `?` for one character."),
-    (
-        "where",
-        "expression",
-        "What must hold of the alert. It sees `labels`, `annotations`, `value`, `name`, `sender`, `status`, `summary`, `severity`, `environment`, `service`, `starts_at`, `ends_at`, `link`, `runbook`, and all of it as `alert`. A label that is not there is `none`.",
-    ),
-    (
-        "start",
-        "`auto` or `ask`",
-        "`auto`: it starts by itself; what it changes is asked for, unless the estate allows it. `ask`, the default: the incident is opened, people are told, and one of them starts it.",
-    ),
-    (
-        "params",
-        "mapping",
-        "The runbook's params, as templates over the same names. One that gives nothing is left to its default.",
-    ),
 ];
 
 pub(in crate::domain) const ALERTS: Keys = &[
@@ -187,7 +174,8 @@ remedy; `runbook schema` prints a JSON Schema for editors.
 * **template**: text in which `{{ … }}` is replaced by a value. A text that is one whole `{{ … }}` keeps the value's type. Strings
   stand as they are; other values are written as JSON. `{% if %}` and `{% for %}` work as in Jinja.
 * **expression**: what stands between the braces, without them: `steps.cause.answer == 'code'`.
-* An undefined name is an error. A value is never evaluated again, whatever it holds.
+* An undefined name is an error. A value is never evaluated again, whatever it holds. Besides minijinja's filters there are
+  `days_since` and `hours_since`: `incident.opened_at | days_since('2026-08-01')`.
 * **script**: a template in which every value is quoted for the place where it stands, so that the shell sees data and
   nothing else. Where that is impossible (back-ticks, `${ … }`, `$'…'`, after a backslash) the script is refused.
 * **SQL**: as it stands. Nothing is interpolated; `$1`, `$2` are bound to values that are given beside it.
@@ -205,6 +193,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     }
     keys(&mut out, "A runbook", RUNBOOK);
     keys(&mut out, "A trigger, `on`", TRIGGER);
+    keys(&mut out, "A schedule, `on`", SCHEDULE);
     keys(&mut out, "A deadline", DEADLINE);
     section(&mut out, "The longest way to a notice", Some(LONGEST));
     keys(&mut out, "A param", PARAM);

@@ -8,12 +8,13 @@
 mod channel;
 mod host;
 mod sender;
+mod trigger;
 
 use serde_json::{Map, Value, json};
 
 use super::check::{
-    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, LAUNCHES, PARAM_TYPES, RETRY_KEYS, SEVERITIES, START_KEYS, TRIGGER_KEYS,
-    UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
+    APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, GRADES, PARAM_TYPES, RETRY_KEYS, START_KEYS, UNDO_KEYS, UNTIL_KEYS,
+    VERIFY_KEYS,
 };
 use crate::domain::estate_check::CRITICALITY;
 use crate::domain::form::{Field, KindForm, Shape};
@@ -32,10 +33,10 @@ pub fn runbook(forms: &[&KindForm]) -> Value {
         "properties": {
             "runbook": described(name(), "The id: the file's name without `.yaml`."),
             "title": described(text(), "What it is for, in a few words."),
-            "severity": { "enum": SEVERITIES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "description": "The severity of the incident that it opens." },
+            "severity": { "enum": GRADES.iter().map(|(word, _)| *word).collect::<Vec<_>>(), "description": "The severity of the incident that it opens, or `maintenance` for planned work." },
             "summary": described(text(), "One or two sentences."),
             "environments": one_or_many(&name()),
-            "on": described(one_or_many(&trigger()), "The alerts that start it."),
+            "on": described(one_or_many(&trigger::either()), "What starts it by itself: alerts, or the clock."),
             "deadlines": { "type": "object", "description": "What must be done by when.", "propertyNames": name(), "additionalProperties": deadline() },
             "params": { "type": "object", "description": "What the starter may set.", "propertyNames": name(), "additionalProperties": param() },
             "steps": { "type": "array", "minItems": 1, "description": "In order.", "items": { "$ref": "#/$defs/step" } },
@@ -140,20 +141,6 @@ fn one_action(forms: &[&KindForm], extra: &[&str], shapes: &Value) -> Value {
         "properties": properties,
         "oneOf": forms.iter().map(|form| json!({ "required": [form.name] })).collect::<Vec<_>>(),
     })
-}
-
-fn trigger() -> Value {
-    let launches: Vec<&str> = LAUNCHES.iter().map(|(word, _)| *word).collect();
-    closed(
-        TRIGGER_KEYS,
-        &json!({
-            "alert": described(one_or_many(&text()), "The alerts, by name; `*` stands for any text."),
-            "where": described(json!({ "$ref": "#/$defs/expression" }), "What must hold of the alert: `value > 5`."),
-            "start": { "enum": launches, "description": "Whether it starts by itself or a person is asked." },
-            "params": { "type": "object", "description": "Parameters from the alert.", "propertyNames": name() },
-        }),
-        &["alert"],
-    )
 }
 
 fn approve() -> Value {
@@ -335,6 +322,7 @@ pub fn estate() -> Value {
             ] })),
             "senders": part(sender::sender()),
             "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
+            "report": closed(keys::REPORT_KEYS, &json!({ "directory": text() }), &[]),
             "alerts": alerts(),
             "slack": closed(keys::SLACK_KEYS, &json!({
                 "channel": name(), "app_token": secret(), "signing_secret": secret(), "channel_an_incident": { "type": "boolean" },

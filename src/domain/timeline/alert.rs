@@ -3,7 +3,7 @@
 use super::Reader;
 use super::phrase::{Phrase, Sign, because};
 use crate::domain::alert::Alert;
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Proposal, Recorded};
 
 /// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
 const SHOWN: usize = 20;
@@ -20,7 +20,7 @@ pub(super) fn of(reader: &Reader, recorded: &Recorded) -> Phrase {
             let shown = left == 0 || before <= SHOWN;
             Phrase { notable: shown, ..Phrase::notable(Sign::Incident, format!("an alert is resolved, {rest}")) }
         }
-        Event::RunProposed { runbook, reason, .. } => {
+        Event::RunProposed(Proposal { runbook, reason, .. }) => {
             Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))
         }
         _ => Phrase::quiet(Sign::Inner, ""),

@@ -86,7 +86,9 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         | Event::NoteAdded { .. }
         | Event::Resolved { .. }
         | Event::PostmortemWritten { .. }
+        | Event::ReportWritten { .. }
         | Event::PostmortemCompleted => incident(recorded),
+        Event::OccurrenceSkipped(skipped) => super::schedule::skipped(skipped),
         Event::AlertFired { .. }
         | Event::AlertRepeated { .. }
         | Event::AlertResolved { .. }
@@ -104,9 +106,10 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         | Event::SeverityChanged(_)
         | Event::Notified { .. }
         | Event::NotifyFailed { .. } => super::people::of(reader.incident(), recorded),
-        Event::RunStarted { run, runbook, params, mode, parent, .. } => {
+        Event::RunStarted { run, runbook, params, mode, parent, schedule, .. } => {
             let title = format!("{} ({})", runbook.id, runbook.title);
-            started(*run, &title, params, *mode, parent.as_ref())
+            let phrase = started(*run, &title, params, *mode, parent.as_ref());
+            schedule.iter().fold(phrase, |phrase, occurrence| super::schedule::due(phrase, occurrence, recorded.at))
         }
         Event::RunStopping { run, cause } => stopping(reader, *run, cause),
         Event::RunEnded { run, outcome } => ended(reader, *run, *outcome),
@@ -161,6 +164,7 @@ fn incident(recorded: &Recorded) -> Phrase {
         Event::Resolved { summary: Some(summary) } => Phrase::notable(Sign::Incident, format!("resolved: {summary}")),
         Event::Resolved { summary: None } => Phrase::notable(Sign::Incident, "resolved"),
         Event::PostmortemWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("post-mortem draft: {path}")),
+        Event::ReportWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("report: {path}")),
         _ => Phrase::notable(Sign::Incident, "post-mortem completed"),
     }
 }

@@ -220,6 +220,16 @@ impl Docket {
         (open && recent && room).then_some(slot)
     }
 
+    /// The newest incident in which a runbook goes on in an environment.
+    pub(super) fn going_on(&self, runbook: &str, environment: &str) -> Option<&Incident> {
+        let open = self.live.values().map(|live| &live.incident).filter(|incident| {
+            incident.environment == environment
+                && incident.status != IncidentStatus::Resolved
+                && incident.runs.iter().any(|run| run.runbook.id == runbook)
+        });
+        open.max_by_key(|incident| incident.opened.at)
+    }
+
     /// Takes in what this process has written to an incident.
     pub(super) fn follow(&mut self, id: &IncidentId, events: &[Recorded]) {
         let Some(slot) = self.slot(id) else { return };

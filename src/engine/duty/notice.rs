@@ -31,6 +31,7 @@ pub(super) fn of(alert: &Alert, channels: &[String]) -> (Runbook, Map<String, Va
         deadlines: Vec::new(),
         params: ["alert", "summary", "link", PROPOSAL].map(param).into(),
         on: Vec::new(),
+        schedules: Vec::new(),
         steps: if channels.is_empty() { Vec::new() } else { vec![told(channels)] },
         finally: Vec::new(),
     };

@@ -283,12 +283,12 @@ impl Worker {
             return Ok(());
         }
         match self.engine.write_draft(&self.id, &self.incident).await {
-            Ok((path, digest)) => {
+            Ok(written) => {
                 self.undrafted = None;
-                self.draft(Event::PostmortemWritten { path, digest }, now)
+                self.draft(written, now)
             }
             Err(error) => {
-                tracing::warn!(incident = %self.id, %error, "the post-mortem draft is not on disk");
+                tracing::warn!(incident = %self.id, %error, "the post-mortem or report is not on disk");
                 self.undrafted = Some((self.incident.seq, error));
                 Ok(())
             }

@@ -213,6 +213,9 @@ fn next(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
         Exit::WAITING => vec![typed(format!("watch {id}"))],
         Exit::INTERRUPTED => vec![typed(format!("watch {id}")), typed(format!("cancel {id} 'why'"))],
         _ if incident.live_runs().next().is_some() => vec![typed(format!("watch {id}"))],
+        _ if incident.status == IncidentStatus::Resolved && incident.is_maintenance() => {
+            vec![typed(format!("report {id}"))]
+        }
         _ if incident.status == IncidentStatus::Resolved => vec![typed(format!("postmortem {id}"))],
         _ => vec![typed(format!("resolve {id} 'what it was'")), typed(format!("timeline {id}"))],
     }

@@ -19,6 +19,7 @@ use crate::surface::exit::Exit;
 /// Examples:
 ///   runbook incidents
 ///   runbook incidents --open
+///   runbook incidents --maintenance
 ///   runbook incidents --limit 100 -o jsonl
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -26,6 +27,9 @@ pub struct Incidents {
     /// Only those that are not resolved
     #[arg(long)]
     open: bool,
+    /// Records of planned work in place of incidents
+    #[arg(long)]
+    maintenance: bool,
     /// How many are shown at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -81,7 +85,7 @@ impl Incidents {
             let summaries = desk.wait(desk.store().incidents(self.limit, offset))?;
             let last = summaries.len() < limit;
             let page = summaries.iter().map(|summary| read(desk, summary));
-            rows.extend(page.filter(|row| !self.open || row.status != "resolved"));
+            rows.extend(page.filter(|row| self.wants(row)));
             if last || rows.len() >= limit {
                 rows.truncate(limit);
                 return Ok(rows);
@@ -90,7 +94,18 @@ impl Incidents {
         }
     }
 
+    /// A damaged log may be either, and hides nothing.
+    fn wants(&self, row: &Row) -> bool {
+        let planned = row.severity.map(|severity| severity == Severity::Maintenance);
+        let sort = planned.is_none_or(|planned| planned == self.maintenance);
+        sort && (!self.open || row.status != "resolved")
+    }
+
     fn none(&self, station: &Station) {
+        if self.maintenance {
+            station.output.say("there is no record of maintenance");
+            return station.output.next(&[station.command("schedule")]);
+        }
         if self.open {
             station.output.say("no incident is open");
             return station.output.next(&[station.command("incidents")]);

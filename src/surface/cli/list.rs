@@ -7,7 +7,9 @@ use super::shop::Shop;
 use super::station::Station;
 use super::table::Table;
 use crate::domain::problem;
-use crate::domain::runbook::{Runbook, Severity};
+use crate::domain::runbook::{Param, Runbook, Severity};
+use crate::domain::schedule::Schedule;
+use crate::domain::trigger::Trigger;
 use crate::engine::catalog::Sheet;
 use crate::surface::exit::Exit;
 
@@ -29,6 +31,10 @@ struct Row<'a> {
     environments: &'a [String],
     /// The alerts that it has a trigger for, by name or pattern.
     alerts: Vec<&'a str>,
+    /// The triggers themselves, and when it starts by the clock.
+    on: &'a [Trigger],
+    schedules: &'a [Schedule],
+    params: &'a [Param],
     steps: usize,
     problems: usize,
 }
@@ -65,6 +71,9 @@ fn row<'a>(id: &'a str, sheet: &'a Sheet<Runbook>) -> Row<'a> {
         severity: runbook.map(|runbook| runbook.severity),
         environments: runbook.map_or(&[], |runbook| &runbook.environments),
         alerts: runbook.map(|runbook| alerts(runbook)).unwrap_or_default(),
+        on: runbook.map_or(&[], |runbook| &runbook.on),
+        schedules: runbook.map_or(&[], |runbook| &runbook.schedules),
+        params: runbook.map_or(&[], |runbook| &runbook.params),
         steps: runbook.map_or(0, |runbook| runbook.all_steps().len()),
         problems: sheet.problems().len(),
     }

@@ -52,6 +52,7 @@ mod reference;
 mod resolve;
 mod retry;
 mod role;
+mod schedule;
 mod schema;
 mod secrets;
 mod serve;
@@ -99,6 +100,7 @@ enum Command {
     Watch(watch::Watch),
     Status(status::Status),
     Incidents(incidents::Incidents),
+    Schedule(schedule::Schedule),
     Answer(answer::Answer),
     Approve(approve::Approve),
     Deny(deny::Deny),
@@ -115,6 +117,7 @@ enum Command {
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
     Page(page::Page),
+    #[command(alias = "report")]
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
     List(list::List),
@@ -145,6 +148,7 @@ impl Command {
             Self::Watch(command) => command.run(station),
             Self::Status(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
+            Self::Schedule(command) => command.run(station),
             Self::Answer(command) => command.run(station),
             Self::Approve(command) => command.run(station),
             Self::Deny(command) => command.run(station),

@@ -19,12 +19,14 @@ const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Writes, prints or completes the draft of the post-mortem
 ///
-/// What a person has written into it is kept.
+/// What a person has written into it is kept. Of maintenance it is the
+/// report, which `runbook report` is another name for.
 ///
 /// Examples:
 ///   runbook postmortem
 ///   runbook postmortem lusab-fidok --print
 ///   runbook postmortem lusab-fidok --done
+///   runbook report last --print
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Postmortem {
@@ -98,6 +100,8 @@ fn open_questions(text: &str) -> usize {
 fn next(station: &Station, incident: &Incident) -> Vec<String> {
     let typed = |words: String| station.command(&words);
     match (incident.status, &incident.completed) {
+        (IncidentStatus::Resolved, _) if incident.is_maintenance() => vec![typed("schedule".to_owned())],
+        _ if incident.is_maintenance() => vec![typed(format!("watch {}", incident.id))],
         (IncidentStatus::Resolved, Some(_)) => vec![typed("incidents".to_owned())],
         (IncidentStatus::Resolved, None) => vec![typed(format!("postmortem {} --done", incident.id))],
         _ => vec![typed(format!("resolve {} 'what it was'", incident.id))],

@@ -41,7 +41,9 @@ const STATUS: &str = "taking alerts";
 /// they prove it, and the `on` of a runbook which alerts start it. An answer
 /// of 2xx means that the log holds it. Listens on this machine alone, unless
 /// every route asks for credentials. `runbook simulate` shows what an alert
-/// would do. Takes a socket from systemd, and tells it that it is ready.
+/// would do. Starts what is scheduled (`runbook schedule`), and has it as a
+/// calendar at /calendar.ics. Takes a socket from systemd, and tells it that
+/// it is ready.
 /// At SIGHUP it takes up edited files, unless they have problems.
 ///
 /// Examples:
@@ -54,7 +56,7 @@ pub struct Serve {
     /// Where to listen; may be given several times [default: 127.0.0.1:8417]
     #[arg(long, value_name = "ADDRESS:PORT", env = "RUNBOOK_LISTEN", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
-    /// The secret of the estate that /health and /metrics ask for as a bearer token
+    /// The secret of the estate that /health, /metrics and /calendar.ics ask for as a bearer token
     #[arg(long, value_name = "SECRET", env = "RUNBOOK_TOKEN_SECRET")]
     token_secret: Vec<String>,
 }
@@ -164,6 +166,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
+    let schedules = Some(super::schedule::file(&desk.station.state()?));
     Ok(Terms {
         chance: super::chance,
         opening: Box::new(move |id| {
@@ -172,6 +175,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
             }
         }),
         is_ours: Box::new(move |id| std::fs::read_to_string(theirs(id)).is_ok_and(|shop| shop == mine)),
+        schedules,
     })
 }
 

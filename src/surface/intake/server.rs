@@ -1,4 +1,5 @@
-//! The server that senders post to: `/hooks/<sender>`, and `/health`, `/health/ready`, `/metrics` for who watches it.
+//! The server that senders post to: `/hooks/<sender>`, and `/health`, `/health/ready`, `/metrics` for who watches it, and
+//! `/calendar.ics` for calendars.
 //!
 //! **Invariant:** a post is answered with 2xx only after the log holds what it says. When it cannot be held, the answer is
 //! 503, so that the sender comes again; 4xx are for who is not its sender and for what no repetition would mend.
@@ -25,6 +26,7 @@ use crate::engine::renewal::Files;
 
 use self::figures::Figures;
 
+mod calendar;
 pub mod catch_up;
 mod connection;
 mod figures;
@@ -32,6 +34,9 @@ mod hook;
 mod status;
 
 pub use connection::{Listener, serve};
+
+/// Where calendars subscribe to what is scheduled.
+const CALENDAR: &str = "/calendar.ics";
 
 /// Connections at a time: senders keep a few open each. Who comes later waits in the kernel's queue.
 pub const CONNECTIONS: usize = 512;
@@ -59,7 +64,7 @@ pub const HEADERS_LIMIT: usize = 32 * 1024;
 pub struct Server {
     engine: Engine,
     duty: Duty,
-    /// The names of the secrets of which one is asked for at `/health` and `/metrics`; none on loopback alone.
+    /// The names of the secrets of which one is asked for at the routes that are nobody's; none on loopback alone.
     tokens: Vec<String>,
     certificates: Certificates,
     figures: Figures,
@@ -138,7 +143,7 @@ pub fn open_routes<'a>(senders: impl IntoIterator<Item = (&'a String, &'a Sender
     let open = senders.into_iter().filter(|(_, sender)| sender.auth.is_open());
     let mut routes: Vec<String> = open.map(|(name, _)| format!("/hooks/{name}")).collect();
     if tokens.is_empty() {
-        routes.extend(["/health", "/health/ready", "/metrics"].map(str::to_owned));
+        routes.extend(["/health", "/health/ready", "/metrics", CALENDAR].map(str::to_owned));
     }
     routes
 }
@@ -149,6 +154,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/health", get(status::live))
         .route("/health/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
+        .route(CALENDAR, get(calendar::calendar))
         .fallback(status::nothing)
         .with_state(server)
 }

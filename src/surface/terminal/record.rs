@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::countdown::{clock, took};
 use super::ink::{Line, Signs, Tone};
 use super::naming;
-use crate::domain::event::{Actor, Conclusion, Event, Finding, Gate, Recorded, RunOutcome, SkipReason, StopCause};
+use crate::domain::event::{
+    Actor, Conclusion, Event, Finding, Gate, Proposal, Recorded, RunOutcome, SkipReason, StopCause,
+};
 use crate::domain::id::{Part, RunId, StepKey};
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -142,7 +144,7 @@ impl Teller<'_> {
                 self.one(Tone::Bad, self.signs.warning, &format!("alert {}{words}", alert.name))
             }
             Event::AlertResolved { .. } => self.one(Tone::Good, self.signs.done, "an alert is resolved"),
-            Event::RunProposed { runbook, reason, .. } => {
+            Event::RunProposed(Proposal { runbook, reason, .. }) => {
                 self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
             }
             Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),

@@ -92,7 +92,7 @@ impl Watch {
     }
 
     async fn take_up_duty(&mut self) {
-        let terms = Terms { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true) };
+        let terms = Terms { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
         let begun = Duty::begin(self.engine.clone(), terms, CancellationToken::new()).await;
         let (duty, task) = begun.expect("the log can be read");
         (self.duty, self.task) = (Some(duty), task);

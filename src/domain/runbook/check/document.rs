@@ -19,6 +19,15 @@ const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
 pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
     &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3), ("p4", Severity::P4)];
 
+/// What a runbook may open, as it is written: an incident of a severity, or the record of planned work.
+pub(in crate::domain) const GRADES: &[(&str, Severity)] = &[
+    ("p1", Severity::P1),
+    ("p2", Severity::P2),
+    ("p3", Severity::P3),
+    ("p4", Severity::P4),
+    ("maintenance", Severity::Maintenance),
+];
+
 /// The types of params as they are written.
 pub(in crate::domain) const PARAM_TYPES: &[&str] =
     &["text", "integer", "number", "boolean", "duration", "service", "unit", "choice"];
@@ -33,14 +42,17 @@ impl Checker<'_> {
         let title = fields
             .required(&mut self.report, "title", "a runbook")
             .and_then(|node| self.report.text(node).map(str::to_owned));
-        let severity = fields
-            .required(&mut self.report, "severity", "a runbook")
-            .and_then(|node| self.report.word(node, SEVERITIES));
+        let severity =
+            fields.required(&mut self.report, "severity", "a runbook").and_then(|node| self.report.word(node, GRADES));
         let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
+        if let Some(entry) = fields.entry("deadlines").filter(|_| severity == Some(Severity::Maintenance)) {
+            let problem = Problem::new(entry.key_span.clone(), "maintenance has no deadlines: nothing is wrong");
+            self.report.add(problem.help("Take them away, or write a severity from p1 to p4."));
+        }
         let deadlines = fields.get("deadlines").map(|node| self.deadlines(node)).unwrap_or_default();
         self.params = fields.get("params").map(|node| self.declared(node)).unwrap_or_default();
-        let on = fields.get("on").map(|node| self.triggers(node)).unwrap_or_default();
+        let (on, schedules) = fields.get("on").map(|node| self.triggers(node, severity)).unwrap_or_default();
         let steps = fields.required(&mut self.report, "steps", "a runbook");
         for given in [steps, fields.get("finally")].into_iter().flatten() {
             self.gather_ids(given);
@@ -64,6 +76,7 @@ impl Checker<'_> {
             deadlines,
             params,
             on,
+            schedules,
             steps: steps?,
             finally,
         })
@@ -83,7 +96,7 @@ impl Checker<'_> {
         Some(id)
     }
 
-    fn environments(&mut self, node: &Node) -> Vec<String> {
+    pub(super) fn environments(&mut self, node: &Node) -> Vec<String> {
         let known: Option<Vec<&str>> =
             self.world.estate.map(|estate| estate.environments.keys().map(String::as_str).collect());
         let items = self.report.one_or_many(node);

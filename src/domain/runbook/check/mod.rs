@@ -14,6 +14,7 @@ mod host;
 mod modifier;
 pub(crate) mod pattern;
 mod reference;
+mod schedule;
 mod shape;
 mod start;
 mod step;
@@ -31,11 +32,12 @@ use fields::Report;
 
 pub(in crate::domain) use action::all_fields;
 pub(in crate::domain) use deadline::DEADLINE_KEYS;
-pub(in crate::domain) use document::{PARAM_TYPES, SEVERITIES};
+pub(in crate::domain) use document::{GRADES, PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::ASK_KEYS;
 pub(in crate::domain) use modifier::{
     APPROVE_KEYS, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
+pub(in crate::domain) use schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
 pub(in crate::domain) use start::START_KEYS;
 pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
 

@@ -25,7 +25,8 @@ impl Checker<'_> {
         match shape {
             Shape::Text => self.any_scalar(node),
             Shape::Script => self.script_value(node),
-            Shape::Expression => drop(self.expression(node)),
+            // What a program printed is all that is there when it is evaluated.
+            Shape::Expression => self.with_only(&["json"], |checker| drop(checker.expression(node))),
             Shape::Integer { min, max } => drop(self.report.integer(node, *min, *max)),
             Shape::Number => self.number(node),
             Shape::Boolean => drop(self.report.boolean(node)),

@@ -3,6 +3,7 @@
 mod form;
 mod longest;
 mod mistake;
+mod schedule;
 
 use super::*;
 use crate::domain::effect::EffectClass;
@@ -171,7 +172,7 @@ fn the_head_is_checked() {
         "runbook: p9\ntitle: x\nseverity: P1\nsteps: []\n",
         &[
             "1:10 the runbook is called `p9` and its file `p1.yaml` | Rename one of the two: the file to `p9.yaml`, or write `runbook: p1`.",
-            "3:11 `P1` is not one of `p1`, `p2`, `p3` and `p4` | Did you mean `p1`?",
+            "3:11 `P1` is not one of `p1`, `p2`, `p3`, `p4` and `maintenance` | Did you mean `p1`?",
             "4:8 a runbook without steps does nothing",
         ],
     );

@@ -1,11 +1,13 @@
-//! The alerts that start a runbook: their names, their condition, and what the alert gives to the params.
+//! What starts a runbook by itself. Here: the alerts, their names, their condition, and what the alert gives to the params.
 
 use serde_json::{Map, Value};
 
 use super::Checker;
 use super::fields::Fields;
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::runbook::Severity;
 use crate::domain::runbook::node::{Content, Node};
+use crate::domain::schedule::Schedule;
 use crate::domain::trigger::{Launch, NAMES, Trigger};
 
 /// The keys of a trigger.
@@ -18,8 +20,8 @@ pub(in crate::domain) const LAUNCHES: &[(&str, Launch)] = &[("auto", Launch::Aut
 const MAX_TRIGGERS: usize = 50;
 
 impl Checker<'_> {
-    /// One trigger, or a list of them.
-    pub(super) fn triggers(&mut self, node: &Node) -> Vec<Trigger> {
+    /// One trigger or schedule, or a list of them.
+    pub(super) fn triggers(&mut self, node: &Node, severity: Option<Severity>) -> (Vec<Trigger>, Vec<Schedule>) {
         let given = match &node.content {
             Content::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
@@ -27,7 +29,15 @@ impl Checker<'_> {
         if let Some(node) = given.get(MAX_TRIGGERS) {
             self.report.add(Problem::new(node.span.clone(), format!("a runbook has at most {MAX_TRIGGERS} triggers")));
         }
-        given.iter().filter_map(|node| self.trigger(node)).collect()
+        let (timed, alerted): (Vec<&Node>, Vec<&Node>) = given.iter().partition(|node| node.get("schedule").is_some());
+        let schedules: Vec<_> = timed.into_iter().filter_map(|node| Some((self.schedule(node)?, node))).collect();
+        self.schedules_fit(severity, &schedules);
+        if let Some(node) = alerted.first().filter(|_| severity == Some(Severity::Maintenance)) {
+            let problem = Problem::new(node.span.clone(), "an alert opens an incident, and this is planned work");
+            self.report.add(problem.help("Write `schedule` in place of `alert`, or a severity from p1 to p4."));
+        }
+        let triggers = alerted.into_iter().filter_map(|node| self.trigger(node)).collect();
+        (triggers, schedules.into_iter().map(|(schedule, _)| schedule).collect())
     }
 
     fn trigger(&mut self, node: &Node) -> Option<Trigger> {

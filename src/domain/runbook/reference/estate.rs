@@ -30,6 +30,7 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "mapping",
         "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
     ),
+    ("report", "mapping", "`{ directory }`: where the reports of maintenance are written, `reports` unless given."),
     ("alerts", "mapping", "What is done about alerts in general; see below."),
     (
         "slack",

@@ -25,6 +25,8 @@ const CREDENTIALS: &str = "/etc/credstore";
 
 /// Where post-mortems go unless the estate says otherwise.
 const POSTMORTEMS: &str = "postmortems";
+/// Where the reports of maintenance go unless the estate says otherwise.
+const REPORTS: &str = "reports";
 
 /// What the service is made of, besides the shop's facts. A failed start that no repetition mends is not repeated: wrong
 /// use (2), not allowed (4), problems in a file (7). Of a stop, only the main process hears: it ends its steps itself, within
@@ -172,7 +174,8 @@ fn is_credential(name: &str) -> bool {
 fn writable(estate: &Estate, directory: &Path) -> BTreeSet<PathBuf> {
     let written = directory.join(estate.postmortem.directory.as_deref().unwrap_or(POSTMORTEMS));
     let trees = estate.environments.values().filter_map(|environment| environment.repository.as_ref());
-    trees.map(|tree| directory.join(tree)).chain([written]).collect()
+    let reports = directory.join(estate.report.directory.as_deref().unwrap_or(REPORTS));
+    trees.map(|tree| directory.join(tree)).chain([written, reports]).collect()
 }
 
 /// A path that is passed over where it does not exist.

@@ -46,11 +46,11 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
 
 /// Everything else.
 pub(super) async fn nothing() -> Response {
-    let known = "there is /hooks/<sender>, /incidents/<id>, /health, /health/ready and /metrics";
+    let known = "there is /hooks/<sender>, /incidents/<id>, /health, /health/ready, /metrics and /calendar.ics";
     (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()
 }
 
-fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
+pub(super) fn allowed(server: &Server, headers: &HeaderMap) -> Result<(), Box<Response>> {
     if server.tokens.is_empty() {
         return Ok(());
     }

@@ -60,6 +60,7 @@ impl Story {
             mode: Mode::Guided,
             parent: None,
             alert: None,
+            schedule: None,
         });
         story
     }

@@ -1,0 +1,38 @@
+//! What a schedule makes happen, and what planned work is not asked for.
+
+use super::start_run;
+use crate::domain::command::{Refused, Start};
+use crate::domain::event::Event;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::schedule::{Occurrence, Skipped};
+use crate::domain::time::Timestamp;
+
+/// The events of a record that an occurrence opens.
+pub(super) fn start(
+    incident: Option<&Incident>,
+    start: &Start,
+    occurrence: &Occurrence,
+    now: Timestamp,
+) -> Result<Vec<Event>, Refused> {
+    let mut events = start_run(incident, start, now)?;
+    for event in &mut events {
+        if let Event::RunStarted { schedule, .. } = event {
+            *schedule = Some(Box::new(occurrence.clone()));
+        }
+    }
+    Ok(events)
+}
+
+/// The record that still goes on says that the occurrence was skipped because of it.
+pub(super) fn skip(incident: &Incident, skipped: &Skipped) -> Result<Vec<Event>, Refused> {
+    if incident.status == IncidentStatus::Resolved {
+        return Err(Refused::usage("it is over, so the occurrence can run"));
+    }
+    Ok(vec![Event::OccurrenceSkipped(skipped.clone())])
+}
+
+/// Our no to a severity of planned work.
+pub(super) fn has_no_severity() -> Refused {
+    Refused::usage("maintenance has no severity: nothing is wrong")
+        .hint("If something is, open an incident: `runbook start <runbook>`.")
+}

@@ -1,0 +1,33 @@
+//! The words for what a schedule starts, misses and skips.
+
+use super::phrase::{Phrase, Sign};
+use crate::domain::schedule::{ON_TIME, Occurrence, Skipped, local};
+use crate::domain::time::{Span, Timestamp};
+
+/// A run that a schedule started at `at`: when it was due, how late it is, and what was missed before.
+pub(super) fn due(phrase: Phrase, occurrence: &Occurrence, at: Timestamp) -> Phrase {
+    let Occurrence { due, timezone, missed } = occurrence;
+    let late = Span::between(*due, at);
+    let late = if late > ON_TIME { format!(", {late} late") } else { String::new() };
+    let text = format!("{}, scheduled for {}{late}", phrase.text, local(*due, timezone));
+    let text = if missed.is_empty() { text } else { format!("{text}; {}", never_ran(missed, timezone)) };
+    Phrase { text, ..phrase }
+}
+
+/// An occurrence that was skipped.
+pub(super) fn skipped(skipped: &Skipped) -> Phrase {
+    let Skipped { runbook, due, timezone, missed } = skipped;
+    let text = format!("{runbook} was due again {} and was skipped: this run still goes on", local(*due, timezone));
+    let text = if missed.is_empty() { text } else { format!("{text}; {}", never_ran(missed, timezone)) };
+    Phrase::notable(Sign::Skipped, text)
+}
+
+fn never_ran(missed: &[Timestamp], timezone: &str) -> String {
+    match missed {
+        [only] => format!("{} never ran", local(*only, timezone)),
+        [first, .., last] => {
+            format!("{} from {} to {} never ran", missed.len(), local(*first, timezone), local(*last, timezone))
+        }
+        [] => String::new(),
+    }
+}

@@ -1,0 +1,214 @@
+//! The schedules: what is due is opened, once, whoever else looks at the same log.
+//!
+//! **Invariant:** an occurrence is seen to when the store has given its name, in the write that opens its record or that
+//! says in another record why it was skipped. What this file remembers only saves looking.
+
+use std::sync::Arc;
+
+use super::Officer;
+use crate::domain::command::{Command, Request, Start};
+use crate::domain::decide::decide;
+use crate::domain::event::{Actor, Mode};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::domain::schedule::{Occurrence, Overlap, Plan, Skipped, name};
+use crate::domain::time::{Span, Timestamp};
+use crate::engine::catalog::Catalog;
+use crate::engine::feed::{Hint, POLL};
+use crate::engine::schedule::Force;
+use crate::engine::{EngineError, recorded};
+use crate::store::{Draft, StoreError, Write};
+
+/// How long the schedules are left alone after our own trouble with the log.
+const AFTER_TROUBLE: Span = Span::seconds(10);
+
+/// The schedules that are looked after.
+#[derive(Debug, Default)]
+pub(super) struct Rota {
+    force: Force,
+    planned: Vec<Planned>,
+    /// The files that they come from.
+    catalog: Option<Arc<Catalog>>,
+    /// When to look again, and when that was found out: a clock that was set back is looked at anew.
+    next: Option<(Timestamp, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    plan: Plan,
+    /// The last occurrence that was seen to, or since when it is in force.
+    since: Timestamp,
+}
+
+/// What became of what is due.
+enum Became {
+    /// It was seen to, here or by another process.
+    SeenTo,
+    /// It waits until the run before is over.
+    Waits,
+}
+
+impl Rota {
+    pub(super) fn new(file: Option<&std::path::Path>) -> Self {
+        Self { force: Force::read(file), ..Self::default() }
+    }
+
+    /// When something may be due.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.next.map(|(next, _)| next)
+    }
+}
+
+impl Officer {
+    /// Sees to every schedule whose time has come.
+    pub(super) async fn keep_schedules(&mut self) {
+        let now = self.now();
+        let catalog = Arc::clone(&self.engine.parts().catalog);
+        let same = self.rota.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
+        let rests = self.rota.next.is_some_and(|(next, found)| found <= now && now < next);
+        if same && (rests || self.rota.planned.is_empty()) {
+            return;
+        }
+        let looked = async {
+            if !same {
+                self.take_up_schedules(now).await?;
+                self.rota.catalog = Some(catalog);
+            }
+            self.look_at_schedules(now).await
+        };
+        let next = looked.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the schedules cannot be looked after");
+            Some(AFTER_TROUBLE.after(now))
+        });
+        self.rota.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
+    }
+
+    /// Reads the schedules of the files that are in force now, and what of each was seen to.
+    async fn take_up_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
+        let plans: Vec<Plan> =
+            self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
+        if let Err(error) = self.rota.force.take_up(&plans, now) {
+            tracing::warn!(%error, "since when the schedules are in force cannot be written down");
+        }
+        self.rota.planned.clear();
+        for plan in plans {
+            // A name from a time to come was given while the clock was wrong.
+            let seen = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
+            let since = self.rota.force.since(&plan).max(seen).unwrap_or(now);
+            self.rota.planned.push(Planned { plan, since });
+        }
+        Ok(())
+    }
+
+    /// Sees to what is due; when to look again.
+    async fn look_at_schedules(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+        let mut next: Option<Timestamp> = None;
+        for at in 0..self.rota.planned.len() {
+            let Planned { plan, since } = &self.rota.planned[at];
+            let (plan, since) = (plan.clone(), *since);
+            let mut wake = plan.timetable.next(now);
+            if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
+                let due = occurrence.due;
+                match self.see_to(&plan, occurrence, now).await? {
+                    Became::SeenTo => self.rota.planned[at].since = due,
+                    Became::Waits => wake = Some(Span(POLL).after(now)),
+                }
+            }
+            next = [next, wake].into_iter().flatten().min();
+        }
+        Ok(next)
+    }
+
+    async fn see_to(&mut self, plan: &Plan, occurrence: Occurrence, now: Timestamp) -> Result<Became, EngineError> {
+        let going_on = self.docket.going_on(&plan.runbook, &plan.environment).cloned();
+        let written = match (going_on, plan.schedule.overlap) {
+            (Some(_), Overlap::Queue) => return Ok(Became::Waits),
+            (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
+            (Some(_), Overlap::Allow) | (None, _) => self.open_record(plan, occurrence, now).await,
+        };
+        match written {
+            Ok(()) => Ok(Became::SeenTo),
+            // Another process was first.
+            Err(EngineError::Store(StoreError::Taken { .. })) => Ok(Became::SeenTo),
+            // The record has gone on meanwhile, and may be over.
+            Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(Became::Waits),
+            Err(EngineError::Refused(why)) => {
+                tracing::error!(runbook = plan.runbook, environment = plan.environment, %why, "a scheduled run cannot start");
+                Ok(Became::SeenTo)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the record of an occurrence.
+    async fn open_record(&mut self, plan: &Plan, occurrence: Occurrence, now: Timestamp) -> Result<(), EngineError> {
+        let id = IncidentId::from_bits((self.terms.chance)());
+        let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
+        let due = occurrence.due;
+        let request = Request::Occur { start: Box::new(start), occurrence };
+        self.write_occurrence(plan, due, (&id, None), request, now).await
+    }
+
+    /// Says in the record that goes on that an occurrence was skipped because of it.
+    async fn skip_occurrence(
+        &mut self,
+        plan: &Plan,
+        incident: &Incident,
+        occurrence: Occurrence,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
+        let Occurrence { due, timezone, missed } = occurrence;
+        let request = Request::SkipOccurrence(Skipped { runbook: plan.runbook.clone(), due, timezone, missed });
+        self.write_occurrence(plan, due, (&incident.id, Some(incident)), request, now).await
+    }
+
+    /// Writes what an occurrence comes to, together with its name.
+    async fn write_occurrence(
+        &mut self,
+        plan: &Plan,
+        due: Timestamp,
+        (id, present): (&IncidentId, Option<&Incident>),
+        request: Request,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
+        let by = Actor::Engine;
+        let events = decide(present, &Command { by: by.clone(), request }, now)?;
+        let drafts: Vec<Draft> = events
+            .into_iter()
+            .map(|event| Draft { at: now, by: by.clone(), event: self.engine.scrubbed(event) })
+            .collect();
+        let seq = present.map_or(0, |incident| incident.seq);
+        // What would not fold is never written.
+        let foreseen: Vec<_> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
+        crate::domain::incident::extend(&mut present.cloned(), &foreseen)?;
+        if present.is_none() {
+            (self.terms.opening)(id);
+        }
+        let keys = vec![name(&plan.runbook, &plan.environment, due)];
+        let written = self.engine.parts().store.write(Write { keys, ..Write::of(id, seq, drafts) }).await?;
+        if present.is_none() {
+            self.docket.put(&written);
+        }
+        self.engine.hub.tell(id, Hint::Appended(written.into()));
+        Ok(())
+    }
+
+    /// The runbook as it stands, to be started in the plan's environment; none when it has problems now.
+    fn start_of(&self, plan: &Plan, id: &IncidentId) -> Option<Start> {
+        let catalog = &self.engine.parts().catalog;
+        let sheet = catalog.sheet(&plan.runbook)?;
+        Some(Start {
+            incident: id.clone(),
+            runbook: sheet.content.as_ref().ok()?.clone(),
+            digest: sheet.digest.clone(),
+            estate: catalog.estate().content.as_ref().ok()?.clone(),
+            environment: plan.environment.clone(),
+            params: plan.schedule.params.clone(),
+            mode: Mode::Unattended,
+            detected_at: None,
+            title: None,
+            parent: None,
+            alert: None,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! What schedules have come to: which of a shop's are looked after here, when each was taken up, what ran and what never did.
+//!
+//! The store holds the name of every occurrence that was seen to. Since when a schedule is in force stands in a file beside
+//! the log, because nothing happens to an incident then: without it, whoever comes back after a down-time could not tell a
+//! schedule that was missed from one that was written meanwhile.
+//!
+//! **Invariant:** a file that is lost or damaged makes nothing run twice: at worst, what was missed before is not known.
+//!
+//! Deliberately absent: starting anything; see [`super::duty`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Engine, EngineError};
+use crate::domain::id::IncidentId;
+use crate::domain::schedule::{Entry, LIMIT, Plan, due_of, local, name};
+use crate::domain::time::Timestamp;
+
+/// The largest file that is read: a thousand schedules have a tenth of it.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// Since when each schedule is in force, by its [`Plan::identity`].
+#[derive(Debug, Default)]
+pub struct Force {
+    file: Option<PathBuf>,
+    since: BTreeMap<String, Timestamp>,
+}
+
+impl Force {
+    /// What the file says; one that is not there says nothing.
+    pub fn read(file: Option<&Path>) -> Self {
+        let text = file.and_then(|file| {
+            let small = std::fs::metadata(file).is_ok_and(|about| about.len() <= FILE_LIMIT);
+            small.then(|| std::fs::read(file).ok()).flatten()
+        });
+        let since = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Self { file: file.map(Path::to_owned), since }
+    }
+
+    /// Since when a schedule is in force.
+    pub fn since(&self, plan: &Plan) -> Option<Timestamp> {
+        self.since.get(&plan.identity()).copied()
+    }
+
+    /// Takes up schedules that are new, and lets go of those that are gone.
+    ///
+    /// # Errors
+    /// The system's word, when that cannot be written down. It holds for this process all the same.
+    pub fn take_up(&mut self, plans: &[Plan], now: Timestamp) -> io::Result<()> {
+        let known = |plan: &Plan| self.since(plan).filter(|since| *since <= now).unwrap_or(now);
+        let since: BTreeMap<String, Timestamp> = plans.iter().map(|plan| (plan.identity(), known(plan))).collect();
+        if since == self.since {
+            return Ok(());
+        }
+        self.since = since;
+        let Some(file) = &self.file else { return Ok(()) };
+        let fresh = file.with_extension("new");
+        std::fs::write(&fresh, serde_json::to_vec_pretty(&self.since)?)?;
+        std::fs::rename(&fresh, file)
+    }
+}
+
+/// An occurrence that was seen to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// When it was due.
+    pub due: Timestamp,
+    /// The incident that it opened, or that it was skipped for.
+    pub incident: IncidentId,
+}
+
+/// How one schedule stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// It.
+    pub plan: Plan,
+    /// Whether this host may act in its environment.
+    pub here: bool,
+    /// When it is due next.
+    pub next: Option<Timestamp>,
+    /// The newest occurrences that were seen to, the newest first.
+    pub seen: Vec<Seen>,
+    /// Those that never ran, since it is in force here, the oldest first.
+    pub missed: Vec<Timestamp>,
+}
+
+impl Engine {
+    /// Every plan of the shop's schedules.
+    pub fn plans(&self) -> Vec<Plan> {
+        let catalog = &self.parts.catalog;
+        let default = catalog.estate().content.as_ref().ok().and_then(|estate| estate.default_environment.as_deref());
+        Plan::all(catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()), default)
+    }
+
+    /// Whether this host may act in an environment.
+    pub fn is_host_of(&self, environment: &str) -> bool {
+        let estate = self.parts.catalog.estate().content.as_ref().ok();
+        let guard = estate.and_then(|estate| estate.environments.get(environment)?.hostname.as_ref());
+        guard.is_none_or(|pattern| crate::domain::estate::matches(pattern, &self.parts.hostname))
+    }
+
+    /// The newest occurrences of a plan that were seen to, the newest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn seen(&self, plan: &Plan) -> Result<Vec<Seen>, EngineError> {
+        let keys = self.parts.store.keys(&plan.prefix(), LIMIT as u32).await?;
+        Ok(keys.into_iter().filter_map(|key| Some(Seen { due: due_of(&key.key)?, incident: key.incident })).collect())
+    }
+
+    /// How every schedule stands, what is due next first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn agenda(&self, force: &Force) -> Result<Vec<Standing>, EngineError> {
+        let now = self.parts.clock.now();
+        let mut standings = Vec::new();
+        for plan in self.plans() {
+            let seen = self.seen(&plan).await?;
+            let ran = |due: &Timestamp| seen.iter().any(|seen| seen.due == *due);
+            // What is older than the names that were read is not looked at.
+            let oldest = seen.last().filter(|_| seen.len() == LIMIT).map(|seen| seen.due);
+            let since = force.since(&plan).max(oldest);
+            let mut missed = since.map(|since| plan.timetable.between(since, now)).unwrap_or_default();
+            missed.retain(|due| !ran(due));
+            let (here, next) = (self.is_host_of(&plan.environment), plan.timetable.next(now));
+            standings.push(Standing { here, next, seen, missed, plan });
+        }
+        standings.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
+        Ok(standings)
+    }
+}
+
+/// The most entries of a calendar: a program that subscribes reads it again every hour.
+const ENTRIES: usize = 500;
+
+/// How far ahead a calendar goes, in days: a quarter comes four times.
+const DAYS_AHEAD: i64 = 370;
+
+/// What a calendar shows of schedules: what is to come, and what ran last.
+pub fn entries(standings: &[Standing], now: Timestamp) -> Vec<Entry> {
+    let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
+    let mut entries = Vec::new();
+    for Standing { plan, seen, .. } in standings {
+        let zone = plan.timetable.zone().name();
+        let words = |due| format!("{}, due {}", plan.runbook, local(due, zone));
+        let entry = |due, details| Entry {
+            name: name(&plan.runbook, &plan.environment, due),
+            due,
+            title: plan.title.clone(),
+            environment: plan.environment.clone(),
+            details,
+        };
+        let ran = seen.iter().map(|seen| entry(seen.due, format!("{}\nRecord: {}", words(seen.due), seen.incident)));
+        entries.extend(ran);
+        let mut next = plan.timetable.next(now);
+        while let Some(due) = next.filter(|due| *due < until && entries.len() < ENTRIES) {
+            entries.push(entry(due, words(due)));
+            next = plan.timetable.next(due);
+        }
+    }
+    entries.sort_by(|one, other| (one.due, &one.name).cmp(&(other.due, &other.name)));
+    entries.truncate(ENTRIES);
+    entries
+}

@@ -1,0 +1,154 @@
+//! `runbook schedule`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::drive::run_word;
+use super::failure::Result;
+use super::shop::Shop;
+use super::station::{Desk, Station};
+use super::table::Table;
+use crate::domain::id::IncidentId;
+use crate::domain::schedule::{SHOWN, calendar};
+use crate::domain::time::Timestamp;
+use crate::engine::schedule::{Force, Standing, entries};
+use crate::surface::exit::Exit;
+
+/// The file in the state directory that says since when schedules are in force.
+const FILE: &str = "schedules.json";
+
+/// Where that file is.
+pub(super) fn file(state: &Path) -> PathBuf {
+    state.join(FILE)
+}
+
+/// Lists what is scheduled: what is next, what ran last, what was missed
+///
+/// `runbook serve` starts each runbook whose `on` has a schedule, once, and
+/// opens a record of maintenance for it. An instant is shown on the clocks of
+/// its schedule's zone, and then on yours. What was missed is counted since
+/// the schedule was taken up by `serve`.
+///
+/// Examples:
+///   runbook schedule
+///   runbook schedule -o json
+///   runbook schedule --ics > maintenance.ics
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Schedule {
+    /// Prints a calendar (RFC 5545), as `serve` has it at /calendar.ics
+    #[arg(long)]
+    ics: bool,
+}
+
+/// One schedule, for programs.
+#[derive(Serialize)]
+struct Row {
+    runbook: String,
+    environment: String,
+    schedule: String,
+    timezone: String,
+    /// Whether this host acts in the environment.
+    here: bool,
+    next: Option<Timestamp>,
+    last: Option<Last>,
+    missed: Vec<Timestamp>,
+    #[serde(skip)]
+    cells: [String; 3],
+}
+
+/// The occurrence that was seen to last.
+#[derive(Serialize)]
+struct Last {
+    due: Timestamp,
+    incident: IncidentId,
+    /// How its run stands, or that it was skipped for the one that went on.
+    became: String,
+}
+
+impl Schedule {
+    /// Lists schedules, or prints them as a calendar.
+    pub fn run(self, station: &Station) -> Result {
+        let shop = Shop::open(&station.settings)?;
+        let name = shop.estate(&station.output)?.estate.clone();
+        let desk = station.open(shop)?;
+        let force = Force::read(Some(&file(&station.state()?)));
+        let standings = desk.wait(desk.engine.agenda(&force))?;
+        if self.ics {
+            let now = station.clock().now();
+            station.output.text(&calendar(&name, &entries(&standings, now), now))?;
+            return Ok(Exit::DONE);
+        }
+        let rows: Vec<Row> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
+        tell(station, &rows)?;
+        Ok(Exit::DONE)
+    }
+}
+
+fn tell(station: &Station, rows: &[Row]) -> Result<()> {
+    if !station.output.is_table() {
+        return station.output.list(rows);
+    }
+    let Some(first) = rows.first() else {
+        station.output.say("no runbook has a schedule");
+        station.output.next(&[station.command("list")]);
+        return Ok(());
+    };
+    let mut table = Table::new(["RUNBOOK", "ENVIRONMENT", "NEXT", "FOR YOU", "LAST", "MISSED"]);
+    for row in rows {
+        let [next, yours, last] = row.cells.clone();
+        let missed = match &*row.missed {
+            _ if !row.here => "runs on another host".to_owned(),
+            [] => String::new(),
+            [only] => shown(*only, &row.timezone),
+            [.., newest] => format!("{}, last {}", row.missed.len(), shown(*newest, &row.timezone)),
+        };
+        table.row([row.runbook.clone(), row.environment.clone(), next, yours, last, missed]);
+    }
+    station.output.text(&table.render(station.settings.width()))?;
+    let again = format!("start {} --env {}", first.runbook, first.environment);
+    station.output.next(&[station.command("incidents --maintenance"), station.command(&again)]);
+    Ok(())
+}
+
+fn row(desk: &Desk<'_>, standing: Standing) -> Row {
+    let Standing { plan, here, next, seen, missed } = standing;
+    let zone = plan.schedule.timezone.clone();
+    let last = seen.first().map(|seen| Last {
+        due: seen.due,
+        incident: seen.incident.clone(),
+        became: became(desk, &seen.incident, seen.due),
+    });
+    let cells = [
+        next.map(|at| shown(at, &zone)).unwrap_or_default(),
+        next.map(yours).unwrap_or_default(),
+        last.as_ref().map(|last| format!("{} {}", last.incident, last.became)).unwrap_or_default(),
+    ];
+    Row {
+        runbook: plan.runbook,
+        environment: plan.environment,
+        schedule: plan.schedule.schedule,
+        timezone: zone,
+        here,
+        next,
+        last,
+        missed,
+        cells,
+    }
+}
+
+fn shown(at: Timestamp, zone: &str) -> String {
+    crate::domain::schedule::local(at, zone)
+}
+
+/// The same instant on the clocks of whoever reads.
+fn yours(at: Timestamp) -> String {
+    at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
+}
+
+fn became(desk: &Desk<'_>, id: &IncidentId, due: Timestamp) -> String {
+    let Ok(incident) = desk.incident(id) else { return "cannot be read".to_owned() };
+    let run = incident.runs.iter().find(|run| run.schedule.as_ref().is_some_and(|schedule| schedule.due == due));
+    run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_word(run).to_owned())
+}

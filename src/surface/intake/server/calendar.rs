@@ -1,0 +1,39 @@
+//! `GET /calendar.ics`: what is scheduled, for calendars that subscribe.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Server;
+use super::status::allowed;
+use crate::domain::schedule;
+use crate::engine::schedule::{Force, entries};
+
+/// What a calendar is (RFC 5545, 8.1).
+const CALENDAR: &str = "text/calendar; charset=utf-8; method=PUBLISH";
+
+/// The calendar.
+pub(super) async fn calendar(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    if let Err(response) = allowed(&server, &headers) {
+        return *response;
+    }
+    let engine = server.engine();
+    let parts = engine.parts();
+    // What was missed is not shown, so it does not matter since when a schedule is in force.
+    match engine.agenda(&Force::default()).await {
+        Ok(standings) => {
+            let shop = parts.catalog.estate().content.as_ref().map(|estate| estate.estate.as_str()).unwrap_or_default();
+            let now = parts.clock.now();
+            let text = schedule::calendar(shop, &entries(&standings, now), now);
+            ([(header::CONTENT_TYPE, CALENDAR)], text).into_response()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the calendar cannot be made");
+            let body = json!({"error": "the log cannot be read now"});
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(body)).into_response()
+        }
+    }
+}
