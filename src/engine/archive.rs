@@ -121,8 +121,9 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
 
 /// The draft of an incident as it is on disk, a person's words included; none when it is not there.
 pub fn read(shop: &Path, incident: &Incident) -> Option<String> {
-    let policy = incident.runs.last().map(|run| run.estate.postmortem.clone()).unwrap_or_default();
-    let named = Path::new(policy.directory.as_deref().unwrap_or(DIRECTORY));
+    let sort = Sort::of(incident);
+    let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
+    let named = Path::new(policy.directory.as_deref().unwrap_or_else(|| sort.directory()));
     let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
     if named.components().any(|part| part == Component::ParentDir) {
         return None;

@@ -135,7 +135,7 @@ impl Survey {
     /// What systemd says of every unit.
     pub async fn units(&self) -> Units {
         let names = self.names();
-        if names.is_empty() { Ok(HashMap::new()) } else { glance(&names, &self.context.environment.systemd).await }
+        if names.is_empty() { Ok(HashMap::new()) } else { glance(&names, &self.context).await }
     }
 
     /// Begins to listen for changes of the units.
@@ -143,7 +143,7 @@ impl Survey {
     /// # Errors
     /// A sentence that says why systemd cannot be reached.
     pub async fn lookout(&self) -> Result<Lookout, String> {
-        Lookout::take(&self.names(), &self.context.environment.systemd).await
+        Lookout::take(&self.names(), &self.context).await
     }
 
     fn names(&self) -> Vec<&str> {

@@ -11,7 +11,7 @@ use zbus::{Connection, ObjectPath, OwnedVariant};
 
 use super::bus::{self, UnitRow};
 use super::unit::{ended, instant};
-use crate::domain::estate::ManagerBus;
+use crate::actions::Context;
 use crate::domain::survey::Unit;
 
 /// The interfaces that every unit and every service has.
@@ -22,10 +22,12 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 ///
 /// # Errors
 /// A sentence that says which bus cannot be reached and why.
-pub async fn glance(names: &[&str], bus: &ManagerBus) -> Result<HashMap<String, Unit>, String> {
-    let manager = bus::manager(bus).await?;
+pub async fn glance(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
+    let manager = bus::manager(context).await?;
     let rows = manager.list_units_by_names(names).await;
-    let rows = rows.map_err(|error| format!("the systemd manager at `{}` does not answer: {error}", bus.0))?;
+    let rows = rows.map_err(|error| {
+        format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)
+    })?;
     let connection = manager.inner().connection();
     let asked = asked(names, &rows);
     let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| look(connection, asked, row))).await;

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use zbus::{MatchRule, MessageStream, message};
 
 use super::bus;
-use crate::domain::estate::ManagerBus;
+use crate::actions::Context;
 
 /// Where every unit is an object.
 const UNITS: &str = "/org/freedesktop/systemd1/unit";
@@ -30,9 +30,11 @@ impl Lookout {
     ///
     /// # Errors
     /// A sentence that says which bus cannot be reached and why.
-    pub async fn take(names: &[&str], bus: &ManagerBus) -> Result<Self, String> {
-        let manager = bus::manager(bus).await?;
-        let said = |error: zbus::Error| format!("the systemd manager at `{}` tells no changes: {error}", bus.0);
+    pub async fn take(names: &[&str], context: &Context) -> Result<Self, String> {
+        let manager = bus::manager(context).await?;
+        let said = |error: zbus::Error| {
+            format!("the systemd manager at `{}` tells no changes: {error}", context.environment.systemd.0)
+        };
         let mut signals = listen(manager.inner().connection()).await.map_err(said)?;
         signals.set_max_queued(QUEUE);
         let paths = names.iter().map(|name| format!("{UNITS}/{}", label(name))).collect();

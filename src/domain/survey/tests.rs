@@ -108,6 +108,7 @@ fn the_runbook_for_a_row_is_one_that_takes_its_name() {
             })
             .collect(),
         on: Vec::new(),
+        schedules: Vec::new(),
         steps: Vec::new(),
         finally: Vec::new(),
     };
