@@ -24,6 +24,7 @@ pub mod grant;
 pub mod handover;
 pub mod id;
 pub mod incident;
+pub mod journal;
 pub mod message;
 pub mod moment;
 pub mod notice;

@@ -33,6 +33,7 @@ pub mod duty;
 mod feed;
 mod flight;
 mod known;
+pub mod logs;
 pub mod renewal;
 mod turn;
 

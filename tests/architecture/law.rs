@@ -31,7 +31,9 @@ const ROOMS: [(&str, &[&str]); 4] = [
 const COMPOSER: (&str, &str) = ("surface", "cli");
 
 /// The crates that the domain may use, and in which files, when not everywhere.
-const DOMAIN_CRATES: [(&str, &[&str]); 14] = [
+const DOMAIN_CRATES: [(&str, &[&str]); 15] = [
+    // Matches the words that a search of the journal is for; pure.
+    ("regex", &["src/domain/journal/filter.rs"]),
     // Merges a person's edits into a draft, line by line; pure.
     ("similar", &["src/domain/postmortem/merge.rs"]),
     // Draws a problem with its line and caret; pure.
