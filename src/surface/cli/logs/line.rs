@@ -81,7 +81,7 @@ impl<'b> Pen<'b> {
         words.extend([level, service]);
         let body = self.body(entry, &[]);
         let indent = match self.look.width {
-            Some(width) if width >= NARROW && width.saturating_sub(head) >= ROOM => " ".repeat(head - 1),
+            Some(width) if width >= NARROW && width.saturating_sub(head) >= ROOM => " ".repeat(head),
             _ => "  ".to_owned(),
         };
         if self.look.width.is_some_and(|width| width < NARROW) {
