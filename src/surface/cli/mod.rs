@@ -32,6 +32,7 @@ mod demo_service;
 mod deny;
 mod detach;
 mod drive;
+mod duty;
 mod failure;
 mod filling;
 mod handoff;
@@ -44,6 +45,7 @@ mod man;
 mod note;
 mod outline;
 mod output;
+mod page;
 mod person;
 mod plan;
 mod postmortem;
@@ -111,6 +113,7 @@ enum Command {
     Resolve(resolve::Resolve),
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
+    Page(page::Page),
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
     List(list::List),
@@ -156,6 +159,7 @@ impl Command {
             Self::Resolve(command) => command.run(station),
             Self::Handoff(command) => command.run(station),
             Self::Timeline(command) => command.run(station),
+            Self::Page(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
             Self::List(command) => command.run(station),
