@@ -164,14 +164,14 @@ fn on_a_terminal_the_day_is_said_once_and_every_line_fits() {
     insta::assert_snapshot!(shop.run_wide("80", &[&words[..], &["--level", "error"]].concat()), @r"
     Tuesday, 2025-06-10, UTC+02:00
     12:00:00.412 ERROR backend provider timed out orderId=A-17
-                              token=[redacted:token] err.type=TimeoutError
-                              traceId=4bf92f3577b34da6a3ce929d0e0e4736 spanId=b2
-                              parentSpanId=a1
-                              TimeoutError: provider timed out
-                                  at charge (/opt/pay.js:10:5)
-                                  at main (/opt/pay.js:99:1)
+                               token=[redacted:token] err.type=TimeoutError
+                               traceId=4bf92f3577b34da6a3ce929d0e0e4736 spanId=b2
+                               parentSpanId=a1
+                               TimeoutError: provider timed out
+                                   at charge (/opt/pay.js:10:5)
+                                   at main (/opt/pay.js:99:1)
     12:00:00.500 ERROR search  order A-17: ␛[31mno␛[0m stock
-                              second line
+                               second line
     ");
     insta::assert_snapshot!(shop.run_wide("40", &[&words[..], &["--level", "error"]].concat()), @r"
     Tuesday, 2025-06-10, UTC+02:00
