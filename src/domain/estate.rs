@@ -112,6 +112,13 @@ impl Environment {
         }
     }
 
+    /// The pattern that the name of this machine would have to match and does not. Another machine is asked for its name when
+    /// it is connected to.
+    pub fn refuses(&self, hostname: &str) -> Option<&str> {
+        let pattern = self.hostname.as_deref().filter(|_| self.host == Host::Local)?;
+        (!matches(pattern, hostname)).then_some(pattern)
+    }
+
     /// The environment as it is for what is done on the host of this name.
     #[must_use]
     pub fn on(&self, name: Option<&str>) -> Self {

@@ -25,6 +25,7 @@ pub mod handover;
 pub mod host;
 pub mod id;
 pub mod incident;
+pub mod journal;
 pub mod message;
 pub mod moment;
 pub mod next;

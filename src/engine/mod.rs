@@ -15,7 +15,6 @@ use crate::clock::SharedClock;
 use crate::domain::command::{Command, Refused, Request, Start};
 use crate::domain::decide::decide;
 use crate::domain::due::is_live;
-use crate::domain::estate::Host;
 use crate::domain::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::id::{IncidentId, RunId, StepKey};
 use crate::domain::incident::{Illegal, Incident, extend};
@@ -34,6 +33,7 @@ pub mod duty;
 mod feed;
 mod flight;
 mod known;
+pub mod logs;
 pub mod page;
 pub mod renewal;
 pub mod schedule;
@@ -284,14 +284,13 @@ impl Engine {
         let Request::Start(start) = &command.request else {
             return Ok(());
         };
-        // Another machine is asked for its name when it is connected to.
-        let environment = start.estate.environments.get(&start.environment).filter(|there| there.host == Host::Local);
-        match environment.and_then(|environment| environment.hostname.as_ref()) {
-            Some(pattern) if !crate::domain::estate::matches(pattern, &self.parts.hostname) => {
+        let environment = start.estate.environments.get(&start.environment);
+        match environment.and_then(|environment| environment.refuses(&self.parts.hostname)) {
+            Some(pattern) => {
                 let message = format!("`{}` is not a host of `{}`", self.parts.hostname, start.environment);
                 Err(Refused::not_allowed(message).hint(format!("Its hosts are `{pattern}`: type it there.")))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

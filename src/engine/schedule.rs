@@ -96,8 +96,8 @@ impl Engine {
     /// Whether this host may act in an environment.
     pub fn is_host_of(&self, environment: &str) -> bool {
         let estate = self.parts.catalog.estate().content.as_ref().ok();
-        let guard = estate.and_then(|estate| estate.environments.get(environment)?.hostname.as_ref());
-        guard.is_none_or(|pattern| crate::domain::estate::matches(pattern, &self.parts.hostname))
+        let environment = estate.and_then(|estate| estate.environments.get(environment));
+        environment.is_none_or(|environment| environment.refuses(&self.parts.hostname).is_none())
     }
 
     /// The newest occurrences of a plan that were seen to, the newest first.

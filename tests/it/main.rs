@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod intake;
 mod language;
+mod logs;
 mod machine;
 mod maintenance_runbooks;
 mod metrics;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::json;
 
-use super::reader::LONGEST_LINE;
 use super::*;
 use crate::actions::testing::context;
+use crate::domain::journal::export::LONGEST_RECORD;
 use crate::domain::redact::Redactor;
 
 const WRITER: &str = "/lib/systemd/systemd-journal-remote";
@@ -161,7 +162,7 @@ async fn secrets_in_the_journal_stay_there() {
 #[tokio::test]
 async fn long_messages_and_many_lines_are_bounded() {
     let context = context();
-    let long = "x".repeat(2 * LONGEST_LINE);
+    let long = "x".repeat(2 * LONGEST_RECORD);
     let quoted = "\"\\".repeat(400);
     let mut entries: Vec<(i64, &str, &str, &[u8])> = vec![(1, "a.service", "6", long.as_bytes())];
     entries.extend((0..500).map(|ago| (ago + 2, "a.service", "6", quoted.as_bytes())));

@@ -40,6 +40,7 @@ mod incidents;
 mod kinds;
 mod lint;
 mod list;
+mod logs;
 mod man;
 mod note;
 mod outline;
@@ -121,6 +122,7 @@ enum Command {
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
     List(list::List),
+    Logs(logs::Logs),
     Show(show::Show),
     Lint(lint::Lint),
     Schema(schema::Schema),
@@ -168,6 +170,7 @@ impl Command {
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
             Self::List(command) => command.run(station),
+            Self::Logs(command) => command.run(station),
             Self::Show(command) => command.run(station),
             Self::Lint(command) => command.run(station),
             Self::Schema(command) => command.run(station),

@@ -14,7 +14,7 @@ use super::station::{Station, hostname};
 use super::{outline, secrets};
 use crate::actions;
 use crate::domain::command::Start;
-use crate::domain::estate::{self, Estate, Host};
+use crate::domain::estate::Estate;
 use crate::domain::form::{Field, Shape};
 use crate::surface::exit::Exit;
 
@@ -50,10 +50,8 @@ fn warnings(
     outline: &outline::Outline,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
-    let here = estate.environments.get(environment).filter(|there| there.host == Host::Local);
-    let guard = here.and_then(|environment| environment.hostname.as_deref());
     let hostname = hostname();
-    if let Some(pattern) = guard.filter(|pattern| !estate::matches(pattern, &hostname)) {
+    if let Some(pattern) = estate.environments.get(environment).and_then(|there| there.refuses(&hostname)) {
         warnings.push(format!("`{hostname}` is not a host of `{environment}`, whose hosts are `{pattern}`"));
     }
     let values = secrets::read(estate, &shop.directory, &station.settings.environment);

@@ -135,7 +135,8 @@ impl Station {
             .hint("`runbook start <runbook>` opens one."))
     }
 
-    fn secrets(&self, estate: &Estate, shop: &Shop) -> Secrets {
+    /// The secrets that an estate names, as far as they can be read.
+    pub fn secrets(&self, estate: &Estate, shop: &Shop) -> Secrets {
         secrets::read(estate, &shop.directory, &self.settings.environment)
     }
 

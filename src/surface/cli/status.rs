@@ -168,12 +168,10 @@ fn environment(typed: Option<&str>, estate: &Estate) -> Result<String> {
             .did_you_mean(&name, estate.environments.keys().map(String::as_str)));
     };
     let hostname = station::hostname();
-    match &environment.hostname {
-        Some(pattern) if !estate::matches(pattern, &hostname) => {
-            Err(Failure::not_allowed(format!("`{hostname}` is not a host of `{name}`"))
-                .hint(format!("Its hosts are `{pattern}`: type it there.")))
-        }
-        _ => Ok(name),
+    match environment.refuses(&hostname) {
+        Some(pattern) => Err(Failure::not_allowed(format!("`{hostname}` is not a host of `{name}`"))
+            .hint(format!("Its hosts are `{pattern}`: type it there."))),
+        None => Ok(name),
     }
 }
 

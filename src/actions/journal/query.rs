@@ -1,0 +1,212 @@
+//! What journalctl is asked for: the one place that knows its arguments, and starts it.
+//!
+//! Whatever its indexes and its own search can rule out is never printed, and of what is left only the fields that are
+//! looked at. Deliberately absent: what is made of the records; whoever asks says so.
+//!
+//! **Invariant:** every value stands in one argument with its option, so that none can be an option itself.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::reader::Reader;
+use crate::actions::Context;
+use crate::actions::host;
+use crate::actions::process::{Ending, Job, NotStarted};
+use crate::domain::journal::entry::UNIT_FIELDS;
+use crate::domain::journal::export::Record;
+use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+
+/// So many units are looked up in the journal's index. Each costs as much as a quarter of reading every line of a busy
+/// journal does, since an index is made of matches that are merged line by line; beyond this, reading all is faster.
+const INDEXED: usize = 3;
+
+/// The fields that every search looks at, besides those that name units.
+const FIELDS: [&str; 4] = ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_COMM"];
+
+/// Whose journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The system's only.
+    System,
+    /// The user's only.
+    User,
+}
+
+/// What journalctl is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// From here on.
+    pub since: Timestamp,
+    /// Up to here, itself included.
+    pub until: Option<Timestamp>,
+    /// The newest first.
+    pub reverse: bool,
+    /// Waits for more at the end; whoever asked ends it.
+    pub follow: bool,
+    /// The directory with journal files, in place of the host's own.
+    pub directory: Option<PathBuf>,
+    /// Whose journal; both by default.
+    pub scope: Option<Scope>,
+    /// What journalctl rules out, and what it prints of the rest.
+    pub narrowing: Narrowing,
+}
+
+/// What journalctl rules out, and what it prints of the rest; made from a search only, so that it never rules out too much.
+#[derive(Debug, Clone)]
+pub struct Narrowing {
+    /// Units to look up in the index.
+    units: Vec<String>,
+    fields: Vec<String>,
+    prefilter: Option<Prefilter>,
+}
+
+/// What is left of journalctl when it has ended.
+#[derive(Debug)]
+pub struct Read {
+    /// How it ended.
+    pub ending: Ending,
+    /// What it said on its standard error.
+    pub complaint: String,
+    /// How many records came.
+    pub records: u64,
+    /// How many of them were too long to be looked at.
+    pub oversized: u64,
+}
+
+impl Query {
+    /// What journalctl can do of a search. It may print more than matches, and never less.
+    pub fn of(filter: &Filter) -> Self {
+        let names = filter.fields.iter().map(|field| field.name()).filter(|name| is_of_journal(name));
+        let fields = FIELDS.into_iter().chain(UNIT_FIELDS).chain(names).map(str::to_owned).collect();
+        let is_plain = |unit: &String| !unit.contains(['*', '?', '[']);
+        let indexed = filter.units.len() <= INDEXED && filter.units.iter().all(is_plain);
+        Self {
+            since: filter.since,
+            until: filter.until,
+            reverse: false,
+            follow: false,
+            directory: None,
+            scope: None,
+            narrowing: Narrowing {
+                units: if indexed { filter.units.clone() } else { Vec::new() },
+                fields,
+                prefilter: filter.prefilter(),
+            },
+        }
+    }
+
+    /// The same, with every line handed on, whatever it says.
+    #[must_use]
+    pub fn of_every_line(mut self) -> Self {
+        self.narrowing.prefilter = None;
+        self
+    }
+
+    /// The same, with only the instant of each line.
+    #[must_use]
+    pub fn of_instants(self) -> Self {
+        let narrowing = Narrowing { units: Vec::new(), fields: vec!["PRIORITY".to_owned()], prefilter: None };
+        Self { narrowing, ..self }
+    }
+
+    /// Whether most lines are ruled out by the index.
+    pub fn is_indexed(&self) -> bool {
+        !self.narrowing.units.is_empty()
+    }
+
+    /// Whether most lines are ruled out by what they say.
+    pub fn is_prefiltered(&self) -> bool {
+        self.narrowing.prefilter.is_some()
+    }
+
+    /// The program and its arguments.
+    pub fn job(&self, context: &Context) -> Job {
+        let mut argv: Vec<String> =
+            ["journalctl", "--output=export", "--no-pager", "--quiet"].map(str::to_owned).to_vec();
+        argv.push(format!("--since=@{}", instant(self.since)));
+        argv.extend(self.until.map(|until| format!("--until=@{}", instant(until))));
+        argv.extend(self.reverse.then(|| "--reverse".to_owned()));
+        // Without `--no-tail` it would begin with the last ten lines, whenever they were written.
+        argv.extend(self.follow.then_some(["--follow", "--no-tail"]).into_iter().flatten().map(str::to_owned));
+        argv.extend(
+            self.narrowing.units.iter().flat_map(|unit| [format!("--unit={unit}"), format!("--user-unit={unit}")]),
+        );
+        argv.push(format!("--output-fields={}", self.narrowing.fields.join(",")));
+        if let Some(Prefilter { pattern, case_sensitive }) = &self.narrowing.prefilter {
+            argv.push(format!("--grep={pattern}"));
+            argv.push(format!("--case-sensitive={case_sensitive}"));
+        }
+        argv.extend(self.scope.map(|scope| match scope {
+            Scope::System => "--system".to_owned(),
+            Scope::User => "--user".to_owned(),
+        }));
+        let directory = self.directory.as_ref();
+        argv.extend(directory.map(|path| format!("--directory={}", context.there(path).display())));
+        Job::new(argv, context).env("LC_ALL", "C")
+    }
+
+    /// Reads to the end, or until the context is over, and hands on every record.
+    ///
+    /// # Errors
+    ///
+    /// When journalctl cannot be started at all; everything later is in what it returns.
+    pub async fn read(
+        &self,
+        context: &Context,
+        take: &mut (dyn FnMut(&Record<'_>) + Send),
+    ) -> Result<Read, NotStarted> {
+        let read = self.read_once(context, take).await?;
+        if self.narrowing.prefilter.is_some() && read.records == 0 && read.cannot_search() {
+            return self.clone().of_every_line().read_once(context, take).await;
+        }
+        Ok(read)
+    }
+
+    async fn read_once(
+        &self,
+        context: &Context,
+        take: &mut (dyn FnMut(&Record<'_>) + Send),
+    ) -> Result<Read, NotStarted> {
+        let mut reader = Reader::new(take);
+        let exit = host::run_into(&self.job(context), context, &mut reader).await?;
+        Ok(reader.ended(exit.ending))
+    }
+}
+
+impl Read {
+    /// Why not everything was read, if that is so.
+    pub fn trouble(&self, context: &Context) -> Option<String> {
+        match self.ending {
+            Ending::Code(0) => None,
+            // This is how journalctl says that no unit in the journal matches a pattern.
+            Ending::Code(1) if self.complaint.contains("No data available") => None,
+            // And this, as grep does, that no line matches.
+            Ending::Code(1) if self.complaint.trim().is_empty() && self.records == 0 => None,
+            Ending::TimedOut => Some("had not read everything in time".to_owned()),
+            Ending::Cancelled => Some("was cancelled".to_owned()),
+            Ending::Code(code) => Some(format!("ended with code {code}{}", self.said(context))),
+            Ending::Signal(signal) => Some(format!("was ended by signal {signal}")),
+            Ending::Lost => Some("was cut off: the connection was lost".to_owned()),
+        }
+    }
+
+    fn said(&self, context: &Context) -> String {
+        let last = self.complaint.lines().rev().find(|line| !line.trim().is_empty());
+        last.map(|line| format!(" ({})", text::one_line(&context.redactor.scrub(line), 160))).unwrap_or_default()
+    }
+
+    /// Whether this journalctl was built without what searches messages, or does not find it.
+    fn cannot_search(&self) -> bool {
+        matches!(self.ending, Ending::Code(code) if code != 0)
+            && ["pattern matching", "PCRE2", "pcre2"].iter().any(|word| self.complaint.contains(word))
+    }
+}
+
+/// An instant as journalctl takes it: seconds since the epoch, to the microsecond.
+fn instant(at: Timestamp) -> String {
+    format!("{}.{:06}", at.timestamp(), at.timestamp_subsec_micros())
+}

@@ -1,0 +1,256 @@
+//! The journal export format (<https://systemd.io/JOURNAL_EXPORT_FORMATS/>), cut into records as it comes.
+//!
+//! A field is `NAME=value` on a line, or, when the value is no printable text, `NAME` on a line, its length in eight
+//! bytes (little-endian), the value, and a line feed. An empty line ends a record. journalctl writes this twice as fast
+//! as JSON, and bytes of any kind survive it.
+//!
+//! **Invariant:** at most one record is held, and never more than [`LONGEST_RECORD`] of it.
+
+use chrono::DateTime;
+
+use crate::domain::time::Timestamp;
+
+/// A longer record is counted, not understood: journald itself cuts a line of a service at 48 KiB.
+pub const LONGEST_RECORD: usize = 1024 * 1024;
+
+/// One record, as it stands in journalctl's output.
+#[derive(Debug)]
+pub struct Record<'b> {
+    /// When the journal received it.
+    pub at: Timestamp,
+    /// Its fields in their order; a name may occur more than once.
+    pub fields: Vec<(&'b [u8], &'b [u8])>,
+}
+
+impl<'b> Record<'b> {
+    /// The first value of a field.
+    pub fn get(&self, name: &str) -> Option<&'b [u8]> {
+        self.all(name).next()
+    }
+
+    /// Every value of a field.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.fields.iter().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| *value)
+    }
+}
+
+/// Takes bytes and gives records.
+#[derive(Debug, Default)]
+pub struct Export {
+    /// The beginning of a record whose end has not come yet.
+    held: Vec<u8>,
+    skipping: Option<Skip>,
+    /// How many records have come.
+    pub records: u64,
+    /// How many of them were too long.
+    pub oversized: u64,
+}
+
+/// Where we are in a record that is not kept.
+#[derive(Debug)]
+enum Skip {
+    /// In a line: whether it has a name and a value, and whether it has anything at all.
+    Line { equals: bool, empty: bool },
+    /// In the length of a value: what has come of it.
+    Length(Vec<u8>),
+    /// In a value and the line feed after it: how many bytes are to come.
+    Value(u64),
+}
+
+/// What the beginning of some bytes is.
+enum Cut<'b> {
+    /// A record, and how many bytes it took.
+    Whole(Option<Record<'b>>, usize),
+    /// The beginning of one; how to skip the rest, and from where.
+    Partial(Skip, usize),
+}
+
+impl Export {
+    /// Takes the next bytes, and hands on every record that they complete.
+    pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&Record<'_>)) {
+        let mut fresh = bytes;
+        if self.skipping.is_some() {
+            fresh = self.skip(bytes);
+        }
+        let mut held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            let rest = self.cut_all(fresh, &mut take);
+            held.extend_from_slice(rest);
+        } else {
+            held.extend_from_slice(fresh);
+            let kept = self.cut_all(&held, &mut take).len();
+            held.drain(..held.len() - kept);
+        }
+        if self.skipping.is_some() {
+            held.clear();
+        }
+        self.held = held;
+    }
+
+    /// Hands on every whole record; what is left is the beginning of one.
+    fn cut_all<'b>(&mut self, mut bytes: &'b [u8], take: &mut impl FnMut(&Record<'_>)) -> &'b [u8] {
+        while !bytes.is_empty() {
+            match cut(bytes) {
+                Cut::Whole(record, length) => {
+                    self.records += u64::from(record.is_some());
+                    record.iter().for_each(&mut *take);
+                    bytes = &bytes[length..];
+                }
+                Cut::Partial(skip, from) if bytes.len() > LONGEST_RECORD => {
+                    (self.records, self.oversized) = (self.records + 1, self.oversized + 1);
+                    self.skipping = Some(skip);
+                    bytes = self.skip(&bytes[from..]);
+                }
+                Cut::Partial(..) => break,
+            }
+        }
+        bytes
+    }
+
+    /// Passes over the rest of a record that is not kept; what follows it.
+    fn skip<'b>(&mut self, mut bytes: &'b [u8]) -> &'b [u8] {
+        while let (Some(skip), false) = (&mut self.skipping, bytes.is_empty()) {
+            match skip {
+                Skip::Line { equals, empty } => {
+                    let end = bytes.iter().position(|&byte| byte == b'\n');
+                    let line = &bytes[..end.unwrap_or(bytes.len())];
+                    *equals |= line.contains(&b'=');
+                    *empty &= line.is_empty();
+                    bytes = &bytes[end.map_or(bytes.len(), |end| end + 1)..];
+                    if end.is_some() {
+                        self.skipping = match (*empty, *equals) {
+                            (true, _) => None,
+                            (_, true) => Some(Skip::Line { equals: false, empty: true }),
+                            (_, false) => Some(Skip::Length(Vec::new())),
+                        };
+                    }
+                }
+                Skip::Length(come) => {
+                    let (these, rest) = bytes.split_at(bytes.len().min(8 - come.len()));
+                    come.extend_from_slice(these);
+                    bytes = rest;
+                    if let Ok(length) = <[u8; 8]>::try_from(come.as_slice()) {
+                        *skip = Skip::Value(u64::from_le_bytes(length).saturating_add(1));
+                    }
+                }
+                Skip::Value(left) => {
+                    let these = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    *left -= these as u64;
+                    bytes = &bytes[these..];
+                    if *left == 0 {
+                        *skip = Skip::Line { equals: false, empty: true };
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// Cuts one record from the beginning of some bytes.
+fn cut(bytes: &[u8]) -> Cut<'_> {
+    let mut fields = Vec::with_capacity(12);
+    let mut from = 0;
+    loop {
+        let Some(end) = bytes[from..].iter().position(|&byte| byte == b'\n').map(|end| from + end) else {
+            let equals = bytes[from..].contains(&b'=');
+            return Cut::Partial(Skip::Line { equals, empty: from == bytes.len() }, bytes.len());
+        };
+        let line = &bytes[from..end];
+        if line.is_empty() {
+            return Cut::Whole(record(fields), end + 1);
+        }
+        if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
+            fields.push((&line[..equals], &line[equals + 1..]));
+            from = end + 1;
+            continue;
+        }
+        let Some(length) = bytes[end + 1..].first_chunk::<8>().map(|length| u64::from_le_bytes(*length)) else {
+            return Cut::Partial(Skip::Length(Vec::new()), end + 1);
+        };
+        let value = end + 9;
+        match usize::try_from(length).ok().and_then(|length| value.checked_add(length)) {
+            Some(after) if after < bytes.len() => {
+                fields.push((line, &bytes[value..after]));
+                from = after + 1;
+            }
+            _ => return Cut::Partial(Skip::Value(length.saturating_add(1)), value),
+        }
+    }
+}
+
+/// A record needs an instant: without one, something else was printed between records.
+fn record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<Record<'b>> {
+    let (_, value) = fields.iter().find(|(name, _)| *name == b"__REALTIME_TIMESTAMP")?;
+    let at = DateTime::from_timestamp_micros(std::str::from_utf8(value).ok()?.parse().ok()?)?;
+    Some(Record { at, fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A record of one field in the binary form, as `journalctl` writes what is no text.
+    fn written(at: u64, value: &[u8]) -> Vec<u8> {
+        let mut bytes = format!("__CURSOR=s=1\n__REALTIME_TIMESTAMP={at}\nMESSAGE\n").into_bytes();
+        bytes.extend((value.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\nPRIORITY=6\n\n");
+        bytes
+    }
+
+    fn read(bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, u64) {
+        let (mut export, mut found) = (Export::default(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            export.push(piece, |record| found.push(record.get("MESSAGE").expect("there is one").to_vec()));
+            assert!(export.held.len() <= LONGEST_RECORD + piece.len());
+        }
+        assert!(export.held.is_empty());
+        (found, export.oversized)
+    }
+
+    #[test]
+    fn text_and_bytes_are_read() {
+        let text = b"__REALTIME_TIMESTAMP=1700000000123456\nMESSAGE=a=b\nX=1\nX=2\n\n";
+        let mut export = Export::default();
+        export.push(text, |record| {
+            assert_eq!(record.at.timestamp_micros(), 1_700_000_000_123_456);
+            assert_eq!(record.get("MESSAGE"), Some(&b"a=b"[..]));
+            assert_eq!(record.all("X").count(), 2);
+        });
+        assert_eq!(export.records, 1);
+        assert_eq!(read(&written(1, b"\n\n\0=\xff"), 1000).0, [b"\n\n\0=\xff"]);
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_counted_and_the_next_one_read() {
+        let long = vec![b'\n'; LONGEST_RECORD * 2];
+        let bytes = [written(1, b"one"), written(2, &long), written(3, b"two")].concat();
+        for piece in [4096, 64 * 1024, bytes.len()] {
+            let (found, oversized) = read(&bytes, piece);
+            // Whoever has it all at once may as well read it.
+            assert!(found.first().is_some_and(|one| one == b"one") && found.last().is_some_and(|two| two == b"two"));
+            assert_eq!(found.len() as u64 + oversized, 3, "{piece}");
+        }
+        let mut text = b"__REALTIME_TIMESTAMP=1\nMESSAGE=".to_vec();
+        text.extend(vec![b'x'; LONGEST_RECORD * 2]);
+        let bytes = [text, b"\nPRIORITY=6\n\n".to_vec(), written(3, b"two")].concat();
+        assert_eq!(read(&bytes, 4096), (vec![b"two".to_vec()], 1));
+    }
+
+    #[test]
+    fn words_between_records_are_no_record() {
+        let mut export = Export::default();
+        export.push(b"-- No entries --\n\n", |_| panic!("it has no instant"));
+        assert_eq!(export.records, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_it_is_the_same(values in proptest::collection::vec(any::<Vec<u8>>(), 1..5), piece in 1usize..40) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| written(7, value)).collect();
+            prop_assert_eq!(read(&bytes, piece).0, values);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Slices of a search, some read at once, handed on in their order.
+//!
+//! **Invariant:** what the first lane finds is handed on at once, and what another finds when it has become the first.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as Waking, Poll};
+
+use super::{AHEAD, Searched};
+use crate::actions::Context;
+use crate::actions::journal::query::{Query, Read};
+use crate::actions::process::NotStarted;
+use crate::domain::journal::entry::Entry;
+use crate::domain::journal::export::Record;
+use crate::domain::journal::filter::Filter;
+
+/// One slice, read or to be read.
+pub(super) struct Lane<'s> {
+    /// Gone when it has been read.
+    reading: Option<Reading<'s>>,
+    found: Arc<Mutex<Found>>,
+}
+
+type Reading<'s> = Pin<Box<dyn Future<Output = Result<Read, NotStarted>> + Send + 's>>;
+
+/// What a lane has found and not handed on.
+#[derive(Default)]
+struct Found {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl<'s> Lane<'s> {
+    /// A lane that begins to read when it is polled.
+    pub(super) fn new(query: Query, filter: &'s Filter, context: &'s Context) -> Self {
+        let found = Arc::new(Mutex::new(Found::default()));
+        let into = Arc::clone(&found);
+        let reading = Box::pin(async move {
+            let mut take = |record: &Record<'_>| {
+                if filter.may_match(record) {
+                    let entry = Entry::of(record);
+                    if filter.matches(&entry) {
+                        let mut found = lock(&into);
+                        found.bytes += entry.raw.len();
+                        found.entries.push(entry);
+                    }
+                }
+            };
+            query.read(context, &mut take).await
+        });
+        Self { reading: Some(reading), found }
+    }
+
+    fn poll(&mut self, waking: &mut Waking<'_>) -> Poll<Result<Read, NotStarted>> {
+        let Some(reading) = &mut self.reading else {
+            return Poll::Pending;
+        };
+        let polled = reading.as_mut().poll(waking);
+        if polled.is_ready() {
+            self.reading = None;
+        }
+        polled
+    }
+
+    fn is_full(&self) -> bool {
+        lock(&self.found).bytes > AHEAD
+    }
+
+    fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut *lock(&self.found)).entries
+    }
+}
+
+/// Reads the lanes, so many at once, and hands on what they find in their order.
+pub(super) async fn merged(
+    lanes: Vec<Lane<'_>>,
+    readers: usize,
+    context: &Context,
+    take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
+) -> Result<Searched, String> {
+    let mut lanes: VecDeque<Lane<'_>> = lanes.into();
+    let mut searched = Searched::default();
+    let read = poll_fn(|waking| {
+        while !lanes.is_empty() {
+            for (at, lane) in lanes.iter_mut().enumerate().take(readers) {
+                if at > 0 && lane.is_full() {
+                    continue;
+                }
+                match lane.poll(waking) {
+                    Poll::Ready(Ok(read)) => searched.add(&read, context),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.to_string())),
+                    Poll::Pending => {}
+                }
+            }
+            let found = lanes[0].take();
+            if !found.is_empty() && take(found).is_break() {
+                searched.stopped = true;
+                return Poll::Ready(Ok(()));
+            }
+            if lanes[0].reading.is_some() {
+                return Poll::Pending;
+            }
+            lanes.pop_front();
+        }
+        Poll::Ready(Ok(()))
+    });
+    read.await?;
+    Ok(searched)
+}
+
+impl Searched {
+    fn add(&mut self, read: &Read, context: &Context) {
+        self.oversized += read.oversized;
+        let trouble = read.trouble(context).map(|trouble| format!("journalctl {trouble}"));
+        self.trouble = self.trouble.take().or(trouble);
+    }
+}
+
+fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}

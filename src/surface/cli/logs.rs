@@ -1,0 +1,294 @@
+//! `runbook logs`.
+
+use std::ops::ControlFlow;
+
+use super::failure::{Failure, Result};
+use super::station::Station;
+use super::{drive, settings};
+use crate::domain::journal::entry::Entry;
+use crate::domain::journal::filter::Filter;
+use crate::domain::journal::level::{LEVELS, Level};
+use crate::domain::journal::summary::Summary;
+use crate::domain::text::grouped;
+use crate::engine::logs::{Order, Searched, newest, search};
+use crate::surface::exit::Exit;
+
+use self::bench::Bench;
+use self::line::Pen;
+
+mod advice;
+mod attach;
+mod bench;
+mod clean;
+mod flow;
+mod line;
+mod overview;
+mod tree;
+mod wanted;
+
+/// How far back is searched unless `--since` says otherwise.
+const SINCE: &str = "1h";
+
+/// The newest lines that people are shown unless `--lines` says otherwise: more than anybody reads, and seldom cut.
+const LINES: usize = 1000;
+
+/// The most that `--lines` keeps.
+const MOST_LINES: u64 = 100_000;
+
+/// How many of the newest lines stand before those that are followed.
+const BEFORE_FOLLOWED: usize = 10;
+
+/// The most lines of one trace.
+const TRACE_LINES: usize = 10_000;
+
+/// Messages in the summary that programs read, and stretches of time in its histogram.
+const DOCUMENT: (usize, usize) = (100, 60);
+
+/// Searches the journal of the services: errors, one order, one trace
+///
+/// The level is the one inside a line's JSON. Times are in your own zone.
+/// Secrets of the estate are left out and phone numbers masked. As JSON
+/// (`-o json`), every line as the service wrote it, one object a line.
+///
+/// Examples:
+///   runbook logs --order A-17 --level error
+///   runbook logs --level error --since 10m
+///   runbook logs --service gateway,backend --follow
+///   runbook logs --trace 4bf92f3577b34da6a3ce929d0e0e4736
+///   runbook logs --since 24h --level warn --summary
+///   runbook logs --order A-17 --attach last
+#[derive(Debug, Clone, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Logs {
+    /// Services of the estate, units, or patterns over either such as `pay*`
+    #[arg(long, short, value_name = "NAME", value_delimiter = ',')]
+    service: Vec<String>,
+    /// Lines that mention this order, or anything else with an id, as a whole word
+    #[arg(long, value_name = "ID")]
+    order: Option<String>,
+    /// Lines of this trace, drawn as a tree of its spans
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
+    /// At least this level
+    #[arg(long, value_name = "LEVEL", value_parser = clap::builder::PossibleValuesParser::new(LEVELS), ignore_case = true)]
+    level: Option<String>,
+    /// From when on: how long ago such as `10m`, a date, a time of day, or both [default: 1h]
+    #[arg(long, short = 'S', value_name = "TIME")]
+    since: Option<String>,
+    /// Up to when, likewise [default: now]
+    #[arg(long, short = 'U', value_name = "TIME")]
+    until: Option<String>,
+    /// A field of the line's JSON or of the journal that has this value; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
+    field: Vec<(String, String)>,
+    /// What the line matches, a regular expression; upper case matters only if there is any
+    #[arg(long, short, value_name = "REGEX")]
+    grep: Option<String>,
+    /// Goes on with lines as they are written
+    #[arg(long, short, conflicts_with_all = ["until", "summary", "attach"])]
+    follow: bool,
+    /// The newest lines only, or `all` of them [default: 1000 for people, all as JSON]
+    #[arg(long, short = 'n', value_name = "N", value_parser = lines)]
+    lines: Option<Lines>,
+    /// The commonest messages, who wrote them and when, in place of the lines
+    #[arg(long, conflicts_with = "lines")]
+    summary: bool,
+    /// Puts what is found into the timeline of an incident: its id, how that begins, or `last`
+    #[arg(long, value_name = "INCIDENT")]
+    attach: Option<String>,
+    /// The environment [default: the estate's own choice]
+    #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
+    environment: Option<String>,
+    /// A directory with journal files, such as a copy from another host, in place of this host's journal
+    #[arg(long = "directory", value_name = "DIR")]
+    files: Option<std::path::PathBuf>,
+}
+
+/// How many lines are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    All,
+    Newest(usize),
+}
+
+impl Logs {
+    /// Searches.
+    pub fn run(self, station: &Station) -> Result {
+        let runtime = station.runtime()?;
+        let bench = Bench::new(&self, station)?;
+        let filter = self.filter(&bench, station)?;
+        let exit = runtime.block_on(async {
+            let leaving = drive::leaving();
+            tokio::select! {
+                // What has been found is shown before anybody leaves.
+                biased;
+                exit = self.search(&filter, &bench, station) => exit,
+                () = leaving.cancelled() => Ok(None),
+            }
+        });
+        // The log of an incident is opened with a runtime of its own.
+        drop(runtime);
+        match exit? {
+            None => Ok(Exit::INTERRUPTED),
+            Some(found) => self.conclude(&found, station),
+        }
+    }
+
+    async fn search(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Option<Found>> {
+        if self.summary {
+            return self.summarise(filter, bench, station).await.map(Some);
+        }
+        if self.follow {
+            return self.follow(filter, bench, station).await.map(Some);
+        }
+        match self.lines(station) {
+            Lines::Newest(most) => self.newest(filter, most, bench, station).await.map(Some),
+            Lines::All => self.stream(filter, Order::Forwards, bench, station).await.map(Some),
+        }
+    }
+
+    /// How many lines are shown when nobody says it depends on who reads them.
+    fn lines(&self, station: &Station) -> Lines {
+        let by_itself = match (&self.trace, station.output.is_table() || self.attach.is_some()) {
+            (Some(_), true) => Lines::Newest(TRACE_LINES),
+            (None, true) => Lines::Newest(LINES),
+            (_, false) => Lines::All,
+        };
+        self.lines.unwrap_or(by_itself)
+    }
+
+    async fn newest(&self, filter: &Filter, most: usize, bench: &Bench, station: &Station) -> Result<Found> {
+        let (lines, searched) = newest(filter, most, &bench.place).await.map_err(Failure::error)?;
+        let mut found = Found { searched, ..Found::default() };
+        found.note(&lines, bench);
+        let mut pen = bench.pen(station);
+        if !lines.is_empty() {
+            let text = match &self.trace {
+                Some(id) if station.output.is_table() => tree::drawn(id, &lines, &mut pen),
+                _ => shown(&lines, &mut pen, station),
+            };
+            station.output.text(&text)?;
+        }
+        if self.attach.is_some() {
+            found.evidence = attach::lines(&lines, bench);
+        }
+        Ok(found)
+    }
+
+    /// Shows lines as they are found, however many.
+    async fn stream(&self, filter: &Filter, order: Order, bench: &Bench, station: &Station) -> Result<Found> {
+        let mut found = Found::default();
+        let mut pen = bench.pen(station);
+        let (mut failure, mut evidence) = (None, attach::Newest::default());
+        let mut take = |lines: Vec<Entry>| {
+            found.note(&lines, bench);
+            if self.attach.is_some() {
+                evidence.add(&lines, bench);
+            }
+            match station.output.text(&shown(&lines, &mut pen, station)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(gone) => {
+                    failure = Some(gone);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let searched = search(filter, order, &bench.place, &mut take).await.map_err(Failure::error)?;
+        failure.map_or(Ok(()), Err)?;
+        Ok(Found { searched, evidence: evidence.text(), ..found })
+    }
+
+    /// The newest lines that are there, then those that come.
+    async fn follow(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Found> {
+        let now = bench.place.clock.now();
+        let most = match self.lines {
+            Some(Lines::Newest(most)) => most,
+            Some(Lines::All) => MOST_LINES as usize,
+            None if self.since.is_some() => LINES,
+            None => BEFORE_FOLLOWED,
+        };
+        let before = Filter { until: Some(now), ..filter.clone() };
+        let (lines, _) = newest(&before, most, &bench.place).await.map_err(Failure::error)?;
+        let mut pen = bench.pen(station);
+        station.output.text(&shown(&lines, &mut pen, station))?;
+        let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
+        self.stream(&after, Order::Following, bench, station).await
+    }
+
+    async fn summarise(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Found> {
+        let (mut summary, mut found) = (Summary::default(), Found::default());
+        let mut take = |lines: Vec<Entry>| {
+            found.note(&lines, bench);
+            for line in &lines {
+                let message = bench.clean.text(&line.message());
+                summary.add(line.at, line.level, &bench.service(line), &message);
+            }
+            ControlFlow::Continue(())
+        };
+        let searched = search(filter, Order::Forwards, &bench.place, &mut take).await.map_err(Failure::error)?;
+        let style = overview::Style { width: station.settings.width(), letters: station.settings.letters() };
+        if !station.output.is_table() {
+            station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
+        } else if summary.lines > 0 {
+            station.output.text(&overview::drawn(&summary, &style))?;
+        }
+        if self.attach.is_some() {
+            found.evidence = attach::summary(&summary);
+        }
+        Ok(Found { searched, ..found })
+    }
+}
+
+/// What was found, as far as it matters afterwards.
+#[derive(Debug, Default)]
+struct Found {
+    lines: u64,
+    searched: Searched,
+    /// The trace of the newest error, or else of the newest line.
+    trace: Option<String>,
+    trace_level: Option<Level>,
+    /// What is put into an incident.
+    evidence: String,
+}
+
+impl Found {
+    fn note(&mut self, lines: &[Entry], bench: &Bench) {
+        self.lines += lines.len() as u64;
+        for line in lines {
+            let graver = self.trace_level.is_none_or(|known| line.level >= known.min(Level::Error));
+            if let (true, Some(trace)) = (graver, line.first_of(crate::domain::journal::spans::TRACE)) {
+                (self.trace, self.trace_level) = (Some(bench.clean.text(&trace)), Some(line.level));
+            }
+        }
+    }
+}
+
+/// Lines as people or programs read them.
+fn shown(lines: &[Entry], pen: &mut Pen<'_>, station: &Station) -> String {
+    if station.output.is_table() {
+        return lines.iter().map(|line| pen.line(line)).collect();
+    }
+    lines.iter().map(|line| pen.clean.json(line)).collect()
+}
+
+fn field(typed: &str) -> std::result::Result<(String, String), String> {
+    match typed.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it is written `name=value`, such as `orderId=A-17`".to_owned()),
+    }
+}
+
+fn lines(typed: &str) -> std::result::Result<Lines, String> {
+    if typed == "all" {
+        return Ok(Lines::All);
+    }
+    match typed.parse() {
+        Ok(count @ 1..=MOST_LINES) => Ok(Lines::Newest(count as usize)),
+        _ => Err(format!("it is a number from 1 to {}, or `all`", grouped(MOST_LINES))),
+    }
+}
+
+/// A word of a command to type.
+fn typed(flag: &str, value: &str) -> String {
+    format!(" {flag} {}", settings::quoted(value))
+}

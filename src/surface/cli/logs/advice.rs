@@ -1,0 +1,115 @@
+//! What is said after a search, on standard error: what was not seen, and what to type next.
+
+use super::{Found, Lines, Logs, SINCE, attach, typed};
+use crate::domain::text::grouped;
+use crate::surface::cli::failure::{Failure, Result};
+use crate::surface::cli::station::Station;
+use crate::surface::exit::Exit;
+
+/// Ever wider searches, one of which is offered when nothing was found.
+const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
+
+impl Logs {
+    /// Attaches what was found if that was asked for, and says how it went on.
+    pub(super) fn conclude(&self, found: &Found, station: &Station) -> Result {
+        if found.lines == 0 && found.searched.trouble.is_none() {
+            self.nothing(station);
+            return Ok(Exit::DONE);
+        }
+        self.warn(found, station);
+        let next = match &self.attach {
+            Some(incident) if found.lines > 0 => {
+                let searched = format!("runbook {}", Self { attach: None, ..self.clone() }.words());
+                let id = attach::attach(station, incident, &searched, &found.evidence)?;
+                station.output.say(&format!("{id}: written down as evidence"));
+                format!("timeline {id}")
+            }
+            _ => self.next(found, station),
+        };
+        if let Some(trouble) = &found.searched.trouble {
+            let failure = Failure::error(trouble.clone());
+            return Err(failure.hint("`journalctl --verify` looks for damaged files; reading other accounts' lines needs the group `systemd-journal`."));
+        }
+        station.output.next(&[station.command(&next)]);
+        Ok(Exit::DONE)
+    }
+
+    fn warn(&self, found: &Found, station: &Station) {
+        if found.searched.oversized > 0 {
+            let count = grouped(found.searched.oversized);
+            station.output.warn(&format!("{count} lines were too long to be looked at"));
+        }
+        if found.searched.stopped && !self.follow {
+            let shown = grouped(found.lines);
+            station.output.say(&format!("the newest {shown} lines; there are more: `--lines all`, or `--summary`"));
+        }
+    }
+
+    /// The trace behind the newest error; else what all of it adds up to; else the lines behind that.
+    fn next(&self, found: &Found, station: &Station) -> String {
+        let wider = Self { lines: None, ..self.clone() };
+        match &found.trace {
+            Some(trace) if self.trace.is_none() && !self.summary => {
+                let since = self.since.as_deref().unwrap_or(SINCE);
+                let all =
+                    Self { service: Vec::new(), order: None, level: None, field: Vec::new(), grep: None, ..wider };
+                Self { trace: Some(trace.clone()), since: Some(since.to_owned()), follow: false, ..all }.words()
+            }
+            _ if self.summary => Self { summary: false, lines: Some(Lines::Newest(100)), ..wider }.words(),
+            _ if self.trace.is_some() && station.has_log().unwrap_or(false) => {
+                Self { attach: Some("last".to_owned()), ..wider }.words()
+            }
+            _ => Self { summary: true, follow: false, ..wider }.words(),
+        }
+    }
+
+    /// Says what was searched, and offers a wider search.
+    fn nothing(&self, station: &Station) {
+        let since = self.since.as_deref().unwrap_or(SINCE);
+        let words = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.words();
+        let asked = words.strip_prefix("logs").unwrap_or_default().trim();
+        let of = if asked.is_empty() { String::new() } else { format!(" with `{asked}`") };
+        let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        station.output.say(&format!("no lines{of} since {since}{until}"));
+        if self.level.is_some() && self.order.is_none() && self.trace.is_none() {
+            station.output.say("the level is the one inside a line, or its priority where it has none");
+        }
+        let position = WIDER.iter().position(|known| *known == since);
+        let wider = position.map_or(WIDER.get(1), |at| WIDER.get(at + 1));
+        let next = match wider {
+            Some(wider) => Self { since: Some((*wider).to_owned()), until: None, ..self.clone() },
+            None => Self { level: None, service: Vec::new(), ..self.clone() },
+        };
+        station.output.next(&[station.command(&next.words())]);
+    }
+
+    /// The command as it would be typed.
+    pub(super) fn words(&self) -> String {
+        let mut words = "logs".to_owned();
+        let mut push = |flag: &str, value: &Option<String>| {
+            words.extend(value.iter().map(|value| typed(flag, value)));
+        };
+        let services = (!self.service.is_empty()).then(|| self.service.join(","));
+        push("--service", &services);
+        push("--order", &self.order);
+        push("--trace", &self.trace);
+        push("--level", &self.level);
+        for (name, value) in &self.field {
+            push("--field", &Some(format!("{name}={value}")));
+        }
+        push("--grep", &self.grep);
+        push("--since", &self.since);
+        push("--until", &self.until);
+        push("--env", &self.environment);
+        push("--directory", &self.files.as_ref().map(|path| path.display().to_string()));
+        let lines = self.lines.map(|lines| match lines {
+            Lines::All => "all".to_owned(),
+            Lines::Newest(count) => count.to_string(),
+        });
+        push("--lines", &lines);
+        push("--attach", &self.attach);
+        words.push_str(if self.follow { " --follow" } else { "" });
+        words.push_str(if self.summary { " --summary" } else { "" });
+        words
+    }
+}

@@ -1,0 +1,54 @@
+//! Foreign text without secrets, phone numbers and control characters: the one door to the terminal and to evidence.
+//!
+//! **Invariant:** scrubbing comes first, then masking, then what makes it printable; nothing is cut before.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::domain::journal::entry::Entry;
+use crate::domain::redact::Redactor;
+use crate::domain::text::printable;
+use crate::surface::cli::output;
+
+/// Cleans text.
+#[derive(Debug, Clone)]
+pub(super) struct Clean(pub(super) Arc<Redactor>);
+
+impl Clean {
+    /// The text, safe to show and to keep.
+    pub(super) fn text(&self, foreign: &str) -> String {
+        let scrubbed = self.0.scrub(foreign);
+        printable(&self.0.mask_phones(&scrubbed)).into_owned()
+    }
+
+    /// A line as its service wrote it, as one object on one line. What is no JSON becomes an object like pino's.
+    pub(super) fn json(&self, entry: &Entry) -> String {
+        let mut value = match entry.json() {
+            Some(_) if self.is_clean(&entry.raw) => return format!("{}\n", self.0.mask_phones(entry.raw.trim())),
+            Some(object) => Value::Object(object.clone()),
+            None => {
+                let level = (entry.level as u64 + 1) * 10;
+                json!({"level": level, "time": entry.at.timestamp_millis(), "service": entry.service(), "msg": entry.raw})
+            }
+        };
+        self.0.scrub_value(&mut value);
+        self.mask(&mut value);
+        output::json(&value, false)
+    }
+
+    /// Whether a text holds no secret, nothing that a terminal obeys, and no line end within.
+    fn is_clean(&self, raw: &str) -> bool {
+        let raw = raw.trim();
+        !raw.contains('\n') && printable(raw) == raw && self.0.scrub(raw) == raw
+    }
+
+    fn mask(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.0.mask_phones(text).into_owned(),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.mask(field)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}

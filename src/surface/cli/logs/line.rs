@@ -1,0 +1,239 @@
+//! One line of the journal as people read it: time, level, service, message, then the other fields; what has several
+//! lines, such as a stack trace, below it.
+//!
+//! On a terminal a day is said once and lines are broken to its width; elsewhere every line says its whole instant and
+//! stays one line, for grep.
+//!
+//! **Invariant:** foreign text comes in through [`Clean::text`] only.
+
+use anstyle::{AnsiColor, Style};
+use chrono::{Local, NaiveDate};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::bench::Bench;
+use super::clean::Clean;
+use super::flow::{Word, flow};
+use crate::domain::journal::entry::Entry;
+use crate::domain::journal::level::Level;
+use crate::domain::journal::spans::{PARENT, SPAN, TRACE};
+use crate::domain::text::one_line;
+use crate::surface::terminal::Letters;
+
+/// Below this width the message stands below its head, and the time has no fractions.
+const NARROW: usize = 60;
+
+/// The message keeps at least so many columns beside its head; else what follows is only set in a little.
+const ROOM: usize = 40;
+
+/// The widest service that has a column of its own.
+const SERVICE: usize = 16;
+
+/// Characters of a message's line.
+const MESSAGE: usize = 4000;
+
+/// Characters of a field.
+const FIELD: usize = 400;
+
+/// Lines that are shown of a message or a stack trace: deeper frames are the runtime's own.
+const BLOCK: usize = 40;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// How wide; none for a line a line.
+    pub(super) width: Option<usize>,
+    /// Which letters there are to draw with.
+    pub(super) letters: Letters,
+    /// For the log of an incident: in UTC and without styles.
+    pub(super) is_evidence: bool,
+}
+
+/// Draws lines.
+pub(super) struct Pen<'b> {
+    bench: &'b Bench,
+    pub(super) clean: &'b Clean,
+    pub(super) look: Look,
+    column: usize,
+    day: Option<NaiveDate>,
+}
+
+/// A line's text, beside its head.
+#[derive(Default)]
+pub(super) struct Body {
+    words: Vec<Word>,
+    /// What has lines of its own.
+    block: Vec<String>,
+}
+
+impl<'b> Pen<'b> {
+    pub(super) fn new(bench: &'b Bench, look: Look) -> Self {
+        Self { bench, clean: &bench.clean, look, column: 0, day: None }
+    }
+
+    /// A line, and the day before it when it is another.
+    pub(super) fn line(&mut self, entry: &Entry) -> String {
+        let mut out = self.new_day(entry);
+        let time = self.time(entry);
+        let (mut head, mut words) = (time.width() + 1, vec![Word::new(self.style(Style::new().dimmed()), time)]);
+        let (level, service) = self.who(entry);
+        head += 7 + service.0.iter().map(|(_, text)| text.width()).sum::<usize>();
+        words.extend([level, service]);
+        let body = self.body(entry, &[]);
+        let indent = match self.look.width {
+            Some(width) if width >= NARROW && width.saturating_sub(head) >= ROOM => " ".repeat(head),
+            _ => "  ".to_owned(),
+        };
+        if self.look.width.is_some_and(|width| width < NARROW) {
+            out.push_str(&flow(&words, 0, &indent, self.look.width));
+            out.push_str(&indent);
+            words.clear();
+        }
+        let at = if words.is_empty() { indent.width() } else { 0 };
+        out.push_str(&self.written(words, body, at, &indent));
+        out
+    }
+
+    /// Words and then a body, the first line beginning at column `at`.
+    pub(super) fn written(&self, mut words: Vec<Word>, body: Body, at: usize, indent: &str) -> String {
+        words.extend(body.words);
+        let mut out = flow(&words, at, indent, self.look.width);
+        let dim = self.style(Style::new().dimmed());
+        let deeper = format!("{indent}  ");
+        for line in &body.block {
+            let words: Vec<Word> = Word::all(dim, line.trim_end()).collect();
+            out.push_str(indent);
+            out.push_str(&flow(&words, indent.width(), &deeper, self.look.width));
+        }
+        out
+    }
+
+    /// The level and the service, each of a width that makes columns.
+    pub(super) fn who(&mut self, entry: &Entry) -> (Word, Word) {
+        let service = self.bench.service(entry);
+        let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
+        if !is_narrow {
+            self.column = self.column.max(service.width().min(SERVICE));
+        }
+        let padded = format!("{service}{}", " ".repeat(self.column.saturating_sub(service.width())));
+        let level =
+            Word::new(self.style(level_style(entry.level)), format!("{:<5}", entry.level.name().to_uppercase()));
+        (level, Word::new(self.style(AnsiColor::Cyan.on_default()), padded))
+    }
+
+    /// Who wrote a line.
+    pub(super) fn service(&self, entry: &Entry) -> String {
+        self.bench.service(entry)
+    }
+
+    /// The message and the fields but these.
+    pub(super) fn body(&self, entry: &Entry, hidden: &[&[&str]]) -> Body {
+        let message = self.clean.text(&entry.message());
+        let mut lines = message.lines();
+        let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
+        let strong = if entry.level >= Level::Error { Style::new().bold() } else { Style::new() };
+        let mut body = Body { words: Word::all(self.style(strong), &first).collect(), block: Vec::new() };
+        body.push_block(lines);
+        let traced = |name: &str| [TRACE, SPAN, PARENT].iter().any(|names| names.contains(&name));
+        let is_shown = |name: &str| !hidden.iter().any(|names| names.contains(&name));
+        for (name, value) in entry.event_fields().filter(|(name, _)| is_shown(name) && !traced(name)) {
+            self.field(&mut body, name, value, &message);
+        }
+        for (name, value) in entry.event_fields().filter(|(name, _)| is_shown(name) && traced(name)) {
+            self.field(&mut body, name, value, &message);
+        }
+        body
+    }
+
+    /// A field; what has several lines goes below, and an error's parts stand by themselves.
+    fn field(&self, body: &mut Body, name: &str, value: &Value, message: &str) {
+        match value {
+            Value::Object(parts) if parts.get("stack").is_some_and(Value::is_string) => {
+                for (part, value) in parts.iter().filter(|(_, value)| value.as_str() != Some(message)) {
+                    self.field(body, &format!("{name}.{part}"), value, message);
+                }
+            }
+            Value::String(text) if text.trim_end().contains('\n') => {
+                let text = self.clean.text(text);
+                if !name.ends_with("stack") {
+                    body.block.push(format!("{}:", self.clean.text(name)));
+                }
+                body.push_block(text.lines());
+            }
+            Value::String(text) => {
+                let text = one_line(&self.clean.text(text), FIELD);
+                let bare = !text.is_empty() && !text.contains([' ', '"', '=']);
+                self.push_field(body, name, if bare { text } else { format!("\"{}\"", text.replace('"', "\\\"")) });
+            }
+            other => self.push_field(body, name, one_line(&self.clean.text(&other.to_string()), FIELD)),
+        }
+    }
+
+    fn push_field(&self, body: &mut Body, name: &str, value: String) {
+        let dim = self.style(Style::new().dimmed());
+        let name = one_line(&self.clean.text(name), FIELD);
+        let mut words = value.split(' ');
+        let first = words.next().unwrap_or_default().to_owned();
+        body.words.push(Word(vec![(dim, format!("{name}=")), (self.style(Style::new()), first)]));
+        body.words.extend(words.map(|word| Word::new(self.style(Style::new()), word)));
+    }
+
+    fn time(&self, entry: &Entry) -> String {
+        let local = entry.at.with_timezone(&Local);
+        match self.look.width {
+            _ if self.look.is_evidence => entry.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
+            None => local.format("%Y-%m-%d %H:%M:%S%.3f%:z").to_string(),
+            Some(..NARROW) => local.format("%H:%M:%S").to_string(),
+            Some(_) => local.format("%H:%M:%S%.3f").to_string(),
+        }
+    }
+
+    /// On a terminal, a line for the day that begins, with the zone that all times are in.
+    fn new_day(&mut self, entry: &Entry) -> String {
+        let local = entry.at.with_timezone(&Local);
+        let day = local.date_naive();
+        if self.look.width.is_none() || self.day == Some(day) {
+            return String::new();
+        }
+        self.day = Some(day);
+        let dim = self.style(Style::new().dimmed());
+        format!("{dim}{}{dim:#}\n", local.format("%A, %Y-%m-%d, UTC%:z"))
+    }
+
+    /// A style, where there are any.
+    pub(super) fn style(&self, style: Style) -> Style {
+        if self.look.is_evidence { Style::new() } else { style }
+    }
+}
+
+impl Body {
+    fn push_block<'l>(&mut self, lines: impl Iterator<Item = &'l str>) {
+        let mut left_out = 0;
+        for (at, line) in lines.enumerate() {
+            if at < BLOCK { self.block.push(one_line_of(line, FIELD)) } else { left_out += 1 }
+        }
+        if left_out > 0 {
+            self.block.push(format!("… {left_out} more lines"));
+        }
+    }
+}
+
+/// A line cut to so many characters, its blanks kept: they are what makes a stack trace readable.
+fn one_line_of(line: &str, most: usize) -> String {
+    let line = line.replace('\t', "    ");
+    match line.char_indices().nth(most) {
+        None => line,
+        Some((at, _)) => format!("{}…", &line[..at]),
+    }
+}
+
+/// What a level looks like. Its word stands beside it, so that no meaning rests on colour.
+pub(super) fn level_style(level: Level) -> Style {
+    match level {
+        Level::Trace | Level::Debug => Style::new().dimmed(),
+        Level::Info => AnsiColor::Green.on_default(),
+        Level::Warn => AnsiColor::Yellow.on_default(),
+        Level::Error => AnsiColor::Red.on_default().bold(),
+        Level::Fatal => AnsiColor::Magenta.on_default().bold(),
+    }
+}

@@ -1,0 +1,138 @@
+//! What many lines add up to, as people read it: when, who, and the commonest messages.
+
+use chrono::Local;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::domain::journal::level::LEVELS;
+use crate::domain::journal::summary::{Group, Summary};
+use crate::domain::text::grouped;
+use crate::domain::time::{Span, Timestamp};
+use crate::surface::cli::table::{Table, wrapped};
+use crate::surface::terminal::Letters;
+
+/// How many of the commonest messages are shown.
+const MESSAGES: usize = 20;
+
+/// How many services are shown.
+const SERVICES: usize = 25;
+
+/// Columns of the histogram of all lines where nobody says how wide it may be.
+const WIDE: usize = 72;
+
+/// Columns of a service's.
+const SMALL: usize = 20;
+
+/// How it looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// How wide; none for tables that are never broken.
+    pub(super) width: Option<usize>,
+    /// Which letters there are to draw with.
+    pub(super) letters: Letters,
+}
+
+/// A summary in three parts. Foreign text in it is clean already.
+pub(super) fn drawn(summary: &Summary, style: &Style) -> String {
+    let Some((first, last)) = summary.first.zip(summary.last) else {
+        return String::new();
+    };
+    let mut out = said(summary, first, last, style);
+    out.push('\n');
+    out.push_str(&over_time(summary, first, last, style));
+    out.push('\n');
+    out.push_str(&services(summary, first, last, style));
+    out.push('\n');
+    out.push_str(&messages(summary, first, last, style));
+    out
+}
+
+fn said(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+    let levels = LEVELS.iter().zip(summary.by_level).rev().filter(|(_, count)| *count > 0);
+    let levels: Vec<String> = levels.map(|(name, count)| format!("{} {name}", grouped(count))).collect();
+    let at = |at: Timestamp| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string();
+    let zone = last.with_timezone(&Local).format("%:z");
+    let text = format!(
+        "{}, from {} to {} (UTC{zone}): {}",
+        counted(summary.lines, "line"),
+        at(first),
+        at(last),
+        levels.join(", ")
+    );
+    style.width.map_or_else(|| format!("{text}\n"), |width| wrapped(&text, width, ""))
+}
+
+/// One bar a stretch of time, with its scale below.
+fn over_time(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+    let bars = summary.histogram.bars(first, last, style.width.unwrap_or(WIDE).clamp(10, WIDE));
+    let most = bars.counts.iter().copied().max().unwrap_or_default();
+    let drawing = drawing(&bars.counts, style.letters);
+    let from = bars.from.with_timezone(&Local).format("%H:%M:%S").to_string();
+    let scale = format!("from {from}, each {}, the highest {}", Span::seconds(bars.width), grouped(most));
+    format!("{drawing}\n{}", style.width.map_or_else(|| format!("{scale}\n"), |width| wrapped(&scale, width, "")))
+}
+
+fn services(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+    let mut table = Table::new(["SERVICE", "LINES", "ERRORS", "OVER TIME"]);
+    let services = summary.by_lines();
+    let columns = |counts: &[u64]| drawing(counts, style.letters);
+    for (name, service) in services.iter().take(SERVICES) {
+        let bars = service.histogram.bars(first, last, SMALL);
+        table.row([(*name).to_owned(), grouped(service.lines), grouped(service.errors), columns(&bars.counts)]);
+    }
+    let more = services.len().saturating_sub(SERVICES);
+    let rest = if more > 0 { format!("and {}\n", counted(more as u64, "further service")) } else { String::new() };
+    table.render(style.width) + &rest
+}
+
+fn messages(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
+    let mut table = Table::new(["MESSAGE", "COUNT", "LEVEL", "FIRST", "LAST", "SERVICES"]);
+    let one_day = first.with_timezone(&Local).date_naive() == last.with_timezone(&Local).date_naive();
+    let form = if one_day { "%H:%M:%S" } else { "%m-%d %H:%M" };
+    let at = |at: Timestamp| at.with_timezone(&Local).format(form).to_string();
+    for group in summary.commonest(MESSAGES) {
+        let level = group.level.name().to_uppercase();
+        table.row([group.shape.clone(), grouped(group.count), level, at(group.first), at(group.last), writers(group)]);
+    }
+    let more = summary.shapes().saturating_sub(MESSAGES);
+    let rest = if more > 0 { format!("and {}\n", counted(more as u64, "further message")) } else { String::new() };
+    table.render(style.width) + &rest
+}
+
+/// The services that wrote a message, at most three by name.
+fn writers(group: &Group) -> String {
+    let mut services: Vec<(&String, &u64)> = group.services.iter().collect();
+    services.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+    let mut names: Vec<String> = services.iter().take(3).map(|(name, _)| (*name).clone()).collect();
+    if services.len() > 3 {
+        names.push(format!("{} more", services.len() - 3));
+    }
+    names.join(", ")
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A letter a count, the highest of which is the highest letter. What is not nothing never looks like nothing.
+fn drawing(counts: &[u64], letters: Letters) -> String {
+    let steps: Vec<char> = match letters {
+        Letters::Unicode => "·▁▂▃▄▅▆▇█".chars().collect(),
+        Letters::Ascii => ".:-=+*#%@".chars().collect(),
+    };
+    let most = counts.iter().copied().max().unwrap_or_default().max(1);
+    let step = |count: &u64| (*count * (steps.len() as u64 - 1)).div_ceil(most) as usize;
+    let drawing: String = counts.iter().map(|count| steps[step(count)]).collect();
+    debug_assert_eq!(drawing.width(), counts.len(), "a column a count");
+    drawing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_many_is_still_seen() {
+        assert_eq!(drawing(&[0, 1, 1000], Letters::Unicode), "·▁█");
+        assert_eq!(drawing(&[0, 0], Letters::Ascii), "..");
+    }
+}

@@ -1,0 +1,100 @@
+//! The lines of a trace as a tree of its spans.
+
+use anstyle::Style;
+use chrono::{Local, TimeDelta};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::flow::{Word, flow};
+use super::line::Pen;
+use crate::domain::journal::entry::Entry;
+use crate::domain::journal::spans::{Item, NAME, PARENT, SPAN, Span, TRACE, Tree};
+use crate::domain::text::grouped;
+use crate::domain::time::Timestamp;
+use crate::surface::terminal::Letters;
+
+/// Columns of the time since the trace began.
+const SINCE: usize = 8;
+
+/// What branches are drawn with: one that goes on, the last one, beside one that goes on, beside nothing.
+type Branches = [&'static str; 4];
+
+/// The lines as a tree, under a line that says what they come to.
+pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut Pen<'_>) -> String {
+    let tree = Tree::of(lines);
+    let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
+    let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
+    let mut services: Vec<String> = lines.iter().map(|line| pen.service(line)).collect();
+    services.sort();
+    services.dedup();
+    let count =
+        |number: usize, what: &str| format!("{} {what}{}", grouped(number as u64), if number == 1 { "" } else { "s" });
+    let said = format!(
+        "{}, {}, {} in {}, from {}",
+        count(lines.len(), "line"),
+        count(tree.spans, "span"),
+        count(services.len(), "service"),
+        length(last - first),
+        first.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f%:z"),
+    );
+    let bold = pen.style(Style::new().bold());
+    let mut head = vec![Word::new(pen.style(Style::new()), "trace"), Word::new(bold, pen.clean.text(id))];
+    head.extend(Word::all(pen.style(Style::new()), &said));
+    let mut out = flow(&head, 0, "  ", pen.look.width);
+    items(&tree.items, "", first, pen, &mut out);
+    out
+}
+
+fn items(items: &[Item<'_>], guide: &str, begin: Timestamp, pen: &mut Pen<'_>, out: &mut String) {
+    let [on, last, beside, beneath] = branches(pen.look.letters);
+    for (at, item) in items.iter().enumerate() {
+        let is_last = at + 1 == items.len();
+        let below = format!("{guide}{}", if is_last { beneath } else { beside });
+        match item {
+            Item::Line(entry) => {
+                // A line has no branch of its own: the way down passes beside it.
+                out.push_str(&line(entry, &below, begin, pen));
+            }
+            Item::Span(span) => {
+                out.push_str(&heading(span, &format!("{guide}{}", if is_last { last } else { on }), &below, pen));
+                self::items(&span.items, &below, begin, pen, out);
+            }
+        }
+    }
+}
+
+/// What a span is: its name, its id, how long it took.
+fn heading(span: &Span<'_>, branch: &str, below: &str, pen: &Pen<'_>) -> String {
+    let (bold, dim) = (pen.style(Style::new().bold()), pen.style(Style::new().dimmed()));
+    let mut words = vec![Word::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
+    words.push(Word::new(dim, pen.clean.text(&span.id)));
+    words.push(Word::new(dim, length(span.last - span.first)));
+    let rest = flow(&words, branch.width(), &format!("{below}  "), pen.look.width);
+    format!("{dim}{branch}{dim:#}{rest}")
+}
+
+fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut Pen<'_>) -> String {
+    let dim = pen.style(Style::new().dimmed());
+    let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
+    let (level, service) = pen.who(entry);
+    let words = vec![Word::new(dim, since), level, service];
+    let body = pen.body(entry, &[TRACE, SPAN, PARENT, NAME]);
+    let rest = pen.written(words, body, below.width(), &format!("{below}{}", " ".repeat(SINCE / 2)));
+    format!("{dim}{below}{dim:#}{rest}")
+}
+
+fn branches(letters: Letters) -> Branches {
+    match letters {
+        Letters::Unicode => ["├─ ", "└─ ", "│  ", "   "],
+        Letters::Ascii => ["|- ", "`- ", "|  ", "   "],
+    }
+}
+
+/// A length as short as it can be read: `12ms`, `1.204s`, `3m 5s`.
+fn length(length: TimeDelta) -> String {
+    let millis = length.num_milliseconds().max(0);
+    match millis {
+        0..1000 => format!("{millis}ms"),
+        1000..60_000 => format!("{}.{:03}s", millis / 1000, millis % 1000),
+        _ => crate::domain::time::Span::seconds(millis.unsigned_abs() / 1000).to_string(),
+    }
+}
