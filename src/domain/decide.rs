@@ -58,6 +58,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::CompletePostmortem => complete(incident),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
+        Request::TurnAway { step, wanted } => Ok(agree::turn_away(incident, &command.by, step.as_ref(), wanted)),
     }
 }
 

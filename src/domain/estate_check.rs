@@ -7,6 +7,7 @@
 mod alerts;
 mod channel;
 mod host;
+mod page;
 mod part;
 mod sender;
 mod slack;
@@ -22,6 +23,7 @@ use super::runbook::node::{Entry, Node};
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 pub(in crate::domain) use host::{HOST_KEYS, SSH_OPTIONS};
+pub(in crate::domain) use page::PAGE_KEYS;
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 pub(in crate::domain) use slack::{SLACK_KEYS, STRANGERS};
@@ -41,6 +43,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "postmortem",
     "alerts",
     "slack",
+    "page",
 ];
 
 /// The keys of the post-mortem's place.
@@ -144,6 +147,7 @@ impl Checker<'_> {
             postmortem: fields.get("postmortem").and_then(|node| self.postmortem(node)).unwrap_or_default(),
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
             slack: fields.get("slack").and_then(|node| self.slack(node)),
+            page: fields.get("page").and_then(|node| self.page(node)),
         })
     }
 

@@ -37,6 +37,8 @@ pub enum RefusalCause {
     Requester,
     /// The person has agreed already, and somebody else is wanted.
     Twice,
+    /// Something else than agreement was wanted, by somebody who may not have it from this face.
+    Stranger,
 }
 
 /// One person as one: the key in the estate's `people`; for somebody whom the estate does not know, the identity.

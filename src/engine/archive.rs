@@ -86,6 +86,17 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
     })
 }
 
+/// The draft of an incident as it is on disk, a person's words included; none when it is not there.
+pub fn read(shop: &Path, incident: &Incident) -> Option<String> {
+    let policy = incident.runs.last().map(|run| run.estate.postmortem.clone()).unwrap_or_default();
+    let named = Path::new(policy.directory.as_deref().unwrap_or(DIRECTORY));
+    let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
+    if named.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    Shelf::open(&shop.join(named)).ok()?.read(name).ok()?
+}
+
 fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ArchiveError> {
     render(&Postmortem::of(incident, log), template).map_err(|error| ArchiveError {
         message: error.to_string(),

@@ -32,6 +32,7 @@ mod remote;
 mod senders;
 mod shop;
 mod slack;
+mod status;
 mod stepper;
 mod store;
 mod systemd;

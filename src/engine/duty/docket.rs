@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
-use crate::domain::due::{due, is_live, wake_at};
+use crate::domain::due::{due, is_live, wake_after, wake_at};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus, fold};
@@ -317,7 +317,7 @@ impl Docket {
             }
             if live.wake_at().is_some_and(|at| at <= now) {
                 // Its time has come and nothing is owed: whoever waits here must not turn in circles.
-                live.not_before = Some(PAUSE.after(now));
+                live.not_before = Some(live.paused(PAUSE, now));
             }
         }
         live.timer = live.wake_at();
@@ -358,7 +358,7 @@ impl Docket {
         // What was worked on to its rest and still owes something cannot be gone on with at once.
         let stuck = live.rested == live.incident.seq && not_before.is_none();
         live.rested = live.incident.seq;
-        live.not_before = if stuck { Some(PAUSE.after(now)) } else { not_before };
+        live.not_before = if stuck { Some(live.paused(PAUSE, now)) } else { not_before };
         self.restless.insert(slot);
     }
 
@@ -369,6 +369,12 @@ impl Docket {
 }
 
 impl Live {
+    /// The end of a pause: never later than the next instant at which something else may be owed, such as a deadline.
+    pub(super) fn paused(&self, pause: Span, now: Timestamp) -> Timestamp {
+        let end = pause.after(now);
+        wake_after(&self.incident, now).map_or(end, |next| next.min(end))
+    }
+
     fn wake_at(&self) -> Option<Timestamp> {
         match (wake_at(&self.incident), self.not_before) {
             (Some(wake), Some(not_before)) => Some(wake.max(not_before)),

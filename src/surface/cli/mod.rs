@@ -32,6 +32,7 @@ mod demo_service;
 mod deny;
 mod detach;
 mod drive;
+mod duty;
 mod failure;
 mod filling;
 mod handoff;
@@ -43,6 +44,7 @@ mod man;
 mod note;
 mod outline;
 mod output;
+mod page;
 mod person;
 mod plan;
 mod postmortem;
@@ -62,6 +64,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod status;
 mod table;
 mod target;
 mod timeline;
@@ -94,6 +97,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Confirm(confirm::Confirm),
     Watch(watch::Watch),
+    Status(status::Status),
     Incidents(incidents::Incidents),
     Answer(answer::Answer),
     Approve(approve::Approve),
@@ -110,6 +114,7 @@ enum Command {
     Resolve(resolve::Resolve),
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
+    Page(page::Page),
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
     List(list::List),
@@ -138,6 +143,7 @@ impl Command {
             Self::Simulate(command) => command.run(station),
             Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
+            Self::Status(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
             Self::Answer(command) => command.run(station),
             Self::Approve(command) => command.run(station),
@@ -154,6 +160,7 @@ impl Command {
             Self::Resolve(command) => command.run(station),
             Self::Handoff(command) => command.run(station),
             Self::Timeline(command) => command.run(station),
+            Self::Page(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
             Self::List(command) => command.run(station),

@@ -46,7 +46,7 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
 
 /// Everything else.
 pub(super) async fn nothing() -> Response {
-    let known = "there is /hooks/<sender>, /health, /health/ready and /metrics";
+    let known = "there is /hooks/<sender>, /incidents/<id>, /health, /health/ready and /metrics";
     (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()
 }
 
