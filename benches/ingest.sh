@@ -86,6 +86,10 @@ print('%.2f of %s (%.2f %s)%s' % (value / limit, '$5', limit, '$3', '' if kept e
 }
 
 compared() {
+  begin / "$place/ingest" threads "$port" "$place/threads.log"
+  figures threads post "$port" 64 100000
+  end
+
   begin / "$place/ingest" bare "$port" "$place/bare.log"
   figures bare post "$port" 64 100000
   figures bare_alone post "$port" 1 3000
@@ -174,16 +178,17 @@ figures disk_again sync "$place"
 
 read -r sync syncs thrice half twice < <(python3 - <<PYTHON
 sync = min(${was[disk_p50]}, ${was[disk_again_p50]})
-print(sync, 1000 / sync, 3 * sync, ${was[bare_rate]} / 2, 2 * ${was[bare_first_p50]})
+print(sync, 1000 / sync, 3 * sync, ${was[threads_rate]} / 2, 2 * ${was[bare_first_p50]})
 PYTHON
 )
 
 line 'a block and its fsync' "$sync" ms
 line 'fsyncs one after the other' "$syncs" /s
-line '64 connections: the bare server' "${was[bare_rate]}" /s
+line '64 connections: a bare server, one thread for all' "${was[bare_rate]}" /s
+line '64 connections: a bare server, a thread each' "${was[threads_rate]}" /s
 line "64 connections: Debian's webhook" "${was[webhook_rate]}" /s
 line "64 connections: Debian's Alertmanager" "${was[alertmanager_rate]}" /s
-line '64 connections: runbook serve' "${was[ours_rate]}" /s "$half" 'half of the bare server' least
+line '64 connections: runbook serve' "${was[ours_rate]}" /s "$half" 'half of a thread each' least
 line '' "${was[ours_rate]}" /s "${was[alertmanager_rate]}" 'Alertmanager' least
 line '  p50 of the bare server' "${was[bare_p50]}" ms
 line '  p99 of the bare server' "${was[bare_p99]}" ms

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::poll::{Connection, readable};
 
-const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 pub fn serve(port: u16, file: &str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");

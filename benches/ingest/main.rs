@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! sync DIRECTORY                              the disk: microseconds of an appended block with its fsync
-//! bare PORT FILE                              the bare server
+//! bare PORT FILE                              the bare server: one thread that waits for all connections
+//! threads PORT FILE                           the bare server: a thread a connection
 //! post PORT CONNECTIONS COUNT [KEY=VALUE …]   posts alerts and prints the rate and the times
 //! first PORT COUNT STAMPS [KEY=VALUE …]       posts alerts one by one, each until the first step's program runs
 //! stamp FILE                                  that program: writes down when it runs
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 mod bare;
 mod poll;
 mod post;
+mod threads;
 
 /// What an `fsync` is measured with, in bytes: a block and the little that is written beside it.
 const BLOCK: usize = 4_120;
@@ -34,6 +36,7 @@ fn main() {
     match words.as_slice() {
         ["sync", directory] => sync(directory),
         ["bare", port, file] => bare::serve(number(port), file),
+        ["threads", port, file] => threads::serve(number(port), file),
         ["post", port, connections, count, more @ ..] => {
             post::post(number(port), number(connections), number(count), &post::Body::of(more));
         }

@@ -15,14 +15,14 @@ use reqwest::{Method, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, BODY_LIMIT};
 use super::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::estate::Service;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
-use crate::domain::text::one_line;
+use crate::domain::text::{bytes, one_line};
 use crate::domain::time::Span;
 
 /// How long one request may take unless the step says otherwise, and at most.
@@ -69,7 +69,7 @@ static FORM: KindForm = KindForm {
     outputs: &[
         Output {
             name: "services",
-            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error}`; the latency is the slower of the two requests'.",
+            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, remark}`; the latency is the slower of the two requests', the remark says what is odd about an answer that is taken all the same.",
         },
         Output { name: "failing", help: "The names of the services that are not well." },
         Output { name: "healthy", help: "How many are well." },
@@ -105,6 +105,7 @@ struct Found {
     latency_ms: u64,
     dependencies: Map<String, Value>,
     error: Option<String>,
+    remark: Option<String>,
 }
 
 impl Spec {
@@ -217,6 +218,7 @@ fn judged(live: Result<Answer, String>, ready: Result<Answer, String>) -> Found 
     match ready {
         Err(error) => found.error = found.error.or_else(|| Some(format!("not ready: {error}"))),
         Ok(answer) => {
+            found.remark = remark(&answer);
             found.dependencies = dependencies(&answer);
             let missing: Vec<String> = found
                 .dependencies
@@ -240,6 +242,17 @@ fn refusal(answer: &Answer) -> Option<String> {
         200..=299 => word,
         status => Some(word.map_or(format!("status {status}"), |word| format!("status {status}, {word}"))),
     }
+}
+
+/// What is odd about what an answer says of readiness. A status without a body, or with a word, says enough.
+fn remark(answer: &Answer) -> Option<String> {
+    if answer.is_cut {
+        return Some(format!("it says more than {} of its readiness", bytes(BODY_LIMIT as u64)));
+    }
+    let begins_as_json = answer.body.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    let is_word = std::str::from_utf8(&answer.body).is_ok_and(|text| text.chars().count() <= LONGEST_TEXT);
+    let is_odd = body(answer).is_none() && (begins_as_json || !is_word);
+    is_odd.then(|| "what it says of its readiness is no JSON".to_owned())
 }
 
 fn dependencies(answer: &Answer) -> Map<String, Value> {
@@ -327,6 +340,16 @@ mod tests {
     fn a_good_status_with_a_bad_word_is_not_alive_and_plain_text_is() {
         assert!(!judged(answer(200, r#"{"status":"error"}"#), answer(200, "")).live);
         assert!(judged(answer(200, "fine"), answer(204, "")).ready);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_remarked_upon() {
+        let remark = |ready| judged(answer(200, "{}"), ready).remark.unwrap_or_default();
+        assert_eq!(remark(answer(200, "{\"status\": oops")), "what it says of its readiness is no JSON");
+        assert_eq!(remark(answer(200, &"x".repeat(1000))), "what it says of its readiness is no JSON");
+        let cut = answer(200, "{").map(|answer| Answer { is_cut: true, ..answer });
+        assert_eq!(remark(cut), "it says more than 1 MiB of its readiness");
+        assert_eq!(remark(answer(200, "ok")) + &remark(answer(204, "")) + &remark(answer(200, "{}")), "");
     }
 
     #[test]

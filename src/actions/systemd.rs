@@ -11,7 +11,9 @@
 mod bus;
 mod change;
 mod files;
+pub mod glance;
 mod job;
+pub mod lookout;
 mod names;
 mod reconcile;
 mod status;

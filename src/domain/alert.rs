@@ -143,7 +143,8 @@ impl Alert {
     #[must_use]
     pub fn limited(mut self) -> Self {
         let mut cut = self.shorten(TEXT_LIMIT);
-        if serde_json::to_vec(&self).map_or(0, |json| json.len()) > ALERT_LIMIT {
+        // Most alerts are so small that they need not be written down to know it.
+        if self.at_most() > ALERT_LIMIT && serde_json::to_vec(&self).map_or(0, |json| json.len()) > ALERT_LIMIT {
             cut |= self.shorten(TEXT_OF_MANY);
         }
         self.value = self.value.filter(|value| value.is_finite());
@@ -151,6 +152,22 @@ impl Alert {
             self.warnings.push("it was larger than is kept, and parts of it were cut".to_owned());
         }
         self
+    }
+
+    /// More bytes than its JSON has.
+    fn at_most(&self) -> usize {
+        /// A character that is escaped, such as `\u001b`.
+        const LONGEST: usize = 6;
+        /// The names of the fields, numbers and instants.
+        const FRAME: usize = 1_024;
+        /// Quotes, colon and comma.
+        const MARKS: usize = 8;
+        let texts = [&self.sender, &self.firing, &self.name].into_iter();
+        let optional =
+            [&self.summary, &self.link, &self.runbook, &self.environment, &self.service].into_iter().flatten();
+        let pairs = self.labels.iter().chain(&self.annotations).flat_map(|(name, text)| [name, text]);
+        let all = texts.chain(optional).chain(pairs).chain(&self.warnings);
+        all.fold(FRAME, |sum, text| sum + LONGEST * text.len() + MARKS)
     }
 
     /// Leaves no text longer than `most` and no more labels than are kept; whether something was cut.

@@ -118,6 +118,13 @@ pub enum Request {
     CompletePostmortem,
     /// Says where a message on the board was posted.
     Post(Post),
+    /// Says that a face has turned somebody away.
+    TurnAway {
+        /// The step, where it was about one.
+        step: Option<StepKey>,
+        /// What was wanted, in words.
+        wanted: String,
+    },
 }
 
 /// A runbook to start, with everything the run keeps a copy of.

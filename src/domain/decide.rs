@@ -63,6 +63,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::SkipOccurrence(skipped) => maintenance::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
+        Request::TurnAway { step, wanted } => Ok(agree::turn_away(incident, &command.by, step.as_ref(), wanted)),
     }
 }
 

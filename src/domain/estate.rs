@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::{Actor, Identity};
+use super::page::Page;
 use super::policy::AlertPolicy;
 use super::sender::Sender;
 use super::slack::SlackApp;
@@ -59,6 +60,9 @@ pub struct Estate {
     /// The Slack app that people use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<SlackApp>,
+    /// Where incidents have a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
 }
 
 /// One whole stack, such as production.

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod channel;
+mod page;
 mod part;
 mod sender;
 mod slack;
@@ -20,6 +21,7 @@ use super::runbook::node::{Entry, Node};
 
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
+pub(in crate::domain) use page::PAGE_KEYS;
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 pub(in crate::domain) use slack::{SLACK_KEYS, STRANGERS};
@@ -40,6 +42,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "report",
     "alerts",
     "slack",
+    "page",
 ];
 
 /// The keys of the post-mortem's place.
@@ -147,6 +150,7 @@ impl Checker<'_> {
             report: fields.get("report").and_then(|node| self.place_of_reports(node)).unwrap_or_default(),
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
             slack: fields.get("slack").and_then(|node| self.slack(node)),
+            page: fields.get("page").and_then(|node| self.page(node)),
         })
     }
 

@@ -163,6 +163,17 @@ impl Message {
         !self.withdrawn && now < self.gives_up_at() && self.open().next().is_some()
     }
 
+    /// The channels for which it was given up, and the log does not say so yet. That is said as one more failure, of the
+    /// channel itself and for good, at its end or after.
+    pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &String> {
+        let end = self.gives_up_at();
+        let said = move |target: &String| {
+            let tried = self.tries.get(&(target.clone(), target.clone()));
+            tried.is_some_and(|tried| tried.permanent && tried.failed_at.is_some_and(|at| at >= end))
+        };
+        self.open().filter(move |target| !self.withdrawn && now >= end && !said(target))
+    }
+
     /// When it is not owed any more.
     pub fn gives_up_at(&self) -> Timestamp {
         MESSAGE_LIFE.after(self.owed_at)

@@ -141,6 +141,13 @@ impl Redactor {
         Cow::Owned(inner.written(text, 0, &scan.found))
     }
 
+    /// Whether [`Redactor::scrub_value`] may change anything in what this JSON says. A yes may be a mistake: where texts
+    /// follow each other, or where they are escaped.
+    pub fn may_find_in(&self, json: &[u8]) -> bool {
+        // Without escapes, every text of the JSON stands there as it is.
+        self.0.as_ref().is_some_and(|inner| json.contains(&b'\\') || !inner.scan(json, false).found.is_empty())
+    }
+
     /// Whether [`Redactor::scrub_value`] would change anything.
     pub fn finds_in(&self, value: &Value) -> bool {
         let found = |text: &str| matches!(self.scrub(text), Cow::Owned(_));

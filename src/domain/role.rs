@@ -38,6 +38,8 @@ pub enum RefusalCause {
     Requester,
     /// The person has agreed already, and somebody else is wanted.
     Twice,
+    /// Something else than agreement was wanted, by somebody who may not have it from this face.
+    Stranger,
 }
 
 /// Somebody wanted to agree to a change or to refuse it, and may not.

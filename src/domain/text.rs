@@ -33,6 +33,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// The text as one printable line of at most `max_chars` characters: every run of white space is
 /// one blank, and a cut is marked by `…`, which counts as a character.
 pub fn one_line(text: &str, max_chars: usize) -> String {
+    if text.len() <= max_chars && is_plain(text) {
+        return text.to_owned();
+    }
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() {
@@ -54,6 +57,13 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
             line
         }
     }
+}
+
+/// Whether a text is one line of printable ASCII already, with single blanks between its words.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let visible = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    visible && !text.starts_with(' ') && !text.ends_with(' ') && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
 /// At most `head` bytes of the beginning and `tail` bytes of the end, with a line between them

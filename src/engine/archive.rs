@@ -119,11 +119,23 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
     })
 }
 
+/// The draft of an incident as it is on disk, a person's words included; none when it is not there.
+pub fn read(shop: &Path, incident: &Incident) -> Option<String> {
+    let sort = Sort::of(incident);
+    let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
+    let named = Path::new(policy.directory.as_deref().unwrap_or_else(|| sort.directory()));
+    let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
+    if named.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    Shelf::open(&shop.join(named)).ok()?.read(name).ok()?
+}
+
 fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ArchiveError> {
     render(&Postmortem::of(incident, log), template).map_err(|error| ArchiveError {
         message: error.to_string(),
         hint: Some(
-            "Correct the template that `postmortem.template` or `report.template` of estate.yaml names, then type `runbook postmortem`."
+            "Correct the template that `postmortem.template` of estate.yaml names, then type `runbook postmortem`."
                 .to_owned(),
         ),
     })
@@ -225,7 +237,7 @@ pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
     };
     let source = read().map_err(|error| ArchiveError {
         message: format!("the template `{file}` cannot be read: {error}"),
-        hint: Some("Check `postmortem.template` and `report.template` in estate.yaml.".to_owned()),
+        hint: Some("Check `postmortem.template` in estate.yaml.".to_owned()),
     })?;
     Ok(Template { file: file.to_owned(), source })
 }

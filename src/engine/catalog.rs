@@ -97,11 +97,21 @@ impl Catalog {
     /// As [`Catalog::load`].
     pub fn load_as(directory: &Path, shown: &Path) -> Result<Self, CatalogError> {
         let folder = directory.join(RUNBOOKS);
-        let shown = if shown == Path::new(".") { PathBuf::from(RUNBOOKS) } else { shown.join(RUNBOOKS) };
+        let shown = shown_folder(shown);
         let mut names = listed(&folder)?;
         names.sort();
         let texts: Vec<Text> = names.iter().map(|name| Text::read(&folder, &shown, name)).collect();
         Ok(Self::of(directory, &shown, texts))
+    }
+
+    /// The estate alone, for who needs no runbook; named as by [`Catalog::load_as`].
+    pub fn estate_alone(directory: &Path, shown: &Path) -> Sheet<Estate> {
+        let folder = directory.join(RUNBOOKS);
+        let shown = shown_folder(shown);
+        match folder.join(ESTATE).exists() {
+            true => Text::read(&folder, &shown, ESTATE).sheet(estate_check::check),
+            false => missing_estate(&shown),
+        }
     }
 
     fn of(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
@@ -173,6 +183,10 @@ impl Catalog {
         let template = self.template.iter().map(|sheet| (&sheet.source, sheet.problems()));
         std::iter::once(estate).chain(template).chain(runbooks).filter(|(_, problems)| !problems.is_empty()).collect()
     }
+}
+
+fn shown_folder(shown: &Path) -> PathBuf {
+    if shown == Path::new(".") { PathBuf::from(RUNBOOKS) } else { shown.join(RUNBOOKS) }
 }
 
 /// The runbooks that start others, checked once more beside those others.

@@ -60,7 +60,20 @@ fn started(pid: u32) -> Option<String> {
     fields.nth(18).map(str::to_owned)
 }
 
+/// Whether the process that a holder names is alive, as far as can be known here.
+pub fn is_alive(holder: &str, hostname: &str) -> bool {
+    !is_gone(holder, hostname)
+}
+
 impl Engine {
+    /// Whether another process works on the incident.
+    pub async fn is_attended(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+        let parts = self.parts();
+        let Some(claim) = parts.store.claimed(incident).await? else { return Ok(false) };
+        let good = claim.expires_at > parts.clock.now() && is_alive(&claim.holder, &parts.hostname);
+        Ok(good && !claim.holder.starts_with(&parts.holder))
+    }
+
     /// Whether a worker of this process holds the incident.
     pub async fn holds(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let claim = self.parts().store.claimed(incident).await?;

@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: what senders speak, and HTTP.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,10 +28,12 @@ use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
 use self::docket::Docket;
+use self::flight::{Flight, landing};
 use self::rota::Rota;
 
 mod batch;
 mod docket;
+mod flight;
 mod notice;
 mod plan;
 mod rota;
@@ -132,6 +135,7 @@ impl Duty {
             hints: engine.hub.listen(),
             docket: Docket::default(),
             rota: Rota::new(terms.schedules.as_deref()),
+            flights: VecDeque::new(),
             workers: JoinSet::new(),
             seen: None,
             figures: Arc::clone(&figures),
@@ -181,6 +185,8 @@ struct Officer {
     docket: Docket,
     rota: Rota,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
+    /// Batches of reports that are being written, in their order.
+    flights: VecDeque<Flight>,
     workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
     /// Up to where the log has been looked at for what others wrote.
     seen: Option<u64>,
@@ -203,13 +209,22 @@ impl Officer {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                count = queue.recv_many(&mut jobs, BATCH) => {
+                written = landing(&mut self.flights) => self.landed(written).await,
+                count = queue.recv_many(&mut jobs, BATCH), if self.has_room() => {
                     if count == 0 { break }
+                    if count > 1 || !self.flights.is_empty() {
+                        // Whoever is about to report shares the transaction.
+                        tokio::task::yield_now().await;
+                    }
+                    while jobs.len() < BATCH && let Ok(job) = queue.try_recv() { jobs.push(job) }
                     self.engine.refresh();
                     self.take_in(std::mem::take(&mut jobs)).await;
                 }
                 Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.parked(ended),
-                hint = self.hints.recv() => self.hear(hint),
+                hint = self.hints.recv() => {
+                    self.hear(hint);
+                    self.hear_the_rest();
+                }
                 () = clock.sleep_until(next.min(look_at)) => {}
             }
             if clock.now() >= look_at {
@@ -218,6 +233,10 @@ impl Officer {
                 }
                 look_at = crate::domain::time::Span(POLL).after(clock.now());
             }
+        }
+        while !self.flights.is_empty() {
+            let written = landing(&mut self.flights).await;
+            self.landed(written).await;
         }
         // Every worker has the same token, and parks what it does.
         stop.cancel();
@@ -231,6 +250,19 @@ impl Officer {
             Ok((_, Hint::Line(..))) => {}
             // What was missed is read when the log is looked through.
             Err(_) => self.seen = None,
+        }
+    }
+
+    /// Hears what has been told meanwhile as well.
+    fn hear_the_rest(&mut self) {
+        loop {
+            match self.hints.try_recv() {
+                Ok(told) => self.hear(Ok(told)),
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    self.hear(Err(broadcast::error::RecvError::Lagged(missed)));
+                }
+                Err(_) => break,
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
 use crate::store::{Claim, Draft, EventStore, StoreError, Write};
 
-pub use self::claim::holder;
+pub use self::claim::{holder, is_alive};
 pub use self::feed::{Feed, News};
 
 pub mod archive;
@@ -33,8 +33,10 @@ pub mod duty;
 mod feed;
 mod flight;
 mod known;
+pub mod page;
 pub mod renewal;
 pub mod schedule;
+pub mod survey;
 mod turn;
 
 /// How often a command is decided again because somebody else was first.
@@ -164,6 +166,26 @@ impl Engine {
 
     /// The one door in: decides on the present state and appends; again when somebody else was first.
     pub async fn submit(&self, incident: &IncidentId, command: Command) -> Result<Incident, EngineError> {
+        self.submit_as(incident, command, Vec::new()).await
+    }
+
+    /// The same, once: with the events the incident is given the request's name, and a request whose name was given
+    /// before is [`StoreError::Taken`], by whichever process and however long ago.
+    pub async fn submit_once(
+        &self,
+        incident: &IncidentId,
+        command: Command,
+        name: String,
+    ) -> Result<Incident, EngineError> {
+        self.submit_as(incident, command, vec![name]).await
+    }
+
+    async fn submit_as(
+        &self,
+        incident: &IncidentId,
+        command: Command,
+        keys: Vec<String>,
+    ) -> Result<Incident, EngineError> {
         self.guard_host(&command)?;
         let mut conflict = None;
         for _ in 0..CONFLICT_LIMIT {
@@ -188,7 +210,7 @@ impl Engine {
             let mut durable = present.clone();
             extend(&mut present, &foreseen)?;
             let live = present.as_ref().is_none_or(is_live);
-            match self.parts.store.write(Write { live, ..Write::of(incident, seq, drafts) }).await {
+            match self.parts.store.write(Write { live, keys: keys.clone(), ..Write::of(incident, seq, drafts) }).await {
                 Ok(recorded) => {
                     extend(&mut durable, &recorded)?;
                     durable.iter().for_each(|durable| self.known.keep(durable));
@@ -316,10 +338,13 @@ impl Engine {
         if self.parts.redactor.is_empty() {
             return event;
         }
+        // Most events hold none, and taking one apart costs more than writing it.
+        if serde_json::to_vec(&event).is_ok_and(|json| !self.parts.redactor.may_find_in(&json)) {
+            return event;
+        }
         let Ok(mut value) = serde_json::to_value(&event) else {
             return event;
         };
-        // Most events hold none, and making an event of its JSON costs as much as writing it.
         if !self.parts.redactor.finds_in(&value) {
             return event;
         }

@@ -143,6 +143,19 @@ pub enum StoreError {
     TooLarge(String),
 }
 
+impl StoreError {
+    /// The same error once more: one trouble of the disk is the answer to everybody whose write it was.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Conflict { expected, actual } => Self::Conflict { expected: *expected, actual: *actual },
+            Self::Taken { key, incident } => Self::Taken { key: key.clone(), incident: incident.clone() },
+            Self::Damaged(why) => Self::Damaged(why.clone()),
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::TooLarge(why) => Self::TooLarge(why.clone()),
+        }
+    }
+}
+
 /// Where a stream's chain stands or breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
@@ -161,6 +174,16 @@ pub struct Audit {
 pub trait EventStore: std::fmt::Debug + Send + Sync {
     /// Appends events, gives names and takes a claim, all of it or nothing; returns the events with their numbers.
     async fn write(&self, write: Write) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Writes to many streams, each for itself, and says of each in their order what became of it. In one transaction where
+    /// the backend can.
+    async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
+        let mut answers = Vec::with_capacity(writes.len());
+        for write in writes {
+            answers.push(self.write(write).await);
+        }
+        answers
+    }
 
     /// Appends events after number `expected` (0 for a new stream) and returns them with their numbers.
     async fn append(

@@ -6,7 +6,11 @@
 //! see the same, and nothing enters the log that cannot leave it. Reading costs more than writing, so that only what may
 //! fail is read back first; a debug build, such as every test's, reads back everything and compares.
 
+use std::cell::Cell;
+use std::io;
+
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::{Draft, StoreError, Write};
 use crate::domain::event::{Actor, Event};
@@ -84,7 +88,7 @@ pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
 
 impl Prepared {
     fn of(draft: Draft) -> Result<Self, StoreError> {
-        let body = serde_json::to_string(&BodyOut { by: &draft.by, event: &draft.event })
+        let (body, doubtful) = json(&draft)
             .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
         if body.len() > EVENT_BYTES_LIMIT {
             return Err(StoreError::TooLarge(format!(
@@ -94,7 +98,7 @@ impl Prepared {
         }
         let at = written(draft.at);
         // JSON that is nested too deeply, or an instant that is too far away, can be written but not read again.
-        if cfg!(debug_assertions) || is_doubtful(&at) || is_doubtful(&body) {
+        if cfg!(debug_assertions) || has_sign(&at) || doubtful {
             let read = parse(at.as_bytes(), body.as_bytes())
                 .map_err(|why| StoreError::TooLarge(format!("an event could not be read again: {why}")))?;
             debug_assert_eq!(read, draft, "an event is read back as it was written");
@@ -106,23 +110,77 @@ impl Prepared {
 /// Levels of nesting that are read back in any case: the reader takes 128, and an event has a few of its own.
 const SAFE_DEPTH: usize = 100;
 
-/// Whether something may be written and not be read again: nesting that is too deep, or an instant so far away that its
+/// An event as JSON, and whether that may not be read again: nesting that is too deep, or an instant so far away that its
 /// year has a sign. What looks so within a text is doubted as well.
-fn is_doubtful(json: &str) -> bool {
-    let (mut depth, mut before) = (0_usize, b'"');
-    for byte in json.bytes() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'+' | b'-' if before == b'"' => return true,
-            _ => {}
+fn json(draft: &Draft) -> serde_json::Result<(String, bool)> {
+    let doubts = Doubts::default();
+    let mut serializer = serde_json::Serializer::with_formatter(Vec::with_capacity(USUAL), &doubts);
+    BodyOut { by: &draft.by, event: &draft.event }.serialize(&mut serializer)?;
+    let json = String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)?;
+    Ok((json, doubts.doubtful.get()))
+}
+
+/// Room for most events, in bytes.
+const USUAL: usize = 1_024;
+
+/// Whether a text begins as a year with a sign does.
+fn has_sign(text: &str) -> bool {
+    text.starts_with(['+', '-'])
+}
+
+/// Notices on the way what may not be read again.
+#[derive(Default)]
+struct Doubts {
+    depth: Cell<usize>,
+    begins: Cell<bool>,
+    doubtful: Cell<bool>,
+}
+
+impl Doubts {
+    fn deeper(&self) {
+        self.depth.set(self.depth.get() + 1);
+        if self.depth.get() > SAFE_DEPTH {
+            self.doubtful.set(true);
         }
-        if depth > SAFE_DEPTH {
-            return true;
-        }
-        before = byte;
     }
-    false
+
+    fn higher(&self) {
+        self.depth.set(self.depth.get().saturating_sub(1));
+    }
+}
+
+impl Formatter for &Doubts {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.deeper();
+        CompactFormatter.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.higher();
+        CompactFormatter.end_array(writer)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.deeper();
+        CompactFormatter.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.higher();
+        CompactFormatter.end_object(writer)
+    }
+
+    fn begin_string<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.begins.set(true);
+        CompactFormatter.begin_string(writer)
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if self.begins.replace(false) && has_sign(fragment) {
+            self.doubtful.set(true);
+        }
+        CompactFormatter.write_string_fragment(writer, fragment)
+    }
 }
 
 /// What the bytes of an event say.
@@ -229,10 +287,18 @@ mod tests {
 
     #[test]
     fn what_may_fail_is_read_back_in_a_release_as_well() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(is_doubtful(&nested(SAFE_DEPTH + 1)) && is_doubtful("+12026-01-01T00:00:00Z"));
-        assert!(is_doubtful(r#"{"at":"-0001-01-01T00:00:00Z"}"#));
-        assert!(!is_doubtful(&nested(SAFE_DEPTH)) && !is_doubtful(r#"{"at":"2026-01-01T00:00:00Z","below":-1}"#));
+        let doubtful = |answer: serde_json::Value| {
+            let (run, step) = (crate::domain::id::RunId(1), crate::domain::id::StepKey::main("cause"));
+            json(&Draft { event: Event::Answered { run, step, answer }, ..note(String::new()) }).unwrap().1
+        };
+        let nested = |depth: usize| serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap();
+        assert!(doubtful(nested(SAFE_DEPTH)) && !doubtful(nested(SAFE_DEPTH / 2)));
+        assert!(
+            doubtful("+12026-01-01T00:00:00Z".into()) && doubtful(serde_json::json!({ "at": "-0001-01-01T00:00:00Z" }))
+        );
+        assert!(!doubtful(
+            serde_json::json!({ "at": "2026-01-01T00:00:00Z", "below": -1, "wide": vec![0; 2 * SAFE_DEPTH] })
+        ));
     }
 
     #[test]

@@ -32,16 +32,13 @@ mod wal;
 mod writer;
 
 use link::Link;
-use row::{Stream, signed};
+use row::Stream;
 use trouble::Trouble;
 use writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
 const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
-
-/// The events of a stream from a place on, up to another.
-const EVENTS: &str = "SELECT place, at, body, hash FROM events WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
 
 /// The log in a file; clones share its connections.
 #[derive(Debug, Clone)]
@@ -116,7 +113,27 @@ async fn blocking<T: Send + 'static>(
 impl EventStore for Sqlite {
     async fn write(&self, mut write: Write) -> Result<Vec<Recorded>, StoreError> {
         let prepared = prepare(&mut write)?;
-        self.writer.append(write, prepared).await
+        let mut answers = self.writer.append(vec![(write, prepared)]).await?;
+        answers.pop().unwrap_or_else(|| Err(StoreError::Unavailable("the log did not answer".to_owned())))
+    }
+
+    async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<Vec<Recorded>, StoreError>> {
+        let mut answers = Vec::with_capacity(writes.len());
+        let mut appends = Vec::with_capacity(writes.len());
+        for mut write in writes {
+            let prepared = prepare(&mut write).map(|prepared| appends.push((write, prepared)));
+            answers.push(prepared.map(|()| Vec::new()));
+        }
+        let mut written = match self.writer.append(appends).await {
+            Ok(written) => written.into_iter(),
+            Err(error) => return answers.into_iter().map(|answer| answer.and(Err(error.again()))).collect(),
+        };
+        for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+            if let Some(written) = written.next() {
+                *answer = written;
+            }
+        }
+        answers
     }
 
     async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
@@ -145,11 +162,16 @@ impl EventStore for Sqlite {
         let incident = incident.clone();
         self.ask(move |log| {
             let stream = found(log, &incident)?;
-            let rows = match &stream {
-                Some(stream) => row::all(log, EVENTS, params![signed(stream.place(after)), end(stream)], row::event)?,
-                None => Vec::new(),
-            };
-            Ok(check(&incident, after, stream.as_ref().map(|stream| &stream.head), &rows)?)
+            let found = stream.as_ref().map(|stream| row::places(log, stream, after)).transpose()?;
+            let places = found.iter().flat_map(|found| &found.places);
+            let rows: Vec<_> = places.map(|place| row::event(log, *place)).collect::<Result<_, _>>()?;
+            let events = check(&incident, after, stream.as_ref().map(|stream| &stream.head), &rows)?;
+            match found {
+                Some(found) if !found.linked => {
+                    Err(Trouble::damaged(format!("incident `{incident}`: {}", row::UNLINKED)))
+                }
+                _ => Ok(events),
+            }
         })
         .await
     }
@@ -232,14 +254,15 @@ impl EventStore for Sqlite {
     }
 
     async fn inspect(&self) -> Result<(), StoreError> {
-        const STRAY: &str = "SELECT count(*) FROM (SELECT place >> 20 FROM events WHERE place >> 20 NOT IN (SELECT number FROM streams))";
+        const EVENTS: &str = "SELECT count(*) FROM events";
         const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
         let path = self.path.clone();
         blocking(move || file::examine(&path).and_then(|()| wal::examine(&path))).await?;
         self.ask(|log| {
             search(log, "PRAGMA integrity_check(1)")?;
-            if row::number(log, STRAY)? > 0 {
-                return Err(Trouble::damaged("there are events of an incident that is not there"));
+            let (events, place) = (row::number(log, EVENTS)?, row::ends(log)?.place);
+            if events != place {
+                return Err(Trouble::damaged(format!("there should be {place} events, but there are {events}")));
             }
             row::all(log, NAMES, [], |row| row::key(row).map(drop))?;
             row::census(log)
@@ -257,21 +280,16 @@ fn found(log: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trou
     Ok(stream)
 }
 
-/// The last place that an event of the stream can have.
-fn end(stream: &Stream) -> i64 {
-    signed(stream.place(u64::MAX))
-}
-
 /// Passes the events of a stream one by one, so that a long one is never in memory whole; says where it breaks.
 fn walk_along(log: &Connection, stream: &Stream, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, Trouble> {
-    let mut statement = log.prepare_cached(EVENTS)?;
-    let mut rows = statement.query([signed(stream.place(0)), end(stream)])?;
-    while let Some(row) = rows.next()? {
-        if let Err(broken) = walk.pass(&row::event(row)?) {
+    let found = row::places(log, stream, 0)?;
+    for place in &found.places {
+        if let Err(broken) = walk.pass(&row::event(log, *place)?) {
             return Ok(Some(broken));
         }
     }
-    Ok(None)
+    let whole = walk.end(Some(&stream.head)).is_ok();
+    Ok((whole && !found.linked).then(|| (stream.head.summary.seq, row::UNLINKED.to_owned())))
 }
 
 /// Lets SQLite look through the file's structure.

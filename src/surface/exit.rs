@@ -21,7 +21,7 @@ impl Exit {
     pub const CANCELLED: Self = Self(3);
     /// The person may not do that.
     pub const NOT_ALLOWED: Self = Self(4);
-    /// The run ended without success.
+    /// The run ended without success; or something that was looked at is not well.
     pub const FAILED: Self = Self(5);
     /// The run waits for a person; what it waits for has been printed.
     pub const WAITING: Self = Self(6);
@@ -37,7 +37,7 @@ impl Exit {
         (Self::USAGE, "a mistake in what was typed"),
         (Self::CANCELLED, "the run was cancelled or timed out"),
         (Self::NOT_ALLOWED, "not allowed for this person"),
-        (Self::FAILED, "the run ended without success"),
+        (Self::FAILED, "the run ended without success, or something is down"),
         (Self::WAITING, "the run waits for a person"),
         (Self::PROBLEMS, "a file or plan has problems"),
         (Self::INTERRUPTED, "interrupted; `runbook watch` goes on"),

@@ -6,3 +6,4 @@ pub mod exit;
 pub mod intake;
 pub mod slack;
 pub mod terminal;
+pub mod web;

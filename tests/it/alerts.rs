@@ -21,6 +21,7 @@ use runbook::store::memory::Memory;
 use runbook::store::{EventStore, Write};
 use tokio_util::sync::CancellationToken;
 
+use crate::cut::{Cut, Cutting};
 use crate::world;
 
 const ESTATE: &str = "\
@@ -79,6 +80,17 @@ impl House {
     }
 
     async fn over(store: Memory, clock: SimClock, directory: tempfile::TempDir) -> Self {
+        let log = Arc::new(store.clone());
+        Self::writing_to(log, store, clock, directory).await
+    }
+
+    /// Over a store that does not always write to the log.
+    async fn writing_to(
+        log: Arc<dyn EventStore>,
+        store: Memory,
+        clock: SimClock,
+        directory: tempfile::TempDir,
+    ) -> Self {
         let runbooks = directory.path().join("runbooks");
         std::fs::create_dir_all(&runbooks).unwrap();
         for (name, text) in [("estate", ESTATE), ("slow", SLOW), ("asked", ASKED)] {
@@ -87,10 +99,10 @@ impl House {
         let catalog = Catalog::load(directory.path()).unwrap();
         let problems: Vec<_> = catalog.problems().into_iter().map(|(source, all)| (&source.name, all)).collect();
         assert!(problems.is_empty(), "{problems:#?}");
-        let plain = world::engine(Arc::new(store.clone()), Arc::new(clock.clone()), directory.path());
+        let plain = world::engine(Arc::clone(&log), Arc::new(clock.clone()), directory.path());
         let Parts { basics, .. } = plain.parts();
         let engine = Engine::new(Parts {
-            store: Arc::new(store.clone()),
+            store: log,
             clock: Arc::new(clock.clone()),
             secrets: Arc::new(Secrets::default()),
             redactor: Arc::new(Redactor::default()),
@@ -455,4 +467,77 @@ fn note() -> runbook::store::Draft {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
     let event = runbook::domain::event::Event::NoteAdded { text: "no incident".into() };
     runbook::store::Draft { at, by: Actor::Engine, event }
+}
+
+/// A house whose disk can be stopped and can fail.
+async fn on_a_stopped_disk() -> (House, Arc<Cutting>) {
+    let log = Memory::new();
+    let disk = Arc::new(Cutting::new(log.clone(), u64::MAX, Cut::After));
+    let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
+    let house = House::writing_to(Arc::clone(&disk) as _, log, clock, tempfile::tempdir().unwrap()).await;
+    disk.disk.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+    (house, disk)
+}
+
+/// Reports without waiting for the answer.
+fn beside(house: &House, alerts: &[Alert]) -> tokio::task::JoinHandle<Result<Vec<Received>, String>> {
+    let (duty, alerts) = (house.duty.clone(), alerts.to_vec());
+    tokio::spawn(async move { duty.report(alerts).await })
+}
+
+/// Waits until so many writes have come to the disk.
+async fn at_the_disk(disk: &Cutting, writes: u64) {
+    for _ in 0..3_000 {
+        if disk.writes.load(Ordering::SeqCst) >= writes {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{} writes have come of {writes}", disk.writes.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn what_concerns_an_incident_on_its_way_waits_for_it_and_other_incidents_do_not() {
+    let (house, disk) = on_a_stopped_disk().await;
+    let first = beside(&house, &[alert("loud", "1", &[])]);
+    at_the_disk(&disk, 1).await;
+    // The same firing, another of its group, and one of another group: only the last can be decided.
+    let known = beside(
+        &house,
+        &[alert("loud", "1", &[]), alert("loud", "2", &[]), alert("calm", "3", &[("service", "search")])],
+    );
+    at_the_disk(&disk, 2).await;
+    assert!(!first.is_finished() && !known.is_finished(), "nothing is durable yet");
+    disk.disk.add_permits(100);
+    let opened = first.await.unwrap().unwrap();
+    let [Received::Opened(id)] = &opened[..] else { panic!("{opened:?}") };
+    let known = known.await.unwrap().unwrap();
+    assert_eq!(known[..2], [Received::Repeated(id.clone()), Received::Joined(id.clone())]);
+    assert!(matches!(&known[2], Received::Opened(other) if other != id), "{known:?}");
+    let incidents = house.incidents().await;
+    let mut alerts: Vec<usize> = incidents.iter().map(|incident| incident.alerts.len()).collect();
+    alerts.sort_unstable();
+    assert_eq!(alerts, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_follows_a_batch_that_the_disk_refused_is_decided_anew() {
+    let (house, disk) = on_a_stopped_disk().await;
+    let first = beside(&house, &[alert("loud", "1", &[]), alert("loud", "1", &[])]);
+    at_the_disk(&disk, 1).await;
+    let repeated = beside(&house, &[alert("loud", "1", &[])]);
+    let other = beside(&house, &[alert("calm", "3", &[("service", "search")])]);
+    at_the_disk(&disk, 1).await;
+    // The disk refuses one write and takes the rest.
+    disk.last.store(0, Ordering::SeqCst);
+    disk.disk.add_permits(1);
+    let refused = first.await.unwrap().unwrap_err();
+    assert!(refused.contains("cannot be written"), "{refused}");
+    disk.last.store(u64::MAX, Ordering::SeqCst);
+    disk.disk.add_permits(100);
+    // What would have been a repetition is the first that is durable.
+    let opened = repeated.await.unwrap().unwrap();
+    assert!(matches!(&opened[..], [Received::Opened(_)]), "{opened:?}");
+    assert!(matches!(&other.await.unwrap().unwrap()[..], [Received::Opened(_)]));
+    assert_eq!(house.incidents().await.len(), 2);
 }

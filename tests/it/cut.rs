@@ -25,7 +25,7 @@ use crate::world::{World, run};
 
 /// Whether the batch that holds the last event is torn right after it, or is the last one that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub enum Cut {
     /// The writer hears an error: what it intended does not happen.
     Before,
     /// The writer hears that all is well, acts, and then cannot write any more.
@@ -34,18 +34,19 @@ enum Cut {
 
 /// A store that takes events up to a number, and then fails as a process does that is killed.
 #[derive(Debug)]
-struct Cutting {
+pub struct Cutting {
     inner: Memory,
-    last: AtomicU64,
+    /// The number of the last event that is taken.
+    pub last: AtomicU64,
     cut: Cut,
     /// As many writes as there are permits reach the disk; the others wait.
-    disk: Arc<Semaphore>,
+    pub disk: Arc<Semaphore>,
     /// How many have come so far.
-    writes: Arc<AtomicU64>,
+    pub writes: Arc<AtomicU64>,
 }
 
 impl Cutting {
-    fn new(inner: Memory, last: u64, cut: Cut) -> Self {
+    pub fn new(inner: Memory, last: u64, cut: Cut) -> Self {
         let (disk, writes) = (Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), Arc::default());
         Self { inner, last: AtomicU64::new(last), cut, disk, writes }
     }

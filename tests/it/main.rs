@@ -33,6 +33,7 @@ mod schedule;
 mod senders;
 mod shop;
 mod slack;
+mod status;
 mod stepper;
 mod store;
 mod systemd;

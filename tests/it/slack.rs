@@ -1,12 +1,17 @@
 //! A real `runbook serve` and people in Slack: from the first command to the end of an incident, and whatever is tried on the
 //! way. Slack is a stand-in; what we send it is checked by Slack's own SDK.
 
+mod board;
 mod faults;
 mod hostile;
 mod house;
 mod look;
+mod page;
 mod refused;
+mod renewed;
 mod socket;
+mod terminal;
+mod turns;
 
 use std::time::Duration;
 

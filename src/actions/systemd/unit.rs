@@ -133,7 +133,7 @@ impl Unit {
 }
 
 /// How a process ended, from the numbers of `waitid(2)`.
-fn ended(code: i32, status: i32) -> Option<String> {
+pub(super) fn ended(code: i32, status: i32) -> Option<String> {
     match code {
         1 => Some(format!("exited {status}")),
         2 | 3 => Some(format!("killed {status}")),
@@ -141,7 +141,7 @@ fn ended(code: i32, status: i32) -> Option<String> {
     }
 }
 
-fn instant(microseconds: u64) -> Option<Timestamp> {
+pub(super) fn instant(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|microseconds| *microseconds > 0)?;
     DateTime::from_timestamp_micros(microseconds)
 }

@@ -100,6 +100,14 @@ pub(super) fn deny(
     Ok(vec![Event::Denied { run: run.id, step, reason: words("reason", reason)? }])
 }
 
+/// That somebody was turned away by a face, as long as there is room for it.
+pub(super) fn turn_away(incident: &Incident, by: &Actor, step: Option<&StepKey>, wanted: &str) -> Vec<Event> {
+    let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
+    let asked = Asked { incident, step, digest: None };
+    let recorded = asked.no(None, None, RefusalCause::Stranger, refused).record;
+    recorded.into_iter().map(|event| *event).collect()
+}
+
 /// The change that a person speaks of: the step named, or the only one that waits.
 fn change<'a>(asked: &Asked<'a>) -> Result<Change<'a>, Refused> {
     let (incident, step) = (asked.incident, asked.step);

@@ -1,4 +1,4 @@
-//! What messages are owed: the next try of each, and the end of a step that says one.
+//! What messages are owed: the next try of each, a word on those that were given up, and the end of a step that says one.
 
 use serde_json::json;
 
@@ -8,15 +8,44 @@ use crate::domain::estate::Estate;
 use crate::domain::event::Event;
 use crate::domain::id::StepKey;
 use crate::domain::incident::Incident;
-use crate::domain::message::{Message, MessageId};
+use crate::domain::message::{MESSAGE_LIFE, Message, MessageId};
 use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
+
+/// The longest reason, in characters.
+const REASON_LIMIT: usize = 400;
 
 /// Every try that is owed now.
 pub(super) fn owed(incident: &Incident, now: Timestamp) -> impl Iterator<Item = Effect> {
     let open = incident.messages.iter().filter(move |(_, message)| message.is_owed(now));
-    open.flat_map(move |(id, message)| parcels(incident, id, message, now))
-        .map(|parcel| Effect::Deliver(Box::new(parcel)))
+    let tries = open
+        .flat_map(move |(id, message)| parcels(incident, id, message, now))
+        .map(|parcel| Effect::Deliver(Box::new(parcel)));
+    let all = incident.messages.iter();
+    tries.chain(all.flat_map(move |(id, message)| {
+        message.given_up(now).map(move |target| Effect::Record(given_up(id, message, target)))
+    }))
+}
+
+/// That a message is not tried any more.
+fn given_up(id: &MessageId, message: &Message, target: &str) -> Event {
+    let (run, step, notice) = match id {
+        MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
+        MessageId::Notice(notice) => (None, None, Some(*notice)),
+    };
+    let errors = message.errors().into_iter().find(|(channel, _)| channel == target);
+    let last = errors.map(|(_, error)| error).unwrap_or_default();
+    Event::NotifyFailed {
+        run,
+        step,
+        notice,
+        channel: target.to_owned(),
+        instead_of: None,
+        error: one_line(&format!("given up after {MESSAGE_LIFE}: {last}"), REASON_LIMIT),
+        retry_after: None,
+        permanent: true,
+    }
 }
 
 fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<Parcel> {
@@ -41,7 +70,8 @@ pub(super) fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
             .map(|estate| message.owed(&incident.id, id, estate, incident.fallback_at(message)))
             .unwrap_or_default();
         let end = message.gives_up_at();
-        tries.into_iter().map(|one| one.at).filter(move |at| *at < end).collect::<Vec<_>>()
+        let word = message.given_up(end).next().map(|_| end);
+        tries.into_iter().map(|one| one.at).filter(move |at| *at < end).chain(word).collect::<Vec<_>>()
     })
 }
 

@@ -164,7 +164,7 @@ impl Checker<'_> {
     }
 
     /// An address to which secrets may be sent.
-    fn secure(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn secure(&mut self, node: &Node) -> Option<String> {
         let text = self.address(node)?;
         let rest = text.strip_prefix("http://");
         let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
@@ -182,7 +182,7 @@ impl Checker<'_> {
     }
 
     /// `{secret: name}`, or the name alone: nothing else can stand there.
-    fn key(&mut self, node: &Node) -> Option<SecretRef> {
+    pub(super) fn key(&mut self, node: &Node) -> Option<SecretRef> {
         match node.as_text() {
             Some(text) if self.names.secrets.iter().any(|name| name == text) => {
                 Some(SecretRef { secret: text.to_owned() })

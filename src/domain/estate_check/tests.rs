@@ -110,7 +110,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "estate: Shop",
         "shop: Shop",
         &[
-            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts` and `slack`.",
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts`, `slack` and `page`.",
             "1:1 an estate needs `estate` | Add `estate: …`.",
         ],
     );
@@ -197,4 +197,23 @@ proptest::proptest! {
         }
         let _ = check(&Source::new("estate.yaml", mutated));
     }
+}
+
+#[test]
+fn a_page_has_an_address_that_may_carry_a_key_and_a_secret_that_is_there() {
+    let page = |keys: &str| problems(&format!("{VALID}page: {{ {keys} }}\n"));
+    assert_eq!(page("url: \"https://runbook.shop.example/\", secret: slack"), [""; 0]);
+    assert_eq!(page("url: \"http://127.0.0.1:8417\", secret: { secret: slack }"), [""; 0]);
+    assert_eq!(
+        page("url: \"http://runbook.shop.example\", secret: slack"),
+        ["24:14 a message goes in clear only to this machine | Write `https://…`."]
+    );
+    assert_eq!(
+        page("url: \"https://runbook.shop.example/?a=b\", secret: slack"),
+        [
+            "24:14 a link cannot begin with an address that has a `?` or a `#` | Write only where it is reached, such as `https://runbook.shop.example`."
+        ]
+    );
+    assert_eq!(page("url: \"https://runbook.shop.example\"").len(), 1);
+    assert_eq!(page("url: \"https://runbook.shop.example\", secret: slak").len(), 1);
 }

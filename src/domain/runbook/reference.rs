@@ -3,6 +3,7 @@
 //! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
 //! text. Deliberately absent: anything about a kind that is not in its form.
 
+mod estate;
 mod people;
 mod sender;
 mod trigger;
@@ -14,6 +15,7 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
 
+pub(in crate::domain) use estate::{ENVIRONMENT, ESTATE};
 pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
 pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
 pub(in crate::domain) use trigger::{SCHEDULE, TRIGGER};
@@ -39,58 +41,6 @@ const RUNBOOK: Keys = &[
 ];
 
 /// The parts of an estate, with the keys that an entry of each has.
-pub(in crate::domain) const ESTATE: Keys = &[
-    ("estate", "text, required", "The shop's name."),
-    ("default_environment", "name", "The environment of a run that names none. Without it, `--env` has to be typed."),
-    ("environments", "mapping, required", "Where runbooks run, by name; see below."),
-    ("services", "mapping", "What is kept running, by name; see below. Runbooks act on no other units."),
-    (
-        "datastores",
-        "mapping",
-        "What services lean on, by name: `{ kind, unit, port, url }`, `kind` required, `url` a secret.",
-    ),
-    (
-        "channels",
-        "mapping",
-        "Where messages go, by name: `{ slack, token, api }` with a Slack channel and the bot's token as a secret, or `{ slack_webhook }` with a secret.",
-    ),
-    ("people", "mapping", "Who is known, by name: `{ name, account, slack }`; `account` is the account on the host."),
-    ("roles", "mapping", "Who may agree to what, by role: `{ summary, people }`. A role without people is anybody's."),
-    (
-        "secrets",
-        "mapping",
-        "Where each secret is found, by name: `{ env }`, `{ file, key }` or `{ credential }`. A `key` that ends in `*` stands for every line of the file that begins so; such a family is only scrubbed.",
-    ),
-    ("senders", "mapping", "Who may post alerts, by name: each posts to `/hooks/<name>`; see below."),
-    (
-        "postmortem",
-        "mapping",
-        "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
-    ),
-    ("report", "mapping", "`{ directory }`: where the reports of maintenance are written, `reports` unless given."),
-    ("alerts", "mapping", "What is done about alerts in general; see below."),
-    (
-        "slack",
-        "mapping",
-        "The Slack app, `{ channel, app_token, signing_secret, strangers, channel_an_incident }`: `channel` is one of `channels`, `app_token` opens Socket Mode, `signing_secret` the addresses `/slack/command` and `/slack/interactive`. `strangers`, people of the workspace who are not under `people`, may do `nothing` unless it says `look` or `acknowledge`.",
-    ),
-];
-
-pub(in crate::domain) const ENVIRONMENT: Keys = &[
-    ("branch", "text", "The branch that is deployed there."),
-    ("domain", "text", "The name under which customers reach it."),
-    ("host", "`local`", "Where steps act: the host that `runbook` runs on."),
-    ("hostname", "pattern", "The name that this host must have, such as `shop-1-*`; a run anywhere else is refused."),
-    (
-        "systemd",
-        "`system`, `user` or `unix:…`",
-        "The manager of the units, or the address of its bus; `system` unless given.",
-    ),
-    ("repository", "text", "The work tree of the shop's code."),
-    ("journal", "text", "A directory with journal files in place of the host's own."),
-    ("vars", "mapping of free names to: any value", "Whatever else runbooks need, as `environment.vars.<name>`."),
-];
-
 pub(in crate::domain) const SERVICE: Keys = &[
     ("unit", "unit, required", "Its systemd unit, the whole name."),
     ("port", "whole number, 1 to 65535", "Its port."),

@@ -326,6 +326,7 @@ pub fn estate() -> Value {
                 "channel": name(), "app_token": secret(), "signing_secret": secret(), "channel_an_incident": { "type": "boolean" },
                 "strangers": { "enum": keys::STRANGERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
             }), &["channel"]),
+            "page": closed(keys::PAGE_KEYS, &json!({ "url": address, "secret": { "anyOf": [name(), secret()] } }), keys::PAGE_KEYS),
         },
     })
 }

@@ -1,15 +1,13 @@
-//! A batch of reports: each alert finds its incident, everything is decided, one transaction writes it, and then what it
-//! intends begins.
+//! A batch of reports is decided: each alert finds its incident, and what that comes to is made ready to be written.
 //!
-//! **Invariant:** what is kept of an incident may run ahead of its log only within this file, and is read again when the
-//! write failed.
+//! **Invariant:** what is kept of an incident may run ahead of its log only from here until its batch has landed
+//! ([`super::flight`]), and is read again when the write failed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
 use super::docket::{Firing, Slot};
+use super::flight::{Flight, Posting};
 use super::plan::Asked;
 use super::{Job, Officer, Received};
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
@@ -21,18 +19,18 @@ use crate::domain::event::{Actor, Event};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, extend};
 use crate::domain::time::Timestamp;
-use crate::engine::feed::Hint;
 use crate::engine::turn::Worker;
-use crate::engine::{CONFLICT_LIMIT, EngineError, recorded};
-use crate::store::{Draft, StoreError, Write};
+use crate::engine::{EngineError, recorded};
+use crate::store::{Draft, Write};
 
 /// A firing that has been repeated often is recorded again when the number has grown by this part of it.
 const GROWTH: u32 = 10;
 
 /// One alert of one report.
-struct Item {
-    job: usize,
-    place: usize,
+pub(super) struct Item {
+    /// The report, as its number in the batch, and which of its alerts this is.
+    pub(super) job: usize,
+    pub(super) place: usize,
     alert: Arc<Alert>,
     /// The firing that it speaks of, where that is known without looking at it.
     key: Option<AlertKey>,
@@ -48,27 +46,17 @@ struct Addition {
     items: Vec<Item>,
 }
 
-/// An addition on its way to the log: what is needed of it afterwards.
-struct Posting {
-    slot: Slot,
-    id: IncidentId,
-    worker: Option<Worker>,
-    expected: u64,
-    keys: Vec<String>,
-    items: Vec<Item>,
-}
-
-/// The answers to the jobs of a batch, as far as they are known.
-struct Answers {
-    received: Vec<Vec<Option<Received>>>,
-    trouble: HashMap<usize, String>,
+/// What became of an alert for now.
+enum Added {
+    Received(Received),
+    /// Its incident is on its way to the log in another batch.
+    Later(Item),
 }
 
 impl Officer {
     /// Takes a batch of reports.
     pub(super) async fn take_in(&mut self, jobs: Vec<Job>) {
-        let (mut replies, mut items) = (Vec::new(), Vec::new());
-        let mut answers = Answers { received: Vec::new(), trouble: HashMap::new() };
+        let (mut flight, mut items) = (Flight::default(), Vec::new());
         for (job, Job { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
@@ -79,23 +67,9 @@ impl Officer {
                 alert: Arc::new(alert),
                 key,
             }));
-            answers.received.push(vec![None; items.len() - begun]);
-            replies.push(reply);
+            flight.owes(reply, items.len() - begun);
         }
-        for _ in 0..CONFLICT_LIMIT {
-            if items.is_empty() {
-                break;
-            }
-            items = self.attempt(items, &mut answers).await;
-        }
-        for item in items {
-            answers.trouble.entry(item.job).or_insert_with(|| "the log was never at rest".to_owned());
-        }
-        for (job, reply) in replies.into_iter().enumerate() {
-            let received = std::mem::take(&mut answers.received[job]).into_iter().flatten().collect();
-            // Whoever has gone away reports again.
-            let _ = reply.send(answers.trouble.remove(&job).map_or(Ok(received), Err));
-        }
+        self.dispatch(flight, items).await;
     }
 
     /// The ends of what is known to fire at a sender and is not among all that does.
@@ -106,35 +80,38 @@ impl Officer {
         over.map(|key| (ended(), Some(key))).collect()
     }
 
-    /// Decides and writes; what has to be decided again comes back.
-    async fn attempt(&mut self, items: Vec<Item>, answers: &mut Answers) -> Vec<Item> {
+    /// Decides on alerts and sends what that comes to on its way to the log.
+    pub(super) async fn dispatch(&mut self, mut flight: Flight, items: Vec<Item>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            for item in &items {
-                answers.trouble.entry(item.job).or_insert_with(|| "the estate has problems".to_owned());
-            }
-            return Vec::new();
+            items.iter().for_each(|item| flight.fails(item, "the estate has problems"));
+            return flight.ends();
         };
         for item in items {
             let (job, place) = (item.job, item.place);
             match self.add(item, estate, now, &mut additions) {
-                Ok(received) => answers.received[job][place] = Some(received),
-                Err(error) => drop(answers.trouble.insert(job, error.to_string())),
+                Ok(Added::Received(received)) => flight.answers(job, place, received),
+                Ok(Added::Later(item)) => flight.later.push(item),
+                Err(error) => flight.trouble(job, &error.to_string()),
             }
         }
-        let mut postings = Vec::new();
+        let mut writes = Vec::new();
         for (slot, addition) in additions {
             match self.posting(slot, addition, now).await {
-                Ok(posting) => postings.push(posting),
+                Ok((posting, write)) => {
+                    self.docket.departs(slot);
+                    flight.postings.push(posting);
+                    writes.push(write);
+                }
                 Err((items, error)) => {
                     self.docket.remove(slot);
-                    items.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
+                    items.iter().for_each(|item| flight.fails(item, &error.to_string()));
                 }
             }
         }
-        self.post(postings, answers).await
+        self.depart(flight, writes).await;
     }
 
     /// Decides on one alert, and adds what that comes to.
@@ -144,7 +121,7 @@ impl Officer {
         estate: &Estate,
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
-    ) -> Result<Received, EngineError> {
+    ) -> Result<Added, EngineError> {
         // Nobody else has it yet, but for an alert that is decided on again.
         let alert = Arc::make_mut(&mut item.alert);
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
@@ -155,10 +132,13 @@ impl Officer {
             return self.again(item, key, firing, estate, now, additions);
         }
         if alert.status == AlertStatus::Resolved {
-            return Ok(Received::Unheard);
+            return Ok(Added::Received(Received::Unheard));
         }
         let place = self.placed(alert, estate);
         let gathering = self.docket.gathering(&place.group, estate.alerts.window, now);
+        if gathering.is_some_and(|slot| self.docket.is_on_its_way(slot)) {
+            return Ok(Added::Later(item));
+        }
         let incident = gathering.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
         let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
         let asked = Asked { alert, key, place: &place, id: &id, incident };
@@ -175,7 +155,7 @@ impl Officer {
         if let Some(addition) = additions.get_mut(&slot) {
             addition.keys.push(name_of(&key));
         }
-        Ok(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) })
+        Ok(Added::Received(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
     }
 
     /// A firing that is known: it is resolved, or repeated.
@@ -187,8 +167,11 @@ impl Officer {
         estate: &Estate,
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
-    ) -> Result<Received, EngineError> {
-        let Some(live) = self.docket.get(firing.slot) else { return Ok(Received::Unheard) };
+    ) -> Result<Added, EngineError> {
+        if self.docket.is_on_its_way(firing.slot) {
+            return Ok(Added::Later(item));
+        }
+        let Some(live) = self.docket.get(firing.slot) else { return Ok(Added::Received(Received::Unheard)) };
         let id = live.incident.id.clone();
         let state = live.incident.alerts.state(&key);
         let ends = item.alert.status == AlertStatus::Resolved
@@ -198,7 +181,11 @@ impl Officer {
             if let Some(firing) = self.docket.firing_of(&key) {
                 firing.unrecorded = times;
             }
-            return Ok(Received::Repeated(id));
+            // Where the firing itself is only about to be written, its fate is this one's too.
+            if let Some(addition) = additions.get_mut(&firing.slot) {
+                addition.items.push(item);
+            }
+            return Ok(Added::Received(Received::Repeated(id)));
         }
         let resolve_after = estate.alerts.resolve_after;
         let report =
@@ -207,7 +194,7 @@ impl Officer {
         if let Some(firing) = self.docket.firing_of(&key).filter(|_| !ends) {
             firing.unrecorded = 0;
         }
-        Ok(if ends { Received::Resolved(id) } else { Received::Repeated(id) })
+        Ok(Added::Received(if ends { Received::Resolved(id) } else { Received::Repeated(id) }))
     }
 
     /// Decides on a report and applies the events to what is kept of the incident.
@@ -291,84 +278,6 @@ impl Officer {
         let write = Write { keys: keys.clone(), live, ..Write::of(&id, expected, drafts) };
         Ok((Posting { slot, id, worker: None, expected, keys, items }, write))
     }
-
-    /// Writes everything in one go; the items of what has to be decided again come back.
-    async fn post(&mut self, postings: Vec<(Posting, Write)>, answers: &mut Answers) -> Vec<Item> {
-        use std::sync::atomic::Ordering::Relaxed;
-        let store = Arc::clone(&self.engine.parts().store);
-        let (postings, writes): (Vec<Posting>, Vec<Write>) = postings.into_iter().unzip();
-        let written = join_all(writes.into_iter().map(|write| store.write(write))).await;
-        self.figures.batches.fetch_add(u64::from(!postings.is_empty()), Relaxed);
-        let (mut again, mut behind) = (Vec::new(), BTreeSet::new());
-        for (posting, written) in postings.into_iter().zip(written) {
-            let Posting { slot, id, worker, expected, keys, items } = posting;
-            match written {
-                Ok(events) => {
-                    self.figures.opened.fetch_add(u64::from(expected == 0), Relaxed);
-                    self.stand(slot, id, worker, events);
-                }
-                Err(error) => {
-                    if expected > 0 {
-                        keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
-                        behind.insert(id);
-                    } else {
-                        self.docket.remove(slot);
-                    }
-                    match error {
-                        StoreError::Conflict { .. } => again.extend(items),
-                        StoreError::Taken { incident, .. } => {
-                            behind.insert(incident);
-                            again.extend(items);
-                        }
-                        error => {
-                            self.figures.refused.fetch_add(1, Relaxed);
-                            items.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string())));
-                        }
-                    }
-                }
-            }
-        }
-        self.read_again(behind, &again, answers).await;
-        again
-    }
-
-    /// An incident's write is durable.
-    fn stand(
-        &mut self,
-        slot: Slot,
-        id: IncidentId,
-        worker: Option<Worker>,
-        events: Vec<crate::domain::event::Recorded>,
-    ) {
-        match worker {
-            Some(mut worker) => {
-                if let Some(live) = self.docket.get_mut(slot) {
-                    live.incident = worker.incident().clone();
-                }
-                worker.begun(events);
-                self.go_on(slot, id, worker);
-            }
-            None => {
-                self.engine.hub.tell(&id, Hint::Appended(events.into()));
-                self.docket.again(slot);
-            }
-        }
-    }
-
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[Item], answers: &mut Answers) {
-        for id in behind {
-            match self.read(&id).await {
-                Ok(Some(_)) => continue,
-                Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| drop(answers.trouble.insert(item.job, error.to_string()))),
-            }
-            // What is kept of it has run ahead of its log: nothing may be taken for known that was not written.
-            if let Some(slot) = self.docket.slot(&id) {
-                self.docket.remove(slot);
-                self.seen = None;
-            }
-        }
-    }
 }
 
 /// What the names of firings begin with.
@@ -380,6 +289,6 @@ fn name_of(key: &AlertKey) -> String {
 }
 
 /// The firing that gives a name.
-fn key_of(name: &str) -> Option<AlertKey> {
+pub(super) fn key_of(name: &str) -> Option<AlertKey> {
     name.strip_prefix(NAMES)?.parse().ok()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
-use crate::domain::due::{due, is_live, wake_at};
+use crate::domain::due::{due, is_live, wake_after, wake_at};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus, fold};
@@ -52,6 +52,8 @@ pub(super) struct Live {
     /// Whether somebody of this process works on it.
     pub(super) at_work: bool,
     pub(super) stale: bool,
+    /// Whether what is kept of it is ahead of its log by what is being written.
+    on_its_way: bool,
     /// Not to be worked on before, after a failure or while another process holds it.
     not_before: Option<Timestamp>,
     /// The last event at which it was worked on to its rest.
@@ -134,11 +136,22 @@ impl Docket {
                 self.groups.insert(group.clone(), slot);
             }
         }
-        let (at_work, not_before, timer, firing, turn) = match self.live.get(&slot) {
-            Some(live) => (live.at_work, live.not_before, live.timer, live.firing, live.turn),
-            None => (false, None, None, 0, None),
+        let fresh = Live {
+            incident,
+            at_work: false,
+            stale: false,
+            on_its_way: false,
+            not_before: None,
+            rested: 0,
+            timer: None,
+            firing: 0,
+            turn: None,
         };
-        self.live.insert(slot, Live { incident, at_work, stale: false, not_before, rested: 0, timer, firing, turn });
+        let live = match self.live.remove(&slot) {
+            Some(live) => Live { incident: fresh.incident, stale: false, rested: 0, ..live },
+            None => fresh,
+        };
+        self.live.insert(slot, live);
         self.restless.insert(slot);
         slot
     }
@@ -299,7 +312,7 @@ impl Docket {
         }
         let firing = live.incident.alerts.firing();
         self.firing = self.firing + firing - std::mem::replace(&mut live.firing, firing);
-        if live.at_work || live.stale {
+        if live.at_work || live.stale || live.on_its_way {
             return;
         }
         live.not_before = live.not_before.filter(|at| *at > now);
@@ -314,16 +327,30 @@ impl Docket {
             }
             if live.wake_at().is_some_and(|at| at <= now) {
                 // Its time has come and nothing is owed: whoever waits here must not turn in circles.
-                live.not_before = Some(PAUSE.after(now));
+                live.not_before = Some(live.paused(PAUSE, now));
             }
         }
         live.timer = live.wake_at();
         self.timers.extend(live.timer.map(|at| (at, slot)));
     }
 
-    /// It is looked at again although nothing was written.
-    pub(super) fn again(&mut self, slot: Slot) {
-        self.restless.insert(slot);
+    /// What is kept of it is ahead of its log from now on.
+    pub(super) fn departs(&mut self, slot: Slot) {
+        if let Some(live) = self.live.get_mut(&slot) {
+            live.on_its_way = true;
+        }
+    }
+
+    pub(super) fn is_on_its_way(&self, slot: Slot) -> bool {
+        self.live.get(&slot).is_some_and(|live| live.on_its_way)
+    }
+
+    /// What was ahead of its log is in it, or is known not to be.
+    pub(super) fn lands(&mut self, slot: Slot) {
+        if let Some(live) = self.live.get_mut(&slot) {
+            live.on_its_way = false;
+            self.restless.insert(slot);
+        }
     }
 
     /// Somebody works on it.
@@ -341,7 +368,7 @@ impl Docket {
         // What was worked on to its rest and still owes something cannot be gone on with at once.
         let stuck = live.rested == live.incident.seq && not_before.is_none();
         live.rested = live.incident.seq;
-        live.not_before = if stuck { Some(PAUSE.after(now)) } else { not_before };
+        live.not_before = if stuck { Some(live.paused(PAUSE, now)) } else { not_before };
         self.restless.insert(slot);
     }
 
@@ -352,6 +379,12 @@ impl Docket {
 }
 
 impl Live {
+    /// The end of a pause: never later than the next instant at which something else may be owed, such as a deadline.
+    pub(super) fn paused(&self, pause: Span, now: Timestamp) -> Timestamp {
+        let end = pause.after(now);
+        wake_after(&self.incident, now).map_or(end, |next| next.min(end))
+    }
+
     fn wake_at(&self) -> Option<Timestamp> {
         match (wake_at(&self.incident), self.not_before) {
             (Some(wake), Some(not_before)) => Some(wake.max(not_before)),

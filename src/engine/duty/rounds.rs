@@ -53,12 +53,13 @@ impl Officer {
             self.hear(Ok(hint));
         }
         let now = self.now();
+        let live = self.docket.slot(&id).and_then(|slot| self.docket.get(slot));
         let not_before = match stopped {
             Ok(Stop::Over | Stop::NeedsPerson | Stop::Quiet | Stop::Detached) => None,
             Ok(Stop::Taken(claim)) => Some(claim.expires_at.max(now)),
             Err(error) => {
                 tracing::warn!(incident = %id, %error, "an incident cannot be gone on with");
-                Some(AFTER_TROUBLE.after(now))
+                live.map(|live| live.paused(AFTER_TROUBLE, now))
             }
         };
         if let Some(slot) = self.docket.slot(&id) {

@@ -3,28 +3,60 @@
 //! Everything is compared before anything is written, so that an append which is refused leaves no trace in a transaction
 //! that goes on.
 //!
-//! **Invariant:** a batch is made and written under the lock for writing.
+//! **Invariant:** a batch is made and written under the lock for writing, and what is known from the transaction before is
+//! used only while nobody else has written since.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
 
-use super::row::{self, Stream, signed};
+use super::row::{self, Ends, Stream, signed};
 use super::trouble::Trouble;
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
 use crate::store::claim::begun;
 use crate::store::record::{Prepared, written};
 use crate::store::stream::{Extension, Row, extend};
 use crate::store::{Claim, Key, StoreError, Summary, Write};
 
-const STREAM: &str = "INSERT INTO streams (number, incident, seq, opened_at, changed_at, live, head, seal) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (incident) DO UPDATE SET seq = excluded.seq, \
-    changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal";
-const EVENT: &str = "INSERT INTO events (place, at, body, hash) VALUES (?1, ?2, ?3, ?4)";
-const KEY: &str = "INSERT INTO keys (key, incident, at, seal) VALUES (?1, ?2, ?3, ?4)";
+const STREAM: &str = "INSERT INTO streams (number, last, incident, seq, opened_at, changed_at, live, head, seal) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (incident) DO UPDATE SET last = excluded.last, \
+    seq = excluded.seq, changed_at = excluded.changed_at, live = excluded.live, head = excluded.head, seal = excluded.seal";
+const EVENT: &str =
+    "INSERT INTO events (place, stream, seq, before, at, body, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const KEY: &str = "INSERT INTO keys (key, incident, at, seal) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING";
+const GIVEN: &str = "SELECT key, incident, at, seal FROM keys WHERE key = ?1";
+const TAKE_BACK: &str = "DELETE FROM keys WHERE key = ?1";
 const CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (incident) DO UPDATE SET holder = ?2, epoch = ?3, expires_at = ?4, seal = ?5";
+
+/// What is known of the file from the last transaction.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    ends: Option<Ends>,
+    /// Where streams stand that were written to.
+    streams: HashMap<IncidentId, Stream>,
+}
+
+/// More streams than this are not remembered: some hundred bytes each.
+const KNOWN_LIMIT: usize = 1_000;
+
+impl Known {
+    fn ends(&mut self, connection: &Connection) -> Result<&mut Ends, Trouble> {
+        if self.ends.is_none() {
+            self.ends = Some(row::ends(connection)?);
+        }
+        Ok(self.ends.as_mut().expect("it was read above"))
+    }
+
+    fn keep(&mut self, stream: Stream) {
+        if self.streams.len() >= KNOWN_LIMIT {
+            self.streams.clear();
+        }
+        self.streams.insert(stream.head.summary.id.clone(), stream);
+    }
+}
 
 /// What becomes of one stream.
 #[derive(Debug)]
@@ -38,67 +70,48 @@ struct Change {
 /// What is written in one transaction.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
-    /// The number of the last stream, once it was asked for.
-    last: &'a mut Option<u64>,
+    known: &'a mut Known,
     changes: BTreeMap<IncidentId, Change>,
-    keys: HashMap<String, Key>,
 }
 
 impl<'a> Batch<'a> {
-    /// A batch with nothing in it. `last` is the number of the last stream, where that is known.
-    pub(super) fn new(connection: &'a Connection, last: &'a mut Option<u64>) -> Self {
-        Self { connection, last, changes: BTreeMap::new(), keys: HashMap::new() }
+    /// A batch with nothing in it. What is `known` is to be forgotten when the batch does not become durable.
+    pub(super) fn new(connection: &'a Connection, known: &'a mut Known) -> Self {
+        Self { connection, known, changes: BTreeMap::new() }
     }
 
     /// Adds a write to its stream as it stands in the log, or where this batch leaves it.
     pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, Trouble> {
         let Write { incident, expected, keys, claim, live, .. } = write;
-        self.are_free(keys)?;
         self.look_up(incident)?;
         let change = self.changes.get_mut(incident).expect("it was looked up");
         let head = change.stream.as_ref().map(|stream| &stream.head);
         let Extension { head, rows, recorded } = extend(incident, head, *expected, prepared, *live)?;
         let (Some(head), false) = (head, rows.is_empty()) else { return Ok(recorded) };
-        let at = head.summary.changed_at;
+        give(self.connection, keys, incident, head.summary.changed_at)?;
         match &mut change.stream {
             Some(stream) => stream.head = head,
             none => {
-                let last = match *self.last {
-                    Some(last) => last,
-                    None => row::last_number(self.connection)?,
-                };
-                *self.last = Some(last + 1);
-                *none = Some(Stream { number: last + 1, head });
+                let ends = self.known.ends(self.connection)?;
+                ends.stream += 1;
+                *none = Some(Stream { number: ends.stream, last: 0, head });
                 change.claim = claim.clone().map(|hold| begun(incident, hold));
             }
         }
         change.rows.extend(rows);
-        let given = keys.iter().map(|key| (key.clone(), Key { key: key.clone(), incident: incident.clone(), at }));
-        self.keys.extend(given);
         Ok(recorded)
-    }
-
-    /// That nobody was given these names before, in the log or in this batch.
-    fn are_free(&self, keys: &[String]) -> Result<(), Trouble> {
-        const GIVEN: &str = "SELECT key, incident, at, seal FROM keys WHERE key = ?1";
-        for key in keys {
-            let given = match self.keys.get(key) {
-                Some(given) => Some(given.clone()),
-                None => row::one(self.connection, GIVEN, [key], row::key)?,
-            };
-            if let Some(Key { key, incident, .. }) = given {
-                return Err(StoreError::Taken { key, incident }.into());
-            }
-        }
-        Ok(())
     }
 
     fn look_up(&mut self, incident: &IncidentId) -> Result<(), Trouble> {
         if !self.changes.contains_key(incident) {
-            let stream = row::stream_of(self.connection, incident)?;
-            if let Some(stream) = &stream {
-                row::is_last(self.connection, stream)?;
-            }
+            let stream = match self.known.streams.get(incident) {
+                Some(stream) => Some(stream.clone()),
+                None => {
+                    let stream = row::stream_of(self.connection, incident)?;
+                    stream.as_ref().map_or(Ok(()), |stream| row::is_last(self.connection, stream))?;
+                    stream
+                }
+            };
             let change = Change { stream, rows: Vec::new(), claim: None };
             self.changes.insert(incident.clone(), change);
         }
@@ -106,37 +119,63 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes it.
-    pub(super) fn write(&self) -> Result<(), Trouble> {
-        for change in self.changes.values().filter(|change| !change.rows.is_empty()) {
-            self.write_change(change)?;
-        }
-        let mut statement = self.connection.prepare_cached(KEY)?;
-        for key in self.keys.values() {
-            let (incident, at) = (key.incident.as_str(), written(key.at));
-            statement.execute(params![key.key, incident, at, row::key_seal(key)])?;
+    pub(super) fn write(self) -> Result<(), Trouble> {
+        let Self { connection, known, changes } = self;
+        for change in changes.into_values().filter(|change| !change.rows.is_empty()) {
+            let Some(mut stream) = change.stream else { continue };
+            write_events(connection, &mut stream, &change.rows, known.ends(connection)?)?;
+            write_stream(connection, &stream)?;
+            change.claim.as_ref().map_or(Ok(()), |claim| write_claim(connection, claim))?;
+            known.keep(stream);
         }
         Ok(())
     }
+}
 
-    fn write_change(&self, change: &Change) -> Result<(), Trouble> {
-        let Some(stream) = &change.stream else { return Ok(()) };
-        let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
-        self.connection.prepare_cached(STREAM)?.execute(params![
-            signed(stream.number),
-            id.as_str(),
-            signed(*seq),
-            written(*opened_at),
-            written(*changed_at),
-            live,
-            stream.head.hash,
-            stream.seal(),
-        ])?;
-        let mut statement = self.connection.prepare_cached(EVENT)?;
-        for Row { seq, at, body, hash } in &change.rows {
-            statement.execute(params![signed(stream.place(*seq)), text(at), text(body), hash])?;
+/// Gives names to an incident: all of them, or none when one was given before, in the log or in this transaction.
+fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Timestamp) -> Result<(), Trouble> {
+    let mut statement = connection.prepare_cached(KEY)?;
+    for (given, key) in keys.iter().enumerate() {
+        let fresh = Key { key: key.clone(), incident: incident.clone(), at };
+        if statement.execute(params![key, incident.as_str(), written(at), row::key_seal(&fresh)])? > 0 {
+            continue;
         }
-        change.claim.as_ref().map_or(Ok(()), |claim| write_claim(self.connection, claim))
+        for key in &keys[..given] {
+            connection.prepare_cached(TAKE_BACK)?.execute([key])?;
+        }
+        let holder = row::one(connection, GIVEN, [key], row::key)?;
+        let incident = holder.map_or_else(|| incident.clone(), |holder| holder.incident);
+        return Err(StoreError::Taken { key: key.clone(), incident }.into());
     }
+    Ok(())
+}
+
+/// Writes events behind all others, and moves the stream's end to the last of them.
+fn write_events(connection: &Connection, stream: &mut Stream, rows: &[Row], ends: &mut Ends) -> Result<(), Trouble> {
+    let mut statement = connection.prepare_cached(EVENT)?;
+    for Row { seq, at, body, hash } in rows {
+        ends.place += 1;
+        let (place, before) = (signed(ends.place), signed(stream.last));
+        statement.execute(params![place, signed(stream.number), signed(*seq), before, text(at), text(body), hash])?;
+        stream.last = ends.place;
+    }
+    Ok(())
+}
+
+fn write_stream(connection: &Connection, stream: &Stream) -> Result<(), Trouble> {
+    let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
+    connection.prepare_cached(STREAM)?.execute(params![
+        signed(stream.number),
+        signed(stream.last),
+        id.as_str(),
+        signed(*seq),
+        written(*opened_at),
+        written(*changed_at),
+        live,
+        stream.head.hash,
+        stream.seal(),
+    ])?;
+    Ok(())
 }
 
 /// Writes a claim, in the place of the one before.

@@ -24,9 +24,8 @@ pub(super) const FORMAT: u32 = 1;
 /// The tables of the format.
 pub(super) const SCHEMA: &str = include_str!("format_1.sql");
 
-/// The size of a page, in bytes: a few events. A transaction writes a page for each stream that it adds to, so that larger
-/// ones cost more when alerts storm, and smaller ones when a log is read.
-pub(super) const PAGE_SIZE: u32 = 0x0800;
+/// The size of a page, in bytes: a few events, and what the kernel keeps as one.
+pub(super) const PAGE_SIZE: u32 = 0x1000;
 
 /// The size of SQLite's file header, from <https://www.sqlite.org/fileformat2.html>.
 const HEADER: usize = 100;
@@ -35,7 +34,7 @@ const HEADER: usize = 100;
 /// bytes and the three fixed fractions; schema format 4; UTF-8.
 const FIXED: [(usize, &[u8]); 5] = [
     (0, b"SQLite format 3\0"),
-    (16, &[0x08, 0x00]),
+    (16, &[0x10, 0x00]),
     (18, &[2, 2, 0, 64, 32, 32]),
     (44, &[0, 0, 0, 4]),
     (56, &[0, 0, 0, 1]),

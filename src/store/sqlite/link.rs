@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::{damaged, fault};
-use super::file::{APPLICATION_ID, FORMAT, SCHEMA, examine};
+use super::file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examine};
 use super::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -24,13 +24,16 @@ const READER_CACHE_KIB: u32 = 512;
 /// For writing: a batch of a storm touches the pages of a hundred streams and of as many names, again and again.
 const WRITER_CACHE_KIB: u32 = 4 * 1024;
 
-/// The journal is folded into the file when it has this many pages. In a storm most pages are written by every batch: the
-/// longer the journal, the fewer times each is copied. More would make a start after a crash slow, which reads it whole.
-const JOURNAL_PAGES: u32 = 8_000;
+/// The journal is folded into the file when it has this many pages. In a storm every event is copied once for it, and the
+/// ends of streams as often as it is done; more would make a start after a crash slow, which reads it whole.
+const JOURNAL_PAGES: u32 = 1_000;
 
-/// The largest journal that is kept after a checkpoint, in bytes: what two thousand pages come to, which is enough between
-/// storms.
-pub(super) const JOURNAL_KEPT: u32 = 4 * 1024 * 1024;
+/// The largest journal that is kept after a checkpoint, in bytes: all of those pages, so that it does not have to be made
+/// longer again, which would cost every commit another write of what the file system knows of it.
+pub(super) const JOURNAL_KEPT: u32 = (JOURNAL_PAGES + JOURNAL_PAGES / 10) * (PAGE_SIZE + FRAME_HEADER);
+
+/// What stands before each page in the journal, in bytes, from <https://www.sqlite.org/fileformat2.html>.
+const FRAME_HEADER: u32 = 24;
 
 /// Statements that are kept prepared: more than there are.
 const STATEMENTS: usize = 32;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::trouble::Trouble;
-use crate::domain::event::EVENT_LIMIT;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::store::chain::{self, Hash};
@@ -47,26 +46,19 @@ impl<'a> Columns<'a> {
 pub(super) struct Stream {
     /// Its number in the file.
     pub number: u64,
+    /// The place of its last event.
+    pub last: u64,
     /// Where it stands.
     pub head: Head,
 }
 
-/// An event's number takes these low bits of its place, and the number of its stream the bits above.
-const SEQ_BITS: u32 = 20;
-
-const _: () = assert!(EVENT_LIMIT < 1 << SEQ_BITS, "every event has a place");
-
 impl Stream {
-    /// Where an event of the stream lies.
-    pub(super) fn place(&self, seq: u64) -> u64 {
-        (self.number << SEQ_BITS) + seq.min((1 << SEQ_BITS) - 1)
-    }
-
     /// A checksum over the row, since it stands outside the chain.
     pub(super) fn seal(&self) -> Hash {
         let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
         chain::seal(&[
             &self.number.to_be_bytes(),
+            &self.last.to_be_bytes(),
             id.as_str().as_bytes(),
             &seq.to_be_bytes(),
             written(*opened_at).as_bytes(),
@@ -80,7 +72,7 @@ impl Stream {
 /// The columns of a stream.
 macro_rules! stream_columns {
     () => {
-        "number, incident, seq, opened_at, changed_at, live, head, seal"
+        "number, last, incident, seq, opened_at, changed_at, live, head, seal"
     };
 }
 pub(super) use stream_columns;
@@ -89,14 +81,15 @@ pub(super) use stream_columns;
 pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<Stream, Trouble> {
     let columns = Columns(row);
     let summary = Summary {
-        id: columns.incident(1)?,
-        seq: columns.number(2)?,
-        opened_at: columns.instant(3)?,
-        changed_at: columns.instant(4)?,
-        live: columns.number(5)? != 0,
+        id: columns.incident(2)?,
+        seq: columns.number(3)?,
+        opened_at: columns.instant(4)?,
+        changed_at: columns.instant(5)?,
+        live: columns.number(6)? != 0,
     };
-    let stream = Stream { number: columns.number(0)?, head: Head { summary, hash: columns.hash(6)? } };
-    if stream.seal() != columns.hash(7)? {
+    let head = Head { summary, hash: columns.hash(7)? };
+    let stream = Stream { number: columns.number(0)?, last: columns.number(1)?, head };
+    if stream.seal() != columns.hash(8)? {
         return Err(Trouble::damaged(format!("the head of incident `{}` was changed", stream.head.summary.id)));
     }
     Ok(stream)
@@ -143,59 +136,117 @@ pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Resul
 
 /// That the event which a stream names as its last is there.
 pub(super) fn is_last(connection: &Connection, stream: &Stream) -> Result<(), Trouble> {
-    const HASH: &str = "SELECT hash FROM events WHERE place = ?1";
+    const HASH: &str = "SELECT hash FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
     let Summary { id, seq, .. } = &stream.head.summary;
-    let last = one(connection, HASH, [signed(stream.place(*seq))], |row| Columns(row).hash(0))?;
+    let place = [signed(stream.last), signed(stream.number), signed(*seq)];
+    let last = one(connection, HASH, place, |row| Columns(row).hash(0))?;
     if last == Some(stream.head.hash) {
         return Ok(());
     }
     Err(Trouble::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
 }
 
-/// An event, from `place, at, body, hash`.
-pub(super) fn event(row: &rusqlite::Row<'_>) -> Result<Row, Trouble> {
-    let columns = Columns(row);
-    Ok(Row {
-        seq: columns.number(0)? & ((1 << SEQ_BITS) - 1),
-        at: columns.bytes(1)?.to_owned(),
-        body: columns.bytes(2)?.to_owned(),
-        hash: columns.hash(3)?,
-    })
+/// Where the events of a stream are.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// Their places, in the order of their numbers.
+    pub places: Vec<i64>,
+    /// Whether each event names the place of the one before it.
+    pub linked: bool,
 }
 
-/// The number of the last stream that has events.
-const LAST_WITH_EVENTS: &str = "SELECT coalesce(max(place), 0) >> 20 FROM events";
-
-/// The number that the last stream has, by its own row and by its events, whichever says more.
-pub(super) fn last_number(connection: &Connection) -> Result<u64, Trouble> {
-    let last = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
-    Ok(last.max(number(connection, LAST_WITH_EVENTS)?))
+/// Where the events of a stream are from number `from` on: each names the place of the one before it. Where that is broken,
+/// all events of the file are looked through, so that what is wrong can be named.
+pub(super) fn places(connection: &Connection, stream: &Stream, from: u64) -> Result<Places, Trouble> {
+    const BEFORE: &str = "SELECT before FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
+    const ALL: &str = "SELECT place FROM events WHERE stream = ?1 AND seq >= ?2 ORDER BY seq, place";
+    let number = signed(stream.number);
+    let mut statement = connection.prepare_cached(BEFORE)?;
+    let (mut places, mut place) = (Vec::new(), signed(stream.last));
+    for seq in (from.max(1)..=stream.head.summary.seq).rev() {
+        let mut rows = statement.query([place, number, signed(seq)])?;
+        let Some(row) = rows.next()? else { break };
+        places.push(place);
+        place = row.get_ref(0)?.as_i64()?;
+    }
+    places.reverse();
+    let wanted = (stream.head.summary.seq + 1).saturating_sub(from.max(1));
+    if places.len() as u64 == wanted && (from > 1 || place == 0) {
+        return Ok(Places { places, linked: true });
+    }
+    let places = all(connection, ALL, [number, signed(from)], |row| Ok(row.get_ref(0)?.as_i64()?))?;
+    Ok(Places { places, linked: false })
 }
 
-/// That no stream is gone, before some are listed. Numbers have no gaps and the last stream has events, so that all ways
-/// of counting must agree.
+/// Why a stream is damaged of which every event is there and as it was written.
+pub(super) const UNLINKED: &str = "an event does not name the place of the one before it";
+
+/// The event at a place.
+pub(super) fn event(connection: &Connection, place: i64) -> Result<Row, Trouble> {
+    const EVENT: &str = "SELECT seq, at, body, hash FROM events WHERE place = ?1";
+    let event = one(connection, EVENT, [place], |row| {
+        let columns = Columns(row);
+        Ok(Row {
+            seq: columns.number(0)?,
+            at: columns.bytes(1)?.to_owned(),
+            body: columns.bytes(2)?.to_owned(),
+            hash: columns.hash(3)?,
+        })
+    })?;
+    event.ok_or_else(|| Trouble::damaged(format!("there is no event at place {place}")))
+}
+
+/// The ends of the file: what the next stream and the next event follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// The number of the last stream.
+    pub stream: u64,
+    /// The place of the last event.
+    pub place: u64,
+}
+
+/// The place of the last event.
+const LAST_PLACE: &str = "SELECT coalesce(max(place), 0) FROM events";
+
+/// The ends of the file.
+pub(super) fn ends(connection: &Connection) -> Result<Ends, Trouble> {
+    let stream = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
+    Ok(Ends { stream, place: number(connection, LAST_PLACE)? })
+}
+
+/// That no stream is gone, before some are listed: numbers have no gaps, and all events belong to one.
 pub(super) fn count(connection: &Connection) -> Result<(), Trouble> {
     let rows = number(connection, "SELECT count(*) FROM streams")?;
-    let last = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
-    agree(rows, last, number(connection, LAST_WITH_EVENTS)?)
+    let events = number(connection, "SELECT coalesce(sum(seq), 0) FROM streams")?;
+    agree(connection, rows, events)
 }
 
 /// That no stream is gone or has a damaged name: for when one is not found.
 pub(super) fn census(connection: &Connection) -> Result<(), Trouble> {
     const ALL: &str = concat!("SELECT ", stream_columns!(), " FROM streams");
-    let streams = all(connection, ALL, [], |row| stream(row).map(|stream| stream.number))?;
-    let numbers: BTreeSet<u64> = streams.iter().copied().collect();
-    let (count, highest) = (streams.len() as u64, numbers.last().copied().unwrap_or_default());
-    agree(numbers.len() as u64, highest, number(connection, LAST_WITH_EVENTS)?)?;
-    agree(count, highest, highest)
+    let streams = all(connection, ALL, [], |row| {
+        let Stream { number, head, .. } = stream(row)?;
+        Ok((number, head.summary.seq))
+    })?;
+    let events = streams.iter().map(|(_, seq)| seq).sum();
+    let numbers: BTreeSet<u64> = streams.iter().map(|(number, _)| *number).collect();
+    if numbers.len() < streams.len() {
+        return Err(Trouble::damaged("two incidents have the same number"));
+    }
+    agree(connection, streams.len() as u64, events)
 }
 
-fn agree(rows: u64, last: u64, last_with_events: u64) -> Result<(), Trouble> {
-    if rows == last && last == last_with_events {
-        return Ok(());
+/// That the streams are as many as were numbered, and have as many events as were written.
+fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), Trouble> {
+    let Ends { stream, place } = ends(connection)?;
+    if streams != stream {
+        return Err(Trouble::damaged(format!("there should be {stream} incidents, but there are {streams}")));
     }
-    let most = rows.max(last).max(last_with_events);
-    Err(Trouble::damaged(format!("there should be {most} incidents, but there are {rows}")))
+    if events != place {
+        let lost = "there should be as many, and an incident or its end is gone";
+        return Err(Trouble::damaged(format!("the incidents have {events} events and the file has {place}: {lost}")));
+    }
+    Ok(())
 }
 
 /// `incident, holder, epoch, expires_at, seal` of a claim.

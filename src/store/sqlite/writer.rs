@@ -11,7 +11,7 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::{Batch, write_claim};
+use super::batch::{Batch, Known, write_claim};
 use super::fault::damaged;
 use super::link::Link;
 use super::room::Room;
@@ -34,11 +34,13 @@ const BATCH_EVENTS: usize = 2_000;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// An append that waits for its turn.
+/// What became of one write.
+type Written = Result<Vec<Recorded>, StoreError>;
+
+/// Writes that came together and wait for their turn.
 struct Append {
-    write: Write,
-    prepared: Vec<Prepared>,
-    reply: Reply<Vec<Recorded>>,
+    writes: Vec<(Write, Vec<Prepared>)>,
+    reply: Reply<Vec<Written>>,
 }
 
 enum Job {
@@ -69,15 +71,16 @@ impl Writer {
     /// Starts the writer; it ends when the last door to it is gone.
     pub(super) fn start(link: Link) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = Desk { link, last: None, version: 0, room: Room::default() };
+        let desk = Desk { link, known: Known::default(), version: 0, room: Room::default() };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || desk.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
         Ok(Self { jobs })
     }
 
-    pub(super) async fn append(&self, write: Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, StoreError> {
-        self.send(|reply| Job::Append(Append { write, prepared, reply })).await
+    /// Says of each write what became of it, or of all why nothing was written.
+    pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<Written>, StoreError> {
+        self.send(|reply| Job::Append(Append { writes, reply })).await
     }
 
     pub(super) async fn claim(&self, wish: Wish) -> Result<Claiming, StoreError> {
@@ -103,8 +106,8 @@ impl Writer {
 /// Where the writing is done.
 struct Desk {
     link: Link,
-    /// The number of the last stream, as it was when the file had this version. Only another process makes another.
-    last: Option<u64>,
+    /// What the file holds, as it was when it had this version. Only another process makes another.
+    known: Known,
     version: u64,
     room: Room,
 }
@@ -139,35 +142,35 @@ impl Desk {
 
     fn commit(&mut self, appends: Vec<Append>) {
         let mut replies = Vec::with_capacity(appends.len());
-        let mut writes = Vec::with_capacity(appends.len());
-        for Append { write, prepared, reply } in appends {
-            replies.push(reply);
-            writes.push((write, prepared));
+        let mut writes = Vec::new();
+        for Append { writes: more, reply } in appends {
+            replies.push((reply, more.len()));
+            writes.extend(more);
         }
         match self.written(writes) {
-            Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| tell(reply, answer)),
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                replies.into_iter().for_each(|(reply, count)| tell(reply, Ok(answers.by_ref().take(count).collect())));
+            }
             Err(error) => {
                 // What was counted on was not written.
-                self.last = None;
-                replies.into_iter().for_each(|reply| tell(reply, Err(again(&error))));
+                self.known = Known::default();
+                replies.into_iter().for_each(|(reply, _)| tell(reply, Err(error.again())));
             }
         }
         self.room.keep(&mut self.link);
     }
 
     /// Writes in one transaction what follows where the streams stand, and says of each write what became of it.
-    fn written(
-        &mut self,
-        writes: Vec<(Write, Vec<Prepared>)>,
-    ) -> Result<Vec<Result<Vec<Recorded>, StoreError>>, StoreError> {
-        let Self { link, last, version, .. } = self;
+    fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<Written>, StoreError> {
+        let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
         link.change(|connection| {
             let now = row::number(connection, "PRAGMA data_version")?;
             if *version != now {
-                (*version, *last) = (now, None);
+                (*version, *known) = (now, Known::default());
             }
-            let mut batch = Batch::new(connection, last);
+            let mut batch = Batch::new(connection, known);
             let mut answers = Vec::with_capacity(writes.len());
             for (write, prepared) in writes {
                 answers.push(match batch.add(&write, prepared) {
@@ -188,7 +191,7 @@ impl Desk {
 fn batch_length(appends: &[Append]) -> usize {
     let mut events = 0;
     let fits = |append: &&Append| {
-        events += append.prepared.len() + append.write.keys.len();
+        events += append.writes.iter().map(|(write, prepared)| prepared.len() + write.keys.len()).sum::<usize>();
         events <= BATCH_EVENTS
     };
     appends.iter().take_while(fits).count().max(1)
@@ -228,15 +231,4 @@ pub(super) fn claimed(connection: &Connection, incident: &IncidentId) -> Result<
         row::all(connection, ALL, [], row::claim)?;
     }
     Ok(found)
-}
-
-/// The same error once more.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Conflict { expected, actual } => StoreError::Conflict { expected: *expected, actual: *actual },
-        StoreError::Taken { key, incident } => StoreError::Taken { key: key.clone(), incident: incident.clone() },
-        StoreError::Damaged(why) => StoreError::Damaged(why.clone()),
-        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
-        StoreError::TooLarge(why) => StoreError::TooLarge(why.clone()),
-    }
 }

@@ -1,9 +1,9 @@
 //! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
 
-use super::drive;
 use super::failure::Result;
 use super::station::Station;
 use super::target::{Going, Incident};
+use super::{drive, duty};
 use crate::domain::command::Request;
 use crate::surface::exit::Exit;
 
@@ -15,6 +15,8 @@ pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &st
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
+        // With nobody at work it is said what is owed; what to type is the same.
+        duty::owed(&desk, &incident)?;
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
@@ -28,6 +30,8 @@ pub fn only(station: &Station, target: &Incident, said: &str, request: Request) 
     desk.prepare(&id)?;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
-    station.output.next(&[station.command(&format!("timeline {id}"))]);
+    let owed = duty::owed(&desk, &incident)?;
+    let next: Vec<String> = owed.into_iter().chain([station.command(&format!("timeline {id}"))]).collect();
+    station.output.next(&next);
     Ok(Exit::DONE)
 }

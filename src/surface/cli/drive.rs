@@ -11,7 +11,7 @@ use super::failure::Result;
 
 use super::settings::Format;
 use super::station::Desk;
-use super::{detach, output, waiting};
+use super::{detach, duty, output, waiting};
 use crate::domain::event::{Conclusion, Recorded, RunOutcome};
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -182,7 +182,12 @@ fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
         Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
     };
     report(desk, &incident, exit)?;
-    desk.station.output.next(&next(desk, &incident, exit));
+    let mut next = next(desk, &incident, exit);
+    if let Some(first) = duty::owed(desk, &incident)? {
+        next.retain(|typed| *typed != first);
+        next.insert(0, first);
+    }
+    desk.station.output.next(&next);
     Ok(exit)
 }
 

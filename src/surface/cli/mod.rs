@@ -32,6 +32,7 @@ mod demo_service;
 mod deny;
 mod detach;
 mod drive;
+mod duty;
 mod failure;
 mod filling;
 mod handoff;
@@ -43,6 +44,7 @@ mod man;
 mod note;
 mod outline;
 mod output;
+mod page;
 mod person;
 mod plan;
 mod postmortem;
@@ -63,6 +65,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod status;
 mod table;
 mod target;
 mod timeline;
@@ -95,6 +98,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Confirm(confirm::Confirm),
     Watch(watch::Watch),
+    Status(status::Status),
     Incidents(incidents::Incidents),
     Schedule(schedule::Schedule),
     Answer(answer::Answer),
@@ -112,6 +116,7 @@ enum Command {
     Resolve(resolve::Resolve),
     Handoff(handoff::Handoff),
     Timeline(timeline::Timeline),
+    Page(page::Page),
     #[command(alias = "report")]
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
@@ -141,6 +146,7 @@ impl Command {
             Self::Simulate(command) => command.run(station),
             Self::Confirm(command) => command.run(station),
             Self::Watch(command) => command.run(station),
+            Self::Status(command) => command.run(station),
             Self::Incidents(command) => command.run(station),
             Self::Schedule(command) => command.run(station),
             Self::Answer(command) => command.run(station),
@@ -158,6 +164,7 @@ impl Command {
             Self::Resolve(command) => command.run(station),
             Self::Handoff(command) => command.run(station),
             Self::Timeline(command) => command.run(station),
+            Self::Page(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
             Self::List(command) => command.run(station),

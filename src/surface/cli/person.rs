@@ -1,7 +1,7 @@
 //! Who types: the local account, as the kernel and the host's list of accounts have it, and its person in the estate.
 //!
-//! **Invariant:** no flag and no variable that its owner may set freely says who somebody is. `SUDO_UID` counts for
-//! root alone, since `sudo` sets it and root could pretend anyway.
+//! **Invariant:** no flag and no variable that its owner may set freely says who somebody is. `SUDO_UID` counts for the
+//! host's own root alone, since `sudo` sets it and root could pretend anyway; the root of a user namespace may be anybody.
 //!
 //! Deliberately absent: accounts that only a directory service knows. They are called by their number, `uid-1234`, and
 //! the estate can say whose that is.
@@ -24,17 +24,30 @@ pub fn actor(estate: Option<&Estate>, environment: &Environment) -> Actor {
 
 fn account(environment: &Environment) -> String {
     let own = rustix::process::getuid().as_raw();
-    let uid = match environment.text("SUDO_UID").and_then(|uid| uid.parse().ok()) {
-        Some(uid) if own == 0 => uid,
-        _ => own,
-    };
-    named(&accounts(), uid).unwrap_or_else(|| format!("uid-{uid}"))
+    let map = || read("/proc/self/uid_map");
+    let uid = real(own, environment.text("SUDO_UID"), map);
+    named(&read("/etc/passwd"), uid).unwrap_or_else(|| format!("uid-{uid}"))
 }
 
-fn accounts() -> String {
+/// The account that is typing: behind `sudo`, the one that called it.
+fn real(own: u32, sudo: Option<&str>, map: impl FnOnce() -> String) -> u32 {
+    match sudo.and_then(|uid| uid.parse().ok()) {
+        Some(uid) if own == 0 && is_whole(&map()) => uid,
+        _ => own,
+    }
+}
+
+/// Whether a map of user ids, in the form of `user_namespaces(7)`, has every account as itself: so does the host's, and one
+/// that only the host's root can have made.
+fn is_whole(map: &str) -> bool {
+    let fields: Vec<&str> = map.split_ascii_whitespace().collect();
+    fields == ["0", "0", "4294967295"]
+}
+
+fn read(path: &str) -> String {
     let mut text = Vec::new();
-    let read = File::open("/etc/passwd").and_then(|file| file.take(ACCOUNTS_LIMIT).read_to_end(&mut text));
-    // Without the list an account is called by its number.
+    let read = File::open(path).and_then(|file| file.take(ACCOUNTS_LIMIT).read_to_end(&mut text));
+    // Without the list an account is called by its number, and without the map nobody is believed.
     read.map(|_| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
 
@@ -51,6 +64,18 @@ fn named(accounts: &str, uid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sudo_is_believed_of_the_hosts_own_root_alone() {
+        let host = || "         0          0 4294967295\n".to_owned();
+        let space = || "         0       1000          1\n".to_owned();
+        assert_eq!(real(0, Some("1000"), host), 1000);
+        assert_eq!(real(0, Some("1000"), space), 0);
+        assert_eq!(real(0, Some("1000"), String::new), 0);
+        assert_eq!(real(7, Some("1000"), host), 7);
+        assert_eq!(real(0, Some("root"), host), 0);
+        assert_eq!(real(0, None, host), 0);
+    }
 
     #[test]
     fn an_account_is_found_by_its_number() {

@@ -4,24 +4,26 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use rustix::fs::{FlockOperation, flock};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::Reload;
+use super::duty;
 use super::failure::{Failure, Result};
 use super::shop::Shop;
 use super::station::{Desk, Station};
+use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
 use crate::domain::problem;
 use crate::engine::duty::{Duty, Terms};
+use crate::engine::{Parts, page};
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
-use crate::surface::slack::{self, App};
+use crate::surface::slack::{self, Face};
+use crate::surface::web;
 
 mod lookout;
 mod reload;
@@ -31,9 +33,6 @@ pub(super) const ADDRESS: &str = "127.0.0.1:8417";
 
 /// What systemd shows of a process that is well.
 const STATUS: &str = "taking alerts";
-
-/// The file that keeps a second server from the same log.
-const LOCK: &str = "serve.lock";
 
 /// Takes alerts from those who send them, starts runbooks, and keeps every
 /// incident going
@@ -73,14 +72,14 @@ impl Serve {
         }
         self.tokens_are_in(&estate)?;
         let desk = station.open_for_many(shop)?;
-        let _lock = lock(station)?;
+        let _lock = lock(station, desk.engine.parts())?;
         desk.wait(self.serve(&desk, &estate))
     }
 
     async fn serve(&self, desk: &Desk<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
         let hangups = heard(SignalKind::hangup())?;
-        let listeners = self.listeners(estate).await?;
+        let listeners = self.listeners(estate, &desk.engine.parts().secrets).await?;
         let local = listeners.iter().all(Listener::is_local);
         let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
@@ -90,22 +89,24 @@ impl Serve {
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
         let lookout = lookout::begin(&server, estate, &stop);
-        let reload = Reload::new(desk, &server, self, local, lookout);
-        let (slack, slack_tasks) = slack(desk, &stop)?;
+        let slack = slack(desk, &stop).await?;
+        let reload = Reload::new(desk, &server, self, local, lookout, &slack);
+        if let Some(why) = estate.page.as_ref().and_then(|page| page::trouble(page, &desk.engine.parts().secrets)) {
+            desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
+        }
+        let others = slack.router().merge(web::router(desk.engine.clone()));
         tokio::select! {
-            () = server::run(Arc::clone(&server), slack, listeners, stop.clone()) => {}
+            () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
         }
-        for task in slack_tasks {
-            let _ = task.await;
-        }
+        slack.ended().await;
         // What is being done is parked, and goes on when the next process is on duty.
         let _ = officer.await;
         Ok(Exit::DONE)
     }
 
     /// The sockets that systemd hands over, else those that were asked for.
-    async fn listeners(&self, estate: &Estate) -> Result<Vec<Listener>> {
+    async fn listeners(&self, estate: &Estate, secrets: &Secrets) -> Result<Vec<Listener>> {
         let mut listeners = handed_over()?;
         if listeners.is_empty() {
             let usual = || vec![ADDRESS.parse().expect("a constant address is one")];
@@ -118,7 +119,7 @@ impl Serve {
             }
         }
         if listeners.iter().any(|listener| !listener.is_local()) {
-            self.every_route_is_guarded(estate)?;
+            self.every_route_is_guarded(estate, secrets)?;
         }
         Ok(listeners)
     }
@@ -133,8 +134,11 @@ impl Serve {
     }
 
     /// Whether others than this machine may be listened to.
-    fn every_route_is_guarded(&self, estate: &Estate) -> Result<()> {
-        let open = server::open_routes(&estate.senders, &self.token_secret);
+    fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
+        let mut open = server::open_routes(&estate.senders, &self.token_secret);
+        // A link is a credential as long as nobody can guess its key.
+        let page = estate.page.as_ref().and_then(|page| page::trouble(page, secrets));
+        open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
             return Ok(());
         }
@@ -147,14 +151,14 @@ impl Serve {
     }
 }
 
-/// The routes of the Slack app and its tasks, where the estate declares one. Alerts are taken whether or not it can be used.
-fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<(Router, Vec<JoinHandle<()>>)> {
+/// The Slack app, where the estate declares one. Alerts are taken whether or not it can be used.
+async fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<Arc<Face>> {
     let Terms { chance, opening, .. } = terms(desk)?;
-    let app = App::open(desk.engine.clone(), slack::Terms { chance, opening }).unwrap_or_else(|why| {
+    let face = Face::new(desk.engine.clone(), slack::Terms { chance, opening }, stop.clone());
+    if let Err(why) = face.renew().await {
         desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
-        None
-    });
-    Ok(app.map_or_else(Default::default, |app| (app.router(), app.begin(stop))))
+    }
+    Ok(face)
 }
 
 fn terms(desk: &Desk<'_>) -> Result<Terms> {
@@ -176,8 +180,8 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
 }
 
 /// Two servers on one log would each open an incident for the same group of alerts.
-fn lock(station: &Station) -> Result<std::fs::File> {
-    let path = station.state()?.join(LOCK);
+fn lock(station: &Station, parts: &Parts) -> Result<std::fs::File> {
+    let path = station.state()?.join(duty::LOCK);
     let file = std::fs::File::options()
         .create(true)
         .truncate(false)
@@ -188,6 +192,8 @@ fn lock(station: &Station) -> Result<std::fs::File> {
         Failure::usage("another `runbook serve` works with this log already")
             .hint("Stop it first, or give this one another `--state`.")
     })?;
+    duty::sign(&file, &parts.holder, &parts.directory)
+        .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", path.display())))?;
     Ok(file)
 }
 

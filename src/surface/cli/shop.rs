@@ -31,6 +31,14 @@ impl Shop {
         Self::at(directory(settings)?, settings)
     }
 
+    /// Finds the shop's directory and reads its estate alone; the estate's problems are printed when it has any.
+    pub fn estate_alone(settings: &Settings, output: &Output) -> Result<(PathBuf, Estate)> {
+        let directory = directory(settings)?;
+        let sheet = Catalog::estate_alone(&directory, &settings.shown(&directory));
+        let estate = sheet.content.map_err(|problems| shown(output, &sheet.source, &problems))?;
+        Ok((directory, estate))
+    }
+
     /// Reads the shop in this directory.
     pub fn at(directory: PathBuf, settings: &Settings) -> Result<Self> {
         let catalog = Catalog::load_as(&directory, &settings.shown(&directory))
@@ -57,13 +65,7 @@ impl Shop {
 
     /// The environment that is meant: the one named, the estate's own choice, or the only one there is.
     pub fn environment(&self, named: Option<&str>, estate: &Estate) -> Result<String> {
-        let only = || estate.environments.keys().next().filter(|_| estate.environments.len() == 1);
-        let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
-        chosen.map(str::to_owned).ok_or_else(|| {
-            let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
-            Failure::usage("the environment is not given")
-                .hint(format!("Type `--env` and one of: {}.", known.join(", ")))
-        })
+        chosen_environment(named, estate)
     }
 
     /// The words that start a runbook: with an environment where none is chosen by itself, and every parameter it needs.
@@ -80,6 +82,16 @@ impl Shop {
         }
         words
     }
+}
+
+/// The environment that is meant: the one named, the estate's own choice, or the only one there is.
+pub fn chosen_environment(named: Option<&str>, estate: &Estate) -> Result<String> {
+    let only = || estate.environments.keys().next().filter(|_| estate.environments.len() == 1);
+    let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
+    chosen.map(str::to_owned).ok_or_else(|| {
+        let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
+        Failure::usage("the environment is not given").hint(format!("Type `--env` and one of: {}.", known.join(", ")))
+    })
 }
 
 /// Prints the problems of a file on standard error.

@@ -44,6 +44,13 @@ pub enum Part {
     Time(Timestamp),
     /// A channel of Slack's, by its id.
     Channel(String),
+    /// An address of our own making, with the words that stand for it.
+    Link {
+        /// The address.
+        url: String,
+        /// The words.
+        words: &'static str,
+    },
     /// A sign by Slack's name for it.
     Emoji(&'static str),
 }
@@ -239,6 +246,10 @@ fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
         Part::Channel(id) => (*room > id.len()).then(|| {
             *room -= id.len();
             json!({"type": "channel", "channel_id": id})
+        }),
+        Part::Link { url, words } => (*room > words.len()).then(|| {
+            *room -= words.len();
+            json!({"type": "link", "url": url, "text": words})
         }),
         Part::Emoji(name) => (*room > name.len()).then(|| {
             *room -= name.len();

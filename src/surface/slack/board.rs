@@ -15,20 +15,21 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
+use self::trouble::Trouble;
 use super::block::masked;
 use super::card::{self, Card};
 use crate::domain::board::{Post, Subject};
 use crate::domain::command::{Command, Request};
 use crate::domain::due::is_live;
-use crate::domain::event::Actor;
+use crate::domain::event::{Actor, Recorded};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::Severity;
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Engine, EngineError};
-use crate::notify::Undelivered;
 use crate::notify::slack::{Web, plain};
-use crate::store::StoreError;
+
+mod trouble;
 
 /// How often the log is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(400);
@@ -37,14 +38,11 @@ const PACE: Duration = Duration::from_millis(1_100);
 /// How many messages are changed a minute: Slack takes fifty or more (its tier 3).
 const CHANGES: usize = 45;
 const MINUTE: Span = Span::seconds(60);
-/// The pauses after trouble; the last one is kept.
-const PAUSES: [Duration; 5] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(30),
-];
+/// How long a question is only in the live message before it is posted besides: one that is answered at once, in the
+/// terminal or there, need not ring anybody's telephone.
+const GRACE: Span = Span::seconds(5);
+/// How many of the last events the live message looks through for who answered last.
+const TAIL: u64 = 50;
 /// How many incidents are shown before it is looked anew which are the worst: a P1 waits for no more of lesser ones.
 const AT_A_TIME: usize = 4;
 /// How many of the latest incidents are looked at after a restart: their end may have come meanwhile.
@@ -64,6 +62,10 @@ struct Watched {
     refused: u32,
     /// A digest of what each message shows.
     shown: BTreeMap<Subject, [u8; 32]>,
+    /// Questions that are not posted yet, each with when it was there for certain.
+    noticed: BTreeMap<Subject, Timestamp>,
+    /// When the first of those is to be posted.
+    held: Option<Timestamp>,
     /// The questions that say who has answered: nothing of them changes any more.
     settled: BTreeSet<Subject>,
 }
@@ -82,14 +84,6 @@ pub(super) struct Board {
     began: bool,
     /// Posts that the log does not hold yet.
     unrecorded: Vec<(IncidentId, Post)>,
-}
-
-/// Why something is not shown yet.
-enum Trouble {
-    /// Slack's.
-    Slack(Undelivered),
-    /// The log's.
-    Log(EngineError),
 }
 
 impl Board {
@@ -111,7 +105,7 @@ impl Board {
         let (mut failures, mut version) = (0, None);
         loop {
             let now = self.engine.parts().store.version().await.ok();
-            if now.is_none() || now != version {
+            if now.is_none() || now != version || self.holds_back_no_longer() {
                 match self.look().await {
                     Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
                     Err(trouble) => {
@@ -159,7 +153,9 @@ impl Board {
         }
         let mut stale = Vec::new();
         for (id, seq) in seqs {
-            if self.watched.entry(id.clone()).or_default().seq != seq {
+            let now = self.engine.parts().clock.now();
+            let watched = self.watched.entry(id.clone()).or_default();
+            if watched.seq != seq || watched.is_due(now) {
                 let rank = self.rank(&id, seq).await?;
                 let refused = self.watched.get(&id).map_or(0, |watched| watched.refused);
                 stale.extend(rank.map(|rank| (refused, rank, id)));
@@ -191,7 +187,7 @@ impl Board {
         self.record().await?;
         let incident = loop {
             let incident = self.engine.incident(id).await.map_err(Trouble::Log)?;
-            let Some(subject) = incident.unposted().into_iter().next() else { break incident };
+            let Some(subject) = self.owed(&incident) else { break incident };
             self.post(&incident, subject).await?;
         };
         let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
@@ -209,6 +205,25 @@ impl Board {
         Ok(())
     }
 
+    /// What is to be posted next of an incident: a question only when it was there for a while.
+    fn owed(&mut self, incident: &Incident) -> Option<Subject> {
+        let now = self.engine.parts().clock.now();
+        let unposted = incident.unposted();
+        let watched = self.watched.entry(incident.id.clone()).or_default();
+        watched.noticed.retain(|subject, _| unposted.contains(subject));
+        for subject in unposted.iter().filter(|subject| matches!(subject, Subject::Waits { .. })) {
+            watched.noticed.entry(subject.clone()).or_insert(incident.at);
+        }
+        watched.held = watched.noticed.values().map(|at| GRACE.after(*at)).filter(|at| *at > now).min();
+        let ripe = |subject: &Subject| watched.noticed.get(subject).is_none_or(|at| GRACE.after(*at) <= now);
+        unposted.into_iter().find(ripe)
+    }
+
+    fn holds_back_no_longer(&self) -> bool {
+        let now = self.engine.parts().clock.now();
+        self.watched.values().any(|watched| watched.is_due(now))
+    }
+
     /// Changes every message that may not be as it should be; those that are settled now.
     async fn renew(&mut self, incident: &Incident, settled: &BTreeSet<Subject>) -> Result<Vec<Subject>, Trouble> {
         let is_over = |subject: &Subject| match subject {
@@ -221,8 +236,10 @@ impl Board {
         // Who has answered stands in the log alone.
         let log =
             if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(Trouble::Log)? };
+        let tail = self.engine.parts().store.read(&incident.id, incident.seq.saturating_sub(TAIL)).await?;
         for post in posts {
-            self.change(&incident.id, post, &card::of(incident, &log, &post.subject)).await?;
+            let log = if post.subject == Subject::Live { &tail } else { &log };
+            self.change(&incident.id, post, &self.card(incident, log, &post.subject)).await?;
         }
         Ok(over)
     }
@@ -233,7 +250,7 @@ impl Board {
         if subject == Subject::Channel {
             return self.make_channel(incident, channel).await;
         }
-        let card = card::of(incident, &[], &subject);
+        let card = self.card(incident, &[], &subject);
         let mut message = drawn(&card);
         message["metadata"] = json!({
             "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
@@ -320,6 +337,10 @@ impl Board {
         }
     }
 
+    fn card(&self, incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
+        card::of(incident, log, subject, self.engine.page_link(&incident.id).as_deref())
+    }
+
     fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {
         self.watched.entry(id.clone()).or_default().shown.insert(subject.clone(), digest(card));
     }
@@ -332,31 +353,10 @@ impl Board {
     }
 }
 
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Self::Log(error.into())
-    }
-}
-
-impl Trouble {
-    fn nowhere() -> Self {
-        let reason = "there is no channel to show incidents in".to_owned();
-        Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
-    }
-
-    /// How long nothing is tried.
-    fn pause(&self, failures: usize) -> Duration {
-        let usual = PAUSES[failures.min(PAUSES.len() - 1)];
-        match self {
-            Self::Slack(error) => {
-                tracing::warn!(reason = error.reason, "incidents are not shown in Slack");
-                error.retry_after.unwrap_or(usual)
-            }
-            Self::Log(error) => {
-                tracing::warn!(%error, "the log cannot be read for Slack");
-                usual
-            }
-        }
+impl Watched {
+    /// Whether a question is to be posted now that was held back.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.held.is_some_and(|at| at <= now)
     }
 }
 

@@ -1,25 +1,24 @@
 //! Messages on the board: pure functions from an incident, and its log where a question is over, to a [`Sheet`].
 //!
-//! **Invariant:** the first three lines of the live message say how it stands, what is next, and what to type.
+//! **Invariant:** the first three lines of the live message say how it stands, what is next, and where all of it is.
 
 use super::block::{Button, Look, Part, Sheet, text};
 use super::press::{Deed, Press};
-use super::question::{Waiting, all, name};
+use super::question::{Waiting, all};
 use crate::domain::board::Subject;
 use crate::domain::deadline::DeadlineStatus;
-use crate::domain::event::{Event, Gate, Recorded};
+use crate::domain::event::{Actor, Event, Gate, Recorded};
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::run::{Run, RunStatus};
-use crate::domain::step::{Standing, place};
+use crate::domain::next;
+use crate::domain::run::RunStatus;
+use crate::domain::step::place;
 use crate::domain::text::one_line;
 
 /// The most questions that the live message shows; the others are in its thread.
 const QUESTIONS: usize = 5;
 /// The most characters of a title.
 const TITLE: usize = 150;
-/// The most steps that are named as being done.
-const AT_WORK: usize = 5;
 
 /// A message: blocks, and the words for notifications.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,10 +29,10 @@ pub struct Card {
     pub sheet: Sheet,
 }
 
-/// The message about a subject.
-pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
+/// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
+pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject, link: Option<&str>) -> Card {
     match subject {
-        Subject::Live | Subject::Channel => live(incident),
+        Subject::Live | Subject::Channel => live(incident, log, link),
         Subject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
             Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
@@ -44,19 +43,20 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
     }
 }
 
-/// How it stands.
-pub fn live(incident: &Incident) -> Card {
+/// How it stands; with the end of the log, also who has answered last.
+pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     let mut sheet = Sheet::default();
     let waiting = all(incident);
-    sheet.lines(head(incident, &waiting));
-    if let Some(channel) = incident.own_channel() {
-        sheet.line(vec![text("Details: "), Part::Channel(channel.to_owned())]);
-    }
+    sheet.lines(head(incident, &waiting, link));
     for one in waiting.iter().take(QUESTIONS) {
         one.draw(&mut sheet);
     }
     if waiting.len() > QUESTIONS {
         sheet.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
+    }
+    if let Some((recorded, name)) = answered(incident, log) {
+        let words = format!("{} {}", recorded.by.name(), deed(&recorded.event));
+        sheet.line(vec![Part::Strong(words), text(format!(" ({name}) ")), Part::Time(recorded.at)]);
     }
     sheet.buttons(controls(incident));
     for deadline in &incident.deadlines {
@@ -76,23 +76,30 @@ pub fn live(incident: &Incident) -> Card {
 }
 
 /// The three lines that a person in a hurry reads.
-fn head(incident: &Incident, waiting: &[Waiting<'_>]) -> Vec<Vec<Part>> {
+fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Part>> {
     let state = vec![
         Part::Emoji(sign(incident, waiting)),
-        Part::Strong(format!(" {} {}: ", incident.severity, state(incident, waiting))),
+        Part::Strong(format!(" {} {}: ", incident.severity, next::state(incident))),
         text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
     ];
-    let next = vec![text("Next: "), text(next(incident, waiting))];
-    let mut typed = vec![
+    let next = vec![text("Next: "), text(next::next(incident))];
+    let mut whole = Vec::new();
+    if let Some(url) = link {
+        whole.extend([Part::Link { url: url.to_owned(), words: "All of it" }, text(" · ")]);
+    }
+    if let Some(channel) = incident.own_channel() {
+        whole.extend([Part::Channel(channel.to_owned()), text(" · ")]);
+    }
+    whole.extend([
         Part::Code(format!("/runbook status {}", incident.id)),
         text(" · opened "),
         Part::Time(incident.opened.at),
-    ];
+    ]);
     if let Some(mark) = &incident.acknowledged {
-        typed.push(text(format!(" · acknowledged by {} ", mark.by.name())));
-        typed.push(Part::Time(mark.at));
+        whole.push(text(format!(" · acknowledged by {} ", mark.by.name())));
+        whole.push(Part::Time(mark.at));
     }
-    vec![state, next, typed]
+    vec![state, next, whole]
 }
 
 fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
@@ -102,43 +109,6 @@ fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
         IncidentStatus::Open => "rotating_light",
         IncidentStatus::Acknowledged => "eyes",
     }
-}
-
-fn state(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
-    match incident.status {
-        IncidentStatus::Resolved => "resolved",
-        _ if !waiting.is_empty() => "needs you",
-        IncidentStatus::Open => "open",
-        IncidentStatus::Acknowledged => "in hand",
-    }
-}
-
-fn next(incident: &Incident, waiting: &[Waiting<'_>]) -> String {
-    if incident.status == IncidentStatus::Resolved {
-        return match (&incident.completed, &incident.draft) {
-            (Some(_), _) => "nothing, the post-mortem is complete".to_owned(),
-            (None, Some(draft)) => format!("complete the post-mortem, {}", draft.path),
-            (None, None) => "the post-mortem".to_owned(),
-        };
-    }
-    if let Some(first) = waiting.first() {
-        return one_line(&first.next(), TITLE);
-    }
-    let at_work: Vec<String> =
-        incident.live_runs().flat_map(|run| steps_at_work(incident, run)).take(AT_WORK).collect();
-    if !at_work.is_empty() {
-        return format!("nothing for you, this is being done: {}", at_work.join(", "));
-    }
-    match incident.proposals.first() {
-        Some(proposal) => format!("start {}, since {}", proposal.runbook, one_line(&proposal.reason, TITLE)),
-        None if incident.live_runs().next().is_some() => "nothing for you, it goes on by itself".to_owned(),
-        None => "resolve it when the trouble is over".to_owned(),
-    }
-}
-
-fn steps_at_work<'a>(incident: &'a Incident, run: &'a Run) -> impl Iterator<Item = String> + 'a {
-    let running = run.steps.iter().filter(|(_, state)| state.standing == Standing::Running);
-    running.map(|(key, _)| name(incident, run.id, key))
 }
 
 /// The buttons that are there whatever a run does.
@@ -226,6 +196,20 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
     (asked, deeds)
 }
 
+/// What a person has answered last, and to which step's question.
+fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(&'a Recorded, String)> {
+    let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
+    let is_answer = |event: &Event| {
+        matches!(
+            event,
+            Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. } | Event::StepSkipped { .. }
+        ) || matches!(event, Event::RetryScheduled { .. })
+    };
+    let last = log.iter().rev().filter(by_person).find(|recorded| is_answer(&recorded.event))?;
+    let (run, step) = place(&last.event)?;
+    Some((last, next::name(incident, run, step)))
+}
+
 fn deed(event: &Event) -> String {
     match event {
         Event::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
@@ -286,8 +270,7 @@ fn resolved(incident: &Incident) -> Card {
 }
 
 fn summary(incident: &Incident) -> String {
-    let waiting = all(incident);
-    let state = state(incident, &waiting);
+    let state = next::state(incident);
     format!(
         "{} {} {state}: {} on {}",
         incident.severity,
@@ -311,6 +294,8 @@ mod tests {
     /// The names under which foreign words stand in a log.
     const FOREIGN: [&str; 9] =
         ["title", "summary", "prompt", "what", "why", "reason", "text", "transcript", "instruction"];
+
+    const LINK: &str = "https://runbook.shop.example/incidents/lusab-fidok?key=k";
 
     fn log(words: Option<&str>) -> Vec<Recorded> {
         let line = |line: &str| {
@@ -343,7 +328,7 @@ mod tests {
                     seen.push(subject);
                 }
             }
-            cards.extend(seen.iter().map(|subject| of(&incident, &log[..length], subject)));
+            cards.extend(seen.iter().map(|subject| of(&incident, &log[..length], subject, Some(LINK))));
         }
         cards
     }
@@ -360,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_lines_say_how_it_stands_what_is_next_and_what_to_type() {
+    fn the_first_lines_say_how_it_stands_what_is_next_and_where_all_of_it_is() {
         let log = log(None);
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
-            let first = live(&incident).sheet.blocks()[0].to_string();
-            let places =
-                [format!("{} ", incident.severity), "Next: ".to_owned(), format!("/runbook status {}", incident.id)];
-            let places = places.map(|words| first.find(&words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
+            let first = live(&incident, &log[..length], Some(LINK)).sheet.blocks()[0].to_string();
+            let typed = format!("/runbook status {}", incident.id);
+            let places = [&format!("{} ", incident.severity), "Next: ", LINK, &typed];
+            let places = places.map(|words| first.find(words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
             assert!(places.is_sorted(), "{first}");
         }
     }
@@ -377,7 +362,7 @@ mod tests {
         let log = log(None);
         let incident = fold(&log).unwrap().unwrap();
         assert_eq!(incident.status, IncidentStatus::Resolved);
-        assert!(!live(&incident).sheet.blocks().to_string().contains("\"button\""));
+        assert!(!live(&incident, &log, None).sheet.blocks().to_string().contains("\"button\""));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Terms;
 use super::block::{Part, Sheet, text};
-use super::card::Card;
+use super::card::{self, Card};
 use super::form::{self, Carried, Purpose};
 use super::inbound::{Act, Inbound};
 use super::person::{self, Wish};
@@ -16,13 +16,16 @@ use super::word::Typed;
 use crate::domain::command::{Command, Refused, Request};
 use crate::domain::estate::Estate;
 use crate::domain::event::Actor;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
 
 mod keep;
+mod look;
 mod press;
 mod start;
+mod steer;
 mod typed;
 
 /// What who did something gets to see.
@@ -96,7 +99,27 @@ impl Visit<'_> {
 
     /// Asks something of an incident in the name of who came.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
-        self.desk.engine.submit(id, Command { by, request }).await.map_err(|error| no(&error))
+        let command = Command { by, request };
+        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| no(&error))
+    }
+
+    /// Whether who came may do something to an incident. Who may not is told, and that is written down.
+    async fn may_at(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str, wish: Wish) -> Result<Actor, Card> {
+        let refused = match self.may(wish) {
+            Ok(by) => return Ok(by),
+            Err(refused) => refused,
+        };
+        let by = person::actor(self.estate, &self.from.user);
+        let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
+        if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
+            tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");
+        }
+        Err(refused)
+    }
+
+    /// How an incident stands.
+    fn live(&self, incident: &Incident) -> Card {
+        card::live(incident, &[], self.desk.engine.page_link(&incident.id).as_deref())
     }
 
     async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {
@@ -167,6 +190,7 @@ pub(super) fn say(words: &str) -> Card {
 fn no(error: &EngineError) -> Card {
     match error {
         EngineError::Refused(refused) => refusal(refused),
+        EngineError::Store(StoreError::Taken { .. }) => say("This was done before; nothing was done again."),
         EngineError::Store(error) => {
             tracing::warn!(%error, "a request from Slack met the log's trouble");
             say("The log cannot be read or written now; nothing was changed. Try again in a moment.")

@@ -19,8 +19,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::App;
-use super::inbound::Inbound;
+use super::Face;
+use super::inbound::{self, Inbound};
 use crate::domain::time::Timestamp;
 
 /// The largest body, in bytes: a message with all its blocks is a tenth of it.
@@ -31,16 +31,16 @@ const WINDOW: i64 = 300;
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
-pub(super) fn router(app: Arc<App>) -> Router {
+pub(super) fn router(face: Arc<Face>) -> Router {
     Router::new()
         .route("/slack/command", post(command))
         .route("/slack/interactive", post(interactive))
         .layer(DefaultBodyLimit::max(BODY))
-        .with_state(app)
+        .with_state(face)
 }
 
-async fn command(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    taken(&app, &headers, &body, |body| {
+async fn command(State(face): State<Arc<Face>>, headers: HeaderMap, body: Bytes) -> Response {
+    taken(&face, &headers, &body, |body| {
         let fields = form_urlencoded::parse(body);
         let fields: Map<String, Value> =
             fields.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect();
@@ -48,14 +48,18 @@ async fn command(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
     })
 }
 
-async fn interactive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    taken(&app, &headers, &body, |body| {
+async fn interactive(State(face): State<Arc<Face>>, headers: HeaderMap, body: Bytes) -> Response {
+    taken(&face, &headers, &body, |body| {
         let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload")?.1;
         Inbound::interaction(&serde_json::from_str(&payload).ok()?)
     })
 }
 
-fn taken(app: &Arc<App>, headers: &HeaderMap, body: &[u8], read: impl FnOnce(&[u8]) -> Option<Inbound>) -> Response {
+fn taken(face: &Face, headers: &HeaderMap, body: &[u8], read: impl FnOnce(&[u8]) -> Option<Inbound>) -> Response {
+    // Without a signing secret nobody is believed over HTTP.
+    let Some(app) = face.app().filter(|app| app.signing.is_some()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let engine = app.desk.engine.refreshed();
     let parts = engine.parts();
     let Some(secret) = app.signing.as_deref().and_then(|name| parts.secrets.get(name).ok()) else {
@@ -72,7 +76,7 @@ fn taken(app: &Arc<App>, headers: &HeaderMap, body: &[u8], read: impl FnOnce(&[u
     if !app.is_repeated(signature)
         && let Some(inbound) = read(body)
     {
-        app.take(inbound);
+        app.take(Inbound { name: inbound::name(signature), ..inbound });
     }
     StatusCode::OK.into_response()
 }

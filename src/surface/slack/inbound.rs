@@ -7,10 +7,13 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// Something that a person did in Slack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inbound {
+    /// The request's own name: the same when it is sent again, and no other's. Empty until its way in has given it.
+    pub name: String,
     /// The Slack user id.
     pub user: String,
     /// The channel's id, where there is one.
@@ -72,6 +75,7 @@ impl Inbound {
     pub fn command(payload: Value) -> Option<Self> {
         let command: Command = serde_json::from_value(payload).ok()?;
         Some(Self {
+            name: String::new(),
             user: command.user_id,
             channel: command.channel_id,
             response_url: command.response_url,
@@ -101,6 +105,7 @@ impl Inbound {
             _ => return None,
         };
         Some(Self {
+            name: String::new(),
             user: text(&payload["user"]["id"])?,
             channel: text(&payload["channel"]["id"]),
             response_url: text(&payload["response_url"]),
@@ -108,6 +113,11 @@ impl Inbound {
             act,
         })
     }
+}
+
+/// The name that a way in gives a request, from what only the same request has: a signature, an envelope's id.
+pub fn name(of: &str) -> String {
+    format!("slack:{}", hex::encode(Sha256::digest(of.as_bytes())))
 }
 
 /// What was put into a form: each block holds one element.

@@ -18,7 +18,7 @@ pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value 
     let address = address.map(|address| address.trim_end_matches('/'));
     let at = |path: &str| address.map(|address| format!("{address}{path}"));
     let mut command = json!({
-        "command": "/runbook", "description": "Incidents and their runbooks", "usage_hint": "[start | status | help …]",
+        "command": "/runbook", "description": "Incidents and their runbooks", "usage_hint": "[start | status | answer | approve | retry | skip | undo | cancel | resolve | help …]",
         "should_escape": false,
     });
     let mut interactivity = json!({"is_enabled": true});

@@ -6,7 +6,7 @@
 //!
 //! **Invariant:** what changes an incident goes through [`Engine::submit`]; where the board's messages stand is in the log.
 //!
-//! **Invariant:** a request is done once, however often it is delivered.
+//! **Invariant:** a request changes an incident once, however often it is delivered, and whatever was started anew between.
 //!
 //! Deliberately absent: decisions about incidents, and messages to stakeholders, which the engine owes and delivers.
 
@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -35,6 +34,7 @@ mod board;
 pub mod card;
 mod desk;
 mod door;
+mod face;
 mod form;
 mod inbound;
 pub mod manifest;
@@ -45,15 +45,20 @@ mod reply;
 mod socket;
 mod word;
 
+pub use face::Face;
+
 /// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The requests that are dealt with at the same time. Who comes later is asked to try again.
 const AT_ONCE: usize = 64;
 
-/// The requests that are remembered, so that none is done twice: more than come within the minutes in which Slack, or
-/// somebody who has overheard one, may send it again.
+/// The requests that are remembered, so that none is even looked at twice: more than come within the minutes in which Slack,
+/// or somebody who has overheard one, may send it again. What changes an incident is remembered by the log besides.
 const REMEMBERED: usize = 4_096;
+
+/// The names of the requests that came last.
+type Seen = Arc<Mutex<VecDeque<String>>>;
 
 /// What the face needs besides the engine.
 pub struct Terms {
@@ -71,7 +76,7 @@ impl std::fmt::Debug for Terms {
 
 /// The Slack app of an estate.
 #[derive(Debug)]
-pub struct App {
+struct App {
     desk: Desk,
     web: Arc<Web>,
     /// The API with the app's own token, for Socket Mode.
@@ -81,7 +86,7 @@ pub struct App {
     /// Whether the Web API is a stand-in: only then a socket may be unencrypted.
     stand_in: bool,
     replies: Replies,
-    seen: Mutex<VecDeque<String>>,
+    seen: Seen,
     places: Arc<Semaphore>,
     news: Arc<Notify>,
 }
@@ -91,7 +96,7 @@ impl App {
     ///
     /// # Errors
     /// Why it cannot be used, such as a secret that is not there.
-    pub fn open(engine: Engine, terms: Terms) -> Result<Option<Arc<Self>>, String> {
+    fn open(engine: Engine, terms: Arc<Terms>, seen: Seen) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
         let Ok(estate) = &catalog.estate().content else { return Ok(None) };
         let Some(app) = &estate.slack else { return Ok(None) };
@@ -110,20 +115,15 @@ impl App {
             signing,
             stand_in: api.is_some(),
             replies: Replies::new(api)?,
-            seen: Mutex::default(),
+            seen,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             news: Arc::default(),
-            desk: Desk { engine, terms: Arc::new(terms) },
+            desk: Desk { engine, terms },
         })))
     }
 
-    /// The addresses that Slack posts to; none without a signing secret.
-    pub fn router(self: &Arc<Self>) -> Router {
-        if self.signing.is_some() { door::router(Arc::clone(self)) } else { Router::new() }
-    }
-
     /// Shows incidents, and listens on the socket where there is a token for it, until `stop` is cancelled.
-    pub fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let board = Board::new(self.desk.engine.clone(), Arc::clone(&self.web), Arc::clone(&self.news));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {

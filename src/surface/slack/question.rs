@@ -2,18 +2,16 @@
 //!
 //! Deliberately absent: who may press them; that is decided when somebody does.
 
-use super::block::{Button, Look, Part, Sheet, label, text};
+use super::block::{Button, Look, Part, Sheet, text};
 use super::press::{Deed, Press, Question};
 use crate::domain::decide::HAPPENED;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::next;
 
 /// The most choices that become buttons; more are picked in a form.
 pub const CHOICES: usize = 8;
-
-/// The most characters of a target's name: it has to leave room for the verb.
-const TARGET: usize = 56;
 
 /// One question of an incident.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +35,7 @@ pub fn all(incident: &Incident) -> Vec<Waiting<'_>> {
 impl Waiting<'_> {
     /// What to do next, on one line.
     pub fn next(&self) -> String {
-        match self.gate {
-            Gate::Ask { prompt, .. } => format!("answer: {prompt}"),
-            Gate::Manual { instruction } => format!("by hand: {instruction}"),
-            Gate::Approve { change, .. } => format!("agree to: {}", self.on(&change.what)),
-            Gate::Failure { error } => format!("decide, since {} failed: {error}", self.name()),
-            Gate::Unclear { .. } => format!("say whether {} happened", self.name()),
-            Gate::Timer { .. } => "wait".to_owned(),
-        }
+        next::to_do(self.incident, self.run, self.step, self.gate)
     }
 
     /// What was asked, in few words.
@@ -159,24 +150,14 @@ impl Waiting<'_> {
         Button { label, value, look, confirm: None }
     }
 
-    /// "restart shop-gateway on production": the ending that every unit has says nothing, and a button shows no code.
     fn on(&self, what: &str) -> String {
-        let what = label(what, TARGET).replace(".service", "").replace('`', "");
-        let place = &self.incident.environment;
-        if what.contains(place.as_str()) { what } else { format!("{what} on {place}") }
+        next::on(self.incident, what)
     }
 
     /// The step as people call it.
     fn name(&self) -> String {
-        name(self.incident, self.run, self.step)
+        next::name(self.incident, self.run, self.step)
     }
-}
-
-/// A step as people call it: its name, unless that is a template.
-pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
-    let step = incident.run(run).and_then(|run| run.runbook.step(&key.id));
-    let named = step.map(|step| &step.name).filter(|name| !name.contains("{{") && key.index.is_none());
-    named.map_or_else(|| key.to_string(), |name| label(name, TARGET))
 }
 
 /// The words with a capital at their beginning.

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::App;
-use super::inbound::Inbound;
+use super::inbound::{self, Inbound};
 
 /// How long opening the connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
@@ -124,7 +124,7 @@ async fn taken(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Resu
         _ => None,
     };
     if let Some(inbound) = inbound {
-        app.take(inbound);
+        app.take(Inbound { name: inbound::name(&id), ..inbound });
     }
     Ok(())
 }

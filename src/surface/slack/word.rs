@@ -22,12 +22,20 @@ pub struct Typed {
 pub const HELP: &[(&str, &str)] = &[
     ("/runbook", "what waits for you, with buttons"),
     ("/runbook start p1 [env=…] [name=value …]", "opens an incident with a runbook"),
-    ("/runbook status [incident]", "how it stands"),
+    ("/runbook status [incident]", "how it stands; `watch` is the same"),
     ("/runbook list", "incidents that are not over"),
+    ("/runbook incidents", "the latest ones, over or not"),
+    ("/runbook timeline [incident]", "what has happened last"),
+    ("/runbook page [incident]", "the link to its page"),
+    ("/runbook show [runbook]", "what a runbook does; which there are"),
     ("/runbook ack", "takes notice"),
     ("/runbook approve [step]", "shows the change that waits, with its button"),
     ("/runbook deny <reason>", "refuses the change that waits"),
     ("/runbook answer <words>", "answers the question that waits"),
+    ("/runbook retry [step]", "tries what failed again"),
+    ("/runbook skip <step> <reason>", "goes on without a step"),
+    ("/runbook undo <step>", "takes a change back, the way its step says"),
+    ("/runbook cancel <reason>", "stops every run"),
     ("/runbook note <words>", "writes something down"),
     ("/runbook role take|release <role>, role give <role> <person>", "who does what"),
     ("/runbook severity p1|p2|p3|p4", "how bad it is"),
@@ -35,6 +43,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/runbook resolve [words]", "says that the trouble is over"),
     ("/runbook postmortem [complete]", "where the draft is; that it is complete"),
     ("/runbook handoff", "what is known, was done and waits"),
+    ("/runbook verify [incident]", "whether its log is whole"),
 ];
 
 impl Typed {

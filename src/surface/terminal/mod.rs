@@ -10,7 +10,8 @@
 //! | [`record`], [`closing`] | what has happened, as lines that stay |
 //! | [`view`], `question`, [`countdown`] | the live region |
 //! | [`ink`], [`layout`], [`paint`] | lines, rows, colours |
-//! | [`screen`], `pen` | the terminal, and the thread that writes to it |
+//! | [`screen`], [`canvas`], `pen`, `guard` | the terminal below its record or whole, the thread that writes to it, giving it back |
+//! | [`status`] | the status board |
 //!
 //! Deliberately absent: decisions about the incident. A face submits commands and shows what the log says; the settings
 //! of the terminal (colour, letters) are read by the command line and passed in.
@@ -20,10 +21,12 @@
 use crate::domain::event::Actor;
 use crate::engine::Patience;
 
+pub mod canvas;
 pub mod closing;
 pub mod countdown;
 pub mod driver;
 pub mod editor;
+mod guard;
 pub mod ink;
 pub mod layout;
 pub mod model;
@@ -35,6 +38,7 @@ pub mod prompt;
 mod question;
 pub mod record;
 pub mod screen;
+pub mod status;
 pub mod stepper;
 #[cfg(test)]
 mod tests;

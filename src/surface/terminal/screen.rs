@@ -8,14 +8,13 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::terminal;
 
+use super::guard::Guard;
 use super::layout::Row;
 use super::paint::{Colour, Letters, paint};
-use super::pen::{self, Pen};
+use super::pen::Pen;
 use super::view::{Frame, Size};
 
 /// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
@@ -28,15 +27,14 @@ const ENTER: &str = "\x1b[?2004h\x1b[?25l";
 /// No brackets, automatic wrapping, a cursor, no attributes.
 const LEAVE: &str = "\x1b[?2004l\x1b[?7h\x1b[0m\x1b[?25h";
 /// What is between these is shown at once, by terminals that know how.
-const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
-
-/// Whether a screen is open: what the panic hook must undo.
-static OPEN: AtomicBool = AtomicBool::new(false);
+pub(super) const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
 
 /// An open screen.
 #[derive(Debug)]
 pub struct Screen {
+    // Dropped in this order: first what was handed over is written, then the terminal is given back.
     pen: Pen,
+    _guard: Guard,
     colour: Colour,
     letters: Letters,
     /// The region as it was drawn last, painted, and how wide each row is.
@@ -49,21 +47,9 @@ pub struct Screen {
 impl Screen {
     /// Takes the terminal.
     pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
-        static HOOK: Once = Once::new();
-        HOOK.call_once(|| {
-            let before = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |panic| {
-                if OPEN.load(Ordering::SeqCst) {
-                    give_back();
-                    // The message goes below what is drawn; a terminal that is gone loses nothing.
-                    let _ = pen::write("\r\n");
-                }
-                before(panic);
-            }));
-        });
-        terminal::enable_raw_mode()?;
-        OPEN.store(true, Ordering::SeqCst);
-        let screen = Self { pen: Pen::new(), colour, letters, drawn: Vec::new(), cursor: None, size: measured() };
+        let guard = Guard::take(LEAVE)?;
+        let (drawn, size) = (Vec::new(), measured());
+        let screen = Self { pen: Pen::new(), _guard: guard, colour, letters, drawn, cursor: None, size };
         screen.pen.hand(ENTER.to_owned())?;
         Ok(screen)
     }
@@ -146,15 +132,8 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // First what was handed over, then the end.
-        drop(std::mem::replace(&mut self.pen, Pen::new()));
-        give_back();
-    }
-}
-
-fn measured() -> Size {
+/// The terminal's size, or a usual one when it does not know its own.
+pub(super) fn measured() -> Size {
     let (columns, rows) = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(UNKNOWN);
     Size { columns: columns.into(), rows: rows.into() }
 }
@@ -162,13 +141,5 @@ fn measured() -> Size {
 fn up(out: &mut String, rows: usize) {
     if rows > 0 {
         let _ = write!(out, "\x1b[{rows}A");
-    }
-}
-
-/// Gives the terminal back, once. A terminal that is gone is nobody's any more: errors do not matter.
-fn give_back() {
-    if OPEN.swap(false, Ordering::SeqCst) {
-        let _ = pen::write(LEAVE);
-        let _ = terminal::disable_raw_mode();
     }
 }

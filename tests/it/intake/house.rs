@@ -73,14 +73,26 @@ impl House {
 
     /// Starts the server, to be ended by this signal.
     pub fn begin(&mut self, farewell: Signal) {
+        let address = format!("127.0.0.1:{}", self.port);
+        self.start(&["--listen", &address], farewell);
+    }
+
+    /// Starts the server with other arguments; it has to listen on its port of `127.0.0.1`.
+    pub fn begin_at(&mut self, words: &[&str]) {
+        self.start(words, Signal::TERM);
+    }
+
+    fn start(&mut self, arguments: &[&str], farewell: Signal) {
         let mut words: Vec<String> = vec!["-i".into()];
         words.extend(self.environment());
         words.push(PROGRAM.into());
         words.extend(self.places());
-        words.extend(["serve".into(), "--listen".into(), format!("127.0.0.1:{}", self.port)]);
+        words.push("serve".into());
+        words.extend(arguments.iter().map(|word| (*word).to_owned()));
         let log = self.directory.path().join("serve.log");
         let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log).ending_with(farewell);
-        serve.wait(|| get(self.port, "/health/ready").is_some_and(|(status, _)| status == 200));
+        // With a token the answer without one is 401, and it serves all the same.
+        serve.wait(|| get(self.port, "/health/ready").is_some_and(|(status, _)| status == 200 || status == 401));
         self.serve = Some(serve);
     }
 
@@ -120,6 +132,15 @@ impl House {
     /// The same with further headers.
     pub fn post_with(&self, sender: &str, secret: &str, headers: &[&str], body: &[u8]) -> u16 {
         post(self.port, sender, secret, headers, body)
+    }
+
+    /// The status of the answer to a GET with this bearer token.
+    pub fn get_as(&self, path: &str, bearer: &str) -> u16 {
+        let mut stream = self.connect();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
     }
 
     /// Its port.

@@ -117,3 +117,30 @@ fn senders_and_their_secrets_are_taken_up_and_old_values_stay_secret() {
     house.reload("cannot be read any more, and stays in force");
     assert_eq!(house.post("alertmanager", "value-of-new-times", b"{}"), 200);
 }
+
+#[test]
+fn a_route_that_would_be_open_to_others_is_not_taken_up() {
+    let mut house = House::closed();
+    // An address of loopback that is none for who only knows `127.0.0.1` and `::1`.
+    house.begin_at(&["--listen", &format!("[::ffff:127.0.0.1]:{}", house.port()), "--token-secret", "next"]);
+    house.edit(
+        "estate",
+        &ESTATE.replace("grafana: { auth: { bearer: { secret: key } } }", "grafana: { auth: { none: true } }"),
+    );
+    house.reload("these have none: /hooks/grafana");
+    assert_eq!(house.post("grafana", "", b"{}"), 401, "what was in force stays in force");
+    let page = "page: { url: \"https://runbook.shop.example\", secret: key }\n";
+    house.edit("estate", &format!("{ESTATE}{page}"));
+    house.reload("these have none: /incidents/<id> (secret `key` has less than 16 bytes)");
+}
+
+#[test]
+fn an_estate_without_the_secret_that_the_server_was_given_is_not_taken_up() {
+    let mut house = House::closed();
+    house.begin_at(&["--listen", &format!("127.0.0.1:{}", house.port()), "--token-secret", "next"]);
+    let without = ESTATE.replace(", next: { env: NEXT }", "").replace("[key, next]", "key");
+    house.edit("estate", &without);
+    house.reload("there is no secret `next` in the estate");
+    let answer = |bearer: &str| house.get_as("/metrics", bearer);
+    assert_eq!((answer(NEXT), answer("")), (200, 401));
+}

@@ -189,3 +189,28 @@ async fn a_clock_that_is_set_back_makes_nothing_happen_twice() {
     assert_eq!(watch.story(&id, &["deadline_met", "deadline_missed"]).await.len(), 1);
     assert_eq!(watch.story(&id, &["deadline_missed"]).await, []);
 }
+
+#[tokio::test]
+async fn a_time_that_has_passed_and_means_nothing_any_more_delays_no_deadline() {
+    let watch = Watch::new(&[], json!({})).await;
+    let pause = json!({"id": "pause", "name": "Wait", "body": {"wait": "60s"}});
+    let id = watch.open(1, json!({"steps": [question("cause"), pause], "deadlines": [notify_rule()]})).await;
+    watch.ask(&id, who("ada"), Request::Answer { step: "cause".parse().unwrap(), value: json!("x") }).await.unwrap();
+    watch.ask(&id, who("ada"), Request::Cancel { reason: "a drill".to_owned() }).await.unwrap();
+    watch.pass(901).await;
+    let told = watch.story(&id, &["deadline_warned", "deadline_missed"]).await;
+    assert_eq!(told, [("deadline_warned notify".to_owned(), 600), ("deadline_missed notify".to_owned(), 900)]);
+}
+
+#[tokio::test]
+async fn a_draft_that_cannot_be_written_delays_no_deadline() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.spoil_drafts();
+    let rule = json!({"name": "postmortem", "within": "107s", "from": "resolved"});
+    let id = watch.open(1, json!({"steps": [], "deadlines": [rule]})).await;
+    watch.ask(&id, who("ada"), Request::Resolve { summary: None }).await.unwrap();
+    let from = watch.story(&id, &["resolved"]).await[0].1;
+    watch.pass(120).await;
+    let told = watch.story(&id, &["postmortem_written", "deadline_missed"]).await;
+    assert_eq!(told, [("deadline_missed postmortem".to_owned(), from + 107)]);
+}

@@ -1,6 +1,7 @@
 //! Messages: tried again until they arrive, the worst incident first.
 
 use runbook::domain::command::Request;
+use runbook::domain::event::{Event, Recorded};
 use serde_json::json;
 
 use super::watch::{Watch, question, tell, who};
@@ -96,4 +97,28 @@ async fn a_thousand_lesser_messages_wait_and_the_one_of_a_p1_goes_first() {
     assert_eq!(texts, ["platform: the shop is down"], "before all of them");
     watch.pass(11).await;
     assert!(watch.slack.messages().len() > 100, "and then the others");
+}
+
+#[tokio::test]
+async fn a_message_that_is_given_up_after_a_day_is_said_to_be_at_that_second_and_once() {
+    let watch = Watch::new(&[], json!({})).await;
+    watch.slack.always(Fault::Status(500));
+    let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({}))]})).await;
+    let begun = |recorded: &&Recorded| matches!(recorded.event, Event::StepStarted { .. });
+    let owed = watch.log(&id).await.iter().find(begun).expect("the step has begun").at;
+    let given_up = async || {
+        let log = watch.log(&id).await;
+        let is = |recorded: &&Recorded| matches!(&recorded.event, Event::NotifyFailed { error, .. } if error.starts_with("given up after 24h"));
+        log.iter().filter(is).map(|recorded| (recorded.at - owed).num_milliseconds()).collect::<Vec<_>>()
+    };
+    let day = chrono::TimeDelta::days(1);
+    watch.clock.set(owed + day - chrono::TimeDelta::seconds(1));
+    watch.settle().await;
+    assert_eq!(given_up().await, [0; 0]);
+    watch.pass(1).await;
+    assert_eq!(given_up().await, [86_400_000]);
+    let tries = watch.slack.requests().len();
+    watch.clock.set(owed + day + day);
+    watch.settle().await;
+    assert_eq!((given_up().await, watch.slack.requests().len()), (vec![86_400_000], tries), "nothing more is tried");
 }

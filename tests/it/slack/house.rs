@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ pub const SIGNING: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 /// What the shop's sender of alerts proves itself with.
 const KEY: &str = "key-one-51";
 
+/// What the keys of links are made with.
+const PAGE: &str = "0f6d1a92c75b4e38a1d0";
+
 /// The people: the commander, another, and one whom the estate does not know.
 pub const ADA: &str = "U0ADA";
 pub const BOB: &str = "U0BOB";
@@ -35,7 +38,8 @@ services: { gateway: { unit: shop-gateway.service }, search: { unit: shop-search
 channels: { incidents: { slack: \"#incidents\", token: { secret: bot }, api: API } }
 people: { ada: { name: Ada, slack: U0ADA }, bob: { name: Bob, slack: U0BOB } }
 roles: { incident_commander: { people: [ada] }, communications: {} }
-secrets: { bot: { env: BOT }, app: { env: APP }, signing: { env: SIGNING }, key: { env: KEY } }
+secrets: { bot: { env: BOT }, app: { env: APP }, signing: { env: SIGNING }, key: { env: KEY }, page_key: { env: PAGE } }
+page: { url: \"http://127.0.0.1:PORT\", secret: page_key }
 alerts: { environment: production }
 senders: { alertmanager: { auth: { bearer: { secret: key } } } }
 slack: { channel: incidents, WAYS, strangers: look }
@@ -63,7 +67,7 @@ title: Staging is down
 severity: p2
 steps:
   - id: mend
-    approve: { expires: 1s }
+    approve: { expires: 8s }
     command: [touch, \"MENDED\"]
     verify: { command: [test, -e, \"MENDED\"], effect: read }
 ";
@@ -75,6 +79,32 @@ severity: p3
 params: { service: { type: service, help: Which one }, reason: { type: text } }
 steps:
   - { id: look, name: \"What is seen in {{ params.service }}?\", ask: {} }
+";
+
+const P4: &str = "\
+runbook: p4
+title: Something minor
+severity: p4
+deadlines:
+  owner: { within: 3s, warn_at: 1s, role: communications }
+steps:
+  - { id: look, name: \"What is it?\", ask: {} }
+";
+
+const P5: &str = "\
+runbook: tidy
+title: Tidies up
+severity: p4
+steps:
+  - { id: tell, notify: { to: incidents, message: Tidying up }, timeout: 2s, on_failure: continue }
+  - id: mark
+    command: [touch, \"MENDED\"]
+    effect: repeatable
+    verify: { command: [test, -e, \"MENDED\"], effect: read }
+    undo: { command: [rm, \"MENDED\"], effect: repeatable }
+  - { id: broken, name: broken, command: [\"false\"], effect: read }
+  - { id: rest, name: \"Anything else?\", ask: {} }
+  - { id: pause, wait: 1h }
 ";
 
 /// How long anything may take on a busy machine.
@@ -115,19 +145,52 @@ impl House {
         house
     }
 
+    /// Reached over HTTP; the bot's token is in a file, which holds this.
+    pub fn with_token_file(token: &str) -> Self {
+        let mut house = Self::closed("signing_secret: { secret: signing }");
+        let estate = house.directory.path().join("runbooks/estate.yaml");
+        let text = fs::read_to_string(&estate).unwrap().replace("bot: { env: BOT }", "bot: { file: bot_token }");
+        fs::write(&estate, text).unwrap();
+        house.put("bot_token", token);
+        house.begin();
+        house
+    }
+
+    /// Writes a file of the shop.
+    pub fn put(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    /// Tells the server to take up edited files, and waits until it says this.
+    pub fn reload(&mut self, said: &str) {
+        let serve = self.serve.as_mut().expect("it serves");
+        let before = serve.said().matches(said).count();
+        serve.signal(rustix::process::Signal::HUP);
+        serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
+    }
+
     fn open(ways: &str) -> Self {
+        let mut house = Self::closed(ways);
+        house.begin();
+        house
+    }
+
+    /// The shop without a server.
+    pub fn closed(ways: &str) -> Self {
         let (slack, directory) = (Slack::start(), tempfile::tempdir().unwrap());
         let runbooks = directory.path().join("runbooks");
         fs::create_dir(&runbooks).unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
         let mended = directory.path().join("mended").display().to_string();
-        fs::write(runbooks.join("estate.yaml"), ESTATE.replace("API", &slack.api_url()).replace("WAYS", ways)).unwrap();
+        let port = free_port();
+        let estate = ESTATE.replace("API", &slack.api_url()).replace("WAYS", ways).replace("PORT", &port.to_string());
+        fs::write(runbooks.join("estate.yaml"), estate).unwrap();
         fs::write(runbooks.join("p1.yaml"), P1.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p2.yaml"), P2.replace("MENDED", &mended)).unwrap();
         fs::write(runbooks.join("p3.yaml"), P3).unwrap();
-        let mut house = Self { slack, serve: None, port: free_port(), directory, number: AtomicU32::new(0) };
-        house.begin();
-        house
+        fs::write(runbooks.join("p4.yaml"), P4).unwrap();
+        fs::write(runbooks.join("tidy.yaml"), P5.replace("MENDED", &mended)).unwrap();
+        Self { slack, serve: None, port, directory, number: AtomicU32::new(0) }
     }
 
     /// Starts the server.
@@ -253,6 +316,24 @@ impl House {
         (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), begun.elapsed())
     }
 
+    /// What the server answers to a GET: the status, the headers and the body.
+    pub fn fetch(&self, path: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("serve listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+    }
+
+    /// The path of an incident's page, its key included.
+    pub fn page(&self, incident: &str) -> String {
+        let link = self.cli(&["page", incident]);
+        let begins = format!("http://127.0.0.1:{}", self.port);
+        link.trim().strip_prefix(&begins).expect("it begins as the estate says").to_owned()
+    }
+
     /// An alert of this name, with this summary.
     pub fn alert(&self, name: &str, summary: &str) {
         let body = json!({
@@ -305,11 +386,20 @@ impl House {
         self.cli(&["timeline", incident])
     }
 
+    /// What a command comes to, below another program and with more variables.
+    pub fn tried(&self, before: &[&str], words: &[&str]) -> Output {
+        let mut all: Vec<String> = ["/usr/bin/env", "-i"].map(str::to_owned).into();
+        all.extend(self.environment());
+        all.extend(before.iter().map(|word| (*word).to_owned()));
+        all.push(PROGRAM.to_owned());
+        all.extend(self.places());
+        all.extend(words.iter().map(|word| (*word).to_owned()));
+        output_apart(Command::new(&all[0]).args(&all[1..]).stdin(Stdio::null())).unwrap()
+    }
+
     /// What a command says; it must succeed.
     pub fn cli(&self, words: &[&str]) -> String {
-        let mut command = Command::new("/usr/bin/env");
-        command.arg("-i").args(self.environment()).arg(PROGRAM).args(self.places()).args(words).stdin(Stdio::null());
-        let output = output_apart(&mut command).unwrap();
+        let output = self.tried(&[], words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -346,7 +436,14 @@ impl House {
 
     fn environment(&self) -> Vec<String> {
         let home = format!("HOME={}", self.directory.path().display());
-        let secrets = [("BOT", TOKEN), ("APP", APP_TOKEN), ("SIGNING", SIGNING), ("KEY", KEY), ("RUNBOOK_LOG", "warn")];
+        let secrets = [
+            ("BOT", TOKEN),
+            ("APP", APP_TOKEN),
+            ("SIGNING", SIGNING),
+            ("KEY", KEY),
+            ("PAGE", PAGE),
+            ("RUNBOOK_LOG", "warn"),
+        ];
         let secrets = secrets.map(|(name, value)| format!("{name}={value}"));
         ["PATH=/usr/bin:/bin".into(), home].into_iter().chain(secrets).collect()
     }

@@ -123,3 +123,40 @@ fn who_comes_too_late_or_is_a_stranger_agrees_to_nothing_even_where_anybody_may(
     assert!(!house.is_mended());
     assert_eq!(house.timeline(&house.incident()).matches("refused").count(), 2);
 }
+
+#[test]
+fn a_stranger_who_presses_anything_is_told_and_it_is_written_down() {
+    let house = House::http();
+    house.told(BOB, "start p1");
+    let message = house.message("[infrastructure]");
+    let id = house.incident();
+    for (label, step) in [("Acknowledge", ""), ("Resolve", ""), ("code", " at cause")] {
+        let value = button(&message.blocks, label).unwrap()["value"].clone();
+        assert!(no(&house, EVE, &message, &value).contains("add `slack: U0EVE`"));
+        let written = format!("turned away{step}: `U0EVE` may not");
+        assert!(house.timeline(&id).contains(&written), "{label}: {}", house.timeline(&id));
+    }
+    assert!(house.timeline(&id).matches("turned away").count() == 3, "{}", house.timeline(&id));
+    assert!(house.cli(&["incidents", "--open"]).contains("Live platform down"), "nothing was done");
+}
+
+#[test]
+fn what_was_done_before_a_restart_is_not_done_again_after_it() {
+    let mut house = House::http();
+    let number = house.next();
+    let reply = url::form_urlencoded::byte_serialize(house.slack.reply_url(&number).as_bytes()).collect::<String>();
+    let body = format!("command=%2Frunbook&text=start+p1&user_id=U0ADA&trigger_id=1&response_url={reply}");
+    let stamp = crate::real::now().timestamp().to_string();
+    let signed = signature(SIGNING, &stamp, body.as_bytes());
+    let headers = [("X-Slack-Request-Timestamp", stamp.as_str()), ("X-Slack-Signature", signed.as_str())];
+    assert_eq!(house.post("/slack/command", &headers, body.as_bytes()).0, 200);
+    house.until("it is answered", || house.slack.replies(&number).len() == 1);
+    house.end();
+    house.begin();
+    assert_eq!(house.post("/slack/command", &headers, body.as_bytes()).0, 200);
+    house.until("the second is answered", || house.slack.replies(&number).len() == 2);
+    let said = super::look::seen(&house.slack.replies(&number)[1]["blocks"]);
+    assert!(said.contains("This was done before"), "{said}");
+    let all: Value = serde_json::from_str(&house.cli(&["-o", "json", "incidents"])).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1);
+}

@@ -27,6 +27,7 @@ use crate::domain::problem::{self, Style};
 use crate::engine::catalog::Catalog;
 use crate::engine::renewal::Files;
 use crate::surface::intake::server::Server;
+use crate::surface::slack::Face;
 
 /// What systemd shows of a process that goes on with what it had.
 const OUTDATED: &str = "taking alerts; the edited files have problems, and those before are in force";
@@ -39,6 +40,7 @@ pub(super) struct Reload<'a> {
     /// Whether only this machine can reach it.
     local: bool,
     lookout: CancellationToken,
+    slack: &'a Face,
     /// Values that were secrets and are no longer.
     retired: Vec<(String, SecretString)>,
 }
@@ -50,8 +52,9 @@ impl<'a> Reload<'a> {
         serve: &'a Serve,
         local: bool,
         lookout: CancellationToken,
+        slack: &'a Face,
     ) -> Self {
-        Self { desk, server, serve, local, lookout, retired: Vec::new() }
+        Self { desk, server, serve, local, lookout, slack, retired: Vec::new() }
     }
 
     /// Reloads whenever that is asked for. It does not end.
@@ -84,7 +87,7 @@ impl<'a> Reload<'a> {
         let estate = self.sound(&shop)?.clone();
         self.serve.tokens_are_in(&estate)?;
         if !self.local {
-            self.serve.every_route_is_guarded(&estate)?;
+            self.serve.every_route_is_guarded(&estate, &fresh)?;
         }
         let parts = engine.parts();
         still_readable(&parts.secrets, &fresh, &estate)?;
@@ -96,6 +99,9 @@ impl<'a> Reload<'a> {
         self.server.renew(Files { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = lookout::begin(self.server, &estate, stop);
+        if let Err(why) = self.slack.renew().await {
+            self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));
+        }
         Ok(changes)
     }
 

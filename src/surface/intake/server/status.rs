@@ -46,7 +46,7 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
 
 /// Everything else.
 pub(super) async fn nothing() -> Response {
-    let known = "there is /hooks/<sender>, /health, /health/ready, /metrics and /calendar.ics";
+    let known = "there is /hooks/<sender>, /incidents/<id>, /health, /health/ready, /metrics and /calendar.ics";
     (StatusCode::NOT_FOUND, axum::Json(json!({"error": known}))).into_response()
 }
 

@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-use super::super::card;
 use super::super::form::{self, Purpose, WORDS};
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press, Question};
@@ -26,10 +25,10 @@ impl Visit<'_> {
         match deed {
             Deed::Status => {
                 self.may(Wish::Look)?;
-                Ok(Answer::Say(card::live(&self.incident(&id).await?)))
+                Ok(Answer::Say(self.live(&self.incident(&id).await?)))
             }
             Deed::Acknowledge => {
-                let by = self.may(Wish::Acknowledge)?;
+                let by = self.may_at(&id, None, "take notice of it", Wish::Acknowledge).await?;
                 self.ask(&id, by, Request::Acknowledge).await?;
                 Ok(Answer::Done)
             }
@@ -40,8 +39,14 @@ impl Visit<'_> {
                 self.ask(&id, by, request).await?;
                 Ok(Answer::Done)
             }
-            Deed::Resolve => self.act(&id, Request::Resolve { summary: None }).await,
-            Deed::Start(runbook) => self.start_proposed(&id, &runbook).await,
+            Deed::Resolve => {
+                self.may_at(&id, None, "resolve it", Wish::Act).await?;
+                self.act(&id, Request::Resolve { summary: None }).await
+            }
+            Deed::Start(runbook) => {
+                self.may_at(&id, None, &format!("start `{runbook}`"), Wish::Act).await?;
+                self.start_proposed(&id, &runbook).await
+            }
             Deed::Ask(question) => self.form_for(&id, question, false).await,
             Deed::Deny(question) => self.form_for(&id, question, true).await,
             Deed::Answer(question, value) => {
@@ -69,7 +74,8 @@ impl Visit<'_> {
                 self.act(&id, Request::Answer { step: question.step, value: Value::String(words()) }).await
             }
             Purpose::Deny(id, question) => {
-                self.current(&id, &question).await?;
+                // Who may not is refused by the engine, which writes it down.
+                self.asked(&id, &question).await?;
                 let by = person::actor(self.estate, &self.from.user);
                 self.ask(&id, by, Request::Deny { step: Some(question.step), reason: words() }).await?;
                 Ok(Answer::Done)
@@ -78,6 +84,7 @@ impl Visit<'_> {
                 let id = field(form::INCIDENT)
                     .and_then(|id| id.parse().ok())
                     .ok_or_else(|| say("No incident was picked."))?;
+                self.may_at(&id, None, "write something down", Wish::Act).await?;
                 self.act(&id, Request::Note(note)).await?;
                 Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
             }
@@ -93,7 +100,12 @@ impl Visit<'_> {
 
     /// The incident, if it still asks this question.
     async fn current(&self, id: &IncidentId, question: &Question) -> Result<Incident, super::Card> {
-        self.may(Wish::Act)?;
+        self.may_at(id, Some(&question.step), "answer it", Wish::Act).await?;
+        self.asked(id, question).await
+    }
+
+    /// The same, whoever asks.
+    async fn asked(&self, id: &IncidentId, question: &Question) -> Result<Incident, super::Card> {
         let incident = self.incident(id).await?;
         match incident.waits(question.run, &question.step, question.round) {
             Some(_) => Ok(incident),

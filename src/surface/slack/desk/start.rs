@@ -87,7 +87,7 @@ impl Visit<'_> {
         (self.desk.terms.opening)(&incident);
         let start = self.started(order, incident.clone());
         let opened = self.ask(&incident, by, Request::Start(Box::new(start))).await?;
-        Ok(Answer::Say(super::super::card::live(&opened)))
+        Ok(Answer::Say(self.live(&opened)))
     }
 
     fn order(

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::block::{Button, Look};
 use super::super::block::{Part, Sheet, text};
-use super::super::card::{self, Card};
+use super::super::card::Card;
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press};
 use super::super::question::{self, Waiting};
@@ -29,11 +29,20 @@ impl Visit<'_> {
             "" => self.waiting().await,
             "help" => Ok(Answer::Say(help(None))),
             "start" => self.start_typed(typed.incident.clone(), &typed.rest).await,
-            "status" => {
+            "status" | "watch" => {
                 self.may(Wish::Look)?;
-                Ok(Answer::Say(card::live(&self.meant_or_last(&typed).await?)))
+                Ok(Answer::Say(self.live(&self.meant_or_last(&typed).await?)))
             }
             "list" => self.list().await,
+            "incidents" => self.latest().await,
+            "timeline" => self.timeline(&typed).await,
+            "page" => self.page(&typed).await,
+            "show" => self.show(&typed).await,
+            "verify" => self.verify(&typed).await,
+            "retry" => self.retry(&typed).await,
+            "skip" => self.skip(&typed).await,
+            "undo" => self.undo(&typed).await,
+            "cancel" => self.words(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
             "ack" => {
                 let by = self.may(Wish::Acknowledge)?;
                 let incident = self.meant(&typed).await?;
@@ -61,7 +70,7 @@ impl Visit<'_> {
     }
 
     /// Does something to the incident that is meant, and says so.
-    async fn request(&self, typed: &Typed, done: &str, request: Request) -> Said {
+    pub(super) async fn request(&self, typed: &Typed, done: &str, request: Request) -> Said {
         self.may(Wish::Act)?;
         let incident = self.meant(typed).await?;
         self.act(&incident.id, request).await?;
@@ -70,7 +79,8 @@ impl Visit<'_> {
 
     async fn words(&self, typed: &Typed, done: &str, request: fn(String) -> Request) -> Said {
         if typed.rest.is_empty() {
-            return Err(say(&format!("Type `/runbook {} <words>`.", typed.verb)));
+            let what = if typed.verb == "cancel" { "reason" } else { "words" };
+            return Err(say(&format!("Type `/runbook {} <{what}>`.", typed.verb)));
         }
         self.request(typed, done, request(typed.rest.clone())).await
     }
@@ -208,7 +218,7 @@ impl Visit<'_> {
         let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::no(&error))?;
         let now = self.desk.engine.parts().clock.now();
         let handover = Handover::of(&incident, &log, now);
-        let Card { summary, mut sheet } = card::live(&incident);
+        let Card { summary, mut sheet } = self.live(&incident);
         let roles =
             handover.roles.iter().map(|one| format!("{}: {}", one.role, one.person.as_deref().unwrap_or("nobody")));
         let parts = [

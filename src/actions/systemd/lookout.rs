@@ -1,0 +1,88 @@
+//! Hearing of changes of units from systemd itself, without asking again and again.
+//!
+//! Deliberately absent: what has changed. Properties that a signal leaves out would have to be read anyway, so a change
+//! is a reason to look, and nothing more.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+
+use futures_util::StreamExt;
+use zbus::{MatchRule, MessageStream, message};
+
+use super::bus;
+use crate::domain::estate::ManagerBus;
+
+/// Where every unit is an object.
+const UNITS: &str = "/org/freedesktop/systemd1/unit";
+
+/// How many signals may wait to be heard: a whole host that starts. Beyond that the bus keeps them.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
+
+/// Somebody who hears when one of some units changes.
+#[derive(Debug)]
+pub struct Lookout {
+    signals: MessageStream,
+    paths: HashSet<String>,
+}
+
+impl Lookout {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// A sentence that says which bus cannot be reached and why.
+    pub async fn take(names: &[&str], bus: &ManagerBus) -> Result<Self, String> {
+        let manager = bus::manager(bus).await?;
+        let said = |error: zbus::Error| format!("the systemd manager at `{}` tells no changes: {error}", bus.0);
+        let mut signals = listen(manager.inner().connection()).await.map_err(said)?;
+        signals.set_max_queued(QUEUE);
+        let paths = names.iter().map(|name| format!("{UNITS}/{}", label(name))).collect();
+        Ok(Self { signals, paths })
+    }
+
+    /// Waits until one of the units has changed; false when the bus is gone.
+    pub async fn changed(&mut self) -> bool {
+        while let Some(signal) = self.signals.next().await {
+            let Ok(signal) = signal else { return false };
+            if signal.header().path().is_some_and(|path| self.paths.contains(path.as_str())) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+async fn listen(connection: &zbus::Connection) -> zbus::Result<MessageStream> {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .sender("org.freedesktop.systemd1")
+        .interface("org.freedesktop.DBus.Properties")
+        .member("PropertiesChanged")
+        .path_namespace(UNITS)
+        .build()?;
+    MessageStream::for_match_rule(rule, connection, None).await
+}
+
+/// A unit's name as a part of a path: every byte that is no letter and no digit, and a digit in front, in hex, as
+/// `bus_label_escape` of systemd has it.
+fn label(name: &str) -> String {
+    let mut label = String::with_capacity(name.len() * 2);
+    for (at, byte) in name.bytes().enumerate() {
+        if byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit()) {
+            label.push(char::from(byte));
+        } else {
+            label.push_str(&format!("_{byte:02x}"));
+        }
+    }
+    label
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_the_path_that_systemd_has_for_it() {
+        assert_eq!(label("pakashop-gateway.service"), "pakashop_2dgateway_2eservice");
+        assert_eq!(label("3d@1.service"), "_33d_401_2eservice");
+    }
+}

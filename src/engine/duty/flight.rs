@@ -1,0 +1,202 @@
+//! Batches on their way to the log: while one is being written, the next is decided.
+//!
+//! They land in the order in which they departed. Then what they intended begins, and who reported is answered.
+//!
+//! **Invariant:** an incident is in one batch at a time, so nothing is decided on what may not become durable. What
+//! concerns an incident that is on its way is decided when that has landed, and before anything that came later.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::{BoxFuture, poll_immediate};
+use tokio::sync::oneshot;
+
+use super::batch::{Item, key_of};
+use super::docket::Slot;
+use super::{Officer, Received};
+use crate::domain::event::Recorded;
+use crate::domain::id::IncidentId;
+use crate::engine::CONFLICT_LIMIT;
+use crate::engine::feed::Hint;
+use crate::engine::turn::Worker;
+use crate::store::{StoreError, Write};
+
+/// Batches on their way at a time: one at the disk, and one behind it.
+const AT_ONCE: usize = 2;
+
+type Reply = oneshot::Sender<Result<Vec<Received>, String>>;
+
+/// What the store made of each write.
+type Written = Vec<Result<Vec<Recorded>, StoreError>>;
+
+/// A batch on its way.
+#[derive(Default)]
+pub(super) struct Flight {
+    replies: Vec<Reply>,
+    /// The answers to each report, as far as they are known.
+    received: Vec<Vec<Option<Received>>>,
+    trouble: HashMap<usize, String>,
+    pub(super) postings: Vec<Posting>,
+    /// What is decided when this has landed.
+    pub(super) later: Vec<Item>,
+    tries: usize,
+    writing: Option<BoxFuture<'static, Written>>,
+}
+
+/// An addition to an incident on its way: what is needed of it afterwards.
+pub(super) struct Posting {
+    pub(super) slot: Slot,
+    pub(super) id: IncidentId,
+    pub(super) worker: Option<Worker>,
+    pub(super) expected: u64,
+    pub(super) keys: Vec<String>,
+    pub(super) items: Vec<Item>,
+}
+
+impl Flight {
+    /// Takes up a report of so many alerts.
+    pub(super) fn owes(&mut self, reply: Reply, alerts: usize) {
+        self.replies.push(reply);
+        self.received.push(vec![None; alerts]);
+    }
+
+    pub(super) fn answers(&mut self, job: usize, place: usize, received: Received) {
+        self.received[job][place] = Some(received);
+    }
+
+    /// Why a report cannot be answered with success; the first reason counts.
+    pub(super) fn trouble(&mut self, job: usize, why: &str) {
+        self.trouble.entry(job).or_insert_with(|| why.to_owned());
+    }
+
+    pub(super) fn fails(&mut self, item: &Item, why: &str) {
+        self.trouble(item.job, why);
+    }
+
+    /// Answers every report.
+    pub(super) fn ends(mut self) {
+        for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
+            let received = received.into_iter().flatten().collect();
+            // Whoever has gone away reports again.
+            let _ = reply.send(self.trouble.remove(&job).map_or(Ok(received), Err));
+        }
+    }
+}
+
+/// What became of the batch that departed first. Nothing, for ever, while none is on its way.
+pub(super) async fn landing(flights: &mut VecDeque<Flight>) -> Written {
+    match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Officer {
+    /// Whether there is room for another batch, and nothing has to be decided before it.
+    pub(super) fn has_room(&self) -> bool {
+        self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
+    }
+
+    /// Sends a batch on its way.
+    pub(super) async fn depart(&mut self, mut flight: Flight, writes: Vec<Write>) {
+        if flight.postings.is_empty() && flight.later.is_empty() {
+            return flight.ends();
+        }
+        let store = Arc::clone(&self.engine.parts().store);
+        self.figures.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
+        let mut writing: BoxFuture<'static, Written> = Box::pin(async move { store.write_all(writes).await });
+        // It gets to the store at once, and nobody waits for it here.
+        flight.writing = match poll_immediate(&mut writing).await {
+            Some(written) => Some(Box::pin(std::future::ready(written))),
+            None => Some(writing),
+        };
+        self.flights.push_back(flight);
+    }
+
+    /// The batch that departed first has landed: what is durable begins, the rest is decided again.
+    pub(super) async fn landed(&mut self, written: Written) {
+        let Some(mut flight) = self.flights.pop_front() else { return };
+        let mut again = Vec::new();
+        let mut behind = BTreeSet::new();
+        for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
+            self.docket.lands(posting.slot);
+            match written {
+                Ok(events) => self.stand(posting, events),
+                Err(error) => again.extend(self.fall(posting, error, &mut flight, &mut behind)),
+            }
+        }
+        self.read_again(behind, &again, &mut flight).await;
+        again.append(&mut flight.later);
+        flight.tries += 1;
+        if again.is_empty() {
+            return flight.ends();
+        }
+        if flight.tries > CONFLICT_LIMIT {
+            again.iter().for_each(|item| flight.fails(item, "the log was never at rest"));
+            return flight.ends();
+        }
+        self.dispatch(flight, again).await;
+    }
+
+    /// An incident's write is durable.
+    fn stand(&mut self, posting: Posting, events: Vec<Recorded>) {
+        let Posting { slot, id, worker, expected, .. } = posting;
+        self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
+        match worker {
+            Some(mut worker) => {
+                if let Some(live) = self.docket.get_mut(slot) {
+                    live.incident = worker.incident().clone();
+                }
+                worker.begun(events);
+                self.go_on(slot, id, worker);
+            }
+            None => self.engine.hub.tell(&id, Hint::Appended(events.into())),
+        }
+    }
+
+    /// An incident's write is not in the log: what is to be decided again.
+    fn fall(
+        &mut self,
+        posting: Posting,
+        error: StoreError,
+        flight: &mut Flight,
+        behind: &mut BTreeSet<IncidentId>,
+    ) -> Vec<Item> {
+        let Posting { slot, id, expected, keys, items, .. } = posting;
+        if expected > 0 {
+            keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
+            behind.insert(id);
+        } else {
+            self.docket.remove(slot);
+        }
+        match error {
+            StoreError::Conflict { .. } => items,
+            StoreError::Taken { incident, .. } => {
+                behind.insert(incident);
+                items
+            }
+            error => {
+                self.figures.refused.fetch_add(1, Ordering::Relaxed);
+                items.iter().for_each(|item| flight.fails(item, &error.to_string()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reads incidents again of which what is kept has run ahead of the log, or behind it.
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[Item], flight: &mut Flight) {
+        for id in behind {
+            match self.read(&id).await {
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(error) => again.iter().for_each(|item| flight.fails(item, &error.to_string())),
+            }
+            // Nothing may be taken for known that was not written.
+            if let Some(slot) = self.docket.slot(&id) {
+                self.docket.remove(slot);
+                self.seen = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Links to the page of an incident: each carries a key that only who knows the estate's secret can make.
+//!
+//! **Invariant:** a key is good for one incident, and how long it takes to refuse one says nothing of the right one.
+//!
+//! Deliberately absent: what the page shows. A link is good for as long as the secret is: another secret ends them all.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::hmac;
+use secrecy::ExposeSecret as _;
+
+use super::Engine;
+use crate::actions::Secrets;
+use crate::domain::id::IncidentId;
+use crate::domain::page::Page;
+
+/// What is signed begins so: the secret signs nothing else that way.
+const PURPOSE: &str = "runbook.page.v1";
+
+/// The shortest secret, in bytes: 128 bits, if it was made by chance.
+pub const SECRET_SHORTEST: usize = 16;
+
+/// What makes keys, when the estate has a page and its secret can be one.
+///
+/// # Errors
+/// Why it cannot.
+fn maker(page: &Page, secrets: &Secrets) -> Result<hmac::Key, String> {
+    let secret = secrets.get(&page.secret.secret)?.expose_secret().trim();
+    if secret.len() < SECRET_SHORTEST {
+        return Err(format!("secret `{}` has less than {SECRET_SHORTEST} bytes", page.secret.secret));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+}
+
+/// Why the page's links would be no proof of anything; none when they are.
+pub fn trouble(page: &Page, secrets: &Secrets) -> Option<String> {
+    maker(page, secrets).err()
+}
+
+fn signed(id: &IncidentId) -> String {
+    format!("{PURPOSE}\n{id}")
+}
+
+impl Engine {
+    fn page(&self) -> Option<(&Page, hmac::Key)> {
+        let page = self.parts.catalog.estate().content.as_ref().ok()?.page.as_ref()?;
+        Some((page, maker(page, &self.parts.secrets).ok()?))
+    }
+
+    /// The link to the page of an incident; none where the estate has no page.
+    pub fn page_link(&self, id: &IncidentId) -> Option<String> {
+        let (page, maker) = self.page()?;
+        let key = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&maker, signed(id).as_bytes()));
+        Some(format!("{}/incidents/{id}?key={key}", page.url.trim_end_matches('/')))
+    }
+
+    /// Whether a key opens the page of an incident.
+    pub fn opens_page(&self, id: &IncidentId, key: &str) -> bool {
+        let Some((_, maker)) = self.page() else { return false };
+        let Ok(key) = BASE64_URL_SAFE_NO_PAD.decode(key) else { return false };
+        hmac::verify(&maker, signed(id).as_bytes(), &key).is_ok()
+    }
+}

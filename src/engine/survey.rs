@@ -1,0 +1,195 @@
+//! A look at a whole shop: what systemd says of every unit, and what every service and datastore answers, all at once.
+//!
+//! Deliberately absent: a log. Looking changes nothing and is part of no incident, so it needs no store.
+//!
+//! **Invariant:** nothing that is asked holds up anything else: each probe has a limit of its own, and there is one call
+//! for the states of all units.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use self::probe::probe;
+use super::catalog::Catalog;
+use crate::actions::systemd::glance::glance;
+use crate::actions::{Context, Progress, Secrets};
+use crate::clock::{self, SharedClock};
+use crate::domain::estate::{Environment, Estate};
+use crate::domain::id::{RunId, StepKey};
+use crate::domain::redact::Redactor;
+use crate::domain::survey::{self, Probe, Row, Sighting, Subject, Unit};
+use crate::domain::time::Timestamp;
+
+pub use crate::actions::systemd::lookout::Lookout;
+
+mod probe;
+
+/// How many subjects are asked at the very same time. More would measure how long they wait for one another.
+const ABREAST: usize = 4;
+
+/// How long one may take before the next is asked beside it: who hangs holds up nobody.
+const STRIDE: Duration = Duration::from_millis(50);
+
+/// What a look needs to know.
+#[derive(Debug)]
+pub struct Ground {
+    /// The shop.
+    pub estate: Arc<Estate>,
+    /// The environment's name; it is one of the estate's.
+    pub environment: String,
+    /// Where `now` comes from.
+    pub clock: SharedClock,
+    /// The values of the estate's secrets: a datastore's address may be one.
+    pub secrets: Arc<Secrets>,
+    /// What scrubs them.
+    pub redactor: Arc<Redactor>,
+    /// The environment variables that every child gets.
+    pub basics: Arc<BTreeMap<String, String>>,
+    /// The shop's directory.
+    pub directory: PathBuf,
+}
+
+/// Somebody who looks.
+#[derive(Debug)]
+pub struct Survey {
+    context: Context,
+    subjects: Vec<Subject>,
+    /// How long one probe may take; none when nobody is asked.
+    limit: Option<Duration>,
+    gate: Semaphore,
+}
+
+/// What systemd says of the units, by name; or why it cannot be reached.
+pub type Units = Result<HashMap<String, Unit>, String>;
+
+/// What a look has found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// When.
+    pub at: Timestamp,
+    /// Where.
+    pub environment: String,
+    /// Why systemd cannot be reached, if it cannot.
+    pub systemd: Option<String>,
+    /// Every subject, trouble first.
+    pub rows: Vec<Row>,
+}
+
+impl Survey {
+    /// Looks at these subjects; asks each what it answers itself for as long as `limit`, or not at all without one.
+    pub fn new(ground: Ground, mut subjects: Vec<Subject>, limit: Option<Duration>) -> Self {
+        if limit.is_none() {
+            // Of what has no unit nothing could be known.
+            subjects.retain(|subject| subject.unit.is_some());
+        }
+        let environment: Environment = ground.estate.environments.get(&ground.environment).cloned().unwrap_or_default();
+        let context = Context {
+            place: (RunId(0), StepKey::main("status")),
+            environment_name: ground.environment,
+            environment: Arc::new(environment),
+            estate: ground.estate,
+            clock: ground.clock,
+            secrets: ground.secrets,
+            redactor: ground.redactor,
+            basics: ground.basics,
+            directory: ground.directory,
+            progress: Progress::none(),
+            cancel: CancellationToken::new(),
+            deadline: None,
+        };
+        Self { context, subjects, limit, gate: Semaphore::new(ABREAST) }
+    }
+
+    /// What is looked at, in the estate's order.
+    pub fn subjects(&self) -> &[Subject] {
+        &self.subjects
+    }
+
+    /// The environment's name.
+    pub fn environment(&self) -> &str {
+        &self.context.environment_name
+    }
+
+    /// The shop.
+    pub fn estate(&self) -> &Estate {
+        &self.context.estate
+    }
+
+    /// Where `now` comes from.
+    pub fn clock(&self) -> &SharedClock {
+        &self.context.clock
+    }
+
+    /// Whether subjects are asked for what they answer themselves.
+    pub fn probes(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// What systemd says of every unit.
+    pub async fn units(&self) -> Units {
+        let names = self.names();
+        if names.is_empty() { Ok(HashMap::new()) } else { glance(&names, &self.context.environment.systemd).await }
+    }
+
+    /// Begins to listen for changes of the units.
+    ///
+    /// # Errors
+    /// A sentence that says why systemd cannot be reached.
+    pub async fn lookout(&self) -> Result<Lookout, String> {
+        Lookout::take(&self.names(), &self.context.environment.systemd).await
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.subjects.iter().filter_map(|subject| subject.unit.as_deref()).collect()
+    }
+
+    /// What one subject answers itself; none when there is nothing to ask it.
+    pub async fn probe(&self, subject: &Subject) -> Option<Probe> {
+        let limit = self.limit?;
+        // The gate is never closed.
+        let turn = self.gate.acquire().await.ok()?;
+        let mut asking = pin!(probe(subject, limit, &self.context));
+        tokio::select! {
+            probe = &mut asking => return probe,
+            () = clock::sleep(&*self.context.clock, STRIDE) => drop(turn),
+        }
+        asking.await
+    }
+
+    /// Looks at everything once.
+    pub async fn look(&self) -> Report {
+        let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
+        let (units, probes) = futures_util::join!(self.units(), probes);
+        let judged = self.subjects.iter().zip(probes);
+        let mut rows: Vec<Row> =
+            judged.map(|(subject, health)| Row::of(subject, sighting(subject, &units), health)).collect();
+        survey::sort(&mut rows);
+        let (at, environment) = (self.context.clock.now(), self.environment().to_owned());
+        Report { at, environment, systemd: units.err(), rows }
+    }
+}
+
+/// What is known of a subject's unit.
+pub fn sighting(subject: &Subject, units: &Units) -> Sighting {
+    match (&subject.unit, units) {
+        (None, _) => Sighting::None,
+        (Some(_), Err(_)) => Sighting::Blind,
+        (Some(name), Ok(units)) => units.get(name).cloned().map_or(Sighting::Blind, Sighting::Seen),
+    }
+}
+
+/// The words that start the runbook for a row, without the program's name.
+pub fn start_words(row: &Row, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
+    let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
+    let remedy = survey::remedy(row, runbooks, environment)?;
+    let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];
+    words.extend(remedy.param.into_iter().flat_map(|param| ["--param".to_owned(), format!("{param}={}", row.name)]));
+    Some(words)
+}

@@ -1,0 +1,241 @@
+//! `runbook status`.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::failure::{Failure, Result};
+use super::secrets;
+use super::settings::{Format, quoted};
+use super::shop::{self, Shop};
+use super::station::{self, Station};
+use crate::actions::Secrets;
+use crate::domain::estate::{self, Estate};
+use crate::domain::redact::Redactor;
+use crate::domain::survey::{self, Grade, Row, Subject};
+use crate::domain::time::Span;
+use crate::engine::survey::{Ground, Report, Survey, start_words};
+use crate::surface::exit::Exit;
+use crate::surface::terminal::paint::{Colour, paint};
+use crate::surface::terminal::status::columns::Columns;
+use crate::surface::terminal::status::{self, Options};
+
+/// The longest that one probe may take: beyond it nobody waits at a screen.
+const LONGEST_LIMIT: Span = Span::seconds(60);
+/// The shortest time between two rounds of probes, and the longest.
+const SHORTEST_EVERY: Span = Span::seconds(1);
+const LONGEST_EVERY: Span = Span::seconds(3600);
+
+/// Shows the state of every service and datastore, trouble first
+///
+/// For each its unit as systemd has it, since when, restarts and memory,
+/// and what it answers itself: whether it is alive and ready, which
+/// dependency is missing, how long that took. Ends with 0 when all is
+/// well, and with 5 when something is down, degraded or cannot be seen.
+///
+/// With `--watch` it stays: changes of units are shown as systemd tells
+/// them, everything is asked again every few seconds, and keys open the
+/// logs or start the runbook for the chosen row.
+///
+/// Examples:
+///   runbook status --env production
+///   runbook status --env production 'pay*' gateway
+///   runbook status --env staging --watch
+///   runbook status --env production -o json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Status {
+    /// Only these services and datastores; `*` and `?` stand for letters
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// The environment [default: the estate's own choice]
+    #[arg(long = "env", value_name = "ENVIRONMENT", env = "RUNBOOK_ENV", hide_env_values = true)]
+    environment: Option<String>,
+    /// Stays, and shows what changes
+    #[arg(long, short)]
+    watch: bool,
+    /// With `--watch`: how often everything is asked again
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = every)]
+    every: Span,
+    /// How long one service or datastore may take to answer
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = limit)]
+    limit: Span,
+    /// Asks only systemd, and nobody for his health
+    #[arg(long)]
+    no_probes: bool,
+}
+
+/// What `-o json` prints: the rows with what holds for all of them.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// How many there are of each state.
+    counts: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Status {
+    /// Looks once, or stays.
+    pub fn run(self, station: &Station) -> Result {
+        if self.watch {
+            return self.stay(station);
+        }
+        let survey = self.survey(station)?;
+        let report = station.runtime()?.block_on(survey.look());
+        print(station, &report)?;
+        if let Some(trouble) = &report.systemd {
+            station.output.warn(trouble);
+        }
+        station.output.next(&[next(station, &survey, &report)]);
+        let is_well = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == Grade::Up);
+        Ok(if is_well { Exit::DONE } else { Exit::FAILED })
+    }
+
+    fn stay(self, station: &Station) -> Result {
+        let settings = &station.settings;
+        if !settings.streams.interactive() || !station.output.is_table() {
+            return Err(Failure::usage("`--watch` needs a terminal, and prints for people only")
+                .hint("Type `runbook status -o jsonl` for one look that programs read."));
+        }
+        let survey = self.survey(station)?;
+        let shop = Shop::open(settings)?;
+        let directory = shop.directory.clone();
+        let mut lead = vec!["--dir".to_owned(), directory.to_string_lossy().into_owned()];
+        if let Ok(state) = &settings.state {
+            lead.extend(["--state".to_owned(), state.to_string_lossy().into_owned()]);
+        }
+        let options = Options { every: self.every.0, colour: settings.colour(), letters: settings.letters(), lead };
+        let watched = station.runtime()?.block_on(status::watch(&survey, &shop.catalog, options));
+        watched.map_err(|error| Failure::error(format!("the terminal cannot be used: {error}")))?;
+        Ok(Exit::DONE)
+    }
+
+    fn survey(&self, station: &Station) -> Result<Survey> {
+        let (directory, estate) = Shop::estate_alone(&station.settings, &station.output)?;
+        let environment = environment(self.environment.as_deref(), &estate)?;
+        let subjects = self.subjects(&estate)?;
+        let limit = (!self.no_probes).then_some(self.limit.0);
+        // Nothing that systemd says of a unit is secret.
+        let (secrets, redactor) = match limit {
+            None => (Secrets::default(), Redactor::default()),
+            Some(_) => {
+                let secrets = secrets::read(&estate, &directory, &station.settings.environment);
+                let redactor = station::redactor(secrets.iter())?;
+                (secrets, redactor)
+            }
+        };
+        let ground = Ground {
+            estate: Arc::new(estate),
+            environment,
+            clock: station.clock(),
+            secrets: Arc::new(secrets),
+            redactor: Arc::new(redactor),
+            basics: Arc::new(station.settings.basics()),
+            directory,
+        };
+        Ok(Survey::new(ground, subjects, limit))
+    }
+
+    /// What is looked at: all of it, or what was named.
+    fn subjects(&self, estate: &Estate) -> Result<Vec<Subject>> {
+        let mut subjects = survey::subjects(estate);
+        for typed in &self.names {
+            if !subjects.iter().any(|subject| estate::matches(typed, &subject.name)) {
+                let known = subjects.iter().map(|subject| subject.name.as_str());
+                return Err(Failure::usage(format!("the estate has no `{}`", typed.escape_debug()))
+                    .did_you_mean(typed, known)
+                    .hint("`runbook status` shows all of it."));
+            }
+        }
+        subjects.retain(|subject| {
+            self.names.is_empty() || self.names.iter().any(|typed| estate::matches(typed, &subject.name))
+        });
+        if subjects.is_empty() {
+            return Err(Failure::usage("the estate names no services and no datastores")
+                .hint("Add them to `runbooks/estate.yaml`."));
+        }
+        Ok(subjects)
+    }
+}
+
+/// The environment that is meant; only where this host is one of its own.
+fn environment(typed: Option<&str>, estate: &Estate) -> Result<String> {
+    let name = shop::chosen_environment(typed, estate)?;
+    let Some(environment) = estate.environments.get(&name) else {
+        return Err(Failure::usage(format!("the estate has no environment `{}`", name.escape_debug()))
+            .did_you_mean(&name, estate.environments.keys().map(String::as_str)));
+    };
+    let hostname = station::hostname();
+    match &environment.hostname {
+        Some(pattern) if !estate::matches(pattern, &hostname) => {
+            Err(Failure::not_allowed(format!("`{hostname}` is not a host of `{name}`"))
+                .hint(format!("Its hosts are `{pattern}`: type it there.")))
+        }
+        _ => Ok(name),
+    }
+}
+
+fn print(station: &Station, report: &Report) -> Result<()> {
+    match station.output.format() {
+        Format::Jsonl => station.output.list(&report.rows),
+        Format::Json => station.output.document(&Document { report, counts: counts(&report.rows) }),
+        Format::Table => {
+            let letters = station.settings.letters();
+            let columns = Columns::of(&report.rows, station.settings.width(), 0, report.at, letters.signs());
+            let rows = report.rows.iter().map(|row| columns.row(row, Vec::new(), report.at));
+            let lines = std::iter::once(columns.heading()).chain(rows);
+            // What is no terminal is given no colours on the way out.
+            let text: String = lines.map(|row| paint(&row, Colour::Sixteen, letters) + "\n").collect();
+            station.output.text(&text)?;
+            station.output.say(&format!("{}: {}", report.environment, summary(&report.rows)));
+            Ok(())
+        }
+    }
+}
+
+fn counts(rows: &[Row]) -> serde_json::Map<String, serde_json::Value> {
+    Grade::ALL.into_iter().map(|grade| (grade.word().to_owned(), survey::count(rows, grade).into())).collect()
+}
+
+/// `2 down, 1 degraded, 20 up`.
+fn summary(rows: &[Row]) -> String {
+    let counted = Grade::ALL.into_iter().filter_map(|grade| {
+        let count = NonZeroUsize::new(survey::count(rows, grade))?;
+        Some(format!("{count} {}", grade.word()))
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}
+
+/// What to type next: the runbook for the worst row, or to stay and watch.
+fn next(station: &Station, survey: &Survey, report: &Report) -> String {
+    let worst = report.rows.first().filter(|row| matches!(row.grade, Grade::Down | Grade::Degraded));
+    let words = worst.and_then(|row| {
+        // Runbooks are read only now: where all is well nobody needs them.
+        let shop = Shop::open(&station.settings).ok()?;
+        start_words(row, &shop.catalog, survey.environment())
+    });
+    let words = words.unwrap_or_else(|| {
+        vec!["status".to_owned(), "--env".to_owned(), survey.environment().to_owned(), "--watch".to_owned()]
+    });
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    station.command(&words.join(" "))
+}
+
+fn every(typed: &str) -> std::result::Result<Span, String> {
+    between(typed, SHORTEST_EVERY, LONGEST_EVERY)
+}
+
+fn limit(typed: &str) -> std::result::Result<Span, String> {
+    between(typed, Span(Duration::from_millis(1)), LONGEST_LIMIT)
+}
+
+fn between(typed: &str, least: Span, most: Span) -> std::result::Result<Span, String> {
+    let length: Span = typed.parse()?;
+    match length {
+        length if length < least => Err(format!("{least} is the least")),
+        length if length > most => Err(format!("{most} is the most")),
+        length => Ok(length),
+    }
+}

@@ -1,0 +1,52 @@
+//! Why something is not shown yet, and how long nothing is tried then.
+
+use std::time::Duration;
+
+use crate::engine::EngineError;
+use crate::notify::Undelivered;
+use crate::store::StoreError;
+
+/// The pauses after trouble; the last one is kept.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+
+/// Why something is not shown yet.
+pub(super) enum Trouble {
+    /// Slack's.
+    Slack(Undelivered),
+    /// The log's.
+    Log(EngineError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+impl Trouble {
+    pub(super) fn nowhere() -> Self {
+        let reason = "there is no channel to show incidents in".to_owned();
+        Self::Slack(Undelivered { reason, retry_after: None, permanent: true })
+    }
+
+    /// How long nothing is tried.
+    pub(super) fn pause(&self, failures: usize) -> Duration {
+        let usual = PAUSES[failures.min(PAUSES.len() - 1)];
+        match self {
+            Self::Slack(error) => {
+                tracing::warn!(reason = error.reason, "incidents are not shown in Slack");
+                error.retry_after.unwrap_or(usual)
+            }
+            Self::Log(error) => {
+                tracing::warn!(%error, "the log cannot be read for Slack");
+                usual
+            }
+        }
+    }
+}

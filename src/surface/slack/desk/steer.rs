@@ -1,0 +1,52 @@
+//! Steering a run by typed words: trying again, going on without, taking back. What stops it stands with the other words.
+
+use super::super::question::{self, Waiting};
+use super::super::word::{Typed, first};
+use super::{Said, Visit, say};
+use crate::domain::command::Request;
+use crate::domain::event::Gate;
+use crate::domain::id::StepKey;
+
+impl Visit<'_> {
+    /// The step named, or the only one that has failed.
+    pub(super) async fn retry(&self, typed: &Typed) -> Said {
+        let step = match typed.rest.as_str() {
+            "" => self.failed(typed).await?,
+            word => key(word)?,
+        };
+        self.request(typed, &format!("`{step}` is tried again"), Request::Retry { step }).await
+    }
+
+    pub(super) async fn skip(&self, typed: &Typed) -> Said {
+        let (step, reason) = first(&typed.rest);
+        if step.is_empty() || reason.is_empty() {
+            return Err(say("Type `/runbook skip <step> <reason>`."));
+        }
+        let request = Request::Skip { step: key(step)?, reason: reason.to_owned() };
+        self.request(typed, &format!("`{step}` is skipped"), request).await
+    }
+
+    pub(super) async fn undo(&self, typed: &Typed) -> Said {
+        if typed.rest.is_empty() {
+            return Err(say("Type `/runbook undo <step>`."));
+        }
+        let step = key(&typed.rest)?;
+        self.request(typed, &format!("`{step}` is taken back"), Request::Undo { step }).await
+    }
+
+    async fn failed(&self, typed: &Typed) -> Result<StepKey, super::Card> {
+        self.may(super::Wish::Act)?;
+        let incident = self.meant(typed).await?;
+        let failed = |one: &Waiting<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
+        let mut failed = question::all(&incident).into_iter().filter(failed);
+        match (failed.next(), failed.next()) {
+            (Some(one), None) => Ok(one.step.clone()),
+            (None, _) => Err(say(&format!("No step of {} has failed and waits.", incident.id))),
+            (Some(_), Some(_)) => Err(say("More than one step has failed. Type `/runbook retry <step>`.")),
+        }
+    }
+}
+
+fn key(word: &str) -> Result<StepKey, super::Card> {
+    word.parse().map_err(|why: String| say(&super::capital(&why)))
+}

@@ -1,0 +1,112 @@
+//! The face as a server has it: the app that is in force, and another one in its place when tokens or the estate change.
+//!
+//! **Invariant:** an app that cannot be opened takes the place of none.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Seen, Terms, door};
+use crate::engine::Engine;
+
+/// The app in force, with what it does by itself.
+struct Running {
+    app: Arc<App>,
+    /// What it was opened with.
+    grounds: [u8; 32],
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The face.
+pub struct Face {
+    engine: Engine,
+    terms: Arc<Terms>,
+    stop: CancellationToken,
+    seen: Seen,
+    running: Mutex<Option<Running>>,
+}
+
+impl Face {
+    /// The face of an engine, until `stop` is cancelled; nothing is in force before it is [renewed](Self::renew).
+    pub fn new(engine: Engine, terms: Terms, stop: CancellationToken) -> Arc<Self> {
+        let (terms, seen, running) = (Arc::new(terms), Seen::default(), Mutex::default());
+        Arc::new(Self { engine, terms, stop, seen, running })
+    }
+
+    /// Puts the app in force that the shop's files declare now, unless it is; whether there is another one.
+    ///
+    /// # Errors
+    /// Why it cannot be used, such as a secret that is not there; what was in force stays.
+    pub async fn renew(&self) -> Result<bool, String> {
+        let engine = self.engine.refreshed();
+        let grounds = grounds(&engine);
+        if self.lock().as_ref().map(|running| running.grounds) == grounds {
+            return Ok(false);
+        }
+        let app = App::open(engine, Arc::clone(&self.terms), Arc::clone(&self.seen))?;
+        // The old one hears people until the new one does; two boards at once would post everything twice.
+        let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
+        end(before).await;
+        let stop = self.stop.child_token();
+        let fresh = app.zip(grounds).map(|(app, grounds)| {
+            let tasks = app.begin(&stop);
+            Running { app, grounds, stop, tasks }
+        });
+        *self.lock() = fresh;
+        Ok(true)
+    }
+
+    /// The addresses that Slack posts to.
+    pub fn router(self: &Arc<Self>) -> Router {
+        door::router(Arc::clone(self))
+    }
+
+    /// Waits for what the app does by itself to end, after `stop` was cancelled.
+    pub async fn ended(&self) {
+        let running = self.lock().take();
+        end(running.map(|running| (running.stop, running.tasks))).await;
+    }
+
+    /// The app in force.
+    pub(super) fn app(&self) -> Option<Arc<App>> {
+        self.lock().as_ref().map(|running| Arc::clone(&running.app))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Face {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Face")
+    }
+}
+
+async fn end(running: Option<(CancellationToken, Vec<JoinHandle<()>>)>) {
+    let Some((stop, tasks)) = running else { return };
+    stop.cancel();
+    for task in tasks {
+        let _ = task.await;
+    }
+}
+
+/// A digest of all that an app is opened with; none where the estate declares none.
+fn grounds(engine: &Engine) -> Option<[u8; 32]> {
+    let parts = engine.parts();
+    let estate = parts.catalog.estate().content.as_ref().ok()?;
+    let (app, board) = (estate.slack.as_ref()?, estate.board().map(|(_, channel)| channel));
+    let mut digest = Sha256::new();
+    digest.update(serde_json::to_vec(&(app, board)).unwrap_or_default());
+    let token = board.and_then(|channel| channel.token.as_ref());
+    for secret in token.into_iter().chain(&app.app_token).chain(&app.signing_secret) {
+        let value = parts.secrets.get(&secret.secret).map(|value| value.expose_secret().to_owned());
+        digest.update(format!("\n{}\n{:?}", secret.secret, value));
+    }
+    Some(digest.finalize().into())
+}

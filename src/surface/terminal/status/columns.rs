@@ -1,0 +1,230 @@
+//! A row of the board as cells, and which of them fit: all of them where it is wide, the name and what is wrong where it
+//! is not.
+//!
+//! **Invariant:** a row is one line. State is a sign and a word, never a colour alone.
+
+use crate::domain::survey::{Grade, Row as Subject};
+use crate::domain::time::{Span as Length, Timestamp};
+use crate::surface::terminal::ink::{Signs, Span, Tone, width};
+use crate::surface::terminal::layout::{Row, cut};
+
+/// From this width on every cell has a column of its own.
+const WIDE: usize = 100;
+
+/// Below this width only the sign, the name, and what is wrong or how long it took are shown.
+const NARROW: usize = 60;
+
+/// The least room for what is wrong; a column that would take it is left out.
+const DETAIL: usize = 12;
+
+/// The width of the longest state with its sign.
+const STATE: usize = 10;
+
+/// Which columns there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Breadth {
+    Narrow,
+    Medium,
+    Wide,
+}
+
+/// How rows are laid out.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    breadth: Breadth,
+    /// Columns of the terminal; none when nobody looks at it.
+    room: Option<usize>,
+    widths: Vec<usize>,
+    spark: usize,
+    signs: &'static Signs,
+}
+
+/// One cell.
+#[derive(Debug, Clone)]
+struct Cell {
+    tone: Tone,
+    text: String,
+    /// Numbers stand at the right edge of their column.
+    is_number: bool,
+}
+
+impl Cell {
+    fn text(tone: Tone, text: impl Into<String>) -> Self {
+        Self { tone, text: text.into(), is_number: false }
+    }
+
+    fn number(text: impl Into<String>) -> Self {
+        Self { tone: Tone::Plain, text: text.into(), is_number: true }
+    }
+}
+
+impl Columns {
+    /// The columns for these rows, with `spark` columns for a curve; in one line each however long without `room`.
+    pub fn of(rows: &[Subject], room: Option<usize>, spark: usize, now: Timestamp, signs: &'static Signs) -> Self {
+        let breadth = match room {
+            Some(room) if room < NARROW => Breadth::Narrow,
+            Some(room) if room < WIDE => Breadth::Medium,
+            _ => Breadth::Wide,
+        };
+        let spark = if breadth == Breadth::Narrow { 0 } else { spark };
+        let mut columns = Self { breadth, room, widths: Vec::new(), spark, signs };
+        let all = std::iter::once(columns.headings()).chain(rows.iter().map(|row| columns.cells(row, now)));
+        let mut widths: Vec<usize> = Vec::new();
+        for cells in all {
+            widths.resize(cells.len(), 0);
+            for (widest, cell) in widths.iter_mut().zip(&cells) {
+                *widest = (*widest).max(width(&cell.text));
+            }
+        }
+        if let Some(state) = widths.first_mut().filter(|_| breadth != Breadth::Narrow && room.is_some()) {
+            // Where somebody watches, columns do not move when a state changes.
+            *state = (*state).max(STATE);
+        }
+        columns.widths = widths;
+        columns
+    }
+
+    /// The line above the rows.
+    pub fn heading(&self) -> Row {
+        let curve = format!("{:width$}", if self.spark > 0 { "LATELY" } else { "" }, width = self.spark);
+        self.line(self.headings(), vec![Span::new(Tone::Faint, &curve)], Cell::text(Tone::Faint, "DETAIL"))
+    }
+
+    /// A row, with its curve where there is room for one.
+    pub fn row(&self, row: &Subject, curve: Vec<Span>, now: Timestamp) -> Row {
+        self.line(self.cells(row, now), curve, self.detail(row))
+    }
+
+    /// How wide the curve is.
+    pub fn spark(&self) -> usize {
+        self.spark
+    }
+
+    fn headings(&self) -> Vec<Cell> {
+        let words: &[&str] = match self.breadth {
+            Breadth::Narrow => &["", "NAME"],
+            Breadth::Medium => &["STATE", "NAME", "SINCE", "MEMORY", "LATENCY"],
+            Breadth::Wide => &["STATE", "NAME", "UNIT", "SINCE", "RESTARTS", "MEMORY", "LATENCY"],
+        };
+        let is_number = |word: &&str| ["SINCE", "RESTARTS", "MEMORY", "LATENCY"].contains(word);
+        words.iter().map(|word| Cell { is_number: is_number(word), ..Cell::text(Tone::Faint, *word) }).collect()
+    }
+
+    fn cells(&self, row: &Subject, now: Timestamp) -> Vec<Cell> {
+        let (sign, tone) = look(row.grade, self.signs);
+        let name = Cell::text(if row.grade == Grade::Up { Tone::Plain } else { Tone::Strong }, row.name.as_str());
+        if self.breadth == Breadth::Narrow {
+            return vec![Cell::text(tone, sign), name];
+        }
+        let unit = row.seen();
+        let none = || self.signs.skipped.to_owned();
+        let since = unit.and_then(|unit| unit.since).map_or_else(none, |since| age(since, now));
+        let memory = unit.and_then(|unit| unit.memory).map_or_else(none, memory);
+        let latency = row.latency_ms().map_or_else(none, latency);
+        let mut cells = vec![Cell::text(tone, format!("{sign} {}", row.grade.word())), name];
+        if self.breadth == Breadth::Wide {
+            let word = unit.map_or_else(none, |unit| unit.word().to_owned());
+            let restarts = unit.and_then(|unit| unit.restarts).map_or_else(none, |count| count.to_string());
+            cells.push(Cell::text(if unit.is_some_and(|unit| !unit.is_up) { tone } else { Tone::Plain }, word));
+            cells.extend([Cell::number(since), Cell::number(restarts)]);
+        } else {
+            cells.push(Cell::number(since));
+        }
+        cells.extend([Cell::number(memory), Cell::number(latency)]);
+        cells
+    }
+
+    /// What the columns do not say.
+    fn detail(&self, row: &Subject) -> Cell {
+        let mut said = row.reason.clone().unwrap_or_else(|| well(row, self.breadth));
+        let restarts = row.seen().and_then(|unit| unit.restarts).filter(|count| *count > 0);
+        match self.breadth {
+            Breadth::Narrow if let Some(took) = row.latency_ms().filter(|_| row.reason.is_none()) => {
+                said = format!("{said}, {}", latency(took));
+            }
+            Breadth::Medium if let Some(count) = restarts => {
+                said.push_str(&format!(", {count} restart{}", if count == 1 { "" } else { "s" }));
+            }
+            Breadth::Narrow | Breadth::Medium | Breadth::Wide => {}
+        }
+        let tone = match row.grade {
+            Grade::Up if row.reason.is_none() => Tone::Faint,
+            Grade::Up => Tone::Warn,
+            grade => look(grade, self.signs).1,
+        };
+        Cell::text(tone, said)
+    }
+
+    fn line(&self, cells: Vec<Cell>, curve: Vec<Span>, detail: Cell) -> Row {
+        let mut spans = Vec::new();
+        let mut used = 0;
+        for (cell, &wide) in cells.into_iter().zip(&self.widths) {
+            let text = cut(&cell.text, self.room.map_or(wide, |room| wide.min(room / 2)), self.signs);
+            let gap = " ".repeat(wide.saturating_sub(width(&text)));
+            let text = if cell.is_number { format!("{gap}{text} ") } else { format!("{text}{gap} ") };
+            used += width(&text);
+            spans.push(Span::new(cell.tone, &text));
+        }
+        if self.spark > 0 {
+            spans.extend(curve);
+            spans.push(Span::new(Tone::Plain, " "));
+            used += self.spark + 1;
+        }
+        // One blank more than between the others: the numbers before stand close.
+        spans.push(Span::new(Tone::Plain, " "));
+        let rest = self.room.map_or(usize::MAX, |room| room.saturating_sub(used + 1));
+        if rest >= DETAIL.min(width(&detail.text)) {
+            spans.push(Span::new(detail.tone, &cut(&detail.text, rest, self.signs)));
+        }
+        Row(spans)
+    }
+}
+
+/// The sign of a grade, and its tone.
+pub fn look(grade: Grade, signs: &Signs) -> (&'static str, Tone) {
+    match grade {
+        Grade::Down => (signs.failed, Tone::Bad),
+        Grade::Degraded => (signs.warning, Tone::Warn),
+        Grade::Unknown => (signs.question, Tone::Warn),
+        Grade::Up => (signs.done, Tone::Good),
+    }
+}
+
+/// What is said of a subject that is well.
+fn well(row: &Subject, breadth: Breadth) -> String {
+    let unit = row.seen().map(|unit| unit.word()).filter(|_| breadth != Breadth::Wide);
+    let ready = row.health.as_ref().and_then(|health| health.ready).filter(|ready| *ready).map(|_| "ready");
+    unit.into_iter().chain(ready).collect::<Vec<_>>().join(", ")
+}
+
+/// How long ago, in its largest unit: `40s`, `12m`, `3h`, `9d`.
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = Length::between(since, now).0.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Bytes in four or five letters: `84M`, `1.2G`.
+fn memory(bytes: u64) -> String {
+    let (mut size, mut unit) = (bytes as f64, "B");
+    for larger in ["K", "M", "G", "T"] {
+        if size < 1000.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    if size < 10.0 && unit != "B" { format!("{size:.1}{unit}") } else { format!("{size:.0}{unit}") }
+}
+
+/// Milliseconds in a few letters.
+pub fn latency(milliseconds: u64) -> String {
+    match milliseconds {
+        0 => "<1ms".to_owned(),
+        1..10_000 => format!("{milliseconds}ms"),
+        _ => format!("{}s", milliseconds / 1000),
+    }
+}

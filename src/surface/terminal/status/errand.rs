@@ -1,0 +1,90 @@
+//! Another command of this program on the same terminal, while the board waits behind it.
+//!
+//! Deliberately absent: what the command does. It is typed as a person would type it.
+
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use crossterm::event::{self, Event as Input, EventStream, KeyEventKind};
+use futures_util::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::actions::process::spawn_apart;
+use crate::surface::terminal::guard::Guard;
+use crate::surface::terminal::pen;
+
+/// What a shell says of a program that was interrupted: the person has ended it.
+const INTERRUPTED: i32 = 130;
+
+/// Whether a person has to see what the command said last before the board comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// When it ended by itself.
+    Always,
+    /// When it went wrong.
+    OnTrouble,
+}
+
+/// Runs this program with these words; true when the board itself was asked to end in the meantime.
+///
+/// # Errors
+/// When the program cannot be started, or the terminal is gone.
+pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
+    let [mut interrupt, mut terminate, mut hangup] =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    #[expect(clippy::disallowed_methods, reason = "the child is this program at this terminal, not an action")]
+    let mut command = Command::new(std::env::current_exe()?);
+    let mut child = spawn_apart(command.args(words))?;
+    let pid = Pid::from_child(&child);
+    let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    let status = loop {
+        tokio::select! {
+            status = &mut ended => break status.map_err(io::Error::other)??,
+            // It is in the foreground as we are, and has been interrupted as well.
+            _ = interrupt.recv() => {}
+            _ = async { tokio::select! { _ = terminate.recv() => {}, _ = hangup.recv() => {} } } => {
+                // One that has ended in this moment cannot be asked to.
+                let _ = kill_process(pid, Signal::TERM);
+                let _ = ended.await;
+                return Ok(true);
+            }
+        }
+    };
+    let is_fine = status.success() || status.code().is_none_or(|code| code == INTERRUPTED);
+    if pause == Pause::Always || !is_fine {
+        return key().await;
+    }
+    Ok(false)
+}
+
+/// Waits for a key; true when the terminal is gone.
+async fn key() -> io::Result<bool> {
+    let _guard = Guard::take("")?;
+    let mut keys = keys();
+    let [mut terminate, mut hangup] = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    // Asked only when a key would be heard.
+    pen::write("\r\npress any key to go back to the board\r\n")?;
+    loop {
+        tokio::select! {
+            input = keys.next() => match input {
+                Some(Ok(Input::Key(key))) if key.kind == KeyEventKind::Release => {}
+                Some(Ok(Input::Key(_))) => return Ok(false),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Ok(true),
+            },
+            _ = terminate.recv() => return Ok(true),
+            _ = hangup.recv() => return Ok(true),
+        }
+    }
+}
+
+/// The keys of the terminal from now on.
+pub(super) fn keys() -> EventStream {
+    let keys = EventStream::new();
+    // Keys that were listened to before may have left a call to stop listening, and a key that came together with that
+    // would be noticed only with the next one. What a look finds stays for the stream.
+    let _ = event::poll(Duration::ZERO);
+    keys
+}

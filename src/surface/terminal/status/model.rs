@@ -1,0 +1,173 @@
+//! What is known while somebody watches the board: rows, latencies, news, and which row is chosen.
+//!
+//! Deliberately absent: the terminal and the clock. What is pressed and what is found come in as arguments.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::spark::Sample;
+use crate::domain::survey::{self, Grade, Row};
+use crate::domain::time::Timestamp;
+
+/// How many latencies of a row are kept: more than the widest curve has letters.
+const SAMPLES: usize = 60;
+
+/// How many news are kept: more than the tallest screen has rows.
+const NEWS: usize = 100;
+
+/// How far a page is.
+const PAGE: usize = 10;
+
+/// Something that has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Of what.
+    pub name: String,
+    /// What is new.
+    pub text: String,
+    /// How well it is now.
+    pub grade: Grade,
+}
+
+/// What a key asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// Nothing more than is on the screen already.
+    None,
+    /// To end.
+    Leave,
+    /// To ask everything again now.
+    Look,
+    /// The chosen row's logs.
+    Logs,
+    /// The runbook for the chosen row, once more to be agreed to.
+    Offer,
+    /// What was offered, agreed to.
+    Start(Vec<String>),
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Model {
+    /// The shop's name and the environment's.
+    pub title: (String, String),
+    /// Trouble first.
+    pub rows: Vec<Row>,
+    /// The latest first.
+    pub news: VecDeque<News>,
+    /// Why systemd cannot be reached, if it cannot.
+    pub blind: Option<String>,
+    /// A word to the person, until the next key.
+    pub notice: Option<String>,
+    /// The words of a runbook that waits to be agreed to.
+    pub offered: Option<Vec<String>>,
+    samples: HashMap<String, VecDeque<Sample>>,
+    /// Rows of which everything has been seen once: what comes before is no news.
+    known: HashSet<String>,
+    chosen: Option<String>,
+}
+
+impl Model {
+    /// A board of these rows.
+    pub fn new(title: (String, String), mut rows: Vec<Row>) -> Self {
+        survey::sort(&mut rows);
+        Self {
+            title,
+            rows,
+            news: VecDeque::new(),
+            blind: None,
+            notice: None,
+            offered: None,
+            samples: HashMap::new(),
+            known: HashSet::new(),
+            chosen: None,
+        }
+    }
+
+    /// What is known of one subject now; `whole` when all that can be seen of it has been.
+    pub fn put(&mut self, row: Row, whole: bool, now: Timestamp) {
+        let name = row.name.clone();
+        let Some(old) = self.rows.iter_mut().find(|old| old.name == name) else { return };
+        let text = survey::changes(old, &row).filter(|_| self.known.contains(&name));
+        let grade = row.grade;
+        *old = row;
+        if whole {
+            self.known.insert(name.clone());
+        }
+        if let Some(text) = text {
+            self.news.push_front(News { at: now, name, text, grade });
+            self.news.truncate(NEWS);
+        }
+        survey::sort(&mut self.rows);
+    }
+
+    /// How long an answer took, or that there was none.
+    pub fn sample(&mut self, name: &str, sample: Sample) {
+        let samples = self.samples.entry(name.to_owned()).or_default();
+        samples.push_back(sample);
+        if samples.len() > SAMPLES {
+            samples.pop_front();
+        }
+    }
+
+    /// The latencies of a row, the latest last.
+    pub fn samples(&self, name: &str) -> Vec<Sample> {
+        self.samples.get(name).map(|samples| samples.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Where the chosen row stands. Until somebody chooses, that is the worst.
+    pub fn chosen(&self) -> usize {
+        let chosen = self.chosen.as_ref();
+        self.rows.iter().position(|row| Some(&row.name) == chosen).unwrap_or(0)
+    }
+
+    /// The chosen row.
+    pub fn row(&self) -> Option<&Row> {
+        self.rows.get(self.chosen())
+    }
+
+    /// What a key asks for.
+    pub fn key(&mut self, key: KeyEvent) -> Intent {
+        if key.kind == KeyEventKind::Release {
+            return Intent::None;
+        }
+        self.notice = None;
+        let offered = self.offered.take();
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return match key.code {
+                KeyCode::Char('c' | 'd') => Intent::Leave,
+                KeyCode::Char('l') => Intent::Look,
+                _ => Intent::None,
+            };
+        }
+        match (key.code, offered) {
+            (KeyCode::Enter | KeyCode::Char('y'), Some(words)) => return Intent::Start(words),
+            // Whatever else is pressed is a no, and nothing more.
+            (_, Some(_)) => return Intent::None,
+            _ => {}
+        }
+        let at = self.chosen();
+        match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return Intent::Leave,
+            KeyCode::Char(' ') => return Intent::Look,
+            KeyCode::Char('l') => return Intent::Logs,
+            KeyCode::Char('r') | KeyCode::Enter => return Intent::Offer,
+            KeyCode::Up | KeyCode::Char('k') => self.choose(at.saturating_sub(1)),
+            KeyCode::Down | KeyCode::Char('j') => self.choose(at + 1),
+            KeyCode::PageUp => self.choose(at.saturating_sub(PAGE)),
+            KeyCode::PageDown => self.choose(at + PAGE),
+            KeyCode::Home => self.choose(0),
+            KeyCode::End => self.choose(usize::MAX),
+            _ => {}
+        }
+        Intent::None
+    }
+
+    fn choose(&mut self, at: usize) {
+        let last = self.rows.len().saturating_sub(1);
+        self.chosen = self.rows.get(at.min(last)).map(|row| row.name.clone());
+    }
+}

@@ -1,0 +1,52 @@
+//! Latencies as a curve: one letter a look, the latest at the right.
+
+use crate::surface::terminal::ink::{Span, Tone};
+use crate::surface::terminal::paint::Letters;
+
+/// What a curve that never rises above this many milliseconds looks like is flat: nobody waits for so little.
+const CALM: u64 = 20;
+
+const UNICODE: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
+
+/// One look: how long the answer took, or that there was none.
+pub type Sample = Option<u64>;
+
+/// The last samples in `columns` letters. A look without an answer is a cross.
+pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<Span> {
+    let latest = &samples[samples.len().saturating_sub(columns)..];
+    let highest = latest.iter().flatten().copied().max().unwrap_or(0).max(CALM);
+    let (steps, cross) = match letters {
+        Letters::Unicode => (UNICODE, "✗"),
+        Letters::Ascii => (ASCII, "x"),
+    };
+    let letter = |sample: &Sample| match sample {
+        None => (Tone::Bad, cross),
+        // The highest stands at the top: no division can go beyond.
+        Some(took) => (Tone::Accent, steps[usize::try_from(took * 7 / highest).unwrap_or(7).min(7)]),
+    };
+    let mut spans = vec![Span::new(Tone::Plain, &" ".repeat(columns - latest.len()))];
+    let drawn: Vec<(Tone, &str)> = latest.iter().map(letter).collect();
+    for run in drawn.chunk_by(|one, other| one.0 == other.0) {
+        spans.push(Span::new(run[0].0, &run.iter().map(|(_, letter)| *letter).collect::<String>()));
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(samples: &[Sample], columns: usize, letters: Letters) -> String {
+        curve(samples, columns, letters).iter().map(Span::text).collect()
+    }
+
+    #[test]
+    fn a_curve_is_as_wide_as_asked_and_ends_with_the_latest() {
+        let samples = [Some(1), Some(400), Some(200), None, Some(3)];
+        assert_eq!(text(&samples, 8, Letters::Unicode), "   ▁█▄✗▁");
+        assert_eq!(text(&samples, 4, Letters::Ascii), "#-x_");
+        assert_eq!(text(&[], 3, Letters::Unicode), "   ");
+        assert_eq!(text(&[Some(2), Some(5)], 2, Letters::Unicode), "▁▂", "what nobody notices stays low");
+    }
+}

@@ -1,0 +1,116 @@
+//! The board without a terminal: what a person sees, and what keys do.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::columns::Columns;
+use super::model::{Intent, Model};
+use super::view::view;
+use crate::domain::survey::{Probe, Row, Sighting, Subject, Unit};
+use crate::domain::time::Timestamp;
+use crate::surface::terminal::paint::Letters;
+use crate::surface::terminal::view::Size;
+
+fn now() -> Timestamp {
+    Timestamp::from_timestamp(1_790_000_000, 0).unwrap()
+}
+
+fn row(name: &str, active: &str, health: Option<Probe>) -> Row {
+    let unit = Unit {
+        name: format!("{name}.service"),
+        active: active.to_owned(),
+        load: "loaded".to_owned(),
+        is_up: active == "active",
+        since: now().checked_sub_signed(chrono::TimeDelta::minutes(7)),
+        restarts: Some(2),
+        memory: Some(88 << 20),
+        ..Unit::default()
+    };
+    let subject = Subject { name: name.to_owned(), kind: "service".to_owned(), critical: false, unit: None };
+    Row::of(&subject, Sighting::Seen(unit), health)
+}
+
+fn unready() -> Option<Probe> {
+    let trouble = Some("postgres is unreachable".to_owned());
+    Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), trouble, ..Probe::default() })
+}
+
+fn model(many: usize) -> Model {
+    let mut rows = vec![row("backend", "active", unready()), row("fraud", "failed", None)];
+    rows.extend((0..many).map(|at| row(&format!("service-{at:02}"), "active", None)));
+    Model::new(("Pakashop".to_owned(), "production".to_owned()), rows)
+}
+
+fn screen(model: &Model, columns: usize, rows: usize) -> Vec<String> {
+    let shown = view(model, now(), Size { columns, rows }, Letters::Unicode);
+    assert!(shown.len() == rows.max(5), "{} rows of {rows}", shown.len());
+    assert!(shown.iter().all(|row| row.width() <= columns), "{columns}: {shown:?}");
+    shown.iter().map(|row| row.text().trim_end().to_owned()).collect()
+}
+
+fn key(code: KeyCode) -> KeyEvent {
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+#[test]
+fn a_row_says_what_there_is_room_for() {
+    let rows = [row("backend", "active", unready())];
+    let line = |room| {
+        let columns = Columns::of(&rows, room, 0, now(), Letters::Unicode.signs());
+        columns.row(&rows[0], Vec::new(), now()).text()
+    };
+    assert_eq!(line(None), "! degraded backend active    7m        2    88M    12ms  postgres is unreachable");
+    assert_eq!(line(Some(80)), "! degraded backend    7m    88M    12ms  postgres is unreachable, 2 restarts");
+    assert_eq!(line(Some(40)), "! backend  postgres is unreachable");
+    assert_eq!(line(Some(24)), "! backend  postgres is …");
+}
+
+#[test]
+fn no_screen_is_too_small_or_too_large() {
+    for (columns, rows) in [(80, 24), (40, 20), (200, 60), (20, 8), (10, 5)] {
+        for many in [0, 3, 40] {
+            screen(&model(many), columns, rows);
+        }
+    }
+}
+
+#[test]
+fn trouble_is_at_the_top_and_what_is_hidden_is_counted() {
+    let shown = screen(&model(30), 80, 24);
+    assert!(shown[0].starts_with("Pakashop production  ✗ 1 down  ! 1 degraded  ✓ 30 up"), "{}", shown[0]);
+    assert!(shown[2].starts_with("▸ ✗ down     fraud") && shown[3].contains("backend"), "{shown:#?}");
+    assert!(shown.iter().any(|row| row.contains("17 more up")), "{shown:#?}");
+}
+
+#[test]
+fn the_choice_stays_on_its_row_while_others_move() {
+    let mut model = model(30);
+    for _ in 0..40 {
+        model.key(key(KeyCode::Down));
+    }
+    assert_eq!(model.row().unwrap().name, "service-29");
+    model.key(key(KeyCode::Up));
+    model.put(row("service-28", "failed", None), true, now());
+    assert_eq!((model.row().unwrap().name.as_str(), model.chosen()), ("service-28", 1));
+    assert!(screen(&model, 80, 24)[3].starts_with("▸ ✗ down     service-28"));
+}
+
+#[test]
+fn the_first_look_is_no_news_and_the_next_is() {
+    let mut model = model(1);
+    model.put(row("service-00", "failed", None), true, now());
+    assert!(model.news.is_empty());
+    model.put(row("service-00", "active", None), true, now());
+    assert_eq!(model.news[0].text, "up again, was down");
+}
+
+#[test]
+fn a_runbook_is_started_only_when_it_is_agreed_to() {
+    let mut model = model(1);
+    let words = vec!["start".to_owned(), "mend".to_owned()];
+    assert_eq!(model.key(key(KeyCode::Char('r'))), Intent::Offer);
+    model.offered = Some(words.clone());
+    assert_eq!(model.key(key(KeyCode::Char('q'))), Intent::None, "a no is nothing more");
+    model.offered = Some(words.clone());
+    assert_eq!(model.key(key(KeyCode::Enter)), Intent::Start(words));
+    assert_eq!(model.key(key(KeyCode::Char('q'))), Intent::Leave);
+}

@@ -1,0 +1,196 @@
+//! The whole screen of the board: how the shop stands, the rows, what has changed, the chosen row, the keys.
+//!
+//! **Invariant:** no more rows than the screen has, and none wider; what is hidden is counted.
+
+use super::columns::{Columns, age, look};
+use super::model::Model;
+use super::spark::curve;
+use crate::domain::survey::{Grade, Row as Subject, Sighting, count};
+use crate::domain::text::bytes;
+use crate::domain::time::Timestamp;
+use crate::surface::terminal::ink::{Signs, Span, Tone, width};
+use crate::surface::terminal::layout::{Row, cut};
+use crate::surface::terminal::paint::Letters;
+use crate::surface::terminal::view::Size;
+
+/// The fewest and the most rows of news, where there is room for the rows of the board besides.
+const NEWS: (usize, usize) = (4, 8);
+
+/// The rows beside those of the board and the news: head, headings, a rule, the chosen row, the keys.
+const FRAME: usize = 5;
+
+/// Below this width the head says only what counts.
+const NARROW: usize = 60;
+
+/// From this width on the curve has twenty letters, else ten.
+const BROAD: usize = 120;
+
+/// The screen.
+pub fn view(model: &Model, now: Timestamp, size: Size, letters: Letters) -> Vec<Row> {
+    let signs = letters.signs();
+    let spare = size.rows.saturating_sub(FRAME + model.rows.len());
+    let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1));
+    let room = size.rows.saturating_sub(FRAME + news);
+    let mut screen = vec![head(model, now, size.columns, signs)];
+    let (board, hidden) = board(model, now, size.columns, room, letters);
+    screen.extend(board);
+    screen.push(rule(model, hidden, size.columns, signs));
+    screen.extend(told(model, now, news, size.columns, signs));
+    // What is below stays below, however few rows there are.
+    screen.resize(size.rows.saturating_sub(2).max(screen.len()), Row::default());
+    screen.push(chosen(model, size.columns, signs));
+    screen.push(keys(model, size.columns, letters));
+    screen
+}
+
+/// A row whose spans are cut where the screen ends.
+fn fitted(spans: Vec<Span>, columns: usize, signs: &Signs) -> Row {
+    let mut row = Row::default();
+    for span in spans {
+        let room = columns.saturating_sub(row.width());
+        if room == 0 {
+            break;
+        }
+        row.0.push(Span::new(span.tone(), &cut(span.text(), room, signs)));
+    }
+    row
+}
+
+/// Texts at both edges; the right one only where there is room for it.
+fn edged(left: Vec<Span>, right: Span, columns: usize, signs: &Signs) -> Row {
+    let used: usize = left.iter().map(Span::width).sum();
+    let mut row = fitted(left, columns, signs);
+    if used + 2 + right.width() <= columns {
+        row.0.push(Span::new(Tone::Plain, &" ".repeat(columns - used - right.width())));
+        row.0.push(right);
+    }
+    row
+}
+
+fn head(model: &Model, now: Timestamp, columns: usize, signs: &Signs) -> Row {
+    let (shop, environment) = &model.title;
+    let mut spans = Vec::new();
+    if columns >= NARROW {
+        spans.push(Span::new(Tone::Plain, &format!("{shop} ")));
+    }
+    spans.push(Span::new(Tone::Strong, environment));
+    for grade in Grade::ALL {
+        let many = count(&model.rows, grade);
+        if many > 0 {
+            let (sign, tone) = look(grade, signs);
+            spans.push(Span::new(Tone::Plain, "  "));
+            let word = if columns >= NARROW { format!(" {}", grade.word()) } else { String::new() };
+            spans.push(Span::new(tone, &format!("{sign} {many}{word}")));
+        }
+    }
+    edged(spans, Span::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
+}
+
+/// The headings and as many rows as there is room for, so that the chosen one is among them; how many are not.
+fn board(model: &Model, now: Timestamp, columns: usize, room: usize, letters: Letters) -> (Vec<Row>, (usize, usize)) {
+    let signs = letters.signs();
+    let pointer = width(signs.pointer) + 1;
+    let spark = if columns >= BROAD { 20 } else { 10 };
+    let laid = Columns::of(&model.rows, Some(columns.saturating_sub(pointer)), spark, now, signs);
+    let chosen = model.chosen();
+    let top = (chosen + 1).saturating_sub(room);
+    let mut rows = vec![shifted(Span::new(Tone::Plain, &" ".repeat(pointer)), laid.heading(), columns, signs)];
+    for (at, row) in model.rows.iter().enumerate().skip(top).take(room) {
+        let mark = if at == chosen { format!("{} ", signs.pointer) } else { " ".repeat(pointer) };
+        let curve = curve(&model.samples(&row.name), laid.spark(), letters);
+        rows.push(shifted(Span::new(Tone::Accent, &mark), laid.row(row, curve, now), columns, signs));
+    }
+    let below = model.rows.len().saturating_sub(top + room);
+    (rows, (top, below))
+}
+
+fn shifted(mark: Span, row: Row, columns: usize, signs: &Signs) -> Row {
+    fitted(std::iter::once(mark).chain(row.0).collect(), columns, signs)
+}
+
+fn rule(model: &Model, (above, below): (usize, usize), columns: usize, signs: &Signs) -> Row {
+    let mut words = vec![];
+    if above > 0 {
+        words.push(format!("{above} above"));
+    }
+    if below > 0 {
+        let are_well = model.rows.iter().rev().take(below).all(|row| row.grade == Grade::Up);
+        words.push(format!("{below} more{}", if are_well { " up" } else { " below" }));
+    }
+    words.push(if model.news.is_empty() { "nothing has changed yet" } else { "what has changed" }.to_owned());
+    let text = format!("{} {} ", signs.rule.repeat(2), words.join(&format!(" {} ", signs.dot)));
+    let rest = signs.rule.repeat(columns.saturating_sub(width(&text)));
+    fitted(vec![Span::new(Tone::Faint, &(text + &rest))], columns, signs)
+}
+
+fn told(model: &Model, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<Row> {
+    let trouble = model.blind.iter().map(|reason| {
+        let (sign, tone) = look(Grade::Unknown, signs);
+        fitted(vec![Span::new(tone, &format!("{sign} {reason}"))], columns, signs)
+    });
+    let news = model.news.iter().map(|news| {
+        let (sign, tone) = look(news.grade, signs);
+        let when = match columns {
+            0..NARROW => format!("{:>4} ", age(news.at, now)),
+            _ => format!("{} {:>4} ago  ", news.at.format("%H:%M:%S"), age(news.at, now)),
+        };
+        let spans = vec![
+            Span::new(Tone::Faint, &when),
+            Span::new(tone, &format!("{sign} ")),
+            Span::new(Tone::Strong, &news.name),
+            Span::new(Tone::Plain, &format!(" {}", news.text)),
+        ];
+        fitted(spans, columns, signs)
+    });
+    trouble.chain(news).take(room).collect()
+}
+
+/// What there is no column for of the chosen row, or a word to the person.
+fn chosen(model: &Model, columns: usize, signs: &Signs) -> Row {
+    if let Some(notice) = &model.notice {
+        return fitted(vec![Span::new(Tone::Warn, notice)], columns, signs);
+    }
+    let Some(row) = model.row() else { return Row::default() };
+    let mut facts = Vec::new();
+    facts.extend(row.reason.clone());
+    facts.extend(dependencies(row));
+    facts.extend(match &row.unit {
+        Sighting::Seen(unit) => Some(format!("{} {} ({})", unit.name, unit.active, unit.sub)),
+        Sighting::Blind => Some("its unit cannot be seen".to_owned()),
+        Sighting::None => None,
+    });
+    facts.extend(row.seen().and_then(|unit| unit.memory).map(bytes));
+    let facts = facts.join(&format!(" {} ", signs.dot));
+    let spans = vec![
+        Span::new(Tone::Accent, &format!("{} ", signs.pointer)),
+        Span::new(Tone::Strong, &row.name),
+        Span::new(Tone::Plain, &format!(": {facts}")),
+    ];
+    fitted(spans, columns, signs)
+}
+
+fn dependencies(row: &Subject) -> Option<String> {
+    let all = &row.health.as_ref()?.dependencies;
+    let said: Vec<String> = all.iter().map(|(name, word)| format!("{name} {word}")).collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn keys(model: &Model, columns: usize, letters: Letters) -> Row {
+    let arrows = if letters == Letters::Unicode { "↑↓" } else { "jk" };
+    let keys: &[(&str, &str)] = match &model.offered {
+        Some(_) => &[("enter", "start it"), ("any other key", "do not")],
+        None => &[(arrows, "choose"), ("l", "logs"), ("r", "runbook"), ("q", "quit"), ("space", "ask now")],
+    };
+    let mut spans = Vec::new();
+    let mut used = 0;
+    for (key, does) in keys {
+        used += width(key) + width(does) + 3;
+        // A key of which only half could be read is better not there; the last two blanks need no room.
+        if used > columns + 2 && !spans.is_empty() {
+            break;
+        }
+        spans.push(Span::new(Tone::Accent, key));
+        spans.push(Span::new(Tone::Faint, &format!(" {does}  ")));
+    }
+    fitted(spans, columns, letters.signs())
+}

@@ -1,0 +1,340 @@
+//! The loop of the board: keys, systemd's signals, probes and the clock in one place, none of them waiting for another.
+//!
+//! **Invariant:** a change of a unit is looked at when systemd tells it, and never more often than [`CALM`]; each
+//! subject is asked again only when it has answered or its time was over.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crossterm::event::Event as Input;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::errand::{self, Pause};
+use super::model::{Intent, Model};
+use super::view::view;
+use crate::clock;
+use crate::domain::survey::{Probe, Row, Sighting};
+use crate::domain::time::{Span, Timestamp};
+use crate::engine::catalog::Catalog;
+use crate::engine::survey::{Lookout, Survey, Units, sighting, start_words};
+use crate::surface::terminal::canvas::Canvas;
+use crate::surface::terminal::paint::{Colour, Letters};
+
+/// How often ages and the time of day are drawn again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long after one look at the units the next one begins at the earliest: a restart is a dozen signals.
+const CALM: Duration = Duration::from_millis(300);
+
+/// How long it takes until a bus that could not be reached is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How a person watches.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How often everything is asked again.
+    pub every: Duration,
+    /// Whether to use colours.
+    pub colour: Colour,
+    /// Which letters the terminal shows.
+    pub letters: Letters,
+    /// The words that every command begins with that a key starts.
+    pub lead: Vec<String>,
+}
+
+/// Something that goes on.
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What came of a probe: of which subject, and what it answered.
+type Answered = (usize, Option<Probe>);
+
+/// What was heard of systemd.
+enum Heard {
+    Began(Lookout),
+    Changed(Lookout),
+    Lost,
+}
+
+/// Whether the board stays.
+enum Next {
+    On,
+    Leave,
+    /// Another command has the terminal in the meantime.
+    Errand(Vec<String>, Pause),
+}
+
+/// Somebody at a terminal who watches.
+struct Watch<'a> {
+    survey: &'a Survey,
+    catalog: &'a Catalog,
+    options: &'a Options,
+    model: Model,
+    units: Option<Units>,
+    answers: HashMap<usize, Option<Probe>>,
+}
+
+/// What goes on while the board is on the screen.
+struct Work<'a> {
+    probes: FuturesUnordered<Pending<'a, Answered>>,
+    asked: HashSet<usize>,
+    look: Option<Pending<'a, Units>>,
+    look_again: bool,
+    hear: Pending<'a, Heard>,
+    /// Whose turn it is, and when.
+    at: usize,
+    turn: Timestamp,
+}
+
+/// Shows the board until the person leaves.
+///
+/// # Errors
+/// When the terminal cannot be used.
+pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::Result<()> {
+    let rows = survey.subjects().iter().map(|subject| Row::of(subject, Sighting::None, None)).collect();
+    let title = (survey.estate().estate.clone(), survey.environment().to_owned());
+    let mut watch = Watch {
+        survey,
+        catalog,
+        options: &options,
+        model: Model::new(title, rows),
+        units: None,
+        answers: HashMap::new(),
+    };
+    loop {
+        let mut canvas = Canvas::open(options.colour, options.letters)?;
+        let next = watch.stay(&mut canvas).await?;
+        drop(canvas);
+        let Next::Errand(words, pause) = next else { return Ok(()) };
+        let words: Vec<String> = options.lead.iter().cloned().chain(words).collect();
+        if errand::run(&words, pause).await? {
+            return Ok(());
+        }
+    }
+}
+
+impl<'a> Watch<'a> {
+    async fn stay(&mut self, canvas: &mut Canvas) -> io::Result<Next> {
+        let clock = self.survey.clock().clone();
+        let mut keys = errand::keys();
+        let [mut interrupt, mut terminate, mut hangup] = signals()?;
+        let mut work = Work::begin(self.survey, clock.now());
+        // The units are there at once, and the first answers a moment later.
+        loop {
+            if canvas.show(&view(&self.model, clock.now(), canvas.size(), self.options.letters)).is_err() {
+                return Ok(Next::Leave);
+            }
+            let next = tokio::select! {
+                biased;
+                _ = hangup.recv() => Next::Leave,
+                _ = terminate.recv() => Next::Leave,
+                _ = interrupt.recv() => Next::Leave,
+                input = keys.next() => self.input(input, canvas, &mut work)?,
+                Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); Next::On }
+                units = pending(&mut work.look) => { self.seen(units, &mut work); Next::On }
+                heard = &mut work.hear => { work.heard(heard, self.survey); Next::On }
+                () = clock.sleep_until(work.turn) => { work.take_turn(self.survey, self.options.every); Next::On }
+                () = clock::sleep(&*clock, TICK) => Next::On,
+            };
+            if !matches!(next, Next::On) {
+                return Ok(next);
+            }
+        }
+    }
+
+    fn input(
+        &mut self,
+        input: Option<io::Result<Input>>,
+        canvas: &mut Canvas,
+        work: &mut Work<'a>,
+    ) -> io::Result<Next> {
+        let Some(Ok(input)) = input else { return Ok(Next::Leave) };
+        let intent = match input {
+            Input::Key(key) => self.model.key(key),
+            Input::Resize(..) => {
+                canvas.measure()?;
+                Intent::None
+            }
+            _ => Intent::None,
+        };
+        Ok(match intent {
+            Intent::None => Next::On,
+            Intent::Leave => Next::Leave,
+            Intent::Look => {
+                canvas.measure()?;
+                work.ask_all(self.survey);
+                Next::On
+            }
+            Intent::Logs => self.logs(),
+            Intent::Offer => {
+                self.offer();
+                Next::On
+            }
+            Intent::Start(words) => Next::Errand(words, Pause::Always),
+        })
+    }
+
+    fn logs(&mut self) -> Next {
+        let Some(row) = self.model.row() else { return Next::On };
+        if !row.is_service() {
+            self.model.notice = Some(match row.seen() {
+                Some(unit) => format!("`{}` is no service; type `journalctl -u {}`", row.name, unit.name),
+                None => format!("`{}` is no service, and has no unit here", row.name),
+            });
+            return Next::On;
+        }
+        let environment = self.survey.environment();
+        let words = ["logs", "--env", environment, "--service", &row.name, "--follow"];
+        Next::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
+    }
+
+    /// Says which runbook would be started: it opens an incident, and one key is too easily pressed for that.
+    fn offer(&mut self) {
+        let Some(row) = self.model.row() else { return };
+        let words = start_words(row, self.catalog, self.survey.environment());
+        self.model.notice = Some(match &words {
+            Some(words) => format!("`runbook {}` opens an incident", words.join(" ")),
+            None => format!("no runbook is for `{}`", row.name),
+        });
+        self.model.offered = words;
+    }
+
+    fn answered(&mut self, at: usize, answer: Option<Probe>, work: &mut Work<'a>) {
+        work.asked.remove(&at);
+        if let Some(probe) = &answer
+            && probe.live.is_some()
+        {
+            self.model.sample(&self.survey.subjects()[at].name, probe.latency_ms.filter(|_| probe.live == Some(true)));
+        }
+        self.answers.insert(at, answer);
+        self.put(at);
+    }
+
+    fn seen(&mut self, units: Units, work: &mut Work<'a>) {
+        work.look = None;
+        self.model.blind = units.as_ref().err().cloned();
+        self.units = Some(units);
+        for at in 0..self.survey.subjects().len() {
+            self.put(at);
+        }
+        if std::mem::take(&mut work.look_again) {
+            work.look(self.survey, CALM);
+        }
+    }
+
+    /// Puts together what is known of a subject.
+    fn put(&mut self, at: usize) {
+        let subject = &self.survey.subjects()[at];
+        let answer = self.answers.get(&at);
+        let unit = self.units.as_ref().map_or(Sighting::None, |units| sighting(subject, units));
+        let is_whole = self.units.is_some() && (answer.is_some() || !self.survey.probes());
+        let row = Row::of(subject, unit, answer.cloned().flatten());
+        self.model.put(row, is_whole, self.survey.clock().now());
+    }
+}
+
+impl<'a> Work<'a> {
+    fn begin(survey: &'a Survey, now: Timestamp) -> Self {
+        let mut work = Self {
+            probes: FuturesUnordered::new(),
+            asked: HashSet::new(),
+            look: None,
+            look_again: false,
+            hear: hear(survey, None),
+            at: 0,
+            turn: now,
+        };
+        work.ask_all(survey);
+        work
+    }
+
+    /// Looks at the units after a while; once more when a look is on its way already.
+    fn look(&mut self, survey: &'a Survey, after: Duration) {
+        if self.look.is_some() {
+            self.look_again = true;
+            return;
+        }
+        self.look = Some(Box::pin(async move {
+            if !after.is_zero() {
+                clock::sleep(&**survey.clock(), after).await;
+            }
+            survey.units().await
+        }));
+    }
+
+    /// Asks everything now, except those that have not answered yet.
+    fn ask_all(&mut self, survey: &'a Survey) {
+        self.look(survey, Duration::ZERO);
+        for at in 0..survey.subjects().len() {
+            self.ask(at, survey);
+        }
+    }
+
+    /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
+    /// another.
+    fn take_turn(&mut self, survey: &'a Survey, every: Duration) {
+        let many = survey.subjects().len().max(1);
+        let share = every / u32::try_from(many).unwrap_or(u32::MAX);
+        self.turn = Span(share).after(survey.clock().now());
+        if self.at == 0 {
+            self.look(survey, Duration::ZERO);
+        }
+        self.ask(self.at, survey);
+        self.at = (self.at + 1) % many;
+    }
+
+    /// Asks a subject, unless it has not answered yet.
+    fn ask(&mut self, at: usize, survey: &'a Survey) {
+        if survey.probes() && self.asked.insert(at) {
+            self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
+        }
+    }
+
+    fn heard(&mut self, heard: Heard, survey: &'a Survey) {
+        let lookout = match heard {
+            Heard::Began(lookout) => Some(lookout),
+            Heard::Changed(lookout) => {
+                self.look(survey, CALM);
+                Some(lookout)
+            }
+            Heard::Lost => {
+                self.look(survey, CALM);
+                None
+            }
+        };
+        self.hear = hear(survey, lookout);
+    }
+}
+
+/// Waits for the next word of systemd; takes a lookout first where there is none.
+fn hear<'a>(survey: &'a Survey, lookout: Option<Lookout>) -> Pending<'a, Heard> {
+    Box::pin(async move {
+        match lookout {
+            Some(mut lookout) => match lookout.changed().await {
+                true => Heard::Changed(lookout),
+                false => Heard::Lost,
+            },
+            None => loop {
+                match survey.lookout().await {
+                    Ok(lookout) => return Heard::Began(lookout),
+                    Err(_) => clock::sleep(&**survey.clock(), AGAIN).await,
+                }
+            },
+        }
+    })
+}
+
+/// What comes of something that may go on; for ever when nothing does.
+async fn pending<T>(work: &mut Option<Pending<'_, T>>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn signals() -> io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
+}

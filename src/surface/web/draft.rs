@@ -1,0 +1,94 @@
+//! The draft of a post-mortem, from Markdown to HTML.
+//!
+//! **Invariant:** what comes out has only elements that the Markdown itself stands for: HTML in it is shown as text, and
+//! what is no address of the web becomes no link. Pictures are not loaded.
+
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+
+/// The most bytes of a draft that are shown: people read no longer ones on a page.
+const LIMIT: usize = 256 * 1024;
+
+/// The draft without its front matter, as HTML.
+pub(super) fn html(markdown: &str) -> String {
+    let text = cut(markdown);
+    let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    let mut matter = false;
+    let events = Parser::new_ext(text, options).filter_map(|event| match event {
+        Event::Start(Tag::MetadataBlock(_)) => {
+            matter = true;
+            None
+        }
+        Event::End(TagEnd::MetadataBlock(_)) => {
+            matter = false;
+            None
+        }
+        _ if matter => None,
+        event => Some(harmless(event)),
+    });
+    let mut out = String::new();
+    html::push_html(&mut out, events);
+    out
+}
+
+fn cut(markdown: &str) -> &str {
+    let mut end = markdown.len().min(LIMIT);
+    while !markdown.is_char_boundary(end) {
+        end -= 1;
+    }
+    &markdown[..end]
+}
+
+fn harmless(event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
+        // One level lower: the page has its own first heading.
+        Event::Start(Tag::Heading { level, .. }) => {
+            Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })
+        }
+        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(lower(level))),
+        Event::Start(Tag::Link { dest_url, .. }) => {
+            let dest_url = if is_web(&dest_url) { dest_url } else { CowStr::Borrowed("#") };
+            Event::Start(Tag::Link { link_type: LinkType::Inline, dest_url, title: "".into(), id: "".into() })
+        }
+        Event::Start(Tag::Image { .. }) => Event::Start(Tag::Emphasis),
+        Event::End(TagEnd::Image) => Event::End(TagEnd::Emphasis),
+        other => other,
+    }
+}
+
+fn is_web(address: &str) -> bool {
+    address.starts_with("https://") || address.starts_with("http://")
+}
+
+fn lower(level: pulldown_cmark::HeadingLevel) -> pulldown_cmark::HeadingLevel {
+    use pulldown_cmark::HeadingLevel::{H3, H4, H5, H6};
+    match level {
+        pulldown_cmark::HeadingLevel::H1 | pulldown_cmark::HeadingLevel::H2 => H3,
+        H3 => H4,
+        H4 => H5,
+        H5 | H6 => H6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_in_a_draft_is_text_and_only_addresses_of_the_web_are_links() {
+        let shown = html(
+            "---\nid: x\n---\n# Title\n\n<script>alert(1)</script>\n\na <img src=x onerror=alert(1)> b\n\n\
+             [go](javascript:alert(1)) [there](https://shop.example/) ![picture](https://evil.example/x.png)\n",
+        );
+        assert!(!shown.contains("<script") && !shown.contains("<img") && !shown.contains("javascript:"), "{shown}");
+        assert!(shown.contains("&lt;script&gt;") && shown.contains("<h3>Title</h3>"), "{shown}");
+        assert!(shown.contains("href=\"https://shop.example/\"") && !shown.contains("evil"), "{shown}");
+        assert!(!shown.contains("id: x"), "{shown}");
+    }
+
+    #[test]
+    fn a_cut_is_between_letters() {
+        let long = "ä".repeat(LIMIT);
+        assert!(cut(&long).len() <= LIMIT);
+    }
+}

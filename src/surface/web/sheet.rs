@@ -1,0 +1,232 @@
+//! What the page of an incident says, as data: a pure function of the incident, its log, and the draft where there is one.
+//!
+//! Deliberately absent: how it looks.
+
+use serde::{Serialize, Serializer};
+
+use super::draft;
+use crate::domain::deadline::{Deadline, DeadlineStatus};
+use crate::domain::event::Recorded;
+use crate::domain::handover::Handover;
+use crate::domain::incident::{Incident, IncidentStatus, Mark};
+use crate::domain::next;
+use crate::domain::redact::Redactor;
+use crate::domain::time::{Span, Timestamp, stamp};
+use crate::domain::timeline::{Entry, Sign, Timeline};
+
+/// The most lines of the timeline: a page of more is read by nobody on a telephone, and the latest matter most.
+const LINES: usize = 500;
+
+/// How often a browser reads the page of a live incident again, in seconds.
+const REFRESH: u32 = 30;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(super) struct Sheet {
+    id: String,
+    title: String,
+    severity: String,
+    state: &'static str,
+    tone: Tone,
+    next: String,
+    environment: String,
+    shop: String,
+    opened: Instant,
+    opened_by: String,
+    acknowledged: Option<Deed>,
+    resolved: Option<Deed>,
+    resolution: Option<String>,
+    completed: Option<Deed>,
+    waits: Vec<String>,
+    deadlines: Vec<Term>,
+    roles: Vec<Role>,
+    told: Vec<String>,
+    days: Vec<Day>,
+    /// How many lines had no place.
+    earlier: usize,
+    draft: Option<Draft>,
+    live: bool,
+    refresh: u32,
+    made: Instant,
+}
+
+/// What a colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Tone {
+    Bad,
+    Wait,
+    Hand,
+    Good,
+    Plain,
+}
+
+/// An instant, written as the log writes it.
+#[derive(Debug, Clone, Copy)]
+struct Instant(Timestamp);
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&stamp(self.0))
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Deed {
+    by: String,
+    at: Instant,
+}
+
+#[derive(Debug, Serialize)]
+struct Term {
+    name: String,
+    tone: Tone,
+    words: String,
+    due: Instant,
+    at: Option<Instant>,
+}
+
+#[derive(Debug, Serialize)]
+struct Role {
+    role: String,
+    person: Option<String>,
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Serialize)]
+struct Day {
+    date: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    at: Instant,
+    clock: String,
+    who: String,
+    tone: Tone,
+    text: String,
+    detail: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Draft {
+    path: String,
+    /// Made harmless: it goes into the page as it is.
+    html: String,
+}
+
+impl Sheet {
+    /// How it stands at `now`; `written` is the draft of its post-mortem, where it is at hand.
+    pub(super) fn of(incident: &Incident, log: &[Recorded], written: Option<&str>, now: Timestamp) -> Self {
+        let handover = Handover::of(incident, log, now);
+        let timeline = Timeline::of(log);
+        let notable: Vec<&Entry> = timeline.notable().collect();
+        let earlier = notable.len().saturating_sub(LINES);
+        let deed = |mark: &Mark| Deed { by: mark.by.name().to_owned(), at: Instant(mark.at) };
+        Self {
+            id: incident.id.to_string(),
+            title: handover.title,
+            severity: handover.severity,
+            state: next::state(incident),
+            tone: tone(incident),
+            next: next::next(incident),
+            environment: handover.environment,
+            shop: incident.runs.last().map(|run| run.estate.estate.clone()).unwrap_or_default(),
+            opened: Instant(incident.opened.at),
+            opened_by: incident.opened.by.name().to_owned(),
+            acknowledged: incident.acknowledged.as_ref().map(deed),
+            resolved: incident.resolved.as_ref().map(deed),
+            resolution: incident.resolution.clone(),
+            completed: incident.completed.as_ref().map(deed),
+            waits: handover.waits,
+            deadlines: incident.deadlines.iter().map(|deadline| Term::of(deadline, now)).collect(),
+            roles: handover.roles.into_iter().map(Role::of).collect(),
+            told: handover.told,
+            days: days(&notable[earlier..]),
+            earlier,
+            draft: written.and_then(|text| Draft::of(incident, text)),
+            live: incident.status != IncidentStatus::Resolved || incident.completed.is_none(),
+            refresh: REFRESH,
+            made: Instant(now),
+        }
+    }
+}
+
+fn tone(incident: &Incident) -> Tone {
+    match incident.status {
+        IncidentStatus::Resolved => Tone::Good,
+        _ if !incident.waiting_for_person().is_empty() => Tone::Wait,
+        IncidentStatus::Open => Tone::Bad,
+        IncidentStatus::Acknowledged => Tone::Hand,
+    }
+}
+
+impl Term {
+    fn of(deadline: &Deadline, now: Timestamp) -> Self {
+        let (tone, words, at) = match &deadline.status {
+            DeadlineStatus::Running if deadline.warned => {
+                (Tone::Wait, "at risk: ".to_owned() + &left(deadline, now), None)
+            }
+            DeadlineStatus::Running => (Tone::Hand, left(deadline, now), None),
+            DeadlineStatus::Missed => (Tone::Bad, "missed".to_owned(), None),
+            DeadlineStatus::Met { at, .. } => (Tone::Good, "met".to_owned(), Some(*at)),
+            DeadlineStatus::MetLate { at, .. } => (Tone::Bad, "done late".to_owned(), Some(*at)),
+            DeadlineStatus::Lifted => (Tone::Plain, "not asked for any more".to_owned(), None),
+        };
+        Self { name: deadline.name.clone(), tone, words, due: Instant(deadline.due), at: at.map(Instant) }
+    }
+}
+
+/// How long there is, without fractions that nobody reads.
+fn left(deadline: &Deadline, now: Timestamp) -> String {
+    let seconds = Span::between(now, deadline.due).0.as_secs();
+    format!("{} left", Span::seconds(if seconds > 120 { seconds - seconds % 60 } else { seconds }))
+}
+
+impl Role {
+    fn of(role: crate::domain::handover::Role) -> Self {
+        Self { role: role.role, person: role.person, since: role.since.map(Instant) }
+    }
+}
+
+/// The lines by day, the latest first.
+fn days(entries: &[&Entry]) -> Vec<Day> {
+    let mut days: Vec<Day> = Vec::new();
+    for entry in entries.iter().rev() {
+        let date = entry.at.format("%Y-%m-%d").to_string();
+        if days.last().is_none_or(|day| day.date != date) {
+            days.push(Day { date, lines: Vec::new() });
+        }
+        if let Some(day) = days.last_mut() {
+            day.lines.push(Line::of(entry));
+        }
+    }
+    days
+}
+
+impl Line {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            at: Instant(entry.at),
+            clock: entry.at.format("%H:%M:%S").to_string(),
+            who: entry.who.clone(),
+            tone: match entry.sign {
+                Sign::Failed => Tone::Bad,
+                Sign::Question | Sign::Deadline => Tone::Wait,
+                Sign::Words | Sign::Incident => Tone::Hand,
+                Sign::Done | Sign::Told => Tone::Good,
+                Sign::Begun | Sign::Skipped | Sign::Inner => Tone::Plain,
+            },
+            text: entry.text.clone(),
+            detail: entry.detail.clone(),
+        }
+    }
+}
+
+impl Draft {
+    fn of(incident: &Incident, text: &str) -> Option<Self> {
+        let html = draft::html(&Redactor::default().mask_phones(text));
+        Some(Self { path: incident.draft.as_ref()?.path.clone(), html })
+    }
+}

@@ -1,0 +1,172 @@
+//! How often messages are changed, and whose is changed first. The face runs here, over a clock that is moved by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use runbook::actions::Secrets;
+use runbook::clock::SimClock;
+use runbook::domain::command::{Command, Request, Start};
+use runbook::domain::event::{Actor, Mode};
+use runbook::domain::id::IncidentId;
+use runbook::domain::redact::Redactor;
+use runbook::domain::runbook::Severity;
+use runbook::engine::catalog::Catalog;
+use runbook::engine::{self, Engine, Parts};
+use runbook::store::memory::Memory;
+use runbook::surface::slack::{Face, Terms};
+use secrecy::SecretString;
+use serde_json::Map;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::real::slack::{Fault, Slack, TOKEN};
+
+/// How many changes a minute are made: Slack takes fifty.
+const CHANGES: usize = 45;
+
+struct Shop {
+    slack: Slack,
+    clock: SimClock,
+    engine: Engine,
+    stop: CancellationToken,
+    _directory: TempDir,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let (slack, directory) = (Slack::start(), tempfile::tempdir().unwrap());
+        let estate = format!(
+            "estate: Shop\nenvironments: {{ live: {{}} }}\nsecrets: {{ bot: {{ env: BOT }}, signing: {{ env: S }} }}\n\
+             channels: {{ incidents: {{ slack: \"#incidents\", token: {{ secret: bot }}, api: \"{}\" }} }}\n\
+             slack: {{ channel: incidents, signing_secret: {{ secret: signing }} }}\n",
+            slack.api_url()
+        );
+        std::fs::create_dir(directory.path().join("runbooks")).unwrap();
+        std::fs::write(directory.path().join("runbooks/estate.yaml"), estate).unwrap();
+        let drill = "runbook: drill\ntitle: Drill\nseverity: p4\nsteps:\n  - { id: look, name: What?, ask: {} }\n";
+        std::fs::write(directory.path().join("runbooks/drill.yaml"), drill).unwrap();
+        let clock = SimClock::new("2026-03-29T00:50:00Z".parse().unwrap());
+        let engine = engine(&clock, &directory);
+        let stop = CancellationToken::new();
+        let terms = Terms { chance: || 1, opening: Box::new(|_| {}) };
+        Face::new(engine.clone(), terms, stop.clone()).renew().await.expect("the app can be used");
+        Self { slack, clock, engine, stop, _directory: directory }
+    }
+
+    /// Opens an incident, and waits until it is shown.
+    async fn shown(&self, number: u32, severity: Severity) -> IncidentId {
+        let (id, catalog) = (IncidentId::from_bits(number), &self.engine.parts().catalog);
+        let (mut runbook, digest) = catalog.get("drill").unwrap();
+        runbook.severity = severity;
+        let start = Start {
+            incident: id.clone(),
+            runbook,
+            digest,
+            estate: catalog.estate().content.as_ref().unwrap().clone(),
+            environment: "live".to_owned(),
+            params: Map::new(),
+            mode: Mode::Guided,
+            detected_at: None,
+            title: None,
+            parent: None,
+            alert: None,
+        };
+        self.ask(&id, Request::Start(Box::new(start))).await;
+        let name = id.to_string();
+        self.until(|| self.slack.messages().iter().any(|message| message.blocks.to_string().contains(&name))).await;
+        id
+    }
+
+    async fn ask(&self, id: &IncidentId, request: Request) {
+        let command = Command { by: Actor::person("ada", "test"), request };
+        self.engine.submit(id, command).await.unwrap();
+    }
+
+    /// The incidents whose messages were changed, in order.
+    fn changed(&self) -> Vec<String> {
+        let requests = self.slack.requests().into_iter().filter(|request| request.method == "chat.update");
+        requests.map(|request| request.body.to_string()).collect()
+    }
+
+    async fn until(&self, is_true: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !is_true() {
+            assert!(Instant::now() < until, "waited in vain; {} changes", self.changed().len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn engine(clock: &SimClock, directory: &TempDir) -> Engine {
+    let secrets: BTreeMap<String, Result<SecretString, String>> =
+        [("bot", TOKEN), ("signing", "s")].map(|(name, value)| (name.to_owned(), Ok(value.into()))).into();
+    Engine::new(Parts {
+        store: Arc::new(Memory::new()),
+        clock: Arc::new(clock.clone()),
+        secrets: Arc::new(Secrets::new(secrets)),
+        redactor: Arc::new(Redactor::default()),
+        basics: Arc::default(),
+        directory: directory.path().to_owned(),
+        catalog: Arc::new(Catalog::load(directory.path()).unwrap()),
+        holder: engine::holder("testhost"),
+        hostname: "testhost".to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn so_many_changes_a_minute_are_made_and_what_happened_meanwhile_is_in_the_next() {
+    let shop = Shop::open().await;
+    let mut ids = Vec::new();
+    for number in 1..=4 {
+        ids.push(shop.shown(number, Severity::P4).await);
+    }
+    let before = shop.changed().len();
+    let mut severity = Severity::P4;
+    while shop.changed().len() < CHANGES {
+        let seen = shop.changed().len();
+        severity = if severity == Severity::P4 { Severity::P3 } else { Severity::P4 };
+        for id in &ids {
+            shop.ask(id, Request::Regrade(severity)).await;
+        }
+        shop.until(|| shop.changed().len() >= (seen + ids.len()).min(CHANGES)).await;
+    }
+    assert!(before < CHANGES);
+    for id in &ids {
+        shop.ask(id, Request::Regrade(Severity::P2)).await;
+    }
+    // The minute is over a moment later, and only then.
+    shop.clock.advance(TimeDelta::seconds(59));
+    tokio::task::yield_now().await;
+    assert_eq!(shop.changed().len(), CHANGES);
+    shop.clock.advance(TimeDelta::seconds(2));
+    let right = || shop.slack.messages().iter().filter(|message| message.blocks.to_string().contains(" P2 ")).count();
+    shop.until(|| right() >= ids.len()).await;
+}
+
+#[tokio::test]
+async fn a_p1_is_changed_before_all_that_has_waited_longer() {
+    let shop = Shop::open().await;
+    let mut ids = Vec::new();
+    for number in 1..=6 {
+        ids.push(shop.shown(number, Severity::P4).await);
+    }
+    let worst = shop.shown(7, Severity::P1).await;
+    shop.slack.hinder("chat.update", Fault::Status(503));
+    for id in ids.iter().chain([&worst]) {
+        shop.ask(id, Request::Acknowledge).await;
+    }
+    let seen = shop.changed().len();
+    shop.until(|| shop.changed()[seen..].iter().any(|body| body.contains(worst.as_str()))).await;
+    let seen = shop.changed().len();
+    shop.slack.recover();
+    shop.until(|| shop.changed().len() >= seen + 1 + ids.len()).await;
+    assert!(shop.changed()[seen].contains(worst.as_str()), "{:?}", &shop.changed()[seen..]);
+}

@@ -1,0 +1,194 @@
+//! `runbook status` over a real systemd manager, real services, a real Redis and a real PostgreSQL.
+//!
+//! Deliberately absent: the words for each combination of unit and answer; the unit tests of the domain have them all.
+
+#![expect(clippy::disallowed_methods, reason = "tests start the real program")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use runbook::actions::process::output_apart;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::real::postgres::Postgres;
+use super::real::redis::Redis;
+use super::real::shop::{SERVICES, Shop, eventually};
+
+mod watch;
+
+/// A runbook that takes a service, and needs nothing else.
+const MEND: &str = "
+runbook: mend
+title: A service is down
+severity: p3
+params:
+  service: { type: service, help: Which. }
+steps:
+  - { id: look, name: \"Look at {{ params.service }}\", command: [echo, \"looked at {{ params.service }}\"], effect: read }
+";
+
+/// A directory that is a shop.
+fn directory(estate: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let runbooks = directory.path().join("runbooks");
+    std::fs::create_dir(&runbooks).unwrap();
+    std::fs::write(runbooks.join("estate.yaml"), estate).unwrap();
+    std::fs::write(runbooks.join("mend.yaml"), MEND).unwrap();
+    directory
+}
+
+/// What `runbook status` says: exit code, data, talk.
+fn status(directory: &Path, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", directory).env("LANG", "C.UTF-8");
+    command.env("DATABASE_URL", std::fs::read_to_string(directory.join("url")).unwrap_or_default());
+    command.current_dir(directory).arg("status").args(words).stdin(Stdio::null());
+    let output = output_apart(&mut command).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// The line of a row, with single blanks.
+fn line(table: &str, name: &str) -> String {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let found = table.lines().map(words).find(|line| line.split(' ').nth(2) == Some(name));
+    found.unwrap_or_else(|| panic!("no line of `{name}`:\n{table}"))
+}
+
+#[test]
+fn a_whole_shop_is_a_line_each_and_trouble_comes_first() {
+    let (shop, redis, postgres) = (Shop::start(), Redis::start(), Postgres::start());
+    let more = format!(
+        "  ghost: {{ unit: pakashop-ghost.service }}\nsecrets: {{ database: {{ env: DATABASE_URL }} }}\ndatastores:\n  \
+         cache: {{ kind: redis, port: {} }}\n  orders: {{ kind: postgres, url: {{ secret: database }} }}\n  \
+         nginx: {{ kind: nginx, unit: nginx.service }}\n",
+        redis.port()
+    );
+    let directory = directory(&(shop.estate("") + &more));
+    std::fs::write(directory.path().join("url"), postgres.url()).unwrap();
+
+    let (code, all, said) = status(directory.path(), &[]);
+    assert_eq!(all.lines().count(), 1 + SERVICES.len() + 4, "a line each:\n{all}");
+    assert!(line(&all, "cache").starts_with("✓ up cache") && line(&all, "orders").ends_with("ready"), "{all}{said}");
+    assert_eq!(line(&all, "ghost"), "✗ down ghost missing – – – – not installed");
+    assert_eq!(code, 5, "something is not installed");
+
+    shop.break_service("backend", "unready postgres");
+    shop.break_service("fraud", "slow");
+    shop.systemctl(&["stop", "pakashop-coupon.service"]);
+    let (code, all, said) = status(directory.path(), &["--limit", "2s"]);
+    assert_eq!(code, 5);
+    let names: Vec<&str> = all.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(names[..4], ["coupon", "fraud", "ghost", "backend"], "{all}");
+    assert!(line(&all, "backend").ends_with("postgres is unreachable"), "{all}");
+    assert!(line(&all, "fraud").ends_with("no answer within 2s"), "{all}");
+    assert!(line(&all, "coupon").ends_with("stopped"), "{all}");
+    assert!(said.contains("production: 3 down, 1 degraded, 19 up"), "{said}");
+    assert!(said.contains("next: runbook start mend --env production --param service=coupon"), "{said}");
+
+    let (_, json, _) = status(directory.path(), &["-o", "json", "--limit", "2s", "backend"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["counts"]["degraded"], &report["systemd"]), (&1.into(), &Value::Null), "{json}");
+    let row = &report["rows"][0];
+    assert_eq!(row["health"]["dependencies"]["postgres"], "unreachable", "{json}");
+    assert!(row["unit"]["since"].is_string() && row["unit"]["restarts"] == 0, "{json}");
+    assert!(!json.contains(&postgres.url()), "an address is a secret");
+
+    let (code, all, said) = status(directory.path(), &["--no-probes", "gateway", "search"]);
+    assert_eq!((code, all.lines().count()), (0, 3), "{all}");
+    assert!(said.contains("next: runbook status --env production --watch"), "{said}");
+}
+
+#[test]
+fn a_service_that_keeps_ending_says_how_and_how_often() {
+    let looping = "[Service]\nExecStart=/bin/sh -c 'exit 3'\nRestart=always\nRestartSec=5s\nMemoryAccounting=yes\n";
+    let steady = "[Service]\nExecStart=/bin/sleep infinity\nMemoryAccounting=yes\n";
+    let shop = Shop::bare(&[("a.service", looping), ("b.service", steady)]);
+    shop.systemctl(&["start", "b.service"]);
+    shop.try_systemctl(&["start", "a.service"]);
+    let estate = shop.estate("") + "  a: { unit: a }\n  b: { unit: b }\n";
+    let directory = directory(&estate);
+    eventually("it waits to be started again", || shop.property("a.service", "SubState") == "auto-restart");
+    let (code, all, _) = status(directory.path(), &[]);
+    assert_eq!(code, 5);
+    assert!(line(&all, "a").starts_with("✗ down a restarting"), "{all}");
+    assert!(line(&all, "a").ends_with("restarting: exited 3"), "{all}");
+    assert!(line(&all, "b").starts_with("✓ up b active"), "{all}");
+}
+
+#[test]
+fn a_host_without_a_bus_says_so_once_and_services_are_asked_all_the_same() {
+    let port = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    let estate = format!(
+        "estate: small\nenvironments:\n  here: {{ systemd: \"unix:path=/nonexistent/bus\" }}\nservices:\n  \
+         a: {{ unit: a, port: {port} }}\n  b: {{ unit: b }}\n"
+    );
+    let directory = directory(&estate);
+    let (code, all, said) = status(directory.path(), &[]);
+    assert_eq!(code, 5);
+    assert!(line(&all, "a").starts_with("✓ up a") && line(&all, "b").ends_with("systemd cannot be reached"), "{all}");
+    assert_eq!(
+        said.matches("the systemd manager at `unix:path=/nonexistent/bus` cannot be reached").count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
+fn an_answer_that_is_garbage_endless_or_never_comes_is_one_line() {
+    let body = |text: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{text}");
+    let garbage = answering(&body("{\"status\": \u{1b}[2J"));
+    let huge = answering(&body(&"x".repeat(3 << 20)));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let estate = format!(
+        "estate: small\nenvironments:\n  here: {{ systemd: \"unix:path=/nonexistent/bus\" }}\nservices:\n  \
+         garbage: {{ unit: a, port: {garbage} }}\n  huge: {{ unit: b, port: {huge} }}\n  silent: {{ unit: c, port: {} }}\n",
+        silent.local_addr().unwrap().port()
+    );
+    let directory = directory(&estate);
+    let (code, all, _) = status(directory.path(), &["--limit", "1s"]);
+    assert_eq!((code, all.lines().count()), (5, 4), "{all}");
+    assert!(line(&all, "garbage").ends_with("what it says of its readiness is no JSON"), "{all}");
+    assert!(line(&all, "huge").ends_with("it says more than 1 MiB of its readiness"), "{all}");
+    assert!(line(&all, "silent").ends_with("no answer within 1s"), "{all}");
+}
+
+#[test]
+fn what_cannot_be_meant_is_told() {
+    let estate = "estate: small\nenvironments:\n  here: {}\n  there: { hostname: \"no-such-host\" }\nservices:\n  \
+                  gateway: { unit: a }\n";
+    let directory = directory(estate);
+    for (words, code, told) in [
+        (&[][..], 2, "Type `--env` and one of: here, there."),
+        (&["--env", "hree"], 2, "Did you mean `here`?"),
+        (&["--env", "there"], 4, "is not a host of `there`"),
+        (&["--env", "here", "gatway"], 2, "Did you mean `gateway`?"),
+        (&["--env", "here", "--limit", "2h"], 2, "1m is the most"),
+        (&["--env", "here", "--watch"], 2, "Type `runbook status -o jsonl` for one look that programs read."),
+    ] {
+        let (ended, _, said) = status(directory.path(), words);
+        assert_eq!(ended, code, "{words:?}: {said}");
+        assert!(said.contains(told), "{words:?}: {said}");
+    }
+}
+
+/// A server that gives everybody this answer; its port.
+fn answering(answer: &str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, answer) = (listener.local_addr().unwrap().port(), answer.to_owned());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                // Who has read enough hangs up.
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    port
+}
