@@ -135,7 +135,7 @@ fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<S
     render(&Postmortem::of(incident, log), template).map_err(|error| ArchiveError {
         message: error.to_string(),
         hint: Some(
-            "Correct the template that `postmortem.template` or `report.template` of estate.yaml names, then type `runbook postmortem`."
+            "Correct the template that `postmortem.template` of estate.yaml names, then type `runbook postmortem`."
                 .to_owned(),
         ),
     })
@@ -237,7 +237,7 @@ pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
     };
     let source = read().map_err(|error| ArchiveError {
         message: format!("the template `{file}` cannot be read: {error}"),
-        hint: Some("Check `postmortem.template` and `report.template` in estate.yaml.".to_owned()),
+        hint: Some("Check `postmortem.template` in estate.yaml.".to_owned()),
     })?;
     Ok(Template { file: file.to_owned(), source })
 }
