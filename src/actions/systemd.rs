@@ -14,6 +14,7 @@ mod files;
 mod job;
 mod names;
 mod reconcile;
+pub mod rights;
 mod status;
 mod trouble;
 mod unit;

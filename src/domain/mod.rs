@@ -8,6 +8,7 @@ pub mod alert;
 pub mod alerts;
 pub mod board;
 pub mod channel;
+pub mod checkup;
 pub mod command;
 pub mod course;
 pub mod deadline;

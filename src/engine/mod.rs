@@ -27,6 +27,7 @@ pub use self::feed::{Feed, News};
 
 pub mod archive;
 pub mod catalog;
+pub mod checkup;
 mod claim;
 pub mod courier;
 pub mod duty;

@@ -31,6 +31,7 @@ mod demo;
 mod demo_service;
 mod deny;
 mod detach;
+mod doctor;
 mod drive;
 mod failure;
 mod filling;
@@ -117,6 +118,7 @@ enum Command {
     Lint(lint::Lint),
     Schema(schema::Schema),
     Kinds(kinds::Kinds),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Slack(slack::Slack),
@@ -161,6 +163,7 @@ impl Command {
             Self::Lint(command) => command.run(station),
             Self::Schema(command) => command.run(station),
             Self::Kinds(command) => command.run(station),
+            Self::Doctor(command) => command.run(station),
             Self::Demo(command) => command.run(station),
             Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),

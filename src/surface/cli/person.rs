@@ -31,6 +31,12 @@ fn account(environment: &Environment) -> String {
     named(&accounts(), uid).unwrap_or_else(|| format!("uid-{uid}"))
 }
 
+/// The account of this process, whoever called it.
+pub fn process_account() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    named(&accounts(), uid).unwrap_or_else(|| format!("uid-{uid}"))
+}
+
 fn accounts() -> String {
     let mut text = Vec::new();
     let read = File::open("/etc/passwd").and_then(|file| file.take(ACCOUNTS_LIMIT).read_to_end(&mut text));

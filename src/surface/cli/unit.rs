@@ -119,7 +119,7 @@ fn escalates(runbook: &Runbook) -> bool {
 }
 
 /// What may be an account's name: systemd's strict rule (systemd.exec(5), `User=`).
-fn account(name: &str) -> Result<&str> {
+pub fn account(name: &str) -> Result<&str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if begins && name.len() <= 31 && name.chars().all(fits) {
