@@ -11,6 +11,7 @@
 mod bus;
 mod change;
 mod files;
+pub mod inventory;
 mod job;
 mod names;
 mod reconcile;

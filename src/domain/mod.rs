@@ -13,6 +13,7 @@ pub mod command;
 pub mod course;
 pub mod deadline;
 pub mod decide;
+pub mod discovery;
 pub mod due;
 pub mod effect;
 pub mod estate;

@@ -30,6 +30,7 @@ pub mod catalog;
 pub mod checkup;
 mod claim;
 pub mod courier;
+pub mod discovery;
 pub mod duty;
 mod feed;
 mod flight;

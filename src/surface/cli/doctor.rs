@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
-use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Result};
 use super::settings::quoted;
 use super::shop::Shop;
 use super::station::{self, Station};
-use super::{person, secrets};
-use crate::actions::{self, Context, Progress};
+use super::{aside, person};
+use crate::actions;
 use crate::domain::checkup::{Finding, Needs, State, Topic};
 use crate::domain::estate::Estate;
-use crate::domain::id::{RunId, StepKey};
 use crate::domain::problem;
 use crate::domain::runbook::Runbook;
 use crate::domain::text::one_line;
@@ -85,21 +82,7 @@ impl Doctor {
         }
         let runbooks: Vec<&Runbook> =
             shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()).collect();
-        let values = secrets::read(estate, &shop.directory, &station.settings.environment);
-        let context = Context {
-            place: (RunId(0), StepKey::main("doctor")),
-            environment_name: name.clone(),
-            environment: Arc::new(environment.unwrap_or_default()),
-            estate: Arc::new(estate.clone()),
-            clock: station.clock(),
-            redactor: Arc::new(station::redactor(values.iter())?),
-            secrets: Arc::new(values),
-            basics: Arc::new(station.settings.basics()),
-            directory: shop.directory.clone(),
-            progress: Progress::none(),
-            cancel: CancellationToken::new(),
-            deadline: None,
-        };
+        let context = aside::context(station, shop, estate, &name, environment.unwrap_or_default())?;
         Ok(Checkup {
             context,
             needs: Needs::of(estate, &name, &runbooks, &actions::forms()),

@@ -23,6 +23,7 @@ use crate::surface::exit::Exit;
 mod ack;
 mod answer;
 mod approve;
+mod aside;
 mod asking;
 mod cancel;
 mod completions;
@@ -37,6 +38,7 @@ mod failure;
 mod filling;
 mod handoff;
 mod incidents;
+mod init;
 mod kinds;
 mod lint;
 mod list;
@@ -118,6 +120,7 @@ enum Command {
     Lint(lint::Lint),
     Schema(schema::Schema),
     Kinds(kinds::Kinds),
+    Init(init::Init),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),
@@ -163,6 +166,7 @@ impl Command {
             Self::Lint(command) => command.run(station),
             Self::Schema(command) => command.run(station),
             Self::Kinds(command) => command.run(station),
+            Self::Init(command) => command.run(station),
             Self::Doctor(command) => command.run(station),
             Self::Demo(command) => command.run(station),
             Self::DemoService(command) => command.run(station),
