@@ -105,6 +105,14 @@ impl Well {
         self.place.findings(&[], &[("HOOK", "0123456789abcdef")])
     }
 
+    /// Changes a word of the estate.
+    fn change(&self, from: &str, to: &str) {
+        let file = self.place.path().join("runbooks/estate.yaml");
+        let estate = fs::read_to_string(&file).expect("it was written");
+        assert!(estate.contains(from), "{from}");
+        self.place.write("runbooks/estate.yaml", &estate.replace(from, to));
+    }
+
     /// How it is, and the command that mends it.
     fn of(&self, key: &str) -> (String, String) {
         told(&self.findings().0, key)
@@ -146,7 +154,8 @@ fn each_thing_that_is_missing_is_wrong_with_the_command_that_mends_it() {
     for name in ["env", "signing"] {
         fs::remove_file(well.place.path().join(name)).expect("a file is removed");
     }
-    well.place.write("runbooks/more.yaml", "runbook: more\ntitle: More\nseverity: p4\nsteps:\n  - { id: a, command: [no-such-program, --, /no/such/file], effect: read }\n  - { id: b, journal: { unit: gone.service } }\n  - { id: c, disk: /no/such/place }\n");
+    well.place.write("runbooks/more.yaml", "runbook: more\ntitle: More\nseverity: p4\nsteps:\n  - { id: a, command: [no-such-program, --, /no/such/file], effect: read }\n  - { id: c, disk: /no/such/place }\n");
+    well.change("services: {", "services: { gone: { unit: gone }, ");
     well.place.write("runbooks/bad.yaml", "runbook: bad\n");
     let (found, code) = well.place.findings(&[], &[]);
     assert_eq!(code, 7);
@@ -157,7 +166,7 @@ fn each_thing_that_is_missing_is_wrong_with_the_command_that_mends_it() {
     for (key, mend) in [
         ("runbooks runbooks/bad.yaml", "runbook lint runbooks/bad.yaml".to_owned()),
         ("units acme-cache.service", "systemctl --user unmask acme-cache.service".to_owned()),
-        ("units gone.service", more.to_owned()),
+        ("units gone.service", estate.to_owned()),
         ("health web", "systemctl --user restart acme-web".to_owned()),
         ("secrets hook", "export HOOK=…".to_owned()),
         ("secrets signing", format!("/dev/stdin {}", well.place.path().join("signing").display())),
@@ -179,9 +188,7 @@ fn each_thing_that_is_missing_is_wrong_with_the_command_that_mends_it() {
 fn a_remote_that_is_gone_and_a_branch_that_it_does_not_have_are_told() {
     let well = Well::new();
     let key = format!("git {}", well.repository.work().display());
-    let file = well.place.path().join("runbooks/estate.yaml");
-    let estate = fs::read_to_string(&file).expect("it was written");
-    fs::write(&file, estate.replace("branch: production", "branch: nowhere")).expect("a file is written");
+    well.change("branch: production", "branch: nowhere");
     assert_eq!(well.of(&key), ("wrong".into(), "${EDITOR:-vi} runbooks/estate.yaml".into()));
     fs::remove_dir_all(well.repository.remote()).expect("a directory is removed");
     let (state, mend) = well.of(&key);
@@ -204,9 +211,7 @@ fn a_log_that_is_damaged_and_a_manager_that_is_gone_are_told() {
     let well = Well::new();
     fs::create_dir(well.place.path().join("state")).expect("a directory can be made");
     well.place.write("state/runbook.db", &"no log at all ".repeat(1000));
-    let file = well.place.path().join("runbooks/estate.yaml");
-    let estate = fs::read_to_string(&file).expect("it was written");
-    fs::write(&file, estate.replace(&well.shop.bus(), "unix:path=/no/such/bus")).expect("a file is written");
+    well.change(&well.shop.bus(), "unix:path=/no/such/bus");
     let (found, code) = well.findings();
     let log = format!("log {}", well.place.path().join("state/runbook.db").display());
     assert_eq!((told(&found, &log), code), (("wrong".into(), "runbook verify".into()), 7));
@@ -217,7 +222,8 @@ fn a_log_that_is_damaged_and_a_manager_that_is_gone_are_told() {
 fn polkit_is_asked_for_each_verb_and_unit_of_another_account() {
     let estate = "estate: Acme\nenvironments: { live: {} }\nservices: { web: { unit: acme-web } }\n\
                   datastores: { cache: { kind: redis, unit: acme-cache.service } }\n";
-    let place = Place::new(estate, MENDS);
+    let runbook = MENDS.replace("{{ environment.vars.env }}", "/");
+    let place = Place::new(estate, &runbook);
     let mut rule = Command::new(env!("CARGO_BIN_EXE_runbook"));
     rule.arg("--dir").arg(place.path()).args(["unit", "polkit", "--user", "nobody"]);
     let rule = output_apart(&mut rule).expect("the program starts");

@@ -86,7 +86,7 @@ fn what_runs_here_stands_in_the_estate_and_the_whole_passes_the_linter() {
     assert!(estate.starts_with("# yaml-language-server: $schema=estate.schema.json\n"));
     assert!(estate.contains(&format!("web: {{ unit: acme-web.service, port: {port}, health: \"http://127.0.0.1:{port}\" }}")), "{estate}");
     assert!(estate.contains("jobs: { unit: acme-jobs.service }    # FILL IN"), "{estate}");
-    assert!(!estate.contains("other"), "{estate}");
+    assert!(!estate.contains("other.service"), "{estate}");
     assert!(estate.contains("redis: { kind: redis, unit: redis-server.service, port: 6379 }"), "{estate}");
     assert!(estate.contains(&format!("repository: {}", host.repository.work().display())), "{estate}");
     assert!(estate.contains("branch: production"), "{estate}");

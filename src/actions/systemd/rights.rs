@@ -50,6 +50,10 @@ pub async fn own(bus: &ManagerBus, verb: &str, unit: &str) -> Result<Right, Stri
     Ok(match asked {
         Ok(_) => Right::Granted,
         Err(zbus::Error::MethodError(name, said, _)) => judged(&name, said.as_deref().unwrap_or_default()),
+        Err(zbus::Error::FDO(error)) => {
+            let name = zbus::DBusError::name(&*error).to_string();
+            judged(&name, zbus::DBusError::description(&*error).unwrap_or_default())
+        }
         Err(error) => Right::Unknown(error.to_string()),
     })
 }
