@@ -4,6 +4,7 @@
 //! said in [`revert`].
 
 mod log;
+pub mod reach;
 mod repository;
 mod revert;
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(super) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja:
     )
 }
 
-fn plain(value: &impl serde::Serialize) -> minijinja::Value {
+pub(super) fn plain(value: &impl serde::Serialize) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(value))
 }
 

@@ -114,6 +114,16 @@ impl Catalog {
         }
     }
 
+    /// What a directory would hold whose `runbooks/` had these files, by name; nothing is read but a template.
+    pub fn of_texts(directory: &Path, files: impl IntoIterator<Item = (String, String)>) -> Self {
+        let folder = directory.join(RUNBOOKS);
+        let text = |(name, text): (String, String)| {
+            let source = Source::new(folder.join(&name).to_string_lossy(), text);
+            Text { problem: misnamed(&source, &name), source, name }
+        };
+        Self::of(directory, &folder, files.into_iter().map(text).collect())
+    }
+
     fn of(directory: &Path, shown: &Path, texts: Vec<Text>) -> Self {
         let (estates, runbooks): (Vec<Text>, Vec<Text>) = texts.into_iter().partition(|text| text.name == ESTATE);
         let estate = match estates.into_iter().next() {

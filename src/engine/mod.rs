@@ -27,8 +27,10 @@ pub use self::feed::{Feed, News};
 
 pub mod archive;
 pub mod catalog;
+pub mod checkup;
 mod claim;
 pub mod courier;
+pub mod discovery;
 pub mod duty;
 mod feed;
 mod flight;

@@ -146,7 +146,7 @@ pub(super) fn instant(microseconds: u64) -> Option<Timestamp> {
     DateTime::from_timestamp_micros(microseconds)
 }
 
-fn text(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<String> {
+pub(super) fn text(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<String> {
     properties.get(name).and_then(|value| <&str>::try_from(value).ok()).map(str::to_owned)
 }
 
@@ -158,7 +158,7 @@ fn number(properties: &HashMap<String, OwnedVariant>, name: &str) -> Option<u64>
 ///
 /// `GetAll` would be one message, but with hundreds of properties that nobody reads; for nineteen units this took
 /// three quarters of its time.
-async fn properties(
+pub(super) async fn properties(
     connection: &Connection,
     path: &ObjectPath<'_>,
     interface: &str,

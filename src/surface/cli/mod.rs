@@ -23,6 +23,7 @@ use crate::surface::exit::Exit;
 mod ack;
 mod answer;
 mod approve;
+mod aside;
 mod asking;
 mod cancel;
 mod completions;
@@ -31,12 +32,14 @@ mod demo;
 mod demo_service;
 mod deny;
 mod detach;
+mod doctor;
 mod drive;
 mod duty;
 mod failure;
 mod filling;
 mod handoff;
 mod incidents;
+mod init;
 mod kinds;
 mod lint;
 mod list;
@@ -127,6 +130,8 @@ enum Command {
     Lint(lint::Lint),
     Schema(schema::Schema),
     Kinds(kinds::Kinds),
+    Init(init::Init),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Slack(slack::Slack),
@@ -175,6 +180,8 @@ impl Command {
             Self::Lint(command) => command.run(station),
             Self::Schema(command) => command.run(station),
             Self::Kinds(command) => command.run(station),
+            Self::Init(command) => command.run(station),
+            Self::Doctor(command) => command.run(station),
             Self::Demo(command) => command.run(station),
             Self::DemoService(command) => command.run(station),
             Self::Completions(command) => command.run(station),

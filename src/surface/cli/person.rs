@@ -44,6 +44,12 @@ fn is_whole(map: &str) -> bool {
     fields == ["0", "0", "4294967295"]
 }
 
+/// The account of this process, whoever called it.
+pub fn process_account() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    named(&read("/etc/passwd"), uid).unwrap_or_else(|| format!("uid-{uid}"))
+}
+
 fn read(path: &str) -> String {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(ACCOUNTS_LIMIT).read_to_end(&mut text));

@@ -82,6 +82,11 @@ impl Station {
         })
     }
 
+    /// The file of the log.
+    pub fn log(&self) -> Result<PathBuf> {
+        Ok(self.state()?.join(LOG_FILE))
+    }
+
     /// Opens the log, making it when there is none, for work on this shop.
     pub fn open(&self, shop: Shop) -> Result<Desk<'_>> {
         self.open_on(self.runtime()?, shop)

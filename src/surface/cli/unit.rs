@@ -55,7 +55,7 @@ impl Unit {
     pub fn run(self, station: &Station) -> Result {
         let account = account(&self.user)?;
         let text = match self.file {
-            Which::Socket => service::socket(self.listen),
+            Which::Socket => socket_of(self.listen),
             Which::Service => self.service(station, account)?,
             Which::Polkit => self.polkit(station, account)?,
         };
@@ -69,24 +69,37 @@ impl Unit {
     }
 
     fn service(&self, station: &Station, account: &str) -> Result<String> {
-        let shop = Shop::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?;
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
-        let directory = absolute(&shop.directory)?;
-        let escalating: Vec<&str> = sound(&shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
-        let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
-        made.map_err(|word| {
-            Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
-                .hint("Move it to a path without control characters.")
-        })
+        service_of(&Shop::open(&station.settings)?, station, account)
     }
 
     fn polkit(&self, station: &Station, account: &str) -> Result<String> {
-        let shop = Shop::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?;
-        Ok(polkit::rule(&Grant::of(sound(&shop, station), estate), account))
+        polkit_of(&Shop::open(&station.settings)?, station, account)
     }
+}
+
+/// The text of the service for a shop.
+pub fn service_of(shop: &Shop, station: &Station, account: &str) -> Result<String> {
+    let estate = shop.estate(&station.output)?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
+    let directory = absolute(&shop.directory)?;
+    let escalating: Vec<&str> = sound(shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
+    let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
+    made.map_err(|word| {
+        Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
+            .hint("Move it to a path without control characters.")
+    })
+}
+
+/// The text of the socket.
+pub fn socket_of(listen: SocketAddr) -> String {
+    service::socket(listen)
+}
+
+/// The text of the rule for a shop.
+pub fn polkit_of(shop: &Shop, station: &Station, account: &str) -> Result<String> {
+    let estate = shop.estate(&station.output)?;
+    Ok(polkit::rule(&Grant::of(sound(shop, station), estate), account))
 }
 
 /// The runbooks that can run; of the others the person is told.
@@ -119,7 +132,7 @@ fn escalates(runbook: &Runbook) -> bool {
 }
 
 /// What may be an account's name: systemd's strict rule (systemd.exec(5), `User=`).
-fn account(name: &str) -> Result<&str> {
+pub fn account(name: &str) -> Result<&str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if begins && name.len() <= 31 && name.chars().all(fits) {
@@ -128,7 +141,9 @@ fn account(name: &str) -> Result<&str> {
     Err(Failure::usage(format!("`{}` cannot be an account's name", name.escape_debug())))
 }
 
+/// The directory as it is called from everywhere; one that is not there yet has only that name.
 fn absolute(directory: &std::path::Path) -> Result<PathBuf> {
     std::fs::canonicalize(directory)
+        .or_else(|_| std::path::absolute(directory))
         .map_err(|error| Failure::error(format!("`{}` cannot be found: {error}", directory.display())))
 }

@@ -13,6 +13,12 @@ pub const SCOPES: &[(&str, &str)] = &[
     ("chat:write", "to show incidents in channels that it was invited to"),
 ];
 
+/// What an app has to be allowed.
+pub fn scopes(app: Option<&SlackApp>) -> Vec<&'static str> {
+    let own_channels = app.is_some_and(|app| app.channel_an_incident).then_some("channels:manage");
+    SCOPES.iter().map(|(scope, _)| *scope).chain(own_channels).collect()
+}
+
 /// The manifest for an app; `address` is where Slack reaches this machine over HTTP, none for Socket Mode.
 pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value {
     let address = address.map(|address| address.trim_end_matches('/'));
@@ -25,10 +31,6 @@ pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value 
     if let (Some(typed), Some(pressed)) = (at("/slack/command"), at("/slack/interactive")) {
         command["url"] = json!(typed);
         interactivity["request_url"] = json!(pressed);
-    }
-    let mut scopes: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
-    if app.is_some_and(|app| app.channel_an_incident) {
-        scopes.push("channels:manage");
     }
     json!({
         "display_information": {
@@ -43,7 +45,7 @@ pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value 
                 "description": "Keeps this message in the incident's timeline",
             }],
         },
-        "oauth_config": {"scopes": {"bot": scopes}},
+        "oauth_config": {"scopes": {"bot": scopes(app)}},
         "settings": {
             "interactivity": interactivity, "org_deploy_enabled": false, "socket_mode_enabled": address.is_none(),
             "token_rotation_enabled": false,

@@ -63,6 +63,11 @@ impl Polkit {
         Self { _polkit: polkit, _bus: bus, directory }
     }
 
+    /// The address of its bus, for `DBUS_SYSTEM_BUS_ADDRESS`.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.directory.path().join("bus").display())
+    }
+
     /// Whether a process of `user` may do this without a word from anybody.
     pub fn allows(&self, user: &str, action: &str, details: &[(&str, &str)]) -> bool {
         let mut subject = Command::new("setpriv");
@@ -77,7 +82,7 @@ impl Polkit {
         for (name, value) in details {
             check.args(["--detail", name, value]);
         }
-        check.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.directory.path().join("bus").display()));
+        check.env("DBUS_SYSTEM_BUS_ADDRESS", self.address());
         let output = output_apart(&mut check);
         subject.kill().and_then(|()| subject.wait()).expect("a child can be ended");
         let output = output.unwrap_or_else(|error| panic!("pkcheck: {error}; install the Debian package `{PACKAGE}`"));

@@ -92,6 +92,8 @@ struct Workspace {
     hindered: BTreeMap<String, Fault>,
     /// Forms that were opened, with the trigger.
     views: Vec<Value>,
+    /// What the token may do, when a test has said it.
+    scopes: Option<String>,
     /// Answers to commands and clicks, by the number in their address.
     replies: Vec<(String, Value)>,
     /// Channels that were made.
@@ -149,6 +151,12 @@ impl Slack {
     /// Every request of a method meets this until [`Slack::recover`].
     pub fn hinder(&self, method: &str, fault: Fault) -> &Self {
         self.workspace().hindered.insert(method.to_owned(), fault);
+        self
+    }
+
+    /// The bot token may do this, and no more.
+    pub fn allow(&self, scopes: &str) -> &Self {
+        self.workspace().scopes = Some(scopes.to_owned());
         self
     }
 
@@ -225,9 +233,15 @@ async fn web_api(State(state): Shared, Path(method): Path<String>, headers: Head
         return meet(Fault::Hang).await;
     }
     match answer {
-        Ok(answer) => json_response(&answer),
+        Ok(answer) => (scopes(&state), json_response(&answer)).into_response(),
         Err(word) => failed(word),
     }
+}
+
+/// What the token may do, as every answer of the Web API says it.
+fn scopes(state: &Mutex<Workspace>) -> [(&'static str, String); 1] {
+    let allowed = state.lock().expect("no handler panics while it holds the workspace").scopes.clone();
+    [("x-oauth-scopes", allowed.unwrap_or_else(|| "commands,chat:write".to_owned()))]
 }
 
 async fn webhook(

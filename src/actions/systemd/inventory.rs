@@ -1,0 +1,63 @@
+//! Which services a manager knows, where their files come from, and which processes they have.
+//!
+//! Deliberately absent: what they are for, and processes of units that are no services.
+
+use zbus::OwnedObjectPath;
+
+use super::bus;
+use super::unit::{properties, text};
+use crate::domain::estate::ManagerBus;
+
+/// The most services that are looked at; a machine with all of a distribution's has some hundreds of unit files.
+const MOST: usize = 1_000;
+
+/// A service as its manager has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Its unit.
+    pub unit: String,
+    /// The file that describes it; empty when there is none.
+    pub file: String,
+    /// The directory it works in; empty when none is set.
+    pub directory: String,
+    /// Its processes, the first one first.
+    pub processes: Vec<u32>,
+}
+
+/// Every service that is loaded or enabled and fits a pattern.
+///
+/// # Errors
+/// When the manager cannot be reached, or does not answer.
+pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, String> {
+    let manager = bus::manager(bus).await?;
+    let said = |error: zbus::Error| error.to_string();
+    let loaded = manager.list_units_by_patterns(&[], &[pattern]).await.map_err(said)?;
+    let enabled = manager.list_unit_files_by_patterns(&["enabled"], &[pattern]).await.map_err(said)?;
+    let files = enabled.into_iter().filter_map(|(file, _)| Some(file.rsplit('/').next()?.to_owned()));
+    let mut names: Vec<String> = loaded.into_iter().map(|row| row.0).chain(files).collect();
+    // A template is no unit before it has an instance.
+    names.retain(|name| name.ends_with(".service") && !name.contains("@."));
+    names.sort();
+    names.dedup();
+    names.truncate(MOST);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rows = manager.list_units_by_names(&names).await.map_err(said)?;
+    let rows = rows.into_iter().filter(|row| row.2 == "loaded");
+    let known = rows.map(|row| described(&manager, row.0, row.6));
+    futures_util::future::try_join_all(known).await.map_err(said)
+}
+
+async fn described(manager: &bus::ManagerProxy<'_>, unit: String, path: OwnedObjectPath) -> zbus::Result<Known> {
+    let connection = manager.inner().connection();
+    let about = properties(connection, &path, "org.freedesktop.systemd1.Unit", &["FragmentPath"]).await?;
+    let own = properties(connection, &path, "org.freedesktop.systemd1.Service", &["WorkingDirectory"]).await?;
+    // One that does not run has none, and an older manager no such method.
+    let processes = manager.get_unit_processes(&unit).await.unwrap_or_default();
+    let directory = text(&own, "WorkingDirectory").unwrap_or_default();
+    Ok(Known {
+        unit,
+        file: text(&about, "FragmentPath").unwrap_or_default(),
+        directory: directory.trim_start_matches(['!', '-']).to_owned(),
+        processes: processes.into_iter().map(|(_, process, _)| process).collect(),
+    })
+}

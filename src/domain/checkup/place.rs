@@ -1,0 +1,150 @@
+//! Paths, programs and repositories, and everything that the estate itself names.
+
+use serde_json::Value;
+
+use super::{Needs, Reader, note};
+use crate::domain::estate::{Channel, Environment, Estate, SecretRef, Variable, suffixed};
+use crate::domain::runbook::Action;
+
+/// Fields whose text is a path, by kind.
+const PATHS: &[(&str, &str)] =
+    &[("disk", "path"), ("journal", "directory"), ("tls", "ca"), ("command", "cwd"), ("shell", "cwd")];
+
+/// Programs that start the program that is their first argument which is no option.
+const STARTERS: &[&str] = &["sudo", "env", "nice", "timeout"];
+
+impl Reader<'_> {
+    pub(super) fn places(&mut self, action: &Action) {
+        for (_, field) in PATHS.iter().filter(|(kind, _)| *kind == action.kind) {
+            for text in texts(action.spec.get(*field)) {
+                if let Some(path) = self.known(text) {
+                    note(&mut self.needs.paths, &path, self.user);
+                }
+            }
+        }
+        match action.kind.as_str() {
+            "git" => self.repository(action),
+            "shell" => {
+                let shell = action.spec.get("shell").and_then(Value::as_str).unwrap_or("sh");
+                note(&mut self.needs.programs, shell, self.user);
+            }
+            "command" => self.command(&texts(action.spec.get("argv"))),
+            _ => {}
+        }
+    }
+
+    fn repository(&mut self, action: &Action) {
+        note(&mut self.needs.programs, "git", self.user);
+        if let Some(tree) = texts(action.spec.get("repository")).first().and_then(|tree| self.known(tree)) {
+            note(&mut self.needs.repositories, &tree, self.user);
+        }
+    }
+
+    fn command(&mut self, argv: &[&str]) {
+        let Some((program, arguments)) = argv.split_first() else { return };
+        if let Some(program) = self.known(program) {
+            note(&mut self.needs.programs, &program, self.user);
+            if STARTERS.contains(&program.as_str()) {
+                return self.started(arguments);
+            }
+        }
+        self.arguments(arguments);
+    }
+
+    /// What a starter starts: a bare name or a path; `timeout`'s length of time and assignments are neither.
+    fn started(&mut self, arguments: &[&str]) {
+        let is_program = |word: &&&str| {
+            !word.starts_with('-') && !word.contains('=') && !word.starts_with(|c: char| c.is_ascii_digit())
+        };
+        if let Some(program) = arguments.iter().find(is_program).and_then(|program| self.known(program)) {
+            note(&mut self.needs.programs, &program, self.user);
+        }
+        self.arguments(arguments);
+    }
+
+    fn arguments(&mut self, arguments: &[&str]) {
+        for argument in arguments {
+            let path = self.known(argument).filter(|text| text.starts_with('/') && !text.contains(['*', '\n']));
+            if let Some(path) = path.filter(|path| !self.needs.programs.contains_key(path)) {
+                note(&mut self.needs.arguments, &path, self.user);
+            }
+        }
+    }
+}
+
+/// One text or several.
+fn texts(value: Option<&Value>) -> Vec<&str> {
+    match value {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        Some(value) => value.as_str().into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+impl Needs {
+    pub(super) fn add_environment(&mut self, name: &str, environment: &Environment) {
+        let user = format!("environment {name}");
+        if let Some(tree) = &environment.repository {
+            note(&mut self.repositories, tree, &user);
+            note(&mut self.programs, "git", &user);
+        }
+        if let Some(journal) = &environment.journal {
+            note(&mut self.paths, journal, &user);
+        }
+        // A fact that is an absolute path is there to be used; the work tree is looked at as such.
+        let facts = environment.vars.values().filter_map(Value::as_str);
+        for path in facts.filter(|fact| fact.starts_with('/') && environment.repository.as_deref() != Some(fact)) {
+            note(&mut self.paths, path, &user);
+        }
+    }
+
+    pub(super) fn add_estate(&mut self, estate: &Estate) {
+        for (name, service) in &estate.services {
+            note(&mut self.units, &suffixed(service.unit.clone()), &format!("service {name}"));
+        }
+        for (name, store) in &estate.datastores {
+            let user = format!("datastore {name}");
+            if let Some(unit) = &store.unit {
+                note(&mut self.units, &suffixed(unit.clone()), &user);
+            }
+            self.secret(store.url.as_ref(), &user);
+        }
+        for (name, channel) in &estate.channels {
+            self.add_channel(&format!("channel {name}"), channel);
+        }
+        for (name, sender) in &estate.senders {
+            let user = format!("sender {name}");
+            sender.auth.secrets().iter().for_each(|secret| note(&mut self.secrets, secret, &user));
+            sender.certificate.iter().for_each(|file| note(&mut self.paths, file, &user));
+        }
+        if let Some(app) = &estate.slack {
+            self.secret(app.app_token.as_ref(), "the Slack app");
+            self.secret(app.signing_secret.as_ref(), "the Slack app");
+        }
+        estate.postmortem.template.iter().for_each(|file| note(&mut self.paths, file, "post-mortems"));
+    }
+
+    fn add_channel(&mut self, user: &str, channel: &Channel) {
+        self.secret(channel.token.as_ref(), user);
+        self.secret(channel.slack_webhook.as_ref(), user);
+        self.secret(channel.webhook.as_ref().map(|webhook| &webhook.secret), user);
+        if let Some(email) = &channel.email {
+            self.secret(email.password.as_ref(), user);
+            email.trust.iter().for_each(|file| note(&mut self.paths, file, user));
+        }
+        if let Some(program) = &channel.command {
+            program.argv.first().into_iter().for_each(|name| note(&mut self.programs, name, user));
+            for variable in program.env.values() {
+                if let Variable::Secret(secret) = variable {
+                    self.secret(Some(secret), user);
+                }
+            }
+        }
+    }
+
+    fn secret(&mut self, secret: Option<&SecretRef>, user: &str) {
+        if let Some(secret) = secret {
+            note(&mut self.secrets, &secret.secret, user);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What is needed, read off small shops.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The kinds that these tests use, as far as they say what a value is.
+static FORMS: [KindForm; 2] = [
+    KindForm {
+        fields: &[crate::domain::form::Field::optional("status", Shape::OneOrMany(&Shape::Unit), "")],
+        ..form("systemd")
+    },
+    KindForm {
+        fields: &[crate::domain::form::Field::optional("env", Shape::MapOf(&Shape::Secret), "")],
+        ..form("command")
+    },
+];
+
+const fn form(name: &'static str) -> KindForm {
+    KindForm {
+        name,
+        summary: "",
+        shorthand: None,
+        verbs: &[],
+        fields: &[],
+        effect: |_| crate::domain::effect::EffectClass::Read,
+        outputs: &[],
+        example: "",
+    }
+}
+
+fn needs(estate: Value, specs: &[(&str, Value)]) -> Needs {
+    let estate: Estate = serde_json::from_value(estate).expect("the test's estate");
+    let step = |(at, (kind, spec)): (usize, &(&str, Value))| {
+        let action = json!({"kind": kind, "spec": spec, "effect": "read"});
+        json!({"id": format!("s{at}"), "name": "S", "body": {"action": action}})
+    };
+    let steps: Vec<Value> = specs.iter().enumerate().map(step).collect();
+    let runbook = json!({
+        "id": "drill", "title": "Drill", "severity": "p1", "steps": steps,
+        "params": [{"name": "what", "kind": "text", "default": "/srv/it"}],
+    });
+    let runbook: Runbook = serde_json::from_value(runbook).expect("the test's runbook");
+    Needs::of(&estate, "live", &[&runbook], &FORMS.iter().collect::<Vec<_>>())
+}
+
+fn shop() -> Value {
+    json!({
+        "estate": "shop",
+        "environments": { "live": { "repository": "/srv/shop", "vars": { "env": "/srv/.env", "word": "x" } } },
+        "services": { "web": { "unit": "shop-web" } },
+        "datastores": { "db": { "kind": "postgres", "url": { "secret": "db_url" } } },
+        "channels": { "sms": { "command": { "argv": ["/opt/sms"], "env": { "T": { "secret": "sms" } } } } },
+    })
+}
+
+fn names(of: &BTreeMap<String, Users>) -> Vec<&str> {
+    of.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn what_the_estate_names_is_needed() {
+    let needs = needs(shop(), &[]);
+    assert_eq!(names(&needs.units), ["shop-web.service"]);
+    assert_eq!(names(&needs.secrets), ["db_url", "sms"]);
+    assert_eq!(names(&needs.paths), ["/srv/.env"]);
+    assert_eq!(names(&needs.programs), ["/opt/sms", "git"]);
+    assert_eq!(names(&needs.repositories), ["/srv/shop"]);
+}
+
+#[test]
+fn what_a_step_names_is_needed_where_it_is_known_before_the_run() {
+    let needs = needs(
+        shop(),
+        &[
+            ("systemd", json!({"status": ["web", "cron", "{{ services.web.unit }}", "shop-*", "{{ steps.a.unit }}"]})),
+            (
+                "command",
+                json!({
+                    "argv": ["sudo", "-n", "--", "/opt/deploy.sh", "{{ environment.vars.env }}", "{{ params.what }}", "{{ steps.x }}"],
+                    "env": { "KEY": { "secret": "key" } },
+                }),
+            ),
+        ],
+    );
+    assert_eq!(names(&needs.units), ["cron.service", "shop-web.service"]);
+    assert!(needs.units["shop-web.service"].contains("runbook drill"));
+    assert!(needs.secrets["key"].contains("runbook drill"));
+    assert_eq!(names(&needs.programs), ["/opt/deploy.sh", "/opt/sms", "git", "sudo"]);
+    assert_eq!(names(&needs.arguments), ["/srv/.env", "/srv/it"]);
+}
+
+#[test]
+fn a_runbook_of_another_environment_needs_nothing_here() {
+    let estate: Estate = serde_json::from_value(shop()).expect("the test's estate");
+    let runbook = json!({
+        "id": "drill", "title": "Drill", "severity": "p1", "environments": ["test"],
+        "steps": [{"id": "s", "name": "S", "body": {"action": {"kind": "command", "spec": {"argv": ["nmap"]}, "effect": "read"}}}],
+    });
+    let runbook: Runbook = serde_json::from_value(runbook).expect("the test's runbook");
+    let needs = Needs::of(&estate, "live", &[&runbook], &FORMS.iter().collect::<Vec<_>>());
+    assert!(!needs.programs.contains_key("nmap"));
+}

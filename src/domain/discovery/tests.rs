@@ -1,0 +1,66 @@
+//! The first files, put to the checker.
+
+use super::*;
+use crate::domain::estate_check;
+use crate::domain::problem::Source;
+
+fn found() -> Found {
+    let health = Health { port: 8000, live: "/healthz".into(), ready: None, metrics: Some("/metrics".into()) };
+    Found {
+        hostname: "host-1.example".into(),
+        systemd: "unix:path=/run/x,guid=1".into(),
+        prefix: Some("shop-".into()),
+        services: vec![
+            Service { unit: "shop-web.service".into(), health: Some(health), ..Service::default() },
+            Service { unit: "shop-a\\x2db@1.service".into(), ports: [9].into(), ..Service::default() },
+            Service { unit: "shop-yes.service".into(), language: Some("Node.js".into()), ..Service::default() },
+        ],
+        stores: vec![Store {
+            kind: "redis".into(),
+            unit: Some("redis-server.service".into()),
+            port: 6379,
+            listens: false,
+        }],
+        tree: Some(Tree { directory: "/srv/my shop".into(), branch: Some("main".into()) }),
+    }
+}
+
+fn checked(found: &Found) -> crate::domain::estate::Estate {
+    let text = estate(found);
+    estate_check::check(&Source::new("estate.yaml", text.clone()))
+        .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
+}
+
+#[test]
+fn what_was_found_stands_in_an_estate_that_is_sound() {
+    let estate = checked(&found());
+    let web = &estate.services["web"];
+    assert_eq!((web.port, web.live.as_str(), web.ready.as_str()), (Some(8000), "/healthz", "/healthz"));
+    assert_eq!(web.metrics, "/metrics");
+    assert_eq!(estate.services["a-x2db-1"].unit, "shop-a\\x2db@1.service");
+    assert_eq!(estate.services["yes"].language.as_deref(), Some("Node.js"));
+    assert_eq!(estate.datastores["redis"].unit.as_deref(), Some("redis-server.service"));
+    assert_eq!(estate.environments["production"].repository.as_deref(), Some("/srv/my shop"));
+    assert!(super::estate(&found()).contains("nothing listens on this port now"));
+}
+
+#[test]
+fn where_nothing_was_found_the_estate_is_sound_all_the_same() {
+    let nothing = Found { hostname: "h".into(), systemd: "system".into(), ..Found::default() };
+    assert!(checked(&nothing).services.is_empty());
+}
+
+#[test]
+fn a_runbook_asks_git_only_where_there_is_a_work_tree() {
+    for found in [found(), Found { tree: None, ..found() }] {
+        let asking = runbooks(&found).into_iter().filter(|(_, text)| text.contains("git:")).count();
+        assert_eq!(asking, if found.tree.is_some() { 3 } else { 0 });
+        assert!(runbooks(&found).iter().all(|(_, text)| !text.contains("#{") && !text.contains("#}")));
+    }
+}
+
+#[test]
+fn the_prefix_is_what_most_units_begin_with() {
+    assert_eq!(prefix(["shop-a.service", "cron.service", "shop-b.service", "my-x.service"]).as_deref(), Some("shop-"));
+    assert_eq!(prefix(["a-x.service", "b-x.service"]), None);
+}

@@ -1,0 +1,76 @@
+//! Room where the log and the post-mortems lie.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::Checkup;
+use crate::domain::checkup::{Finding, Topic};
+use crate::domain::text::bytes;
+
+/// From here on somebody should look, and from there on it is wrong, in percent of bytes or inodes.
+const NEARLY_FULL: f64 = 90.0;
+const FULL: f64 = 97.0;
+
+/// The least room for a log that is to be written in an incident: an incident with long outputs takes a few MiB.
+const LEAST: u64 = 64 * 1024 * 1024;
+
+impl Checkup {
+    pub(super) async fn disk(&self) -> Vec<Finding> {
+        let directory = self.context.estate.postmortem.directory.as_deref().unwrap_or("postmortems");
+        let places = [("log", self.log.clone()), ("post-mortems", self.context.directory.join(directory))];
+        let mut findings = Vec::new();
+        for (what, place) in places {
+            let path = existing(&place);
+            let seen = self.ask("disk", json!({ "path": path })).await;
+            findings.push(match seen.output["disks"].get(0) {
+                Some(usage) => judged(what, &path, usage),
+                None => {
+                    Finding::wrong(Topic::Disk, what, seen.summary, format!("install -d -m 700 {}", place.display()))
+                }
+            });
+        }
+        findings
+    }
+}
+
+/// The nearest directory above that is there.
+pub(super) fn existing(place: &Path) -> PathBuf {
+    place.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned()
+}
+
+fn judged(what: &str, path: &Path, usage: &Value) -> Finding {
+    let number = |name: &str| usage[name].as_f64().unwrap_or(0.0);
+    let (percent, free) = (number("percent").max(number("inodes_percent")), usage["free"].as_u64().unwrap_or(0));
+    let found = format!("`{}` is {percent} % full, {} free", path.display(), bytes(free));
+    let mend = "journalctl --vacuum-size=200M";
+    if usage["read_only"] == json!(true) {
+        let mount = usage["mount"].as_str().unwrap_or("/");
+        let found = format!("`{}` cannot be written: its file system is read-only", path.display());
+        return Finding::wrong(Topic::Disk, what, found, format!("mount -o remount,rw {mount}"));
+    }
+    if percent >= FULL || free < LEAST {
+        return Finding::wrong(Topic::Disk, what, found, mend);
+    }
+    match percent >= NEARLY_FULL {
+        true => Finding::doubtful(Topic::Disk, what, found).mend(mend),
+        false => Finding::fine(Topic::Disk, what, found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::checkup::State;
+
+    #[test]
+    fn a_disk_is_full_by_bytes_by_inodes_and_by_what_is_left() {
+        let gib = 1024 * 1024 * 1024;
+        let state = |usage: Value| judged("log", Path::new("/var"), &usage).state;
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), State::Fine);
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), State::Doubtful);
+        assert_eq!(state(json!({"percent": 98.0, "free": gib})), State::Wrong);
+        assert_eq!(state(json!({"percent": 40.0, "free": 1024})), State::Wrong);
+        assert_eq!(state(json!({"percent": 1.0, "free": gib, "read_only": true})), State::Wrong);
+    }
+}

@@ -1,0 +1,76 @@
+//! The host: whether it is the one that is meant, and whether its clock is right.
+//!
+//! Deliberately absent: asking anybody on the network what time it is.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Checkup;
+use crate::domain::checkup::{Finding, Topic};
+use crate::domain::estate::matches;
+
+/// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+
+impl Checkup {
+    pub(super) async fn host(&self) -> Vec<Finding> {
+        let clock = match Path::new(SYNCHRONIZED).exists() {
+            true => clock("yes"),
+            false => self.timedatectl().await,
+        };
+        self.name().into_iter().chain([clock]).collect()
+    }
+
+    fn name(&self) -> Option<Finding> {
+        let pattern = self.context.environment.hostname.as_ref()?;
+        let subject = "name";
+        Some(match matches(pattern, &self.hostname) {
+            true => Finding::fine(Topic::Host, subject, format!("`{}` is a host of `{pattern}`", self.hostname)),
+            false => {
+                let found = format!(
+                    "this is `{}`, and environment `{}` is for `{pattern}` only",
+                    self.hostname, self.context.environment_name
+                );
+                Finding::wrong(Topic::Host, subject, found, self.edit(&super::Users::default()))
+            }
+        })
+    }
+
+    async fn timedatectl(&self) -> Finding {
+        let argv = ["timedatectl", "show", "--property=NTPSynchronized", "--value"];
+        let said = self.ask("command", json!({ "argv": argv })).await;
+        if said.is_success() {
+            return clock(said.output["stdout"].as_str().unwrap_or_default());
+        }
+        Finding::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised")
+            .mend("timedatectl timesync-status")
+    }
+}
+
+/// What `NTPSynchronized` means.
+fn clock(word: &str) -> Finding {
+    match word {
+        "yes" => Finding::fine(Topic::Host, "clock", "synchronised"),
+        "no" => Finding::wrong(
+            Topic::Host,
+            "clock",
+            "not synchronised, so deadlines and the order of events cannot be relied on",
+            "timedatectl set-ntp true",
+        ),
+        _ => Finding::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::checkup::State;
+
+    #[test]
+    fn a_clock_that_nobody_sets_is_wrong_and_one_that_is_not_known_is_not() {
+        assert_eq!(clock("yes").state, State::Fine);
+        assert_eq!(clock("no").mend.as_deref(), Some("timedatectl set-ntp true"));
+        assert_eq!(clock("").state, State::Doubtful);
+    }
+}

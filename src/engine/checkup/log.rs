@@ -1,0 +1,104 @@
+//! The log: whether it opens, whether the incidents that were changed last are whole, and how fast its disk is.
+//!
+//! Deliberately absent: reading all of it, which `runbook verify` does.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Checkup;
+use super::disk::existing;
+use crate::clock::SharedClock;
+use crate::domain::checkup::{Finding, Topic};
+use crate::domain::time::Span;
+use crate::store::EventStore as _;
+use crate::store::sqlite::Sqlite;
+
+/// How many incidents are read whole: those that people still work with.
+const AUDITED: u32 = 10;
+
+/// How often the disk is made to write. The clock has milliseconds, so one alone would not be measured.
+const WRITES: u32 = 20;
+
+/// What is written each time: a page, as an append is one or two.
+const PAGE: usize = 4096;
+
+/// From here on a person feels every step.
+const SLOW: Duration = Duration::from_millis(50);
+
+impl Checkup {
+    pub(super) async fn log(&self) -> Vec<Finding> {
+        vec![self.opened().await, self.written().await]
+    }
+
+    async fn opened(&self) -> Finding {
+        let subject = self.log.display().to_string();
+        if !self.log.exists() {
+            return Finding::fine(Topic::Log, subject, "not there yet; the first incident makes it");
+        }
+        let verify = format!("{} verify", self.words.runbook);
+        let store = match Sqlite::open_existing(&self.log).await {
+            Ok(store) => store,
+            Err(error) => return Finding::wrong(Topic::Log, subject, error.to_string(), verify),
+        };
+        match audited(&store).await {
+            Ok(0) => Finding::fine(Topic::Log, subject, "opens, and holds no incident"),
+            Ok(read) => Finding::fine(Topic::Log, subject, format!("opens; {} whole", counted(read))),
+            Err(reason) => Finding::wrong(Topic::Log, subject, reason, verify),
+        }
+    }
+
+    async fn written(&self) -> Finding {
+        let (clock, place) = (self.context.clock.clone(), existing(&self.log));
+        let shown = place.display().to_string();
+        let measured = tokio::task::spawn_blocking(move || fsyncs(&place, &clock)).await;
+        let measured = measured.map_err(|error| error.to_string()).and_then(|done| done.map_err(|e| e.to_string()));
+        match measured {
+            Ok(each) if each >= SLOW => {
+                let found = format!("{} an fsync in `{shown}`: every step waits for two or three", Span(each));
+                Finding::doubtful(Topic::Log, "disk", found).mend(format!("{} --state DIR doctor", self.words.runbook))
+            }
+            Ok(each) => {
+                let found = format!("{:.1} ms an fsync in `{shown}`", each.as_secs_f64() * 1000.0);
+                Finding::fine(Topic::Log, "disk", found)
+            }
+            Err(reason) => {
+                let mend = format!("install -d -m 700 -o {} {shown}", self.account.name);
+                Finding::wrong(Topic::Log, "disk", format!("`{shown}` cannot be written: {reason}"), mend)
+            }
+        }
+    }
+}
+
+/// Reads the incidents that were changed last; gives how many, or what is wrong with the first that is not whole.
+async fn audited(store: &Sqlite) -> Result<usize, String> {
+    let newest = store.incidents(AUDITED, 0).await.map_err(|error| error.to_string())?;
+    for summary in &newest {
+        let audit = store.audit(&summary.id).await.map_err(|error| error.to_string())?;
+        if let Some((seq, reason)) = audit.broken {
+            return Err(format!("incident `{}` is broken at event {seq}: {reason}", summary.id));
+        }
+    }
+    Ok(newest.len())
+}
+
+fn counted(incidents: usize) -> String {
+    match incidents {
+        1 => "the only incident is".to_owned(),
+        many => format!("the {many} incidents that were changed last are"),
+    }
+}
+
+/// How long one durable write takes in a directory, over some of them. The file has no name for long.
+fn fsyncs(place: &Path, clock: &SharedClock) -> std::io::Result<Duration> {
+    let path = place.join(format!(".runbook-doctor-{}", std::process::id()));
+    let mut file = File::options().write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    let from = clock.now();
+    for _ in 0..WRITES {
+        file.write_all(&[0; PAGE])?;
+        file.sync_data()?;
+    }
+    Ok(Span::between(from, clock.now()).0 / WRITES)
+}

@@ -1,0 +1,137 @@
+//! What is outside of the host: the remotes of work trees, and Slack. Only what the estate names is asked.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::{Checkup, by};
+use crate::actions::git::reach::reach;
+use crate::domain::checkup::{Finding, Topic, Users};
+use crate::domain::estate::Channel;
+use crate::domain::text::one_line;
+
+/// Slack's own address.
+const SLACK: &str = "https://slack.com/api";
+
+/// Where tokens and their scopes are managed.
+const APPS: &str = "https://api.slack.com/apps";
+
+/// The least scope with which a message is sent.
+const WRITE: &str = "chat:write";
+
+/// Characters of a reason on a line.
+const REASON: usize = 300;
+
+impl Checkup {
+    pub(super) async fn git(&self) -> Vec<Finding> {
+        join_all(self.needs.repositories.iter().map(|(tree, users)| self.remote(tree, users))).await
+    }
+
+    async fn remote(&self, tree: &str, users: &Users) -> Finding {
+        if !self.context.directory.join(tree).is_dir() {
+            let found = format!("there is no such directory; {}", by(users));
+            return Finding::wrong(Topic::Git, tree, found, self.edit(users));
+        }
+        let reached = match reach(tree, &self.context()).await {
+            Ok(reached) => reached,
+            Err(reason) => {
+                return Finding::wrong(
+                    Topic::Git,
+                    tree,
+                    one_line(&reason, REASON),
+                    self.as_account(&mend(tree, &reason)),
+                );
+            }
+        };
+        let environment = &self.context.environment;
+        let branch = environment.branch.as_ref().filter(|_| environment.repository.as_deref() == Some(tree));
+        match branch.filter(|branch| !reached.branches.contains(*branch)) {
+            Some(branch) => {
+                let found = format!("`{}` answers, and has no branch `{branch}`", reached.address);
+                Finding::wrong(Topic::Git, tree, found, self.edit(&Users::default()))
+            }
+            None => Finding::fine(Topic::Git, tree, format!("`{}` answers", reached.address)),
+        }
+    }
+
+    pub(super) async fn slack(&self) -> Vec<Finding> {
+        // Two channels may use one token, which is asked about once.
+        let mut tokens: BTreeMap<(&str, &str), (&Channel, Vec<&str>)> = BTreeMap::new();
+        for (name, channel) in &self.context.estate.channels {
+            let named = channel.token.as_ref().filter(|_| channel.slack.is_some());
+            if let Some(token) = named.filter(|token| self.context.secrets.get(&token.secret).is_ok()) {
+                let api = channel.api.as_deref().unwrap_or(SLACK).trim_end_matches('/');
+                tokens.entry((api, &token.secret)).or_insert((channel, Vec::new())).1.push(name);
+            }
+        }
+        join_all(tokens.into_iter().map(|((api, token), (_, channels))| self.token(api, token, channels))).await
+    }
+
+    async fn token(&self, api: &str, token: &str, channels: Vec<&str>) -> Finding {
+        let subject = format!("token {token}");
+        let spec = json!({ "post": format!("{api}/auth.test"), "token": { "secret": token }, "timeout": "10s" });
+        let seen = self.ask("http", spec).await;
+        let body = &seen.output["body"];
+        if body["ok"] != json!(true) {
+            let word = body["error"].as_str().map(|word| format!("Slack says `{}`", one_line(word, 80)));
+            let found = word.unwrap_or_else(|| one_line(&seen.summary, REASON));
+            return Finding::wrong(Topic::Slack, subject, found, format!("xdg-open {APPS}"));
+        }
+        let has: Vec<&str> = seen.output["headers"]["x-oauth-scopes"].as_str().unwrap_or_default().split(',').collect();
+        let has: Vec<&str> = has.into_iter().map(str::trim).filter(|scope| !scope.is_empty()).collect();
+        let is_app = self.context.estate.slack.as_ref().is_some_and(|app| channels.contains(&app.channel.as_str()));
+        let wanted: Vec<&str> = if is_app { self.scopes.iter().map(String::as_str).collect() } else { vec![WRITE] };
+        let missing: Vec<&str> = wanted.into_iter().filter(|scope| !has.contains(scope)).collect();
+        if has.is_empty() {
+            return Finding::doubtful(Topic::Slack, subject, "the token is good; Slack does not say what it may do");
+        }
+        if missing.is_empty() {
+            return Finding::fine(Topic::Slack, subject, format!("good, and may {}", has.join(", ")));
+        }
+        let found = format!("the token is good, and may not {}", missing.join(", "));
+        Finding::wrong(
+            Topic::Slack,
+            subject,
+            found,
+            format!("{} slack manifest   # then reinstall the app", self.words.runbook),
+        )
+    }
+}
+
+/// The command that mends what git complains of.
+fn mend(tree: &str, reason: &str) -> String {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["dubious ownership"]) {
+        format!("git config --global --add safe.directory {tree}")
+    } else if says(&["Host key verification failed"]) {
+        let host = reason.split(['@', '/', ':', '`']).find(|word| word.contains('.')).unwrap_or("HOST");
+        format!("ssh-keyscan -t ed25519 {host}   # compare it, then add it to ~/.ssh/known_hosts")
+    } else if says(&["Permission denied", "publickey"]) {
+        "ssh-keygen -t ed25519   # then add the public key to the repository as a deploy key that may write".to_owned()
+    } else if says(&["Authentication failed", "could not read Username", "terminal prompts disabled"]) {
+        format!("git -C {tree} remote set-url origin git@HOST:PATH.git   # with a key nobody has to type")
+    } else if says(&["No such remote"]) {
+        format!("git -C {tree} remote add origin ADDRESS")
+    } else if says(&["not a git repository"]) {
+        format!("git clone ADDRESS {tree}")
+    } else if says(&["is not in `"]) {
+        "apt-get install git openssh-client".to_owned()
+    } else {
+        format!("git -C {tree} remote set-url origin ADDRESS")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mend;
+
+    #[test]
+    fn each_complaint_of_git_has_its_command() {
+        let first = |reason: &str| mend("/srv/shop", reason).split("   ").next().unwrap_or_default().to_owned();
+        assert_eq!(first("`git@git.example:a`: Host key verification failed."), "ssh-keyscan -t ed25519 git.example");
+        assert_eq!(first("git@x: Permission denied (publickey)."), "ssh-keygen -t ed25519");
+        assert_eq!(first("fatal: detected dubious ownership"), "git config --global --add safe.directory /srv/shop");
+        assert_eq!(first("error: No such remote 'origin'"), "git -C /srv/shop remote add origin ADDRESS");
+    }
+}

@@ -1,0 +1,98 @@
+//! Files, directories and programs that are named.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Checkup, by};
+use crate::domain::checkup::{Finding, Topic, Users};
+
+/// Programs whose Debian package has another name.
+const PACKAGES: &[(&str, &str)] = &[
+    ("aws", "awscli"),
+    ("bash", "bash"),
+    ("dig", "dnsutils"),
+    ("docker", "docker.io"),
+    ("node", "nodejs"),
+    ("npx", "npm"),
+    ("pg_dump", "postgresql-client"),
+    ("pg_restore", "postgresql-client"),
+    ("psql", "postgresql-client"),
+    ("python", "python-is-python3"),
+    ("redis-cli", "redis-tools"),
+    ("sh", "dash"),
+    ("ssh", "openssh-client"),
+    ("stat", "coreutils"),
+];
+
+impl Checkup {
+    /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
+    pub(super) async fn places(&self) -> Vec<Finding> {
+        let looker = self.clone();
+        tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
+    }
+
+    fn seen(&self) -> Vec<Finding> {
+        let paths = self.needs.paths.iter().map(|(path, users)| self.path(path, users));
+        let arguments = self.needs.arguments.iter().filter(|(path, _)| !self.needs.paths.contains_key(*path));
+        let arguments = arguments.filter(|(path, _)| !self.needs.repositories.contains_key(*path));
+        let arguments = arguments.map(|(path, users)| {
+            let seen = self.path(path, users);
+            // A program may make what it is given.
+            if seen.mend.is_none() { seen } else { Finding::doubtful(Topic::Paths, path, seen.found) }
+        });
+        let programs = self.needs.programs.iter().map(|(program, users)| self.program(program, users));
+        paths.chain(arguments).chain(programs).collect()
+    }
+
+    fn path(&self, path: &str, users: &Users) -> Finding {
+        let place = self.context.directory.join(path);
+        match std::fs::metadata(&place) {
+            Ok(about) if about.is_dir() => Finding::fine(Topic::Paths, path, "a directory"),
+            Ok(_) => Finding::fine(Topic::Paths, path, "a file"),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let mend = format!("setfacl -m u:{}:rX {}", self.account.name, place.display());
+                Finding::wrong(Topic::Paths, path, format!("may not be looked at; {}", by(users)), mend)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Finding::wrong(Topic::Paths, path, format!("not there; {}", by(users)), self.edit(users))
+            }
+            Err(error) => Finding::wrong(Topic::Paths, path, format!("{error}; {}", by(users)), self.edit(users)),
+        }
+    }
+
+    fn program(&self, program: &str, users: &Users) -> Finding {
+        if program.contains('/') {
+            let place = self.context.directory.join(program);
+            return match (is_program(&place), place.exists()) {
+                (true, _) => Finding::fine(Topic::Programs, program, "can be run"),
+                (false, true) => {
+                    let mend = format!("chmod +x {}", place.display());
+                    Finding::wrong(Topic::Programs, program, format!("cannot be run; {}", by(users)), mend)
+                }
+                (false, false) => {
+                    Finding::wrong(Topic::Programs, program, format!("not there; {}", by(users)), self.edit(users))
+                }
+            };
+        }
+        match self.in_path(program) {
+            Some(place) => Finding::fine(Topic::Programs, program, place.display().to_string()),
+            None => {
+                let package =
+                    PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package);
+                let found = format!("not in PATH; {}", by(users));
+                Finding::wrong(Topic::Programs, program, found, format!("apt-get install {package}"))
+            }
+        }
+    }
+
+    fn in_path(&self, program: &str) -> Option<PathBuf> {
+        let path = self.context.basics.get("PATH")?;
+        let places = path.split(':').filter(|part| !part.is_empty()).map(|part| Path::new(part).join(program));
+        places.into_iter().find(|place| is_program(place))
+    }
+}
+
+fn is_program(place: &Path) -> bool {
+    place.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}

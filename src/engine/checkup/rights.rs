@@ -1,0 +1,155 @@
+//! What the account may do to units: exactly the verbs that the runbooks use, on exactly the units.
+//!
+//! Of ourselves, systemd is asked; of another account, polkit is, which answers root alone. See
+//! [`crate::actions::systemd::rights`]: nothing is done to any unit.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use super::{Checkup, few};
+use crate::actions::process::capture::{Sink, Source};
+use crate::actions::process::{self, Job};
+use crate::actions::systemd::rights::{self, Polkit, Right};
+use crate::domain::checkup::{Finding, Topic};
+
+/// How long the stand-in for the account lives, in seconds: as long as a look may take.
+const STAND_IN: &str = "echo $$; exec sleep 15";
+
+/// Takes the first line that a program prints.
+struct FirstLine {
+    seen: String,
+    whole: mpsc::Sender<String>,
+}
+
+impl Sink for FirstLine {
+    fn take(&mut self, source: Source, bytes: &[u8]) {
+        if matches!(source, Source::Stdout) {
+            self.seen.push_str(&String::from_utf8_lossy(bytes));
+            if let Some((line, _)) = self.seen.split_once('\n') {
+                // A second line is nobody's.
+                let _ = self.whole.try_send(line.to_owned());
+            }
+        }
+    }
+}
+
+impl Checkup {
+    pub(super) async fn rights(&self) -> Vec<Finding> {
+        let grant = &self.needs.grant;
+        if grant.units.values().all(|units| units.is_empty()) && !grant.unit_files && !grant.daemon_reload {
+            return vec![Finding::fine(Topic::Rights, "units", "no runbook changes a unit")];
+        }
+        match (self.account.is_own, self.context.environment.systemd.0.as_str()) {
+            (true, "system") if self.account.asks_as_root => {
+                let found = "this is root, whom systemd lets do everything; `--user ACCOUNT` asks for another account";
+                vec![Finding::fine(Topic::Rights, "units", found)]
+            }
+            (true, _) => self.own().await,
+            (false, "system") => self.of_another().await,
+            (false, _) => {
+                let found = "a manager of a user obeys that user alone";
+                vec![Finding::doubtful(Topic::Rights, &*self.account.name, found)]
+            }
+        }
+    }
+
+    /// By systemd itself.
+    async fn own(&self) -> Vec<Finding> {
+        let manager = &self.context.environment.systemd;
+        let mut findings = Vec::new();
+        for (verb, units) in &self.needs.grant.units {
+            let asked = join_all(units.iter().map(|unit| rights::own(manager, verb, unit))).await;
+            let answers = asked.into_iter().map(|answer| answer.unwrap_or_else(Right::Unknown));
+            findings.push(self.judged(verb, units.iter().map(String::as_str).zip(answers).collect()));
+        }
+        let whole =
+            [(self.needs.grant.unit_files, "enable or disable"), (self.needs.grant.daemon_reload, "daemon_reload")];
+        // A manager of a user does not ask anybody.
+        let is_asked = manager.0 == "system";
+        for (_, what) in whole.into_iter().filter(|(used, _)| *used && is_asked) {
+            let found = format!("root can ask: `sudo {} doctor --user {}`", self.words.runbook, self.account.name);
+            findings.push(Finding::doubtful(Topic::Rights, what, found));
+        }
+        findings
+    }
+
+    /// By polkit, as root, about a process that the account runs for as long as it is asked.
+    async fn of_another(&self) -> Vec<Finding> {
+        let context = self.context();
+        let job = Job::new(["runuser", "-u", &self.account.name, "--", "sh", "-c", STAND_IN], &context);
+        let (whole, mut line) = mpsc::channel(1);
+        let mut sink = FirstLine { seen: String::new(), whole };
+        let asked = async {
+            let process = line.recv().await.and_then(|line| line.trim().parse().ok());
+            match process {
+                Some(process) => self.polkit(process).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            findings = asked => findings,
+            ended = process::run_into(&job, &context, &mut sink) => {
+                let reason = ended.err().map_or_else(|| "there is no such account".to_owned(), |error| error.to_string());
+                let found = format!("no process can be run as `{}`: {reason}", self.account.name);
+                let mend = format!("useradd --system --groups systemd-journal {}", self.account.name);
+                vec![Finding::wrong(Topic::Rights, &*self.account.name, found, mend)]
+            }
+        }
+    }
+
+    async fn polkit(&self, process: u32) -> Vec<Finding> {
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = std::fs::metadata(Path::new("/proc").join(process.to_string())).map(|about| about.uid());
+        let polkit = match owner {
+            Ok(account) => Polkit::about(process, account).await,
+            Err(error) => Err(error.to_string()),
+        };
+        let polkit = match polkit {
+            Ok(polkit) => polkit,
+            Err(reason) => {
+                let found = format!("polkit does not answer, so only root may change a unit: {reason}");
+                return vec![Finding::wrong(Topic::Rights, "polkit", found, "apt-get install polkitd")];
+            }
+        };
+        let mut findings = Vec::new();
+        for (verb, units) in &self.needs.grant.units {
+            let answers = join_all(units.iter().map(|unit| polkit.unit(verb, unit))).await;
+            findings.push(self.judged(verb, units.iter().map(String::as_str).zip(answers).collect()));
+        }
+        let whole = [
+            (self.needs.grant.unit_files, "enable or disable", "manage-unit-files"),
+            (self.needs.grant.daemon_reload, "daemon_reload", "reload-daemon"),
+        ];
+        for (_, what, action) in whole.into_iter().filter(|(used, _, _)| *used) {
+            findings.push(self.judged(what, vec![("any unit", polkit.whole(action).await)]));
+        }
+        findings
+    }
+
+    fn judged(&self, verb: &str, answers: Vec<(&str, Right)>) -> Finding {
+        let account = &self.account.name;
+        let refused: Vec<&str> =
+            answers.iter().filter(|(_, right)| *right == Right::Refused).map(|(unit, _)| *unit).collect();
+        if !refused.is_empty() {
+            let found = format!("`{account}` may not {verb} {}", few(refused));
+            let rule = "/etc/polkit-1/rules.d/50-runbook.rules";
+            let mend = format!("{} unit polkit --user {account} | sudo tee {rule}", self.words.runbook);
+            return Finding::wrong(Topic::Rights, verb, found, mend);
+        }
+        let unknown = answers.iter().find_map(|(unit, right)| match right {
+            Right::Unknown(reason) => Some((unit, reason)),
+            Right::Granted | Right::Refused => None,
+        });
+        match unknown {
+            Some((unit, reason)) => {
+                Finding::doubtful(Topic::Rights, verb, format!("there is no telling for {unit}: {reason}"))
+            }
+            None => {
+                let units = few(answers.iter().map(|(unit, _)| *unit));
+                Finding::fine(Topic::Rights, verb, format!("`{account}` may {verb} {units}"))
+            }
+        }
+    }
+}

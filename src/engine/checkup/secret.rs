@@ -1,0 +1,96 @@
+//! Secrets, and the senders that prove themselves with them. No value is shown, or counted.
+
+use super::{Checkup, by, few};
+use crate::domain::checkup::{Finding, Topic, Users};
+use crate::domain::estate::SecretSource;
+use crate::domain::sender::Auth;
+
+/// Where systemd finds the credentials of a service, plain and encrypted.
+const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];
+
+impl Checkup {
+    pub(super) fn senders(&self) -> Vec<Finding> {
+        let senders = self.context.estate.senders.iter();
+        senders.map(|(name, sender)| self.sender(name, &sender.auth)).collect()
+    }
+
+    fn sender(&self, name: &str, auth: &Auth) -> Finding {
+        let missing: Vec<&str> =
+            auth.secrets().iter().map(String::as_str).filter(|secret| self.missing(secret).is_some()).collect();
+        match (auth, missing.first()) {
+            (Auth::None, _) => Finding::doubtful(Topic::Senders, name, "whoever reaches the port is believed"),
+            (Auth::Sns, _) => Finding::fine(Topic::Senders, name, "proves itself by a signature of AWS"),
+            (_, Some(first)) => {
+                let found = format!("cannot prove itself without {}", few(missing.iter().copied()));
+                Finding::wrong(Topic::Senders, name, found, self.provide(first))
+            }
+            (_, None) => Finding::fine(Topic::Senders, name, "what it proves itself with is here"),
+        }
+    }
+
+    pub(super) fn secrets(&self) -> Vec<Finding> {
+        let named = self.needs.secrets.keys().filter(|name| !self.context.estate.secrets.contains_key(*name));
+        let unknown = named.map(|name| {
+            let users = &self.needs.secrets[name];
+            let found = format!("the estate does not say where it is; {}", by(users));
+            Finding::wrong(Topic::Secrets, name, found, self.edit(&Users::default()))
+        });
+        let known = self.context.estate.secrets.keys().map(|name| self.secret(name));
+        known.chain(unknown).collect()
+    }
+
+    fn secret(&self, name: &str) -> Finding {
+        let Some(reason) = self.missing(name) else {
+            return Finding::fine(Topic::Secrets, name, "can be read");
+        };
+        if let Some(finding) = self.of_service(name) {
+            return finding;
+        }
+        match self.needs.secrets.get(name) {
+            Some(users) => Finding::wrong(Topic::Secrets, name, format!("{reason}; {}", by(users)), self.provide(name)),
+            None => {
+                let found = format!("{reason}; nothing needs it, but it cannot be kept out of what is written");
+                Finding::doubtful(Topic::Secrets, name, found).mend(self.provide(name))
+            }
+        }
+    }
+
+    /// Why a secret has no value; none when it has one, or its family has members.
+    fn missing(&self, name: &str) -> Option<String> {
+        let family = format!("{name}.");
+        if self.context.secrets.iter().any(|(known, _)| known.starts_with(&family)) {
+            return None;
+        }
+        let reason = self.context.secrets.get(name).err()?;
+        Some(reason.strip_prefix(&format!("secret `{name}`: ")).unwrap_or(&reason).to_owned())
+    }
+
+    /// A credential is the service's alone: here it can only be seen whether systemd will find it.
+    fn of_service(&self, name: &str) -> Option<Finding> {
+        let credential = self.context.estate.secrets.get(name)?.credential.as_ref()?;
+        let there = CREDENTIALS.iter().map(|folder| format!("{folder}/{credential}"));
+        let there = there.into_iter().find(|path| std::path::Path::new(path).exists())?;
+        Some(Finding::fine(Topic::Secrets, name, format!("systemd gives `{there}` to the service")))
+    }
+
+    /// The command that gives a secret its value.
+    fn provide(&self, name: &str) -> String {
+        let account = &self.account.name;
+        match self.context.estate.secrets.get(name) {
+            Some(SecretSource { env: Some(variable), .. }) => format!("export {variable}=…"),
+            Some(SecretSource { credential: Some(credential), .. }) => {
+                format!("install -m 600 /dev/stdin {}/{credential}", CREDENTIALS[0])
+            }
+            Some(SecretSource { file: Some(file), key, .. }) => {
+                let path = self.context.directory.join(file);
+                let shown = path.display();
+                match (path.exists(), key) {
+                    (false, _) => format!("install -m 600 -o {account} /dev/stdin {shown}"),
+                    (true, Some(key)) if std::fs::File::open(&path).is_ok() => format!("echo '{key}=…' >> {shown}"),
+                    (true, _) => format!("setfacl -m u:{account}:r {shown}"),
+                }
+            }
+            _ => self.edit(&Users::default()),
+        }
+    }
+}

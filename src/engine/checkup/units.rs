@@ -1,0 +1,85 @@
+//! Every unit that is named, in one look, and every health address.
+
+use serde_json::{Value, json};
+
+use super::{Checkup, by};
+use crate::domain::checkup::{Finding, Topic, Users};
+use crate::domain::text::one_line;
+
+/// Characters of a reason on a line.
+const REASON: usize = 240;
+
+impl Checkup {
+    pub(super) async fn units(&self) -> Vec<Finding> {
+        let names: Vec<&String> = self.needs.units.keys().collect();
+        if names.is_empty() {
+            return vec![Finding::doubtful(Topic::Units, "units", "none is named").mend(self.edit(&Users::default()))];
+        }
+        let seen = self.ask("systemd", json!({ "status": names })).await;
+        let Some(units) = seen.output["units"].as_array() else {
+            let mend = format!("{} is-system-running", self.systemctl());
+            return vec![Finding::wrong(Topic::Units, "systemd", one_line(&seen.summary, REASON), mend)];
+        };
+        units.iter().map(|unit| self.unit(unit)).collect()
+    }
+
+    fn unit(&self, unit: &Value) -> Finding {
+        let text = |name: &str| unit[name].as_str().unwrap_or_default();
+        let (name, systemctl) = (text("name"), self.systemctl());
+        let users = self.needs.units.get(name).cloned().unwrap_or_default();
+        let wrong = |found: String, mend: String| Finding::wrong(Topic::Units, name, found, mend);
+        match (text("load"), text("active")) {
+            ("not-found", _) => wrong(format!("there is no such unit; {}", by(&users)), self.edit(&users)),
+            ("masked", _) => wrong("masked, so it cannot be started".to_owned(), format!("{systemctl} unmask {name}")),
+            ("loaded", "active" | "reloading") => {
+                Finding::fine(Topic::Units, name, format!("active ({})", text("sub")))
+            }
+            ("loaded", active) => {
+                let found = format!("present, and {active} ({})", text("sub"));
+                Finding::doubtful(Topic::Units, name, found).mend(format!("{systemctl} start {name}"))
+            }
+            (load, _) => wrong(
+                format!("its file cannot be used: {load}"),
+                format!("systemd-analyze verify {name} && {systemctl} daemon-reload"),
+            ),
+        }
+    }
+
+    /// `systemctl` for the environment's manager.
+    pub(super) fn systemctl(&self) -> &'static str {
+        if self.context.environment.systemd.0 == "system" { "systemctl" } else { "systemctl --user" }
+    }
+
+    pub(super) async fn health(&self) -> Vec<Finding> {
+        let services = &self.context.estate.services;
+        let (asked, silent): (Vec<_>, Vec<_>) =
+            services.iter().partition(|(_, service)| service.health.is_some() || service.port.is_some());
+        let mut findings: Vec<Finding> = Vec::new();
+        if !asked.is_empty() {
+            let names: Vec<&String> = asked.iter().map(|(name, _)| *name).collect();
+            let seen = self.ask("health", json!({ "service": names })).await;
+            findings.extend(names.into_iter().map(|name| self.answer(name, &seen.output["services"][name.as_str()])));
+        }
+        findings.extend(silent.into_iter().map(|(name, _)| {
+            Finding::doubtful(Topic::Health, name, "the estate has neither `health` nor `port` for it")
+                .mend(self.edit(&Users::default()))
+        }));
+        findings
+    }
+
+    fn answer(&self, name: &str, found: &Value) -> Finding {
+        let service = &self.context.estate.services[name];
+        let port = service.port.map(|port| format!("http://127.0.0.1:{port}"));
+        let address = service.health.clone().or(port).unwrap_or_default();
+        let reason = one_line(found["error"].as_str().unwrap_or("no answer"), REASON);
+        let restart = format!("{} restart {}", self.systemctl(), service.unit);
+        match (found["live"] == json!(true), found["ready"] == json!(true)) {
+            (true, true) => {
+                let found = format!("`{address}` is alive and ready, {} ms", found["latency_ms"]);
+                Finding::fine(Topic::Health, name, found)
+            }
+            (true, false) => Finding::doubtful(Topic::Health, name, format!("`{address}` is alive, {reason}")),
+            (false, _) => Finding::wrong(Topic::Health, name, format!("`{address}`: {reason}"), restart),
+        }
+    }
+}

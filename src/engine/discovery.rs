@@ -1,0 +1,181 @@
+//! Finds a shop on this machine: its services, where they listen, what answers there, its datastores and its work tree.
+//!
+//! Only loopback is asked, and only ports on which the services that were found listen.
+//!
+//! Deliberately absent: writing, and looking at other machines.
+//!
+//! **Invariant:** what is not found is left out; nothing here fails but the first question, to systemd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+
+use crate::actions::systemd::inventory::{self, Known};
+use crate::actions::{self, Context};
+use crate::domain::discovery::{self, Found, Health, STORES, Service, Store, Tree};
+use crate::domain::estate::{ManagerBus, matches};
+
+mod socket;
+
+/// Where distributions keep their units, and where those stand that programs make for the time being.
+const NOT_THE_SHOPS: [&str; 4] = ["/usr/lib/", "/lib/", "/run/", "/usr/share/"];
+
+/// Units of the machine itself that administrators keep beside a shop's.
+const NEVER: [&str; 3] = ["runbook.service", "user@*.service", "dbus.service"];
+
+/// Where liveness, readiness and metrics are looked for, the usual first.
+const LIVE: [&str; 4] = ["/health", "/healthz", "/health/live", "/livez"];
+const READY: [&str; 4] = ["/health/ready", "/ready", "/readyz", "/healthz/ready"];
+const METRICS: [&str; 2] = ["/health/metrics", "/metrics"];
+
+/// How long one answer may take, and how many services are asked at the same time.
+const PATIENCE: &str = "2s";
+const AT_ONCE: usize = 16;
+
+/// How many ports of one service are tried: one that listens on more is no web service.
+const PORTS: usize = 4;
+
+/// The most services that an estate begins with.
+const SERVICES: usize = 200;
+
+/// How far up a work tree is looked for.
+const CLIMB: usize = 32;
+
+/// Finds the shop; `pattern` says which units are its own, else most of those that are not the distribution's.
+///
+/// # Errors
+/// When the manager cannot be reached.
+pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) -> Result<Found, String> {
+    let bus = &context.environment.systemd;
+    let everything = inventory::services(bus, "*.service").await?;
+    let (stores, others): (Vec<Known>, Vec<Known>) =
+        everything.into_iter().partition(|known| discovery::store_of(&known.unit).is_some());
+    let (own, prefix) = chosen(others, pattern, bus);
+    let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
+    let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
+    let services: Vec<Service> = stream::iter(looked).buffered(AT_ONCE).collect().await;
+    let taken = services.iter().flat_map(|service| service.ports.iter().copied()).collect();
+    Ok(Found {
+        hostname,
+        systemd: bus.0.clone(),
+        prefix,
+        stores: self::stores(&stores, &taken),
+        services,
+        tree: tree.or_else(|| self::tree(&context.directory)),
+    })
+}
+
+/// The shop's own services, and what they begin with.
+fn chosen(known: Vec<Known>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<Known>, Option<String>) {
+    if let Some(pattern) = pattern {
+        let begins = pattern.split(['*', '?']).next().filter(|begins| !begins.is_empty()).map(str::to_owned);
+        let fits =
+            |known: &Known| matches(pattern, &known.unit) || matches(pattern, known.unit.trim_end_matches(".service"));
+        return (known.into_iter().filter(fits).collect(), begins);
+    }
+    let own: Vec<Known> = known.into_iter().filter(|known| is_the_shops(known, bus)).collect();
+    match discovery::prefix(own.iter().map(|known| known.unit.as_str())) {
+        Some(prefix) => (own.into_iter().filter(|known| known.unit.starts_with(&prefix)).collect(), Some(prefix)),
+        None => (own, None),
+    }
+}
+
+fn is_the_shops(known: &Known, bus: &ManagerBus) -> bool {
+    let never = NEVER.iter().any(|pattern| matches(pattern, &known.unit));
+    // A private manager keeps its units anywhere; the distribution's are in one place on every machine.
+    let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");
+    let own = !known.file.is_empty() && !NOT_THE_SHOPS.iter().any(|place| known.file.starts_with(place));
+    !never && (own || (elsewhere && !known.file.is_empty()))
+}
+
+async fn service(known: Known, context: &Context) -> Service {
+    let ports = socket::ports(&known.processes);
+    let language = known.processes.iter().find_map(|process| language(*process));
+    let mut health = None;
+    for port in ports.iter().take(PORTS) {
+        health = answers(*port, context).await;
+        if health.is_some() {
+            break;
+        }
+    }
+    Service { unit: known.unit, ports, health, language }
+}
+
+/// What answers on a port.
+async fn answers(port: u16, context: &Context) -> Option<Health> {
+    let live = first(port, &LIVE, context).await?;
+    let (ready, metrics) = tokio::join!(first(port, &READY, context), first(port, &METRICS, context));
+    Some(Health { port, live, ready, metrics })
+}
+
+/// The first path that is there. One that says that it is not well is there too.
+async fn first(port: u16, paths: &[&str], context: &Context) -> Option<String> {
+    let http = actions::kind("http").expect("the kind is in the list");
+    for path in paths {
+        let spec = json!({ "get": format!("http://127.0.0.1:{port}{path}"), "timeout": PATIENCE });
+        let seen = http.perform(&spec, context).await;
+        if matches!(seen.output["code"].as_u64(), Some(200..=299 | 503)) {
+            return Some((*path).to_owned());
+        }
+        if seen.output["code"].is_null() {
+            return None;
+        }
+    }
+    None
+}
+
+/// What a process is written in, where its program tells.
+fn language(process: u32) -> Option<String> {
+    let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let name = program.file_name()?.to_string_lossy().into_owned();
+    let known = [
+        ("node", "Node.js"),
+        ("python", "Python"),
+        ("ruby", "Ruby"),
+        ("java", "Java"),
+        ("php", "PHP"),
+        ("beam", "Erlang"),
+    ];
+    known.iter().find(|(begin, _)| name.starts_with(begin)).map(|(_, language)| (*language).to_owned())
+}
+
+/// The datastores: by their units, and where there is none, by the port that is theirs and nobody else's.
+fn stores(units: &[Known], taken: &BTreeSet<u16>) -> Vec<Store> {
+    let listening = socket::listening();
+    let mut found: BTreeMap<&str, Store> = BTreeMap::new();
+    for (kind, patterns, usual) in STORES {
+        let unit = patterns.iter().find_map(|pattern| units.iter().find(|known| matches(pattern, &known.unit)));
+        let own = unit.map(|known| socket::ports(&known.processes)).unwrap_or_default();
+        let port = if own.contains(usual) { *usual } else { own.first().copied().unwrap_or(*usual) };
+        let listens = listening.contains(&port) && (!own.is_empty() || !taken.contains(&port));
+        if unit.is_some() || (listens && *kind != "nginx") {
+            let unit = unit.map(|known| known.unit.clone());
+            found.insert(kind, Store { kind: (*kind).to_owned(), unit, port, listens });
+        }
+    }
+    STORES.iter().filter_map(|(kind, _, _)| found.remove(kind)).collect()
+}
+
+/// The work tree that a directory is in.
+fn tree(directory: &Path) -> Option<Tree> {
+    if !directory.is_absolute() {
+        return None;
+    }
+    let root = directory.ancestors().take(CLIMB).find(|above| above.join(".git").exists())?;
+    let head = fs::read_to_string(git_directory(root)?.join("HEAD")).ok()?;
+    let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
+    Some(Tree { directory: root.to_string_lossy().into_owned(), branch })
+}
+
+/// Where a work tree keeps what git knows; one of several has a file that says where.
+fn git_directory(root: &Path) -> Option<PathBuf> {
+    let git = root.join(".git");
+    if git.is_dir() {
+        return Some(git);
+    }
+    let text = fs::read_to_string(git).ok()?;
+    Some(root.join(text.trim().strip_prefix("gitdir: ")?))
+}

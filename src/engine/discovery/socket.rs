@@ -1,0 +1,78 @@
+//! Who listens where, as the kernel tells it in /proc.
+//!
+//! A port is a process's when one of its descriptors is a socket that the kernel's table of listening sockets names
+//! (proc_pid_fd(5), proc_pid_net(5)). Deliberately absent: UDP, and sockets that a unit of its own listens on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+/// The state of a socket that listens (`TCP_LISTEN` of the kernel), as the tables have it.
+const LISTEN: &str = "0A";
+
+/// The tables.
+const TABLES: [&str; 2] = ["tcp", "tcp6"];
+
+/// The most processes of one unit that are looked at.
+const PROCESSES: usize = 500;
+
+/// The ports that any of these processes listens on.
+pub(super) fn ports(processes: &[u32]) -> BTreeSet<u16> {
+    let mut ports = BTreeSet::new();
+    for process in processes.iter().take(PROCESSES) {
+        // A unit may have a network of its own, which is its first process's as well.
+        let table = table(&process.to_string());
+        ports.extend(sockets(*process).iter().filter_map(|inode| table.get(inode)));
+    }
+    ports
+}
+
+/// Every port that somebody listens on.
+pub(super) fn listening() -> BTreeSet<u16> {
+    table("self").into_values().collect()
+}
+
+/// Ports by the number of their socket.
+fn table(process: &str) -> BTreeMap<u64, u16> {
+    let read = |table: &&str| fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+    TABLES.iter().map(read).flat_map(|text| text.lines().filter_map(entry).collect::<Vec<_>>()).collect()
+}
+
+/// A line of a table: number, local address, remote address, state, and as the tenth the number of the socket.
+fn entry(line: &str) -> Option<(u64, u16)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let port = fields.get(1)?.rsplit_once(':')?.1;
+    let is_listening = fields.get(3) == Some(&LISTEN);
+    let port = u16::from_str_radix(port, 16).ok().filter(|_| is_listening)?;
+    Some((fields.get(9)?.parse().ok()?, port))
+}
+
+/// The sockets that a process has open; none when we may not look.
+fn sockets(process: u32) -> Vec<u64> {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let names = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+    names.filter_map(|name| name.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_port_is_found_by_our_own_process() {
+        let four = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = four.local_addr().unwrap().port();
+        assert!(ports(&[std::process::id()]).contains(&port) && listening().contains(&port));
+    }
+
+    #[test]
+    fn a_line_of_the_kernels_table_is_read_and_one_that_does_not_listen_is_not() {
+        let line = |state: &str| {
+            format!(
+                "   0: 0100007F:1F40 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000  0 4242 1 0 100"
+            )
+        };
+        assert_eq!(entry(&line("0A")), Some((4242, 8000)));
+        assert_eq!(entry(&line("01")), None);
+        assert_eq!(entry("  sl  local_address rem_address   st"), None);
+    }
+}

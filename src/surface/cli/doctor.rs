@@ -1,0 +1,175 @@
+//! `runbook doctor`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::failure::{Failure, Result};
+use super::settings::quoted;
+use super::shop::Shop;
+use super::station::{self, Station};
+use super::{aside, person};
+use crate::actions;
+use crate::domain::checkup::{Finding, Needs, State, Topic};
+use crate::domain::estate::Estate;
+use crate::domain::problem;
+use crate::domain::runbook::Runbook;
+use crate::domain::text::one_line;
+use crate::engine::catalog::RUNBOOKS;
+use crate::engine::checkup::{Account, Checkup, Words};
+use crate::surface::exit::Exit;
+use crate::surface::slack::manifest;
+
+/// Characters of what was found on a line of a table.
+const LINE: usize = 400;
+
+/// Looks at everything that the runbooks need of this host
+///
+/// The clock, room on the disk, the log and how fast it is written, every
+/// unit, health address, secret, path and program that a runbook or the
+/// estate names, the remotes of work trees, what Slack's tokens may do, and
+/// whether the account may do exactly what the runbooks do to units. Nothing
+/// is changed. What is wrong comes with the command that mends it.
+///
+/// Ends with 0 when all is well, and with 7 when something is wrong.
+///
+/// Examples:
+///   runbook doctor
+///   runbook doctor --env production -o json
+///   sudo runbook doctor --user runbook
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Doctor {
+    /// The environment that this host belongs to
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    environment: Option<String>,
+    /// The account that the runbooks run as, when it is another; polkit tells root alone [default: yours]
+    #[arg(long, value_name = "ACCOUNT")]
+    user: Option<String>,
+}
+
+impl Doctor {
+    /// Looks, and says what was found.
+    pub fn run(self, station: &Station) -> Result {
+        let account = self.account()?;
+        let shop = Shop::open(&station.settings)?;
+        let mut findings = files(&shop, station);
+        let none = Estate::default();
+        let estate = shop.catalog.estate().content.as_ref().unwrap_or(&none);
+        let checkup = self.checkup(station, &shop, estate, account)?;
+        let looked = station.runtime()?.block_on(checkup.run());
+        // Without an estate there is no saying what is missing beyond the host itself.
+        let known = |finding: &Finding| !std::ptr::eq(estate, &none) || of_host(finding.topic);
+        findings.extend(looked.into_iter().filter(known));
+        findings.sort_by_key(|finding| (finding.topic, finding.state));
+        match station.output.is_table() {
+            true => station.output.text(&drawn(&findings))?,
+            false => station.output.list(&findings)?,
+        }
+        Ok(concluded(&findings, station))
+    }
+
+    fn checkup(&self, station: &Station, shop: &Shop, estate: &Estate, account: Account) -> Result<Checkup> {
+        let name = match estate.environments.is_empty() {
+            true => String::new(),
+            false => shop.environment(self.environment.as_deref(), estate)?,
+        };
+        let environment = estate.environments.get(&name).cloned();
+        if environment.is_none() && !name.is_empty() {
+            return Err(Failure::usage(format!("there is no environment `{}`", name.escape_debug()))
+                .did_you_mean(&name, estate.environments.keys().map(String::as_str)));
+        }
+        let runbooks: Vec<&Runbook> =
+            shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()).collect();
+        let context = aside::context(station, shop, estate, &name, environment.unwrap_or_default())?;
+        Ok(Checkup {
+            context,
+            needs: Needs::of(estate, &name, &runbooks, &actions::forms()),
+            log: station.log()?,
+            hostname: station::hostname(),
+            account,
+            scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
+            words: Words {
+                runbook: station.settings.command(),
+                folder: quoted(&station.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
+            },
+        })
+    }
+
+    fn account(&self) -> Result<Account> {
+        let own = person::process_account();
+        let asks_as_root = rustix::process::geteuid().is_root();
+        let name = self.user.clone().unwrap_or_else(|| own.clone());
+        let is_own = name == own;
+        if !is_own && !asks_as_root {
+            return Err(Failure::not_allowed(format!("only root can ask what `{}` may do", name.escape_debug()))
+                .hint(format!("`sudo runbook doctor --user {}` asks.", quoted(&name))));
+        }
+        super::unit::account(&name)?;
+        Ok(Account { name, is_own, asks_as_root })
+    }
+}
+
+/// Whether something is about the host, and can be told without an estate.
+fn of_host(topic: Topic) -> bool {
+    matches!(topic, Topic::Runbooks | Topic::Host | Topic::Disk | Topic::Log)
+}
+
+/// What is wrong with the shop's own files.
+fn files(shop: &Shop, station: &Station) -> Vec<Finding> {
+    let lint = |name: &str| station.command(&format!("lint {}", quoted(name)));
+    let problems = shop.catalog.problems();
+    let wrong = problems.iter().map(|(source, problems)| {
+        Finding::wrong(Topic::Runbooks, &source.name, problem::count(problems.len()), lint(&source.name))
+    });
+    let sound = shop.catalog.sheets().filter(|(_, sheet)| sheet.content.is_ok()).count();
+    let word = if sound == 1 { "runbook is" } else { "runbooks are" };
+    wrong.chain([Finding::fine(Topic::Runbooks, "files", format!("{sound} {word} sound"))]).collect()
+}
+
+/// The lines, grouped, in each group the worst first.
+fn drawn(findings: &[Finding]) -> String {
+    let mut groups: BTreeMap<Topic, Vec<&Finding>> = BTreeMap::new();
+    findings.iter().for_each(|finding| groups.entry(finding.topic).or_default().push(finding));
+    let bold = Style::new().bold();
+    let mut text = String::new();
+    for (topic, findings) in groups {
+        let _ = writeln!(text, "{bold}{}{bold:#}", topic.word());
+        let wide = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0).min(WIDEST);
+        for finding in findings {
+            let (sign, word, style) = seal(finding.state);
+            let (subject, found) = (one_line(&finding.subject, LINE), one_line(&finding.found, LINE));
+            let _ = writeln!(text, "  {style}{sign} {word:<5}{style:#}  {subject:<wide$}  {found}");
+            if let Some(mend) = &finding.mend {
+                let _ = writeln!(text, "           mend: {}", one_line(mend, LINE));
+            }
+        }
+    }
+    text
+}
+
+/// The widest subject that others are lined up with.
+const WIDEST: usize = 32;
+
+/// A sign, a word and a colour: none of them is needed to understand the others.
+fn seal(state: State) -> (char, &'static str, Style) {
+    match state {
+        State::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
+        State::Doubtful => ('!', "look", AnsiColor::Yellow.on_default().bold()),
+        State::Wrong => ('✗', "wrong", AnsiColor::Red.on_default().bold()),
+    }
+}
+
+/// Says how many of each there are, and what to type next.
+fn concluded(findings: &[Finding], station: &Station) -> Exit {
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    let (wrong, doubtful, fine) = (count(State::Wrong), count(State::Doubtful), count(State::Fine));
+    station.output.say(&format!("{fine} ok, {doubtful} to look at, {wrong} wrong"));
+    if wrong > 0 {
+        station.output.next(&[station.command("doctor")]);
+        return Exit::PROBLEMS;
+    }
+    station.output.next(&[station.command("list"), station.command("serve")]);
+    Exit::DONE
+}

@@ -1,0 +1,229 @@
+//! `runbook init`.
+//!
+//! **Invariant:** a file that is there is never written: each is made anew or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::failure::{Failure, Result};
+use super::settings::{ShopSource, quoted};
+use super::shop::Shop;
+use super::station::{self, Station};
+use super::{aside, output, unit};
+use crate::actions;
+use crate::domain::discovery::{self, Found};
+use crate::domain::estate::{Environment, Estate, ManagerBus};
+use crate::domain::runbook::schema;
+use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
+use crate::surface::exit::Exit;
+
+/// The largest file of ours that is read to see what the shop is.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// Where the files for systemd and polkit are put down, for a person to install.
+const SYSTEM: &str = "systemd";
+
+/// Writes a shop's first files, from what is found on this machine
+///
+/// An estate with the services that systemd knows, the ports they listen on
+/// and the health addresses that answer, the datastores and the work tree;
+/// runbooks P1 to P4 to begin with; schemas for your editor; and the files
+/// for systemd and polkit. What a person has to look at says `FILL IN`.
+/// A file that is there already is kept as it is.
+///
+/// Examples:
+///   runbook init --dry-run
+///   runbook init /etc/runbook --units "shop-*"
+///   runbook init --systemd user
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Init {
+    /// The shop's directory [default: here]
+    #[arg(value_name = "DIRECTORY")]
+    place: Option<PathBuf>,
+    /// Prints what would be written, and writes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Which units are the shop's [default: what most units begin with that are not the distribution's]
+    #[arg(long, value_name = "PATTERN")]
+    units: Option<String>,
+    /// The systemd manager: `system`, `user` or a D-Bus address
+    #[arg(long, value_name = "BUS", default_value = "system")]
+    systemd: String,
+    /// The account that the service will run as
+    #[arg(long, value_name = "ACCOUNT", default_value = "runbook")]
+    user: String,
+}
+
+/// What becomes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    /// It was there.
+    Kept,
+    /// It is there now.
+    Written,
+    /// It would be written without `--dry-run`.
+    Missing,
+}
+
+/// One file, for people and programs.
+#[derive(Debug, Serialize)]
+struct Sheet {
+    path: PathBuf,
+    fate: Fate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+impl Init {
+    /// Finds, and writes what is missing.
+    pub fn run(self, station: &Station) -> Result {
+        let directory = self.directory(station);
+        let account = unit::account(&self.user)?;
+        let found = self.found(station, &directory)?;
+        let mut files = shop_files(&found);
+        let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
+        let texts: BTreeMap<String, String> =
+            texts.map(|(path, text)| as_they_will_be(&directory, path, text)).collect();
+        let shop = Shop { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
+        files.extend(system_files(&shop, station, account));
+        let sheets = files
+            .into_iter()
+            .map(|(path, text)| self.settle(&directory, path, text))
+            .collect::<Result<Vec<Sheet>>>()?;
+        self.told(&sheets, &found, station)?;
+        self.conclude(&sheets, &directory, station);
+        Ok(Exit::DONE)
+    }
+
+    fn directory(&self, station: &Station) -> PathBuf {
+        match (&self.place, &station.settings.shop) {
+            (Some(place), _) => station.settings.working_directory.join(place),
+            (None, ShopSource::Named(place)) => place.clone(),
+            (None, ShopSource::Found(_)) => station.settings.working_directory.clone(),
+        }
+    }
+
+    fn found(&self, station: &Station, directory: &Path) -> Result<Found> {
+        let shop = Shop { directory: directory.to_owned(), catalog: Catalog::default() };
+        let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
+        let context = aside::context(station, &shop, &Estate::default(), "production", environment)?;
+        let find = crate::engine::discovery::find(&context, self.units.as_deref(), station::hostname());
+        station.runtime()?.block_on(find).map_err(|reason| {
+            Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
+        })
+    }
+
+    /// Writes a file that is not there, unless nothing is to be written.
+    fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<Sheet> {
+        let file = directory.join(&path);
+        // A link that leads nowhere is somebody's too.
+        if file.symlink_metadata().is_ok() {
+            return Ok(Sheet { path, fate: Fate::Kept, content: None });
+        }
+        if self.dry_run {
+            return Ok(Sheet { path, fate: Fate::Missing, content: Some(text) });
+        }
+        let fate = written(&file, &text)
+            .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
+        Ok(Sheet { path, fate, content: None })
+    }
+
+    fn told(&self, sheets: &[Sheet], found: &Found, station: &Station) -> Result<()> {
+        let output = &station.output;
+        let answering = found.services.iter().filter(|service| service.health.is_some()).count();
+        output.say(&format!(
+            "found {} services, of which {answering} answer, {} datastores and {}",
+            found.services.len(),
+            found.stores.len(),
+            found
+                .tree
+                .as_ref()
+                .map_or_else(|| "no work tree".to_owned(), |tree| format!("the work tree `{}`", tree.directory)),
+        ));
+        if !output.is_table() {
+            return output.list(sheets);
+        }
+        for sheet in sheets {
+            let path = crate::domain::text::one_line(&sheet.path.to_string_lossy(), 400);
+            output.text(&match (&sheet.content, sheet.fate) {
+                (Some(content), _) => format!("--- {path}\n{}\n", crate::domain::text::printable(content).trim_end()),
+                (None, Fate::Kept) => format!("kept     {path}\n"),
+                (None, _) => format!("written  {path}\n"),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn conclude(&self, sheets: &[Sheet], directory: &Path, station: &Station) {
+        let kept = sheets.iter().filter(|sheet| sheet.fate == Fate::Kept).count();
+        station.output.say(&match (sheets.len() - kept, self.dry_run) {
+            (0, _) => "nothing is changed: every file is there already".to_owned(),
+            (new, true) => format!("nothing is changed: {new} files would be written, {kept} kept"),
+            (new, false) => format!("{new} files written, {kept} kept"),
+        });
+        let here = directory == station.settings.working_directory;
+        let place = quoted(&station.settings.shown(directory).to_string_lossy());
+        let command = if here { "runbook".to_owned() } else { format!("runbook --dir {place}") };
+        station.output.next(&match self.dry_run {
+            true => vec![format!("runbook init{}", if here { String::new() } else { format!(" {place}") })],
+            false => vec![
+                format!("grep -rn 'FILL IN' {place}/{RUNBOOKS}"),
+                format!("{command} lint"),
+                format!("{command} doctor"),
+            ],
+        });
+    }
+}
+
+/// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
+fn shop_files(found: &Found) -> Vec<(PathBuf, String)> {
+    let place = |name: &str| Path::new(RUNBOOKS).join(name);
+    let mut files = vec![(place(ESTATE), discovery::estate(found))];
+    files.extend(discovery::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
+    files.push((place("estate.schema.json"), output::json(&schema::estate(), true)));
+    files.push((place("runbook.schema.json"), output::json(&schema::runbook(&actions::forms()), true)));
+    files
+}
+
+/// What systemd and polkit need, made from the estate as it is or will be; of one with problems nothing can be made.
+fn system_files(shop: &Shop, station: &Station, account: &str) -> Vec<(PathBuf, String)> {
+    let place = |name: &str| Path::new(SYSTEM).join(name);
+    let listen = super::serve::ADDRESS.parse().expect("a constant address is one");
+    let mut files = vec![(place("runbook.socket"), unit::socket_of(listen))];
+    if shop.catalog.estate().content.is_err() {
+        station
+            .output
+            .warn("the estate that is there has problems, so nothing is made of it; `runbook lint` shows them");
+        return files;
+    }
+    files.extend(unit::service_of(shop, station, account).ok().map(|text| (place("runbook.service"), text)));
+    files.extend(unit::polkit_of(shop, station, account).ok().map(|text| (place("50-runbook.rules"), text)));
+    files
+}
+
+/// A file by its name in the folder, with the text that is there, or else the one that will be.
+fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = directory.join(path);
+    let small = file.metadata().is_ok_and(|about| about.is_file() && about.len() <= FILE_LIMIT);
+    let there = if small { fs::read_to_string(file).ok() } else { None };
+    (name, there.unwrap_or_else(|| text.to_owned()))
+}
+
+/// Makes a file that must not be there; one that has come in between is kept.
+fn written(file: &Path, text: &str) -> std::io::Result<Fate> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match File::create_new(file) {
+        Ok(mut made) => made.write_all(text.as_bytes()).map(|()| Fate::Written),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Fate::Kept),
+        Err(error) => Err(error),
+    }
+}
