@@ -34,6 +34,7 @@ mod feed;
 mod flight;
 mod known;
 pub mod renewal;
+pub mod survey;
 mod turn;
 
 /// How often a command is decided again because somebody else was first.

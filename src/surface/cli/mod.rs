@@ -62,6 +62,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod stats;
 mod table;
 mod target;
 mod timeline;
@@ -112,6 +113,7 @@ enum Command {
     Timeline(timeline::Timeline),
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
+    Stats(stats::Stats),
     List(list::List),
     Show(show::Show),
     Lint(lint::Lint),
@@ -156,6 +158,7 @@ impl Command {
             Self::Timeline(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
+            Self::Stats(command) => command.run(station),
             Self::List(command) => command.run(station),
             Self::Show(command) => command.run(station),
             Self::Lint(command) => command.run(station),
@@ -184,7 +187,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return complain(&error),
     };
+    let draws = matches!(cli.command, Command::Stats(_));
     let ended = settled(cli.flags).and_then(|station| {
+        if station.output.format() == settings::Format::Svg && !draws {
+            return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
+        }
         let ended = cli.command.run(&station);
         ended.map_err(|failure| failure.typed_as(&station.settings.command()))
     });
