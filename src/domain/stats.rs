@@ -160,7 +160,10 @@ impl Measure {
             runbooks: incident.runs.iter().map(|run| run.runbook.id.clone()).collect(),
             opened: incident.opened.at,
             open: incident.status != IncidentStatus::Resolved,
-            times: Phase::ALL.into_iter().filter_map(|phase| Some((phase, time(phase, &milestones)?))).collect(),
+            times: Phase::ALL
+                .into_iter()
+                .filter_map(|phase| Some((phase, time(phase, incident, &milestones)?)))
+                .collect(),
             deadlines: deadlines(log),
             alerts: incident.alerts.len() as u64,
             runs: incident.runs.len() as u64,
@@ -182,17 +185,18 @@ fn is_automatic(run: &Run) -> bool {
 }
 
 /// A length between two milestones; none when the log lacks one of them, or has them the wrong way round, as a clock that was
-/// set back leaves them.
-fn time(phase: Phase, milestones: &[Milestone]) -> Option<Span> {
+/// set back leaves them. When nobody has said when the trouble began, detection is not known.
+fn time(phase: Phase, incident: &Incident, milestones: &[Milestone]) -> Option<Span> {
+    let opened = incident.opened.at;
+    let of = |name| Some(milestones.iter().find(|milestone| milestone.name == name)?.at?.at);
     let (from, to) = match phase {
-        Phase::Detect => ("Detected", "Opened"),
-        Phase::Acknowledge => ("Opened", "Acknowledged"),
-        Phase::Notify => ("Opened", "Notified"),
-        Phase::Mitigate => ("Opened", "Mitigated"),
-        Phase::Resolve => ("Opened", "Resolved"),
+        Phase::Detect => (incident.detected_at?, opened),
+        Phase::Acknowledge => (opened, of("Acknowledged")?),
+        Phase::Notify => (opened, of("Notified")?),
+        Phase::Mitigate => (opened, of("Mitigated")?),
+        Phase::Resolve => (opened, of("Resolved")?),
     };
-    let of = |name| milestones.iter().find(|milestone| milestone.name == name)?.at;
-    (of(to)?.at - of(from)?.at).to_std().ok().map(Span)
+    (to - from).to_std().ok().map(Span)
 }
 
 /// A deadline that was set, as far as the log has come.

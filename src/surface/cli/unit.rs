@@ -38,6 +38,12 @@ pub struct Unit {
     /// Where the socket listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = super::serve::ADDRESS)]
     listen: SocketAddr,
+    /// Where the program will be, when it is not yet there
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Where the shop's directory will be, when it is not yet there
+    #[arg(long, value_name = "DIR")]
+    shop: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -71,9 +77,9 @@ impl Unit {
     fn service(&self, station: &Station, account: &str) -> Result<String> {
         let shop = Shop::open(&station.settings)?;
         let estate = shop.estate(&station.output)?;
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
-        let directory = absolute(&shop.directory)?;
+        let program = self.program.clone().map_or_else(std::env::current_exe, Ok);
+        let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
+        let directory = self.shop.clone().map_or_else(|| absolute(&shop.directory), Ok)?;
         let escalating: Vec<&str> = sound(&shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
         let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
         made.map_err(|word| {
