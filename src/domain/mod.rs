@@ -48,6 +48,7 @@ pub mod scope;
 pub mod sender;
 pub mod shell;
 pub mod slack;
+pub mod stats;
 pub mod step;
 pub mod survey;
 pub mod text;

@@ -240,6 +240,13 @@ impl Postmortem {
     }
 }
 
+/// The milestones of an incident and the services concerned: what statistics need of a post-mortem.
+pub fn measured(incident: &Incident, log: &[Recorded]) -> (Vec<Milestone>, Vec<String>) {
+    let attempts = attempt::gather(log);
+    let changes = fact::changes(incident, log, &attempts);
+    (milestone::of(incident, log, &attempts, &changes), fact::services(incident, &attempts))
+}
+
 /// The file's name: `<date of opening>-<id>-<slug of the title>.md`.
 ///
 /// **Invariant:** it holds only lower-case letters, digits, `-`, `_` and the one `.`, whatever the title holds.

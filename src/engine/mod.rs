@@ -36,6 +36,7 @@ mod feed;
 mod flight;
 mod known;
 pub mod logs;
+pub mod measures;
 pub mod page;
 pub mod renewal;
 pub mod schedule;

@@ -73,31 +73,45 @@ type Key = (Host, ManagerBus, Id);
 /// A sentence that says which bus cannot be reached and why.
 pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, String> {
     let (place, bus) = (&context.environment.host, &context.environment.systemd);
-    let on = place.ssh().map_or_else(String::new, |ssh| format!(" of `{}`", ssh.to));
-    let said = |reason: String| format!("the systemd manager at `{}`{on} cannot be reached: {reason}", bus.0);
+    let Host::Ssh(ssh) = place else { return here(bus).await };
+    let said =
+        |reason: String| format!("the systemd manager at `{}` of `{}` cannot be reached: {reason}", bus.0, ssh.to);
     let key = (place.clone(), bus.clone(), Handle::current().id());
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
-    let (builder, fate) = match place {
-        Host::Local => (builder(&bus.0), None),
-        // How long that takes is limited there.
-        Host::Ssh(ssh) => {
-            let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(said)?;
-            let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
-            (Builder::unix_stream(stream), Some(fate))
-        }
-    };
-    match tokio::time::timeout(CONNECT_LIMIT, connected(builder)).await {
+    // How long that takes is limited there.
+    let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(said)?;
+    let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
+    match tokio::time::timeout(CONNECT_LIMIT, connected(Builder::unix_stream(stream))).await {
         Ok(Ok((connection, manager))) => {
             keep(key, connection);
             Ok(manager)
         }
         Ok(Err(error)) => {
-            let Some(fate) = fate else { return Err(said(error.to_string())) };
             let reason = fate.reason().await.map(|trouble| trouble.message);
             Err(said(reason.unwrap_or_else(|| format!("`systemd-stdio-bridge` has ended there ({error})"))))
         }
+        Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
+    }
+}
+
+/// The manager at a bus of this machine.
+///
+/// # Errors
+/// As [`manager`].
+pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, String> {
+    let key = (Host::Local, bus.clone(), Handle::current().id());
+    if let Some(manager) = alive(&key).await {
+        return Ok(manager);
+    }
+    let said = |reason: String| format!("the systemd manager at `{}` cannot be reached: {reason}", bus.0);
+    match tokio::time::timeout(CONNECT_LIMIT, connected(builder(&bus.0))).await {
+        Ok(Ok((connection, manager))) => {
+            keep(key, connection);
+            Ok(manager)
+        }
+        Ok(Err(error)) => Err(said(error.to_string())),
         Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
     }
 }

@@ -29,7 +29,7 @@ pub struct Known {
 /// # Errors
 /// When the manager cannot be reached, or does not answer.
 pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, String> {
-    let manager = bus::manager(bus).await?;
+    let manager = bus::here(bus).await?;
     let said = |error: zbus::Error| error.to_string();
     let loaded = manager.list_units_by_patterns(&[], &[pattern]).await.map_err(said)?;
     let enabled = manager.list_unit_files_by_patterns(&["enabled"], &[pattern]).await.map_err(said)?;

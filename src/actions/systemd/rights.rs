@@ -15,7 +15,7 @@ use std::time::Duration;
 use zbus::{Connection, Variant, proxy};
 
 use super::bus;
-use crate::domain::estate::ManagerBus;
+use crate::actions::Context;
 
 /// How long polkit may take: it runs rules, and may have to be started.
 const POLKIT_LIMIT: Duration = Duration::from_secs(10);
@@ -38,8 +38,8 @@ pub enum Right {
 ///
 /// # Errors
 /// When the manager cannot be reached.
-pub async fn own(bus: &ManagerBus, verb: &str, unit: &str) -> Result<Right, String> {
-    let manager = bus::manager(bus).await?;
+pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, String> {
+    let manager = bus::manager(context).await?;
     let asked = match verb {
         "start" => manager.start_unit(unit, "triggering").await,
         "stop" => manager.stop_unit(unit, "isolate").await,

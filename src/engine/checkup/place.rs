@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Checkup, by};
 use crate::domain::checkup::{Finding, Topic, Users};
+use crate::domain::host::Host;
 
 /// Programs whose Debian package has another name.
 const PACKAGES: &[(&str, &str)] = &[
@@ -28,6 +29,10 @@ const PACKAGES: &[(&str, &str)] = &[
 impl Checkup {
     /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
     pub(super) async fn places(&self) -> Vec<Finding> {
+        if let Host::Ssh(there) = &self.context.environment.host {
+            let found = "its files and programs are not looked at from here; log in there and type `runbook doctor`";
+            return vec![Finding::doubtful(Topic::Paths, &*there.to, found)];
+        }
         let looker = self.clone();
         tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
     }

@@ -13,6 +13,7 @@ use crate::actions::process::capture::{Sink, Source};
 use crate::actions::process::{self, Job};
 use crate::actions::systemd::rights::{self, Polkit, Right};
 use crate::domain::checkup::{Finding, Topic};
+use crate::domain::host::Host;
 
 /// How long the stand-in for the account lives, in seconds: as long as a look may take.
 const STAND_IN: &str = "echo $$; exec sleep 15";
@@ -41,6 +42,10 @@ impl Checkup {
         if grant.units.values().all(|units| units.is_empty()) && !grant.unit_files && !grant.daemon_reload {
             return vec![Finding::fine(Topic::Rights, "units", "no runbook changes a unit")];
         }
+        if self.context.environment.host != Host::Local {
+            // What is done there is done by the account that ssh arrives at.
+            return self.own().await;
+        }
         match (self.account.is_own, self.context.environment.systemd.0.as_str()) {
             (true, "system") if self.account.asks_as_root => {
                 let found = "this is root, whom systemd lets do everything; `--user ACCOUNT` asks for another account";
@@ -60,7 +65,7 @@ impl Checkup {
         let manager = &self.context.environment.systemd;
         let mut findings = Vec::new();
         for (verb, units) in &self.needs.grant.units {
-            let asked = join_all(units.iter().map(|unit| rights::own(manager, verb, unit))).await;
+            let asked = join_all(units.iter().map(|unit| rights::own(&self.context, verb, unit))).await;
             let answers = asked.into_iter().map(|answer| answer.unwrap_or_else(Right::Unknown));
             findings.push(self.judged(verb, units.iter().map(String::as_str).zip(answers).collect()));
         }

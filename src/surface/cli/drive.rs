@@ -58,7 +58,7 @@ fn told(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Res
     let output = &desk.station.output;
     match output.format() {
         Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),
-        Format::Json => desk.wait(follow(desk, id, after, patience, |_| Ok(()))),
+        Format::Json | Format::Svg => desk.wait(follow(desk, id, after, patience, |_| Ok(()))),
         Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event))),
     }
 }

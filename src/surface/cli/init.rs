@@ -202,7 +202,11 @@ fn system_files(shop: &Shop, station: &Station, account: &str) -> Vec<(PathBuf, 
             .warn("the estate that is there has problems, so nothing is made of it; `runbook lint` shows them");
         return files;
     }
-    files.extend(unit::service_of(shop, station, account).ok().map(|text| (place("runbook.service"), text)));
+    files.extend(
+        unit::service_of(shop, station, account, unit::Place::default())
+            .ok()
+            .map(|text| (place("runbook.service"), text)),
+    );
     files.extend(unit::polkit_of(shop, station, account).ok().map(|text| (place("50-runbook.rules"), text)));
     files
 }

@@ -69,6 +69,7 @@ mod skip;
 mod slack;
 mod start;
 mod station;
+mod stats;
 mod status;
 mod table;
 mod target;
@@ -124,6 +125,7 @@ enum Command {
     #[command(alias = "report")]
     Postmortem(postmortem::Postmortem),
     Verify(verify::Verify),
+    Stats(stats::Stats),
     List(list::List),
     Logs(logs::Logs),
     Show(show::Show),
@@ -174,6 +176,7 @@ impl Command {
             Self::Page(command) => command.run(station),
             Self::Postmortem(command) => command.run(station),
             Self::Verify(command) => command.run(station),
+            Self::Stats(command) => command.run(station),
             Self::List(command) => command.run(station),
             Self::Logs(command) => command.run(station),
             Self::Show(command) => command.run(station),
@@ -205,7 +208,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(error) => return complain(&error),
     };
+    let draws = matches!(cli.command, Command::Stats(_));
     let ended = settled(cli.flags).and_then(|station| {
+        if station.output.format() == settings::Format::Svg && !draws {
+            return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
+        }
         let ended = cli.command.run(&station);
         ended.map_err(|failure| failure.typed_as(&station.settings.command()))
     });

@@ -49,7 +49,7 @@ impl Output {
     pub fn list<T: Serialize>(&self, values: &[T]) -> Result<()> {
         match self.format {
             Format::Jsonl => values.iter().try_for_each(|value| self.document(value)),
-            Format::Table | Format::Json => self.document(&values),
+            Format::Table | Format::Json | Format::Svg => self.document(&values),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Format {
     Json,
     /// One JSON document a line.
     Jsonl,
+    /// A picture; only of `stats`.
+    Svg,
 }
 
 /// The flags that every command takes.

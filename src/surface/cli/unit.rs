@@ -3,7 +3,7 @@
 //! The texts are made in the rooms below, from the shop; here it is found out what they need to know.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
 use super::shop::Shop;
@@ -38,6 +38,12 @@ pub struct Unit {
     /// Where the socket listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = super::serve::ADDRESS)]
     listen: SocketAddr,
+    /// Where the program will be, when it is not yet there
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Where the shop's directory will be, when it is not yet there
+    #[arg(long, value_name = "DIR")]
+    shop: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -69,7 +75,8 @@ impl Unit {
     }
 
     fn service(&self, station: &Station, account: &str) -> Result<String> {
-        service_of(&Shop::open(&station.settings)?, station, account)
+        let place = Place { program: self.program.as_deref(), shop: self.shop.as_deref() };
+        service_of(&Shop::open(&station.settings)?, station, account, place)
     }
 
     fn polkit(&self, station: &Station, account: &str) -> Result<String> {
@@ -77,12 +84,21 @@ impl Unit {
     }
 }
 
+/// Where the program and the shop will be, where that is not where they are now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place<'a> {
+    /// The program.
+    pub program: Option<&'a Path>,
+    /// The shop's directory.
+    pub shop: Option<&'a Path>,
+}
+
 /// The text of the service for a shop.
-pub fn service_of(shop: &Shop, station: &Station, account: &str) -> Result<String> {
+pub fn service_of(shop: &Shop, station: &Station, account: &str, place: Place<'_>) -> Result<String> {
     let estate = shop.estate(&station.output)?;
-    let program =
-        std::env::current_exe().map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
-    let directory = absolute(&shop.directory)?;
+    let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
+    let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
+    let directory = place.shop.map_or_else(|| absolute(&shop.directory), |shop| Ok(shop.to_owned()))?;
     let escalating: Vec<&str> = sound(shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
     let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
     made.map_err(|word| {

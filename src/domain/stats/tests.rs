@@ -1,0 +1,129 @@
+//! Measures of the golden logs, and of small ones made here.
+
+use super::summary::{By, NONE, Summary};
+use super::*;
+use crate::domain::incident::fold;
+
+fn golden(text: &str) -> Vec<Recorded> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+}
+
+fn alerts() -> Vec<Recorded> {
+    golden(include_str!("../../../tests/fixtures/logs/alerts.jsonl"))
+}
+
+fn people() -> Vec<Recorded> {
+    golden(include_str!("../../../tests/fixtures/logs/people.jsonl"))
+}
+
+fn measure(log: &[Recorded]) -> Option<Measure> {
+    Measure::of(&fold(log).expect("it folds").expect("it is not empty"), log)
+}
+
+/// The beginning of a log as it would be if `last` had come at `at` of the first event, in seconds.
+fn opened_and(last: &[(u64, Event)], detected_before: Option<u64>) -> Vec<Recorded> {
+    let mut log = people();
+    log.truncate(1);
+    let first = log[0].at;
+    if let Event::IncidentOpened { detected_at, .. } = &mut log[0].event {
+        *detected_at = detected_before.map(|seconds| first - chrono::TimeDelta::seconds(seconds as i64));
+    }
+    for (seconds, event) in last {
+        let (seq, at) = (log.len() as u64 + 1, Span::seconds(*seconds).after(first));
+        log.push(Recorded { seq, at, by: Actor::person("ada", "cli"), event: event.clone() });
+    }
+    log
+}
+
+#[test]
+fn times_run_from_the_opening_and_detection_runs_up_to_it() {
+    let log = opened_and(&[(60, Event::Acknowledged), (600, Event::Resolved { summary: None })], Some(90));
+    let measure = measure(&log).unwrap();
+    let seconds: Vec<(Phase, u64)> = measure.times.iter().map(|(phase, span)| (*phase, span.0.as_secs())).collect();
+    assert_eq!(seconds, [(Phase::Detect, 90), (Phase::Acknowledge, 60), (Phase::Resolve, 600)]);
+    assert!(!measure.open);
+}
+
+#[test]
+fn what_nobody_has_said_is_not_zero() {
+    let measure = measure(&opened_and(&[], None)).unwrap();
+    assert_eq!(measure.times, BTreeMap::new(), "not even detection, when nobody said when it began");
+    assert!(measure.open);
+    let summary = Summary::of(&[measure], By::Service);
+    assert_eq!(summary.groups[0].key, NONE);
+    assert!(summary.all.times.values().all(|times| (times.known, times.unknown) == (0, 1)));
+    assert!(summary.all.times.values().all(|times| times.median.is_none()));
+}
+
+#[test]
+fn a_clock_that_was_set_back_gives_no_time() {
+    let mut log = opened_and(&[(60, Event::Acknowledged)], None);
+    log[1].at = log[0].at - chrono::TimeDelta::seconds(5);
+    assert_eq!(measure(&log).unwrap().times.get(&Phase::Acknowledge), None);
+}
+
+#[test]
+fn every_word_to_stakeholders_is_a_deadline_of_its_own() {
+    let measure = measure(&people()).unwrap();
+    let kept = |duty| measure.deadlines.get(&duty).map(|kept| (kept.kept, kept.missed, kept.running));
+    assert_eq!(kept(Duty::Notify), Some((1, 0, 0)));
+    assert_eq!(kept(Duty::Role), Some((1, 0, 0)));
+    assert_eq!(kept(Duty::Update), Some((2, 0, 0)), "the third was lifted by the resolution");
+}
+
+#[test]
+fn a_deadline_that_was_missed_stays_missed() {
+    let set = |due: u64, log: &[Recorded]| Event::DeadlineSet {
+        name: "notify".to_owned(),
+        from: DeadlineFrom::Opened,
+        due: Span::seconds(due).after(log[0].at),
+        warn_at: None,
+        fallback_at: None,
+        rule: None,
+    };
+    let bare = opened_and(&[], None);
+    let met = |seconds: u64| Event::DeadlineMet {
+        name: "notify".to_owned(),
+        met_at: Span::seconds(seconds).after(bare[0].at),
+        step: None,
+    };
+    let missed = Event::DeadlineMissed { name: "notify".to_owned() };
+    let of = |events: &[(u64, Event)]| deadlines(&opened_and(events, None)).get(&Duty::Notify).copied().unwrap();
+    let set = set(100, &bare);
+    let late = of(&[(0, set.clone()), (100, missed), (120, met(120))]);
+    assert_eq!((late.kept, late.missed), (0, 1));
+    let unnoticed = of(&[(0, set.clone()), (120, met(120))]);
+    assert_eq!((unnoticed.kept, unnoticed.missed), (0, 1));
+    let early = of(&[(0, set.clone()), (120, met(99))]);
+    assert_eq!((early.kept, early.missed), (1, 0), "when it was done counts, not when that was written down");
+    assert_eq!(of(&[(0, set)]).running, 1);
+}
+
+#[test]
+fn runs_that_an_alert_started_are_automatic() {
+    let measure = measure(&alerts()).unwrap();
+    assert_eq!(measure.alerts, 2);
+    assert_eq!(measure.runs, 3);
+    assert!(measure.automatic > 0 && measure.automatic <= measure.runs, "{measure:?}");
+    assert_eq!(measure.deadlines[&Duty::Notify].missed, 1);
+    let names: Vec<&str> = measure.runbooks.iter().map(String::as_str).collect();
+    assert_eq!(names, ["disk", "notice", "queue"]);
+}
+
+#[test]
+fn an_incident_stands_once_in_all_and_in_every_group_of_its_own() {
+    let measures: Vec<Measure> = [alerts(), people()].iter().filter_map(|log| measure(log)).collect();
+    let summary = Summary::of(&measures, By::Runbook);
+    assert_eq!(summary.all.incidents, 2);
+    let keys: Vec<(&str, u64)> = summary.groups.iter().map(|group| (group.key.as_str(), group.incidents)).collect();
+    assert_eq!(keys, [("disk", 1), ("down", 1), ("notice", 1), ("queue", 1)]);
+    let month = Summary::of(&measures, By::Month);
+    assert_eq!(month.groups.iter().map(|group| group.key.as_str()).collect::<Vec<_>>(), ["2026-11"]);
+}
+
+#[test]
+fn a_demo_that_plays_by_itself_is_no_incident() {
+    let mut log = people();
+    log[1].by = Actor::person("demo", REHEARSAL);
+    assert_eq!(measure(&log), None);
+}

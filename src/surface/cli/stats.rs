@@ -1,0 +1,185 @@
+//! `runbook stats`.
+//!
+//! What is measured stands in [`crate::domain::stats`]; here it is asked for and shown, as [`sheet`] or as [`chart`].
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::failure::{Failure, Result};
+use super::output;
+use super::settings::Format;
+use super::station::Station;
+use crate::domain::id::IncidentId;
+use crate::domain::stats::summary::{By, Summary};
+use crate::domain::time::{Span, Timestamp, stamp};
+use crate::engine::measures::Measures;
+use crate::surface::exit::Exit;
+
+mod chart;
+mod sheet;
+
+/// Shows how long incidents took, and which deadlines were kept
+///
+/// Times to detect (from when the trouble began to the opening), and from the
+/// opening to acknowledge, notify, mitigate and resolve: median and 90th
+/// percentile. What a log does not tell is left out and counted as unknown. An
+/// incident that concerned two services stands under both.
+///
+/// Examples:
+///   runbook stats
+///   runbook stats --since 365d --by month
+///   runbook stats --by service -o json
+///   runbook stats --by month -o svg --out stats.svg
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Stats {
+    /// Incidents opened since: how long ago such as `90d`, a date or an instant
+    #[arg(long, value_name = "TIME", default_value = "90d")]
+    since: String,
+    /// What incidents are put together by
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Grouping::Severity)]
+    by: Grouping,
+    /// The file to write into instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Grouping {
+    /// As last graded
+    Severity,
+    /// What alerts, parameters and changes name
+    Service,
+    /// What ran
+    Runbook,
+    /// The month of the opening, in UTC
+    Month,
+    /// Where
+    Environment,
+}
+
+impl From<Grouping> for By {
+    fn from(grouping: Grouping) -> Self {
+        match grouping {
+            Grouping::Severity => Self::Severity,
+            Grouping::Service => Self::Service,
+            Grouping::Runbook => Self::Runbook,
+            Grouping::Month => Self::Month,
+            Grouping::Environment => Self::Environment,
+        }
+    }
+}
+
+/// What is shown, for programs: described in `docs/stats.md`.
+#[derive(Debug, Serialize)]
+struct Report {
+    since: Timestamp,
+    until: Timestamp,
+    #[serde(flatten)]
+    summary: Summary,
+    rehearsals_left_out: u64,
+    damaged: Vec<IncidentId>,
+}
+
+impl Stats {
+    /// Shows them. A log that is damaged is named, and the exit code says it too.
+    pub fn run(self, station: &Station) -> Result {
+        let until = station.clock().now();
+        let since = since(&self.since, until)?;
+        let survey = if station.has_log()? { surveyed(station, since)? } else { Measures::default() };
+        let report = Report {
+            since,
+            until,
+            summary: Summary::of(&survey.measures, self.by.into()),
+            rehearsals_left_out: survey.rehearsals,
+            damaged: survey.damaged,
+        };
+        let empty = report.summary.all.incidents == 0;
+        let text = match station.output.format() {
+            Format::Table if empty => String::new(),
+            Format::Table => sheet::text(&report.summary, station.settings.width()),
+            Format::Svg => chart::svg(&report.summary, since, until),
+            format => output::json(&report, format == Format::Json),
+        };
+        self.put(station, &text)?;
+        told(station, &report);
+        if report.damaged.is_empty() {
+            self.next(station, empty);
+            return Ok(Exit::DONE);
+        }
+        station.output.next(&[station.command("verify")]);
+        Ok(Exit::ERROR)
+    }
+
+    fn put(&self, station: &Station, text: &str) -> Result<()> {
+        let Some(file) = &self.out else { return station.output.text(text) };
+        std::fs::write(file, text)
+            .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
+        station.output.say(&format!("written to `{}`", station.settings.shown(file).display()));
+        Ok(())
+    }
+
+    fn next(&self, station: &Station, empty: bool) {
+        let commands = match empty {
+            true => ["stats --since 3650d", "start <runbook>"],
+            false => ["stats --by month", "stats -o svg --out stats.svg"],
+        };
+        station.output.next(&commands.map(|words| station.command(words)));
+    }
+}
+
+fn surveyed(station: &Station, since: Timestamp) -> Result<Measures> {
+    let desk = station.look()?;
+    Ok(desk.wait(desk.engine.measures(since))?)
+}
+
+/// What does not stand in the table.
+fn told(station: &Station, report: &Report) {
+    let output = &station.output;
+    if report.summary.all.incidents == 0 {
+        output.say(&format!("no incident was opened since {}", stamp(report.since)));
+    }
+    if report.rehearsals_left_out > 0 {
+        output.say(&format!("{} played by the demo are left out", report.rehearsals_left_out));
+    }
+    for id in &report.damaged {
+        output.warn(&format!("the log of `{id}` is damaged, and is left out"));
+    }
+}
+
+/// The instant that was typed: so long ago, the beginning of a day in UTC, or an instant.
+fn since(typed: &str, now: Timestamp) -> Result<Timestamp> {
+    let ago = || {
+        let span: Span = typed.parse().ok()?;
+        now.checked_sub_signed(chrono::TimeDelta::from_std(span.0).ok()?)
+    };
+    let day = || typed.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|midnight| midnight.and_utc());
+    let instant = ago().or_else(day).or_else(|| typed.parse().ok()).ok_or_else(|| {
+        Failure::usage(format!("`{}` is no time", typed.escape_debug()))
+            .hint("Type how long ago such as `90d`, a date such as `2026-01-31`, or an instant such as `2026-01-31T03:04:05Z`.")
+    })?;
+    match instant > now {
+        true => Err(Failure::usage(format!("`{}` has not come yet", typed.escape_debug()))
+            .hint("`runbook stats --since 90d` shows the last ninety days.")),
+        false => Ok(instant),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_length_a_day_or_an_instant() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let of = |typed: &str| since(typed, now).map(stamp);
+        assert_eq!(of("1d").unwrap(), "2026-11-23T12:00:00Z");
+        assert_eq!(of("2026-01-31").unwrap(), "2026-01-31T00:00:00Z");
+        assert_eq!(of("2026-01-31T03:04:05+02:00").unwrap(), "2026-01-31T01:04:05Z");
+        for typed in ["", "yesterday", "2026-13-01", "-1d", "99999999999999999y"] {
+            assert_eq!(of(typed).unwrap_err().exit, Exit::USAGE, "{typed}");
+        }
+        assert!(of("2027-01-01").unwrap_err().message.contains("has not come yet"));
+    }
+}

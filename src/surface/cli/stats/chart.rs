@@ -1,0 +1,202 @@
+//! Statistics as a picture: one SVG without scripts, fonts or links, that follows the reader's light or dark.
+//!
+//! Its width is the page's: places are per cent and letters keep their size, so that it is read at 400 pixels as at 1,200.
+//!
+//! **Invariant:** every text goes through [`escaped`], so that no name of a service can become markup.
+//!
+//! Deliberately absent: colour that says anything alone. Each bar has its words.
+
+use std::fmt::Write as _;
+
+use super::sheet::short;
+use crate::domain::stats::quantile::Quantiles;
+use crate::domain::stats::summary::{Group, Summary};
+use crate::domain::stats::{Duty, Kept, Phase};
+use crate::domain::text::{one_line, printable};
+use crate::domain::time::{Span, Timestamp};
+
+/// The most groups that are drawn: more make no picture. The rest is counted in words.
+const GROUP_LIMIT: usize = 12;
+/// The longest name of a group, in characters: at 400 pixels there is room for it beside its figures.
+const NAME_LIMIT: usize = 20;
+/// Pixels between the tops of two rows: a line of words and a bar.
+const ROW: u32 = 34;
+/// Pixels above the first row of a section, for its heading.
+const HEADING: u32 = 40;
+
+const STYLE: &str = "\
+text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}\
+.title{font-size:17px;font-weight:600}.section{font-size:14px;font-weight:600}.quiet{fill:#59636e}.end{text-anchor:end}\
+.ground{fill:#fff}.track{fill:#eaeef2}.p90{fill:#9cc2ef}.median{fill:#1f6feb}.kept{fill:#2da44e}.missed{fill:#cf222e}\
+@media (prefers-color-scheme:dark){text{fill:#e6edf3}.quiet{fill:#9198a1}.ground{fill:#0d1117}.track{fill:#21262d}\
+.p90{fill:#1f4a86}.median{fill:#58a6ff}.kept{fill:#3fb950}.missed{fill:#f85149}}";
+
+/// A picture that grows downwards.
+struct Drawing {
+    body: String,
+    y: u32,
+}
+
+impl Drawing {
+    fn text(&mut self, class: &str, x: &str, y: u32, words: &str) {
+        let _ = writeln!(self.body, r#"<text class="{class}" x="{x}" y="{y}">{}</text>"#, escaped(words));
+    }
+
+    /// A bar that begins at `from` and is `wide`, both in per cent.
+    fn bar(&mut self, class: &str, from: f64, wide: f64, y: u32) {
+        if wide > 0.0 {
+            let _ = writeln!(
+                self.body,
+                r#"<rect class="{class}" x="{from:.2}%" y="{y}" width="{wide:.2}%" height="9" rx="2"/>"#
+            );
+        }
+    }
+
+    fn heading(&mut self, left: &str, right: &str) {
+        let y = self.y + 24;
+        self.text("section", "0", y, left);
+        self.text("quiet end", "100%", y, right);
+        self.y += HEADING;
+    }
+
+    /// A name and its figures above a track.
+    fn row(&mut self, name: &str, figures: &str) -> u32 {
+        let (words, bar) = (self.y + 11, self.y + 17);
+        self.text("name", "0", words, &one_line(name, NAME_LIMIT));
+        self.text("quiet end", "100%", words, figures);
+        self.bar("track", 0.0, 100.0, bar);
+        self.y += ROW;
+        bar
+    }
+}
+
+/// The picture of a summary.
+pub fn svg(summary: &Summary, since: Timestamp, until: Timestamp) -> String {
+    let groups = drawn(summary);
+    let mut drawing = Drawing { body: String::new(), y: 0 };
+    let title = format!("Incidents by {}", summary.by.word());
+    drawing.text("title", "0", 20, &title);
+    let days = format!("{} to {}", since.format("%Y-%m-%d"), until.format("%Y-%m-%d"));
+    let all = &summary.all;
+    let automatic = format!("{} runs, {} of them automatic", all.runs, all.automatic_runs);
+    drawing.text("quiet", "0", 40, &format!("{days}: {} incidents, {} open", all.incidents, all.open));
+    drawing.text("quiet", "0", 58, &format!("{} alerts, {automatic}", all.alerts));
+    drawing.y = 64;
+    Phase::ALL.into_iter().for_each(|phase| times(&mut drawing, phase, &groups));
+    Duty::ALL.into_iter().for_each(|duty| deadlines(&mut drawing, duty, &groups));
+    let left = summary.groups.len().saturating_sub(groups.len());
+    if left > 0 {
+        drawing.y += 16;
+        let y = drawing.y;
+        drawing.text("quiet", "0", y, &format!("{left} more with fewer incidents are not drawn"));
+    }
+    whole(&title, &drawing)
+}
+
+/// The groups with the most incidents, in their own order.
+fn drawn(summary: &Summary) -> Vec<&Group> {
+    let mut groups: Vec<(usize, &Group)> = summary.groups.iter().enumerate().collect();
+    groups.sort_by_key(|(place, group)| (std::cmp::Reverse(group.incidents), *place));
+    groups.truncate(GROUP_LIMIT);
+    groups.sort_by_key(|(place, _)| *place);
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// One section: a bar to the median within a paler one to the 90th percentile, all of one scale.
+fn times(drawing: &mut Drawing, phase: Phase, groups: &[&Group]) {
+    let longest = groups.iter().filter_map(|group| group.times.get(&phase)?.p90).max();
+    let heading = format!("Time to {}", phase.word());
+    let Some(longest) = longest else { return drawing.heading(&heading, "not known of any") };
+    drawing.heading(&heading, &format!("bars to {}", short(longest)));
+    let share = |span: Option<Span>| match (span, longest.0.as_secs_f64()) {
+        (Some(span), whole) if whole > 0.0 => 100.0 * span.0.as_secs_f64() / whole,
+        _ => 0.0,
+    };
+    for group in groups {
+        let quantiles = &group.times[&phase];
+        let bar = drawing.row(&group.key, &figures(quantiles));
+        drawing.bar("p90", 0.0, share(quantiles.p90), bar);
+        drawing.bar("median", 0.0, share(quantiles.median), bar);
+    }
+}
+
+fn figures(quantiles: &Quantiles) -> String {
+    let of = quantiles.known + quantiles.unknown;
+    match (quantiles.median, quantiles.p90) {
+        (Some(median), Some(p90)) => {
+            format!("median {} · p90 {} · {} of {of} known", short(median), short(p90), quantiles.known)
+        }
+        _ => format!("none of {of} known"),
+    }
+}
+
+/// One section: what was kept and what was missed, as parts of those that are over.
+fn deadlines(drawing: &mut Drawing, duty: Duty, groups: &[&Group]) {
+    let over = |kept: &Kept| kept.kept + kept.missed;
+    let some: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&duty]) > 0).collect();
+    if some.is_empty() {
+        return;
+    }
+    drawing.heading(&format!("Deadlines: {}", duty.word()), "of those that are over");
+    for group in some {
+        let kept = group.deadlines[&duty];
+        let bar = drawing.row(&group.key, &format!("{} kept · {} missed", kept.kept, kept.missed));
+        let share = 100.0 * kept.kept as f64 / over(&kept) as f64;
+        drawing.bar("kept", 0.0, share, bar);
+        drawing.bar("missed", share, 100.0 - share, bar);
+    }
+}
+
+fn whole(title: &str, drawing: &Drawing) -> String {
+    let height = drawing.y + 28;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n<rect class=\"ground\" width=\"100%\" height=\"100%\"/>\n\
+         <svg x=\"3%\" y=\"10\" width=\"94%\">\n{}</svg>\n</svg>\n",
+        drawing.body
+    )
+}
+
+/// Text as it may stand in XML.
+fn escaped(text: &str) -> String {
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::stats::summary::By;
+
+    fn group(key: &str, incidents: u64) -> Group {
+        let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));
+        let kept = Kept { kept: incidents, missed: 1, running: 0 };
+        let deadlines = Duty::ALL.map(|duty| (duty, kept));
+        let (times, deadlines) = (times.into_iter().collect(), deadlines.into_iter().collect());
+        Group { key: key.to_owned(), incidents, times, deadlines, ..Group::default() }
+    }
+
+    fn drawn_of(groups: Vec<Group>) -> String {
+        let summary = Summary { by: By::Service, all: group("all", 1), groups };
+        svg(&summary, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_name_can_be_no_markup() {
+        let picture = drawn_of(vec![group("<b>\"&\u{1b}", 1)]);
+        assert!(picture.contains("&lt;b&gt;&quot;&amp;"), "{picture}");
+        assert!(!picture.contains("<b>") && !picture.contains('\u{1b}'), "{picture}");
+    }
+
+    #[test]
+    fn the_groups_with_the_most_incidents_are_drawn_and_the_rest_is_counted() {
+        let picture = drawn_of((1..=14).map(|count| group(&format!("service-{count:02}"), count)).collect());
+        assert!(!picture.contains("service-02") && picture.contains("service-03"), "{picture}");
+        assert!(picture.contains("2 more with fewer incidents are not drawn"), "{picture}");
+    }
+
+    #[test]
+    fn without_incidents_it_says_so() {
+        let picture = drawn_of(Vec::new());
+        assert!(picture.contains("not known of any") && picture.ends_with("</svg>\n"), "{picture}");
+    }
+}

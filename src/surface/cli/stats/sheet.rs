@@ -1,0 +1,91 @@
+//! Statistics as two tables that fit a terminal of 80 columns: what incidents took, and what was kept.
+
+use std::time::Duration;
+
+use crate::domain::stats::quantile::Quantiles;
+use crate::domain::stats::summary::{Group, Summary};
+use crate::domain::stats::{Duty, Kept, Phase};
+use crate::domain::time::Span;
+use crate::surface::cli::table::Table;
+
+/// What stands where nothing is known.
+const UNKNOWN: &str = "-";
+
+/// Both tables, each with the line that says how to read it.
+pub fn text(summary: &Summary, width: Option<usize>) -> String {
+    let heading = summary.by.word().to_uppercase();
+    let mut times = Table::new([&heading, "COUNT", "DETECT", "ACK", "NOTIFY", "MITIGATE", "RESOLVE"]);
+    let mut deadlines = Table::new([&heading, "ALERTS", "RUNS", "AUTO", "NOTIFY", "UPDATE", "ROLE", "POST-MORTEM"]);
+    for group in rows(summary) {
+        let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| both(&group.times[&phase]));
+        let count = group.incidents.to_string();
+        times.row([group.key.clone(), count, detect, acknowledge, notify, mitigate, resolve]);
+        let [first, update, role, postmortem] = Duty::ALL.map(|duty| kept(group.deadlines[&duty]));
+        let (alerts, runs, automatic) = (group.alerts, group.runs, group.automatic_runs);
+        let [alerts, runs, automatic] = [alerts, runs, automatic].map(|count| count.to_string());
+        deadlines.row([group.key.clone(), alerts, runs, automatic, first, update, role, postmortem]);
+    }
+    let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| known(&summary.all.times[&phase]));
+    times.row(["known".to_owned(), summary.all.incidents.to_string(), detect, acknowledge, notify, mitigate, resolve]);
+    format!(
+        "Time to: median / 90th percentile of what is known\n\n{}\nDeadlines: kept of those that are over\n\n{}",
+        times.render(width),
+        deadlines.render(width)
+    )
+}
+
+/// The groups, and all together where that says more.
+fn rows(summary: &Summary) -> impl Iterator<Item = &Group> {
+    let together = (summary.groups.len() > 1).then_some(&summary.all);
+    summary.groups.iter().chain(together)
+}
+
+fn both(quantiles: &Quantiles) -> String {
+    match (quantiles.median, quantiles.p90) {
+        (Some(median), Some(p90)) => format!("{} / {}", short(median), short(p90)),
+        _ => UNKNOWN.to_owned(),
+    }
+}
+
+fn known(quantiles: &Quantiles) -> String {
+    quantiles.known.to_string()
+}
+
+fn kept(kept: Kept) -> String {
+    match kept.kept + kept.missed {
+        0 => UNKNOWN.to_owned(),
+        over => format!("{} of {over}", kept.kept),
+    }
+}
+
+/// A length in one unit with two or three digits: `42s`, `4.2m`, `1.5h`, `12d`.
+pub fn short(span: Span) -> String {
+    /// Each unit in seconds, and from how many seconds on it is used.
+    const UNITS: [(f64, f64, &str); 4] =
+        [(86_400.0, 86_400.0, "d"), (3_600.0, 3_600.0, "h"), (60.0, 60.0, "m"), (1.0, 0.0, "s")];
+    let Span(length) = span;
+    let seconds = Duration::as_secs_f64(&length);
+    let (size, _, unit) = UNITS.into_iter().find(|(_, from, _)| seconds >= *from).unwrap_or(UNITS[3]);
+    let count = seconds / size;
+    // A tenth says something beside a small number only, and nothing beside a whole one.
+    let digits = usize::from(count < 9.95 && (count - count.round()).abs() >= 0.05);
+    format!("{count:.digits$}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_said_shortly() {
+        let of = |millis| short(Span(Duration::from_millis(millis)));
+        assert_eq!(of(0), "0s");
+        assert_eq!(of(180), "0.2s");
+        assert_eq!(of(42_000), "42s");
+        assert_eq!(of(252_000), "4.2m");
+        assert_eq!(of(720_000), "12m");
+        assert_eq!(of(5_400_000), "1.5h");
+        assert_eq!(of(7_200_000), "2h");
+        assert_eq!(of(12 * 86_400_000), "12d");
+    }
+}
