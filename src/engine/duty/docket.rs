@@ -385,10 +385,8 @@ impl Live {
         wake_after(&self.incident, now).map_or(end, |next| next.min(end))
     }
 
+    /// When to look at it again: what is owed and put off is not left until something else is.
     fn wake_at(&self) -> Option<Timestamp> {
-        match (wake_at(&self.incident), self.not_before) {
-            (Some(wake), Some(not_before)) => Some(wake.max(not_before)),
-            (wake, not_before) => wake.or(not_before),
-        }
+        self.not_before.or_else(|| wake_at(&self.incident))
     }
 }

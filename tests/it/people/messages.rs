@@ -32,6 +32,7 @@ async fn what_slack_asks_for_is_waited() {
     let watch = Watch::new(&[], json!({})).await;
     watch.slack.next(Fault::TooMany(40));
     let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({}))]})).await;
+    watch.until_tried().await;
     watch.pass(39).await;
     assert_eq!(watch.slack.requests().len(), 1);
     watch.pass(2).await;

@@ -194,6 +194,14 @@ impl Watch {
         }
     }
 
+    /// Waits, in real time, until Slack was asked for something: on a busy machine the first way takes a while to open.
+    pub async fn until_tried(&self) {
+        while self.slack.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        self.settle().await;
+    }
+
     /// Nothing can be written where drafts are: a file stands in the place of their directory.
     pub fn spoil_drafts(&self) {
         std::fs::write(self.directory.path().join("postmortems"), "").unwrap();
