@@ -178,7 +178,7 @@ fn environment(typed: Option<&str>, estate: &Estate) -> Result<String> {
 fn print(station: &Station, report: &Report) -> Result<()> {
     match station.output.format() {
         Format::Jsonl => station.output.list(&report.rows),
-        Format::Json => station.output.document(&Document { report, counts: counts(&report.rows) }),
+        Format::Json | Format::Svg => station.output.document(&Document { report, counts: counts(&report.rows) }),
         Format::Table => {
             let letters = station.settings.letters();
             let columns = Columns::of(&report.rows, station.settings.width(), 0, report.at, letters.signs());
