@@ -65,6 +65,9 @@ pub fn short(span: Span) -> String {
         [(86_400.0, 86_400.0, "d"), (3_600.0, 3_600.0, "h"), (60.0, 60.0, "m"), (1.0, 0.0, "s")];
     let Span(length) = span;
     let seconds = Duration::as_secs_f64(&length);
+    if seconds > 0.0 && seconds < 0.05 {
+        return "<0.1s".to_owned();
+    }
     let (size, _, unit) = UNITS.into_iter().find(|(_, from, _)| seconds >= *from).unwrap_or(UNITS[3]);
     let count = seconds / size;
     // A tenth says something beside a small number only, and nothing beside a whole one.
@@ -80,6 +83,7 @@ mod tests {
     fn a_length_is_said_shortly() {
         let of = |millis| short(Span(Duration::from_millis(millis)));
         assert_eq!(of(0), "0s");
+        assert_eq!(of(3), "<0.1s");
         assert_eq!(of(180), "0.2s");
         assert_eq!(of(42_000), "42s");
         assert_eq!(of(252_000), "4.2m");

@@ -1,0 +1,119 @@
+//! `runbook stats` over a real log: thousands of incidents made from a golden one, read by page.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use chrono::TimeDelta;
+use runbook::actions::process::output_apart;
+use runbook::domain::event::{Event, Recorded};
+use runbook::domain::id::IncidentId;
+use runbook::store::sqlite::Sqlite;
+use runbook::store::{Draft, EventStore};
+use serde_json::Value;
+
+use super::real;
+
+fn golden() -> Vec<Recorded> {
+    let text = include_str!("../fixtures/logs/people.jsonl");
+    text.lines().map(|line| serde_json::from_str(line).expect("a golden log is read for ever")).collect()
+}
+
+/// A copy of the golden incident that was opened `ago`.
+fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<Draft> {
+    let log = golden();
+    let shift = real::now() - ago - log[0].at;
+    let moved = |recorded: Recorded| {
+        let mut event = recorded.event;
+        match &mut event {
+            Event::IncidentOpened { id: named, detected_at, .. } => {
+                *named = id.clone();
+                *detected_at = Some(recorded.at + shift - TimeDelta::minutes(4));
+            }
+            Event::DeadlineSet { due, .. } => *due += shift,
+            Event::DeadlineMet { met_at, .. } => *met_at += shift,
+            _ => {}
+        }
+        Draft { at: recorded.at + shift, by: recorded.by, event }
+    };
+    log.into_iter().map(moved).collect()
+}
+
+/// A state directory with a copy for each of these numbers of days.
+fn state(days: impl IntoIterator<Item = i64>) -> tempfile::TempDir {
+    let state = tempfile::tempdir().expect("a directory can be made");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(async {
+        let store = Sqlite::open(state.path().join("runbook.db")).await.expect("the log is made");
+        // One opened long ago was also changed long ago.
+        let mut days: Vec<i64> = days.into_iter().collect();
+        days.sort_unstable_by_key(|days| std::cmp::Reverse(*days));
+        for (number, days) in (1_u32..).zip(days) {
+            let id = IncidentId::from_bits(number);
+            store.append(&id, 0, drafts(&id, TimeDelta::days(days))).await.expect("it is written");
+        }
+    });
+    state
+}
+
+fn stats(state: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command.env_clear().env("COLUMNS", "80").current_dir("/").arg("--state").arg(state).arg("stats").args(words);
+    output_apart(&mut command).expect("the program starts")
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+#[test]
+fn only_what_was_opened_since_is_counted_whichever_page_it_stands_on() {
+    let state = state((0..450).map(|number| number % 2 * 100 + 1));
+    let of = |words: &[&str]| -> Value { serde_json::from_str(&out(&stats(state.path(), words))).expect("JSON") };
+    let recent = of(&["-o", "json"]);
+    assert_eq!(recent["all"]["incidents"], 225);
+    assert_eq!(recent["all"]["times"]["detect"]["median_seconds"], 240.0);
+    assert_eq!(recent["all"]["deadlines"]["update"]["kept"], 450);
+    assert_eq!(recent["groups"][0]["key"], "P1");
+    assert_eq!(of(&["-o", "json", "--since", "200d", "--by", "month"])["all"]["incidents"], 450);
+}
+
+#[test]
+fn the_table_fits_eighty_columns_and_says_what_is_not_known() {
+    let state = state([1, 2]);
+    let text = out(&stats(state.path(), &["--by", "runbook"]));
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("4m / 4m"), "{text}");
+    let known = text.lines().find(|line| line.starts_with("known")).expect("it says how many are known");
+    assert_eq!(known.split_whitespace().collect::<Vec<_>>(), ["known", "2", "2", "0", "2", "0", "2"], "{text}");
+}
+
+#[test]
+fn an_empty_log_says_so_and_what_to_type() {
+    let nowhere = tempfile::tempdir().expect("a directory can be made");
+    let output = stats(nowhere.path(), &[]);
+    assert_eq!(out(&output), "");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no incident was opened since") && said.contains("start <runbook>"), "{said}");
+}
+
+#[test]
+fn a_time_that_is_none_names_what_is() {
+    let nowhere = tempfile::tempdir().expect("a directory can be made");
+    let output = stats(nowhere.path(), &["--since", "lately"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("`90d`") && said.contains("`2026-01-31`"), "{said}");
+}
+
+#[test]
+fn a_picture_is_written_where_it_was_asked_for_and_is_only_of_statistics() {
+    let state = state([1]);
+    let file = state.path().join("chart.svg");
+    assert_eq!(out(&stats(state.path(), &["-o", "svg", "--out", &file.to_string_lossy()])), "");
+    let picture = std::fs::read_to_string(&file).expect("it was written");
+    assert!(picture.starts_with("<svg xmlns=") && picture.contains("Time to detect"), "{picture}");
+    let mut list = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    list.env_clear().args(["-o", "svg", "--state"]).arg(state.path()).arg("incidents");
+    assert_eq!(output_apart(&mut list).expect("the program starts").status.code(), Some(2));
+}
