@@ -236,8 +236,8 @@ fn list_shows_what_can_be_started_and_what_is_broken() {
     assert_snapshot!(shop.run(&["list", "-o", "jsonl"]), @r#"
     exit 0
     --- stdout
-    {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"alerts":[],"steps":4,"problems":0}
-    {"id":"broken","title":null,"severity":null,"environments":[],"alerts":[],"steps":0,"problems":3}
+    {"id":"asks","title":"Something is slow","severity":"p2","environments":[],"alerts":[],"on":[],"schedules":[],"params":[{"name":"service","type":"service","default":"gateway","help":"The suspect"}],"steps":4,"problems":0}
+    {"id":"broken","title":null,"severity":null,"environments":[],"alerts":[],"on":[],"schedules":[],"params":[],"steps":0,"problems":3}
     --- stderr
     next: runbook lint
     "#);
@@ -339,7 +339,7 @@ fn lint_reports_every_problem_and_ends_with_7() {
     assert_snapshot!(shop.run(&["lint"]), @r#"
     exit 7
     --- stdout
-    error: `p9` is not one of `p1`, `p2`, `p3` and `p4`
+    error: `p9` is not one of `p1`, `p2`, `p3`, `p4` and `maintenance`
      --> runbooks/broken.yaml:3:11
       |
     3 | severity: p9
@@ -361,7 +361,7 @@ fn lint_reports_every_problem_and_ends_with_7() {
     assert_snapshot!(shop.run(&["lint", "runbooks/broken.yaml", "-o", "jsonl"]), @r#"
     exit 7
     --- stdout
-    {"file":"runbooks/broken.yaml","line":3,"column":11,"message":"`p9` is not one of `p1`, `p2`, `p3` and `p4`","help":null}
+    {"file":"runbooks/broken.yaml","line":3,"column":11,"message":"`p9` is not one of `p1`, `p2`, `p3`, `p4` and `maintenance`","help":null}
     {"file":"runbooks/broken.yaml","line":7,"column":5,"message":"unknown kind `comand`","help":"Did you mean `command`?"}
     --- stderr
     1 file: 2 problems
@@ -723,7 +723,7 @@ fn start_says_what_was_mistyped() {
     --- stderr
     error: unrecognized subcommand 'strat'
 
-      tip: some similar subcommands exist: 'postmortem', 'start'
+      tip: some similar subcommands exist: 'postmortem', 'status', 'start'
 
     Usage: runbook [OPTIONS] <COMMAND>
 
