@@ -10,12 +10,15 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::actions::{self, Context};
 use crate::domain::checkup::{Finding, Needs, Topic, Users};
+use crate::domain::estate::Environment;
+use crate::domain::host::Host;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Span;
 
@@ -109,6 +112,13 @@ impl Checkup {
     async fn ask(&self, kind: &str, spec: Value) -> Outcome {
         let kind = actions::kind(kind).expect("the kinds that are asked here are in the list");
         kind.perform(&spec, &self.context()).await
+    }
+
+    /// What a kind finds on this machine, whichever host the environment is on.
+    async fn ask_here(&self, kind: &str, spec: Value) -> Outcome {
+        let mut here = self.clone();
+        here.context.environment = Arc::new(Environment { host: Host::Local, ..(*self.context.environment).clone() });
+        here.ask(kind, spec).await
     }
 
     /// What a kind is given: with a little less time than the look has.

@@ -62,6 +62,8 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         match fold(&log) {
+            // Planned work is no incident.
+            Ok(Some(incident)) if incident.is_maintenance() => {}
             Ok(Some(incident)) => match Measure::of(&incident, &log) {
                 Some(measure) => into.measures.push(measure),
                 None => into.rehearsals += 1,

@@ -22,7 +22,7 @@ impl Checkup {
         let mut findings = Vec::new();
         for (what, place) in places {
             let path = existing(&place);
-            let seen = self.ask("disk", json!({ "path": path })).await;
+            let seen = self.ask_here("disk", json!({ "path": path })).await;
             findings.push(match seen.output["disks"].get(0) {
                 Some(usage) => judged(what, &path, usage),
                 None => {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Checkup;
 use crate::domain::checkup::{Finding, Topic};
 use crate::domain::estate::matches;
+use crate::domain::host::Host;
 
 /// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
@@ -23,7 +24,9 @@ impl Checkup {
     }
 
     fn name(&self) -> Option<Finding> {
-        let pattern = self.context.environment.hostname.as_ref()?;
+        // Another machine is asked for its name when it is connected to.
+        let environment = &self.context.environment;
+        let pattern = environment.hostname.as_ref().filter(|_| environment.host == Host::Local)?;
         let subject = "name";
         Some(match matches(pattern, &self.hostname) {
             true => Finding::fine(Topic::Host, subject, format!("`{}` is a host of `{pattern}`", self.hostname)),
@@ -39,7 +42,7 @@ impl Checkup {
 
     async fn timedatectl(&self) -> Finding {
         let argv = ["timedatectl", "show", "--property=NTPSynchronized", "--value"];
-        let said = self.ask("command", json!({ "argv": argv })).await;
+        let said = self.ask_here("command", json!({ "argv": argv })).await;
         if said.is_success() {
             return clock(said.output["stdout"].as_str().unwrap_or_default());
         }
