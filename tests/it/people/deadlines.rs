@@ -191,15 +191,18 @@ async fn a_clock_that_is_set_back_makes_nothing_happen_twice() {
 }
 
 #[tokio::test]
-async fn a_time_that_has_passed_and_means_nothing_any_more_delays_no_deadline() {
+async fn a_time_that_has_passed_behind_a_step_that_is_tried_again_delays_no_deadline() {
     let watch = Watch::new(&[], json!({})).await;
-    let pause = json!({"id": "pause", "name": "Wait", "body": {"wait": "60s"}});
-    let id = watch.open(1, json!({"steps": [question("cause"), pause], "deadlines": [notify_rule()]})).await;
-    watch.ask(&id, who("ada"), Request::Answer { step: "cause".parse().unwrap(), value: json!("x") }).await.unwrap();
-    watch.ask(&id, who("ada"), Request::Cancel { reason: "a drill".to_owned() }).await.unwrap();
-    watch.pass(901).await;
+    watch.slack.always(Fault::Error("is_archived"));
+    let pause = json!({"id": "pause", "name": "Wait", "body": {"wait": "600s"}});
+    let steps = json!([tell("stakeholders", &["incidents"], json!({"timeout": "3600s"})), pause]);
+    let rule = json!({"name": "notify", "within": "903s", "from": "opened", "warn_at": "607s"});
+    let id = watch.open(1, json!({"steps": steps, "deadlines": [rule]})).await;
+    watch.slack.always(Fault::Status(500));
+    watch.ask(&id, who("ada"), Request::Retry { step: "stakeholders".parse().unwrap() }).await.unwrap();
+    watch.pass(920).await;
     let told = watch.story(&id, &["deadline_warned", "deadline_missed"]).await;
-    assert_eq!(told, [("deadline_warned notify".to_owned(), 600), ("deadline_missed notify".to_owned(), 900)]);
+    assert_eq!(told, [("deadline_warned notify".to_owned(), 607), ("deadline_missed notify".to_owned(), 903)]);
 }
 
 #[tokio::test]
