@@ -4,9 +4,13 @@ use super::house::{ADA, BOB, House};
 use crate::real::slack::Fault;
 
 /// Commands of the terminal that are nobody's at three in the morning, and why.
-const WORKSHOP: [(&str, &str); 13] = [
+const WORKSHOP: [(&str, &str); 17] = [
     ("serve", "it is what answers"),
     ("simulate", "it looks at a file on the host"),
+    ("init", "it makes a shop's first files"),
+    ("doctor", "it looks at the host"),
+    ("schedule", "nobody waits for it"),
+    ("stats", "nobody waits for them"),
     ("confirm", "it is for who sets up a sender"),
     ("lint", "for who writes runbooks"),
     ("schema", "for who writes runbooks"),
