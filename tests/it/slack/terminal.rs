@@ -4,7 +4,7 @@ use super::house::{ADA, BOB, House};
 use crate::real::slack::Fault;
 
 /// Commands of the terminal that are nobody's at three in the morning, and why.
-const WORKSHOP: [(&str, &str); 13] = [
+const WORKSHOP: [(&str, &str); 17] = [
     ("serve", "it is what answers"),
     ("simulate", "it looks at a file on the host"),
     ("confirm", "it is for who sets up a sender"),
@@ -18,6 +18,10 @@ const WORKSHOP: [(&str, &str); 13] = [
     ("man", "it is a terminal's"),
     ("help", "Slack has its own"),
     ("logs", "what services write stays on the host"),
+    ("init", "it sets up the host"),
+    ("doctor", "it looks at the host before anything happens"),
+    ("schedule", "planned work stands in the calendar"),
+    ("stats", "for the review of a month"),
 ];
 
 #[test]
