@@ -723,7 +723,7 @@ fn start_says_what_was_mistyped() {
     --- stderr
     error: unrecognized subcommand 'strat'
 
-      tip: some similar subcommands exist: 'postmortem', 'status', 'start'
+      tip: some similar subcommands exist: 'postmortem', 'status', 'stats', 'start'
 
     Usage: runbook [OPTIONS] <COMMAND>
 

@@ -38,7 +38,7 @@ fn needs(estate: Value, specs: &[(&str, Value)]) -> Needs {
     let steps: Vec<Value> = specs.iter().enumerate().map(step).collect();
     let runbook = json!({
         "id": "drill", "title": "Drill", "severity": "p1", "steps": steps,
-        "params": [{"name": "what", "kind": "text", "default": "/srv/it"}],
+        "params": [{"name": "what", "type": "text", "default": "/srv/it"}],
     });
     let runbook: Runbook = serde_json::from_value(runbook).expect("the test's runbook");
     Needs::of(&estate, "live", &[&runbook], &FORMS.iter().collect::<Vec<_>>())

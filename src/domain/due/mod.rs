@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use self::walk::Walk;
 use super::decide::resolution;
 use super::event::{Actor, Event, Gate, RunOutcome};
-use super::id::{RunId, StepKey};
+use super::id::{Part, RunId, StepKey};
 use super::incident::{Incident, IncidentStatus};
 use super::message::MessageId;
 use super::plan::{Attempt, RenderedAction};
@@ -154,7 +154,12 @@ pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
 /// Every instant at which something may be owed without a further event.
 fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let deadlines = deadline::instants(incident);
-    let steps = incident.runs.iter().flat_map(|run| run.steps.values()).filter_map(|state| match &state.standing {
+    let states = incident.runs.iter().flat_map(|run| {
+        let reached = walk::reached(run);
+        let is_reached = move |key: &StepKey| reached.as_ref().is_none_or(|ids| ids.contains(&key.id.as_str()));
+        run.steps.iter().filter(move |(key, _)| key.part == Part::Undo || is_reached(key)).map(|(_, state)| state)
+    });
+    let steps = states.filter_map(|state| match &state.standing {
         Standing::Ready { at } | Standing::Waiting(Gate::Timer { until: at }) => Some(*at),
         Standing::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,
         Standing::Running => state.attempt.as_ref().filter(|attempt| attempt.action.is_message())?.deadline,

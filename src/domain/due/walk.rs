@@ -311,8 +311,23 @@ impl Walk<'_> {
 }
 
 fn finally_ids(run: &Run) -> Vec<&str> {
+    ids(&run.runbook.finally)
+}
+
+/// The steps that a run may be at; none when it may be at any. A person's retry takes it back to a step before those that
+/// wait already, and these are not looked at until it has come to them again.
+pub(super) fn reached(run: &Run) -> Option<Vec<&str>> {
+    match (&run.status, run.runbook.steps.get(run.passed)) {
+        (RunStatus::Running, Some(step)) => Some(ids(std::slice::from_ref(step))),
+        (RunStatus::Running, None) => Some(finally_ids(run)),
+        (RunStatus::Stopping(_) | RunStatus::Ended(_), _) => None,
+    }
+}
+
+/// Steps and the members of groups among them.
+fn ids(steps: &[Step]) -> Vec<&str> {
     let mut ids = Vec::new();
-    let mut open: Vec<&Step> = run.runbook.finally.iter().collect();
+    let mut open: Vec<&Step> = steps.iter().collect();
     while let Some(step) = open.pop() {
         ids.push(step.id.as_str());
         if let Body::Parallel(children) = &step.body {

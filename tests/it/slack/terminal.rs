@@ -22,6 +22,10 @@ const WORKSHOP: [(&str, &str); 17] = [
     ("man", "it is a terminal's"),
     ("help", "Slack has its own"),
     ("logs", "what services write stays on the host"),
+    ("init", "it sets up the host"),
+    ("doctor", "it looks at the host before anything happens"),
+    ("schedule", "planned work stands in the calendar"),
+    ("stats", "for the review of a month"),
 ];
 
 #[test]
