@@ -7,10 +7,6 @@ use crate::real::slack::Fault;
 const WORKSHOP: [(&str, &str); 17] = [
     ("serve", "it is what answers"),
     ("simulate", "it looks at a file on the host"),
-    ("init", "it makes a shop's first files"),
-    ("doctor", "it looks at the host"),
-    ("schedule", "nobody waits for it"),
-    ("stats", "nobody waits for them"),
     ("confirm", "it is for who sets up a sender"),
     ("lint", "for who writes runbooks"),
     ("schema", "for who writes runbooks"),
