@@ -1,10 +1,10 @@
 //! How an action reaches its environment's host: this machine, or another one over SSH.
 //!
-//! A program is started there ([`run_into`]), an address is reached from there ([`passage`]), a bus is spoken to there ([`bridge`]). All three go
-//! over one connection to a host and process; see [`link`]. What is meant by this machine is left to [`process`](super::process).
+//! A program is started there ([`run_into`]), an address is reached from there ([`passage()`]), a bus is spoken to there ([`bridge`]). All three go
+//! over one connection to a host and process; see [`link`]. What is meant by this machine is left to [`process`].
 //!
 //! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
-//! [`Ending::Lost`], and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
+//! [`Ending::Lost`](super::process::Ending::Lost), and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
 //! side, which notices too; see [`script`].
 //!
 //! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;

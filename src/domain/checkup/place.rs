@@ -41,6 +41,14 @@ impl Reader<'_> {
     }
 
     fn command(&mut self, argv: &[&str]) {
+        // An expression may be the whole list.
+        let whole = match argv {
+            [whole] => self.known(whole).and_then(|text| serde_json::from_str::<Vec<String>>(&text).ok()),
+            _ => None,
+        };
+        if let Some(words) = whole.filter(|words| words.len() > 1) {
+            return self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        }
         let Some((program, arguments)) = argv.split_first() else { return };
         if let Some(program) = self.known(program) {
             note(&mut self.needs.programs, &program, self.user);

@@ -69,6 +69,13 @@ fn what_the_estate_names_is_needed() {
 }
 
 #[test]
+fn a_command_that_is_one_expression_needs_its_program() {
+    let argv = "{{ ['sudo', 'tool', '--now'] if environment.vars.word == 'x' else ['tool'] }}";
+    let needs = needs(shop(), &[("command", json!({ "argv": argv }))]);
+    assert_eq!(names(&needs.programs), ["/opt/sms", "git", "sudo", "tool"]);
+}
+
+#[test]
 fn what_a_step_names_is_needed_where_it_is_known_before_the_run() {
     let needs = needs(
         shop(),
