@@ -326,8 +326,7 @@ impl Docket {
                 return self.remove(slot);
             }
             if live.wake_at().is_some_and(|at| at <= now) {
-                // Its time has come and nothing is owed, as of a step behind one that is tried again: whoever waits here must not
-                // turn in circles.
+                // Its time has come and nothing is owed: whoever waits here must not turn in circles.
                 live.not_before = Some(live.paused(PAUSE, now));
             }
         }
