@@ -10,7 +10,6 @@
 
 mod lanes;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +18,10 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use self::lanes::{Lane, merged};
+use crate::actions::Context;
 use crate::actions::journal::query::Query;
-use crate::actions::{Context, Progress, Secrets};
-use crate::clock::SharedClock;
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::id::{RunId, StepKey};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
-use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
 
 /// The most readers at once: the host may be in trouble, and has other things to do.
@@ -43,27 +38,6 @@ const AHEAD: usize = 8 * 1024 * 1024;
 
 /// What is kept of the newest lines, in bytes of messages, however many lines are asked for.
 const NEWEST: usize = 64 * 1024 * 1024;
-
-/// Where is searched.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The environment's name; empty when files are read that belong to none.
-    pub environment_name: String,
-    /// The environment.
-    pub environment: Arc<Environment>,
-    /// The estate.
-    pub estate: Arc<Estate>,
-    /// Where `now` comes from.
-    pub clock: SharedClock,
-    /// What scrubs secrets from what journalctl says.
-    pub redactor: Arc<Redactor>,
-    /// The environment variables that journalctl gets.
-    pub basics: Arc<BTreeMap<String, String>>,
-    /// The directory that relative paths are relative to: the shop's.
-    pub directory: PathBuf,
-    /// The directory with journal files that is read in place of the environment's.
-    pub files: Option<PathBuf>,
-}
 
 /// What is left of a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,19 +69,17 @@ pub enum Order {
 pub async fn search(
     filter: &Filter,
     order: Order,
-    place: &Place,
+    context: &Context,
     take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
-    let context = place.context();
     let whole = Query {
         reverse: order == Order::Backwards,
         follow: order == Order::Following,
-        directory: place.files.clone().or_else(|| place.environment.journal.as_ref().map(PathBuf::from)),
+        directory: context.environment.journal.as_ref().map(PathBuf::from),
         ..Query::of(filter)
     };
-    let slices = if worth_slicing(&whole, order) { slices(&whole, &context).await? } else { vec![whole] };
-    merged(slices.into_iter().map(|query| Lane::new(query, filter, &context)).collect(), readers(), &context, take)
-        .await
+    let slices = if worth_slicing(&whole, order) { slices(&whole, context).await? } else { vec![whole] };
+    merged(slices.into_iter().map(|query| Lane::new(query, filter, context)).collect(), readers(), context, take).await
 }
 
 /// The newest lines that are found, the oldest of them first; whether there are more is in `stopped`.
@@ -115,7 +87,7 @@ pub async fn search(
 /// # Errors
 ///
 /// As [`search`].
-pub async fn newest(filter: &Filter, most: usize, place: &Place) -> Result<(Vec<Entry>, Searched), String> {
+pub async fn newest(filter: &Filter, most: usize, context: &Context) -> Result<(Vec<Entry>, Searched), String> {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     let mut take = |entries: Vec<Entry>| {
         for entry in entries {
@@ -127,7 +99,7 @@ pub async fn newest(filter: &Filter, most: usize, place: &Place) -> Result<(Vec<
         }
         ControlFlow::Continue(())
     };
-    let searched = search(filter, Order::Backwards, place, &mut take).await?;
+    let searched = search(filter, Order::Backwards, context, &mut take).await?;
     kept.reverse();
     Ok((kept, searched))
 }
@@ -181,24 +153,4 @@ async fn oldest(whole: &Query, context: &Context) -> Result<Option<Timestamp>, S
     }
     let first = *first.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(first)
-}
-
-impl Place {
-    /// No step's: a person searches.
-    fn context(&self) -> Context {
-        Context {
-            place: (RunId(0), StepKey::main("logs")),
-            environment_name: self.environment_name.clone(),
-            environment: Arc::clone(&self.environment),
-            estate: Arc::clone(&self.estate),
-            clock: Arc::clone(&self.clock),
-            secrets: Arc::new(Secrets::default()),
-            redactor: Arc::clone(&self.redactor),
-            basics: Arc::clone(&self.basics),
-            directory: self.directory.clone(),
-            progress: Progress::none(),
-            cancel: CancellationToken::new(),
-            deadline: None,
-        }
-    }
 }

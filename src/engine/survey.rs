@@ -5,25 +5,20 @@
 //! **Invariant:** nothing that is asked holds up anything else: each probe has a limit of its own, and there is one call
 //! for the states of all units.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use self::probe::probe;
 use super::catalog::Catalog;
+use crate::actions::Context;
 use crate::actions::systemd::glance::glance;
-use crate::actions::{Context, Progress, Secrets};
 use crate::clock::{self, SharedClock};
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::redact::Redactor;
+use crate::domain::estate::Estate;
 use crate::domain::survey::{self, Probe, Row, Sighting, Subject, Unit};
 use crate::domain::time::Timestamp;
 
@@ -36,25 +31,6 @@ const ABREAST: usize = 4;
 
 /// How long one may take before the next is asked beside it: who hangs holds up nobody.
 const STRIDE: Duration = Duration::from_millis(50);
-
-/// What a look needs to know.
-#[derive(Debug)]
-pub struct Ground {
-    /// The shop.
-    pub estate: Arc<Estate>,
-    /// The environment's name; it is one of the estate's.
-    pub environment: String,
-    /// Where `now` comes from.
-    pub clock: SharedClock,
-    /// The values of the estate's secrets: a datastore's address may be one.
-    pub secrets: Arc<Secrets>,
-    /// What scrubs them.
-    pub redactor: Arc<Redactor>,
-    /// The environment variables that every child gets.
-    pub basics: Arc<BTreeMap<String, String>>,
-    /// The shop's directory.
-    pub directory: PathBuf,
-}
 
 /// Somebody who looks.
 #[derive(Debug)]
@@ -84,26 +60,11 @@ pub struct Report {
 
 impl Survey {
     /// Looks at these subjects; asks each what it answers itself for as long as `limit`, or not at all without one.
-    pub fn new(ground: Ground, mut subjects: Vec<Subject>, limit: Option<Duration>) -> Self {
+    pub fn new(context: Context, mut subjects: Vec<Subject>, limit: Option<Duration>) -> Self {
         if limit.is_none() {
             // Of what has no unit nothing could be known.
             subjects.retain(|subject| subject.unit.is_some());
         }
-        let environment: Environment = ground.estate.environments.get(&ground.environment).cloned().unwrap_or_default();
-        let context = Context {
-            place: (RunId(0), StepKey::main("status")),
-            environment_name: ground.environment,
-            environment: Arc::new(environment),
-            estate: ground.estate,
-            clock: ground.clock,
-            secrets: ground.secrets,
-            redactor: ground.redactor,
-            basics: ground.basics,
-            directory: ground.directory,
-            progress: Progress::none(),
-            cancel: CancellationToken::new(),
-            deadline: None,
-        };
         Self { context, subjects, limit, gate: Semaphore::new(ABREAST) }
     }
 

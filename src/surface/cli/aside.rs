@@ -1,36 +1,42 @@
-//! What a kind of action is given when it works for no step: for commands that look at this host.
+//! What a kind of action is given when it works for no step: for commands that look at hosts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Result;
-use super::secrets;
-use super::shop::Shop;
 use super::station::{self, Station};
-use crate::actions::{Context, Progress};
+use crate::actions::{Context, Progress, Secrets};
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{RunId, StepKey};
 
-/// The surroundings of an environment, with every secret that can be read.
-pub fn context(
-    station: &Station,
-    shop: &Shop,
-    estate: &Estate,
-    name: &str,
-    environment: Environment,
-) -> Result<Context> {
-    let values = secrets::read(estate, &shop.directory, &station.settings.environment);
+/// Where somebody looks.
+#[derive(Debug, Default)]
+pub struct Scene {
+    /// The shop's directory.
+    pub directory: PathBuf,
+    /// The shop.
+    pub estate: Estate,
+    /// The environment's name; empty when it is none of the estate's.
+    pub name: String,
+    /// The environment.
+    pub environment: Environment,
+}
+
+/// The surroundings of a look, in which these secrets may be used and are scrubbed.
+pub fn context(station: &Station, scene: Scene, secrets: Secrets) -> Result<Context> {
+    let Scene { directory, estate, name, environment } = scene;
     Ok(Context {
         place: (RunId(0), StepKey::main("look")),
-        environment_name: name.to_owned(),
+        environment_name: name,
         environment: Arc::new(environment),
-        estate: Arc::new(estate.clone()),
+        estate: Arc::new(estate),
         clock: station.clock(),
-        redactor: Arc::new(station::redactor(values.iter())?),
-        secrets: Arc::new(values),
+        redactor: Arc::new(station::redactor(secrets.iter())?),
+        secrets: Arc::new(secrets),
         basics: Arc::new(station.settings.basics()),
-        directory: shop.directory.clone(),
+        directory,
         progress: Progress::none(),
         cancel: CancellationToken::new(),
         deadline: None,

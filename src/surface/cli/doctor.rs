@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
+use super::aside::{self, Scene};
 use super::failure::{Failure, Result};
+use super::person;
 use super::settings::quoted;
-use super::shop::Shop;
+use super::shop::{Shop, known_environment};
 use super::station::{self, Station};
-use super::{aside, person};
 use crate::actions;
 use crate::domain::checkup::{Finding, Needs, State, Topic};
 use crate::domain::estate::Estate;
@@ -71,21 +72,17 @@ impl Doctor {
     }
 
     fn checkup(&self, station: &Station, shop: &Shop, estate: &Estate, account: Account) -> Result<Checkup> {
-        let name = match estate.environments.is_empty() {
-            true => String::new(),
-            false => shop.environment(self.environment.as_deref(), estate)?,
+        let (name, environment) = match estate.environments.is_empty() {
+            true => Default::default(),
+            false => known_environment(self.environment.as_deref(), estate)?,
         };
-        let environment = estate.environments.get(&name).cloned();
-        if environment.is_none() && !name.is_empty() {
-            return Err(Failure::usage(format!("there is no environment `{}`", name.escape_debug()))
-                .did_you_mean(&name, estate.environments.keys().map(String::as_str)));
-        }
         let runbooks: Vec<&Runbook> =
             shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()).collect();
-        let context = aside::context(station, shop, estate, &name, environment.unwrap_or_default())?;
+        let needs = Needs::of(estate, &name, &runbooks, &actions::forms());
+        let scene = Scene { directory: shop.directory.clone(), estate: estate.clone(), name, environment };
         Ok(Checkup {
-            context,
-            needs: Needs::of(estate, &name, &runbooks, &actions::forms()),
+            context: aside::context(station, scene, station.secrets(estate, shop))?,
+            needs,
             log: station.log()?,
             hostname: station::hostname(),
             account,

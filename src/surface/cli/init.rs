@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::aside::{self, Scene};
 use super::failure::{Failure, Result};
 use super::settings::{ShopSource, quoted};
 use super::shop::Shop;
 use super::station::{self, Station};
-use super::{aside, output, unit};
-use crate::actions;
+use super::{output, unit};
+use crate::actions::{self, Secrets};
 use crate::domain::discovery::{self, Found};
 use crate::domain::estate::{Environment, Estate, ManagerBus};
 use crate::domain::runbook::schema;
@@ -110,9 +111,10 @@ impl Init {
     }
 
     fn found(&self, station: &Station, directory: &Path) -> Result<Found> {
-        let shop = Shop { directory: directory.to_owned(), catalog: Catalog::default() };
         let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
-        let context = aside::context(station, &shop, &Estate::default(), "production", environment)?;
+        let (directory, name) = (directory.to_owned(), "production".to_owned());
+        let scene = Scene { directory, name, environment, estate: Estate::default() };
+        let context = aside::context(station, scene, Secrets::default())?;
         let find = crate::engine::discovery::find(&context, self.units.as_deref(), station::hostname());
         station.runtime()?.block_on(find).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")

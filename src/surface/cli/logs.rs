@@ -158,7 +158,7 @@ impl Logs {
     }
 
     async fn newest(&self, filter: &Filter, most: usize, bench: &Bench, station: &Station) -> Result<Found> {
-        let (lines, searched) = newest(filter, most, &bench.place).await.map_err(Failure::error)?;
+        let (lines, searched) = newest(filter, most, &bench.context).await.map_err(Failure::error)?;
         let mut found = Found { searched, ..Found::default() };
         found.note(&lines, bench);
         let mut pen = bench.pen(station);
@@ -193,14 +193,14 @@ impl Logs {
                 }
             }
         };
-        let searched = search(filter, order, &bench.place, &mut take).await.map_err(Failure::error)?;
+        let searched = search(filter, order, &bench.context, &mut take).await.map_err(Failure::error)?;
         failure.map_or(Ok(()), Err)?;
         Ok(Found { searched, evidence: evidence.text(), ..found })
     }
 
     /// The newest lines that are there, then those that come.
     async fn follow(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Found> {
-        let now = bench.place.clock.now();
+        let now = bench.context.clock.now();
         let most = match self.lines {
             Some(Lines::Newest(most)) => most,
             Some(Lines::All) => MOST_LINES as usize,
@@ -208,7 +208,7 @@ impl Logs {
             None => BEFORE_FOLLOWED,
         };
         let before = Filter { until: Some(now), ..filter.clone() };
-        let (lines, _) = newest(&before, most, &bench.place).await.map_err(Failure::error)?;
+        let (lines, _) = newest(&before, most, &bench.context).await.map_err(Failure::error)?;
         let mut pen = bench.pen(station);
         station.output.text(&shown(&lines, &mut pen, station))?;
         let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
@@ -225,7 +225,7 @@ impl Logs {
             }
             ControlFlow::Continue(())
         };
-        let searched = search(filter, Order::Forwards, &bench.place, &mut take).await.map_err(Failure::error)?;
+        let searched = search(filter, Order::Forwards, &bench.context, &mut take).await.map_err(Failure::error)?;
         let style = overview::Style { width: station.settings.width(), letters: station.settings.letters() };
         if !station.output.is_table() {
             station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;

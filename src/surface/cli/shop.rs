@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, Result};
 use super::output::Output;
 use super::settings::{Settings, ShopSource, quoted};
-use crate::domain::estate::Estate;
+use super::station::hostname;
+use crate::domain::estate::{Environment, Estate};
 use crate::domain::problem::{self, Problem, Source, Style};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::{Catalog, RUNBOOKS};
@@ -92,6 +93,26 @@ pub fn chosen_environment(named: Option<&str>, estate: &Estate) -> Result<String
         let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
         Failure::usage("the environment is not given").hint(format!("Type `--env` and one of: {}.", known.join(", ")))
     })
+}
+
+/// The environment that is meant, which must be one of the estate's.
+pub fn known_environment(named: Option<&str>, estate: &Estate) -> Result<(String, Environment)> {
+    let name = chosen_environment(named, estate)?;
+    match estate.environments.get(&name) {
+        Some(environment) => Ok((name, environment.clone())),
+        None => Err(Failure::usage(format!("there is no environment `{}`", name.escape_debug()))
+            .did_you_mean(&name, estate.environments.keys().map(String::as_str))),
+    }
+}
+
+/// Refuses to look at another environment's host in the place of this one's; `or` is what else may be typed.
+pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()> {
+    let host = hostname();
+    match environment.refuses(&host) {
+        Some(pattern) => Err(Failure::not_allowed(format!("`{host}` is not a host of `{name}`"))
+            .hint(format!("Its hosts are `{pattern}`: type it there{or}."))),
+        None => Ok(()),
+    }
 }
 
 /// Prints the problems of a file on standard error.

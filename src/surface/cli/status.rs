@@ -1,22 +1,21 @@
 //! `runbook status`.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::aside::{self, Scene};
 use super::failure::{Failure, Result};
 use super::secrets;
 use super::settings::{Format, quoted};
 use super::shop::{self, Shop};
-use super::station::{self, Station};
+use super::station::Station;
 use crate::actions::Secrets;
 use crate::domain::estate::{self, Estate};
-use crate::domain::redact::Redactor;
 use crate::domain::survey::{self, Grade, Row, Subject};
 use crate::domain::time::Span;
-use crate::engine::survey::{Ground, Report, Survey, start_words};
+use crate::engine::survey::{Report, Survey, start_words};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::paint::{Colour, paint};
 use crate::surface::terminal::status::columns::Columns;
@@ -114,28 +113,17 @@ impl Status {
 
     fn survey(&self, station: &Station) -> Result<Survey> {
         let (directory, estate) = Shop::estate_alone(&station.settings, &station.output)?;
-        let environment = environment(self.environment.as_deref(), &estate)?;
+        let (name, environment) = shop::known_environment(self.environment.as_deref(), &estate)?;
+        shop::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
         let limit = (!self.no_probes).then_some(self.limit.0);
         // Nothing that systemd says of a unit is secret.
-        let (secrets, redactor) = match limit {
-            None => (Secrets::default(), Redactor::default()),
-            Some(_) => {
-                let secrets = secrets::read(&estate, &directory, &station.settings.environment);
-                let redactor = station::redactor(secrets.iter())?;
-                (secrets, redactor)
-            }
+        let secrets = match limit {
+            None => Secrets::default(),
+            Some(_) => secrets::read(&estate, &directory, &station.settings.environment),
         };
-        let ground = Ground {
-            estate: Arc::new(estate),
-            environment,
-            clock: station.clock(),
-            secrets: Arc::new(secrets),
-            redactor: Arc::new(redactor),
-            basics: Arc::new(station.settings.basics()),
-            directory,
-        };
-        Ok(Survey::new(ground, subjects, limit))
+        let context = aside::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        Ok(Survey::new(context, subjects, limit))
     }
 
     /// What is looked at: all of it, or what was named.
@@ -157,21 +145,6 @@ impl Status {
                 .hint("Add them to `runbooks/estate.yaml`."));
         }
         Ok(subjects)
-    }
-}
-
-/// The environment that is meant; only where this host is one of its own.
-fn environment(typed: Option<&str>, estate: &Estate) -> Result<String> {
-    let name = shop::chosen_environment(typed, estate)?;
-    let Some(environment) = estate.environments.get(&name) else {
-        return Err(Failure::usage(format!("the estate has no environment `{}`", name.escape_debug()))
-            .did_you_mean(&name, estate.environments.keys().map(String::as_str)));
-    };
-    let hostname = station::hostname();
-    match environment.refuses(&hostname) {
-        Some(pattern) => Err(Failure::not_allowed(format!("`{hostname}` is not a host of `{name}`"))
-            .hint(format!("Its hosts are `{pattern}`: type it there."))),
-        None => Ok(name),
     }
 }
 

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use super::Logs;
 use super::clean::Clean;
 use super::line::{Look, Pen};
+use crate::actions::Context;
 use crate::domain::estate::{Environment, Estate};
+use crate::domain::host::Host;
 use crate::domain::journal::entry::Entry;
-use crate::engine::logs::Place;
-use crate::surface::cli::failure::{Failure, Result};
+use crate::surface::cli::aside::{self, Scene};
+use crate::surface::cli::failure::Result;
 use crate::surface::cli::settings::ShopSource;
-use crate::surface::cli::shop::Shop;
-use crate::surface::cli::station::{Station, hostname, redactor};
+use crate::surface::cli::shop::{Shop, guard_host, known_environment};
+use crate::surface::cli::station::Station;
 
 /// Where is searched, and how what is found is shown.
 #[derive(Debug)]
 pub(super) struct Bench {
-    pub(super) place: Place,
+    pub(super) context: Context,
     pub(super) clean: Clean,
     /// Services by their unit without `.service`, which is what most of them call themselves.
     names: BTreeMap<String, String>,
@@ -33,34 +35,33 @@ impl Bench {
         let estate = shop.as_ref().map(|shop| shop.estate(&station.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
         let estate = estate.unwrap_or_default();
-        let environment_name = match &shop {
-            Some(shop) if logs.files.is_none() || logs.environment.is_some() => {
-                known(&shop.environment(logs.environment.as_deref(), &estate)?, &estate)?
+        let (name, environment) = match &shop {
+            Some(_) if logs.files.is_none() || logs.environment.is_some() => {
+                known_environment(logs.environment.as_deref(), &estate)?
             }
-            _ => String::new(),
+            _ => Default::default(),
         };
-        let environment = estate.environments.get(&environment_name).cloned().unwrap_or_default();
-        if logs.files.is_none() {
-            guard_host(&environment, &environment_name)?;
-        }
-        let secrets = shop.as_ref().map(|shop| station.secrets(&estate, shop)).unwrap_or_default();
-        let redactor = Arc::new(redactor(secrets.iter())?);
         if shop.is_none() {
             station.output.say("there is no estate here: services are units, and no secret is known to leave out");
         }
         let working = &station.settings.working_directory;
-        let place = Place {
-            environment_name,
-            environment: Arc::new(environment),
-            clock: station.clock(),
-            redactor: Arc::clone(&redactor),
-            basics: Arc::new(station.settings.basics()),
-            directory: shop.map_or_else(|| working.clone(), |shop| shop.directory),
-            files: logs.files.as_ref().map(|files| working.join(files)),
-            estate: Arc::new(estate),
+        let environment = match &logs.files {
+            // They lie here, whichever host they were copied from.
+            Some(files) => Environment {
+                host: Host::Local,
+                journal: Some(working.join(files).to_string_lossy().into_owned()),
+                ..environment
+            },
+            None => {
+                guard_host(&name, &environment, ", or name copied files: `--directory DIR`")?;
+                environment
+            }
         };
-        let names = names(&place.estate);
-        Ok(Self { place, clean: Clean(redactor), names, has_estate })
+        let secrets = shop.as_ref().map(|shop| station.secrets(&estate, shop)).unwrap_or_default();
+        let directory = shop.map_or_else(|| working.clone(), |shop| shop.directory);
+        let context = aside::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
+        Ok(Self { context, clean, names, has_estate })
     }
 
     /// Who wrote a line, as the estate calls it.
@@ -85,27 +86,6 @@ fn shop(station: &Station) -> Result<Option<Shop>> {
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),
         Err(_) if matches!(station.settings.shop, ShopSource::Found(_)) => Ok(None),
         Err(failure) => Err(failure),
-    }
-}
-
-fn known(name: &str, estate: &Estate) -> Result<String> {
-    if estate.environments.contains_key(name) {
-        return Ok(name.to_owned());
-    }
-    let failure = Failure::usage(format!("there is no environment `{}`", name.escape_debug()));
-    Err(failure.did_you_mean(name, estate.environments.keys().map(String::as_str)))
-}
-
-/// The journal of another host would answer, and say nothing of the environment.
-fn guard_host(environment: &Environment, name: &str) -> Result<()> {
-    let host = hostname();
-    match environment.refuses(&host) {
-        Some(pattern) => {
-            let failure = Failure::not_allowed(format!("`{host}` is not a host of `{name}`"));
-            Err(failure
-                .hint(format!("Its hosts are `{pattern}`: type it there, or name copied files: `--directory DIR`.")))
-        }
-        None => Ok(()),
     }
 }
 

@@ -48,7 +48,7 @@ impl Logs {
             .service
             .iter()
             .filter(|name| !name.is_empty())
-            .map(|name| units(name, &bench.place.estate, bench.has_estate))
+            .map(|name| units(name, &bench.context.estate, bench.has_estate))
             .collect::<Result<_>>()?;
         Ok(Filter {
             since,
