@@ -39,7 +39,7 @@ pub(super) struct Item {
 /// What is to be written to one incident.
 #[derive(Default)]
 struct Addition {
-    opens: bool,
+    /// After which event; 0 opens the incident.
     expected: u64,
     drafts: Vec<Draft>,
     keys: Vec<String>,
@@ -86,7 +86,7 @@ impl Officer {
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            items.iter().for_each(|item| flight.fails(item, "the estate has problems"));
+            items.iter().for_each(|item| flight.trouble(item.job, "the estate has problems"));
             return flight.ends();
         };
         for item in items {
@@ -107,7 +107,7 @@ impl Officer {
                 }
                 Err((items, error)) => {
                     self.docket.remove(slot);
-                    items.iter().for_each(|item| flight.fails(item, &error.to_string()));
+                    items.iter().for_each(|item| flight.trouble(item.job, &error.to_string()));
                 }
             }
         }
@@ -207,20 +207,20 @@ impl Officer {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
         let by = Actor::Sender { name: report.alert.sender.clone() };
-        let mut present = slot.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let incident = slot.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let expected = incident.map_or(0, |incident| incident.seq);
         let command = Command { by: by.clone(), request: Request::Report(Box::new(report)) };
-        let events = decide(present.take(), &command, now)?;
-        let expected = slot.and_then(|slot| self.docket.get(slot)).map_or(0, |live| live.incident.seq);
+        let events = decide(incident, &command, now)?;
         let drafts = self.drafts(&by, events, now);
         let slot = self.advance(slot, expected, &drafts)?;
-        let addition =
-            additions.entry(slot).or_insert_with(|| Addition { opens: expected == 0, expected, ..Addition::default() });
+        let addition = additions.entry(slot).or_insert_with(|| Addition { expected, ..Addition::default() });
         addition.drafts.extend(drafts);
         addition.items.push(item);
         Ok(slot)
     }
 
-    fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<Draft> {
+    /// Events as they are written, without secrets.
+    pub(super) fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<Draft> {
         events.into_iter().map(|event| Draft { at: now, by: by.clone(), event: self.engine.scrubbed(event) }).collect()
     }
 
@@ -255,12 +255,12 @@ impl Officer {
         addition: Addition,
         now: Timestamp,
     ) -> Result<(Posting, Write), (Vec<Item>, EngineError)> {
-        let Addition { opens, expected, drafts, keys, items } = addition;
+        let Addition { expected, drafts, keys, items } = addition;
         let Some(live) = self.docket.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
         };
         let id = live.incident.id.clone();
-        if opens && self.workers.len() < super::AT_WORK {
+        if expected == 0 && self.workers.len() < super::AT_WORK {
             let opened = async {
                 let mut worker = Worker::opening(&self.engine, &id, drafts, now)?;
                 let write = worker.first_write(keys).await?;

@@ -6,6 +6,7 @@
 //! concerns an incident that is on its way is decided when that has landed, and before anything that came later.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,7 +21,7 @@ use crate::domain::id::IncidentId;
 use crate::engine::CONFLICT_LIMIT;
 use crate::engine::feed::Hint;
 use crate::engine::turn::Worker;
-use crate::store::{StoreError, Write};
+use crate::store::{EventStore, StoreError, Write};
 
 /// Batches on their way at a time: one at the disk, and one behind it.
 const AT_ONCE: usize = 2;
@@ -70,10 +71,6 @@ impl Flight {
         self.trouble.entry(job).or_insert_with(|| why.to_owned());
     }
 
-    pub(super) fn fails(&mut self, item: &Item, why: &str) {
-        self.trouble(item.job, why);
-    }
-
     /// Answers every report.
     pub(super) fn ends(mut self) {
         for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
@@ -88,7 +85,16 @@ impl Flight {
 pub(super) async fn landing(flights: &mut VecDeque<Flight>) -> Written {
     match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
         Some(writing) => writing.await,
-        None => std::future::pending().await,
+        None => pending().await,
+    }
+}
+
+/// Hands writes to the store at once, and waits for nothing.
+async fn handed(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, Written> {
+    let mut writing: BoxFuture<'static, Written> = Box::pin(async move { store.write_all(writes).await });
+    match poll_immediate(&mut writing).await {
+        Some(written) => Box::pin(ready(written)),
+        None => writing,
     }
 }
 
@@ -103,14 +109,10 @@ impl Officer {
         if flight.postings.is_empty() && flight.later.is_empty() {
             return flight.ends();
         }
-        let store = Arc::clone(&self.engine.parts().store);
         self.figures.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
-        let mut writing: BoxFuture<'static, Written> = Box::pin(async move { store.write_all(writes).await });
-        // It gets to the store at once, and nobody waits for it here.
-        flight.writing = match poll_immediate(&mut writing).await {
-            Some(written) => Some(Box::pin(std::future::ready(written))),
-            None => Some(writing),
-        };
+        let store = Arc::clone(&self.engine.parts().store);
+        flight.writing =
+            Some(if writes.is_empty() { Box::pin(ready(Vec::new())) } else { handed(store, writes).await });
         self.flights.push_back(flight);
     }
 
@@ -133,7 +135,7 @@ impl Officer {
             return flight.ends();
         }
         if flight.tries > CONFLICT_LIMIT {
-            again.iter().for_each(|item| flight.fails(item, "the log was never at rest"));
+            again.iter().for_each(|item| flight.trouble(item.job, "the log was never at rest"));
             return flight.ends();
         }
         self.dispatch(flight, again).await;
@@ -178,7 +180,7 @@ impl Officer {
             }
             error => {
                 self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                items.iter().for_each(|item| flight.fails(item, &error.to_string()));
+                items.iter().for_each(|item| flight.trouble(item.job, &error.to_string()));
                 Vec::new()
             }
         }
@@ -190,7 +192,7 @@ impl Officer {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| flight.fails(item, &error.to_string())),
+                Err(error) => again.iter().for_each(|item| flight.trouble(item.job, &error.to_string())),
             }
             // Nothing may be taken for known that was not written.
             if let Some(slot) = self.docket.slot(&id) {

@@ -17,7 +17,7 @@ use crate::engine::catalog::Catalog;
 use crate::engine::feed::{Hint, POLL};
 use crate::engine::schedule::Force;
 use crate::engine::{EngineError, recorded};
-use crate::store::{Draft, StoreError, Write};
+use crate::store::{StoreError, Write};
 
 /// How long the schedules are left alone after our own trouble with the log.
 const AFTER_TROUBLE: Span = Span::seconds(10);
@@ -173,10 +173,7 @@ impl Officer {
     ) -> Result<(), EngineError> {
         let by = Actor::Engine;
         let events = decide(present, &Command { by: by.clone(), request }, now)?;
-        let drafts: Vec<Draft> = events
-            .into_iter()
-            .map(|event| Draft { at: now, by: by.clone(), event: self.engine.scrubbed(event) })
-            .collect();
+        let drafts = self.drafts(&by, events, now);
         let seq = present.map_or(0, |incident| incident.seq);
         // What would not fold is never written.
         let foreseen: Vec<_> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();

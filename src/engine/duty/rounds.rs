@@ -49,9 +49,7 @@ impl Officer {
             return;
         };
         // Its last events may still be on their way here.
-        while let Ok(hint) = self.hints.try_recv() {
-            self.hear(Ok(hint));
-        }
+        self.hear_the_rest();
         let now = self.now();
         let live = self.docket.slot(&id).and_then(|slot| self.docket.get(slot));
         let not_before = match stopped {
