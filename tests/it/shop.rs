@@ -146,9 +146,7 @@ impl Host {
     fn events(&self, kind: &str) -> Vec<Value> {
         let log = output_apart(&mut self.command(&["-o", "json", "timeline"])).unwrap();
         let log: Value = serde_json::from_slice(&log.stdout).unwrap_or_default();
-        let mut found = Vec::new();
-        gather(&log, kind, &mut found);
-        found
+        crate::real::of_type(&log, kind)
     }
 
     /// Whether a file under the directory, apart from the environment file, holds this text.
@@ -167,19 +165,6 @@ impl Host {
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn gather(value: &Value, kind: &str, into: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
-        Value::Object(fields) => {
-            if fields.get("type").and_then(Value::as_str) == Some(kind) {
-                into.push(value.clone());
-            }
-            fields.values().for_each(|field| gather(field, kind, into));
-        }
-        _ => {}
-    }
 }
 
 #[test]

@@ -5,21 +5,19 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start the real program and wait for what it shows")]
 
-use std::io::{Read, Write};
-use std::num::NonZeroU16;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::CommandBuilder;
+use rustix::process::Signal;
 use tempfile::TempDir;
+
+use crate::real::terminal::Terminal;
 
 mod ssh;
 
-/// How long anything may take to appear on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The stepper ignores an answer that comes sooner after a question than a person can read it.
 const READING: Duration = Duration::from_millis(400);
 /// High enough for a whole run, so that nothing that is looked for has scrolled away.
@@ -101,20 +99,8 @@ impl Shop {
         self.on_terminal(columns, command, variables)
     }
 
-    fn on_terminal(&self, columns: u16, mut command: CommandBuilder, variables: &[(&str, &str)]) -> Terminal {
-        let pty = native_pty_system();
-        let pair = pty.openpty(PtySize { rows: ROWS, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
-        command.env_clear();
-        command.env("PATH", "/usr/bin:/bin");
-        command.env("HOME", self.path());
-        command.env("TERM", "xterm-256color");
-        for (name, value) in variables {
-            command.env(name, value);
-        }
-        command.cwd(self.path());
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        Terminal::of(pair.master, child, columns)
+    fn on_terminal(&self, columns: u16, command: CommandBuilder, variables: &[(&str, &str)]) -> Terminal {
+        Terminal::start((columns, ROWS), self.path(), command, variables)
     }
 
     /// The program without a terminal: its exit code, its output and its talk.
@@ -127,99 +113,17 @@ impl Shop {
     }
 }
 
-/// What has come out of the program so far.
-struct Shown {
-    parser: vt100::Parser,
-    bytes: Vec<u8>,
-    ended: bool,
+/// Presses a key as a person does who has read the question, and waits for what comes of it.
+fn answer(terminal: &mut Terminal, key: &str, text: &str) {
+    thread::sleep(READING);
+    terminal.press(key);
+    terminal.see(text);
 }
 
-/// A terminal with a program on it.
-struct Terminal {
-    keys: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    shown: Arc<(Mutex<Shown>, Condvar)>,
-}
-
-impl Terminal {
-    fn of(master: Box<dyn MasterPty + Send>, child: Box<dyn Child + Send + Sync>, columns: u16) -> Self {
-        let size = |cells| NonZeroU16::new(cells).unwrap();
-        let parser = vt100::Parser::new(size(ROWS), size(columns), 0);
-        let shown = Arc::new((Mutex::new(Shown { parser, bytes: Vec::new(), ended: false }), Condvar::new()));
-        let mut reader = master.try_clone_reader().unwrap();
-        let keys = master.take_writer().unwrap();
-        let theirs = Arc::clone(&shown);
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            loop {
-                let count = reader.read(&mut buffer).unwrap_or(0);
-                let mut shown = theirs.0.lock().unwrap();
-                shown.parser.process(&buffer[..count]);
-                shown.bytes.extend_from_slice(&buffer[..count]);
-                shown.ended = count == 0;
-                theirs.1.notify_all();
-                if count == 0 {
-                    break;
-                }
-            }
-        });
-        Self { keys, child, shown }
-    }
-
-    fn screen(&self) -> String {
-        self.shown.0.lock().unwrap().parser.screen().contents()
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        self.shown.0.lock().unwrap().bytes.clone()
-    }
-
-    /// Waits until the screen has `text`.
-    fn see(&self, text: &str) {
-        let (lock, changed) = &*self.shown;
-        let missing = |shown: &mut Shown| !shown.parser.screen().contents().contains(text) && !shown.ended;
-        let (shown, _) = changed.wait_timeout_while(lock.lock().unwrap(), PATIENCE, missing).unwrap();
-        let screen = shown.parser.screen().contents();
-        assert!(screen.contains(text), "`{text}` was not shown:\n{screen}");
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Presses a key as a person does who has read the question, and waits for what comes of it.
-    fn answer(&mut self, key: &str, text: &str) {
-        thread::sleep(READING);
-        self.press(key);
-        self.see(text);
-    }
-
-    /// What the kernel says when the window is closed or the line is cut.
-    fn hang_up(&mut self) {
-        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::HUP)
-            .unwrap();
-        self.ends();
-    }
-
-    /// Waits for the end: the exit code.
-    fn ends(&mut self) -> u32 {
-        let (lock, changed) = &*self.shown;
-        let shown = lock.lock().unwrap();
-        let (shown, late) = changed.wait_timeout_while(shown, PATIENCE, |shown| !shown.ended).unwrap();
-        assert!(!late.timed_out(), "it has not ended:\n{}", shown.parser.screen().contents());
-        drop(shown);
-        self.child.wait().unwrap().exit_code()
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // A program that a failed test has left behind must not outlive it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What the kernel says when the window is closed or the line is cut.
+fn hang_up(terminal: &mut Terminal) {
+    terminal.signal(Signal::HUP);
+    terminal.ends();
 }
 
 #[test]
@@ -228,19 +132,19 @@ fn a_person_goes_through_a_whole_run() {
     let mut terminal = shop.terminal(80, &["start", "small"]);
     terminal.see("notify due in 14:");
     terminal.see("▸ 2 code · the evidence suggests it");
-    terminal.answer("\r", "→ code");
+    answer(&mut terminal, "\r", "→ code");
     for part in ["Restart the gateway", "what ", "where ", "why ", "undo ", "who    commander", "y do it"] {
         terminal.see(part);
     }
     assert!(!shop.path().join("restarted").exists(), "nothing is changed before it is agreed to");
-    terminal.answer("y", "Reload the search index failed: what now?");
+    answer(&mut terminal, "y", "Reload the search index failed: what now?");
     terminal.see("│ connecting to 127.0.0.1:7700");
-    terminal.answer("s", "why skip?");
+    answer(&mut terminal, "s", "why skip?");
     terminal.press("not tonigj\u{7f}ht\r");
     terminal.see("skipped by");
     terminal.see("not tonight");
     terminal.see("By hand: Tell stakeholders");
-    terminal.answer("\r", "Small shop is down: small succeeded");
+    answer(&mut terminal, "\r", "Small shop is down: small succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     let screen = terminal.screen();
     for part in
@@ -260,7 +164,7 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
     let shop = Shop::with(RUNBOOK);
     let mut terminal = shop.terminal(80, &["start", "small"]);
     terminal.see("▸ 2 code");
-    terminal.answer("1", "y do it");
+    answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
     assert_eq!(terminal.ends(), 130);
     let screen = terminal.screen();
@@ -272,11 +176,11 @@ fn who_detaches_loses_nothing_and_goes_on_by_watching() {
     let mut terminal = shop.terminal(80, &["watch"]);
     terminal.see("→ infrastructure");
     terminal.see("y do it");
-    terminal.answer("n", "why not?");
+    answer(&mut terminal, "n", "why not?");
     terminal.press("too risky\r");
     terminal.see("denied by");
     terminal.see("what now?");
-    terminal.answer("x", "why stop the run?");
+    answer(&mut terminal, "x", "why stop the run?");
     terminal.press("enough\r");
     assert_eq!(terminal.ends(), 3, "{}", terminal.screen());
 }
@@ -297,8 +201,8 @@ steps:
     );
     let mut terminal = shop.terminal(80, &["start", "small"]);
     terminal.see("Wait for the caches");
-    terminal.answer("o", "│ first line");
-    terminal.hang_up();
+    answer(&mut terminal, "o", "│ first line");
+    hang_up(&mut terminal);
 
     std::fs::write(shop.path().join("go"), "").unwrap();
     let mut terminal = shop.terminal(80, &["watch"]);
@@ -330,12 +234,12 @@ steps:
     let who = format!("who={HOSTILE}");
     let mut terminal = shop.terminal(80, &["start", "small", "--param", &who]);
     terminal.see("what now?");
-    terminal.answer("w", "note:");
+    answer(&mut terminal, "w", "note:");
     terminal.press("\u{1b}[200~pasted\u{1b}[31m\ry\u{1b}[201~");
     terminal.see("pasted");
     terminal.press("\r");
     terminal.see(": pasted");
-    terminal.answer("x", "why stop the run?");
+    answer(&mut terminal, "x", "why stop the run?");
     terminal.press("\r");
     terminal.ends();
     let bytes = terminal.bytes();
@@ -354,7 +258,7 @@ fn forty_columns_are_enough() {
     let mut terminal = shop.terminal(40, &["start", "small"]);
     terminal.see("notify 14:");
     terminal.see("▸ 2 code");
-    terminal.answer("1", "◆ Restart the gateway");
+    answer(&mut terminal, "1", "◆ Restart the gateway");
     terminal.see("q detach");
     let screen = terminal.screen();
     let rule = screen.lines().position(|row| row.starts_with("─ ")).unwrap();
@@ -370,7 +274,7 @@ fn without_colour_only_the_text_is_left_and_without_unicode_only_ascii() {
     let variables = [("NO_COLOR", "1"), ("LANG", "C")];
     let mut terminal = shop.terminal_with(80, &["start", "small"], &variables);
     terminal.see("> 2 code");
-    terminal.answer("1", "y do it");
+    answer(&mut terminal, "1", "y do it");
     terminal.press("\u{3}");
     terminal.ends();
     let text = String::from_utf8(terminal.bytes()).unwrap();

@@ -157,9 +157,7 @@ impl Host {
 
     /// The incident's events of one type.
     pub fn events(&self, kind: &str) -> Vec<Value> {
-        let mut found = Vec::new();
-        gather(&self.json(&["timeline", "last"]), kind, &mut found);
-        found
+        crate::real::of_type(&self.json(&["timeline", "last"]), kind)
     }
 
     fn incidents(&self) -> Value {
@@ -268,17 +266,4 @@ fn estate(
         *line = format!("{before}http://127.0.0.1:{port}{rest}");
     }
     lines.join("\n")
-}
-
-fn gather(value: &Value, kind: &str, into: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
-        Value::Object(fields) => {
-            if fields.get("type").and_then(Value::as_str) == Some(kind) {
-                into.push(value.clone());
-            }
-            fields.values().for_each(|field| gather(field, kind, into));
-        }
-        _ => {}
-    }
 }

@@ -156,9 +156,7 @@ impl House {
 
     /// The events of one type.
     pub fn events(&self, kind: &str) -> Vec<Value> {
-        let mut found = Vec::new();
-        gather(&self.json(&["timeline", "last"]), kind, &mut found);
-        found
+        crate::real::of_type(&self.json(&["timeline", "last"]), kind)
     }
 
     /// The timeline, for a test that fails.
@@ -188,19 +186,6 @@ impl House {
         command.arg(PROGRAM).args(["--state", &self.shown("state")]).arg("--dir").arg(self.directory.path());
         command.args(words).stdin(Stdio::null());
         command
-    }
-}
-
-fn gather(value: &Value, kind: &str, into: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
-        Value::Object(fields) => {
-            if fields.get("type").and_then(Value::as_str) == Some(kind) {
-                into.push(value.clone());
-            }
-            fields.values().for_each(|field| gather(field, kind, into));
-        }
-        _ => {}
     }
 }
 

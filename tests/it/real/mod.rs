@@ -30,6 +30,7 @@ pub mod repository;
 pub mod shop;
 pub mod slack;
 pub mod sshd;
+pub mod terminal;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -64,4 +65,25 @@ pub fn installed(path: &str, package: &str) -> PathBuf {
     let path = PathBuf::from(path);
     assert!(path.exists(), "`{}` is missing; install the Debian package `{package}`", path.display());
     path
+}
+
+/// Every object of a JSON that says that it is of a type, wherever it is.
+pub fn of_type(value: &serde_json::Value, kind: &str) -> Vec<serde_json::Value> {
+    let mut found = Vec::new();
+    gather(value, kind, &mut found);
+    found
+}
+
+fn gather(value: &serde_json::Value, kind: &str, into: &mut Vec<serde_json::Value>) {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| gather(item, kind, into)),
+        Value::Object(fields) => {
+            if fields.get("type").and_then(Value::as_str) == Some(kind) {
+                into.push(value.clone());
+            }
+            fields.values().for_each(|field| gather(field, kind, into));
+        }
+        _ => {}
+    }
 }

@@ -2,7 +2,7 @@
 
 use portable_pty::CommandBuilder;
 
-use super::{RUNBOOK, Shop, Terminal};
+use super::{RUNBOOK, Shop, Terminal, answer};
 use crate::real::sshd::Sshd;
 
 /// The program over there, in this shop.
@@ -22,14 +22,14 @@ fn a_person_goes_through_a_whole_run_over_ssh() {
     let mut terminal = over(&sshd, &shop, 80, "start small");
     terminal.see("notify due in 14:");
     terminal.see("▸ 2 code · the evidence suggests it");
-    terminal.answer("\r", "→ code");
+    answer(&mut terminal, "\r", "→ code");
     terminal.see("y do it");
     assert!(!shop.path().join("restarted").exists(), "nothing is changed before it is agreed to");
-    terminal.answer("y", "Reload the search index failed: what now?");
-    terminal.answer("s", "why skip?");
+    answer(&mut terminal, "y", "Reload the search index failed: what now?");
+    answer(&mut terminal, "s", "why skip?");
     terminal.press("not tonight\r");
     terminal.see("By hand: Tell stakeholders");
-    terminal.answer("\r", "Small shop is down: small succeeded");
+    answer(&mut terminal, "\r", "Small shop is down: small succeeded");
     assert_eq!(terminal.ends(), 0, "{}", terminal.screen());
     assert!(!terminal.screen().contains("q detach"), "the live region is gone:\n{}", terminal.screen());
 }
@@ -39,12 +39,12 @@ fn a_connection_that_breaks_loses_nothing_and_another_goes_on() {
     let (sshd, shop) = (Sshd::start(), Shop::with(RUNBOOK));
     let mut terminal = over(&sshd, &shop, 80, "start small");
     terminal.see("▸ 2 code");
-    terminal.answer("1", "y do it");
+    answer(&mut terminal, "1", "y do it");
     // Whoever closes the laptop says nothing to the other side.
     drop(terminal);
     let mut other = over(&sshd, &shop, 60, "watch last");
     other.see("y do it");
-    other.answer("y", "Reload the search index failed: what now?");
+    answer(&mut other, "y", "Reload the search index failed: what now?");
     assert!(shop.path().join("restarted").exists());
     other.press("\u{3}");
     assert_eq!(other.ends(), 130, "{}", other.screen());
