@@ -9,6 +9,7 @@ use super::{Checkup, by};
 use crate::actions::git::reach::reach;
 use crate::domain::checkup::{Finding, Topic, Users};
 use crate::domain::estate::Channel;
+use crate::domain::host::Host;
 use crate::domain::text::one_line;
 
 /// Slack's own address.
@@ -29,7 +30,8 @@ impl Checkup {
     }
 
     async fn remote(&self, tree: &str, users: &Users) -> Finding {
-        if !self.context.directory.join(tree).is_dir() {
+        let is_here = self.context.environment.host == Host::Local;
+        if is_here && !self.context.there(tree).is_dir() {
             let found = format!("there is no such directory; {}", by(users));
             return Finding::wrong(Topic::Git, tree, found, self.edit(users));
         }
