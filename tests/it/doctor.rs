@@ -184,6 +184,9 @@ fn each_thing_that_is_missing_is_wrong_with_the_command_that_mends_it() {
     well.place.write("runbooks/bad.yaml", "runbook: bad\n");
     let (found, code) = well.place.findings(&[], &[]);
     assert_eq!(code, 7);
+    let talk = well.place.doctor(&["--env", "live"], &[]).stderr;
+    let talk = String::from_utf8_lossy(&talk).into_owned();
+    assert!(talk.contains("doctor --env live"), "the next look is at the same environment: {talk}");
     let port = well.port;
     let env = well.place.path().join("env").display().to_string();
     let estate = "${EDITOR:-vi} runbooks/estate.yaml";

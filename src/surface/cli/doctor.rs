@@ -68,7 +68,15 @@ impl Doctor {
             true => station.output.text(&drawn(&findings))?,
             false => station.output.list(&findings)?,
         }
-        Ok(concluded(&findings, station))
+        Ok(concluded(&findings, &self.again(), station))
+    }
+
+    /// The words that look once more at the same.
+    fn again(&self) -> String {
+        let flag = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+        };
+        format!("doctor{}{}", flag("env", &self.environment), flag("user", &self.user))
     }
 
     fn checkup(&self, station: &Station, shop: &Shop, estate: &Estate, account: Account) -> Result<Checkup> {
@@ -159,12 +167,12 @@ fn seal(state: State) -> (char, &'static str, Style) {
 }
 
 /// Says how many of each there are, and what to type next.
-fn concluded(findings: &[Finding], station: &Station) -> Exit {
+fn concluded(findings: &[Finding], again: &str, station: &Station) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (wrong, doubtful, fine) = (count(State::Wrong), count(State::Doubtful), count(State::Fine));
     station.output.say(&format!("{fine} ok, {doubtful} to look at, {wrong} wrong"));
     if wrong > 0 {
-        station.output.next(&[station.command("doctor")]);
+        station.output.next(&[station.command(again)]);
         return Exit::PROBLEMS;
     }
     station.output.next(&[station.command("list"), station.command("serve")]);
