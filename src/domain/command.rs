@@ -250,3 +250,23 @@ impl Refused {
         Self { hint: Some(hint.into()), ..self }
     }
 }
+
+/// When trouble was first noticed, as it is typed: an instant, or how long ago.
+///
+/// # Errors
+/// It is neither, or has not come yet.
+pub fn noticed(typed: &str, now: Timestamp) -> Result<Timestamp, Refused> {
+    let ago = typed.parse::<Span>().ok().and_then(|span| chrono::TimeDelta::from_std(span.0).ok());
+    let instant = match ago {
+        Some(ago) => now.checked_sub_signed(ago),
+        None => typed.parse().ok(),
+    };
+    let instant = instant.ok_or_else(|| {
+        Refused::usage(format!("`{}` is no time", typed.escape_debug()))
+            .hint("Type an instant such as `2026-11-22T03:04:05Z`, or how long ago such as `10m`.")
+    })?;
+    if instant > now {
+        return Err(Refused::usage(format!("`{}` has not come yet", typed.escape_debug())));
+    }
+    Ok(instant)
+}

@@ -17,6 +17,11 @@ use super::text::one_line;
 use super::time::{Span, Timestamp, stamp};
 use super::timeline::{Sign, Timeline};
 
+mod line;
+
+pub use line::{Line, Piece};
+use line::{at, words};
+
 /// The longest line of another's words, in characters.
 const TEXT_LIMIT: usize = 240;
 /// The most lines of each part: who comes on duty reads a page, and the timeline has the rest.
@@ -42,17 +47,17 @@ pub struct Handover {
     /// Who has which role.
     pub roles: Vec<Role>,
     /// What waits, for a person or a time.
-    pub waits: Vec<String>,
+    pub waits: Vec<Line>,
     /// What must be done by when, or was.
-    pub deadlines: Vec<String>,
+    pub deadlines: Vec<Line>,
     /// What was found.
-    pub known: Vec<String>,
+    pub known: Vec<Line>,
     /// What was done.
-    pub done: Vec<String>,
+    pub done: Vec<Line>,
     /// Who was told, and who was not yet.
-    pub told: Vec<String>,
+    pub told: Vec<Line>,
     /// What people said.
-    pub said: Vec<String>,
+    pub said: Vec<Line>,
 }
 
 /// Somebody with a role.
@@ -70,10 +75,11 @@ impl Handover {
     /// The hand-over of an incident at `now`.
     pub fn of(incident: &Incident, log: &[Recorded], now: Timestamp) -> Self {
         let timeline = Timeline::of(log);
-        let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<String> {
+        let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<Line> {
             let both = log.iter().zip(&timeline.entries);
             let kept = both.filter(|(recorded, entry)| entry.notable && wanted(recorded, entry.sign));
-            latest(kept.map(|(_, entry)| format!("{} {}: {}", clock(entry.at), entry.who, entry.text)).collect())
+            let line = |at, said: String| Line(vec![Piece::Clock(at), words(said)]);
+            latest(kept.map(|(_, entry)| line(entry.at, format!(" {}: {}", entry.who, entry.text))).collect())
         };
         let changes = |recorded: &Recorded| is_change(incident, recorded);
         Self {
@@ -116,7 +122,7 @@ impl Handover {
             stamp(self.opened_at),
             stamp(self.at)
         );
-        let roles: Vec<String> = self.roles.iter().map(Role::line).collect();
+        let roles: Vec<Line> = self.roles.iter().map(Role::line).collect();
         for (title, lines, none) in [
             ("What waits", &self.waits, "Nothing waits."),
             ("Who has which role", &roles, "The estate names no roles."),
@@ -131,7 +137,7 @@ impl Handover {
                 let _ = writeln!(out, "{none}");
             }
             for line in lines {
-                let _ = writeln!(out, "* {}", escaped(line));
+                let _ = writeln!(out, "* {}", escaped(&line.to_string()));
             }
         }
         out
@@ -139,11 +145,12 @@ impl Handover {
 }
 
 impl Role {
-    fn line(&self) -> String {
-        match (&self.person, self.since) {
-            (Some(person), Some(since)) => format!("{}: {person}, since {}", self.role, stamp(since)),
-            _ => format!("{}: nobody", self.role),
-        }
+    /// "scribe: ada, since …", or that nobody is.
+    pub fn line(&self) -> Line {
+        Line(match (&self.person, self.since) {
+            (Some(person), Some(since)) => vec![words(format!("{}: {person}, since ", self.role)), at(since)],
+            _ => vec![words(format!("{}: nobody", self.role))],
+        })
     }
 }
 
@@ -160,23 +167,27 @@ fn roles(incident: &Incident) -> Vec<Role> {
         .collect()
 }
 
-fn waits(incident: &Incident, now: Timestamp) -> Vec<String> {
-    let mut waits: Vec<String> = incident
+fn waits(incident: &Incident, now: Timestamp) -> Vec<Line> {
+    let mut waits: Vec<Line> = incident
         .waiting_for_person()
         .into_iter()
-        .map(|(_, key, gate)| one_line(&format!("{key}: {}", asked(gate)), TEXT_LIMIT))
+        .map(|(_, key, gate)| one_line(&format!("{key}: {}", asked(gate)), TEXT_LIMIT).into())
         .collect();
     for run in &incident.runs {
         let under_way = run.order.iter().filter(|key| *run.standing(key) == Standing::Running);
-        waits.extend(under_way.map(|key: &StepKey| format!("{key}: under way")));
+        waits.extend(under_way.map(|key: &StepKey| format!("{key}: under way").into()));
         waits.extend(run.order.iter().filter_map(|key| match run.standing(key) {
-            Standing::Waiting(Gate::Timer { until }) => Some(format!("{key}: waits until {}", stamp(*until))),
-            Standing::Ready { at } if *at > now => Some(format!("{key}: tried again {}", stamp(*at))),
+            Standing::Waiting(Gate::Timer { until }) => {
+                Some(Line(vec![words(format!("{key}: waits until ")), at(*until)]))
+            }
+            Standing::Ready { at: then } if *then > now => {
+                Some(Line(vec![words(format!("{key}: tried again ")), at(*then)]))
+            }
             _ => None,
         }));
     }
     for proposal in &incident.proposals {
-        waits.push(one_line(&format!("runbook {} is proposed: {}", proposal.runbook, proposal.reason), TEXT_LIMIT));
+        waits.push(one_line(&format!("runbook {} is proposed: {}", proposal.runbook, proposal.reason), TEXT_LIMIT).into());
     }
     waits
 }
@@ -197,23 +208,27 @@ fn asked(gate: &Gate) -> String {
     }
 }
 
-fn deadline_line(deadline: &super::deadline::Deadline, now: Timestamp) -> String {
-    let (name, due) = (&deadline.name, stamp(deadline.due));
-    match &deadline.status {
-        DeadlineStatus::Running => format!("{name}: due {due}, in {}", Span::between(now, deadline.due)),
-        DeadlineStatus::Missed => format!("{name}: MISSED, was due {due}"),
-        DeadlineStatus::Met { at, .. } => format!("{name}: met {}", stamp(*at)),
-        DeadlineStatus::MetLate { at, .. } => format!("{name}: done late, {}; was due {due}", stamp(*at)),
-        DeadlineStatus::Lifted => format!("{name}: not asked for any more"),
-    }
+fn deadline_line(deadline: &super::deadline::Deadline, now: Timestamp) -> Line {
+    let (name, due) = (&deadline.name, at(deadline.due));
+    Line(match &deadline.status {
+        DeadlineStatus::Running => {
+            let left = Span::between(now, deadline.due);
+            vec![words(format!("{name}: due ")), due, words(format!(", in {left}"))]
+        }
+        DeadlineStatus::Missed => vec![words(format!("{name}: MISSED, was due ")), due],
+        DeadlineStatus::Met { at: met, .. } => vec![words(format!("{name}: met ")), at(*met)],
+        DeadlineStatus::MetLate { at: met, .. } => {
+            vec![words(format!("{name}: done late, ")), at(*met), words("; was due "), due]
+        }
+        DeadlineStatus::Lifted => vec![words(format!("{name}: not asked for any more"))],
+    })
 }
 
 /// Who was told, and which messages are still owed.
-fn told(incident: &Incident, mut told: Vec<String>) -> Vec<String> {
+fn told(incident: &Incident, mut told: Vec<Line>) -> Vec<Line> {
     for message in incident.messages.values().filter(|message| !message.withdrawn) {
         for target in message.open() {
-            let words = one_line(&message.text, 80);
-            told.push(format!("NOT YET {target}: {words}"));
+            told.push(format!("NOT YET {target}: {}", one_line(&message.text, 80)).into());
         }
     }
     told
@@ -227,17 +242,13 @@ fn is_change(incident: &Incident, recorded: &Recorded) -> bool {
 }
 
 /// The last of many lines, with a word on those before.
-fn latest(mut lines: Vec<String>) -> Vec<String> {
+fn latest(mut lines: Vec<Line>) -> Vec<Line> {
     if lines.len() > LINES {
         let more = lines.len() - LINES;
         lines.drain(..more);
-        lines.insert(0, format!("({more} earlier ones are in the timeline)"));
+        lines.insert(0, format!("({more} earlier ones are in the timeline)").into());
     }
     lines
-}
-
-fn clock(at: Timestamp) -> String {
-    at.format("%H:%M:%SZ").to_string()
 }
 
 /// Text that means nothing to Markdown.

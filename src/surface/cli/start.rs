@@ -6,10 +6,9 @@ use super::failure::{Failure, Result};
 use super::shop::Shop;
 use super::station::{Desk, Station};
 use super::{detach, drive, plan};
-use crate::domain::command::{Request, Start as Order};
+use crate::domain::command::{Request, Start as Order, noticed};
 use crate::domain::event::Mode;
 use crate::domain::id::IncidentId;
-use crate::domain::time::{Span, Timestamp};
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -101,7 +100,7 @@ impl Start {
             estate: estate.clone(),
             params: self.params()?,
             mode: self.mode(),
-            detected_at: self.detected_at.as_deref().map(|text| instant(text, station)).transpose()?,
+            detected_at: self.detected_at.as_deref().map(|text| noticed(text, station.clock().now())).transpose()?,
             title: self.title.clone(),
             parent: None,
             alert: None,
@@ -158,21 +157,4 @@ fn param(typed: &str) -> std::result::Result<(String, String), String> {
         return Err("the name before `=` is missing".to_owned());
     }
     Ok((name.to_owned(), value.to_owned()))
-}
-
-fn instant(typed: &str, station: &Station) -> Result<Timestamp> {
-    let now = station.clock().now();
-    let ago = typed.parse::<Span>().ok().and_then(|span| chrono::TimeDelta::from_std(span.0).ok());
-    let instant = match ago {
-        Some(ago) => now.checked_sub_signed(ago),
-        None => typed.parse::<Timestamp>().ok(),
-    };
-    let instant = instant.ok_or_else(|| {
-        Failure::usage(format!("`{}` is no time", typed.escape_debug()))
-            .hint("Type an instant such as `2026-11-22T03:04:05Z`, or how long ago such as `10m`.")
-    })?;
-    if instant > now {
-        return Err(Failure::usage(format!("`{}` has not come yet", typed.escape_debug())));
-    }
-    Ok(instant)
 }

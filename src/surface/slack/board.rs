@@ -3,7 +3,8 @@
 //! It looks at the log, so it shows what any process did. What is to be posted and what was follows from the incident; only
 //! what a message shows at present is remembered here, and after a restart each is written once more.
 //!
-//! **Invariant:** a message is posted at most twice: once more only when the process ended between posting and recording.
+//! **Invariant:** a message is posted at most twice: once more only when the process was killed between posting and
+//! recording, or Slack's answer was lost.
 //!
 //! **Invariant:** what Slack does or does not answer holds up nobody but the board.
 
@@ -19,9 +20,8 @@ use self::trouble::Trouble;
 use super::block::masked;
 use super::card::{self, Card};
 use crate::domain::board::{Post, Subject};
-use crate::domain::command::{Command, Request};
 use crate::domain::due::is_live;
-use crate::domain::event::{Actor, Recorded};
+use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::Severity;
@@ -29,7 +29,12 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::{Web, plain};
 
+mod errand;
 mod trouble;
+
+use errand::{Errand, Turn, record};
+
+pub(super) use errand::Unrecorded;
 
 /// How often the log is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(400);
@@ -83,11 +88,11 @@ pub(super) struct Board {
     /// Whether the latest incidents were looked at, whose end may have come while nobody showed it.
     began: bool,
     /// Posts that the log does not hold yet.
-    unrecorded: Vec<(IncidentId, Post)>,
+    unrecorded: Unrecorded,
 }
 
 impl Board {
-    pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>) -> Self {
+    pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>, unrecorded: Unrecorded) -> Self {
         Self {
             engine,
             web,
@@ -95,7 +100,7 @@ impl Board {
             watched: BTreeMap::new(),
             changes: VecDeque::new(),
             began: false,
-            unrecorded: Vec::new(),
+            unrecorded,
         }
     }
 
@@ -184,11 +189,13 @@ impl Board {
 
     /// Posts what is missing, then changes what is not as it should be.
     async fn show(&mut self, id: &IncidentId) -> Result<(), Trouble> {
-        self.record().await?;
         let incident = loop {
+            // What another board has begun, with the tokens of before, is written down before it is looked what is missing.
+            let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
+            record(&self.engine, &mut turn).await?;
             let incident = self.engine.incident(id).await.map_err(Trouble::Log)?;
             let Some(subject) = self.owed(&incident) else { break incident };
-            self.post(&incident, subject).await?;
+            self.post(&incident, subject, turn).await?;
         };
         let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
         let shown = self.renew(&incident, &settled).await;
@@ -245,10 +252,11 @@ impl Board {
     }
 
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
-    async fn post(&mut self, incident: &Incident, subject: Subject) -> Result<(), Trouble> {
+    async fn post(&mut self, incident: &Incident, subject: Subject, turn: Turn) -> Result<(), Trouble> {
         let Some((channel, place)) = self.place() else { return Err(Trouble::nowhere()) };
+        let errand = Errand { engine: self.engine.clone(), web: Arc::clone(&self.web), channel, turn };
         if subject == Subject::Channel {
-            return self.make_channel(incident, channel).await;
+            return errand.channel(incident).await;
         }
         let card = self.card(incident, &[], &subject);
         let mut message = drawn(&card);
@@ -263,43 +271,9 @@ impl Board {
             message["thread_ts"] = json!(live.message);
             message["reply_broadcast"] = json!(true);
         }
-        let answer =
-            self.web.call("chat.postMessage", &message, &format!("`{place}`")).await.map_err(Trouble::Slack)?;
-        let text = |name: &str| answer[name].as_str().map(str::to_owned);
-        let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
-        let post = Post { subject, channel, place, message };
-        self.remember(&incident.id, &post.subject, &card);
-        self.unrecorded.push((incident.id.clone(), post));
-        self.record().await?;
+        errand.message(&incident.id, subject.clone(), message, place).await?;
+        self.remember(&incident.id, &subject, &card);
         tokio::time::sleep(PACE).await;
-        Ok(())
-    }
-
-    /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
-    async fn make_channel(&mut self, incident: &Incident, channel: String) -> Result<(), Trouble> {
-        let asked = json!({"name": format!("inc-{}", incident.id), "is_private": false});
-        let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
-            Ok(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
-            Err(error) if error.permanent => {
-                tracing::warn!(incident = %incident.id, reason = error.reason, "it gets no channel of its own");
-                String::new()
-            }
-            Err(error) => return Err(Trouble::Slack(error)),
-        };
-        let post = Post { subject: Subject::Channel, channel, place, message: String::new() };
-        self.unrecorded.push((incident.id.clone(), post));
-        self.record().await
-    }
-
-    /// Writes down where posts stand.
-    async fn record(&mut self) -> Result<(), Trouble> {
-        while let Some((id, post)) = self.unrecorded.first().cloned() {
-            let command = Command { by: Actor::Engine, request: Request::Post(post) };
-            match self.engine.submit(&id, command).await {
-                Ok(_) | Err(EngineError::Refused(_) | EngineError::Illegal(_)) => drop(self.unrecorded.remove(0)),
-                Err(error) => return Err(Trouble::Log(error)),
-            }
-        }
         Ok(())
     }
 

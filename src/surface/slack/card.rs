@@ -7,13 +7,16 @@ use super::press::{Deed, Press};
 use super::question::{Waiting, all};
 use crate::domain::board::Subject;
 use crate::domain::deadline::DeadlineStatus;
-use crate::domain::event::{Actor, Event, Gate, Recorded};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::event::Recorded;
+use crate::domain::id::RunId;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::next;
 use crate::domain::run::RunStatus;
-use crate::domain::step::place;
 use crate::domain::text::one_line;
+
+mod settled;
+
+use settled::{answered, deed, settled};
 
 /// The most questions that the live message shows; the others are in its thread.
 const QUESTIONS: usize = 5;
@@ -27,6 +30,29 @@ pub struct Card {
     pub summary: String,
     /// What is seen.
     pub sheet: Sheet,
+}
+
+impl Card {
+    /// Whether it says what to do next: a command or a button.
+    pub fn leads_on(&self) -> bool {
+        let blocks = self.sheet.blocks().to_string();
+        blocks.contains("/runbook") || blocks.contains("\"button\"")
+    }
+
+    /// The same, with what to type next unless it says that.
+    pub fn leading_on(mut self) -> Self {
+        if !self.leads_on() {
+            self.sheet.line(vec![Part::Code("/runbook".to_owned()), text(" shows what waits for you")]);
+        }
+        self
+    }
+
+    /// The same, with what is next in an incident.
+    pub fn leading_to(mut self, incident: &Incident) -> Self {
+        let next = text(format!("Next: {} · ", next::next(incident)));
+        self.sheet.line(vec![next, Part::Code(format!("/runbook status {}", incident.id))]);
+        self
+    }
 }
 
 /// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
@@ -139,90 +165,21 @@ fn controls(incident: &Incident) -> Vec<Button> {
 /// A person is needed.
 fn asked(waiting: &Waiting<'_>) -> Card {
     let mut sheet = Sheet::default();
-    waiting.draw(&mut sheet);
     let incident = waiting.incident;
+    whose(&mut sheet, incident);
+    waiting.draw(&mut sheet);
     let summary = format!("{} {} needs you: {}", incident.severity, incident.id, one_line(&waiting.next(), TITLE));
     Card { summary, sheet }
 }
 
-/// Who has answered, what and when; nobody can answer there any more.
-fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
-    let mut sheet = Sheet::default();
-    let (gate, deeds) = answers(log, run, step, round);
-    let mut lines = Vec::new();
-    if let Some(gate) = gate {
-        let question = Waiting { incident, run, step, gate };
-        lines.push(vec![text(question.title())]);
-    }
-    for recorded in &deeds {
-        let words = format!("{} {} ", recorded.by.name(), deed(&recorded.event));
-        lines.push(vec![Part::Strong(words), Part::Time(recorded.at)]);
-    }
-    if deeds.is_empty() {
-        lines.push(vec![text("It is not asked any more.")]);
-    }
-    let first = deeds.first().map(|one| format!("{} {}", one.by.name(), deed(&one.event)));
-    let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it is not asked any more".to_owned()));
-    sheet.lines(lines);
-    Card { summary, sheet }
-}
-
-/// A question of a step, and what ended it.
-fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<&'a Recorded>) {
-    let (mut asked, mut now, mut deeds) = (None, 0, Vec::new());
-    for recorded in log.iter().filter(|recorded| place(&recorded.event).is_some_and(|(of, at)| (of, at) == (run, step)))
-    {
-        match &recorded.event {
-            Event::Asked { gate, .. } => {
-                now += 1;
-                if now == round {
-                    asked = Some(gate);
-                }
-            }
-            // What follows belongs to the attempt.
-            Event::StepStarted { .. } if now == round => break,
-            Event::Answered { .. }
-            | Event::Approved { .. }
-            | Event::Denied { .. }
-            | Event::StepSkipped { .. }
-            | Event::RetryScheduled { .. }
-                if now == round =>
-            {
-                deeds.push(recorded);
-            }
-            _ => {}
-        }
-    }
-    (asked, deeds)
-}
-
-/// What a person has answered last, and to which step's question.
-fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(&'a Recorded, String)> {
-    let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
-    let is_answer = |event: &Event| {
-        matches!(
-            event,
-            Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. } | Event::StepSkipped { .. }
-        ) || matches!(event, Event::RetryScheduled { .. })
-    };
-    let last = log.iter().rev().filter(by_person).find(|recorded| is_answer(&recorded.event))?;
-    let (run, step) = place(&last.event)?;
-    Some((last, next::name(incident, run, step)))
-}
-
-fn deed(event: &Event) -> String {
-    match event {
-        Event::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
-        Event::Answered { .. } => "said that it is done".to_owned(),
-        Event::Approved { .. } => "agreed".to_owned(),
-        Event::Denied { reason, .. } => format!("refused: {reason}"),
-        Event::StepSkipped { .. } => "skipped it".to_owned(),
-        _ => "tried it again".to_owned(),
-    }
+/// Which incident it is: a message of a thread is seen in the channel without what it belongs to.
+fn whose(sheet: &mut Sheet, incident: &Incident) {
+    sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
 
 fn failed(incident: &Incident, run: RunId) -> Card {
     let mut sheet = Sheet::default();
+    whose(&mut sheet, incident);
     let run = incident.run(run);
     let title = run.map(|run| run.runbook.title.clone()).unwrap_or_default();
     sheet.line(vec![Part::Emoji("x"), Part::Strong(format!(" Failed: {title}"))]);
@@ -248,6 +205,7 @@ fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
             line.extend([text(", met "), Part::Time(*at)]);
         }
     }
+    whose(&mut sheet, incident);
     sheet.line(line);
     Card { summary: format!("{} {}: deadline {name} {words}", incident.severity, incident.id), sheet }
 }

@@ -6,27 +6,31 @@
 use std::sync::Arc;
 
 use super::Terms;
-use super::block::{Part, Sheet, text};
 use super::card::{self, Card};
 use super::form::{self, Carried, Purpose};
 use super::inbound::{Act, Inbound};
 use super::person::{self, Wish};
 use super::press::Press;
 use super::word::Typed;
-use crate::domain::command::{Command, Refused, Request};
+use crate::domain::command::{Command, Request};
 use crate::domain::estate::Estate;
 use crate::domain::event::Actor;
 use crate::domain::id::{IncidentId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::engine::{Engine, EngineError};
-use crate::store::StoreError;
+use crate::engine::Engine;
 
+mod handoff;
 mod keep;
 mod look;
+mod no;
 mod press;
 mod start;
 mod steer;
 mod typed;
+mod waits;
+
+pub(super) use no::say;
+use no::{near, no, no_at, none, unknown, which};
 
 /// What who did something gets to see.
 #[derive(Debug)]
@@ -42,8 +46,8 @@ pub enum Answer {
         /// What it is for.
         purpose: Purpose,
     },
-    /// Nothing: what was done is seen in the message.
-    Done,
+    /// Nothing but that it is done; the board's messages show it, and a message that only one person sees becomes this.
+    Done(Option<Card>),
 }
 
 /// Why there is no answer but a no.
@@ -85,10 +89,13 @@ impl Desk {
                 Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
                 Err(_) => Err(say("This form is of another version. Type the command again.")),
             },
-            Act::Submitted { .. } => Ok(Answer::Done),
+            Act::Submitted { .. } => Ok(Answer::Done(None)),
             Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
         };
-        said.unwrap_or_else(Answer::Say)
+        match said {
+            Ok(Answer::Say(card)) | Err(card) => Answer::Say(card.leading_on()),
+            Ok(other) => other,
+        }
     }
 }
 
@@ -100,7 +107,13 @@ impl Visit<'_> {
     /// Asks something of an incident in the name of who came.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
         let command = Command { by, request };
-        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| no(&error))
+        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| no_at(id, &error))
+    }
+
+    /// What only people of the estate may ask for.
+    async fn act(&self, id: &IncidentId, request: Request) -> Result<Incident, Card> {
+        let by = self.may(Wish::Act)?;
+        self.ask(id, by, request).await
     }
 
     /// Whether who came may do something to an incident. Who may not is told, and that is written down.
@@ -109,12 +122,31 @@ impl Visit<'_> {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
         };
+        self.turn_away(id, step, wanted).await;
+        Err(refused)
+    }
+
+    /// Whether who came may do what was typed. Who may not is told; that is written down in the incident that was meant, and
+    /// where none is, only in the log of this process.
+    async fn may_typed(&self, typed: &Typed, wish: Wish) -> Result<Actor, Card> {
+        let refused = match self.may(wish) {
+            Ok(by) => return Ok(by),
+            Err(refused) => refused,
+        };
+        let wanted = format!("use `/runbook {}`", typed.verb);
+        match self.meant(typed).await {
+            Ok(incident) => self.turn_away(&incident.id, None, &wanted).await,
+            Err(_) => tracing::warn!(user = self.from.user, wanted, "somebody was turned away"),
+        }
+        Err(refused)
+    }
+
+    async fn turn_away(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
         let by = person::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
             tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");
         }
-        Err(refused)
     }
 
     /// How an incident stands.
@@ -147,10 +179,13 @@ impl Visit<'_> {
             return self.incident(id).await;
         }
         let mut open = self.open().await?;
+        if let Some(card) = near(typed, &open) {
+            return Err(card);
+        }
         match open.len() {
-            0 => Err(say("There is no open incident.")),
+            0 => Err(none(typed, self.desk.engine.find(None).await.ok().as_ref())),
             1 => Ok(open.remove(0)),
-            _ => Err(which(&typed.verb, &open)),
+            _ => Err(which(typed, &open)),
         }
     }
 
@@ -164,46 +199,14 @@ impl Visit<'_> {
             meant => meant,
         }
     }
-}
 
-/// More than one is open: they are listed, each with what to type.
-fn which(verb: &str, open: &[Incident]) -> Card {
-    let mut lines = vec![vec![Part::Strong("More than one incident is open. Name one:".to_owned())]];
-    lines.extend(open.iter().take(20).map(|incident| {
-        let shown = format!(" {} {}", incident.severity, incident.title);
-        vec![Part::Code(format!("/runbook {verb} {}", incident.id)), text(shown)]
-    }));
-    let mut card = say("More than one incident is open");
-    card.sheet = Sheet::default();
-    card.sheet.lines(lines);
-    card
-}
-
-/// One sentence.
-pub(super) fn say(words: &str) -> Card {
-    let mut sheet = Sheet::default();
-    sheet.line(vec![text(words)]);
-    Card { summary: words.to_owned(), sheet }
-}
-
-/// Our no, or our trouble, in words for who asked.
-fn no(error: &EngineError) -> Card {
-    match error {
-        EngineError::Refused(refused) => refusal(refused),
-        EngineError::Store(StoreError::Taken { .. }) => say("This was done before; nothing was done again."),
-        EngineError::Store(error) => {
-            tracing::warn!(%error, "a request from Slack met the log's trouble");
-            say("The log cannot be read or written now; nothing was changed. Try again in a moment.")
+    /// The incident whose name begins with what was typed after a word that takes nothing else.
+    async fn named(&self, mut typed: Typed) -> Result<Typed, Card> {
+        if typed.incident.is_none() && !typed.rest.is_empty() {
+            self.may(Wish::Look)?;
+            let found = self.desk.engine.find(Some(&typed.rest.to_lowercase())).await;
+            typed.incident = Some(found.map_err(|error| unknown(&typed, &error))?);
         }
-        other => say(&capital(&other.to_string())),
+        Ok(typed)
     }
-}
-
-fn refusal(refused: &Refused) -> Card {
-    let hint = refused.hint.as_deref().unwrap_or_default().replace("`runbook ", "`/runbook ");
-    say(format!("{}. {hint}", capital(&refused.message)).trim_end())
-}
-
-fn capital(words: &str) -> String {
-    super::question::capital(words)
 }

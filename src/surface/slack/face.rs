@@ -3,6 +3,7 @@
 //! **Invariant:** an app that cannot be opened takes the place of none.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use secrecy::ExposeSecret as _;
@@ -10,8 +11,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::board::Unrecorded;
 use super::{App, Seen, Terms, door};
 use crate::engine::Engine;
+
+/// How long a server that stops waits for Slack's answer to what was being posted.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// The app in force, with what it does by itself.
 struct Running {
@@ -28,14 +33,15 @@ pub struct Face {
     terms: Arc<Terms>,
     stop: CancellationToken,
     seen: Seen,
+    unrecorded: Unrecorded,
     running: Mutex<Option<Running>>,
 }
 
 impl Face {
     /// The face of an engine, until `stop` is cancelled; nothing is in force before it is [renewed](Self::renew).
     pub fn new(engine: Engine, terms: Terms, stop: CancellationToken) -> Arc<Self> {
-        let (terms, seen, running) = (Arc::new(terms), Seen::default(), Mutex::default());
-        Arc::new(Self { engine, terms, stop, seen, running })
+        let (terms, seen, unrecorded, running) = (Arc::new(terms), Seen::default(), Unrecorded::default(), Mutex::default());
+        Arc::new(Self { engine, terms, stop, seen, unrecorded, running })
     }
 
     /// Puts the app in force that the shop's files declare now, unless it is; whether there is another one.
@@ -48,7 +54,8 @@ impl Face {
         if self.lock().as_ref().map(|running| running.grounds) == grounds {
             return Ok(false);
         }
-        let app = App::open(engine, Arc::clone(&self.terms), Arc::clone(&self.seen))?;
+        let (terms, seen, unrecorded) = (&self.terms, &self.seen, &self.unrecorded);
+        let app = App::open(engine, Arc::clone(terms), Arc::clone(seen), Arc::clone(unrecorded))?;
         // The old one hears people until the new one does; two boards at once would post everything twice.
         let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
         end(before).await;
@@ -66,10 +73,13 @@ impl Face {
         door::router(Arc::clone(self))
     }
 
-    /// Waits for what the app does by itself to end, after `stop` was cancelled.
+    /// Waits for what the app does by itself to end, after `stop` was cancelled; a little while also for what is being posted
+    /// to be written down, so that it is not posted again.
+    #[expect(clippy::disallowed_methods, reason = "what another machine answers counts real time")]
     pub async fn ended(&self) {
         let running = self.lock().take();
         end(running.map(|running| (running.stop, running.tasks))).await;
+        let _ = tokio::time::timeout(PARTING, self.unrecorded.lock()).await;
     }
 
     /// The app in force.

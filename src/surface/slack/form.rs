@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::block::{LABEL, label, plain};
+use super::order::Order;
 use super::press::Question;
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
@@ -37,10 +38,8 @@ pub enum Purpose {
     Start {
         /// Its id.
         runbook: String,
-        /// The incident that it goes into.
-        incident: Option<IncidentId>,
-        /// What was given.
-        given: Vec<(String, String)>,
+        /// What was typed.
+        order: Order,
     },
     /// Answers a question.
     Answer(IncidentId, Question),
@@ -57,6 +56,9 @@ pub struct Carried {
     pub purpose: Purpose,
     /// Where the answer goes.
     pub response_url: Option<String>,
+    /// Whether what opened it is a message that only one person sees.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// The name of all forms; what one is for is carried.

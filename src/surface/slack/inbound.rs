@@ -22,6 +22,8 @@ pub struct Inbound {
     pub response_url: Option<String>,
     /// What opens a form, within three seconds.
     pub trigger: Option<String>,
+    /// Whether it was done at a message that only this person sees: no board changes it.
+    pub alone: bool,
     /// What was done.
     pub act: Act,
 }
@@ -80,6 +82,7 @@ impl Inbound {
             channel: command.channel_id,
             response_url: command.response_url,
             trigger: command.trigger_id,
+            alone: false,
             act: Act::Typed(command.text),
         })
     }
@@ -110,6 +113,7 @@ impl Inbound {
             channel: text(&payload["channel"]["id"]),
             response_url: text(&payload["response_url"]),
             trigger: text(&payload["trigger_id"]),
+            alone: payload["container"]["is_ephemeral"].as_bool().unwrap_or_default(),
             act,
         })
     }

@@ -23,7 +23,7 @@ use crate::domain::id::IncidentId;
 use crate::engine::Engine;
 use crate::notify::slack::Web;
 
-use self::board::Board;
+use self::board::{Board, Unrecorded};
 use self::desk::{Answer, Desk, say};
 use self::form::Carried;
 use self::inbound::{Act, Inbound};
@@ -38,6 +38,7 @@ mod face;
 mod form;
 mod inbound;
 pub mod manifest;
+mod order;
 mod person;
 pub mod press;
 pub mod question;
@@ -87,6 +88,7 @@ struct App {
     stand_in: bool,
     replies: Replies,
     seen: Seen,
+    unrecorded: Unrecorded,
     places: Arc<Semaphore>,
     news: Arc<Notify>,
 }
@@ -96,7 +98,12 @@ impl App {
     ///
     /// # Errors
     /// Why it cannot be used, such as a secret that is not there.
-    fn open(engine: Engine, terms: Arc<Terms>, seen: Seen) -> Result<Option<Arc<Self>>, String> {
+    fn open(
+        engine: Engine,
+        terms: Arc<Terms>,
+        seen: Seen,
+        unrecorded: Unrecorded,
+    ) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
         let Ok(estate) = &catalog.estate().content else { return Ok(None) };
         let Some(app) = &estate.slack else { return Ok(None) };
@@ -116,6 +123,7 @@ impl App {
             stand_in: api.is_some(),
             replies: Replies::new(api)?,
             seen,
+            unrecorded,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             news: Arc::default(),
             desk: Desk { engine, terms },
@@ -124,7 +132,8 @@ impl App {
 
     /// Shows incidents, and listens on the socket where there is a token for it, until `stop` is cancelled.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let board = Board::new(self.desk.engine.clone(), Arc::clone(&self.web), Arc::clone(&self.news));
+        let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
+        let board = Board::new(self.desk.engine.clone(), web, news, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
@@ -184,12 +193,14 @@ impl App {
         match answer {
             Answer::Say(card) => self.replies.tell(address, &card).await,
             Answer::Form { title, fields, purpose } => {
-                let carried = Carried { purpose, response_url: address.map(str::to_owned) };
+                let response_url = address.map(str::to_owned);
+                let carried = Carried { purpose, response_url, alone: inbound.alone };
                 if let Err(why) = self.show_form(&inbound, &title, fields, &carried).await {
                     self.replies.tell(address, &say(&format!("The form cannot be shown: {why}. Type it again."))).await;
                 }
             }
-            Answer::Done => {}
+            Answer::Done(Some(card)) => self.replies.replace(address, &card).await,
+            Answer::Done(None) => {}
         }
         self.news.notify_one();
     }
@@ -214,6 +225,14 @@ impl Inbound {
         match &self.act {
             Act::Submitted { carried, .. } => serde_json::from_str::<Carried>(carried).ok()?.response_url,
             _ => self.response_url.clone(),
+        }
+    }
+
+    /// Whether it was done at a message that only this person sees; a form was opened by one or not.
+    fn is_alone(&self) -> bool {
+        match &self.act {
+            Act::Submitted { carried, .. } => serde_json::from_str::<Carried>(carried).is_ok_and(|carried| carried.alone),
+            _ => self.alone,
         }
     }
 }

@@ -47,11 +47,20 @@ impl Replies {
 
     /// Posts an answer that only its reader sees. One that does not arrive is logged: there is no other way to say it.
     pub async fn tell(&self, address: Option<&str>, card: &Card) {
+        self.say(address, &message(card, false)).await;
+    }
+
+    /// Puts an answer in the place of the message that was pressed.
+    pub async fn replace(&self, address: Option<&str>, card: &Card) {
+        self.say(address, &message(card, true)).await;
+    }
+
+    async fn say(&self, address: Option<&str>, message: &Value) {
         let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
             tracing::warn!("an answer has nowhere to go");
             return;
         };
-        match self.client.post(address).json(&message(card)).send().await {
+        match self.client.post(address).json(message).send().await {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "Slack did not take an answer"),
             Err(error) => tracing::warn!(error = %error.without_url(), "an answer did not arrive"),
@@ -69,9 +78,9 @@ fn allowed(address: &str, stand_in: Option<&Host>) -> Option<Url> {
 }
 
 /// An answer as Slack takes it.
-pub fn message(card: &Card) -> Value {
+fn message(card: &Card, replaces: bool) -> Value {
     json!({
-        "response_type": "ephemeral", "replace_original": false,
+        "response_type": "ephemeral", "replace_original": replaces,
         "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(),
     })
 }

@@ -21,7 +21,7 @@ pub struct Typed {
 /// What `/runbook help` says.
 pub const HELP: &[(&str, &str)] = &[
     ("/runbook", "what waits for you, with buttons"),
-    ("/runbook start p1 [env=…] [name=value …]", "opens an incident with a runbook"),
+    ("/runbook start p1 [env=…] [name=value …] [auto|step] [title=…] [detected=10m]", "opens an incident with a runbook"),
     ("/runbook status [incident]", "how it stands; `watch` is the same"),
     ("/runbook list", "incidents that are not over"),
     ("/runbook incidents", "the latest ones, over or not"),
@@ -30,8 +30,8 @@ pub const HELP: &[(&str, &str)] = &[
     ("/runbook show [runbook]", "what a runbook does; which there are"),
     ("/runbook ack", "takes notice"),
     ("/runbook approve [step]", "shows the change that waits, with its button"),
-    ("/runbook deny <reason>", "refuses the change that waits"),
-    ("/runbook answer <words>", "answers the question that waits"),
+    ("/runbook deny [step] <reason>", "refuses the change that waits"),
+    ("/runbook answer [step] <words>", "answers the question that waits"),
     ("/runbook retry [step]", "tries what failed again"),
     ("/runbook skip <step> <reason>", "goes on without a step"),
     ("/runbook undo <step>", "takes a change back, the way its step says"),
@@ -89,34 +89,9 @@ fn is_half(half: &str) -> bool {
     half.chars().map(kind).collect::<String>() == "cvcvc"
 }
 
-/// `name=value` words; a value may stand in quotes, with blanks in it.
-///
-/// # Errors
-/// The word that is none.
-pub fn settings(words: &str) -> Result<Vec<(String, String)>, String> {
-    let mut settings = Vec::new();
-    let mut rest = words.trim();
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
-        let (name, tail) = rest.split_at(end);
-        let Some(tail) = tail.strip_prefix('=').filter(|_| !name.is_empty()) else {
-            return Err(format!("`{}` is no `name=value`", crate::domain::text::one_line(first(rest).0, 40)));
-        };
-        // Telephones write quotes as typographers do.
-        let quote = tail.chars().next().filter(|c| "\"'“”‘’".contains(*c));
-        let (value, behind) = match quote {
-            Some(open) => {
-                let inner = &tail[open.len_utf8()..];
-                let end = inner.find(|c| "\"'“”‘’".contains(c)).unwrap_or(inner.len());
-                let behind = inner[end..].chars().next().map_or("", |close| &inner[end + close.len_utf8()..]);
-                (&inner[..end], behind)
-            }
-            None => tail.split_once(char::is_whitespace).unwrap_or((tail, "")),
-        };
-        settings.push((name.to_owned(), value.to_owned()));
-        rest = behind.trim();
-    }
-    Ok(settings)
+/// Whether a letter opens or closes what is quoted: telephones write quotes as typographers do.
+pub fn opens_quote(c: char) -> bool {
+    "\"'“”„‘’".contains(c)
 }
 
 #[cfg(test)]
@@ -130,13 +105,5 @@ mod tests {
         let typed = Typed::read(" Note half-full disk");
         assert_eq!((typed.verb.as_str(), typed.incident, typed.rest.as_str()), ("note", None, "half-full disk"));
         assert_eq!(Typed::read("").verb, "");
-    }
-
-    #[test]
-    fn values_may_be_quoted_as_telephones_do() {
-        let read = settings("service=gateway reason=“it is slow” n=''").unwrap();
-        let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(read, [("service", "gateway"), ("reason", "it is slow"), ("n", "")]);
-        assert!(settings("gateway").unwrap_err().contains("`gateway`"));
     }
 }

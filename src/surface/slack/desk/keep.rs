@@ -4,6 +4,7 @@ use super::super::form::{self, Purpose};
 use super::super::person::{self, Wish};
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
+use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::text::one_line;
 
@@ -12,21 +13,27 @@ const KEPT: usize = 2_000;
 
 impl Visit<'_> {
     pub(super) async fn kept(&self, text: &str, author: Option<&str>, messages: &[String]) -> Said {
-        self.may(Wish::Act)?;
+        let (open, allowed) = (self.open().await?, self.may(Wish::Act));
+        let of_thread = |incident: &&Incident| incident.posts.values().any(|post| messages.contains(&post.message));
+        let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));
+        if let Err(refused) = allowed {
+            match meant {
+                Some(incident) => self.turn_away(&incident.id, None, "add to the timeline").await,
+                None => tracing::warn!(user = self.from.user, "somebody was turned away"),
+            }
+            return Err(refused);
+        }
         let author = author.map(|user| person::actor(self.estate, user));
         let from = author.map(|author| format!("{}: ", author.name())).unwrap_or_default();
         let text: String = text.chars().take(KEPT).collect();
         let note = format!("{from}{text}");
-        let open = self.open().await?;
-        let of_thread = |incident: &&Incident| incident.posts.values().any(|post| messages.contains(&post.message));
-        let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));
         match meant {
             Some(incident) => {
                 let id = incident.id.clone();
                 self.act(&id, Request::Note(note)).await?;
-                Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
+                Ok(Answer::Say(say(&kept(&id))))
             }
-            None if open.is_empty() => Err(say("There is no open incident that it could belong to.")),
+            None if open.is_empty() => Err(say("There is no open incident that it could belong to. `/runbook start` opens one.")),
             None => {
                 let choices: Vec<_> =
                     open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();
@@ -35,4 +42,9 @@ impl Visit<'_> {
             }
         }
     }
+}
+
+/// That a message was kept.
+pub(super) fn kept(id: &IncidentId) -> String {
+    format!("It is in the timeline of {id}: `/runbook timeline {id}`.")
 }

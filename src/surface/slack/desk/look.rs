@@ -83,7 +83,7 @@ impl Visit<'_> {
         }
         let (runbook, _) = catalog.get(id).map_err(|why| {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-            say(&format!("{}. {}", super::capital(&why), suggest(id, &known, "/runbook show")))
+            say(&format!("{}. {}", super::super::question::capital(&why), suggest(id, &known, "/runbook show")))
         })?;
         let mut lines = vec![vec![text(one_line(runbook.summary.as_deref().unwrap_or_default(), 4 * LINE))]];
         lines.extend(runbook.all_steps().into_iter().take(LISTED as usize).map(|step| {

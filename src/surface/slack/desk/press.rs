@@ -4,13 +4,16 @@
 
 use serde_json::Value;
 
+use super::super::card;
 use super::super::form::{self, Purpose, WORDS};
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press, Question};
+use super::keep::kept;
 use super::{Answer, Said, Visit, say};
+use crate::domain::board::Subject;
 use crate::domain::command::Request;
 use crate::domain::event::Gate;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, StepKey};
 use crate::domain::incident::Incident;
 
 /// What is said of a click on an old message.
@@ -29,19 +32,20 @@ impl Visit<'_> {
             }
             Deed::Acknowledge => {
                 let by = self.may_at(&id, None, "take notice of it", Wish::Acknowledge).await?;
-                self.ask(&id, by, Request::Acknowledge).await?;
-                Ok(Answer::Done)
+                let incident = self.ask(&id, by, Request::Acknowledge).await?;
+                Ok(self.changed(&incident))
             }
             Deed::Approve(question, digest) => {
                 // Who may not is refused by the engine, which writes it down.
                 let by = person::actor(self.estate, &self.from.user);
-                let request = Request::Approve { step: Some(question.step), digest: Some(digest) };
-                self.ask(&id, by, request).await?;
-                Ok(Answer::Done)
+                let request = Request::Approve { step: Some(question.step.clone()), digest: Some(digest) };
+                let incident = self.ask(&id, by, request).await?;
+                self.answered(&incident, question).await
             }
             Deed::Resolve => {
                 self.may_at(&id, None, "resolve it", Wish::Act).await?;
-                self.act(&id, Request::Resolve { summary: None }).await
+                let incident = self.act(&id, Request::Resolve { summary: None }).await?;
+                Ok(self.changed(&incident))
             }
             Deed::Start(runbook) => {
                 self.may_at(&id, None, &format!("start `{runbook}`"), Wish::Act).await?;
@@ -50,16 +54,13 @@ impl Visit<'_> {
             Deed::Ask(question) => self.form_for(&id, question, false).await,
             Deed::Deny(question) => self.form_for(&id, question, true).await,
             Deed::Answer(question, value) => {
-                self.current(&id, &question).await?;
-                self.act(&id, Request::Answer { step: question.step, value: Value::String(value) }).await
+                self.settle(&id, question, |step| Request::Answer { step, value: Value::String(value) }).await
             }
             Deed::Retry(question) => {
-                self.current(&id, &question).await?;
-                self.act(&id, Request::Retry { step: question.step }).await
+                self.settle(&id, question, |step| Request::Retry { step }).await
             }
             Deed::Skip(question) => {
-                self.current(&id, &question).await?;
-                self.act(&id, Request::Skip { step: question.step, reason: BY_BUTTON.to_owned() }).await
+                self.settle(&id, question, |step| Request::Skip { step, reason: BY_BUTTON.to_owned() }).await
             }
         }
     }
@@ -68,17 +69,17 @@ impl Visit<'_> {
         let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
         let words = || field(WORDS).unwrap_or_default();
         match purpose {
-            Purpose::Start { runbook, incident, given } => self.start_filled(&runbook, incident, given, fields).await,
+            Purpose::Start { runbook, order } => self.start_filled(&runbook, order, fields).await,
             Purpose::Answer(id, question) => {
-                self.current(&id, &question).await?;
-                self.act(&id, Request::Answer { step: question.step, value: Value::String(words()) }).await
+                self.settle(&id, question, |step| Request::Answer { step, value: Value::String(words()) }).await
             }
             Purpose::Deny(id, question) => {
                 // Who may not is refused by the engine, which writes it down.
                 self.asked(&id, &question).await?;
                 let by = person::actor(self.estate, &self.from.user);
-                self.ask(&id, by, Request::Deny { step: Some(question.step), reason: words() }).await?;
-                Ok(Answer::Done)
+                let request = Request::Deny { step: Some(question.step.clone()), reason: words() };
+                let incident = self.ask(&id, by, request).await?;
+                self.answered(&incident, question).await
             }
             Purpose::Keep(note) => {
                 let id = field(form::INCIDENT)
@@ -86,16 +87,32 @@ impl Visit<'_> {
                     .ok_or_else(|| say("No incident was picked."))?;
                 self.may_at(&id, None, "write something down", Wish::Act).await?;
                 self.act(&id, Request::Note(note)).await?;
-                Ok(Answer::Say(say(&format!("It is in the timeline of {id}."))))
+                Ok(Answer::Say(say(&kept(&id))))
             }
         }
     }
 
-    /// What only people of the estate may ask for.
-    pub(super) async fn act(&self, id: &IncidentId, request: Request) -> Said {
-        let by = self.may(Wish::Act)?;
-        self.ask(id, by, request).await?;
-        Ok(Answer::Done)
+    /// Answers the question that was shown, if it is still asked.
+    async fn settle(&self, id: &IncidentId, question: Question, request: impl FnOnce(StepKey) -> Request) -> Said {
+        self.current(id, &question).await?;
+        let incident = self.act(id, request(question.step.clone())).await?;
+        self.answered(&incident, question).await
+    }
+
+    /// Who has answered and when, for a message that the board does not change.
+    async fn answered(&self, incident: &Incident, question: Question) -> Said {
+        if !self.from.is_alone() {
+            return Ok(Answer::Done(None));
+        }
+        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::no(&error))?;
+        let Question { run, step, round } = question;
+        let card = card::of(incident, &log, &Subject::Waits { run, step, round }, None);
+        Ok(Answer::Done(Some(card.leading_to(incident))))
+    }
+
+    /// How an incident stands now, for a message that the board does not change.
+    fn changed(&self, incident: &Incident) -> Answer {
+        Answer::Done(self.from.is_alone().then(|| self.live(incident)))
     }
 
     /// The incident, if it still asks this question.

@@ -2,126 +2,136 @@
 
 use serde_json::{Map, Value};
 
+use super::super::card::Card;
 use super::super::form::{self, ENVIRONMENT, Purpose};
+use super::super::order::{Known, Order};
 use super::super::person::Wish;
-use super::super::word::{first, settings};
-use super::{Answer, Said, Visit, say};
-use crate::domain::command::{Request, Start};
+use super::super::question::capital;
+use super::super::word::{Typed, first};
+use super::no::refusal;
+use super::{Answer, Said, Visit, no, say};
+use crate::domain::command::{Command, Request, Start};
 use crate::domain::decide::suggest;
-use crate::domain::event::Mode;
+use crate::domain::event::{Actor, Mode};
 use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
 use crate::domain::runbook::{Param, Runbook};
 
-/// The word that names the environment, unless the runbook has a parameter of that name.
-const ENV: &str = "env";
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
 
-/// What is to be started.
-struct Order {
-    runbook: Runbook,
-    digest: String,
-    incident: Option<IncidentId>,
-    environment: Option<String>,
-    params: Vec<(String, String)>,
-}
-
 impl Visit<'_> {
     /// `start p1 [k=v …]`, in the incident that was named or a new one.
-    pub(super) async fn start_typed(&self, incident: Option<IncidentId>, words: &str) -> Said {
-        self.may(Wish::Act)?;
-        let (id, rest) = first(words);
+    pub(super) async fn start_typed(&self, typed: &Typed) -> Said {
+        self.may_typed(typed, Wish::Act).await?;
+        let (id, rest) = first(&typed.rest);
         let catalog = &self.desk.engine.parts().catalog;
         if id.is_empty() {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
             return Err(say(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
         }
-        let given = settings(rest).map_err(|why| say(&format!("{why}. Type `/runbook start {id} name=value`.")))?;
-        self.start_given(id, incident, given).await
+        let (runbook, _) = self.runbook(id)?;
+        let known = Known {
+            runbook: &runbook.id,
+            params: runbook.params.iter().map(|param| param.name.as_str()).collect(),
+            environments: self.estate.environments.keys().map(String::as_str).collect(),
+            now: self.desk.engine.parts().clock.now(),
+        };
+        let mut order = Order::read(rest, &known).map_err(|refused| refusal(&refused))?;
+        order.incident = typed.incident.as_ref().map(ToString::to_string).or(order.incident);
+        self.start(id, order).await
     }
 
     /// With what the form asked for.
-    pub(super) async fn start_filled(
-        &self,
-        runbook: &str,
-        incident: Option<IncidentId>,
-        mut given: Vec<(String, String)>,
-        fields: &[(String, String)],
-    ) -> Said {
+    pub(super) async fn start_filled(&self, runbook: &str, mut order: Order, fields: &[(String, String)]) -> Said {
         for (name, value) in fields {
-            given.push((if name == ENVIRONMENT { ENV.to_owned() } else { name.clone() }, value.clone()));
+            match name.as_str() {
+                ENVIRONMENT => order.environment = Some(value.clone()),
+                name => order.params.push((name.to_owned(), value.clone())),
+            }
         }
-        self.start_given(runbook, incident, given).await
+        self.start(runbook, order).await
     }
 
     /// What an alert has proposed, with what it gave.
     pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> Said {
         self.may(Wish::Act)?;
         let incident = self.incident(id).await?;
-        let proposal = incident.proposals.iter().find(|proposal| proposal.runbook == runbook);
-        let proposal = proposal.ok_or_else(|| say("It was started already, or is not proposed any more."))?;
-        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let given = proposal.params.iter().map(|(name, value)| (name.clone(), word(value))).collect();
-        self.start_given(runbook, Some(id.clone()), given).await
+        if !incident.proposals.iter().any(|proposal| proposal.runbook == runbook) {
+            return Err(say("It was started already, or is not proposed any more."));
+        }
+        self.start(runbook, Order { incident: Some(id.to_string()), ..Order::default() }).await
     }
 
-    async fn start_given(&self, id: &str, incident: Option<IncidentId>, given: Vec<(String, String)>) -> Said {
+    async fn start(&self, id: &str, mut order: Order) -> Said {
         let by = self.may(Wish::Act)?;
-        let mut order = self.order(id, incident, given)?;
-        if let Some(incident) = &order.incident {
-            order.environment = Some(self.incident(incident).await?.environment);
-        }
-        let missing: Vec<&Param> = order.runbook.params.iter().filter(|param| order.lacks(param)).collect();
+        let (runbook, digest) = self.runbook(id)?;
+        let within = self.within(id, &mut order).await?;
+        let only = || self.estate.environments.keys().next().filter(|_| self.estate.environments.len() == 1);
+        order.environment = order.environment.or_else(|| self.estate.default_environment.as_ref().or_else(only).cloned());
+        let missing: Vec<&Param> = runbook.params.iter().filter(|param| lacks(&order, param)).collect();
         if order.environment.is_none() || !missing.is_empty() {
-            let (title, fields) = form::start(&order.runbook, self.estate, &missing, order.environment.is_none());
-            let mut given = order.params.clone();
-            given.extend(order.environment.iter().map(|name| (ENV.to_owned(), name.clone())));
-            let purpose = Purpose::Start { runbook: order.runbook.id, incident: order.incident, given };
-            return Ok(Answer::Form { title, fields, purpose });
+            let (title, fields) = form::start(&runbook, self.estate, &missing, order.environment.is_none());
+            return Ok(Answer::Form { title, fields, purpose: Purpose::Start { runbook: runbook.id, order } });
         }
-        let incident = match &order.incident {
-            Some(incident) => incident.clone(),
+        let incident = match within {
+            Some(incident) => incident,
             None => self.fresh().await?,
         };
         // The one on duty has to know it for the shop's own before it is durable.
         (self.desk.terms.opening)(&incident);
-        let start = self.started(order, incident.clone());
-        let opened = self.ask(&incident, by, Request::Start(Box::new(start))).await?;
+        let start = self.started(runbook, digest, order, incident.clone());
+        let opened = self.ask_to_start(&incident, by, start).await?;
         Ok(Answer::Say(self.live(&opened)))
     }
 
-    fn order(
-        &self,
-        id: &str,
-        incident: Option<IncidentId>,
-        given: Vec<(String, String)>,
-    ) -> Result<Order, super::Card> {
-        let catalog = &self.desk.engine.parts().catalog;
-        let (runbook, digest) = catalog.get(id).map_err(|why| {
-            let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-            say(&format!("{}. {}", super::capital(&why), suggest(id, &known, "/runbook start")))
-        })?;
-        let own = runbook.params.iter().any(|param| param.name == ENV);
-        let (named, params): (Vec<_>, Vec<_>) = given.into_iter().partition(|(name, _)| name == ENV && !own);
-        let only = || self.estate.environments.keys().next().filter(|_| self.estate.environments.len() == 1);
-        let usual = self.estate.default_environment.as_ref().or_else(only).cloned();
-        let environment = named.into_iter().next_back().map(|(_, name)| name).or(usual);
-        Ok(Order { runbook, digest, incident, environment, params })
+    /// A no is not about an incident that is only to be opened.
+    async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
+        let command = Command { by, request: Request::Start(Box::new(start)) };
+        let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
+        asked.map_err(|error| no(&error))
     }
 
-    fn started(&self, order: Order, incident: IncidentId) -> Start {
+    /// The incident that it goes into, from which it has its environment and what an alert has proposed.
+    async fn within(&self, runbook: &str, order: &mut Order) -> Result<Option<IncidentId>, Card> {
+        let Some(named) = &order.incident else { return Ok(None) };
+        let id = self.desk.engine.find(Some(named)).await.map_err(|error| no(&error))?;
+        let incident = self.incident(&id).await?;
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for proposal in incident.proposals.iter().filter(|proposal| proposal.runbook == runbook) {
+            let given = |name: &String| order.params.iter().any(|(other, _)| other == name);
+            let proposed: Vec<_> = proposal.params.iter().filter(|(name, _)| !given(name)).collect();
+            order.params.extend(proposed.into_iter().map(|(name, value)| (name.clone(), word(value))));
+        }
+        order.environment = order.environment.take().or(Some(incident.environment));
+        Ok(Some(id))
+    }
+
+    fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
+        let catalog = &self.desk.engine.parts().catalog;
+        catalog.get(id).map_err(|why| {
+            let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
+            let hint = match known.contains(&id) {
+                true => format!("On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others."),
+                false => suggest(id, &known, "/runbook start"),
+            };
+            say(&format!("{}. {hint}", capital(&why)))
+        })
+    }
+
+    fn started(&self, runbook: Runbook, digest: String, order: Order, incident: IncidentId) -> Start {
         let params: Map<String, Value> =
             order.params.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         Start {
             incident,
-            runbook: order.runbook,
-            digest: order.digest,
+            runbook,
+            digest,
             estate: self.estate.clone(),
             environment: order.environment.unwrap_or_default(),
             params,
-            mode: Mode::Guided,
-            detected_at: None,
-            title: None,
+            mode: order.mode.unwrap_or(Mode::Guided),
+            detected_at: order.detected_at,
+            title: order.title,
             parent: None,
             alert: None,
         }
@@ -140,8 +150,6 @@ impl Visit<'_> {
     }
 }
 
-impl Order {
-    fn lacks(&self, param: &Param) -> bool {
-        param.default.is_none() && !self.params.iter().any(|(name, _)| *name == param.name)
-    }
+fn lacks(order: &Order, param: &Param) -> bool {
+    param.default.is_none() && !order.params.iter().any(|(name, _)| *name == param.name)
 }

@@ -28,25 +28,31 @@ impl Visit<'_> {
 
     pub(super) async fn undo(&self, typed: &Typed) -> Said {
         if typed.rest.is_empty() {
-            return Err(say("Type `/runbook undo <step>`."));
+            return Err(say("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
         }
         let step = key(&typed.rest)?;
-        self.request(typed, &format!("`{step}` is taken back"), Request::Undo { step }).await
+        self.request(typed, &format!("`{step}` is being taken back"), Request::Undo { step }).await
     }
 
     async fn failed(&self, typed: &Typed) -> Result<StepKey, super::Card> {
-        self.may(super::Wish::Act)?;
+        self.may_typed(typed, super::Wish::Act).await?;
         let incident = self.meant(typed).await?;
         let failed = |one: &Waiting<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
         let mut failed = question::all(&incident).into_iter().filter(failed);
         match (failed.next(), failed.next()) {
             (Some(one), None) => Ok(one.step.clone()),
-            (None, _) => Err(say(&format!("No step of {} has failed and waits.", incident.id))),
-            (Some(_), Some(_)) => Err(say("More than one step has failed. Type `/runbook retry <step>`.")),
+            (None, _) => {
+                let id = &incident.id;
+                Err(say(&format!("No step of {id} has failed and waits. See how it stands: `/runbook status {id}`.")))
+            }
+            (Some(one), Some(two)) => Err(say(&format!(
+                "More than one step has failed. Type `/runbook retry {} {}`, or another step such as `{}`.",
+                incident.id, one.step, two.step
+            ))),
         }
     }
 }
 
 fn key(word: &str) -> Result<StepKey, super::Card> {
-    word.parse().map_err(|why: String| say(&super::capital(&why)))
+    word.parse().map_err(|why: String| say(&super::super::question::capital(&why)))
 }

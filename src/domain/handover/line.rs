@@ -1,0 +1,52 @@
+//! One line of a hand-over: words, and instants that a face may show in its reader's own zone.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::time::{Timestamp, stamp};
+
+/// A line; written out, its instants are in UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line(pub Vec<Piece>);
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Words.
+    Words(String),
+    /// An instant.
+    At(Timestamp),
+    /// An instant of which the time of day is enough.
+    Clock(Timestamp),
+}
+
+pub(super) fn words(words: impl Into<String>) -> Piece {
+    Piece::Words(words.into())
+}
+
+pub(super) fn at(at: Timestamp) -> Piece {
+    Piece::At(at)
+}
+
+impl From<String> for Line {
+    fn from(said: String) -> Self {
+        Self(vec![words(said)])
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Words(words) => f.write_str(words),
+            Piece::At(at) => f.write_str(&stamp(*at)),
+            Piece::Clock(at) => write!(f, "{}", at.format("%H:%M:%SZ")),
+        })
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is posted and written down as one: once begun, it goes on to its end, whatever becomes of the board.
+//!
+//! **Invariant:** one of them is under way at a time, also while one board takes the place of another; so nobody looks what
+//! is missing while something is posted that the log does not hold yet.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::trouble::Trouble;
+use crate::domain::board::{Post, Subject};
+use crate::domain::command::{Command, Request};
+use crate::domain::event::Actor;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::engine::{Engine, EngineError};
+use crate::notify::slack::Web;
+
+/// Posts that the log does not hold yet; who has the lock is the only one who posts.
+pub(in super::super) type Unrecorded = Arc<Mutex<Vec<(IncidentId, Post)>>>;
+
+/// The turn of who posts.
+pub(super) type Turn = OwnedMutexGuard<Vec<(IncidentId, Post)>>;
+
+/// The most people that are invited into an incident's channel: what Slack takes at a time.
+const INVITED: usize = 100;
+
+/// Something that is posted.
+pub(super) struct Errand {
+    pub(super) engine: Engine,
+    pub(super) web: Arc<Web>,
+    /// The estate's name of the board's channel.
+    pub(super) channel: String,
+    pub(super) turn: Turn,
+}
+
+impl Errand {
+    /// Posts a message, and writes down where it stands.
+    pub(super) async fn message(
+        mut self,
+        id: &IncidentId,
+        subject: Subject,
+        message: Value,
+        place: String,
+    ) -> Result<(), Trouble> {
+        let id = id.clone();
+        to_its_end(async move {
+            let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await;
+            let answer = answer.map_err(Trouble::Slack)?;
+            let text = |name: &str| answer[name].as_str().map(str::to_owned);
+            let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
+            self.turn.push((id, Post { subject, channel: self.channel, place, message }));
+            record(&self.engine, &mut self.turn).await
+        })
+        .await
+    }
+
+    /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
+    pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), Trouble> {
+        let (id, people) = (incident.id.clone(), people(incident));
+        to_its_end(async move {
+            let asked = json!({"name": format!("inc-{id}"), "is_private": false});
+            let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
+                Ok(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
+                Err(error) if error.permanent => {
+                    tracing::warn!(incident = %id, reason = error.reason, "it gets no channel of its own");
+                    String::new()
+                }
+                Err(error) => return Err(Trouble::Slack(error)),
+            };
+            if !place.is_empty() {
+                self.invite(&id, &place, &people).await;
+            }
+            let post = Post { subject: Subject::Channel, channel: self.channel, place, message: String::new() };
+            self.turn.push((id, post));
+            record(&self.engine, &mut self.turn).await
+        })
+        .await
+    }
+
+    /// Nobody hears what is posted where nobody is. Whom Slack cannot invite is left out; the link in the live message stays.
+    async fn invite(&self, id: &IncidentId, place: &str, people: &str) {
+        if people.is_empty() {
+            return;
+        }
+        let asked = json!({"channel": place, "users": people, "force": true});
+        if let Err(error) = self.web.call("conversations.invite", &asked, "the incident's channel").await {
+            tracing::warn!(incident = %id, reason = error.reason, "nobody is invited into its channel");
+        }
+    }
+}
+
+/// Those of the estate who are in Slack, by their ids there.
+fn people(incident: &Incident) -> String {
+    let estate = incident.runs.last().map(|run| &run.estate);
+    let all = estate.into_iter().flat_map(|estate| estate.people.values());
+    let ids: Vec<&str> = all.filter_map(|person| person.slack.as_deref()).take(INVITED).collect();
+    ids.join(",")
+}
+
+/// Does something that goes on although nobody waits for it any more.
+async fn to_its_end(errand: impl Future<Output = Result<(), Trouble>> + Send + 'static) -> Result<(), Trouble> {
+    tokio::spawn(errand).await.unwrap_or_else(|_| Err(Trouble::nowhere()))
+}
+
+/// Writes down where posts stand.
+pub(super) async fn record(engine: &Engine, posts: &mut Vec<(IncidentId, Post)>) -> Result<(), Trouble> {
+    while let Some((id, post)) = posts.first().cloned() {
+        let command = Command { by: Actor::Engine, request: Request::Post(post) };
+        match engine.submit(&id, command).await {
+            Ok(_) | Err(EngineError::Refused(_) | EngineError::Illegal(_)) => drop(posts.remove(0)),
+            Err(error) => return Err(Trouble::Log(error)),
+        }
+    }
+    Ok(())
+}

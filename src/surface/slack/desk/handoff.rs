@@ -1,0 +1,55 @@
+//! The hand-over, for somebody who comes on duty with a telephone in the hand.
+
+use super::super::block::{Part, Sheet, text};
+use super::super::card::Card;
+use super::super::person::Wish;
+use super::super::word::Typed;
+use super::{Answer, Said, Visit, no};
+use crate::domain::handover::{Handover, Line, Piece};
+use crate::domain::text::one_line;
+
+/// The most lines of each part, the latest: the page and the timeline have the rest.
+const LINES: usize = 10;
+/// The most characters of a line.
+const LINE: usize = 160;
+
+impl Visit<'_> {
+    pub(super) async fn handoff(&self, typed: &Typed) -> Said {
+        self.may(Wish::Look)?;
+        let incident = self.meant_or_last(typed).await?;
+        let log = self.desk.engine.log(&incident.id).await.map_err(|error| no(&error))?;
+        let handover = Handover::of(&incident, &log, self.desk.engine.parts().clock.now());
+        let Card { summary, mut sheet } = self.live(&incident);
+        let roles = handover.roles.iter().map(|role| role.line()).collect();
+        part(&mut sheet, "Who has which role", roles, "The estate names no roles.");
+        part(&mut sheet, "What waits", handover.waits, "Nothing waits.");
+        part(&mut sheet, "Deadlines", handover.deadlines, "None.");
+        part(&mut sheet, "What is known", handover.known, "Nothing was looked at yet.");
+        part(&mut sheet, "What was done", handover.done, "Nothing was done yet.");
+        part(&mut sheet, "Who was told", handover.told, "Nobody was told yet.");
+        part(&mut sheet, "What people said", handover.said, "Nobody wrote anything down.");
+        Ok(Answer::Say(Card { summary, sheet }))
+    }
+}
+
+fn part(sheet: &mut Sheet, title: &str, lines: Vec<Line>, none: &str) {
+    let lines = if lines.is_empty() { vec![none.to_owned().into()] } else { lines };
+    let earlier = lines.len().saturating_sub(LINES);
+    let left_out = (earlier > 0).then(|| vec![text(format!("({earlier} earlier ones are left out)"))]);
+    let latest = lines.into_iter().skip(earlier).map(parts);
+    let title = vec![Part::Strong(title.to_owned())];
+    sheet.lines(std::iter::once(title).chain(left_out).chain(latest));
+}
+
+fn parts(line: Line) -> Vec<Part> {
+    let part = |piece| match piece {
+        Piece::Words(words) => text(limited(&words)),
+        Piece::At(at) | Piece::Clock(at) => Part::Time(at),
+    };
+    line.0.into_iter().map(part).collect()
+}
+
+/// Words that are not too long, with the blank that they begin or end with.
+fn limited(words: &str) -> String {
+    if words.chars().count() <= LINE { words.to_owned() } else { format!(" {}", one_line(words, LINE)) }
+}

@@ -1,0 +1,106 @@
+//! Our no in words: what cannot be, and what to type instead.
+
+use super::super::block::{Part, Sheet, text};
+use super::super::card::Card;
+use super::super::question::capital;
+use super::super::word::{Typed, first};
+use crate::domain::command::Refused;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::domain::text::one_line;
+use crate::engine::EngineError;
+use crate::store::StoreError;
+
+/// The most incidents that are named.
+const NAMED: usize = 20;
+/// The most characters of a command that is written out to be typed again.
+const COMMAND: usize = 150;
+/// How like an incident's name a word must be to be taken for one that was mistyped: one wrong letter of eleven is.
+const LIKENESS: f64 = 0.9;
+
+/// One sentence.
+pub fn say(words: &str) -> Card {
+    let mut sheet = Sheet::default();
+    sheet.line(vec![text(words)]);
+    Card { summary: words.to_owned(), sheet }
+}
+
+/// Our no, or our trouble, in words for who asked.
+pub fn no(error: &EngineError) -> Card {
+    match error {
+        EngineError::Refused(refused) => refusal(refused),
+        EngineError::Store(StoreError::Taken { .. }) => say("This was done before; nothing was done again."),
+        EngineError::Store(error) => {
+            tracing::warn!(%error, "a request from Slack met the log's trouble");
+            say("The log cannot be read or written now; nothing was changed. Try again in a moment.")
+        }
+        EngineError::NotFound(_) => say(&format!("{}. `/runbook incidents` lists them.", capital(&error.to_string()))),
+        other => say(&capital(&other.to_string())),
+    }
+}
+
+/// The same about an incident: how it stands is what to look at, unless something else is said.
+pub fn no_at(id: &IncidentId, error: &EngineError) -> Card {
+    let card = no(error);
+    if card.leads_on() || !matches!(error, EngineError::Refused(_)) {
+        return card;
+    }
+    say(&format!("{} See how it stands: `/runbook status {id}`.", full_stop(&card.summary)))
+}
+
+fn full_stop(words: &str) -> String {
+    if words.ends_with(['.', '?']) { words.to_owned() } else { format!("{words}.") }
+}
+
+/// A no with its hint, which speaks of the terminal's commands, as it is typed here.
+pub fn refusal(refused: &Refused) -> Card {
+    let hint = refused.hint.as_deref().unwrap_or_default();
+    let hint = hint.replace("`runbook watch ", "`/runbook status ").replace("`runbook ", "`/runbook ");
+    say(format!("{}. {hint}", capital(&refused.message)).trim_end())
+}
+
+/// More than one is open: they are listed, each with what to type.
+pub fn which(typed: &Typed, open: &[Incident]) -> Card {
+    let mut lines = vec![vec![Part::Strong("More than one incident is open. Name one:".to_owned())]];
+    lines.extend(open.iter().take(NAMED).map(|incident| {
+        let shown = format!(" {} {}", incident.severity, one_line(&incident.title, COMMAND));
+        vec![Part::Code(command(typed, &incident.id)), text(shown)]
+    }));
+    let mut sheet = Sheet::default();
+    sheet.lines(lines);
+    Card { summary: "More than one incident is open".to_owned(), sheet }
+}
+
+/// None is open: the last one can be named.
+pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
+    match last {
+        Some(last) => say(&format!("There is no open incident. For the last one, type `{}`.", command(typed, last))),
+        None => say("There is no open incident. `/runbook start` opens one."),
+    }
+}
+
+/// A word that was meant to be an incident: nothing is done to the only one that is open, for that.
+pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
+    let (word, rest) = first(&typed.rest);
+    let like = |incident: &&Incident| strsim::jaro_winkler(&word.to_lowercase(), incident.id.as_str()) >= LIKENESS;
+    let meant = open.iter().filter(|_| word.contains('-')).find(like)?;
+    let right = Typed { rest: rest.to_owned(), ..typed.clone() };
+    let said = format!("There is no incident `{}`. Did you mean `{}`?", one_line(word, 40), command(&right, &meant.id));
+    Some(say(&said))
+}
+
+/// What was typed is no incident's name, or the beginning of several.
+pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
+    match error {
+        EngineError::NotFound(_) => {
+            let word = one_line(&typed.rest, 40);
+            say(&format!("There is no incident `{word}`. `/runbook list` shows those that are open."))
+        }
+        other => no(other),
+    }
+}
+
+/// What was typed, with the incident in its place.
+fn command(typed: &Typed, id: &IncidentId) -> String {
+    one_line(format!("/runbook {} {id} {}", typed.verb, typed.rest).trim_end(), COMMAND)
+}

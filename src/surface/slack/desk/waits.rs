@@ -1,0 +1,200 @@
+//! What waits for people, and its answer in words: looking at it, agreeing, refusing, answering.
+
+use serde_json::Value;
+
+use super::super::block::{Button, Look, Part, Sheet, text};
+use super::super::card::Card;
+use super::super::person::{self, Wish};
+use super::super::press::{Deed, Press};
+use super::super::question::{self, Waiting};
+use super::super::word::Typed;
+use super::{Answer, Said, Visit, say};
+use crate::domain::command::Request;
+use crate::domain::event::{Actor, Gate};
+use crate::domain::id::StepKey;
+use crate::domain::incident::Incident;
+use crate::domain::role::{counted, is_one_of, is_stranger};
+use crate::domain::text::one_line;
+
+/// The most incidents that a list shows.
+const LISTED: usize = 20;
+/// The most questions that are shown at once.
+const QUESTIONS: usize = 10;
+
+impl Visit<'_> {
+    /// What waits for who asks, in every incident that is not over; then what waits for others.
+    pub(super) async fn waiting(&self) -> Said {
+        let by = self.may(Wish::Look)?;
+        let open = self.open().await?;
+        let all = open.iter().flat_map(question::all);
+        let (own, others): (Vec<Waiting<'_>>, Vec<Waiting<'_>>) = all.partition(|one| is_for(one, &by));
+        let summary = match (open.len(), own.len()) {
+            (0, _) => "Nothing waits for you: there is no open incident".to_owned(),
+            (open, 0) => format!("Nothing waits for you; open incidents: {open}"),
+            (_, own) => format!("Questions that wait for you: {own}"),
+        };
+        let mut sheet = Sheet::default();
+        sheet.line(vec![Part::Strong(summary.clone())]);
+        for one in own.iter().take(QUESTIONS) {
+            sheet.note(&format!("{} {} {}", one.incident.severity, one.incident.id, one.incident.title));
+            one.draw(&mut sheet);
+        }
+        if own.len() > QUESTIONS {
+            sheet.note(&format!("{} questions more: `/runbook status <incident>` shows them", own.len() - QUESTIONS));
+        }
+        if !others.is_empty() {
+            let title = vec![Part::Strong("For others".to_owned())];
+            sheet.lines(std::iter::once(title).chain(others.iter().take(QUESTIONS).map(for_others)));
+        }
+        if own.is_empty() {
+            listed(&mut sheet, &open);
+        }
+        if open.is_empty() {
+            sheet.line(vec![Part::Code("/runbook start".to_owned()), text(" opens one")]);
+        }
+        Ok(Answer::Say(Card { summary, sheet }))
+    }
+
+    pub(super) async fn list(&self) -> Said {
+        self.may(Wish::Look)?;
+        let open = self.open().await?;
+        let summary = format!("Open incidents: {}", open.len());
+        let mut sheet = Sheet::default();
+        sheet.line(vec![Part::Strong(summary.clone())]);
+        listed(&mut sheet, &open);
+        if open.is_empty() {
+            sheet.line(vec![Part::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
+        }
+        Ok(Answer::Say(Card { summary, sheet }))
+    }
+
+    /// Shows the change with its button; with the digest of what was shown, agrees at once.
+    pub(super) async fn approve(&self, typed: &Typed) -> Said {
+        let incident = self.meant(typed).await?;
+        let (step, digest) = typed.split();
+        let step: Option<StepKey> =
+            Some(step).filter(|step| !step.is_empty()).map(str::parse).transpose().map_err(|why: String| say(&why))?;
+        if !digest.is_empty() {
+            let by = person::actor(self.estate, &self.from.user);
+            let request = Request::Approve { step, digest: Some(digest.to_owned()) };
+            return Ok(done("Agreed", &self.ask(&incident.id, by, request).await?));
+        }
+        self.may(Wish::Look)?;
+        let is_change = |one: &Waiting<'_>| matches!(one.gate, Gate::Approve { .. });
+        self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
+    }
+
+    /// Refuses the only change that waits, or the one whose step is named first.
+    pub(super) async fn deny(&self, typed: &Typed) -> Said {
+        if typed.rest.is_empty() {
+            return Err(say("Type `/runbook deny <reason>`."));
+        }
+        let by = person::actor(self.estate, &self.from.user);
+        let incident = self.meant(typed).await?;
+        let (word, rest) = typed.split();
+        let changes = question::all(&incident).into_iter().filter(|one| matches!(one.gate, Gate::Approve { .. }));
+        let step = changes.map(|one| one.step.clone()).find(|step| step.to_string() == word);
+        let reason = if step.is_some() { rest } else { typed.rest.as_str() };
+        if reason.is_empty() {
+            return Err(say(&format!("Type `/runbook deny {word} <reason>`.")));
+        }
+        let request = Request::Deny { step, reason: reason.to_owned() };
+        Ok(done("Refused", &self.ask(&incident.id, by, request).await?))
+    }
+
+    /// The only question that waits, or the one whose step is named first; without an answer it is shown.
+    pub(super) async fn answer(&self, typed: &Typed) -> Said {
+        self.may_typed(typed, Wish::Act).await?;
+        let incident = self.meant(typed).await?;
+        let asks = |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
+        let questions: Vec<Waiting<'_>> = question::all(&incident).into_iter().filter(asks).collect();
+        let (word, rest) = typed.split();
+        let named = questions.iter().find(|one| one.step.to_string() == word);
+        let (step, words) = match (named, questions.as_slice()) {
+            (Some(one), _) => (one.step, rest),
+            (None, [only]) => (only.step, typed.rest.as_str()),
+            (None, several) if several.is_empty() || typed.rest.is_empty() => {
+                return self.shown(&incident, None, asks, "", "asks nothing");
+            }
+            (None, several) => {
+                let steps: Vec<String> = several.iter().map(|one| format!("`{}`", one.step)).collect();
+                return Err(say(&format!(
+                    "Name the step: `/runbook answer {} <step> <words>`, one of {}.",
+                    incident.id,
+                    steps.join(", ")
+                )));
+            }
+        };
+        let by_hand = questions.iter().any(|one| one.step == step && matches!(one.gate, Gate::Manual { .. }));
+        if words.is_empty() && !by_hand {
+            return self.shown(&incident, Some(step), asks, "", "asks nothing");
+        }
+        let request = Request::Answer { step: step.clone(), value: Value::String(words.to_owned()) };
+        Ok(done("Answered", &self.act(&incident.id, request).await?))
+    }
+
+    /// The questions of a sort, with their buttons.
+    fn shown(
+        &self,
+        incident: &Incident,
+        step: Option<&StepKey>,
+        wanted: impl Fn(&Waiting<'_>) -> bool,
+        before: &str,
+        after: &str,
+    ) -> Said {
+        let mut sheet = Sheet::default();
+        let all = question::all(incident).into_iter();
+        let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step == one.step));
+        if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
+            let said = format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
+            return Err(say(said.trim_start()));
+        }
+        Ok(Answer::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
+    }
+}
+
+/// What was done, how it stands now, and what to type to see more of it.
+pub(super) fn done(what: &str, incident: &Incident) -> Answer {
+    let next = crate::domain::next::next(incident);
+    let command = match incident.completed {
+        Some(_) => format!("/runbook postmortem {}", incident.id),
+        None => format!("/runbook status {}", incident.id),
+    };
+    let mut sheet = Sheet::default();
+    sheet.lines([
+        vec![text(format!("{what}: {} {}", incident.id, one_line(&incident.title, 80)))],
+        vec![text(format!("Next: {next} · ")), Part::Code(command)],
+    ]);
+    Answer::Say(Card { summary: what.to_owned(), sheet })
+}
+
+/// Whether somebody may answer a question, as far as can be said before it is asked.
+fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
+    let Some(run) = one.incident.run(one.run) else { return false };
+    match one.gate {
+        Gate::Approve { by: roles, not_requester, given, .. } => {
+            let person = counted(&run.estate, by);
+            let may_again = !given.contains(&person);
+            let may_at_all = !*not_requester || person != counted(&run.estate, &run.by);
+            is_one_of(one.incident, &run.estate, by, roles) && may_again && may_at_all
+        }
+        _ => !is_stranger(&run.estate, by),
+    }
+}
+
+fn for_others(one: &Waiting<'_>) -> Vec<Part> {
+    let words = format!(" {} {}", one.incident.severity, one.next());
+    vec![Part::Code(format!("/runbook status {}", one.incident.id)), text(words)]
+}
+
+fn listed(sheet: &mut Sheet, open: &[Incident]) {
+    for incident in open.iter().take(LISTED) {
+        let words = format!(" {} {} on {}", incident.severity, one_line(&incident.title, 100), incident.environment);
+        sheet.line(vec![Part::Code(incident.id.to_string()), text(words)]);
+        let value = Press { incident: incident.id.clone(), deed: Deed::Status }.encoded();
+        sheet.buttons([Button { label: format!("Show {}", incident.id), value, look: Look::Plain, confirm: None }]);
+    }
+    if open.len() > LISTED {
+        sheet.note(&format!("{} more: type `/runbook incidents`", open.len() - LISTED));
+    }
+}

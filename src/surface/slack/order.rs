@@ -1,0 +1,213 @@
+//! What was typed after `start <runbook>`: parameters, and the options of the terminal's `start` in its spelling or as
+//! `name=value`. A telephone may have made a dash of two hyphens and bent the quotes.
+//!
+//! Deliberately absent: whether any of it makes sense to the runbook; that is decided where it is started.
+
+use serde::{Deserialize, Serialize};
+
+use super::word::opens_quote;
+use crate::domain::command::{Refused, noticed};
+use crate::domain::decide::suggest;
+use crate::domain::event::Mode;
+use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
+
+/// The options that take nothing.
+const FLAGS: [&str; 6] = ["auto", "yes", "y", "step", "detach", "plan"];
+/// The options that take a value.
+const TAKING: [&str; 5] = ["env", "param", "title", "detected-at", "incident"];
+/// The most characters of a word that is shown again.
+const SHOWN: usize = 40;
+
+/// What somebody wants to start, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The incident that it goes into, as it was typed; a new one without.
+    pub incident: Option<String>,
+    /// The environment.
+    pub environment: Option<String>,
+    /// The parameters.
+    pub params: Vec<(String, String)>,
+    /// How much is asked; usual without.
+    pub mode: Option<Mode>,
+    /// The incident's title.
+    pub title: Option<String>,
+    /// When the trouble was first noticed.
+    pub detected_at: Option<Timestamp>,
+}
+
+/// What words are read against.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The runbook's id, for hints.
+    pub runbook: &'a str,
+    /// The names of its parameters, which go before options of the same name.
+    pub params: Vec<&'a str>,
+    /// The names of environments.
+    pub environments: Vec<&'a str>,
+    /// Now, for what was noticed some time ago.
+    pub now: Timestamp,
+}
+
+impl Order {
+    /// Reads what follows the runbook's name.
+    ///
+    /// # Errors
+    /// The word that means nothing, with what to type.
+    pub fn read(typed: &str, known: &Known<'_>) -> Result<Self, Refused> {
+        let mut order = Self::default();
+        let mut words = words(typed).into_iter();
+        while let Some(word) = words.next() {
+            let bare = word.trim_start_matches(['-', '–', '—']);
+            let (name, value) = match bare.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (bare, None),
+            };
+            if bare.len() < word.len() {
+                let value = if TAKING.contains(&name) { value.or_else(|| words.next()) } else { value };
+                order.option(name, value, known)?;
+            } else {
+                order.word(name, value, known)?;
+            }
+        }
+        Ok(order)
+    }
+
+    /// A word that begins with hyphens.
+    fn option(&mut self, name: &str, value: Option<String>, known: &Known<'_>) -> Result<(), Refused> {
+        match (name, value) {
+            ("auto" | "yes" | "y", None) => self.how(Mode::Auto),
+            ("step", None) => self.how(Mode::Step),
+            // Here nobody has to stay.
+            ("detach", None) => Ok(()),
+            ("plan", None) => Err(Refused::usage("a plan is shown by the terminal")
+                .hint(format!("Type `/runbook show {}` for its steps.", known.runbook))),
+            ("param", Some(value)) => match value.split_once('=') {
+                Some((name, value)) => Ok(self.params.push((name.to_owned(), value.to_owned()))),
+                None => Err(nothing(&value, known)),
+            },
+            (name, Some(value)) if TAKING.contains(&name) => self.set(name, value, known.now),
+            (name, None) if TAKING.contains(&name) => Err(Refused::usage(format!("`--{name}` takes a value"))
+                .hint(format!("Type `/runbook start {} --{name} <value>`.", known.runbook))),
+            (name, _) => {
+                let all = [FLAGS.as_slice(), TAKING.as_slice()].concat();
+                let refused = Refused::usage(format!("there is no option `--{}`", one_line(name, SHOWN)));
+                Err(refused.hint(suggest(name, &all, "--").replace("-- ", "--")))
+            }
+        }
+    }
+
+    /// Any other word.
+    fn word(&mut self, name: &str, value: Option<String>, known: &Known<'_>) -> Result<(), Refused> {
+        let is_param = known.params.contains(&name);
+        match (name, value) {
+            (name, Some(value)) if is_param => Ok(self.params.push((name.to_owned(), value))),
+            ("env" | "title" | "incident", Some(value)) => self.set(name, value, known.now),
+            ("detected" | "detected_at" | "detected-at", Some(value)) => self.set("detected-at", value, known.now),
+            ("auto", None) => self.how(Mode::Auto),
+            ("step", None) => self.how(Mode::Step),
+            (name, None) if known.environments.contains(&name) => self.set("env", name.to_owned(), known.now),
+            (name, Some(value)) if !name.is_empty() => Ok(self.params.push((name.to_owned(), value))),
+            (name, _) => Err(nothing(name, known)),
+        }
+    }
+
+    fn set(&mut self, option: &str, value: String, now: Timestamp) -> Result<(), Refused> {
+        match option {
+            "env" => self.environment = Some(value),
+            "title" => self.title = Some(value),
+            "incident" => self.incident = Some(value),
+            _ => self.detected_at = Some(noticed(&value, now)?),
+        }
+        Ok(())
+    }
+
+    fn how(&mut self, mode: Mode) -> Result<(), Refused> {
+        if self.mode.is_some_and(|other| other != mode) {
+            return Err(Refused::usage("`auto` and `step` cannot go together").hint("Type one of them."));
+        }
+        self.mode = Some(mode);
+        Ok(())
+    }
+}
+
+fn nothing(word: &str, known: &Known<'_>) -> Refused {
+    let refused = Refused::usage(format!("`{}` is no `name=value`", one_line(word, SHOWN)));
+    let params = known.params.first().map_or("name", |name| name);
+    refused.hint(format!("Type `/runbook start {} {params}=<value>`.", known.runbook))
+}
+
+/// Words, of which one may hold blanks when it, or its value, stands in quotes.
+fn words(typed: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = typed.trim();
+    while !rest.is_empty() {
+        let mut word = String::new();
+        let mut quoted = false;
+        let mut letters = rest.chars();
+        for c in letters.by_ref() {
+            match c {
+                c if quoted && opens_quote(c) => quoted = false,
+                c if !quoted && opens_quote(c) && (word.is_empty() || word.ends_with('=')) => quoted = true,
+                c if !quoted && c.is_whitespace() => break,
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        rest = letters.as_str().trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(typed: &str) -> Result<Order, String> {
+        let now = "2026-11-22T03:00:00Z".parse().unwrap();
+        let known = Known { runbook: "p1", params: vec!["service", "step"], environments: vec!["production"], now };
+        Order::read(typed, &known).map_err(|no| format!("{}. {}", no.message, no.hint.unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_terminals_words_and_a_telephones_mean_the_same() {
+        let typed = read("--env production --auto --param service=search --title “the shop is slow” --detected-at 10m");
+        let short = read("production auto service=search title='the shop is slow' detected=10m");
+        let bent = read("—env=production —auto service=“search” —title \"the shop is slow\" —detected-at=2026-11-22T02:50:00Z");
+        assert_eq!(typed, short);
+        assert_eq!(typed, bent);
+        let order = typed.unwrap();
+        assert_eq!((order.environment.as_deref(), order.mode), (Some("production"), Some(Mode::Auto)));
+        assert_eq!(order.params, [("service".to_owned(), "search".to_owned())]);
+        assert_eq!(order.title.as_deref(), Some("the shop is slow"));
+        assert_eq!(order.detected_at, Some("2026-11-22T02:50:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn values_may_be_quoted_as_telephones_do() {
+        let order = read("service=gateway reason=“it is slow” n='' why=it's").unwrap();
+        let read: Vec<(&str, &str)> = order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(read, [("service", "gateway"), ("reason", "it is slow"), ("n", ""), ("why", "it's")]);
+    }
+
+    #[test]
+    fn a_parameter_goes_before_an_option_of_its_name() {
+        assert_eq!(read("step=3").unwrap().params, [("step".to_owned(), "3".to_owned())]);
+        assert_eq!(read("--step").unwrap().mode, Some(Mode::Step));
+    }
+
+    #[test]
+    fn what_means_nothing_is_said_with_what_to_type() {
+        for (typed, said) in [
+            ("gateway", "`gateway` is no `name=value`. Type `/runbook start p1 service=<value>`."),
+            ("--atuo", "there is no option `--atuo`. Did you mean `--auto`?"),
+            ("--env", "`--env` takes a value. Type `/runbook start p1 --env <value>`."),
+            ("--plan", "a plan is shown by the terminal. Type `/runbook show p1` for its steps."),
+            ("auto step", "`auto` and `step` cannot go together. Type one of them."),
+            ("=x", "`` is no `name=value`. Type `/runbook start p1 service=<value>`."),
+        ] {
+            assert_eq!(read(typed).unwrap_err(), said);
+        }
+        assert!(read("detected=soon").unwrap_err().contains("`soon` is no time"));
+    }
+}
