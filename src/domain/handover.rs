@@ -187,7 +187,9 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<Line> {
         }));
     }
     for proposal in &incident.proposals {
-        waits.push(one_line(&format!("runbook {} is proposed: {}", proposal.runbook, proposal.reason), TEXT_LIMIT).into());
+        waits.push(
+            one_line(&format!("runbook {} is proposed: {}", proposal.runbook, proposal.reason), TEXT_LIMIT).into(),
+        );
     }
     waits
 }

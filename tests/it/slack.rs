@@ -12,6 +12,7 @@ mod renewed;
 mod socket;
 mod terminal;
 mod turns;
+mod words;
 
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ fn an_incident_may_have_a_channel_of_its_own() {
     });
     let live = house.message("Live platform down");
     assert_eq!((live.channel.as_str(), asked.thread), ("C0INCIDENTS", None));
+    let invited = house.slack.requests().into_iter().find(|request| request.method == "conversations.invite");
+    assert_eq!(invited.expect("people are invited").body["users"], "U0ADA,U0BOB");
     house.until("the live message names it", || {
         house.message("Live platform down").blocks.to_string().contains("channel_id")
     });
@@ -79,14 +82,14 @@ fn severity_is_changed_and_what_is_unknown_gets_a_suggestion() {
     assert!(house.told(ADA, "severity p2").contains("Severity P2"));
     house.message("P2 needs you");
     assert!(house.told(ADA, "severity p2").contains("It is P2 already"));
-    assert!(house.told(ADA, "severity huge").contains("none of p1, p2, p3, p4"));
+    assert!(house.told(ADA, "severity huge").contains("`huge` is no severity"));
     assert!(house.told(ADA, "stauts").contains("Did you mean `/runbook status`?"));
     assert!(house.told(ADA, "start p9").contains("There is no runbook `p9`"));
     let first = house.incident();
     house.told(ADA, "start p1");
     house.until_second(&first);
     assert!(house.told(ADA, "ack").contains("More than one incident is open"));
-    assert!(house.told(ADA, &format!("ack {first}")).contains("is yours"));
+    assert!(house.told(ADA, &format!("ack {first}")).contains("Acknowledged"));
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::domain::time::Timestamp;
 const DIGEST_SHORTEST: usize = 8;
 /// The most refusals that one incident records: who goes on asking fills no log.
 const REFUSALS_LIMIT: u32 = 200;
+/// How many of them are recorded at most when a stranger is turned away: the others are kept for agreement.
+const STRANGERS_LIMIT: u32 = 100;
 
 /// A change that waits.
 struct Change<'a> {
@@ -102,6 +104,9 @@ pub(super) fn deny(
 
 /// That somebody was turned away by a face, as long as there is room for it.
 pub(super) fn turn_away(incident: &Incident, by: &Actor, step: Option<&StepKey>, wanted: &str) -> Vec<Event> {
+    if incident.refusals >= STRANGERS_LIMIT {
+        return Vec::new();
+    }
     let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
     let asked = Asked { incident, step, digest: None };
     let recorded = asked.no(None, None, RefusalCause::Stranger, refused).record;

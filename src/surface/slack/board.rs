@@ -93,15 +93,7 @@ pub(super) struct Board {
 
 impl Board {
     pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>, unrecorded: Unrecorded) -> Self {
-        Self {
-            engine,
-            web,
-            news,
-            watched: BTreeMap::new(),
-            changes: VecDeque::new(),
-            began: false,
-            unrecorded,
-        }
+        Self { engine, web, news, watched: BTreeMap::new(), changes: VecDeque::new(), began: false, unrecorded }
     }
 
     /// Keeps it up to date for ever.

@@ -93,6 +93,8 @@ impl Desk {
             Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
         };
         match said {
+            // Who may not even look is told whom to ask, and nothing leads on from there.
+            Err(card) if visit.may(Wish::Look).is_err() => Answer::Say(card),
             Ok(Answer::Say(card)) | Err(card) => Answer::Say(card.leading_on()),
             Ok(other) => other,
         }
@@ -135,8 +137,11 @@ impl Visit<'_> {
         };
         let wanted = format!("use `/runbook {}`", typed.verb);
         match self.meant(typed).await {
-            Ok(incident) => self.turn_away(&incident.id, None, &wanted).await,
-            Err(_) => tracing::warn!(user = self.from.user, wanted, "somebody was turned away"),
+            // What would open an incident is about none of those that are open.
+            Ok(incident) if typed.verb != "start" || typed.incident.is_some() => {
+                self.turn_away(&incident.id, None, &wanted).await
+            }
+            Ok(_) | Err(_) => tracing::warn!(user = self.from.user, wanted, "somebody was turned away"),
         }
         Err(refused)
     }

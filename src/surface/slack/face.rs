@@ -40,7 +40,8 @@ pub struct Face {
 impl Face {
     /// The face of an engine, until `stop` is cancelled; nothing is in force before it is [renewed](Self::renew).
     pub fn new(engine: Engine, terms: Terms, stop: CancellationToken) -> Arc<Self> {
-        let (terms, seen, unrecorded, running) = (Arc::new(terms), Seen::default(), Unrecorded::default(), Mutex::default());
+        let (terms, seen, unrecorded, running) =
+            (Arc::new(terms), Seen::default(), Unrecorded::default(), Mutex::default());
         Arc::new(Self { engine, terms, stop, seen, unrecorded, running })
     }
 

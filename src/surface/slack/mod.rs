@@ -231,7 +231,9 @@ impl Inbound {
     /// Whether it was done at a message that only this person sees; a form was opened by one or not.
     fn is_alone(&self) -> bool {
         match &self.act {
-            Act::Submitted { carried, .. } => serde_json::from_str::<Carried>(carried).is_ok_and(|carried| carried.alone),
+            Act::Submitted { carried, .. } => {
+                serde_json::from_str::<Carried>(carried).is_ok_and(|carried| carried.alone)
+            }
             _ => self.alone,
         }
     }

@@ -173,7 +173,9 @@ mod tests {
     fn the_terminals_words_and_a_telephones_mean_the_same() {
         let typed = read("--env production --auto --param service=search --title “the shop is slow” --detected-at 10m");
         let short = read("production auto service=search title='the shop is slow' detected=10m");
-        let bent = read("—env=production —auto service=“search” —title \"the shop is slow\" —detected-at=2026-11-22T02:50:00Z");
+        let bent = read(
+            "—env=production —auto service=“search” —title \"the shop is slow\" —detected-at=2026-11-22T02:50:00Z",
+        );
         assert_eq!(typed, short);
         assert_eq!(typed, bent);
         let order = typed.unwrap();
@@ -186,7 +188,8 @@ mod tests {
     #[test]
     fn values_may_be_quoted_as_telephones_do() {
         let order = read("service=gateway reason=“it is slow” n='' why=it's").unwrap();
-        let read: Vec<(&str, &str)> = order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let read: Vec<(&str, &str)> =
+            order.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(read, [("service", "gateway"), ("reason", "it is slow"), ("n", ""), ("why", "it's")]);
     }
 

@@ -21,7 +21,10 @@ pub struct Typed {
 /// What `/runbook help` says.
 pub const HELP: &[(&str, &str)] = &[
     ("/runbook", "what waits for you, with buttons"),
-    ("/runbook start p1 [env=…] [name=value …] [auto|step] [title=…] [detected=10m]", "opens an incident with a runbook"),
+    (
+        "/runbook start p1 [env=…] [name=value …] [auto|step] [title=…] [detected=10m]",
+        "opens an incident with a runbook",
+    ),
     ("/runbook status [incident]", "how it stands; `watch` is the same"),
     ("/runbook list", "incidents that are not over"),
     ("/runbook incidents", "the latest ones, over or not"),

@@ -1,6 +1,6 @@
 //! Agreement: bound to exactly what will run, by the right people, once.
 
-use runbook::domain::command::Request;
+use runbook::domain::command::{Command, Request};
 use runbook::domain::event::{Actor, Event, Gate, Identity};
 use runbook::domain::id::IncidentId;
 use runbook::domain::role::RefusalCause;
@@ -146,4 +146,20 @@ async fn how_many_must_agree_may_depend_on_the_environment() {
     assert_eq!(begun(&watch, &id).await, 0);
     watch.ask(&id, who("stranger"), approve(None)).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
+}
+
+#[tokio::test]
+async fn a_stranger_who_goes_on_asking_fills_neither_the_log_nor_the_place_of_other_refusals() {
+    let watch = Watch::new(&[], json!({})).await;
+    let id = watch.open(1, json!({"steps": [rollback(json!({"by": ["incident_commander"]}))]})).await;
+    let (name, via) = ("U0EVE".to_owned(), "slack".to_owned());
+    let eve = Actor::Person { id: Some(Identity::Slack(name.clone())), name, via };
+    for _ in 0..300 {
+        let request = Request::TurnAway { step: None, wanted: "use `/runbook note`".to_owned() };
+        let command = Command { by: eve.clone(), request };
+        watch.engine.submit(&id, command).await.unwrap();
+    }
+    assert_eq!(watch.incident(&id).await.refusals, 100);
+    let seen = digest(&watch, &id).await;
+    assert_eq!(refused(&watch, &id, who("cleo"), approve(Some(&seen))).await.0, RefusalCause::WrongPerson);
 }

@@ -91,13 +91,15 @@ async fn a_thousand_lesser_messages_wait_and_the_one_of_a_p1_goes_first() {
         watch.start(&id, json!({"severity": "p4", "steps": [tell("minor", &["incidents"], json!({}))]})).await;
     }
     watch.look().await;
-    assert_eq!(watch.slack.requests().len(), 3);
+    watch.until("three of them are under way", async || watch.slack.requests().len() == 3).await;
     let worst = watch.open(1, json!({"steps": [tell("platform", &["incidents"], json!({}))]})).await;
-    assert_eq!(watch.story(&worst, &["notified"]).await, [("notified incidents".to_owned(), 0)]);
+    let told = async || watch.story(&worst, &["notified"]).await;
+    watch.until("the worst has arrived", async || told().await == [("notified incidents".to_owned(), 0)]).await;
     let texts: Vec<String> = watch.slack.messages().into_iter().map(|message| message.text).collect();
     assert_eq!(texts, ["platform: the shop is down"], "before all of them");
+    assert_eq!(watch.slack.requests().len(), 4, "nothing else was tried");
     watch.pass(11).await;
-    assert!(watch.slack.messages().len() > 100, "and then the others");
+    watch.until("the others follow", async || watch.slack.messages().len() > 100).await;
 }
 
 #[tokio::test]

@@ -54,6 +54,9 @@ enum Owed {
 /// How often is looked at all: another process may hold the incident for a while, and nothing is written then.
 const PATIENCE: u32 = 60;
 
+/// How long anything may take on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
 /// How often nothing may have moved, three milliseconds apart, before what is under way is taken to hang.
 const STILL: u32 = 8;
 
@@ -200,6 +203,15 @@ impl Watch {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         self.settle().await;
+    }
+
+    /// Waits, in real time, until something is so: on a busy machine what can happen at this instant takes a while.
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let until = std::time::Instant::now() + LONG;
+        while !is_so().await {
+            assert!(std::time::Instant::now() < until, "waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
     }
 
     /// Nothing can be written where drafts are: a file stands in the place of their directory.

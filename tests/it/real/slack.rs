@@ -26,6 +26,9 @@ use tokio::sync::oneshot;
 /// The bot token that the stand-in takes; any other is `invalid_auth`.
 pub const TOKEN: &str = "xoxb-stand-in-5f2d1c";
 
+/// Another one that it takes, for a change of tokens.
+pub const SECOND: &str = "xoxb-stand-in-9a60fe";
+
 /// The app-level token of Socket Mode; any other is `invalid_auth`.
 pub const APP_TOKEN: &str = "xapp-stand-in-77ab01";
 
@@ -51,6 +54,8 @@ pub enum Fault {
     Hang,
     /// The message arrives and is recorded, but the answer is lost.
     Lost,
+    /// The same, and the answer comes after this many milliseconds.
+    Late(u64),
 }
 
 /// A request that arrived, whatever it was answered.
@@ -222,15 +227,17 @@ type Shared = State<Arc<Mutex<Workspace>>>;
 
 async fn web_api(State(state): Shared, Path(method): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let (body, fault) = arrive(&state, &method, &headers, &body);
-    let lost = matches!(fault, Some(Fault::Lost));
-    match fault {
+    let after = match fault {
         Some(Fault::Error(word)) => return failed(word),
-        Some(fault) if !lost => return meet(fault).await,
-        _ => {}
-    }
+        Some(after @ (Fault::Lost | Fault::Late(_))) => Some(after),
+        Some(fault) => return meet(fault).await,
+        None => None,
+    };
     let answer = answer(&state, &method, &headers, &body);
-    if lost {
-        return meet(Fault::Hang).await;
+    match after {
+        Some(Fault::Late(pause)) => tokio::time::sleep(std::time::Duration::from_millis(pause)).await,
+        Some(lost) => return meet(lost).await,
+        None => {}
     }
     match answer {
         Ok(answer) => (scopes(&state), json_response(&answer)).into_response(),
@@ -296,7 +303,7 @@ async fn meet(fault: Fault) -> Response {
             (status, html, "<html><body><h1>upstream trouble</h1></body></html>").into_response()
         }
         Fault::Error(word) => failed(word),
-        Fault::Hang | Fault::Lost => {
+        Fault::Hang | Fault::Lost | Fault::Late(_) => {
             tokio::time::sleep(FOREVER).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
@@ -305,13 +312,14 @@ async fn meet(fault: Fault) -> Response {
 
 fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Value) -> Result<Value, &'static str> {
     let authorization = headers.get(header::AUTHORIZATION).ok_or("not_authed")?;
-    let token = if method == "apps.connections.open" { APP_TOKEN } else { TOKEN };
-    if authorization.as_bytes() != format!("Bearer {token}").as_bytes() {
+    let tokens: &[&str] = if method == "apps.connections.open" { &[APP_TOKEN] } else { &[TOKEN, SECOND] };
+    if !tokens.iter().any(|token| authorization.as_bytes() == format!("Bearer {token}").as_bytes()) {
         return Err("invalid_auth");
     }
     match method {
         "apps.connections.open" => socket::address(state),
         "conversations.create" => app::create_channel(state, body),
+        "conversations.invite" => app::invite(state, body),
         "views.open" => app::open_view(state, body),
         "auth.test" => Ok(json!({
             "ok": true, "url": "https://pakashop.slack.com/", "team": "Pakashop", "user": "runbook",

@@ -141,6 +141,24 @@ fn a_stranger_who_presses_anything_is_told_and_it_is_written_down() {
 }
 
 #[test]
+fn a_stranger_who_types_anything_is_told_and_it_is_written_down() {
+    let house = House::http();
+    house.told(BOB, "start p1");
+    let id = house.incident();
+    for words in ["note hello", "resolve", "severity p4", "role take communications", "answer code", "cancel no", "ack"]
+    {
+        assert!(house.told(EVE, words).contains("add `slack: U0EVE`"), "{words}");
+        let verb = words.split(' ').next().unwrap();
+        let written = format!("turned away: `U0EVE` may not use `/runbook {verb}`");
+        assert!(house.timeline(&id).contains(&written), "{words}: {}", house.timeline(&id));
+    }
+    assert!(house.told(EVE, "start p1").contains("add `slack: U0EVE`"));
+    house.until("what belongs to no incident is in the server's own log", || house.said().contains("was turned away"));
+    assert_eq!(house.incident(), id, "nothing was opened");
+    assert!(house.cli(&["incidents", "--open"]).contains("P1"), "and nothing was done");
+}
+
+#[test]
 fn what_was_done_before_a_restart_is_not_done_again_after_it() {
     let mut house = House::http();
     let number = house.next();

@@ -33,7 +33,9 @@ impl Visit<'_> {
                 self.act(&id, Request::Note(note)).await?;
                 Ok(Answer::Say(say(&kept(&id))))
             }
-            None if open.is_empty() => Err(say("There is no open incident that it could belong to. `/runbook start` opens one.")),
+            None if open.is_empty() => {
+                Err(say("There is no open incident that it could belong to. `/runbook start` opens one."))
+            }
             None => {
                 let choices: Vec<_> =
                     open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();

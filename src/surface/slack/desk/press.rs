@@ -56,9 +56,7 @@ impl Visit<'_> {
             Deed::Answer(question, value) => {
                 self.settle(&id, question, |step| Request::Answer { step, value: Value::String(value) }).await
             }
-            Deed::Retry(question) => {
-                self.settle(&id, question, |step| Request::Retry { step }).await
-            }
+            Deed::Retry(question) => self.settle(&id, question, |step| Request::Retry { step }).await,
             Deed::Skip(question) => {
                 self.settle(&id, question, |step| Request::Skip { step, reason: BY_BUTTON.to_owned() }).await
             }

@@ -10,12 +10,13 @@ use super::super::question::capital;
 use super::super::word::{Typed, first};
 use super::no::refusal;
 use super::{Answer, Said, Visit, no, say};
-use crate::domain::command::{Command, Request, Start};
+use crate::domain::command::{Command, Refused, Request, Start};
 use crate::domain::decide::suggest;
 use crate::domain::event::{Actor, Mode};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::runbook::{Param, Runbook};
+use crate::engine::EngineError;
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -68,7 +69,8 @@ impl Visit<'_> {
         let (runbook, digest) = self.runbook(id)?;
         let within = self.within(id, &mut order).await?;
         let only = || self.estate.environments.keys().next().filter(|_| self.estate.environments.len() == 1);
-        order.environment = order.environment.or_else(|| self.estate.default_environment.as_ref().or_else(only).cloned());
+        order.environment =
+            order.environment.or_else(|| self.estate.default_environment.as_ref().or_else(only).cloned());
         let missing: Vec<&Param> = runbook.params.iter().filter(|param| lacks(&order, param)).collect();
         if order.environment.is_none() || !missing.is_empty() {
             let (title, fields) = form::start(&runbook, self.estate, &missing, order.environment.is_none());
@@ -89,7 +91,10 @@ impl Visit<'_> {
     async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
         let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
-        asked.map_err(|error| no(&error))
+        asked.map_err(|error| match error {
+            EngineError::Refused(refused) => as_typed(refused),
+            error => no(&error),
+        })
     }
 
     /// The incident that it goes into, from which it has its environment and what an alert has proposed.
@@ -152,4 +157,10 @@ impl Visit<'_> {
 
 fn lacks(order: &Order, param: &Param) -> bool {
     param.default.is_none() && !order.params.iter().any(|(name, _)| *name == param.name)
+}
+
+/// A no whose hint names options as the terminal's do, with them as they are shorter here.
+fn as_typed(refused: Refused) -> Card {
+    let short = |hint: String| hint.replace("`--env ", "`env=").replace("`--param ", "`");
+    refusal(&Refused { hint: refused.hint.map(short), ..refused })
 }

@@ -72,6 +72,8 @@ impl Visit<'_> {
     }
 
     async fn severity(&self, typed: &Typed) -> Said {
+        self.may_typed(typed, Wish::Act).await?;
+        self.meant(typed).await?;
         let severity = typed.rest.to_lowercase().parse().map_err(|_| {
             let word = one_line(&typed.rest, 40);
             let wrong = if word.is_empty() { String::new() } else { format!("`{word}` is no severity. ") };
@@ -109,14 +111,20 @@ impl Visit<'_> {
         let incident = self.meant_or_last(typed).await?;
         if matches!(typed.rest.as_str(), "complete" | "done" | "--done") {
             self.may_typed(typed, Wish::Act).await?;
-            return Ok(done("The post-mortem is complete", &self.act(&incident.id, Request::CompletePostmortem).await?));
+            return Ok(done(
+                "The post-mortem is complete",
+                &self.act(&incident.id, Request::CompletePostmortem).await?,
+            ));
         }
         self.may(Wish::Look)?;
         let id = &incident.id;
         let mut line = Vec::new();
         match (&incident.completed, &incident.draft) {
             (Some(mark), _) => {
-                line.extend([text(format!("{} completed the post-mortem of {id} ", mark.by.name())), Part::Time(mark.at)]);
+                line.extend([
+                    text(format!("{} completed the post-mortem of {id} ", mark.by.name())),
+                    Part::Time(mark.at),
+                ]);
             }
             (None, Some(draft)) => {
                 line.push(text(format!("The draft of {id} is {}. When it is complete: ", draft.path)));

@@ -106,7 +106,8 @@ impl Visit<'_> {
     pub(super) async fn answer(&self, typed: &Typed) -> Said {
         self.may_typed(typed, Wish::Act).await?;
         let incident = self.meant(typed).await?;
-        let asks = |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
+        let asks =
+            |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
         let questions: Vec<Waiting<'_>> = question::all(&incident).into_iter().filter(asks).collect();
         let (word, rest) = typed.split();
         let named = questions.iter().find(|one| one.step.to_string() == word);
@@ -146,7 +147,8 @@ impl Visit<'_> {
         let all = question::all(incident).into_iter();
         let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step == one.step));
         if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
-            let said = format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
+            let said =
+                format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
             return Err(say(said.trim_start()));
         }
         Ok(Answer::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
