@@ -12,10 +12,11 @@ use super::deadline::DeadlineStatus;
 use super::event::{Event, Gate, Recorded};
 use super::id::StepKey;
 use super::incident::{Incident, IncidentStatus};
+use super::message::{Message, MessageId, NoticeCause};
 use super::step::Standing;
 use super::text::one_line;
 use super::time::{Span, Timestamp, stamp};
-use super::timeline::{Sign, Timeline};
+use super::timeline::{Entry, Sign, Timeline};
 
 mod line;
 
@@ -24,6 +25,8 @@ use line::{at, words};
 
 /// The longest line of another's words, in characters.
 const TEXT_LIMIT: usize = 240;
+/// The most characters of a message: enough to know which one it was.
+const GIST: usize = 80;
 /// The most lines of each part: who comes on duty reads a page, and the timeline has the rest.
 const LINES: usize = 30;
 
@@ -104,7 +107,7 @@ impl Handover {
                 Event::RunStarted { .. } | Event::RunEnded { .. } | Event::RunStopping { .. } => true,
                 _ => false,
             }),
-            told: told(incident, lines(&|_, sign| sign == Sign::Told)),
+            told: told(incident, log, &timeline),
             said: lines(&|recorded, _| matches!(recorded.event, Event::NoteAdded { .. } | Event::Answered { .. })),
         }
     }
@@ -226,14 +229,32 @@ fn deadline_line(deadline: &super::deadline::Deadline, now: Timestamp) -> Line {
     })
 }
 
-/// Who was told, and which messages are still owed.
-fn told(incident: &Incident, mut told: Vec<Line>) -> Vec<Line> {
+/// Who was told what, and which messages are still owed.
+fn told(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<Line> {
+    let arrived = log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Told);
+    let line = |(recorded, entry): (&Recorded, &Entry)| {
+        let words_of = |message| format!(": {}", gist(message));
+        let what = message(incident, &recorded.event).map(words_of).unwrap_or_default();
+        Line(vec![Piece::Clock(entry.at), words(format!(" {}: {}{what}", entry.who, entry.text))])
+    };
+    let mut told = latest(arrived.map(line).collect());
     for message in incident.messages.values().filter(|message| !message.withdrawn) {
-        for target in message.open() {
-            told.push(format!("NOT YET {target}: {}", one_line(&message.text, 80)).into());
-        }
+        told.extend(message.open().map(|target| format!("NOT YET {target}: {}", gist(message)).into()));
     }
     told
+}
+
+/// The message that has arrived.
+fn message<'a>(incident: &'a Incident, event: &Event) -> Option<&'a Message> {
+    let Event::Notified { run, step, notice, .. } = event else { return None };
+    let of_step = || Some(MessageId::Step((*run)?, step.clone()?));
+    incident.messages.get(&notice.map(MessageId::Notice).or_else(of_step)?)
+}
+
+/// What a message says, in few words: of a person's word not the line that says of which incident it is.
+fn gist(message: &Message) -> String {
+    let own = message.text.split_once('\n').filter(|_| message.cause == Some(NoticeCause::Update));
+    one_line(own.map_or(message.text.as_str(), |(_, own)| own), GIST)
 }
 
 /// Whether an event is about a step that changes something.

@@ -46,7 +46,9 @@ impl SlackApi {
 
     async fn post(&self, letter: &Letter, thread: Option<&str>) -> Result<Posted, SlackClientError> {
         let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
-        let message = Message { channel: Some(channel), thread_ts: thread, ..Message::of(letter) };
+        // Who does not follow the thread has to hear of it too.
+        let reply_broadcast = thread.map(|_| true);
+        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(letter) };
         self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
 }
@@ -137,6 +139,8 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_ts: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reply_broadcast: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<serde_json::Value>,
     parse: &'static str,
     mrkdwn: bool,
@@ -155,6 +159,7 @@ impl<'a> Message<'a> {
             blocks: [serde_json::json!({"type": "section", "text": shown})],
             text,
             thread_ts: None,
+            reply_broadcast: None,
             metadata: Some(serde_json::json!({
                 "event_type": "runbook_message", "event_payload": {"key": letter.key},
             })),

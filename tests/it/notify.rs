@@ -161,6 +161,8 @@ async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
     let threads: Vec<Option<&str>> = messages.iter().map(|message| message.thread.as_deref()).collect();
     let thread = Some(messages[0].ts.as_str());
     assert_eq!(threads, [None, thread, thread, None]);
+    let broadcast: Vec<bool> = post.slack.requests().iter().map(|sent| sent.body["reply_broadcast"] == true).collect();
+    assert_eq!(broadcast, [false, true, true, false], "what stands in a thread is seen in the channel too");
 }
 
 #[tokio::test]

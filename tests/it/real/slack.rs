@@ -111,6 +111,13 @@ struct Workspace {
     acknowledged: Vec<String>,
 }
 
+impl Workspace {
+    /// What the token may do.
+    fn allowed(&self) -> String {
+        self.scopes.clone().unwrap_or_else(|| "commands,chat:write".to_owned())
+    }
+}
+
 /// The stand-in, on a port of its own until it is dropped.
 pub struct Slack {
     address: SocketAddr,
@@ -247,8 +254,7 @@ async fn web_api(State(state): Shared, Path(method): Path<String>, headers: Head
 
 /// What the token may do, as every answer of the Web API says it.
 fn scopes(state: &Mutex<Workspace>) -> [(&'static str, String); 1] {
-    let allowed = state.lock().expect("no handler panics while it holds the workspace").scopes.clone();
-    [("x-oauth-scopes", allowed.unwrap_or_else(|| "commands,chat:write".to_owned()))]
+    [("x-oauth-scopes", state.lock().expect("no handler panics while it holds the workspace").allowed())]
 }
 
 async fn webhook(
@@ -315,6 +321,10 @@ fn answer(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &Va
     let tokens: &[&str] = if method == "apps.connections.open" { &[APP_TOKEN] } else { &[TOKEN, SECOND] };
     if !tokens.iter().any(|token| authorization.as_bytes() == format!("Bearer {token}").as_bytes()) {
         return Err("invalid_auth");
+    }
+    let allowed = state.lock().expect("no handler panics while it holds the workspace").allowed();
+    if !app::needed(method).is_none_or(|scope| allowed.split(',').any(|one| one == scope)) {
+        return Err("missing_scope");
     }
     match method {
         "apps.connections.open" => socket::address(state),

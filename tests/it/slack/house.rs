@@ -135,7 +135,14 @@ impl House {
 
     /// Reached over HTTP, with a channel an incident.
     pub fn with_channels() -> Self {
-        Self::open("signing_secret: { secret: signing }, channel_an_incident: true")
+        let mut house = Self::closed("signing_secret: { secret: signing }, channel_an_incident: true");
+        // The app may do what the manifest asks for, and no more.
+        let manifest: Value = serde_json::from_str(&house.cli(&["slack", "manifest"])).unwrap();
+        let scopes = manifest["oauth_config"]["scopes"]["bot"].as_array().unwrap();
+        let scopes: Vec<&str> = scopes.iter().filter_map(Value::as_str).collect();
+        house.slack.allow(&scopes.join(","));
+        house.begin();
+        house
     }
 
     /// Reached by Socket Mode.

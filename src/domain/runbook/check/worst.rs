@@ -56,7 +56,12 @@ pub(super) fn judge(
         return by_fallback(rule, fallback_at);
     }
     let all: Vec<&Step> = steps.iter().chain(finally).collect();
-    let goal = goal(&all, &rule.name)?;
+    let (goal, always) = goal(&all, &rule.name)?;
+    if !always {
+        let message = format!("`{}` may never be met: `{}` is left out unless its `when` is true", rule.name, goal.id);
+        let hint = "Take the `when` away, or write `fallback_at` to have stakeholders told by then in any case.";
+        return Some((message, hint.to_owned()));
+    }
     let ways = format!(
         "Move `{}` before what may take so long, give that a shorter `timeout` or `on_failure: continue`, \
          or write `fallback_at` to have stakeholders told by then in any case.",
@@ -83,21 +88,27 @@ fn by_fallback(rule: &DeadlineRule, fallback_at: Span) -> Option<(String, String
     (left < SHORTEST_FALLBACK).then(|| (message, format!("Leave at least {SHORTEST_FALLBACK}.")))
 }
 
-/// The step that is meant to meet a deadline: the first that is always reached, else the first.
-fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<&'a Step> {
-    fn gather<'a>(steps: impl IntoIterator<Item = &'a Step>, name: &str, into: &mut Vec<&'a Step>) {
+/// The step that is meant to meet a deadline, and whether it is reached whatever is found: the first such one, else the first.
+fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
+    fn gather<'a>(
+        steps: impl IntoIterator<Item = &'a Step>,
+        name: &str,
+        always: bool,
+        into: &mut Vec<(&'a Step, bool)>,
+    ) {
         for step in steps {
+            let always = always && step.when.is_none();
             if step.meets.as_deref() == Some(name) {
-                into.push(step);
+                into.push((step, always));
             }
             if let Body::Parallel(children) = &step.body {
-                gather(children, name, into);
+                gather(children, name, always, into);
             }
         }
     }
     let mut meeting = Vec::new();
-    gather(steps.iter().copied(), name, &mut meeting);
-    let always = meeting.iter().find(|step| step.when.is_none()).copied();
+    gather(steps.iter().copied(), name, true, &mut meeting);
+    let always = meeting.iter().find(|(_, always)| *always).copied();
     always.or_else(|| meeting.first().copied())
 }
 

@@ -8,6 +8,15 @@ use serde_json::{Value, json};
 
 use super::{Shared, Workspace};
 
+/// The scope without which a method is `missing_scope`, as the page of each method says.
+pub(super) fn needed(method: &str) -> Option<&'static str> {
+    match method {
+        "chat.postMessage" | "chat.update" => Some("chat:write"),
+        "conversations.create" | "conversations.invite" => Some("channels:manage"),
+        _ => None,
+    }
+}
+
 pub(super) fn create_channel(state: &Mutex<Workspace>, body: &Value) -> Result<Value, &'static str> {
     let name = body["name"].as_str().ok_or("invalid_name_required")?;
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");

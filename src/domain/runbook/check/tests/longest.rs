@@ -37,6 +37,19 @@ fn what_waits_for_a_person_has_no_end() {
 }
 
 #[test]
+fn a_notice_that_may_be_left_out_is_none_unless_there_is_another() {
+    let text = text("{ within: 15m }", "");
+    let only_when =
+        text.replace("    meets: told\n", "    meets: told\n    on_failure: continue\n    when: params.loud\n");
+    let only_when = only_when.replace("deadlines:", "params: { loud: { type: boolean, default: true } }\ndeadlines:");
+    let found = said(&only_when);
+    assert!(found.len() == 1 && found[0].contains("`notice` is left out unless its `when` is true"), "{found:#?}");
+    let both = format!("{only_when}  - {{ id: again, notify: {{ to: [incidents], message: down }}, meets: told }}\n");
+    assert_eq!(said(&both), [""; 0]);
+    assert_eq!(said(&only_when.replace("{ within: 15m }", "{ within: 15m, fallback_at: 13m }")), [""; 0]);
+}
+
+#[test]
 fn an_agreement_that_lapses_has_an_end() {
     let step = |expires: &str| {
         format!(
