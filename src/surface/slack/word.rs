@@ -53,7 +53,11 @@ impl Typed {
     /// Reads what was typed after the command's name.
     pub fn read(words: &str) -> Self {
         let words: String = words.chars().take(TYPED).collect();
-        let (verb, rest) = first(&words);
+        let (verb, rest) = match first(&words) {
+            // Who pastes a whole command means that one.
+            ("/runbook" | "runbook", rest) => first(rest),
+            other => other,
+        };
         let (named, behind) = first(rest);
         let incident = named.parse().ok().filter(|_| is_spelled_as_incident(named));
         let rest = if incident.is_some() { behind } else { rest };
@@ -107,6 +111,6 @@ mod tests {
         assert_eq!((typed.incident.unwrap().as_str(), typed.rest.as_str()), ("lusab-fidok", "disk is full"));
         let typed = Typed::read(" Note half-full disk");
         assert_eq!((typed.verb.as_str(), typed.incident, typed.rest.as_str()), ("note", None, "half-full disk"));
-        assert_eq!(Typed::read("").verb, "");
+        assert_eq!((Typed::read("").verb.as_str(), Typed::read("/runbook status").verb.as_str()), ("", "status"));
     }
 }

@@ -14,7 +14,7 @@ fn start_takes_what_the_terminals_takes() {
     let timeline = house.timeline(&house.incident());
     assert!(timeline.contains("service=search"), "{timeline}");
     let first = house.incident();
-    house.told(ADA, "start p1 --step");
+    house.told(ADA, "start P1 --step");
     let second = house.until_second(&first);
     let logged = |id: &str| house.cli(&["-o", "json", "timeline", id]);
     assert!(logged(&first).contains("\"mode\": \"auto\"") && logged(&second).contains("\"mode\": \"step\""));
@@ -100,6 +100,7 @@ fn an_incident_that_is_mistyped_is_no_other() {
         let said = house.told(ADA, &words);
         assert!(said.contains(&format!("There is no incident `{wrong}`")) && said.contains(&id), "{said}");
     }
+    assert!(house.told(ADA, &format!("resolve {}", &id[..5])).contains(&format!("/runbook resolve {id}")));
     assert_eq!(house.incident(), id, "it is open");
     assert!(house.told(ADA, &format!("status {}", &id[..3])).contains("Live platform down"), "the beginning is enough");
     let first = id;
@@ -135,7 +136,7 @@ fn what_waits_for_others_is_shown_apart_from_what_waits_for_you() {
     let house = House::http();
     house.told(BOB, "start p1");
     house.message("[infrastructure]");
-    house.told(BOB, "answer code");
+    house.told(BOB, "answer “Code”");
     house.message("[Run touch");
     let said = house.told(BOB, "");
     assert!(

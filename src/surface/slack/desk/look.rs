@@ -5,7 +5,6 @@ use super::super::card::Card;
 use super::super::person::Wish;
 use super::super::word::Typed;
 use super::{Answer, Said, Visit, no, say};
-use crate::domain::decide::suggest;
 use crate::domain::next;
 use crate::domain::runbook::Runbook;
 use crate::domain::text::one_line;
@@ -81,10 +80,7 @@ impl Visit<'_> {
             };
             return Ok(listed("Runbooks", "There is none.", known.take(LISTED as usize).map(line).collect()));
         }
-        let (runbook, _) = catalog.get(id).map_err(|why| {
-            let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-            say(&format!("{}. {}", super::super::question::capital(&why), suggest(id, &known, "/runbook show")))
-        })?;
+        let (runbook, _) = self.runbook(id)?;
         let mut lines = vec![vec![text(one_line(runbook.summary.as_deref().unwrap_or_default(), 4 * LINE))]];
         lines.extend(runbook.all_steps().into_iter().take(LISTED as usize).map(|step| {
             let asks = if step.approve.is_some() { ", after agreement" } else { "" };

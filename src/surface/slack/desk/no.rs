@@ -79,11 +79,16 @@ pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
     }
 }
 
-/// A word that was meant to be an incident: nothing is done to the only one that is open, for that.
+/// A word that was meant to be an incident, mistyped or its first half: nothing is done to the only one that is open, for that.
 pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
     let (word, rest) = first(&typed.rest);
-    let like = |incident: &&Incident| strsim::jaro_winkler(&word.to_lowercase(), incident.id.as_str()) >= LIKENESS;
-    let meant = open.iter().filter(|_| word.contains('-')).find(like)?;
+    let small = word.to_lowercase();
+    let is_meant = |incident: &&Incident| {
+        let id = incident.id.as_str();
+        let is_half = id.split_once('-').is_some_and(|(half, _)| half == small);
+        is_half || small.contains('-') && strsim::jaro_winkler(&small, id) >= LIKENESS
+    };
+    let meant = open.iter().find(is_meant)?;
     let right = Typed { rest: rest.to_owned(), ..typed.clone() };
     let said = format!("There is no incident `{}`. Did you mean `{}`?", one_line(word, 40), command(&right, &meant.id));
     Some(say(&said))

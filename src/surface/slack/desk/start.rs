@@ -112,13 +112,16 @@ impl Visit<'_> {
         Ok(Some(id))
     }
 
-    fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
+    pub(super) fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
         let catalog = &self.desk.engine.parts().catalog;
+        let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
+        // A telephone begins words with a capital.
+        let small = id.to_lowercase();
+        let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
         catalog.get(id).map_err(|why| {
-            let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
             let hint = match known.contains(&id) {
-                true => format!("On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others."),
-                false => suggest(id, &known, "/runbook start"),
+                true => "On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others.".to_owned(),
+                false => suggest(id, &known, "/runbook start").replace("Known are: ", "`/runbook start` takes one of "),
             };
             say(&format!("{}. {hint}", capital(&why)))
         })

@@ -7,7 +7,7 @@ use super::super::card::Card;
 use super::super::person::{self, Wish};
 use super::super::press::{Deed, Press};
 use super::super::question::{self, Waiting};
-use super::super::word::Typed;
+use super::super::word::{Typed, opens_quote};
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::event::{Actor, Gate};
@@ -126,11 +126,12 @@ impl Visit<'_> {
                 )));
             }
         };
-        let by_hand = questions.iter().any(|one| one.step == step && matches!(one.gate, Gate::Manual { .. }));
+        let gate = questions.iter().find(|one| one.step == step).map(|one| one.gate);
+        let by_hand = matches!(gate, Some(Gate::Manual { .. }));
         if words.is_empty() && !by_hand {
             return self.shown(&incident, Some(step), asks, "", "asks nothing");
         }
-        let request = Request::Answer { step: step.clone(), value: Value::String(words.to_owned()) };
+        let request = Request::Answer { step: step.clone(), value: Value::String(meant(gate, words)) };
         Ok(done("Answered", &self.act(&incident.id, request).await?))
     }
 
@@ -153,6 +154,14 @@ impl Visit<'_> {
         }
         Ok(Answer::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
     }
+}
+
+/// The choice that is meant by an answer: a telephone begins words with a capital, and some quote them.
+fn meant(gate: Option<&Gate>, words: &str) -> String {
+    let Some(Gate::Ask { choices, .. }) = gate else { return words.to_owned() };
+    let bare = words.trim_matches(opens_quote);
+    let choice = choices.iter().find(|choice| choice.eq_ignore_ascii_case(bare));
+    choice.filter(|_| !choices.iter().any(|choice| choice == words)).map_or_else(|| words.to_owned(), Clone::clone)
 }
 
 /// What was done, how it stands now, and what to type to see more of it.
