@@ -76,7 +76,6 @@ impl Face {
 
     /// Waits for what the app does by itself to end, after `stop` was cancelled; a little while also for what is being posted
     /// to be written down, so that it is not posted again.
-    #[expect(clippy::disallowed_methods, reason = "what another machine answers counts real time")]
     pub async fn ended(&self) {
         let running = self.lock().take();
         end(running.map(|running| (running.stop, running.tasks))).await;

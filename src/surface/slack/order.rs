@@ -83,7 +83,7 @@ impl Order {
             ("plan", None) => Err(Refused::usage("a plan is shown by the terminal")
                 .hint(format!("Type `/runbook show {}` for its steps.", known.runbook))),
             ("param", Some(value)) => match value.split_once('=') {
-                Some((name, value)) => Ok(self.params.push((name.to_owned(), value.to_owned()))),
+                Some((name, value)) => self.param(name, value.to_owned()),
                 None => Err(nothing(&value, known)),
             },
             (name, Some(value)) if TAKING.contains(&name) => self.set(name, value, known.now),
@@ -101,15 +101,20 @@ impl Order {
     fn word(&mut self, name: &str, value: Option<String>, known: &Known<'_>) -> Result<(), Refused> {
         let is_param = known.params.contains(&name);
         match (name, value) {
-            (name, Some(value)) if is_param => Ok(self.params.push((name.to_owned(), value))),
+            (name, Some(value)) if is_param => self.param(name, value),
             ("env" | "title" | "incident", Some(value)) => self.set(name, value, known.now),
             ("detected" | "detected_at" | "detected-at", Some(value)) => self.set("detected-at", value, known.now),
             ("auto", None) => self.how(Mode::Auto),
             ("step", None) => self.how(Mode::Step),
             (name, None) if known.environments.contains(&name) => self.set("env", name.to_owned(), known.now),
-            (name, Some(value)) if !name.is_empty() => Ok(self.params.push((name.to_owned(), value))),
+            (name, Some(value)) if !name.is_empty() => self.param(name, value),
             (name, _) => Err(nothing(name, known)),
         }
+    }
+
+    fn param(&mut self, name: &str, value: String) -> Result<(), Refused> {
+        self.params.push((name.to_owned(), value));
+        Ok(())
     }
 
     fn set(&mut self, option: &str, value: String, now: Timestamp) -> Result<(), Refused> {

@@ -82,23 +82,24 @@ async fn a_person_who_goes_on_without_a_message_has_it_withdrawn() {
 #[tokio::test]
 async fn a_thousand_lesser_messages_wait_and_the_one_of_a_p1_goes_first() {
     let watch = Watch::new(&[], json!({})).await;
-    // Few are sent at the same time, and those hang.
-    for _ in 0..3 {
-        watch.slack.next(Fault::Hang);
-    }
+    // Few are sent at the same time, and those hang, however long the machine takes to begin all the others.
+    watch.slack.deaf_to("minor");
     for number in 0..1_000 {
         let id = runbook::domain::id::IncidentId::from_bits(100 + number);
         watch.start(&id, json!({"severity": "p4", "steps": [tell("minor", &["incidents"], json!({}))]})).await;
     }
-    watch.look().await;
-    watch.until("three of them are under way", async || watch.slack.requests().len() == 3).await;
-    let worst = watch.open(1, json!({"steps": [tell("platform", &["incidents"], json!({}))]})).await;
+    watch.clock.advance(chrono::TimeDelta::milliseconds(250));
+    watch.until("as many as may be are under way", async || watch.slack.requests().len() >= 3).await;
+    let worst = runbook::domain::id::IncidentId::from_bits(1);
+    watch.start(&worst, json!({"steps": [tell("platform", &["incidents"], json!({}))]})).await;
+    watch.clock.advance(chrono::TimeDelta::milliseconds(250));
     let told = async || watch.story(&worst, &["notified"]).await;
     watch.until("the worst has arrived", async || told().await == [("notified incidents".to_owned(), 0)]).await;
     let texts: Vec<String> = watch.slack.messages().into_iter().map(|message| message.text).collect();
     assert_eq!(texts, ["platform: the shop is down"], "before all of them");
-    assert_eq!(watch.slack.requests().len(), 4, "nothing else was tried");
-    watch.pass(11).await;
+    watch.slack.recover();
+    // Those that hang have ten seconds.
+    watch.clock.advance(chrono::TimeDelta::seconds(11));
     watch.until("the others follow", async || watch.slack.messages().len() > 100).await;
 }
 

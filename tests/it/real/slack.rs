@@ -93,6 +93,8 @@ struct Workspace {
     messages: Vec<Message>,
     faults: VecDeque<Fault>,
     always: Option<Fault>,
+    /// A message with these words in it hangs, however often it is sent.
+    deaf: Option<String>,
     /// What requests of one method meet.
     hindered: BTreeMap<String, Fault>,
     /// Forms that were opened, with the trigger.
@@ -175,10 +177,16 @@ impl Slack {
     /// Requests are answered again.
     pub fn recover(&self) -> &Self {
         let mut workspace = self.workspace();
-        workspace.always = None;
+        (workspace.always, workspace.deaf) = (None, None);
         workspace.hindered.clear();
         workspace.faults.clear();
         drop(workspace);
+        self
+    }
+
+    /// Messages with these words in them hang, until it recovers.
+    pub fn deaf_to(&self, words: &str) -> &Self {
+        self.workspace().deaf = Some(words.to_owned());
         self
     }
 
@@ -292,7 +300,9 @@ fn arrive(state: &Mutex<Workspace>, method: &str, headers: &HeaderMap, body: &By
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut workspace = state.lock().expect("no handler panics while it holds the workspace");
     workspace.requests.push(Request { method: method.to_owned(), body: body.clone(), authorization });
-    let hindered = workspace.hindered.get(method).cloned();
+    let text = body["text"].as_str().unwrap_or_default();
+    let hangs = workspace.deaf.as_ref().filter(|words| text.contains(words.as_str())).map(|_| Fault::Hang);
+    let hindered = hangs.or_else(|| workspace.hindered.get(method).cloned());
     let fault = hindered.or_else(|| workspace.faults.pop_front()).or_else(|| workspace.always.clone());
     (body, fault)
 }

@@ -76,13 +76,13 @@ fn nothing_is_said_without_the_key_of_this_incident() {
 #[test]
 fn foreign_words_are_text_and_the_browser_is_told_to_load_nothing() {
     let house = House::http();
-    house.alert("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)> {{ 7 * 7 }} </style><script>");
+    house.alert("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)> {{ 1234 * 5678 }} </style><script>");
     house.until("it is there", || house.cli(&["incidents", "--open"]).contains("script"));
     let id = house.incident();
     house.told(ADA, &format!("note {id} <b onclick=alert(3)>bold</b> javascript:alert(4)"));
     let (status, head, body) = house.fetch(&house.page(&id));
     assert_eq!(status, 200);
-    for wrong in ["<script", "<img", "<b onclick", "49", "href=\"javascript"] {
+    for wrong in ["<script", "<img", "<b onclick", "7006652", "href=\"javascript"] {
         assert!(!body.to_lowercase().contains(wrong), "`{wrong}` in {body}");
     }
     assert_eq!(body.matches("</style>").count(), 1);
