@@ -257,3 +257,15 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
         &["5:20 `local` is this machine and no further host | Give the host another name."],
     );
 }
+
+#[test]
+fn the_fields_of_a_trace_may_be_the_shops_own() {
+    let with = |logs: &str| check(&Source::new("estate.yaml", format!("{VALID}logs: {logs}\n")));
+    let logs = with("{ trace: dd.trace_id, span: [dd.span_id, spanId] }").expect("it is right").logs;
+    assert_eq!(
+        (logs.trace, logs.span),
+        (vec!["dd.trace_id".to_owned()], vec!["dd.span_id".to_owned(), "spanId".to_owned()])
+    );
+    assert!(logs.parent.contains(&"parentSpanId".to_owned()), "what is not said is as usual");
+    assert_eq!(problems(&format!("{VALID}logs: {{ spam: x }}\n")).len(), 1);
+}
