@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use self::probe::probe;
+use self::probe::{approach, probe};
 use super::catalog::Catalog;
 use crate::actions::Context;
 use crate::actions::systemd::glance::glance;
@@ -114,6 +114,9 @@ impl Survey {
     /// What one subject answers itself; none when there is nothing to ask it.
     pub async fn probe(&self, subject: &Subject) -> Option<Probe> {
         let limit = self.limit?;
+        if let Err(unasked) = approach(subject, &self.context).await {
+            return Some(unasked);
+        }
         // The gate is never closed.
         let turn = self.gate.acquire().await.ok()?;
         let mut asking = pin!(probe(subject, limit, &self.context));

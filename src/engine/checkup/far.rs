@@ -31,22 +31,30 @@ const APART: i64 = 2;
 type Named<'n> = (&'n String, &'n Users);
 
 impl Checkup {
-    /// Whether each host of the environment lets us in.
-    pub(super) async fn connections(&self) -> Vec<Finding> {
-        let environment = &self.context.environment;
-        let further = environment.hosts.values();
-        let hosts = std::iter::once(&environment.host).chain(further).filter_map(Host::ssh);
-        join_all(hosts.map(|there| self.connection(there))).await
+    /// Whether the environment's host lets us in; this machine always does.
+    pub(super) async fn own_connection(&self) -> Option<Finding> {
+        let there = self.context.environment.host.ssh()?;
+        let mut finding = self.connection(&there.to, there).await;
+        if finding.mend.is_some() {
+            finding.found.push_str("; nothing behind it was looked at");
+        }
+        Some(finding)
     }
 
-    async fn connection(&self, there: &SshHost) -> Finding {
+    /// Whether each further host of the environment lets us in.
+    pub(super) async fn further_connections(&self) -> Vec<Finding> {
+        let hosts = self.context.environment.hosts.iter().filter_map(|(name, host)| Some((name, host.ssh()?)));
+        join_all(hosts.map(|(name, there)| self.connection(name, there))).await
+    }
+
+    async fn connection(&self, name: &str, there: &SshHost) -> Finding {
         let environment = Environment { host: Host::Ssh(there.clone()), ..(*self.context.environment).clone() };
         let context = Context { environment: environment.into(), ..self.context() };
         match host::reach(&context).await {
-            Ok(()) => Finding::fine(Topic::Host, &*there.to, "lets us in"),
+            Ok(()) => Finding::fine(Topic::Host, name, format!("`{}` lets us in", host::by_hand(there))),
             Err(reason) => {
                 let reason = reason.strip_prefix(&format!("`{}` ", there.to)).unwrap_or(&reason);
-                Finding::wrong(Topic::Host, &*there.to, reason, format!("{} true", host::by_hand(there)))
+                Finding::wrong(Topic::Host, name, reason, format!("{} true", host::by_hand(there)))
             }
         }
     }

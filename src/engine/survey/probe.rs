@@ -38,10 +38,6 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
         Err(reason) => return Some(Probe::unasked(reason)),
     };
     let kind = actions::kind(kind)?;
-    // The connection is made outside of the time that is measured, and where there is none nothing is known of the subject.
-    if is_asked_there(subject, context) && host::reach(context).await.is_err() {
-        return Some(Probe::unasked(UNREACHED));
-    }
     let began = context.clock.now();
     let outcome = within(limit, context, kind.perform(&spec, context)).await;
     let latency = Span::between(began, context.clock.now()).0.as_millis();
@@ -59,6 +55,15 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
         *text = one_line(&context.redactor.scrub(&short(text)), SAID);
     }
     Some(probe)
+}
+
+/// Makes the connection behind which a subject is, outside of the time that is measured. Where there is none, nothing is known of
+/// the subject, and that is its answer.
+pub(super) async fn approach(subject: &Subject, context: &Context) -> Result<(), Probe> {
+    if is_asked_there(subject, context) && host::reach(context).await.is_err() {
+        return Err(Probe::unasked(UNREACHED));
+    }
+    Ok(())
 }
 
 /// Whether the environment's host is another machine, and what is asked stands behind it.
