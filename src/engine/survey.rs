@@ -32,6 +32,9 @@ const ABREAST: usize = 4;
 /// How long one may take before the next is asked beside it: who hangs holds up nobody.
 const STRIDE: Duration = Duration::from_millis(50);
 
+/// The same for a host that is reached by ssh, which takes a process a question.
+const FAR_STRIDE: Duration = Duration::from_millis(500);
+
 /// Somebody who looks.
 #[derive(Debug)]
 pub struct Survey {
@@ -122,9 +125,13 @@ impl Survey {
         let mut asking = pin!(probe(subject, limit, &self.context));
         tokio::select! {
             probe = &mut asking => return probe,
-            () = clock::sleep(&*self.context.clock, STRIDE) => drop(turn),
+            () = clock::sleep(&*self.context.clock, self.stride()) => drop(turn),
         }
         asking.await
+    }
+
+    fn stride(&self) -> Duration {
+        if self.context.environment.host.ssh().is_some() { FAR_STRIDE } else { STRIDE }
     }
 
     /// Looks at everything once.

@@ -111,7 +111,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "estate: Shop",
         "shop: Shop",
         &[
-            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts`, `slack` and `page`.",
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts`, `slack`, `page` and `logs`.",
             "1:1 an estate needs `estate` | Add `estate: …`.",
         ],
     );

@@ -298,7 +298,7 @@ fn a_step_names_a_host_that_some_environment_has() {
     steps("  - { health: gateway, host: local }\n", &[]);
     steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list }\n", &[]);
     steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list, max_parallel: 4 }\n", &[]);
-    steps("  - { health: gateway, for_each: [1, 2], max_parallel: 0 }\n", &["5:55 `0` is not between 1 and 100"]);
+    steps("  - { health: gateway, for_each: [1, 2], max_parallel: 0 }\n", &["5:56 `0` is not between 1 and 100"]);
     steps(
         "  - { health: gateway, max_parallel: 4 }\n",
         &[
