@@ -30,7 +30,7 @@ pub(super) use self::secure::secured;
 use super::Context;
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
-use crate::domain::estate::Host;
+use crate::domain::estate::{Host, SshHost};
 
 /// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
 ///
@@ -54,6 +54,23 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
     let exit = run_into(job, context, &mut capture).await?;
     capture.finish();
     Ok((exit, capture))
+}
+
+/// Makes the connection to the environment's host, where that is another machine and there is none yet.
+///
+/// # Errors
+///
+/// A sentence that says why there is none, and what to type.
+pub async fn reach(context: &Context) -> Result<(), String> {
+    match context.environment.host.ssh() {
+        Some(host) => link::to(host, context).up(context).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// What a person types to be on that host as we are; a command may follow.
+pub fn by_hand(host: &SshHost) -> String {
+    refusal::by_hand(host)
 }
 
 /// Ends the connections of this process, when it is about to end itself.

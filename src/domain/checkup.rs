@@ -140,6 +140,8 @@ pub struct Needs {
     pub arguments: BTreeMap<String, Users>,
     /// Programs, by path or by name.
     pub programs: BTreeMap<String, Users>,
+    /// Of the paths and programs those that are meant on this machine, whichever host the environment is on.
+    pub here: BTreeMap<String, Users>,
     /// Work trees.
     pub repositories: BTreeMap<String, Users>,
     /// What is done to units.
@@ -163,11 +165,22 @@ impl Needs {
         needs
     }
 
+    /// Whether a path is handed to programs and is looked at for nothing else.
+    pub fn is_argument_alone(&self, path: &str) -> bool {
+        !self.paths.contains_key(path) && !self.repositories.contains_key(path)
+    }
+
+    /// Whether somebody means this path or program on the environment's host.
+    pub fn is_there(&self, name: &str, users: &Users) -> bool {
+        self.here.get(name).is_none_or(|here| !users.is_subset(here))
+    }
+
     fn add_runbook(&mut self, runbook: &Runbook, scope: &minijinja::Value, forms: &[&KindForm]) {
         let user = format!("runbook {}", runbook.id);
         for action in runbook.all_steps().into_iter().flat_map(grant::actions) {
             if let Some(form) = forms.iter().find(|form| form.name == action.kind) {
-                let mut reader = Reader { needs: self, scope, user: &user };
+                let is_here = action.host.as_deref() == Some(super::host::LOCAL);
+                let mut reader = Reader { needs: self, scope, user: &user, is_here };
                 reader.action(form, action);
             }
         }
@@ -191,6 +204,8 @@ struct Reader<'a> {
     needs: &'a mut Needs,
     scope: &'a minijinja::Value,
     user: &'a str,
+    /// Whether what it does is done on this machine, whichever host the environment is on.
+    is_here: bool,
 }
 
 impl Reader<'_> {

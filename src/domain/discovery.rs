@@ -44,6 +44,8 @@ pub struct Found {
     pub stores: Vec<Store>,
     /// The work tree that is deployed here.
     pub tree: Option<Tree>,
+    /// What the stack on this machine is called, then those elsewhere; `production` when there is none.
+    pub environments: Vec<String>,
 }
 
 /// A service that was found.
@@ -141,8 +143,13 @@ pub fn estate(found: &Found) -> String {
         let _ = writeln!(text, "{line}");
     };
     line(format!("estate: {}    # FILL IN: the shop's name", word(shop.unwrap_or("shop"))));
-    line("default_environment: production\n\nenvironments:".to_owned());
-    line("  production:    # FILL IN: what this stack is called; add the others".to_owned());
+    let (here, elsewhere) = match found.environments.split_first() {
+        Some((here, elsewhere)) => (here.as_str(), elsewhere),
+        None => ("production", &[][..]),
+    };
+    line(format!("default_environment: {here}\n\nenvironments:"));
+    let add = if elsewhere.is_empty() { "; add the others" } else { "" };
+    line(format!("  {here}:    # FILL IN: what this stack is called{add}"));
     line(format!("    hostname: {}    # a run on any other host is refused", word(&found.hostname)));
     line(format!("    systemd: {}", word(&found.systemd)));
     match &found.tree {
@@ -153,6 +160,13 @@ pub fn estate(found: &Found) -> String {
             }
         }
         None => line("    # repository: /srv/shop    # FILL IN: the work tree that is deployed here".to_owned()),
+    }
+    for name in elsewhere {
+        line(format!("  {name}:    # FILL IN: where it is. No host is called so, so that nothing runs in it before"));
+        line(
+            "    hostname: \"FILL IN\"\n    # host: { ssh: deploy@web1 }    # unless runbooks are started there"
+                .to_owned(),
+        );
     }
     line(services(found));
     line(stores(found));

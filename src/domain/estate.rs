@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::event::{Actor, Identity};
 use super::host::LOCAL;
+use super::journal::spans::TraceFields;
 use super::page::Page;
 use super::policy::AlertPolicy;
 use super::sender::Sender;
@@ -65,6 +66,9 @@ pub struct Estate {
     /// Where incidents have a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
+    /// By which fields the services' lines say where in a trace they belong.
+    #[serde(default, skip_serializing_if = "TraceFields::is_usual")]
+    pub logs: TraceFields,
 }
 
 /// One whole stack, such as production.

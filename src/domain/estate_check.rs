@@ -7,6 +7,7 @@
 mod alerts;
 mod channel;
 mod host;
+mod logs;
 mod page;
 mod part;
 mod sender;
@@ -23,6 +24,7 @@ use super::runbook::node::{Entry, Node};
 pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 pub(in crate::domain) use host::{HOST_KEYS, SSH_OPTIONS};
+pub(in crate::domain) use logs::LOGS_KEYS;
 pub(in crate::domain) use page::PAGE_KEYS;
 pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
 pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
@@ -45,6 +47,7 @@ pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
     "alerts",
     "slack",
     "page",
+    "logs",
 ];
 
 /// The keys of the post-mortem's place.
@@ -153,6 +156,7 @@ impl Checker<'_> {
             alerts: fields.get("alerts").and_then(|node| self.alerts(node)).unwrap_or_default(),
             slack: fields.get("slack").and_then(|node| self.slack(node)),
             page: fields.get("page").and_then(|node| self.page(node)),
+            logs: fields.get("logs").and_then(|node| self.logs(node)).unwrap_or_default(),
         })
     }
 

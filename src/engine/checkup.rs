@@ -15,14 +15,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::actions::host::by_hand;
 use crate::actions::{self, Context};
-use crate::domain::checkup::{Finding, Needs, Topic, Users};
+use crate::domain::checkup::{Finding, Needs, State, Topic, Users};
 use crate::domain::estate::Environment;
 use crate::domain::host::Host;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Span;
 
 mod disk;
+mod far;
 mod host;
 mod log;
 mod outside;
@@ -40,6 +42,9 @@ const RESERVE: Duration = Duration::from_secs(2);
 
 /// How many of a kind a line names before it only counts.
 const NAMED: usize = 5;
+
+/// What is looked at without any other host.
+const OF_THIS_MACHINE: [Topic; 3] = [Topic::Disk, Topic::Log, Topic::Slack];
 
 /// A look at one topic.
 type Look<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
@@ -86,6 +91,9 @@ pub struct Words {
 impl Checkup {
     /// Looks at everything, each topic for itself and all at the same time.
     pub async fn run(&self) -> Vec<Finding> {
+        let (own, further) = tokio::join!(self.own_connection(), self.further_connections());
+        let is_reached = own.as_ref().is_none_or(|finding| finding.state == State::Fine);
+        let mut findings: Vec<Finding> = own.into_iter().chain(further).collect();
         let looks: [(Topic, Look<'_>); 9] = [
             (Topic::Host, Box::pin(self.host())),
             (Topic::Disk, Box::pin(self.disk())),
@@ -97,12 +105,14 @@ impl Checkup {
             (Topic::Slack, Box::pin(self.slack())),
             (Topic::Paths, Box::pin(self.places())),
         ];
+        // What stands behind a connection that is not there would only say so once more, each after its time.
+        let looks = looks.into_iter().filter(|(topic, _)| is_reached || OF_THIS_MACHINE.contains(topic));
         let looks = looks.map(|(topic, look)| async move {
             let found = tokio::time::timeout(LOOK_LIMIT, look).await;
             let late = || format!("it was not known within {}", Span(LOOK_LIMIT));
             found.unwrap_or_else(|_| vec![Finding::doubtful(topic, topic.word(), late())])
         });
-        let mut findings: Vec<Finding> = futures_util::future::join_all(looks).await.concat();
+        findings.extend(futures_util::future::join_all(looks).await.concat());
         findings.extend(self.senders());
         findings.extend(self.secrets());
         findings
@@ -135,7 +145,11 @@ impl Checkup {
 
     /// A command that the account types, also when somebody else looks for it.
     fn as_account(&self, command: &str) -> String {
-        if self.account.is_own { command.to_owned() } else { format!("sudo -u {} {command}", self.account.name) }
+        match &self.context.environment.host {
+            Host::Ssh(there) => format!("{} {command}", by_hand(there)),
+            Host::Local if self.account.is_own => command.to_owned(),
+            Host::Local => format!("sudo -u {} {command}", self.account.name),
+        }
     }
 }
 

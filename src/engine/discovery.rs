@@ -65,6 +65,7 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
         stores: self::stores(&stores, &taken),
         services,
         tree: tree.or_else(|| self::tree(&context.directory)),
+        environments: Vec::new(),
     })
 }
 

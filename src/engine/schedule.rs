@@ -16,6 +16,7 @@ use super::{Engine, EngineError};
 use crate::domain::id::IncidentId;
 use crate::domain::schedule::{Entry, LIMIT, Plan, due_of, local, name};
 use crate::domain::time::Timestamp;
+use crate::store::StoreError;
 
 /// The largest file that is read: a thousand schedules have a tenth of it.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -83,6 +84,8 @@ pub struct Standing {
     pub seen: Vec<Seen>,
     /// Those that never ran, since it is in force here, the oldest first.
     pub missed: Vec<Timestamp>,
+    /// Why it is not known what ran and what was missed, if that is so: what the log says of it is damaged.
+    pub damaged: Option<String>,
 }
 
 impl Engine {
@@ -112,20 +115,24 @@ impl Engine {
     /// How every schedule stands, what is due next first.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot be read at all. What is damaged of it hides no other schedule.
     pub async fn agenda(&self, force: &Force) -> Result<Vec<Standing>, EngineError> {
         let now = self.parts.clock.now();
         let mut standings = Vec::new();
         for plan in self.plans() {
-            let seen = self.seen(&plan).await?;
+            let (seen, damaged) = match self.seen(&plan).await {
+                Ok(seen) => (seen, None),
+                Err(EngineError::Store(StoreError::Damaged(reason))) => (Vec::new(), Some(reason)),
+                Err(error) => return Err(error),
+            };
             let ran = |due: &Timestamp| seen.iter().any(|seen| seen.due == *due);
             // What is older than the names that were read is not looked at.
             let oldest = seen.last().filter(|_| seen.len() == LIMIT).map(|seen| seen.due);
             let since = force.since(&plan).max(oldest);
             let mut missed = since.map(|since| plan.timetable.between(since, now)).unwrap_or_default();
-            missed.retain(|due| !ran(due));
+            missed.retain(|due| damaged.is_none() && !ran(due));
             let (here, next) = (self.is_host_of(&plan.environment), plan.timetable.next(now));
-            standings.push(Standing { here, next, seen, missed, plan });
+            standings.push(Standing { here, next, seen, missed, damaged, plan });
         }
         standings.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
         Ok(standings)

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use self::probe::probe;
+use self::probe::{approach, probe};
 use super::catalog::Catalog;
 use crate::actions::Context;
 use crate::actions::systemd::glance::glance;
@@ -31,6 +31,9 @@ const ABREAST: usize = 4;
 
 /// How long one may take before the next is asked beside it: who hangs holds up nobody.
 const STRIDE: Duration = Duration::from_millis(50);
+
+/// The same for a host that is reached by ssh, which takes a process a question.
+const FAR_STRIDE: Duration = Duration::from_millis(500);
 
 /// Somebody who looks.
 #[derive(Debug)]
@@ -114,14 +117,21 @@ impl Survey {
     /// What one subject answers itself; none when there is nothing to ask it.
     pub async fn probe(&self, subject: &Subject) -> Option<Probe> {
         let limit = self.limit?;
+        if let Err(unasked) = approach(subject, &self.context).await {
+            return Some(unasked);
+        }
         // The gate is never closed.
         let turn = self.gate.acquire().await.ok()?;
         let mut asking = pin!(probe(subject, limit, &self.context));
         tokio::select! {
             probe = &mut asking => return probe,
-            () = clock::sleep(&*self.context.clock, STRIDE) => drop(turn),
+            () = clock::sleep(&*self.context.clock, self.stride()) => drop(turn),
         }
         asking.await
+    }
+
+    fn stride(&self) -> Duration {
+        if self.context.environment.host.ssh().is_some() { FAR_STRIDE } else { STRIDE }
     }
 
     /// Looks at everything once.

@@ -25,7 +25,7 @@ impl Exit {
     pub const FAILED: Self = Self(5);
     /// The run waits for a person; what it waits for has been printed.
     pub const WAITING: Self = Self(6);
-    /// A file or a plan has problems; all of them have been printed.
+    /// A file, a plan or a host has problems; all of them have been printed.
     pub const PROBLEMS: Self = Self(7);
     /// Interrupted by a signal: 128 + 2, as shells have it. The run goes on when somebody watches it.
     pub const INTERRUPTED: Self = Self(130);
@@ -39,7 +39,7 @@ impl Exit {
         (Self::NOT_ALLOWED, "not allowed for this person"),
         (Self::FAILED, "the run ended without success, or something is down"),
         (Self::WAITING, "the run waits for a person"),
-        (Self::PROBLEMS, "a file or plan has problems"),
+        (Self::PROBLEMS, "a file, a plan or the host has problems"),
         (Self::INTERRUPTED, "interrupted; `runbook watch` goes on"),
     ];
 

@@ -75,6 +75,21 @@ async fn an_automatic_run_takes_the_suggestion_only_where_it_may() {
 }
 
 #[tokio::test]
+async fn after_an_item_that_stops_the_run_no_further_one_begins_and_those_at_work_end() {
+    let world = World::new();
+    let step = run("each", "read", &["sh", "-c", "exit {{ item }}"]);
+    let each = json!({"for_each": "[0, 1, 0, 0, 0]", "max_parallel": 2, "on_failure": "stop"});
+    world.start(json!([with(step, each), set("after", json!({}))])).await;
+    assert_eq!(world.drive().await, Stop::Over);
+    let begun: Vec<String> = world.story_of(&["step_started"]).await;
+    assert!(begun.len() >= 2 && begun.len() < 5, "{begun:?}");
+    assert!(begun.iter().all(|line| line.starts_with("step_started each[")), "{begun:?}");
+    let ended = world.story_of(&["step_ended"]).await;
+    assert_eq!(ended.len(), begun.len(), "{ended:?}");
+    assert_eq!(world.incident().await.runs[0].status, RunStatus::Ended(RunOutcome::Failed));
+}
+
+#[tokio::test]
 async fn a_for_each_goes_through_its_items_one_after_the_other() {
     let world = World::new();
     let each = with(set("say", json!({"it": "{{ item.name }}"})), json!({"for_each": "steps.list.services"}));

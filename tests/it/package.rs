@@ -106,13 +106,13 @@ inside "$1" '
 echo '== removed'
 inside "$1" 'rm /etc/runbook/runbooks/look.yaml; dpkg -r runbook; test -e /var/lib/runbook/runbook.db; test -e /etc/runbook/runbooks/estate.yaml; ! test -e /usr/bin/runbook'
 echo '== purged'
-inside "$1" 'dpkg -P runbook'
+inside "$1" 'dpkg -P runbook; ! test -e /var/lib/runbook; test -s /var/backups/runbook-*/runbook.db; rm -r /var/backups/runbook-*'
 echo '== left'
 left "$1"
 "#;
 
 #[test]
-fn it_is_installed_used_removed_and_purged_and_leaves_only_the_account() {
+fn it_is_installed_used_removed_and_purged_and_leaves_only_the_account_and_the_log() {
     let place = tempfile::tempdir().expect("a temporary directory can be made");
     let mut life = Command::new("unshare");
     life.args(["--mount", "--propagation", "private", "bash", "-c", LIFE, "life"]).arg(place.path()).arg(&PACKAGE.file);
@@ -123,6 +123,7 @@ fn it_is_installed_used_removed_and_purged_and_leaves_only_the_account() {
     let (used, left) = used.split_once("== left\n").expect("it says so");
     assert!(used.contains(":/var/lib/runbook:"), "the account: {said}");
     assert!(used.contains("Time to:"), "statistics of its one incident: {said}");
+    assert!(used.contains("the log of incidents is kept in /var/backups/runbook-"), "{said}");
     assert_eq!(left, "", "{said}");
 }
 

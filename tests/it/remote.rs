@@ -1,6 +1,7 @@
 //! What is done on another host, over a real OpenSSH server on loopback.
 
 mod connection;
+mod looks;
 mod programs;
 mod reach;
 mod units;

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world;
 
 mod calendar;
+mod damaged;
 mod serve;
 
 const ESTATE: &str = "

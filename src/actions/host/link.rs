@@ -23,6 +23,7 @@ use crate::actions::process::capture::{Sink, Source};
 use crate::actions::process::{self, AGENT, Ending, Job};
 use crate::domain::estate::{SshHost, matches};
 use crate::domain::text::one_line;
+use crate::domain::time::Timestamp;
 
 /// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -59,9 +60,17 @@ pub(super) struct Link {
     host: SshHost,
     /// What its name must be like.
     guard: Option<String>,
-    /// The socket of the connection, while there may be one.
-    control: Gate<Option<PathBuf>>,
+    control: Gate<Control>,
     sessions: Semaphore,
+}
+
+/// What is known of the connection.
+#[derive(Default)]
+struct Control {
+    /// Its socket, while there may be one.
+    path: Option<PathBuf>,
+    /// When it was last tried in vain, and why it failed.
+    refused: Option<(Timestamp, String)>,
 }
 
 /// The link to a host; the same one for all who ask.
@@ -70,7 +79,7 @@ pub(super) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
     let key = (host.clone(), guard.clone(), context.directory.clone());
     let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
     let link = links.entry(key).or_insert_with(|| {
-        let (control, sessions) = (Gate::new(None), Semaphore::new(SESSIONS));
+        let (control, sessions) = (Gate::new(Control::default()), Semaphore::new(SESSIONS));
         Arc::new(Link { host: host.clone(), guard, control, sessions })
     });
     Arc::clone(link)
@@ -87,16 +96,37 @@ impl Link {
     /// # Errors
     /// A sentence that says why there is none, and what to type.
     pub(super) async fn up(&self, context: &Context) -> Result<PathBuf, String> {
+        let came = context.clock.now();
         let mut control = self.control.lock().await;
-        if let Some(path) = control.as_ref().filter(|path| path.exists()) {
+        if let Some(path) = control.path.as_ref().filter(|path| path.exists()) {
             return Ok(path.clone());
         }
-        *control = None;
+        // Whoever waited meanwhile is told the same: were each to try again, the last would wait for all of them.
+        if let Some((_, reason)) = control.refused.as_ref().filter(|(at, _)| *at > came) {
+            return Err(reason.clone());
+        }
+        *control = Control::default();
+        match self.made(context).await {
+            Ok(path) => {
+                control.path = Some(path.clone());
+                Ok(path)
+            }
+            Err(reason) => {
+                let now = context.clock.now();
+                // That somebody's own time was over says nothing about the host.
+                let is_own = context.cancel.is_cancelled() || context.deadline.is_some_and(|deadline| deadline <= now);
+                control.refused = (!is_own).then(|| (now, reason.clone()));
+                Err(reason)
+            }
+        }
+    }
+
+    /// A new connection, to a host that is called as it must be.
+    async fn made(&self, context: &Context) -> Result<PathBuf, String> {
         let path = self.connected(context).await?;
         if let Some(pattern) = &self.guard {
             self.guarded(pattern, &path, context).await.inspect_err(|_| close(&path))?;
         }
-        *control = Some(path.clone());
         Ok(path)
     }
 
@@ -110,8 +140,8 @@ impl Link {
             return true;
         }
         let mut control = self.control.lock().await;
-        if control.as_deref() == Some(path) {
-            *control = None;
+        if control.path.as_deref() == Some(path) {
+            control.path = None;
             // One that has ended by itself has taken its socket along.
             let _ = std::fs::remove_file(path);
         }
@@ -261,7 +291,7 @@ fn close(control: &Path) {
 pub(super) fn hang_up() {
     let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
     for link in links.into_values() {
-        if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.take()) {
+        if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.path.take()) {
             close(&control);
         }
     }

@@ -74,8 +74,11 @@ type Key = (Host, ManagerBus, Id);
 pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, String> {
     let (place, bus) = (&context.environment.host, &context.environment.systemd);
     let Host::Ssh(ssh) = place else { return here(bus).await };
-    let said =
-        |reason: String| format!("the systemd manager at `{}` of `{}` cannot be reached: {reason}", bus.0, ssh.to);
+    let said = |reason: String| match reason.starts_with(&format!("`{}` ", ssh.to)) {
+        // It is the host that is not reached.
+        true => reason,
+        false => format!("the systemd manager at `{}` of `{}` cannot be reached: {reason}", bus.0, ssh.to),
+    };
     let key = (place.clone(), bus.clone(), Handle::current().id());
     if let Some(manager) = alive(&key).await {
         return Ok(manager);

@@ -1,8 +1,10 @@
 //! Paths, programs and repositories, and everything that the estate itself names.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Needs, Reader, note};
+use super::{Needs, Reader, Users, note};
 use crate::domain::estate::{Channel, Environment, Estate, SecretRef, Variable, suffixed};
 use crate::domain::runbook::Action;
 
@@ -18,7 +20,9 @@ impl Reader<'_> {
         for (_, field) in PATHS.iter().filter(|(kind, _)| *kind == action.kind) {
             for text in texts(action.spec.get(*field)) {
                 if let Some(path) = self.known(text) {
-                    note(&mut self.needs.paths, &path, self.user);
+                    // A certificate is read by this program itself.
+                    self.is_here |= action.kind == "tls";
+                    self.place(|needs| &mut needs.paths, &path);
                 }
             }
         }
@@ -26,15 +30,23 @@ impl Reader<'_> {
             "git" => self.repository(action),
             "shell" => {
                 let shell = action.spec.get("shell").and_then(Value::as_str).unwrap_or("sh");
-                note(&mut self.needs.programs, shell, self.user);
+                self.place(|needs| &mut needs.programs, shell);
             }
             "command" => self.command(&texts(action.spec.get("argv"))),
             _ => {}
         }
     }
 
+    /// Writes down that the step needs a path or a program where it acts.
+    fn place(&mut self, into: fn(&mut Needs) -> &mut BTreeMap<String, Users>, name: &str) {
+        note(into(self.needs), name, self.user);
+        if self.is_here {
+            note(&mut self.needs.here, name, self.user);
+        }
+    }
+
     fn repository(&mut self, action: &Action) {
-        note(&mut self.needs.programs, "git", self.user);
+        self.place(|needs| &mut needs.programs, "git");
         if let Some(tree) = texts(action.spec.get("repository")).first().and_then(|tree| self.known(tree)) {
             note(&mut self.needs.repositories, &tree, self.user);
         }
@@ -51,7 +63,7 @@ impl Reader<'_> {
         }
         let Some((program, arguments)) = argv.split_first() else { return };
         if let Some(program) = self.known(program) {
-            note(&mut self.needs.programs, &program, self.user);
+            self.place(|needs| &mut needs.programs, &program);
             if STARTERS.contains(&program.as_str()) {
                 return self.started(arguments);
             }
@@ -65,7 +77,7 @@ impl Reader<'_> {
             !word.starts_with('-') && !word.contains('=') && !word.starts_with(|c: char| c.is_ascii_digit())
         };
         if let Some(program) = arguments.iter().find(is_program).and_then(|program| self.known(program)) {
-            note(&mut self.needs.programs, &program, self.user);
+            self.place(|needs| &mut needs.programs, &program);
         }
         self.arguments(arguments);
     }
@@ -74,7 +86,7 @@ impl Reader<'_> {
         for argument in arguments {
             let path = self.known(argument).filter(|text| text.starts_with('/') && !text.contains(['*', '\n']));
             if let Some(path) = path.filter(|path| !self.needs.programs.contains_key(path)) {
-                note(&mut self.needs.arguments, &path, self.user);
+                self.place(|needs| &mut needs.arguments, &path);
             }
         }
     }
@@ -123,13 +135,19 @@ impl Needs {
         for (name, sender) in &estate.senders {
             let user = format!("sender {name}");
             sender.auth.secrets().iter().for_each(|secret| note(&mut self.secrets, secret, &user));
-            sender.certificate.iter().for_each(|file| note(&mut self.paths, file, &user));
+            sender.certificate.iter().for_each(|file| self.own_file(file, &user));
         }
         if let Some(app) = &estate.slack {
             self.secret(app.app_token.as_ref(), "the Slack app");
             self.secret(app.signing_secret.as_ref(), "the Slack app");
         }
-        estate.postmortem.template.iter().for_each(|file| note(&mut self.paths, file, "post-mortems"));
+        estate.postmortem.template.iter().for_each(|file| self.own_file(file, "post-mortems"));
+    }
+
+    /// A file that this program itself reads.
+    fn own_file(&mut self, file: &str, user: &str) {
+        note(&mut self.paths, file, user);
+        note(&mut self.here, file, user);
     }
 
     fn add_channel(&mut self, user: &str, channel: &Channel) {
@@ -138,10 +156,13 @@ impl Needs {
         self.secret(channel.webhook.as_ref().map(|webhook| &webhook.secret), user);
         if let Some(email) = &channel.email {
             self.secret(email.password.as_ref(), user);
-            email.trust.iter().for_each(|file| note(&mut self.paths, file, user));
+            email.trust.iter().for_each(|file| self.own_file(file, user));
         }
         if let Some(program) = &channel.command {
-            program.argv.first().into_iter().for_each(|name| note(&mut self.programs, name, user));
+            if let Some(name) = program.argv.first() {
+                note(&mut self.programs, name, user);
+                note(&mut self.here, name, user);
+            }
             for variable in program.env.values() {
                 if let Variable::Secret(secret) = variable {
                     self.secret(Some(secret), user);

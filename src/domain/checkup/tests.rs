@@ -66,6 +66,8 @@ fn what_the_estate_names_is_needed() {
     assert_eq!(names(&needs.paths), ["/srv/.env"]);
     assert_eq!(names(&needs.programs), ["/opt/sms", "git"]);
     assert_eq!(names(&needs.repositories), ["/srv/shop"]);
+    let there = |name: &str| needs.is_there(name, needs.programs.get(name).unwrap_or_else(|| &needs.paths[name]));
+    assert!(there("git") && there("/srv/.env") && !there("/opt/sms"), "a channel's program is started here");
 }
 
 #[test]

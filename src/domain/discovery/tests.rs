@@ -22,7 +22,17 @@ fn found() -> Found {
             listens: false,
         }],
         tree: Some(Tree { directory: "/srv/my shop".into(), branch: Some("main".into()) }),
+        environments: Vec::new(),
     }
+}
+
+#[test]
+fn each_stack_is_an_environment_and_in_those_elsewhere_nothing_runs_yet() {
+    let environments = vec!["staging".to_owned(), "production".to_owned()];
+    let estate = checked(&Found { environments, ..found() });
+    assert_eq!(estate.default_environment.as_deref(), Some("staging"));
+    assert_eq!(estate.environments["staging"].refuses("host-1.example"), None);
+    assert!(estate.environments["production"].refuses("host-1.example").is_some());
 }
 
 fn checked(found: &Found) -> crate::domain::estate::Estate {

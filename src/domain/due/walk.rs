@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a walk goes from the first step to the first that is not done, and looks at nothing beyond it.
 
+use std::num::NonZeroU32;
+
 use serde_json::Value;
 
 use super::Effect;
@@ -221,7 +223,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A group's steps all at once; a `for_each`'s items one after the other.
+    /// A group's steps all at once; a `for_each`'s items as many at once as it says.
     fn members(&mut self, step: &Step, key: &StepKey) {
         let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
             (_, Some(items)) => self.each(step, key, items.len()),
@@ -239,14 +241,28 @@ impl Walk<'_> {
         }
     }
 
+    /// Items begin in their order, so many at once. After one that stops the run none begins any more.
     fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> Progress {
-        for index in 0..u32::try_from(count).unwrap_or(u32::MAX) {
-            match self.step(step, &key.at(index)) {
+        let (run, most) = (self.run, step.max_parallel.map_or(1, NonZeroU32::get) as usize);
+        let keys: Vec<StepKey> = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(|index| key.at(index)).collect();
+        let is_begun = |key: &StepKey| !matches!(run.standing(key), Standing::Pending);
+        let is_over = |key: &StepKey| matches!(run.standing(key), Standing::Concluded(_));
+        let mut room = most.saturating_sub(keys.iter().filter(|key| is_begun(key) && !is_over(key)).count());
+        let (mut blocked, mut stopped) = (false, None);
+        for key in &keys {
+            if !is_begun(key) {
+                if room == 0 || stopped.is_some() {
+                    continue;
+                }
+                room -= 1;
+            }
+            match self.step(step, key) {
+                Progress::Blocked => blocked = true,
                 Progress::Passed => {}
-                other => return other,
+                Progress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
-        Progress::Passed
+        joined(blocked, stopped)
     }
 
     fn all(&mut self, children: &[Step]) -> Progress {
@@ -258,11 +274,7 @@ impl Walk<'_> {
                 Progress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
-        match (blocked, stopped) {
-            (true, _) => Progress::Blocked,
-            (false, Some(member)) => Progress::Stopped(member),
-            (false, None) => Progress::Passed,
-        }
+        joined(blocked, stopped)
     }
 
     fn unclear(&mut self, key: &StepKey) {
@@ -307,6 +319,15 @@ impl Walk<'_> {
 
     fn truthy(&self, key: &StepKey, condition: &str) -> Result<bool, ExpressionError> {
         expression::truthy(condition, &scope::of(self.incident, self.run, key, &[condition]))
+    }
+}
+
+/// How far several have come that go on at the same time.
+fn joined(blocked: bool, stopped: Option<StepKey>) -> Progress {
+    match (blocked, stopped) {
+        (true, _) => Progress::Blocked,
+        (false, Some(member)) => Progress::Stopped(member),
+        (false, None) => Progress::Passed,
     }
 }
 

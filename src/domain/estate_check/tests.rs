@@ -111,7 +111,7 @@ fn every_mistake_is_reported_where_it_stands() {
         "estate: Shop",
         "shop: Shop",
         &[
-            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts`, `slack` and `page`.",
+            "1:1 unknown key `shop` in an estate | The keys of an estate are `estate`, `default_environment`, `environments`, `services`, `datastores`, `channels`, `people`, `roles`, `secrets`, `senders`, `postmortem`, `report`, `alerts`, `slack`, `page` and `logs`.",
             "1:1 an estate needs `estate` | Add `estate: …`.",
         ],
     );
@@ -256,4 +256,16 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
         "{ hosts: { local: { ssh: w } } }",
         &["5:20 `local` is this machine and no further host | Give the host another name."],
     );
+}
+
+#[test]
+fn the_fields_of_a_trace_may_be_the_shops_own() {
+    let with = |logs: &str| check(&Source::new("estate.yaml", format!("{VALID}logs: {logs}\n")));
+    let logs = with("{ trace: dd.trace_id, span: [dd.span_id, spanId] }").expect("it is right").logs;
+    assert_eq!(
+        (logs.trace, logs.span),
+        (vec!["dd.trace_id".to_owned()], vec!["dd.span_id".to_owned(), "spanId".to_owned()])
+    );
+    assert!(logs.parent.contains(&"parentSpanId".to_owned()), "what is not said is as usual");
+    assert_eq!(problems(&format!("{VALID}logs: {{ spam: x }}\n")).len(), 1);
 }

@@ -96,7 +96,7 @@ impl Entry {
     }
 
     /// The value of the first of these fields that the message's JSON holds.
-    pub fn first_of(&self, names: &[&str]) -> Option<String> {
+    pub fn first_of(&self, names: &[String]) -> Option<String> {
         names.iter().find_map(|name| self.value(name).and_then(scalar)).filter(|value| !value.is_empty())
     }
 
@@ -201,7 +201,7 @@ pub(super) mod tests {
         }
         assert!(!entry.has("orderId", "A-1") && !entry.has("nope", "") && !entry.has("_PID", "4"));
         assert_eq!(entry.details(), r#"orderId=A-17 n=5 req={"id":"r1"} a.b=1"#);
-        assert_eq!(entry.first_of(&["traceId", "req.id"]).as_deref(), Some("r1"));
+        assert_eq!(entry.first_of(&["traceId", "req.id"].map(str::to_owned)).as_deref(), Some("r1"));
     }
 
     #[test]

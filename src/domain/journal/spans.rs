@@ -9,21 +9,62 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::entry::Entry;
 use crate::domain::time::Timestamp;
 
-/// The names by which services say which trace a line belongs to.
-pub const TRACE: &[&str] = &["traceId", "trace_id", "traceID", "trace.id"];
+/// The fields by which services say which trace a line belongs to, and where in it; of each the first that a line has counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TraceFields {
+    /// Which trace.
+    pub trace: Vec<String>,
+    /// Which span.
+    pub span: Vec<String>,
+    /// Which span began that one.
+    pub parent: Vec<String>,
+    /// What the span does.
+    pub span_name: Vec<String>,
+}
 
-/// Likewise, which span.
-pub const SPAN: &[&str] = &["spanId", "span_id", "spanID", "span.id"];
+impl Default for TraceFields {
+    /// What the loggers and exporters in use write: OpenTelemetry's for pino, Datadog's, Elastic's, and plain habit.
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            trace: names(&["traceId", "trace_id", "traceID", "trace.id"]),
+            span: names(&["spanId", "span_id", "spanID", "span.id"]),
+            parent: names(&[
+                "parentSpanId",
+                "parent_span_id",
+                "parentSpanID",
+                "parentId",
+                "parent_id",
+                "span.parentId",
+                "parent.id",
+            ]),
+            span_name: names(&["spanName", "span_name", "span.name", "span", "operation"]),
+        }
+    }
+}
 
-/// Likewise, which span began that one.
-pub const PARENT: &[&str] =
-    &["parentSpanId", "parent_span_id", "parentSpanID", "parentId", "parent_id", "span.parentId", "parent.id"];
+impl TraceFields {
+    /// Whether nothing of it differs from what is usual.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 
-/// Likewise, what the span does.
-pub const NAME: &[&str] = &["spanName", "span_name", "span.name", "span", "operation"];
+    /// Whether a field says which trace or span a line belongs to.
+    pub fn is_id(&self, name: &str) -> bool {
+        [&self.trace, &self.span, &self.parent].iter().any(|names| names.iter().any(|known| known == name))
+    }
+
+    /// Whether a tree of spans says already what a field does.
+    pub fn is_of_tree(&self, name: &str) -> bool {
+        self.is_id(name) || self.span_name.iter().any(|known| known == name)
+    }
+}
 
 /// The longest way from the top of the tree; what lies deeper is drawn here. Nobody can read further to the right.
 const DEPTH: usize = 12;
@@ -71,11 +112,11 @@ struct Draft<'e> {
 
 impl<'e> Tree<'e> {
     /// The tree of these lines.
-    pub fn of(lines: &'e [Entry]) -> Self {
+    pub fn of(lines: &'e [Entry], fields: &TraceFields) -> Self {
         let mut places: HashMap<String, usize> = HashMap::new();
         let (mut drafts, mut loose): (Vec<Draft<'e>>, Vec<&Entry>) = (Vec::new(), Vec::new());
         for line in lines {
-            let Some(id) = line.first_of(SPAN) else {
+            let Some(id) = line.first_of(&fields.span) else {
                 loose.push(line);
                 continue;
             };
@@ -84,8 +125,8 @@ impl<'e> Tree<'e> {
                 drafts.push(Draft { id, name: None, parent: None, lines: Vec::new() });
             }
             let draft = &mut drafts[place];
-            draft.name = draft.name.take().or_else(|| line.first_of(NAME));
-            draft.parent = draft.parent.take().or_else(|| line.first_of(PARENT));
+            draft.name = draft.name.take().or_else(|| line.first_of(&fields.span_name));
+            draft.parent = draft.parent.take().or_else(|| line.first_of(&fields.parent));
             draft.lines.push(line);
         }
         let spans = drafts.len();
@@ -164,6 +205,18 @@ mod tests {
         Entry::of(&Record { at, fields: vec![(b"MESSAGE", message.as_bytes())] })
     }
 
+    fn tree(lines: &[Entry]) -> Tree<'_> {
+        Tree::of(lines, &TraceFields::default())
+    }
+
+    #[test]
+    fn an_estate_may_have_fields_of_its_own() {
+        let fields: TraceFields = serde_json::from_value(json!({"span": ["op"], "parent": ["of"]})).expect("fields");
+        let lines = [line(1, &json!({"op": "a", "of": "b"})), line(2, &json!({"op": "b", "spanId": "x"}))];
+        assert_eq!(drawn(&Tree::of(&lines, &fields).items), "b(a(1) 2)");
+        assert!(fields.is_id("traceId") && fields.is_id("op") && !fields.is_id("spanId") && !fields.is_usual());
+    }
+
     /// `a(1 b(2 3) 4)`: spans with what is in them, lines by their millisecond.
     fn drawn(items: &[Item<'_>]) -> String {
         let draw = |item: &Item<'_>| match item {
@@ -183,7 +236,7 @@ mod tests {
             line(5, &json!({"msg": "no span"})),
             line(6, &json!({"span_id": "c", "parent_span_id": "gone"})),
         ];
-        let tree = Tree::of(&lines);
+        let tree = tree(&lines);
         assert_eq!((drawn(&tree.items).as_str(), tree.spans), ("a(1 b(2 3) 4) 5 c(6)", 3));
         let Item::Span(first) = &tree.items[0] else { panic!("it is a span") };
         assert_eq!(first.name.as_deref(), Some("checkout.complete"));
@@ -193,19 +246,19 @@ mod tests {
     #[test]
     fn a_child_that_is_heard_of_first_still_finds_its_parent() {
         let lines = [line(1, &json!({"spanId": "b", "parentSpanId": "a"})), line(2, &json!({"spanId": "a"}))];
-        assert_eq!(drawn(&Tree::of(&lines).items), "a(b(1) 2)");
+        assert_eq!(drawn(&tree(&lines).items), "a(b(1) 2)");
     }
 
     #[test]
     fn circles_are_cut_and_long_ways_stay_short() {
         let circle = |n: i64| json!({"spanId": n.to_string(), "parentSpanId": ((n + 1) % 3).to_string()});
         let lines: Vec<Entry> = (0..3).map(|n| line(n, &circle(n))).collect();
-        assert_eq!(drawn(&Tree::of(&lines).items).matches(|c: char| c.is_ascii_digit()).count(), 6);
-        assert_eq!(drawn(&Tree::of(&[line(1, &json!({"spanId": "a", "parentSpanId": "a"}))]).items), "a(1)");
+        assert_eq!(drawn(&tree(&lines).items).matches(|c: char| c.is_ascii_digit()).count(), 6);
+        assert_eq!(drawn(&tree(&[line(1, &json!({"spanId": "a", "parentSpanId": "a"}))]).items), "a(1)");
         let lines: Vec<Entry> = (0..2000)
             .map(|n| line(n, &json!({"spanId": format!("s{n}"), "parentSpanId": format!("s{}", n - 1)})))
             .collect();
-        let drawn = drawn(&Tree::of(&lines).items);
+        let drawn = drawn(&tree(&lines).items);
         assert_eq!(drawn.matches("s").count(), 2000);
         assert!(!drawn.contains(&"(".repeat(DEPTH + 2)) && drawn.ends_with(')'));
     }

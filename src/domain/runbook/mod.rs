@@ -154,9 +154,12 @@ pub struct Step {
     /// An expression: skipped when false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// An expression that gives a list: done once for each `item`, one after the other.
+    /// An expression that gives a list: done once for each `item`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<String>,
+    /// How many items are worked on at the same time; one after the other without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<NonZeroU32>,
     /// What is done.
     pub body: Body,
     /// Who must agree first.

@@ -130,7 +130,16 @@ const MODIFIERS: Keys = &[
     ("phase", "name", "`identify`, `assess`, `mitigate`, `notify`, or another word."),
     ("why", "template", "Why it is done; shown before a change."),
     ("when", "expression", "The step is skipped when it is false."),
-    ("for_each", "expression or list", "Done once for each `item`, one after the other."),
+    (
+        "for_each",
+        "expression or list",
+        "Done once for each `item`, one after the other unless `max_parallel` says more.",
+    ),
+    (
+        "max_parallel",
+        "number",
+        "How many items of `for_each` are worked on at the same time. When one fails and stops the run, no further one begins.",
+    ),
     ("host", "template", "One of the environment's `hosts`, or `local`; the environment's own `host` unless given."),
     ("approve", "role, list, or mapping", "Who must agree first; anybody when empty. See below."),
     ("timeout", "duration", "How long one attempt may take."),

@@ -89,6 +89,7 @@ fn modifiers(forms: &[&KindForm]) -> Value {
         "phase": described(name(), "identify, assess, mitigate, notify, or another word."),
         "why": described(text(), "Why it is done."),
         "when": described(expression(), "Skipped when false."),
+        "max_parallel": { "description": "How many items of `for_each` are worked on at the same time.", "type": "integer", "minimum": 1, "maximum": super::check::MAX_AT_ONCE },
         "for_each": { "description": "Done once for each `item`.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": ["string", "number", "boolean", "null"] } }] },
         "approve": { "description": "Who must agree first.", "anyOf": [{ "type": "null" }, { "const": true }, one_or_many(&text()), approve()] },
         "timeout": described(span(), "How long one attempt may take."),
@@ -329,6 +330,9 @@ pub fn estate() -> Value {
                 "strangers": { "enum": keys::STRANGERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
             }), &["channel"]),
             "page": closed(keys::PAGE_KEYS, &json!({ "url": address, "secret": { "anyOf": [name(), secret()] } }), keys::PAGE_KEYS),
+            "logs": closed(keys::LOGS_KEYS, &json!({
+                "trace": one_or_many(&text()), "span": one_or_many(&text()), "parent": one_or_many(&text()), "span_name": one_or_many(&text()),
+            }), &[]),
         },
     })
 }

@@ -20,7 +20,11 @@ impl Checkup {
             true => clock("yes"),
             false => self.timedatectl().await,
         };
-        self.name().into_iter().chain([clock]).collect()
+        let there = match &self.context.environment.host {
+            Host::Local => None,
+            Host::Ssh(there) => Some(self.clock_there(there).await),
+        };
+        self.name().into_iter().chain([clock]).chain(there).collect()
     }
 
     fn name(&self) -> Option<Finding> {

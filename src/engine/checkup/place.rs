@@ -1,5 +1,6 @@
 //! Files, directories and programs that are named.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -27,27 +28,36 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 impl Checkup {
-    /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
     pub(super) async fn places(&self) -> Vec<Finding> {
-        if let Host::Ssh(there) = &self.context.environment.host {
-            let found = "its files and programs are not looked at from here; log in there and type `runbook doctor`";
-            return vec![Finding::doubtful(Topic::Paths, &*there.to, found)];
+        match &self.context.environment.host {
+            Host::Local => self.places_here().await,
+            Host::Ssh(there) => {
+                let (mut here, there) = tokio::join!(self.places_here(), self.places_there(there));
+                here.extend(there);
+                here
+            }
         }
+    }
+
+    /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
+    async fn places_here(&self) -> Vec<Finding> {
         let looker = self.clone();
         tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
     }
 
     fn seen(&self) -> Vec<Finding> {
-        let paths = self.needs.paths.iter().map(|(path, users)| self.path(path, users));
-        let arguments = self.needs.arguments.iter().filter(|(path, _)| !self.needs.paths.contains_key(*path));
-        let arguments = arguments.filter(|(path, _)| !self.needs.repositories.contains_key(*path));
-        let arguments = arguments.map(|(path, users)| {
-            let seen = self.path(path, users);
-            // A program may make what it is given.
-            if seen.mend.is_none() { seen } else { Finding::doubtful(Topic::Paths, path, seen.found) }
-        });
-        let programs = self.needs.programs.iter().map(|(program, users)| self.program(program, users));
+        let needs = &self.needs;
+        let paths = self.here(&needs.paths).map(|(path, users)| self.path(path, users));
+        let arguments = self.here(&needs.arguments).filter(|(path, _)| needs.is_argument_alone(path));
+        let arguments = arguments.map(|(path, users)| loosely(self.path(path, users)));
+        let programs = self.here(&needs.programs).map(|(program, users)| self.program(program, users));
         paths.chain(arguments).chain(programs).collect()
+    }
+
+    /// Those of some names that somebody means on this machine.
+    fn here<'n>(&self, names: &'n BTreeMap<String, Users>) -> impl Iterator<Item = (&'n String, &'n Users)> {
+        let is_local = self.context.environment.host == Host::Local;
+        names.iter().filter(move |(name, _)| is_local || self.needs.here.contains_key(*name))
     }
 
     fn path(&self, path: &str, users: &Users) -> Finding {
@@ -83,8 +93,7 @@ impl Checkup {
         match self.in_path(program) {
             Some(place) => Finding::fine(Topic::Programs, program, place.display().to_string()),
             None => {
-                let package =
-                    PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package);
+                let package = package(program);
                 let found = format!("not in PATH; {}", by(users));
                 Finding::wrong(Topic::Programs, program, found, format!("apt-get install {package}"))
             }
@@ -96,6 +105,16 @@ impl Checkup {
         let places = path.split(':').filter(|part| !part.is_empty()).map(|part| Path::new(part).join(program));
         places.into_iter().find(|place| is_program(place))
     }
+}
+
+/// What is found of something that a program is given, which may be there to make it.
+pub(super) fn loosely(seen: Finding) -> Finding {
+    if seen.mend.is_none() { seen } else { Finding::doubtful(Topic::Paths, seen.subject, seen.found) }
+}
+
+/// The Debian package with a program.
+pub(super) fn package(program: &str) -> &str {
+    PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package)
 }
 
 fn is_program(place: &Path) -> bool {

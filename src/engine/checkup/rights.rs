@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::{Checkup, few};
+use crate::actions::host::by_hand;
 use crate::actions::process::capture::{Sink, Source};
 use crate::actions::process::{self, Job};
 use crate::actions::systemd::rights::{self, Polkit, Right};
@@ -134,13 +135,19 @@ impl Checkup {
     }
 
     fn judged(&self, verb: &str, answers: Vec<(&str, Right)>) -> Finding {
-        let account = &self.account.name;
+        let (account, at) = match &self.context.environment.host {
+            Host::Local => (self.account.name.as_str(), String::new()),
+            // What is done there is done by the account that ssh arrives at.
+            Host::Ssh(there) => {
+                (there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account), by_hand(there) + " ")
+            }
+        };
         let refused: Vec<&str> =
             answers.iter().filter(|(_, right)| *right == Right::Refused).map(|(unit, _)| *unit).collect();
         if !refused.is_empty() {
             let found = format!("`{account}` may not {verb} {}", few(refused));
             let rule = "/etc/polkit-1/rules.d/50-runbook.rules";
-            let mend = format!("{} unit polkit --user {account} | sudo tee {rule}", self.words.runbook);
+            let mend = format!("{} unit polkit --user {account} | {at}sudo tee {rule}", self.words.runbook);
             return Finding::wrong(Topic::Rights, verb, found, mend);
         }
         let unknown = answers.iter().find_map(|(unit, right)| match right {

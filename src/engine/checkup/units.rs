@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Checkup, by};
+use crate::actions::host::by_hand;
 use crate::domain::checkup::{Finding, Topic, Users};
+use crate::domain::host::Host;
 use crate::domain::text::one_line;
 
 /// Characters of a reason on a line.
@@ -46,8 +48,13 @@ impl Checkup {
     }
 
     /// `systemctl` for the environment's manager.
-    pub(super) fn systemctl(&self) -> &'static str {
-        if self.context.environment.systemd.0 == "system" { "systemctl" } else { "systemctl --user" }
+    pub(super) fn systemctl(&self) -> String {
+        let environment = &self.context.environment;
+        let systemctl = if environment.systemd.0 == "system" { "systemctl" } else { "systemctl --user" };
+        match &environment.host {
+            Host::Local => systemctl.to_owned(),
+            Host::Ssh(there) => format!("{} {systemctl}", by_hand(there)),
+        }
     }
 
     pub(super) async fn health(&self) -> Vec<Finding> {

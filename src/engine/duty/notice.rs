@@ -62,6 +62,7 @@ fn told(channels: &[String]) -> Step {
         why: None,
         when: None,
         for_each: None,
+        max_parallel: None,
         body: Body::Action(action),
         approve: None,
         timeout: None,

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::actions::patience::within;
-use crate::actions::{self, Context};
+use crate::actions::{self, Context, host};
 use crate::domain::estate::Datastore;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::survey::{Probe, Subject};
@@ -20,6 +20,10 @@ use crate::domain::time::Span;
 
 /// The longest text of a subject that is kept.
 const SAID: usize = 300;
+
+/// What is said of all that stands behind a host without a connection to it; why there is none is said once.
+const UNREACHED: &str = "its host cannot be reached";
+const LOST: &str = "the connection to its host was lost";
 
 /// The port that a Meilisearch listens on unless the estate says otherwise.
 const MEILISEARCH: u16 = 7700;
@@ -41,6 +45,9 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
         Ok(outcome) => read(subject, &outcome),
         Err(trouble) => Probe::dead(trouble.message),
     };
+    if probe.live == Some(false) && probe.trouble.as_ref().is_some_and(|trouble| is_of_connection(trouble, context)) {
+        return Some(Probe::unasked(LOST));
+    }
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
     }
@@ -48,6 +55,38 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
         *text = one_line(&context.redactor.scrub(&short(text)), SAID);
     }
     Some(probe)
+}
+
+/// Makes the connection behind which a subject is, outside of the time that is measured. Where there is none, nothing is known of
+/// the subject, and that is its answer.
+pub(super) async fn approach(subject: &Subject, context: &Context) -> Result<(), Probe> {
+    if is_asked_there(subject, context) && host::reach(context).await.is_err() {
+        return Err(Probe::unasked(UNREACHED));
+    }
+    Ok(())
+}
+
+/// Whether the environment's host is another machine, and what is asked stands behind it.
+fn is_asked_there(subject: &Subject, context: &Context) -> bool {
+    let Some(ssh) = context.environment.host.ssh() else { return false };
+    let address = match context.estate.services.get(&subject.name).filter(|_| subject.is_service()) {
+        Some(service) => service.health.clone(),
+        None => {
+            let store = context.estate.datastores.get(&subject.name);
+            let url = store.and_then(|store| store.url.as_ref());
+            url.and_then(|url| Some(context.secrets.get(&url.secret).ok()?.expose_secret().trim().to_owned()))
+        }
+    };
+    // Where no address is written it is a port of loopback.
+    let url = address.and_then(|address| reqwest::Url::parse(&address).ok());
+    url.as_ref().and_then(|url| url.host_str()).is_none_or(|host| ssh.reaches(host))
+}
+
+/// Whether the connection to the environment's host broke off, which says nothing about who was asked through it.
+fn is_of_connection(trouble: &str, context: &Context) -> bool {
+    let Some(ssh) = context.environment.host.ssh() else { return false };
+    let begins = |words: String| trouble.contains(&words);
+    begins(format!("the connection to `{}` was lost", ssh.to)) || begins(format!("`{}` cannot be reached", ssh.to))
 }
 
 /// A reason as a cell of a table has room for it: what was asked, and where, stands in the row already.

@@ -140,9 +140,25 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
         }
         other => other.map_err(|error| refused(path, &error))?,
     }
-    examine_header(path, &header)?;
     let size = file.metadata().map_err(|error| refused(path, &error))?.len();
+    examine_age(path, &header, size)?;
+    examine_header(path, &header)?;
     examine_size(path, &header, size)
+}
+
+/// Refuses a log that was written before there were releases: whole, of this program, and with pages of another size.
+fn examine_age(path: &Path, header: &[u8; HEADER], size: u64) -> Result<(), StoreError> {
+    let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    let is_ours = header.starts_with(FIXED[0].1) && number(header, 68) == APPLICATION_ID;
+    let is_whole = page.is_power_of_two() && size == u64::from(number(header, 28)) * page;
+    if !is_ours || !is_whole || page == u64::from(PAGE_SIZE) {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "`{}` is an older log, of a `runbook` before its first release, and is not damaged; that version reads it, and \
+         moved away or with another `--state` a new one is begun",
+        path.display()
+    )))
 }
 
 /// Refuses a file that is shorter than its header says, unless pages may still be on their way from the journal.

@@ -18,6 +18,7 @@ use super::{output, unit};
 use crate::actions::{self, Secrets};
 use crate::domain::discovery::{self, Found};
 use crate::domain::estate::{Environment, Estate, ManagerBus};
+use crate::domain::id::is_name;
 use crate::domain::runbook::schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::exit::Exit;
@@ -39,6 +40,7 @@ const SYSTEM: &str = "systemd";
 /// Examples:
 ///   runbook init --dry-run
 ///   runbook init /etc/runbook --units "shop-*"
+///   runbook init --env staging --env production
 ///   runbook init --systemd user
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -49,6 +51,9 @@ pub struct Init {
     /// Prints what would be written, and writes nothing
     #[arg(long)]
     dry_run: bool,
+    /// What the stack on this machine is called; further ones are those on other machines [default: production]
+    #[arg(long = "env", value_name = "NAME", value_parser = environment)]
+    environments: Vec<String>,
     /// Which units are the shop's [default: what most units begin with that are not the distribution's]
     #[arg(long, value_name = "PATTERN")]
     units: Option<String>,
@@ -58,6 +63,13 @@ pub struct Init {
     /// The account that the service will run as
     #[arg(long, value_name = "ACCOUNT", default_value = "runbook")]
     user: String,
+}
+
+fn environment(typed: &str) -> std::result::Result<String, String> {
+    match is_name(typed) {
+        true => Ok(typed.to_owned()),
+        false => Err("a name is a lower-case letter, then lower-case letters, digits, `-` and `_`".to_owned()),
+    }
 }
 
 /// What becomes of a file.
@@ -86,7 +98,7 @@ impl Init {
     pub fn run(self, station: &Station) -> Result {
         let directory = self.directory(station);
         let account = unit::account(&self.user)?;
-        let found = self.found(station, &directory)?;
+        let found = Found { environments: self.environments.clone(), ..self.found(station, &directory)? };
         let mut files = shop_files(&found);
         let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
         let texts: BTreeMap<String, String> =

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::failure::{Failure, Result};
+use super::failure::Result;
 use super::station::Station;
 use super::{drive, settings};
 use crate::domain::journal::entry::Entry;
@@ -114,6 +114,10 @@ enum Lines {
 impl Logs {
     /// Searches.
     pub fn run(self, station: &Station) -> Result {
+        if let Some(incident) = &self.attach {
+            // Nobody waits for a search whose end has no place.
+            station.look()?.find(Some(incident))?;
+        }
         let runtime = station.runtime()?;
         let bench = Bench::new(&self, station)?;
         let filter = self.filter(&bench, station)?;
@@ -158,7 +162,7 @@ impl Logs {
     }
 
     async fn newest(&self, filter: &Filter, most: usize, bench: &Bench, station: &Station) -> Result<Found> {
-        let (lines, searched) = newest(filter, most, &bench.context).await.map_err(Failure::error)?;
+        let (lines, searched) = newest(filter, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
         let mut found = Found { searched, ..Found::default() };
         found.note(&lines, bench);
         let mut pen = bench.pen(station);
@@ -193,7 +197,7 @@ impl Logs {
                 }
             }
         };
-        let searched = search(filter, order, &bench.context, &mut take).await.map_err(Failure::error)?;
+        let searched = search(filter, order, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
         failure.map_or(Ok(()), Err)?;
         Ok(Found { searched, evidence: evidence.text(), ..found })
     }
@@ -208,7 +212,7 @@ impl Logs {
             None => BEFORE_FOLLOWED,
         };
         let before = Filter { until: Some(now), ..filter.clone() };
-        let (lines, _) = newest(&before, most, &bench.context).await.map_err(Failure::error)?;
+        let (lines, _) = newest(&before, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
         let mut pen = bench.pen(station);
         station.output.text(&shown(&lines, &mut pen, station))?;
         let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
@@ -225,7 +229,8 @@ impl Logs {
             }
             ControlFlow::Continue(())
         };
-        let searched = search(filter, Order::Forwards, &bench.context, &mut take).await.map_err(Failure::error)?;
+        let searched =
+            search(filter, Order::Forwards, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
         let style = overview::Style { width: station.settings.width(), letters: station.settings.letters() };
         if !station.output.is_table() {
             station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
@@ -256,7 +261,7 @@ impl Found {
         self.lines += lines.len() as u64;
         for line in lines {
             let graver = self.trace_level.is_none_or(|known| line.level >= known.min(Level::Error));
-            if let (true, Some(trace)) = (graver, line.first_of(crate::domain::journal::spans::TRACE)) {
+            if let (true, Some(trace)) = (graver, line.first_of(&bench.context.estate.logs.trace)) {
                 (self.trace, self.trace_level) = (Some(bench.clean.text(&trace)), Some(line.level));
             }
         }

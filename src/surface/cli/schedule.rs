@@ -54,6 +54,9 @@ struct Row {
     next: Option<Timestamp>,
     last: Option<Last>,
     missed: Vec<Timestamp>,
+    /// Why it is not known what ran, if that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
     #[serde(skip)]
     cells: [String; 3],
 }
@@ -82,7 +85,18 @@ impl Schedule {
         }
         let rows: Vec<Row> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
         tell(station, &rows)?;
-        Ok(Exit::DONE)
+        let damaged: Vec<&Row> = rows.iter().filter(|row| row.damaged.is_some()).collect();
+        for row in &damaged {
+            let reason = row.damaged.as_deref().unwrap_or_default();
+            station
+                .output
+                .warn(&format!("what ran of `{}` in `{}` is not known: {reason}", row.runbook, row.environment));
+        }
+        if damaged.is_empty() {
+            return Ok(Exit::DONE);
+        }
+        station.output.next(&[station.command("verify")]);
+        Ok(Exit::ERROR)
     }
 }
 
@@ -100,6 +114,7 @@ fn tell(station: &Station, rows: &[Row]) -> Result<()> {
         let [next, yours, last] = row.cells.clone();
         let missed = match &*row.missed {
             _ if !row.here => "runs on another host".to_owned(),
+            _ if row.damaged.is_some() => "not known".to_owned(),
             [] => String::new(),
             [only] => shown(*only, &row.timezone),
             [.., newest] => format!("{}, last {}", row.missed.len(), shown(*newest, &row.timezone)),
@@ -113,7 +128,7 @@ fn tell(station: &Station, rows: &[Row]) -> Result<()> {
 }
 
 fn row(desk: &Desk<'_>, standing: Standing) -> Row {
-    let Standing { plan, here, next, seen, missed } = standing;
+    let Standing { plan, here, next, seen, missed, damaged } = standing;
     let zone = plan.schedule.timezone.clone();
     let last = seen.first().map(|seen| Last {
         due: seen.due,
@@ -134,6 +149,7 @@ fn row(desk: &Desk<'_>, standing: Standing) -> Row {
         next,
         last,
         missed,
+        damaged,
         cells,
     }
 }

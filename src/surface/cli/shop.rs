@@ -90,9 +90,13 @@ pub fn chosen_environment(named: Option<&str>, estate: &Estate) -> Result<String
     let only = || estate.environments.keys().next().filter(|_| estate.environments.len() == 1);
     let chosen = named.or(estate.default_environment.as_deref()).or_else(|| only().map(String::as_str));
     chosen.map(str::to_owned).ok_or_else(|| {
-        let known: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
-        Failure::usage("the environment is not given").hint(format!("Type `--env` and one of: {}.", known.join(", ")))
+        Failure::usage("the environment is not given")
+            .hint(format!("Type `--env` and one of: {}.", known_names(estate)))
     })
+}
+
+fn known_names(estate: &Estate) -> String {
+    estate.environments.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The environment that is meant, which must be one of the estate's.
@@ -101,7 +105,8 @@ pub fn known_environment(named: Option<&str>, estate: &Estate) -> Result<(String
     match estate.environments.get(&name) {
         Some(environment) => Ok((name, environment.clone())),
         None => Err(Failure::usage(format!("there is no environment `{}`", name.escape_debug()))
-            .did_you_mean(&name, estate.environments.keys().map(String::as_str))),
+            .did_you_mean(&name, estate.environments.keys().map(String::as_str))
+            .hint(format!("Type `--env` and one of: {}.", known_names(estate)))),
     }
 }
 

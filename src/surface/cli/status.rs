@@ -181,6 +181,9 @@ fn summary(rows: &[Row]) -> String {
 
 /// What to type next: the runbook for the worst row, or to stay and watch.
 fn next(station: &Station, survey: &Survey, report: &Report) -> String {
+    if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == Grade::Unknown) {
+        return station.command(&format!("doctor --env {}", quoted(survey.environment())));
+    }
     let worst = report.rows.first().filter(|row| matches!(row.grade, Grade::Down | Grade::Degraded));
     let words = worst.and_then(|row| {
         // Runbooks are read only now: where all is well nobody needs them.

@@ -178,6 +178,41 @@ async fn steps_on_several_hosts_run_at_once_each_on_its_own() {
     assert!(said("nowhere").to_string().contains("the environment has no host `web9`"), "{}", said("nowhere"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_for_each_works_on_as_many_hosts_at_once_as_it_says() {
+    let (one, two) = (Sshd::start(), Sshd::start());
+    let meeting = tempfile::tempdir().unwrap();
+    let mut world = world(&one, None);
+    let environment = world.estate.environments.get_mut("production").unwrap();
+    for (name, sshd) in [("web1", &one), ("web2", &two), ("web3", &one)] {
+        environment.hosts.insert(name.to_owned(), serde_json::from_value(sshd.host()).unwrap());
+    }
+    // Each waits until another has come, so that one after the other would never end.
+    let path = meeting.path().display();
+    let script = format!(
+        "touch {path}/{{{{ item }}}}; until [ $(ls {path} | wc -l) -ge 2 ]; do sleep 0.02; done; ls {path} | wc -l; echo $HOME"
+    );
+    let mut each = run("each", "read", &["sh", "-c", &script]);
+    each["body"]["action"]["host"] = json!("{{ item }}");
+    let each = with(each, json!({ "for_each": "environment.hosts | list", "max_parallel": 2, "timeout": "60s" }));
+    world.start(json!([each])).await;
+    assert_eq!(world.drive().await, Stop::Over, "{:#?}", world.story().await);
+    let incident = world.incident().await;
+    assert_eq!(incident.runs[0].status, RunStatus::Ended(RunOutcome::Succeeded), "{:#?}", world.story().await);
+    let said = |index: u32| {
+        let (_, step) =
+            incident.runs[0].steps.iter().find(|(key, _)| key.to_string() == format!("each[{index}]")).unwrap();
+        step.outcome.as_ref().unwrap().output["stdout"].as_str().unwrap().to_owned()
+    };
+    assert!(said(1).ends_with(&two.path().display().to_string()), "each on its own host: {}", said(1));
+    let story = world.story_of(&["step"]).await;
+    let at = |what: &str| {
+        story.iter().position(|line| line.starts_with(what)).unwrap_or_else(|| panic!("{what}: {story:#?}"))
+    };
+    let ended = at("step_ended each[0]").min(at("step_ended each[1]"));
+    assert!(at("step_started each[1]") < ended && at("step_started each[2]") > ended, "two at once: {story:#?}");
+}
+
 #[tokio::test]
 async fn a_step_of_another_kind_needs_no_connection() {
     let sshd = Sshd::start();

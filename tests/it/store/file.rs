@@ -113,6 +113,19 @@ async fn a_later_format_is_refused() {
 }
 
 #[tokio::test]
+async fn an_older_log_is_called_one_and_not_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    Sqlite::open(&path).await.unwrap().close().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA page_size = 2048; VACUUM").unwrap();
+    connection.close().unwrap();
+    let (error, other) = refusal(&path).await;
+    assert!(matches!((&error, &other), (StoreError::Unavailable(_), StoreError::Unavailable(_))), "{error} {other}");
+    assert!(error.to_string().contains("is an older log, of a `runbook` before its first release"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_not_a_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");

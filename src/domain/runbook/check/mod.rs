@@ -35,7 +35,7 @@ pub(in crate::domain) use deadline::DEADLINE_KEYS;
 pub(in crate::domain) use document::{GRADES, PARAM_TYPES, SEVERITIES};
 pub(in crate::domain) use gate::ASK_KEYS;
 pub(in crate::domain) use modifier::{
-    APPROVE_KEYS, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
+    APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
 pub(in crate::domain) use schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
 pub(in crate::domain) use start::START_KEYS;

@@ -32,6 +32,9 @@ pub(in crate::domain) const UNDO_KEYS: &[&str] = &["effect"];
 /// Attempts that a step may make: with a doubled pause between them, more are never seen.
 pub(in crate::domain) const MAX_ATTEMPTS: i64 = 100;
 
+/// The most items that are worked on at the same time: as many steps as a group may have.
+pub(in crate::domain) const MAX_AT_ONCE: i64 = 100;
+
 /// The pause before a second attempt, and between readings, unless the file says otherwise.
 pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
 
@@ -92,6 +95,16 @@ impl Checker<'_> {
         let backoff = fields.get("backoff").map_or(Some(PAUSE), |node| self.report.duration(node));
         let condition = fields.get("if").and_then(|node| self.expression(node));
         Some(Retry { attempts: attempts?, backoff: backoff?, condition })
+    }
+
+    /// How many items are worked on at the same time.
+    pub(super) fn at_once(&mut self, node: &Node, has_items: bool) -> Option<NonZeroU32> {
+        if !has_items {
+            let problem = Problem::new(node.span.clone(), "`max_parallel` does nothing without `for_each`");
+            self.report.add(problem.help("Add `for_each: …`, or write the steps under `parallel: [ … ]`."));
+        }
+        let most = self.report.integer(node, 1, MAX_AT_ONCE)?;
+        NonZeroU32::new(u32::try_from(most).ok()?)
     }
 
     fn attempts(&mut self, node: &Node) -> Option<NonZeroU32> {

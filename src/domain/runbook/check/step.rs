@@ -18,6 +18,7 @@ const MODIFIERS: &[&str] = &[
     "why",
     "when",
     "for_each",
+    "max_parallel",
     "approve",
     "timeout",
     "retry",
@@ -138,6 +139,7 @@ impl Checker<'_> {
         let phase = fields.get("phase").and_then(|node| self.report.name(node));
         let when = fields.get("when").and_then(|node| self.expression(node));
         let for_each = fields.get("for_each").and_then(|node| self.items_expression(node));
+        let max_parallel = fields.get("max_parallel").and_then(|node| self.at_once(node, for_each.is_some()));
         let outside = self.has_item;
         self.has_item |= fields.get("for_each").is_some();
         let body = self.body(&fields, node);
@@ -147,7 +149,7 @@ impl Checker<'_> {
         let step = self.around(&fields, body, &id);
         self.has_item = outside;
         self.visible.insert(id.clone());
-        step.map(|step| Step { id, phase, when, for_each, ..step })
+        step.map(|step| Step { id, phase, when, for_each, max_parallel, ..step })
     }
 
     fn remember_kind(&mut self, id: &str, kind: &str) {
@@ -260,7 +262,7 @@ impl Checker<'_> {
             action.host.clone_from(&host);
         }
         let (id, on_failure) = (String::new(), on_failure?);
-        let (phase, when, for_each) = (None, None, None);
+        let (phase, when, for_each, max_parallel) = (None, None, None, None);
         Some(Step {
             id,
             name: name?,
@@ -268,6 +270,7 @@ impl Checker<'_> {
             why,
             when,
             for_each,
+            max_parallel,
             body,
             approve,
             timeout,
@@ -285,7 +288,8 @@ impl Checker<'_> {
         let unfit = |key: &str| match body {
             Body::Action(action) => key == "until" && action.effect.changes(),
             Body::Parallel(_) => {
-                FOR_ACTIONS.contains(&key) || matches!(key, "for_each" | "verify" | "approve" | "meets")
+                FOR_ACTIONS.contains(&key)
+                    || matches!(key, "for_each" | "max_parallel" | "verify" | "approve" | "meets")
             }
             Body::Ask(_) | Body::Wait(_) => FOR_ACTIONS.contains(&key) || matches!(key, "verify" | "approve"),
             Body::Manual(_) | Body::Start(_) => FOR_ACTIONS.contains(&key) || key == "verify",

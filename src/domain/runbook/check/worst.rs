@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** a way that is not known to end is longer than every deadline.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::World;
@@ -189,11 +190,13 @@ fn attempts(step: &Step, action: &Action) -> Duration {
     one.saturating_mul(attempts.get()).saturating_add(pauses)
 }
 
-/// How often a step is done: as often as its list is long, where that stands in the file.
+/// How often a step is done one after the other: as often as its list is long, where that stands in the file, unless
+/// several items are worked on at once.
 fn items(step: &Step) -> u32 {
     let Some(list) = &step.for_each else { return 1 };
     let written = serde_json::from_str::<Vec<serde_json::Value>>(list).map_or(ITEM_LIMIT, |items| items.len());
-    u32::try_from(written).unwrap_or(u32::MAX)
+    let at_once = step.max_parallel.map_or(1, NonZeroU32::get);
+    u32::try_from(written).unwrap_or(u32::MAX).div_ceil(at_once)
 }
 
 /// A group takes as long as the longest of it.

@@ -42,4 +42,9 @@ pub(in crate::domain) const ESTATE: Keys = &[
         "`{ url, secret }`",
         "A page for each incident, served by `runbook serve` at `/incidents/<id>`: `url` is where people reach it (`https` except on this machine), `secret` makes the key in each link, without which nothing is shown.",
     ),
+    (
+        "logs",
+        "`{ trace, span, parent, span_name }`",
+        "By which fields the services' lines say where in a trace they belong, each a name or several: `traceId`, `spanId`, `parentSpanId`, `spanName` and their usual spellings unless given.",
+    ),
 ];

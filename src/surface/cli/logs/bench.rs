@@ -13,8 +13,8 @@ use crate::domain::estate::{Environment, Estate};
 use crate::domain::host::Host;
 use crate::domain::journal::entry::Entry;
 use crate::surface::cli::aside::{self, Scene};
-use crate::surface::cli::failure::Result;
-use crate::surface::cli::settings::ShopSource;
+use crate::surface::cli::failure::{Failure, Result};
+use crate::surface::cli::settings::{ShopSource, quoted};
 use crate::surface::cli::shop::{Shop, guard_host, known_environment};
 use crate::surface::cli::station::Station;
 
@@ -23,7 +23,7 @@ use crate::surface::cli::station::Station;
 pub(super) struct Bench {
     pub(super) context: Context,
     pub(super) clean: Clean,
-    /// Services by their unit without `.service`, which is what most of them call themselves.
+    /// Services and datastores by their unit without `.service`, which is what most of them call themselves.
     names: BTreeMap<String, String>,
     /// Whether an estate says which services there are.
     pub(super) has_estate: bool,
@@ -45,6 +45,11 @@ impl Bench {
             station.output.say("there is no estate here: services are units, and no secret is known to leave out");
         }
         let working = &station.settings.working_directory;
+        if let Some(files) = logs.files.as_ref().filter(|files| !working.join(files).is_dir()) {
+            return Err(Failure::usage(format!("there is no directory `{}`", files.display())).hint(
+                "It is one with journal files, such as `/var/log/journal/<machine id>` copied from another host.",
+            ));
+        }
         let environment = match &logs.files {
             // They lie here, whichever host they were copied from.
             Some(files) => Environment {
@@ -62,6 +67,18 @@ impl Bench {
         let context = aside::context(station, Scene { directory, estate, name, environment }, secrets)?;
         let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
         Ok(Self { context, clean, names, has_estate })
+    }
+
+    /// That nothing could be read at all.
+    pub(super) fn unread(&self, reason: String) -> Failure {
+        let failure = Failure::error(reason);
+        match self.has_estate {
+            true => {
+                let environment = quoted(&self.context.environment_name);
+                failure.hint(format!("`runbook doctor --env {environment}` looks at what stands in the way."))
+            }
+            false => failure,
+        }
     }
 
     /// Who wrote a line, as the estate calls it.
@@ -91,5 +108,6 @@ fn shop(station: &Station) -> Result<Option<Shop>> {
 
 fn names(estate: &Estate) -> BTreeMap<String, String> {
     let stem = |unit: &str| unit.strip_suffix(".service").unwrap_or(unit).to_owned();
-    estate.services.iter().map(|(name, service)| (stem(&service.unit), name.clone())).collect()
+    let stores = estate.datastores.iter().filter_map(|(name, store)| Some((stem(store.unit.as_ref()?), name.clone())));
+    stores.chain(estate.services.iter().map(|(name, service)| (stem(&service.unit), name.clone()))).collect()
 }

@@ -16,7 +16,7 @@ use super::clean::Clean;
 use super::flow::{Word, flow};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
-use crate::domain::journal::spans::{PARENT, SPAN, TRACE};
+use crate::domain::journal::spans::TraceFields;
 use crate::domain::text::one_line;
 use crate::surface::terminal::Letters;
 
@@ -79,7 +79,7 @@ impl<'b> Pen<'b> {
         let (level, service) = self.who(entry);
         head += 7 + service.0.iter().map(|(_, text)| text.width()).sum::<usize>();
         words.extend([level, service]);
-        let body = self.body(entry, &[]);
+        let body = self.body(entry, |_| true);
         let indent = match self.look.width {
             Some(width) if width >= NARROW && width.saturating_sub(head) >= ROOM => " ".repeat(head),
             _ => "  ".to_owned(),
@@ -121,21 +121,25 @@ impl<'b> Pen<'b> {
         (level, Word::new(self.style(AnsiColor::Cyan.on_default()), padded))
     }
 
+    /// By which fields lines say where in a trace they belong.
+    pub(super) fn trace_fields(&self) -> &'b TraceFields {
+        &self.bench.context.estate.logs
+    }
+
     /// Who wrote a line.
     pub(super) fn service(&self, entry: &Entry) -> String {
         self.bench.service(entry)
     }
 
-    /// The message and the fields but these.
-    pub(super) fn body(&self, entry: &Entry, hidden: &[&[&str]]) -> Body {
+    /// The message and the fields that are shown.
+    pub(super) fn body(&self, entry: &Entry, is_shown: impl Fn(&str) -> bool) -> Body {
         let message = self.clean.text(&entry.message());
         let mut lines = message.lines();
         let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
         let strong = if entry.level >= Level::Error { Style::new().bold() } else { Style::new() };
         let mut body = Body { words: Word::all(self.style(strong), &first).collect(), block: Vec::new() };
         body.push_block(lines);
-        let traced = |name: &str| [TRACE, SPAN, PARENT].iter().any(|names| names.contains(&name));
-        let is_shown = |name: &str| !hidden.iter().any(|names| names.contains(&name));
+        let traced = |name: &str| self.trace_fields().is_id(name);
         for (name, value) in entry.event_fields().filter(|(name, _)| is_shown(name) && !traced(name)) {
             self.field(&mut body, name, value, &message);
         }

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::flow::{Word, flow};
 use super::line::Pen;
 use crate::domain::journal::entry::Entry;
-use crate::domain::journal::spans::{Item, NAME, PARENT, SPAN, Span, TRACE, Tree};
+use crate::domain::journal::spans::{Item, Span, Tree};
 use crate::domain::text::grouped;
 use crate::domain::time::Timestamp;
 use crate::surface::terminal::Letters;
@@ -20,7 +20,7 @@ type Branches = [&'static str; 4];
 
 /// The lines as a tree, under a line that says what they come to.
 pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut Pen<'_>) -> String {
-    let tree = Tree::of(lines);
+    let tree = Tree::of(lines, pen.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
     let mut services: Vec<String> = lines.iter().map(|line| pen.service(line)).collect();
@@ -77,7 +77,8 @@ fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut Pen<'_>) -> Stri
     let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
     let (level, service) = pen.who(entry);
     let words = vec![Word::new(dim, since), level, service];
-    let body = pen.body(entry, &[TRACE, SPAN, PARENT, NAME]);
+    let fields = pen.trace_fields();
+    let body = pen.body(entry, |name| !fields.is_of_tree(name));
     let rest = pen.written(words, body, below.width(), &format!("{below}{}", " ".repeat(SINCE / 2)));
     format!("{dim}{below}{dim:#}{rest}")
 }

@@ -28,7 +28,8 @@ impl Logs {
         let since = instant("--since", self.since.as_deref().unwrap_or(SINCE), now)?;
         let until = self.until.as_deref().map(|until| instant("--until", until, now)).transpose()?;
         if until.is_some_and(|until| until < since) {
-            return Err(Failure::usage("`--until` is before `--since`"));
+            return Err(Failure::usage("`--until` is before `--since`")
+                .hint("`--since 20m --until 10m` is from twenty minutes ago to ten minutes ago."));
         }
         let ids = [("--order", &self.order), ("--trace", &self.trace)];
         let mentions = ids.into_iter().filter_map(|(flag, id)| {

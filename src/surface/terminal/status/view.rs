@@ -29,7 +29,9 @@ const BROAD: usize = 120;
 pub fn view(model: &Model, now: Timestamp, size: Size, letters: Letters) -> Vec<Row> {
     let signs = letters.signs();
     let spare = size.rows.saturating_sub(FRAME + model.rows.len());
-    let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1));
+    let lines = model.news.len() + usize::from(model.blind.is_some());
+    // Rows that there is no news for are the board's.
+    let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1)).min(lines.max(spare));
     let room = size.rows.saturating_sub(FRAME + news);
     let mut screen = vec![head(model, now, size.columns, signs)];
     let (board, hidden) = board(model, now, size.columns, room, letters);

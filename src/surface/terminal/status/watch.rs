@@ -179,11 +179,8 @@ impl<'a> Watch<'a> {
 
     fn logs(&mut self) -> Next {
         let Some(row) = self.model.row() else { return Next::On };
-        if !row.is_service() {
-            self.model.notice = Some(match row.seen() {
-                Some(unit) => format!("`{}` is no service; type `journalctl -u {}`", row.name, unit.name),
-                None => format!("`{}` is no service, and has no unit here", row.name),
-            });
+        if matches!(row.unit, Sighting::None) {
+            self.model.notice = Some(format!("`{}` has no unit here, and so no journal", row.name));
             return Next::On;
         }
         let environment = self.survey.environment();

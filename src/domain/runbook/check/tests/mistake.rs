@@ -297,6 +297,14 @@ fn a_step_names_a_host_that_some_environment_has() {
     steps("  - { health: gateway, host: web2 }\n", &[]);
     steps("  - { health: gateway, host: local }\n", &[]);
     steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list }\n", &[]);
+    steps("  - { health: gateway, host: '{{ item }}', for_each: environment.hosts | list, max_parallel: 4 }\n", &[]);
+    steps("  - { health: gateway, for_each: [1, 2], max_parallel: 0 }\n", &["5:56 `0` is not between 1 and 100"]);
+    steps(
+        "  - { health: gateway, max_parallel: 4 }\n",
+        &[
+            "5:38 `max_parallel` does nothing without `for_each` | Add `for_each: …`, or write the steps under `parallel: [ … ]`.",
+        ],
+    );
     steps("  - { health: gateway, host: web3 }\n", &["5:30 no environment has a host `web3` | Did you mean `web2`?"]);
     steps(
         "  - { wait: 5s, host: web2 }\n",

@@ -1,0 +1,51 @@
+//! What `runbook schedule` says when somebody has changed what the log says of one schedule.
+
+use std::process::Command;
+
+use runbook::actions::process::output_apart;
+use runbook::domain::event::{Actor, Event};
+use runbook::domain::schedule::name;
+use runbook::store::sqlite::Sqlite;
+use runbook::store::{Draft, EventStore, Write};
+use rusqlite::Connection;
+
+use super::{DAILY, at};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_schedule_is_named_and_hides_no_other() {
+    let place = tempfile::tempdir().unwrap();
+    let runbooks = place.path().join("runbooks");
+    std::fs::create_dir(&runbooks).unwrap();
+    std::fs::write(runbooks.join("estate.yaml"), "estate: shop\nenvironments: { production: {}, staging: {} }\n")
+        .unwrap();
+    std::fs::write(runbooks.join("daily.yaml"), DAILY.trim_start()).unwrap();
+    let log = place.path().join("runbook.db");
+    let store = Sqlite::open(&log).await.unwrap();
+    let due = at("2026-01-01T07:00:00Z");
+    let note = Draft { at: due, by: Actor::person("ada", "cli"), event: Event::NoteAdded { text: "note".to_owned() } };
+    let keys = vec![name("daily", "production", due)];
+    store.write(Write { keys, ..Write::of(&"lusab-mifod".parse().unwrap(), 0, vec![note]) }).await.unwrap();
+    store.close().await.unwrap();
+    let connection = Connection::open(&log).unwrap();
+    let trigger = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema WHERE type = 'trigger'";
+    let drop: String = connection.query_row(trigger, [], |row| row.get(0)).unwrap();
+    let again = "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'trigger'";
+    let make: String = connection.query_row(again, [], |row| row.get(0)).unwrap();
+    let change = "UPDATE keys SET incident = 'another-one'";
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {drop}; {change}; {make}")).unwrap();
+    connection.close().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+    command
+        .env_clear()
+        .env("LANG", "C.UTF-8")
+        .current_dir(place.path())
+        .arg("--state")
+        .arg(place.path())
+        .arg("schedule");
+    let output = output_apart(&mut command).unwrap();
+    let (data, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{data}{said}");
+    assert_eq!(data.lines().count(), 3, "both are listed: {data}");
+    assert!(data.lines().any(|line| line.contains("production") && line.ends_with("not known")), "{data}");
+    assert!(said.contains("what ran of `daily` in `production` is not known") && said.contains("verify"), "{said}");
+}
