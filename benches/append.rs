@@ -18,7 +18,7 @@ const PRODUCERS: u32 = 64;
 fn drafts(count: usize) -> Vec<Draft> {
     let log = log::of(10);
     let ended = log.into_iter().find(|one| matches!(one.event, Event::StepEnded { .. })).expect("a step has ended");
-    vec![Draft { at: ended.at, by: ended.by, event: ended.event }; count]
+    vec![Draft::new(ended.at, ended.by, ended.event); count]
 }
 
 /// The runtime of the command line: one thread.

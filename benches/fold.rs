@@ -26,7 +26,7 @@ fn reading(criterion: &mut Criterion) {
     let incident = IncidentId::from_bits(7);
     let store = runtime.block_on(async {
         let store = Sqlite::open(directory.path().join("log.db")).await.expect("a log");
-        let drafts = log::of(LENGTH).into_iter().map(|one| Draft { at: one.at, by: one.by, event: one.event });
+        let drafts = log::of(LENGTH).into_iter().map(|one| Draft::new(one.at, one.by, one.event));
         let drafts: Vec<Draft> = drafts.collect();
         let mut seq = 0;
         for part in drafts.chunks(1_000) {

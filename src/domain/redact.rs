@@ -236,8 +236,14 @@ impl Inner {
     }
 
     fn scan_reading(&self, reading: &Reading<'_>, goes_on: bool, scan: &mut Scan) {
-        let mut state = Automaton::START;
-        for (at, &byte) in reading.bytes.iter().enumerate() {
+        let (mut state, mut next) = (Automaton::START, 0);
+        loop {
+            if state == Automaton::START {
+                next += self.automaton.idle(&reading.bytes[next..]);
+            }
+            let at = next;
+            let Some(&byte) = reading.bytes.get(at) else { break };
+            next += 1;
             if byte.is_ascii_whitespace() {
                 continue;
             }

@@ -204,10 +204,8 @@ impl Engine {
                 Err(refused) => return Err(refused.into()),
             };
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
-            let drafts: Vec<Draft> = events
-                .into_iter()
-                .map(|event| Draft { at: now, by: command.by.clone(), event: self.scrubbed(event) })
-                .collect();
+            let drafts: Vec<Draft> =
+                events.into_iter().map(|event| self.drafted(now, command.by.clone(), event)).collect();
             room_for(seq, drafts.len())?;
             // What would not fold is never written.
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
@@ -336,30 +334,33 @@ impl Engine {
         })
     }
 
-    /// The event with every secret replaced: the last thing that happens before it is written.
-    fn scrubbed(&self, event: Event) -> Event {
-        if self.parts.redactor.is_empty() {
-            return event;
+    /// A draft of the event with every secret replaced: the last thing that happens before it is written.
+    fn drafted(&self, at: Timestamp, by: Actor, event: Event) -> Draft {
+        let redactor = &self.parts.redactor;
+        let mut draft = Draft::new(at, by, event);
+        // Most events hold none, and taking one apart costs more than writing it, which has to be done anyway.
+        if redactor.is_empty() || draft.json().is_some_and(|json| !redactor.may_find_in(json.as_bytes())) {
+            return draft;
         }
-        // Most events hold none, and taking one apart costs more than writing it.
-        if serde_json::to_vec(&event).is_ok_and(|json| !self.parts.redactor.may_find_in(&json)) {
-            return event;
+        match self.scrubbed(draft.event()) {
+            Some(event) => Draft::new(at, draft.by().clone(), event),
+            None => draft,
         }
-        let Ok(mut value) = serde_json::to_value(&event) else {
-            return event;
-        };
-        if !self.parts.redactor.finds_in(&value) {
-            return event;
-        }
-        self.parts.redactor.scrub_value(&mut value);
+    }
+
+    /// An event without the secrets that it holds; none when there are none in it.
+    fn scrubbed(&self, event: &Event) -> Option<Event> {
+        let redactor = &self.parts.redactor;
+        let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
+        redactor.scrub_value(&mut value);
         // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
         // secret then, and the event stays as it is.
-        serde_json::from_value(value).unwrap_or(event)
+        serde_json::from_value(value).ok()
     }
 }
 
 fn recorded(seq: u64, draft: &Draft) -> Recorded {
-    Recorded { seq, at: draft.at, by: draft.by.clone(), event: draft.event.clone() }
+    Recorded { seq, at: draft.at(), by: draft.by().clone(), event: draft.event().clone() }
 }
 
 fn room_for(seq: u64, more: usize) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{Actor, Event, Recorded};
+use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
@@ -19,18 +19,7 @@ mod record;
 pub mod sqlite;
 mod stream;
 
-pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT, KEY_LIMIT};
-
-/// An event that is to be recorded: the store gives it its number.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Draft {
-    /// When it is recorded.
-    pub at: Timestamp,
-    /// Who or what it comes from.
-    pub by: Actor,
-    /// What happened.
-    pub event: Event,
-}
+pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]

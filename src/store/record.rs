@@ -12,7 +12,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::{Draft, StoreError, Write};
+use super::{StoreError, Write};
 use crate::domain::event::{Actor, Event};
 use crate::domain::time::Timestamp;
 
@@ -28,6 +28,67 @@ pub const APPEND_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 /// The longest name that an incident is given, in bytes.
 pub const KEY_LIMIT: usize = 256;
 
+/// An event that is to be recorded: the store gives it its number.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub(super) at: Timestamp,
+    pub(super) by: Actor,
+    pub(super) event: Event,
+    /// The event as JSON, where somebody has asked for it.
+    json: Option<Json>,
+}
+
+/// JSON that the log will hold.
+#[derive(Debug, Clone)]
+struct Json {
+    text: String,
+    /// It may not be read again: nesting that is too deep, or an instant so far away that its year has a sign. What looks
+    /// so within a text is doubted as well.
+    doubtful: bool,
+}
+
+impl Draft {
+    /// What happened, when it is recorded, and who or what it comes from.
+    pub fn new(at: Timestamp, by: Actor, event: Event) -> Self {
+        Self { at, by, event, json: None }
+    }
+
+    /// When it is recorded.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Who or what it comes from.
+    pub fn by(&self) -> &Actor {
+        &self.by
+    }
+
+    /// What happened.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// What happened, alone.
+    pub fn into_event(self) -> Event {
+        self.event
+    }
+
+    /// The event as the log will hold it; it is written once, however often it is asked for. None when it cannot be
+    /// written, which an append will say.
+    pub fn json(&mut self) -> Option<&str> {
+        if self.json.is_none() {
+            self.json = json(&self.event).ok();
+        }
+        self.json.as_ref().map(|json| json.text.as_str())
+    }
+}
+
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.at, &self.by, &self.event) == (&other.at, &other.by, &other.event)
+    }
+}
+
 /// A draft with its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
@@ -37,12 +98,6 @@ pub(super) struct Prepared {
     pub body: String,
     /// What the bytes say.
     pub draft: Draft,
-}
-
-#[derive(Serialize)]
-struct BodyOut<'a> {
-    by: &'a Actor,
-    event: &'a Event,
 }
 
 #[derive(Deserialize)]
@@ -87,8 +142,8 @@ pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
 }
 
 impl Prepared {
-    fn of(draft: Draft) -> Result<Self, StoreError> {
-        let (body, doubtful) = json(&draft)
+    fn of(mut draft: Draft) -> Result<Self, StoreError> {
+        let (body, doubtful) = body(&mut draft)
             .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
         if body.len() > EVENT_BYTES_LIMIT {
             return Err(StoreError::TooLarge(format!(
@@ -110,14 +165,20 @@ impl Prepared {
 /// Levels of nesting that are read back in any case: the reader takes 128, and an event has a few of its own.
 const SAFE_DEPTH: usize = 100;
 
-/// An event as JSON, and whether that may not be read again: nesting that is too deep, or an instant so far away that its
-/// year has a sign. What looks so within a text is doubted as well.
-fn json(draft: &Draft) -> serde_json::Result<(String, bool)> {
+/// Who and what as JSON, and whether that may not be read again.
+fn body(draft: &mut Draft) -> serde_json::Result<(String, bool)> {
+    let event = draft.json.take().map_or_else(|| json(&draft.event), Ok)?;
+    let by = json(&draft.by)?;
+    let body = ["{\"by\":", &by.text, ",\"event\":", &event.text, "}"].concat();
+    Ok((body, by.doubtful || event.doubtful))
+}
+
+fn json(value: &impl Serialize) -> serde_json::Result<Json> {
     let doubts = Doubts::default();
     let mut serializer = serde_json::Serializer::with_formatter(Vec::with_capacity(USUAL), &doubts);
-    BodyOut { by: &draft.by, event: &draft.event }.serialize(&mut serializer)?;
-    let json = String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)?;
-    Ok((json, doubts.doubtful.get()))
+    value.serialize(&mut serializer)?;
+    let text = String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)?;
+    Ok(Json { text, doubtful: doubts.doubtful.get() })
 }
 
 /// Room for most events, in bytes.
@@ -186,7 +247,7 @@ impl Formatter for &Doubts {
 /// What the bytes of an event say.
 pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<Draft, String> {
     let BodyIn { by, event } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    Ok(Draft { at: parse_instant(at)?, by, event })
+    Ok(Draft::new(parse_instant(at)?, by, event))
 }
 
 /// The instant that [`written`] wrote.
@@ -212,7 +273,7 @@ mod tests {
 
     fn note(text: String) -> Draft {
         let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();
-        Draft { at, by: Actor::Engine, event: Event::NoteAdded { text } }
+        Draft::new(at, Actor::Engine, Event::NoteAdded { text })
     }
 
     #[test]
@@ -289,7 +350,7 @@ mod tests {
     fn what_may_fail_is_read_back_in_a_release_as_well() {
         let doubtful = |answer: serde_json::Value| {
             let (run, step) = (crate::domain::id::RunId(1), crate::domain::id::StepKey::main("cause"));
-            json(&Draft { event: Event::Answered { run, step, answer }, ..note(String::new()) }).unwrap().1
+            json(&Event::Answered { run, step, answer }).unwrap().doubtful
         };
         let nested = |depth: usize| serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap();
         assert!(doubtful(nested(SAFE_DEPTH)) && !doubtful(nested(SAFE_DEPTH / 2)));

@@ -78,7 +78,7 @@ pub(super) fn extend(
 
 fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (Row, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let Prepared { at: written, body, draft: Draft { at, by, event } } = one;
+    let Prepared { at: written, body, draft: Draft { at, by, event, .. } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };

@@ -466,7 +466,7 @@ async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again(
 fn note() -> runbook::store::Draft {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
     let event = runbook::domain::event::Event::NoteAdded { text: "no incident".into() };
-    runbook::store::Draft { at, by: Actor::Engine, event }
+    runbook::store::Draft::new(at, Actor::Engine, event)
 }
 
 /// A house whose disk can be stopped and can fail.

@@ -33,7 +33,7 @@ fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<Draft> {
             Event::DeadlineMet { met_at, .. } => *met_at += shift,
             _ => {}
         }
-        Draft { at: recorded.at + shift, by: recorded.by, event }
+        Draft::new(recorded.at + shift, recorded.by, event)
     };
     log.into_iter().map(moved).collect()
 }

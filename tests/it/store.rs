@@ -22,7 +22,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 /// A note by a person, written at second `seconds`.
 fn note(seconds: i64, text: impl Into<String>) -> Draft {
-    Draft { at: at(seconds), by: Actor::person("ada", "cli"), event: Event::NoteAdded { text: text.into() } }
+    Draft::new(at(seconds), Actor::person("ada", "cli"), Event::NoteAdded { text: text.into() })
 }
 
 /// `count` notes that differ.

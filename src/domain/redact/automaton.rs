@@ -53,6 +53,12 @@ impl Automaton {
         self.first[usize::from(byte)]
     }
 
+    /// How many bytes from the front of a text begin no needle.
+    #[inline]
+    pub(super) fn idle(&self, text: &[u8]) -> usize {
+        text.iter().position(|&byte| self.first[usize::from(byte)] != Self::START).unwrap_or(text.len())
+    }
+
     /// The longest needle that ends in this state.
     #[inline]
     pub(super) fn ends(&self, state: State) -> Option<usize> {

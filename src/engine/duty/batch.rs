@@ -221,7 +221,7 @@ impl Officer {
 
     /// Events as they are written, without secrets.
     pub(super) fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<Draft> {
-        events.into_iter().map(|event| Draft { at: now, by: by.clone(), event: self.engine.scrubbed(event) }).collect()
+        events.into_iter().map(|event| self.engine.drafted(now, by.clone(), event)).collect()
     }
 
     /// What is kept of an incident, after these drafts.

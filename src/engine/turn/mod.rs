@@ -245,8 +245,7 @@ impl Worker {
 
     /// Adds a fact to what will be appended, and to the state that is decided on next.
     fn draft(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
-        let event = self.engine.scrubbed(event);
-        let draft = Draft { at: now, by: Actor::Engine, event };
+        let draft = self.engine.drafted(now, Actor::Engine, event);
         self.incident.apply(&super::recorded(self.incident.seq + 1, &draft))?;
         self.drafts.push(draft);
         Ok(())
@@ -380,7 +379,7 @@ impl Worker {
     /// What the world has answered stays true, whoever else has written meanwhile.
     fn keep_results(&mut self, drafts: Vec<Draft>) {
         for draft in drafts {
-            match draft.event {
+            match draft.into_event() {
                 event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
                     self.landed.push(Landed::Told { event })
                 }

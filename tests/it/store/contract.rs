@@ -120,7 +120,7 @@ async fn nothing_can_be_appended_when_it_is_too_large(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     let answered = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer: deep };
-    for drafts in [notes(1_001), vec![Draft { event: answered, ..note(0, "") }], vec![note(0, "x".repeat(1 << 20))]] {
+    for drafts in [notes(1_001), vec![Draft::new(at(0), Actor::Engine, answered)], vec![note(0, "x".repeat(1 << 20))]] {
         assert!(matches!(store.append(&inc, 0, drafts).await, Err(StoreError::TooLarge(_))));
     }
     store.append(&inc, 0, notes(1_000)).await.unwrap();
@@ -152,7 +152,7 @@ async fn what_is_returned_is_what_is_read(store: impl EventStore) {
     });
     let event = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer };
     let fine = at(0) + TimeDelta::nanoseconds(123_456_789);
-    let draft = Draft { at: fine, by: Actor::Engine, event };
+    let draft = Draft::new(fine, Actor::Engine, event);
     let returned = store.append(&inc, 0, vec![draft.clone()]).await.unwrap();
     let read = store.read(&inc, 0).await.unwrap();
     assert_eq!(returned, read);
@@ -168,7 +168,7 @@ async fn text_of_every_kind_survives(store: impl EventStore) {
     let recorded = store.append(&inc, 0, drafts.clone()).await.unwrap();
     let back = store.read(&inc, 0).await.unwrap();
     assert_eq!(recorded, back);
-    let back: Vec<Draft> = back.into_iter().map(|Recorded { at, by, event, .. }| Draft { at, by, event }).collect();
+    let back: Vec<Draft> = back.into_iter().map(|Recorded { at, by, event, .. }| Draft::new(at, by, event)).collect();
     assert_eq!(back, drafts);
 }
 
@@ -176,7 +176,8 @@ async fn the_incident_changed_last_is_listed_first(store: impl EventStore) {
     for (name, opened) in [("a", 10), ("b", 20), ("c", 30)] {
         store.append(&id(name), 0, vec![note(opened, "opened")]).await.unwrap();
     }
-    let later = Draft { at: at(30) + TimeDelta::milliseconds(5), ..note(0, "later") };
+    let later =
+        Draft::new(at(30) + TimeDelta::milliseconds(5), Actor::Engine, Event::NoteAdded { text: "later".to_owned() });
     store.append(&id("a"), 1, vec![later]).await.unwrap();
     let all = store.incidents(10, 0).await.unwrap();
     let names: Vec<&str> = all.iter().map(|summary| summary.id.as_str()).collect();

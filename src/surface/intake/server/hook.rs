@@ -7,7 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::figures::Outcome;
 use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
@@ -150,27 +151,20 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     .limited()
 }
 
+/// What a sender is told of each of its alerts.
+#[derive(Serialize)]
+struct Answer {
+    received: Vec<Received>,
+}
+
 /// The answer to what was taken in, or was not.
 fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
-        Ok(received) => {
-            let received: Vec<Value> = received.iter().map(word).collect();
-            Ok((StatusCode::OK, axum::Json(json!({"received": received}))).into_response())
-        }
+        Ok(received) => Ok(axum::Json(Answer { received }).into_response()),
         Err(why) => {
             tracing::warn!(%why, "a post could not be taken in");
             Err(unavailable("the log cannot take it now; nothing was lost, post it again"))
         }
-    }
-}
-
-fn word(received: &Received) -> Value {
-    match received {
-        Received::Opened(id) => json!({"opened": id}),
-        Received::Joined(id) => json!({"joined": id}),
-        Received::Repeated(id) => json!({"repeated": id}),
-        Received::Resolved(id) => json!({"resolved": id}),
-        Received::Unheard => json!("unheard"),
     }
 }
 
