@@ -55,3 +55,4 @@ pub mod text;
 pub mod time;
 pub mod timeline;
 pub mod trigger;
+pub mod zone;

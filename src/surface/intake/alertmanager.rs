@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use chrono::SecondsFormat;
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::field::{self, Object};
 use super::{Desk, Reading, body};
@@ -34,7 +34,7 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
 /// The alerts of a webhook's body, each read by `one`.
 pub(super) fn group(
     desk: &Desk<'_>,
-    body: &body::Body,
+    body: &body::Body<'_>,
     one: impl Fn(&mut Object<'_>, &Group) -> Alert,
 ) -> Result<Reading, String> {
     let mut whole = Object::new(&body.value)?;
@@ -67,9 +67,12 @@ pub(super) struct Group {
 }
 
 /// Whatever fires, of what the API lists. What is silenced or inhibited would not have been posted either.
-fn active(desk: &Desk<'_>, listed: &[Value]) -> Vec<Alert> {
-    let is_quiet = |item: &Value| item.pointer("/status/state").and_then(Value::as_str) == Some("suppressed");
-    let fires: Vec<Value> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
+fn active(desk: &Desk<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
+    let is_quiet = |item: &Value<'_>| {
+        let mut item = Object::new(item).ok();
+        item.as_mut().and_then(|item| item.object("status").text("state")).is_some_and(|state| state == "suppressed")
+    };
+    let fires: Vec<Value<'_>> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
     let group = Group { status: Some(AlertStatus::Firing), ..Group::default() };
     desk.each(&fires, b"listed", |item| {
         let mut object = Object::new(item)?;
@@ -114,7 +117,7 @@ pub(super) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> 
 }
 
 /// Whether it fires; the API's `status` is an object and lists only what does.
-fn status(value: &Value) -> Option<AlertStatus> {
+fn status(value: &Value<'_>) -> Option<AlertStatus> {
     match value.as_str()? {
         "firing" => Some(AlertStatus::Firing),
         "resolved" => Some(AlertStatus::Resolved),
@@ -145,7 +148,7 @@ fn severity(
 /// The measured value, where a rule's author put it: annotation `value`.
 fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Option<f64> {
     let text = annotations.get("value")?;
-    let value = field::number(&Value::String(text.clone()));
+    let value = field::number(&text.as_str().into());
     if value.is_none() {
         warnings.push("its annotation `value` is no finite number".to_owned());
     }

@@ -5,15 +5,18 @@
 //!
 //! **Invariant:** nesting is bounded by the parser (128 levels), so that no body overflows the stack.
 //!
+//! Texts are not copied out of a body that needs no mending: most of it is never looked at.
+//!
 //! Deliberately absent: guessing. What is still no JSON then is none.
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json_borrow::Value;
 
 /// A body as data, and what had to be mended.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct Body<'a> {
     /// The data.
-    pub value: Value,
+    pub value: Value<'a>,
     /// What was wrong with it, in words.
     pub warning: Option<String>,
 }
@@ -22,7 +25,7 @@ pub(super) struct Body {
 ///
 /// # Errors
 /// Why it is no JSON.
-pub(super) fn json(bytes: &[u8]) -> Result<Body, String> {
+pub(super) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
@@ -31,7 +34,8 @@ pub(super) fn json(bytes: &[u8]) -> Result<Body, String> {
         Ok(value) => return Ok(Body { value, warning: None }),
         Err(error) => error,
     };
-    match serde_json::from_str(&mended(&String::from_utf8_lossy(bytes))) {
+    let mended = serde_json::from_str(&mended(&String::from_utf8_lossy(bytes)));
+    match mended.and_then(|value: serde_json::Value| Value::deserialize(value)) {
         Ok(value) => Ok(Body { value, warning: Some(format!("the body was mended, it is no JSON: {first}")) }),
         Err(_) => Err(format!("it is no JSON: {first}")),
     }
@@ -118,9 +122,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn mends(bytes: &[u8], expected: Value) {
+    fn mends(bytes: &[u8], expected: serde_json::Value) {
         let body = json(bytes).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(body.value, expected);
+        assert_eq!(serde_json::Value::from(body.value), expected);
         assert!(body.warning.is_some(), "it was no JSON");
     }
 
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_json_is_left_alone() {
         let body = json(b"\xef\xbb\xbf{\"a\": 1, \"a\": \"\\ud83d\\ude00\"}").expect("it is JSON");
-        assert_eq!((body.value, body.warning), (json!({ "a": "😀" }), None));
+        assert_eq!((serde_json::Value::from(body.value), body.warning), (json!({ "a": "😀" }), None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [recurs](crate::domain::alert::Alert::recurs). An alarm that has too little data to tell is neither well nor what
 //! it warns of: that becomes an alert of its own, [`NO_DATA`], which any other state resolves.
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::body;
 use super::field::{self, Object};
@@ -96,7 +96,8 @@ fn labels(alarm: &mut Object<'_>) -> Vec<(&'static str, String)> {
 fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
     let trigger = alarm.object("Trigger");
     let listed = trigger.get("Dimensions").and_then(Value::as_array);
-    let pair = |dimension: &Value| {
+    let pair = |dimension: &Value<'_>| {
+        let dimension = Object::new(dimension).ok()?;
         let text = |key: &str| dimension.get(key).and_then(field::text_of);
         Some((text("name")?, text("value")?))
     };
@@ -110,5 +111,5 @@ fn measured(reason: &str) -> Option<f64> {
     let opening = rest.find('[').or_else(|| rest.find('('))?;
     let inside = &rest[opening + 1..];
     let end = inside.find(|c: char| !matches!(c, '0'..='9' | '.' | '-' | '+' | 'E' | 'e'))?;
-    field::number(&Value::String(inside[..end].to_owned()))
+    field::number(&inside[..end].into())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
 use chrono::DateTime;
-use serde_json::{Map, Value};
+use serde_json_borrow::{ObjectAsVec, Value};
 
 use crate::domain::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 /// An object of a body, and what was strange in it.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
-    fields: &'a Map<String, Value>,
+    fields: &'a ObjectAsVec<'a>,
     /// What was strange, in words.
     pub warnings: Vec<String>,
 }
@@ -33,23 +33,24 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// When it is none.
-    pub fn new(value: &'a Value) -> Result<Self, String> {
+    pub fn new(value: &'a Value<'a>) -> Result<Self, String> {
         match value {
             Value::Object(fields) => Ok(Self { fields, warnings: Vec::new() }),
             other => Err(format!("it is {} where an object was expected", what(other))),
         }
     }
 
-    /// A field that is there and not null.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
+    /// A field that is there and not null; of two with one name the last counts.
+    pub fn get(&self, key: &str) -> Option<&'a Value<'a>> {
+        let mut fields = self.fields.as_vec().iter().rev();
+        fields.find(|(name, _)| *name == key).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
     /// A text that is not empty. A number or boolean is taken for its text.
     pub fn text(&mut self, key: &str) -> Option<String> {
         let value = self.get(key)?;
         match (text_of(value), value) {
-            (Some(text), Value::String(_)) => Some(text).filter(|text| !text.is_empty()),
+            (Some(text), Value::Str(_)) => Some(text).filter(|text| !text.is_empty()),
             (Some(text), _) => {
                 self.strange::<()>(key, value, "text");
                 Some(text)
@@ -80,7 +81,8 @@ impl<'a> Object<'a> {
 
     /// An object within; an empty one when it is not there or none.
     pub fn object(&mut self, key: &str) -> Self {
-        static NOTHING: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        static NOTHING: std::sync::LazyLock<ObjectAsVec<'static>> =
+            std::sync::LazyLock::new(|| Vec::<(&'static str, Value<'static>)>::new().into());
         let fields = match self.get(key) {
             None => &NOTHING,
             Some(Value::Object(fields)) => fields,
@@ -97,10 +99,10 @@ impl<'a> Object<'a> {
         let within = self.object(key);
         let mut strange = false;
         let mut texts = BTreeMap::new();
-        for (name, value) in within.fields {
+        for (name, value) in within.fields.iter() {
             strange |= !value.is_string();
             if let Some(text) = loose_text(value) {
-                texts.insert(name.clone(), text);
+                texts.insert(name.to_owned(), text);
             }
         }
         if strange {
@@ -109,36 +111,36 @@ impl<'a> Object<'a> {
         texts
     }
 
-    fn strange<T>(&mut self, key: &str, value: &Value, expected: &str) -> Option<T> {
+    fn strange<T>(&mut self, key: &str, value: &Value<'_>, expected: &str) -> Option<T> {
         self.warnings.push(format!("`{key}` is {} where {expected} was expected", what(value)));
         None
     }
 }
 
 /// What a value is, for "is … where … was expected". Never the value itself: it may be long.
-pub(super) fn what(value: &Value) -> &'static str {
+pub(super) fn what(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "text",
+        Value::Str(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
 }
 
 /// The text of a scalar.
-pub(super) fn text_of(value: &Value) -> Option<String> {
+pub(super) fn text_of(value: &Value<'_>) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Str(text) => Some(text.to_string()),
+        Value::Number(number) => Some(serde_json::Number::from(number.clone()).to_string()),
         Value::Bool(value) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
 /// The text of a scalar, or the JSON of anything else that is not null.
-pub(super) fn loose_text(value: &Value) -> Option<String> {
+pub(super) fn loose_text(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Null => None,
         Value::Array(_) | Value::Object(_) => Some(value.to_string()),
@@ -147,10 +149,10 @@ pub(super) fn loose_text(value: &Value) -> Option<String> {
 }
 
 /// A number, also one written as text with or without a per cent sign; never infinite.
-pub(super) fn number(value: &Value) -> Option<f64> {
+pub(super) fn number(value: &Value<'_>) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
+        Value::Str(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
         _ => None,
     };
     number.filter(|number| number.is_finite())
@@ -158,7 +160,7 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 
 /// An instant: RFC 3339, the same with an offset without a colon as CloudWatch writes it, or seconds or milliseconds
 /// since 1970.
-pub(super) fn instant(value: &Value) -> Option<Timestamp> {
+pub(super) fn instant(value: &Value<'_>) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         let written =
             DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));

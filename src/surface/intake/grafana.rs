@@ -1,6 +1,6 @@
 //! Grafana's unified alerting: the words of [Alertmanager](super::alertmanager) with the values and pages of Grafana.
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::alertmanager::{self, Group};
 use super::field::{self, Object};
@@ -37,7 +37,7 @@ fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
 fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
     let Some(Value::Object(values)) = object.get("values") else { return Vec::new() };
     let mut found: Vec<(String, f64)> =
-        values.iter().filter_map(|(name, value)| Some((name.clone(), field::number(value)?))).collect();
+        values.iter().filter_map(|(name, value)| Some((name.to_owned(), field::number(value)?))).collect();
     found.sort_by(|one, other| one.0.cmp(&other.0));
     found
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use minijinja::Value as Scope;
 use minijinja::value::{Serde, ValueKind};
 use serde_json::Value;
+use serde_json_borrow::Value as Borrowed;
 
 use super::field;
 use super::{Desk, Reading, alerts, body};
@@ -141,10 +142,10 @@ impl Given<'_> {
         }
     }
 
-    fn read<T>(&mut self, name: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    fn read<T>(&mut self, name: &str, expected: &str, read: impl Fn(&Borrowed<'_>) -> Option<T>) -> Option<T> {
         let compiled = self.compiled;
         let value = self.value(name, compiled.fields.get(name)?)?;
-        let found = read(&value);
+        let found = read(&(&value).into());
         if found.is_none() {
             self.warnings.push(format!("`{name}` is not {expected}"));
         }
@@ -168,7 +169,7 @@ impl Given<'_> {
     fn status(&mut self) -> AlertStatus {
         let compiled = self.compiled;
         let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };
-        let Some(word) = self.value("status", expression).and_then(|value| field::text_of(&value)) else {
+        let Some(word) = self.value("status", expression).and_then(|value| field::text_of(&(&value).into())) else {
             return AlertStatus::Firing;
         };
         let word = word.trim().to_lowercase();
@@ -185,14 +186,16 @@ impl Given<'_> {
         let mut found = BTreeMap::new();
         match pairs.all.as_ref().and_then(|all| self.value(what, all)) {
             Some(Value::Object(all)) => {
-                found.extend(all.into_iter().filter_map(|(name, value)| Some((name, field::loose_text(&value)?))));
+                found.extend(
+                    all.into_iter().filter_map(|(name, value)| Some((name, field::loose_text(&(&value).into())?))),
+                );
             }
-            Some(other) => self.warnings.push(format!("`{what}` gives {}, no mapping", field::what(&other))),
+            Some(other) => self.warnings.push(format!("`{what}` gives {}, no mapping", field::what(&(&other).into()))),
             None => {}
         }
         for (name, expression) in &pairs.each {
             let value = self.value(&format!("{what}.{name}"), expression);
-            if let Some(text) = value.as_ref().and_then(field::loose_text) {
+            if let Some(text) = value.and_then(|value| field::loose_text(&(&value).into())) {
                 found.insert((*name).to_owned(), text);
             }
         }

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::auth::on_aws;
 use super::field::Object;
@@ -44,12 +44,15 @@ pub(super) struct Envelope {
 /// Why there is none.
 pub(super) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
     let body = body::json(bytes)?;
-    let records = body.value.get("Records").and_then(Value::as_array);
+    let whole = Object::new(&body.value).ok();
+    let records = whole.as_ref().and_then(|whole| whole.get("Records")?.as_array());
     let found: Vec<Envelope> = match records {
         Some(records) if records.len() > ENVELOPES => return Err(format!("it has more than {ENVELOPES} records")),
         Some(records) => records
             .iter()
-            .map(|record| Envelope::read(record.get("Sns").unwrap_or(record)))
+            .map(|record| {
+                Envelope::read(Object::new(record).ok().and_then(|fields| fields.get("Sns")).unwrap_or(record))
+            })
             .collect::<Result<_, _>>()?,
         None => vec![Envelope::read(&body.value)?],
     };
@@ -57,7 +60,7 @@ pub(super) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
 }
 
 impl Envelope {
-    fn read(value: &Value) -> Result<Self, String> {
+    fn read(value: &Value<'_>) -> Result<Self, String> {
         let mut fields = Object::new(value)?;
         let kind = fields.text("Type").ok_or("it has no `Type`")?;
         let topic = fields.text("TopicArn").ok_or("it has no `TopicArn`")?;

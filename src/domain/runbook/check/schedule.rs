@@ -7,7 +7,8 @@ use super::fields::Fields;
 use crate::domain::problem::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::Severity;
 use crate::domain::runbook::node::Node;
-use crate::domain::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong, zones};
+use crate::domain::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
+use crate::domain::zone;
 
 /// The keys of a schedule.
 pub(in crate::domain) const SCHEDULE_KEYS: &[&str] =
@@ -50,14 +51,14 @@ impl Checker<'_> {
     }
 
     /// That the expression and the zone can be read, and that an instant fits.
-    fn comes(&mut self, schedule: &str, timezone: &str, [expression, zone]: [Option<&Node>; 2]) {
+    fn comes(&mut self, schedule: &str, timezone: &str, [expression, place]: [Option<&Node>; 2]) {
         let Err(wrong) = Timetable::read(schedule, timezone) else { return };
-        let (node, text) = if wrong == Wrong::Zone { (zone, timezone) } else { (expression, schedule) };
+        let (node, text) = if wrong == Wrong::Zone { (place, timezone) } else { (expression, schedule) };
         let Some(node) = node else { return };
         let shown = visible(text, MAX_QUOTED);
         let problem = match wrong {
             Wrong::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
-                .did_you_mean(text, zones())
+                .did_you_mean(text, zone::names())
                 .or_help("Use a name of the IANA's list, such as `Africa/Lusaka` or `UTC`."),
             Wrong::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),
