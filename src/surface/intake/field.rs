@@ -133,7 +133,7 @@ pub(super) fn what(value: &Value<'_>) -> &'static str {
 pub(super) fn text_of(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Str(text) => Some(text.to_string()),
-        Value::Number(number) => Some(serde_json::Number::from(number.clone()).to_string()),
+        Value::Number(number) => Some(serde_json::Number::from(*number).to_string()),
         Value::Bool(value) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
