@@ -13,9 +13,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use runbook::actions::process::{output_apart, spawn_apart};
+use rustix::process::Signal;
 use serde_json::json;
 
-use self::house::{House, KEY, NEXT, alert, status};
+use self::house::{ESTATE, House, KEY, NEXT, alert, status};
 
 /// Every sample body, and who sends such.
 const SAMPLES: [(&str, &str); 8] = [
@@ -182,6 +183,24 @@ fn only_who_knows_one_of_the_two_secrets_is_heard() {
         assert_eq!(house.post("alertmanager", secret, body.as_bytes()), 200);
     }
     assert_eq!(house.post("nobody", KEY, body.as_bytes()), 404);
+}
+
+#[test]
+fn the_journal_says_which_sender_cannot_be_checked_and_which_post_was_rejected() {
+    let mut house = House::closed();
+    let lost = "secrets: { lost: { env: LOST }, key: { env: KEY }";
+    let estate = ESTATE.replace("secrets: { key: { env: KEY }", lost);
+    house.edit(
+        "estate",
+        &estate.replace("  grafana: { auth: { bearer: { secret: key", "  grafana: { auth: { bearer: { secret: lost"),
+    );
+    house.begin(Signal::TERM);
+    assert_eq!(house.post("grafana", KEY, b"{}"), 503, "it may be the sender");
+    assert_eq!(house.post("alertmanager", "wrong", b"{}"), 401);
+    let said = house.said();
+    let unheard: Vec<&str> = said.lines().filter(|line| line.contains("cannot be checked, and is not taken")).collect();
+    assert!(matches!(unheard[..], [line] if line.contains("`grafana`") && line.contains("`LOST`")), "{said}");
+    assert!(said.lines().any(|line| line.contains("a post was rejected") && line.contains("alertmanager")), "{said}");
 }
 
 #[test]

@@ -209,7 +209,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return complain(&error),
     };
     let draws = matches!(cli.command, Command::Stats(_));
-    let ended = settled(cli.flags).and_then(|station| {
+    // Nobody sits before a server: what goes wrong has to stand in its journal.
+    let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
+    let ended = settled(cli.flags, usual).and_then(|station| {
         if station.output.format() == settings::Format::Svg && !draws {
             return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
         }
@@ -223,9 +225,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
-fn settled(flags: Flags) -> Result<Station> {
+fn settled(flags: Flags, usual: Option<&str>) -> Result<Station> {
     let environment = Environment::of_process();
-    trace(environment.text("RUNBOOK_LOG"));
+    trace(environment.text("RUNBOOK_LOG").or(usual));
     Ok(Station::new(Settings::resolve(&flags, environment)?))
 }
 

@@ -85,6 +85,7 @@ impl Serve {
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
         let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
         let server = Arc::new(server);
+        tell_who_is_unheard(desk.station, estate, &desk.engine.parts().secrets);
         desk.station.output.say(&format!("listening on {}", shown.join(", ")));
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
@@ -148,6 +149,16 @@ impl Serve {
         ))
         .hint("Give each sender an `auth` in estate.yaml, and `--token-secret` for the others.")
         .hint("Or listen on 127.0.0.1, behind a proxy."))
+    }
+}
+
+/// Names the senders whose posts are answered 503, since what they prove themselves by is not at hand.
+fn tell_who_is_unheard(station: &Station, estate: &Estate, secrets: &Secrets) {
+    for (name, sender) in &estate.senders {
+        let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
+        if let Some(why) = unreadable {
+            station.output.warn(&format!("what `{name}` posts cannot be checked, and is not taken: {why}"));
+        }
     }
 }
 

@@ -119,6 +119,11 @@ impl House {
         serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
     }
 
+    /// What the server has said.
+    pub fn said(&self) -> String {
+        self.serve.as_ref().expect("it serves").said()
+    }
+
     /// A server of the same shop with other arguments, not started.
     pub fn serving(&self, words: &[&str]) -> Command {
         self.command(&[&["serve"], words].concat())

@@ -99,6 +99,7 @@ impl<'a> Reload<'a> {
         self.server.renew(Files { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = lookout::begin(self.server, &estate, stop);
+        super::tell_who_is_unheard(self.desk.station, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.renew().await {
             self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));
         }
