@@ -3,9 +3,7 @@
 //! What is measured stands in [`crate::domain::stats`]; here it is asked for and shown, as [`sheet`] or as [`chart`].
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::failure::{Failure, Result};
@@ -16,12 +14,7 @@ use crate::domain::id::IncidentId;
 use crate::domain::stats::summary::{By, Summary};
 use crate::domain::time::{Span, Timestamp, stamp};
 use crate::engine::measures::Measures;
-use crate::store::EventStore;
-use crate::store::sqlite::Sqlite;
 use crate::surface::exit::Exit;
-
-/// The most that read the log at once: the host may be in trouble, and has other things to do.
-const READERS: usize = 4;
 
 mod chart;
 mod sheet;
@@ -137,14 +130,8 @@ impl Stats {
 }
 
 fn surveyed(station: &Station, since: Timestamp) -> Result<Measures> {
-    let (desk, log) = (station.look()?, station.log()?);
-    let more = std::thread::available_parallelism().map_or(1, usize::from).min(READERS) - 1;
-    Ok(desk.wait(async {
-        let opened = join_all((0..more).map(|_| Sqlite::open_existing(&log))).await;
-        // One that cannot be opened is missed by nobody but the clock.
-        let readers = opened.into_iter().flatten().map(|reader| Arc::new(reader) as Arc<dyn EventStore>);
-        desk.engine.measures(since, &readers.collect::<Vec<_>>()).await
-    })?)
+    let desk = station.look()?;
+    Ok(desk.wait(desk.engine.measures(since))?)
 }
 
 /// What does not stand in the table.
