@@ -116,7 +116,7 @@ fn check_environment(start: &Start) -> Result<(), Refused> {
     let known: Vec<&str> = start.estate.environments.keys().map(String::as_str).collect();
     if !known.contains(&start.environment.as_str()) {
         let refused = Refused::usage(format!("there is no environment `{}`", start.environment));
-        return Err(refused.hint(suggest(&start.environment, &known, "--env")));
+        return Err(refused.hint(suggest(&start.environment, &known, "--env ")));
     }
     let allowed = &start.runbook.environments;
     if !allowed.is_empty() && !allowed.contains(&start.environment) {
@@ -126,13 +126,19 @@ fn check_environment(start: &Start) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A sentence with the nearest name, or all of them.
-pub fn suggest(given: &str, known: &[&str], flag: &str) -> String {
-    let near = known.iter().map(|name| (strsim::jaro_winkler(given, name), name));
-    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, name)) if likeness >= LIKENESS => format!("Did you mean `{flag} {name}`?").replace("= ", "="),
-        Some(_) => format!("Known are: {}.", known.join(", ")),
-        None => "None are known.".to_owned(),
+/// The name that is meant, if one comes near what was given.
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|name| (strsim::jaro_winkler(given, name), *name));
+    let (likeness, name) = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (likeness >= LIKENESS).then_some(name)
+}
+
+/// A sentence with the nearest name as it is typed, behind `lead`; or with all names.
+pub fn suggest(given: &str, known: &[&str], lead: &str) -> String {
+    match nearest(given, known) {
+        Some(name) => format!("Did you mean `{lead}{name}`?"),
+        None if known.is_empty() => "None are known.".to_owned(),
+        None => format!("Known are: {}.", known.join(", ")),
     }
 }
 
@@ -215,7 +221,7 @@ fn waiting_run<'a>(incident: &'a Incident, key: &StepKey) -> Result<&'a Run, Ref
         let known: Vec<String> =
             incident.runs.iter().flat_map(|run| run.runbook.all_steps()).map(|step| step.id.clone()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        Refused::usage(format!("there is no step `{key}`")).hint(suggest(&key.id, &known, "").replace("` ", "`"))
+        Refused::usage(format!("there is no step `{key}`")).hint(suggest(&key.id, &known, ""))
     })
 }
 

@@ -12,7 +12,7 @@ pub(super) fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Val
     let known: Vec<&str> = runbook.params.iter().map(|param| param.name.as_str()).collect();
     if let Some(unknown) = start.params.keys().find(|name| !known.contains(&name.as_str())) {
         let refused = Refused::usage(format!("`{}` has no parameter `{}`", runbook.id, unknown.escape_debug()));
-        return Err(refused.hint(suggest(unknown, &known, "--param")));
+        return Err(refused.hint(suggest(unknown, &known, "--param ")));
     }
     let mut values = Map::new();
     for param in &runbook.params {

@@ -27,7 +27,7 @@ pub(super) fn give(incident: &Incident, by: &Actor, role: &str, to: &str) -> Res
     if person.is_none() && identity.is_none() {
         let known: Vec<&str> = estate.people.keys().map(String::as_str).collect();
         let refused = Refused::usage(format!("there is no person `{}` in the estate", to.escape_debug()));
-        return Err(refused.hint(suggest(to, &known, "").replace("` ", "`")));
+        return Err(refused.hint(suggest(to, &known, "")));
     }
     may_have(estate, role, person, to)?;
     may_pass_on(incident, estate, by, role)?;
@@ -59,7 +59,7 @@ fn estate<'a>(incident: &'a Incident, role: &str) -> Result<&'a Estate, Refused>
     }
     let known: Vec<&str> = estate.roles.keys().map(String::as_str).collect();
     let refused = Refused::usage(format!("there is no role `{}` in the estate", role.escape_debug()));
-    Err(refused.hint(suggest(role, &known, "").replace("` ", "`")))
+    Err(refused.hint(suggest(role, &known, "")))
 }
 
 /// A role with people listed is theirs.

@@ -92,7 +92,7 @@ impl Order {
             (name, _) => {
                 let all = [FLAGS.as_slice(), TAKING.as_slice()].concat();
                 let refused = Refused::usage(format!("there is no option `--{}`", one_line(name, SHOWN)));
-                Err(refused.hint(suggest(name, &all, "--").replace("-- ", "--")))
+                Err(refused.hint(suggest(name, &all, "--")))
             }
         }
     }

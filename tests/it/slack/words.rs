@@ -21,8 +21,8 @@ fn start_takes_what_the_terminals_takes() {
     assert!(logged(&first).contains("detected_at") && !logged(&second).contains("detected_at"));
     assert!(house.told(ADA, &format!("start p4 --incident {}", &first[..5])).contains("the shop is slow"));
     house.until("it runs there", || house.timeline(&first).contains("run 2: p4"));
-    assert!(house.told(ADA, "start p1 env=prodution").contains("Did you mean `env=production`?"));
-    assert!(house.told(ADA, "start p1 servce=x").contains("Did you mean `service`?"));
+    assert!(house.told(ADA, "start p1 env=prodution").contains("Did you mean `--env production`?"));
+    assert!(house.told(ADA, "start p1 servce=x").contains("Did you mean `--param service`?"));
     house.check();
 }
 

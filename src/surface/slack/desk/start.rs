@@ -10,13 +10,12 @@ use super::super::question::capital;
 use super::super::word::{Typed, first};
 use super::no::refusal;
 use super::{Answer, Said, Visit, no, say};
-use crate::domain::command::{Command, Refused, Request, Start};
-use crate::domain::decide::suggest;
+use crate::domain::command::{Command, Request, Start};
+use crate::domain::decide::nearest;
 use crate::domain::event::{Actor, Mode};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::runbook::{Param, Runbook};
-use crate::engine::EngineError;
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -91,10 +90,7 @@ impl Visit<'_> {
     async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
         let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
-        asked.map_err(|error| match error {
-            EngineError::Refused(refused) => as_typed(refused),
-            error => no(&error),
-        })
+        asked.map_err(|error| no(&error))
     }
 
     /// The incident that it goes into, from which it has its environment and what an alert has proposed.
@@ -119,9 +115,12 @@ impl Visit<'_> {
         let small = id.to_lowercase();
         let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
         catalog.get(id).map_err(|why| {
-            let hint = match known.contains(&id) {
-                true => "On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others.".to_owned(),
-                false => suggest(id, &known, "/runbook start").replace("Known are: ", "`/runbook start` takes one of "),
+            let hint = match nearest(id, &known) {
+                _ if known.contains(&id) => {
+                    "On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others.".to_owned()
+                }
+                Some(near) => format!("Did you mean `/runbook start {near}`?"),
+                None => format!("`/runbook start` takes one of {}.", known.join(", ")),
             };
             say(&format!("{}. {hint}", capital(&why)))
         })
@@ -160,10 +159,4 @@ impl Visit<'_> {
 
 fn lacks(order: &Order, param: &Param) -> bool {
     param.default.is_none() && !order.params.iter().any(|(name, _)| *name == param.name)
-}
-
-/// A no whose hint names options as the terminal's do, with them as they are shorter here.
-fn as_typed(refused: Refused) -> Card {
-    let short = |hint: String| hint.replace("`--env ", "`env=").replace("`--param ", "`");
-    refusal(&Refused { hint: refused.hint.map(short), ..refused })
 }

@@ -7,7 +7,7 @@ use super::super::word::{HELP, Typed, first};
 use super::waits::done;
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
-use crate::domain::decide::suggest;
+use crate::domain::decide::nearest;
 use crate::domain::text::one_line;
 
 /// The words after which nothing but an incident makes sense.
@@ -152,8 +152,7 @@ fn whom(word: &str) -> String {
 
 fn unheard(word: &str) -> String {
     let known: Vec<&str> = HELP.iter().filter_map(|(typed, _)| typed.split(' ').nth(1)).collect();
-    let near = suggest(word, &known, "/runbook");
-    let near = if near.starts_with("Known") { String::new() } else { format!("{near} ") };
+    let near = nearest(word, &known).map(|near| format!("Did you mean `/runbook {near}`? ")).unwrap_or_default();
     format!("There is no `{}`. {near}`/runbook help` lists all words.", one_line(word, 40))
 }
 
