@@ -97,7 +97,7 @@ print('%.2f of %s (%.2f %s)%s' % (value / limit, '$5', limit, '$3', '' if kept e
 
 # What has to be at least as fast as another, one after the other and all of it again.
 in_turns() {
-  local round
+  local round name
   printf 'route: { receiver: none }\nreceivers: [ { name: none } ]\n' >"$place/alertmanager.yml"
   for round in 1 2 3; do
     begin / "$place/ingest" threads "$port" "$place/threads$round.log"
@@ -116,7 +116,7 @@ in_turns() {
     end
   done
   middle 1 disk p50
-  for round in threads alertmanager ours; do middle 2 "$round" rate p50 p99; done
+  for name in threads alertmanager ours; do middle 2 "$name" rate p50 p99; done
   middle 2 alone p50 p99
 }
 

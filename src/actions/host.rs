@@ -26,11 +26,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub(super) use self::door::{Door, door};
 pub use self::link::SILENCE;
 pub(super) use self::passage::{Fate, Passage, bridge, passage};
+pub use self::refusal::by_hand;
 pub(super) use self::secure::secured;
 use super::Context;
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
-use crate::domain::estate::{Host, SshHost};
+use crate::domain::estate::Host;
 
 /// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
 ///
@@ -66,11 +67,6 @@ pub async fn reach(context: &Context) -> Result<(), String> {
         Some(host) => link::to(host, context).up(context).await.map(drop),
         None => Ok(()),
     }
-}
-
-/// What a person types to be on that host as we are; a command may follow.
-pub fn by_hand(host: &SshHost) -> String {
-    refusal::by_hand(host)
 }
 
 /// Ends the connections of this process, when it is about to end itself.

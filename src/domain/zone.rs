@@ -32,10 +32,10 @@ impl Zone {
         self.name
     }
 
-    fn at(&self, offset: jiff::tz::Offset) -> Clock {
+    fn at(&self, offset: jiff::tz::Offset) -> ZoneOffset {
         // No zone was ever a day away from UTC.
         let offset = FixedOffset::east_opt(offset.seconds()).unwrap_or_else(|| chrono::Utc.fix());
-        Clock { zone: self.clone(), offset }
+        ZoneOffset { zone: self.clone(), offset }
     }
 }
 
@@ -46,35 +46,35 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// How far the clocks of a zone are from UTC at one moment.
 #[derive(Debug, Clone)]
-pub struct Clock {
+pub struct ZoneOffset {
     zone: Zone,
     offset: FixedOffset,
 }
 
-impl Offset for Clock {
+impl Offset for ZoneOffset {
     fn fix(&self) -> FixedOffset {
         self.offset
     }
 }
 
-impl fmt::Display for Clock {
+impl fmt::Display for ZoneOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.offset.fmt(f)
     }
 }
 
 impl TimeZone for Zone {
-    type Offset = Clock;
+    type Offset = ZoneOffset;
 
-    fn from_offset(clock: &Clock) -> Self {
-        clock.zone.clone()
+    fn from_offset(offset: &ZoneOffset) -> Self {
+        offset.zone.clone()
     }
 
-    fn offset_from_local_date(&self, date: &NaiveDate) -> MappedLocalTime<Clock> {
+    fn offset_from_local_date(&self, date: &NaiveDate) -> MappedLocalTime<ZoneOffset> {
         self.offset_from_local_datetime(&date.and_time(NaiveTime::MIN))
     }
 
-    fn offset_from_local_datetime(&self, time: &NaiveDateTime) -> MappedLocalTime<Clock> {
+    fn offset_from_local_datetime(&self, time: &NaiveDateTime) -> MappedLocalTime<ZoneOffset> {
         let Some(time) = civil(time) else { return MappedLocalTime::None };
         match self.rules.to_ambiguous_timestamp(time).offset() {
             AmbiguousOffset::Unambiguous { offset } => MappedLocalTime::Single(self.at(offset)),
@@ -83,11 +83,11 @@ impl TimeZone for Zone {
         }
     }
 
-    fn offset_from_utc_date(&self, date: &NaiveDate) -> Clock {
+    fn offset_from_utc_date(&self, date: &NaiveDate) -> ZoneOffset {
         self.offset_from_utc_datetime(&date.and_time(NaiveTime::MIN))
     }
 
-    fn offset_from_utc_datetime(&self, time: &NaiveDateTime) -> Clock {
+    fn offset_from_utc_datetime(&self, time: &NaiveDateTime) -> ZoneOffset {
         // Beyond the year 9999 there are no rules.
         let instant = jiff::Timestamp::from_second(time.and_utc().timestamp()).unwrap_or(jiff::Timestamp::MAX);
         self.at(self.rules.to_offset(instant))

@@ -32,8 +32,8 @@ pub(super) fn of(said: &str, host: &SshHost) -> String {
     format!("`{}` cannot be reached: {reason}", host.to)
 }
 
-/// What a person types to connect as we do.
-pub(in crate::actions) fn by_hand(host: &SshHost) -> String {
+/// What a person types to be on that host as we are; a command may follow.
+pub fn by_hand(host: &SshHost) -> String {
     let mut words = vec!["ssh".to_owned()];
     words.extend(host.config.iter().map(|config| format!("-F {config}")));
     words.extend(host.port.map(|port| format!("-p {port}")));

@@ -45,15 +45,7 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
             }
             // What follows belongs to the attempt.
             Event::StepStarted { .. } if now == round => break,
-            Event::Answered { .. }
-            | Event::Approved { .. }
-            | Event::Denied { .. }
-            | Event::StepSkipped { .. }
-            | Event::RetryScheduled { .. }
-                if now == round =>
-            {
-                deeds.push(recorded);
-            }
+            event if now == round && is_deed(event) => deeds.push(recorded),
             _ => {}
         }
     }
@@ -63,15 +55,21 @@ fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (
 /// What a person has answered last, and to which step's question.
 pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(&'a Recorded, String)> {
     let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
-    let is_answer = |event: &Event| {
-        matches!(
-            event,
-            Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. } | Event::StepSkipped { .. }
-        ) || matches!(event, Event::RetryScheduled { .. })
-    };
-    let last = log.iter().rev().filter(by_person).find(|recorded| is_answer(&recorded.event))?;
+    let last = log.iter().rev().filter(by_person).find(|recorded| is_deed(&recorded.event))?;
     let (run, step) = place(&last.event)?;
     Some((last, next::name(incident, run, step)))
+}
+
+/// Whether it is what somebody does to a question.
+fn is_deed(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Answered { .. }
+            | Event::Approved { .. }
+            | Event::Denied { .. }
+            | Event::StepSkipped { .. }
+            | Event::RetryScheduled { .. }
+    )
 }
 
 /// What somebody did, in words.
