@@ -5,6 +5,9 @@
 //!
 //! **Invariant:** what the world refuses is an [`Outcome`], never an `Err`: `perform` cannot fail.
 
+pub mod kinds;
+pub mod transport;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use self::kinds::{KINDS, forms, kind};
 use crate::clock::SharedClock;
 use crate::domain::estate::{Environment, Estate, Host};
 use crate::domain::form::KindForm;
@@ -21,59 +25,6 @@ use crate::domain::outcome::Outcome;
 use crate::domain::plan::Change;
 use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
-
-pub mod client;
-pub mod command;
-pub mod datastore;
-pub mod disk;
-pub mod git;
-pub mod health;
-pub mod host;
-pub mod http;
-pub mod journal;
-pub mod libpq;
-pub mod metrics;
-pub mod notify;
-pub mod patience;
-pub mod postgres;
-pub mod process;
-pub mod redis;
-pub mod set;
-pub mod shell;
-pub mod systemd;
-#[cfg(test)]
-pub mod testing;
-pub mod threshold;
-pub mod tls;
-pub mod trouble;
-
-/// Every kind. A new kind is one file, its `mod` line, and one line here.
-pub static KINDS: &[&dyn Kind] = &[
-    &systemd::Systemd,
-    &health::Health,
-    &http::Http,
-    &journal::Journal,
-    &metrics::Metrics,
-    &redis::Redis,
-    &postgres::Postgres,
-    &tls::Tls,
-    &disk::Disk,
-    &git::Git,
-    &command::Command,
-    &shell::Shell,
-    &notify::Notify,
-    &set::Set,
-];
-
-/// The kind by this name.
-pub fn kind(name: &str) -> Option<&'static dyn Kind> {
-    KINDS.iter().copied().find(|kind| kind.form().name == name)
-}
-
-/// The forms of every kind, for the checker, the schema and the manual.
-pub fn forms() -> Vec<&'static KindForm> {
-    KINDS.iter().map(|kind| kind.form()).collect()
-}
 
 /// What a kind is asked for, of a spec in which something is only known when the step runs: `redis delete {{ … }}`.
 fn as_written(form: &KindForm, spec: &Value) -> String {

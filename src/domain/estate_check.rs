@@ -21,14 +21,16 @@ use super::runbook::check::fields::{Fields, Report};
 use super::runbook::file;
 use super::runbook::node::{Entry, Node};
 
-pub(in crate::domain) use alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
-pub(in crate::domain) use channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
-pub(in crate::domain) use host::{HOST_KEYS, SSH_OPTIONS};
-pub(in crate::domain) use logs::LOGS_KEYS;
-pub(in crate::domain) use page::PAGE_KEYS;
-pub(in crate::domain) use part::{CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS};
-pub(in crate::domain) use sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
-pub(in crate::domain) use slack::{SLACK_KEYS, STRANGERS};
+pub(in crate::domain) use self::alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
+pub(in crate::domain) use self::channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
+pub(in crate::domain) use self::host::{HOST_KEYS, SSH_OPTIONS};
+pub(in crate::domain) use self::logs::LOGS_KEYS;
+pub(in crate::domain) use self::page::PAGE_KEYS;
+pub(in crate::domain) use self::part::{
+    CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS,
+};
+pub(in crate::domain) use self::sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
+pub(in crate::domain) use self::slack::{SLACK_KEYS, STRANGERS};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[

@@ -22,17 +22,17 @@ use std::sync::LazyLock;
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 
-pub use error::ExpressionError;
-pub(crate) use error::nearest;
-pub use reference::Reference;
+pub use self::error::ExpressionError;
+pub(crate) use self::error::nearest;
+pub use self::reference::Reference;
 
-pub(in crate::domain) use error::explain;
-pub(in crate::domain) use limit::{guard, within_limit};
-pub(in crate::domain) use plain::plain;
+pub(in crate::domain) use self::error::explain;
+pub(in crate::domain) use self::limit::{guard, within_limit};
+pub(in crate::domain) use self::plain::plain;
 
-use error::{undefined, whole};
-use limit::guard_expression;
-use plain::size_checked;
+use self::error::{undefined, whole};
+use self::limit::guard_expression;
+use self::plain::size_checked;
 
 /// Work that one rendering may do: instructions, and one unit for each 64 bytes handled. Templates of a runbook
 /// use tens; the largest text that a step may carry (1 MiB) fits.

@@ -20,8 +20,8 @@ use super::timeline::{Entry, Sign, Timeline};
 
 mod line;
 
-pub use line::{Line, Piece};
-use line::{at, words};
+pub use self::line::{Line, Piece};
+use self::line::{at, words};
 
 /// The longest line of another's words, in characters.
 const TEXT_LIMIT: usize = 240;

@@ -28,11 +28,11 @@ mod specimen;
 mod template;
 mod trial;
 
-pub use fact::{Change, Finding, Message, Participant, Verification};
-pub use merge::{Merged, merge};
-pub use milestone::{Milestone, Notice};
-pub use template::{Template, TemplateError, render};
-pub use trial::check;
+pub use self::fact::{Change, Finding, Message, Participant, Verification};
+pub use self::merge::{Merged, merge};
+pub use self::milestone::{Milestone, Notice};
+pub use self::template::{Template, TemplateError, render};
+pub use self::trial::check;
 
 /// When a post-mortem is due after the resolution, unless a deadline in the log says otherwise.
 const DUE_AFTER: Span = Span::seconds(24 * 60 * 60);

@@ -24,7 +24,7 @@ use super::zone::Zone;
 
 mod calendar;
 
-pub use calendar::{Entry, calendar};
+pub use self::calendar::{Entry, calendar};
 
 /// What the names of occurrences begin with.
 const NAMES: &str = "schedule/";

@@ -21,8 +21,8 @@ mod people;
 mod phrase;
 mod schedule;
 
-use phrase::Phrase;
-pub use phrase::Sign;
+use self::phrase::Phrase;
+pub use self::phrase::Sign;
 
 /// The longest text of an entry, in characters; what is cut off is in the entry's `detail`.
 pub const TEXT_LIMIT: usize = 240;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::actions::host::by_hand;
+use crate::actions::transport::host::by_hand;
 use crate::actions::{self, Context};
 use crate::domain::checkup::{Finding, Needs, State, Topic, Users};
 use crate::domain::estate::Environment;

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
-use crate::actions::systemd::inventory::{self, Known};
+use crate::actions::kinds::systemd::inventory;
+use crate::actions::kinds::systemd::inventory::Known;
 use crate::actions::{self, Context};
 use crate::domain::discovery::{self, Found, Health, STORES, Service, Store, Tree};
 use crate::domain::estate::{ManagerBus, matches};

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lanes::{Lane, merged};
 use crate::actions::Context;
-use crate::actions::journal::query::Query;
+use crate::actions::kinds::journal::query::Query;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
 use crate::domain::time::Timestamp;

@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 use self::probe::{approach, probe};
 use super::catalog::Catalog;
 use crate::actions::Context;
-use crate::actions::systemd::glance::glance;
+use crate::actions::kinds::systemd::list::glance;
 use crate::clock::{self, SharedClock};
 use crate::domain::estate::Estate;
 use crate::domain::survey::{self, Probe, Row, Sighting, Subject, Unit};
 use crate::domain::time::Timestamp;
 
-pub use crate::actions::systemd::lookout::Lookout;
+pub use crate::actions::kinds::systemd::watch::Lookout;
 
 mod probe;
 

@@ -20,9 +20,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use slack_morphism::errors::SlackClientError;
 
+pub use self::plain::{dead, plain};
+pub use self::web::Web;
 use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
-pub use plain::{dead, plain};
-pub use web::Web;
 
 /// How much of a webhook's answer is read: the words that Slack answers with are shorter.
 const ANSWER_LIMIT: usize = 512;

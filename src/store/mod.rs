@@ -19,7 +19,7 @@ mod record;
 pub mod sqlite;
 mod stream;
 
-pub use record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
+pub use self::record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]

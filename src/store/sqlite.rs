@@ -31,10 +31,10 @@ mod trouble;
 mod wal;
 mod writer;
 
-use link::Link;
-use row::Stream;
-use trouble::Trouble;
-use writer::Writer;
+use self::link::Link;
+use self::row::Stream;
+use self::trouble::Trouble;
+use self::writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].

@@ -9,9 +9,9 @@ const TREE: [&str; 12] = [
     "src/domain/event.rs",
     "src/clock.rs",
     "src/actions/mod.rs",
-    "src/actions/process.rs",
-    "src/actions/git.rs",
-    "src/actions/systemd.rs",
+    "src/actions/transport/process.rs",
+    "src/actions/kinds/git.rs",
+    "src/actions/kinds/systemd.rs",
     "src/notify/slack.rs",
     "src/notify/email.rs",
     "src/store/sqlite.rs",
@@ -46,7 +46,11 @@ fn a_layer_that_reaches_up_is_found() {
         &["src/domain/event.rs:2: `domain` may not use `store`"],
     );
     imports("src/clock.rs", "use crate::engine::Engine;", &["src/clock.rs:1: `clock` may not use `engine`"]);
-    imports("src/actions/git.rs", "use crate::store::Draft;", &["src/actions/git.rs:1: `actions` may not use `store`"]);
+    imports(
+        "src/actions/kinds/git.rs",
+        "use crate::store::Draft;",
+        &["src/actions/kinds/git.rs:1: `actions` may not use `store`"],
+    );
     imports("src/notify/slack.rs", "use crate::actions::Kind;", &["src/notify/slack.rs:1: `notify`"]);
     imports("src/store/sqlite.rs", "use crate::engine::Parts;", &["src/store/sqlite.rs:1: `store`"]);
     imports("src/engine/mod.rs", "use crate::surface::cli::run;", &["src/engine/mod.rs:1: `engine`"]);
@@ -76,17 +80,25 @@ fn a_way_round_by_super_is_found() {
     imports("src/domain/event.rs", "mod inner { use super::super::super::store::Draft; }", &["src/domain/event.rs:1:"]);
     imports("src/domain/event.rs", "mod inner { use super::super::id::RunId; }\nuse super::id::StepKey;", &[]);
     imports(
-        "src/actions/git.rs",
+        "src/actions/kinds/git.rs",
         "use super::systemd::Unit;",
-        &["src/actions/git.rs:1: `actions::git` may not use `actions::systemd`"],
+        &["src/actions/kinds/git.rs:1: `actions::git` may not use `actions::systemd`"],
     );
 }
 
 #[test]
 fn a_room_that_uses_its_neighbour_is_found() {
-    imports("src/actions/git.rs", "use crate::actions::systemd;", &["src/actions/git.rs:1: `actions::git`"]);
+    imports(
+        "src/actions/kinds/git.rs",
+        "use crate::actions::systemd;",
+        &["src/actions/kinds/git.rs:1: `actions::git`"],
+    );
     imports("src/actions/git/push.rs", "use crate::actions::systemd;", &["src/actions/git/push.rs:1: `actions::git`"]);
-    imports("src/actions/process.rs", "use super::git::Git;", &["src/actions/process.rs:1: `actions::process`"]);
+    imports(
+        "src/actions/transport/process.rs",
+        "use super::git::Git;",
+        &["src/actions/transport/process.rs:1: `actions::process`"],
+    );
     imports("src/notify/slack.rs", "use super::email::Mail;", &["src/notify/slack.rs:1: `notify::slack`"]);
     imports("src/surface/terminal/mod.rs", "use crate::surface::cli::Table;", &["src/surface/terminal/mod.rs:1:"]);
 }
@@ -94,14 +106,14 @@ fn a_room_that_uses_its_neighbour_is_found() {
 #[test]
 fn shared_rooms_lists_of_rooms_and_the_composer_are_left_alone() {
     imports(
-        "src/actions/git.rs",
+        "src/actions/kinds/git.rs",
         "use super::{Context, Kind, process::Child};\nuse crate::actions::git::push::Push;",
         &[],
     );
     imports("src/actions/mod.rs", "use self::git::Git; static K: &[&dyn Kind] = &[&systemd::Systemd, &git::Git];", &[]);
     imports("src/surface/cli/mod.rs", "use crate::surface::terminal::Stepper;", &[]);
     imports("src/main.rs", "use runbook::surface::cli;", &[]);
-    imports("src/actions/git.rs", "#[cfg(test)]\nmod tests { use crate::actions::systemd; }", &[]);
+    imports("src/actions/kinds/git.rs", "#[cfg(test)]\nmod tests { use crate::actions::systemd; }", &[]);
 }
 
 #[track_caller]

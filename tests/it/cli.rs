@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use insta::assert_snapshot;
 use regex::Regex;
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 
 /// A shop in a directory of its own.
 struct Shop {

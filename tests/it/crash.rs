@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_apart, spawn_apart};
 use runbook::domain::event::{Event, Gate, RunOutcome};
 use runbook::domain::id::{IncidentId, StepKey};
 use runbook::domain::incident::{Incident, fold};

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_apart, spawn_apart};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_apart, spawn_apart};
 use serde_json::{Value, json};
 
 use crate::real::journal::{Entry, Journal};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 
 use super::real;
 use super::real::daemon::{free_port, get};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use serde_json::Value;
 
 use crate::real::daemon::{Daemon, free_port, get};

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_apart, spawn_apart};
 use runbook::clock::SystemClock;
 use runbook::surface::demo::stage::{Ground, Stage};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use chrono::TimeDelta;
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use runbook::domain::event::{Event, Recorded};
 use runbook::domain::id::IncidentId;
 use runbook::store::sqlite::Sqlite;

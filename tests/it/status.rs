@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 
 use super::real;
 use super::real::daemon::{free_port, get};

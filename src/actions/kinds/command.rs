@@ -5,8 +5,9 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::host::report::{self, Surroundings, word};
-use super::{Context, Kind};
+use super::support::program;
+use super::support::program::{Surroundings, word};
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::outcome::Outcome;
@@ -27,16 +28,16 @@ static FORM: KindForm = KindForm {
     verbs: &[],
     fields: &[
         Field::required("argv", Shape::ListOf(&Shape::Text), "The program and its arguments."),
-        report::ENV,
-        report::CWD,
-        report::STDIN,
-        report::EXPECT_EXIT,
-        report::PARSE,
-        report::KEEP,
-        report::POSTGRES,
+        program::ENV,
+        program::CWD,
+        program::STDIN,
+        program::EXPECT_EXIT,
+        program::PARSE,
+        program::KEEP,
+        program::POSTGRES,
     ],
     effect: |_| EffectClass::Once,
-    outputs: report::OUTPUTS,
+    outputs: program::OUTPUTS,
     example: "command:\n  argv: [npm, audit, --json]\n  expect_exit: [0, 1]\n  parse: json\n",
 };
 
@@ -51,7 +52,7 @@ impl Kind for Command {
         let words: Vec<String> = argv.into_iter().flatten().map(shown).collect();
         Change {
             what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)),
-            place: report::place(spec),
+            place: program::place(spec),
             ..Change::default()
         }
     }

@@ -7,18 +7,18 @@
 //! **Invariant:** a file system that does not answer holds up nothing but a few threads that are left behind, however often
 //! it is looked at; the others are told all the same.
 
-mod far;
-mod look;
-mod mount;
+mod mounts;
+mod remote;
+mod statfs;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::mount::Mount;
-use super::trouble::Trouble;
-use super::{Context, Kind};
+use self::mounts::Mount;
+use super::support::error::Trouble;
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
@@ -141,7 +141,7 @@ impl Kind for Disk {
         }
         let is_far = context.environment.host.ssh().is_some();
         let looks = paths.iter().map(|path| async move {
-            if is_far { far::look(context, path).await } else { look::look(context, path).await }
+            if is_far { remote::look(context, path).await } else { statfs::look(context, path).await }
         });
         let (mut found, mut failing, mut trouble) = (Vec::new(), Vec::new(), None);
         for (path, looked) in paths.iter().zip(join_all(looks).await) {

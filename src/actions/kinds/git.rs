@@ -4,12 +4,12 @@
 //! said in [`revert`].
 
 mod log;
-pub mod reach;
+pub mod remote_check;
 mod repository;
 mod revert;
 #[cfg(test)]
 mod tests;
-mod workshop;
+mod worktree;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -18,8 +18,8 @@ use serde_json::Value;
 use self::log::Log;
 use self::repository::{Repository, Trouble};
 use self::revert::Revert;
-use super::host::report::word;
-use super::{Context, Kind, Reconciled};
+use super::support::program::word;
+use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;

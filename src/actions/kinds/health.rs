@@ -15,8 +15,9 @@ use reqwest::{Method, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::client::{self, Answer, BODY_LIMIT};
-use super::{Context, Kind};
+use crate::actions::transport::http_client;
+use crate::actions::transport::http_client::{Answer, BODY_LIMIT};
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::estate::Service;
 use crate::domain::form::{Field, KindForm, Output, Shape};
@@ -197,7 +198,7 @@ async fn ask(service: &Service, timeout: Duration, context: &Context) -> Found {
 async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<Answer, String> {
     let url =
         format!("{base}{path}").parse().map_err(|error| format!("`{}` is no address: {error}", one_line(base, 80)))?;
-    client::send(Request::new(Method::GET, url), timeout, context).await.map_err(|error| error.message)
+    http_client::send(Request::new(Method::GET, url), timeout, context).await.map_err(|error| error.message)
 }
 
 fn judged(live: Result<Answer, String>, ready: Result<Answer, String>) -> Found {

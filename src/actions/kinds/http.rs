@@ -15,8 +15,9 @@ use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{self, Answer};
-use super::{Context, Kind, SecretText};
+use crate::actions::transport::http_client;
+use crate::actions::transport::http_client::Answer;
+use crate::actions::{Context, Kind, SecretText};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
@@ -226,7 +227,7 @@ impl Kind for Http {
         };
         let asked = format!("{} {}", request.method(), shown(request.url()));
         let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
-        match client::send(request, timeout, context).await {
+        match http_client::send(request, timeout, context).await {
             Ok(answer) => report(&spec, &asked, &answer, context),
             Err(error) => failed(&(error.kind, format!("{asked}: {}", error.message)), json!({})),
         }

@@ -4,11 +4,11 @@
 //! is decided here, since services write JSON that journalctl does not look into. Deliberately absent: following a
 //! journal as it grows; `until` on a step asks again.
 //!
-//! **Invariant:** no line is held longer than it takes to count it; see [`tally`].
+//! **Invariant:** no line is held longer than it takes to count it; see [`digest`].
 
+mod digest;
+mod parser;
 pub mod query;
-mod reader;
-mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +19,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::digest::Tally;
 use self::query::{Query, Read, Scope};
-use self::tally::Tally;
-use super::host::report::word;
-use super::process::Ending;
-use super::{Context, Kind};
+use super::support::program::word;
+use crate::actions::transport::process::Ending;
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::journal::entry::Entry;

@@ -9,9 +9,9 @@
 
 mod evaluate;
 mod exposition;
+mod measured;
 mod promql;
 mod quantile;
-mod reading;
 mod selector;
 
 use std::time::Duration;
@@ -23,13 +23,13 @@ use serde_json::{Value, json};
 
 use self::evaluate::Aggregate;
 use self::exposition::Page;
-use self::reading::Reading;
+use self::measured::Reading;
 use self::selector::Selector;
-use super::client;
-use super::patience::pause;
-use super::threshold::Threshold;
-use super::trouble::Trouble;
-use super::{Context, Kind, SecretText};
+use super::support::error::Trouble;
+use super::support::threshold::Threshold;
+use crate::actions::transport::http_client;
+use crate::actions::transport::timeout::pause;
+use crate::actions::{Context, Kind, SecretText};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
@@ -195,7 +195,7 @@ impl Spec {
     }
 
     /// The body of an answer, whole.
-    async fn get(&self, url: &Url, context: &Context) -> Result<client::Answer, Trouble> {
+    async fn get(&self, url: &Url, context: &Context) -> Result<http_client::Answer, Trouble> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
             let token = token.reveal(&context.secrets).map_err(|reason| Trouble::new("secret", reason))?;
@@ -206,10 +206,10 @@ impl Spec {
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
         }
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
-        let answer = client::send(request, timeout, context).await;
+        let answer = http_client::send(request, timeout, context).await;
         let answer = answer.map_err(|error| Trouble::new(error.kind, format!("{}: {}", place(url), error.message)))?;
         if answer.is_cut {
-            let message = format!("{}: the answer is larger than {} bytes", place(url), client::BODY_LIMIT);
+            let message = format!("{}: the answer is larger than {} bytes", place(url), http_client::BODY_LIMIT);
             return Err(Trouble::new("too_large", message));
         }
         Ok(answer)
@@ -264,7 +264,7 @@ impl Kind for Metrics {
                     ..Change::default()
                 }
             }
-            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
+            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
         }
     }
 

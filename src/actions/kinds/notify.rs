@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Context, Kind};
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;

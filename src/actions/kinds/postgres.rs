@@ -12,12 +12,12 @@
 //! **Invariant:** no address and no password leaves this room, and the text of other people's queries is shown without
 //! its literals.
 
+mod client;
 mod connections;
 mod query;
-mod session;
+mod sessions;
 mod terminate;
 mod value;
-mod wire;
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::session::Filter;
-use self::wire::Wire;
-use super::datastore::{DATASTORE, Place, URL};
-use super::threshold::Threshold;
-use super::trouble::Trouble;
-use super::{Context, Kind, Reconciled, SecretText};
+use self::client::Wire;
+use self::sessions::Filter;
+use super::support::datastore::{DATASTORE, Place, URL};
+use super::support::error::Trouble;
+use super::support::threshold::Threshold;
+use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
@@ -243,7 +243,7 @@ impl Kind for Postgres {
     fn describe(&self, spec: &Value) -> Change {
         match Spec::read(spec) {
             Ok(spec) => Change { what: spec.what(), place: spec.place().shown("postgres"), ..Change::default() },
-            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
+            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
         }
     }
 

@@ -9,11 +9,11 @@
 //! **Invariant:** no password and no address leaves this file's room, and a key's last part is shown in short: it may be
 //! a session's token.
 
+mod client;
 mod delete;
 mod keys;
 mod memory;
 mod scan;
-mod wire;
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::wire::Wire;
-use super::datastore::{DATASTORE, Place, URL};
-use super::trouble::Trouble;
-use super::{Context, Kind, Reconciled, SecretText};
+use self::client::Wire;
+use super::support::datastore::{DATASTORE, Place, URL};
+use super::support::error::Trouble;
+use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::outcome::Outcome;
@@ -266,7 +266,7 @@ impl Kind for Redis {
     fn describe(&self, spec: &Value) -> Change {
         match Spec::read(spec) {
             Ok(spec) => Change { what: spec.what(), place: spec.place().shown("redis"), ..Change::default() },
-            Err(_) => Change { what: super::as_written(&FORM, spec), ..Change::default() },
+            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
         }
     }
 

@@ -6,8 +6,9 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::host::report::{self, Surroundings};
-use super::{Context, Kind};
+use super::support::program;
+use super::support::program::Surroundings;
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::outcome::Outcome;
@@ -29,16 +30,16 @@ static FORM: KindForm = KindForm {
     fields: &[
         Field::required("script", Shape::Script, "The script; it stops at the first command that fails."),
         Field::optional("shell", Shape::OneOf(&["sh", "bash"]), "The shell; `sh` by default."),
-        report::ENV,
-        report::CWD,
-        report::STDIN,
-        report::EXPECT_EXIT,
-        report::PARSE,
-        report::KEEP,
-        report::POSTGRES,
+        program::ENV,
+        program::CWD,
+        program::STDIN,
+        program::EXPECT_EXIT,
+        program::PARSE,
+        program::KEEP,
+        program::POSTGRES,
     ],
     effect: |_| EffectClass::Once,
-    outputs: report::OUTPUTS,
+    outputs: program::OUTPUTS,
     example: "shell:\n  script: |\n    df -h /var/log | tail -n 1\n  parse: lines\n",
 };
 
@@ -51,7 +52,7 @@ impl Kind for Shell {
     fn describe(&self, spec: &Value) -> Change {
         let script = spec.get("script").and_then(Value::as_str).unwrap_or_default();
         let what = format!("run the script `{}`", text::one_line(script, SHOWN));
-        Change { what, place: report::place(spec), ..Change::default() }
+        Change { what, place: program::place(spec), ..Change::default() }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -65,7 +66,7 @@ impl Kind for Shell {
 fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let script = fields.remove("script").unwrap_or_default();
-    let script = report::word(&script).map_err(|reason| format!("`script` {reason}"))?;
+    let script = program::word(&script).map_err(|reason| format!("`script` {reason}"))?;
     let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
         None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
         // A pipeline fails with any of its commands; plain `sh` cannot say so.

@@ -8,19 +8,19 @@
 //!
 //! **Invariant:** a change is asked of systemd at most once an attempt, and only after what was there before is known.
 
-mod bus;
 mod change;
-mod files;
-pub mod glance;
+mod dbus;
+mod error;
 pub mod inventory;
 mod job;
-pub mod lookout;
+pub mod list;
 mod names;
+pub mod permissions;
 mod reconcile;
-pub mod rights;
 mod status;
-mod trouble;
 mod unit;
+mod unit_files;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::change::Verb;
-use self::trouble::Trouble;
-use super::{Context, Kind, Reconciled};
+use self::error::Trouble;
+use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape, Verb as FormVerb};
 use crate::domain::outcome::Outcome;
@@ -204,7 +204,7 @@ impl Kind for Systemd {
         let done = match Request::read(spec) {
             Ok(Request::Status { units, expect }) => status::status(&units, expect.as_deref(), context).await,
             Ok(Request::Change { verb, units, settle }) => change::change(verb, &units, settle, context).await,
-            Ok(Request::DaemonReload) => files::daemon_reload(context).await,
+            Ok(Request::DaemonReload) => unit_files::daemon_reload(context).await,
             Err(trouble) => Err(trouble),
         };
         done.unwrap_or_else(|trouble| change::failed(&trouble, json!({})))

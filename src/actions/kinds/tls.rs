@@ -10,7 +10,7 @@
 
 mod certificate;
 mod handshake;
-mod trust;
+mod verify;
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 
 use self::certificate::Certificate;
 use self::handshake::Handshake;
-use super::patience::within;
-use super::trouble::Trouble;
-use super::{Context, Kind};
+use super::support::error::Trouble;
+use crate::actions::transport::timeout::within;
+use crate::actions::{Context, Kind};
 use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Output, Shape};
 use crate::domain::outcome::Outcome;
@@ -149,13 +149,13 @@ async fn look(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
     let (host, port) = spec.target()?;
     let name = spec.name(&host)?;
     let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
-    let roots = trust::roots(spec.ca.as_deref(), timeout, context).await?;
+    let roots = verify::roots(spec.ca.as_deref(), timeout, context).await?;
     let place = one_line(&format!("{host}:{port}"), SHOWN);
     let at_place = |trouble: Trouble| Trouble::new(trouble.kind, format!("{place}: {}", trouble.message));
     let made = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
     let handshake = made.and_then(|made| made).map_err(at_place)?;
     let certificate = Certificate::read(handshake.leaf()).map_err(at_place)?;
-    let problems = trust::problems(&handshake, &certificate, &roots, &name, context.clock.now());
+    let problems = verify::problems(&handshake, &certificate, &roots, &name, context.clock.now());
     Ok(report(spec, &place, &name, &handshake, &certificate, &problems, context))
 }
 

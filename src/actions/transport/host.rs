@@ -1,36 +1,25 @@
 //! How an action reaches its environment's host: this machine, or another one over SSH.
 //!
 //! A program is started there ([`run_into`]), an address is reached from there ([`passage()`]), a bus is spoken to there ([`bridge`]). All three go
-//! over one connection to a host and process; see [`link`]. What is meant by this machine is left to [`process`].
+//! over one connection to a host and process; see [`connection`](crate::actions::transport::ssh::connection). What is meant by this machine is left to [`process`].
 //!
 //! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
 //! [`Ending::Lost`](super::process::Ending::Lost), and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
-//! side, which notices too; see [`script`].
+//! side, which notices too; see [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
 //!
 //! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;
 //! copying files; and a helper that has to be installed on the host.
 
-mod door;
-mod far;
-mod frame;
-mod link;
-mod passage;
-mod refusal;
-pub mod report;
-mod room;
-mod script;
-mod secure;
-
 use ring::rand::{SecureRandom, SystemRandom};
 
-pub(super) use self::door::{Door, door};
-pub use self::link::SILENCE;
-pub(super) use self::passage::{Fate, Passage, bridge, passage};
-pub use self::refusal::by_hand;
-pub(super) use self::secure::secured;
-use super::Context;
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
+pub use super::ssh::connect_error::by_hand;
+pub use super::ssh::connection::SILENCE;
+pub(crate) use super::ssh::port_forward::{Fate, Passage, bridge, passage};
+pub(crate) use super::ssh::tls_stream::secured;
+pub(crate) use super::ssh::unix_forward::{Door, door};
+use crate::actions::Context;
 use crate::domain::estate::Host;
 
 /// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
@@ -41,7 +30,7 @@ use crate::domain::estate::Host;
 pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
     match &context.environment.host {
         Host::Local => process::run_into(job, context, sink).await,
-        Host::Ssh(host) => far::run_into(job, host, context, sink).await,
+        Host::Ssh(host) => super::ssh::remote_process::run_into(job, host, context, sink).await,
     }
 }
 
@@ -64,18 +53,18 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
 /// A sentence that says why there is none, and what to type.
 pub async fn reach(context: &Context) -> Result<(), String> {
     match context.environment.host.ssh() {
-        Some(host) => link::to(host, context).up(context).await.map(drop),
+        Some(host) => super::ssh::connection::to(host, context).up(context).await.map(drop),
         None => Ok(()),
     }
 }
 
 /// Ends the connections of this process, when it is about to end itself.
 pub fn hang_up() {
-    link::hang_up();
+    super::ssh::connection::hang_up();
 }
 
 /// A word that nobody can guess.
-pub(super) fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
     hex::encode(bytes)

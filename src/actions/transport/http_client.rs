@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** no request leaves without a time limit, and no body is read beyond [`BODY_LIMIT`].
 
-mod far;
+mod over_ssh;
 
 use std::error::Error;
 use std::io;
@@ -17,8 +17,8 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Request, Response, Url};
 use serde_json::{Map, Value};
 
-use super::Context;
-use super::patience::within;
+use super::timeout::within;
+use crate::actions::Context;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 
@@ -110,7 +110,7 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
     let client = client()?;
     let began = context.clock.now();
     let exchange = async {
-        let response = match far::answer(&request, context).await? {
+        let response = match over_ssh::answer(&request, context).await? {
             Some(response) => response,
             None => client.execute(request).await.map_err(|error| why(&error))?,
         };

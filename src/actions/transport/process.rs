@@ -9,7 +9,7 @@
 //!
 //! * After a timeout, a cancellation, or when the future is dropped, the child and everything that it started are
 //!   gone, daemons that left its process group and session included. They are known by a mark that children
-//!   inherit and hardly anybody changes; see [`tree`]. A process that runs as another user (`sudo`) cannot be killed by
+//!   inherit and hardly anybody changes; see [`descendants`]. A process that runs as another user (`sudo`) cannot be killed by
 //!   us, and one that changed the mark (its own real-time limit) is found only within the process group.
 //! * A child that ends by itself ends the step. What it left running in the background lives on, as it does after a
 //!   shell ends, whether it holds the output open or not; [`Exit::left_behind`] says so where it is cheap to know.
@@ -19,10 +19,10 @@
 //! reaches a stranger that got the same number.
 
 pub mod capture;
-mod running;
+mod child;
+mod descendants;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,12 +32,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::Context;
+use crate::actions::Context;
 use crate::domain::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
-use self::running::Outlets;
-pub(super) use self::running::Running;
+use self::child::Outlets;
+pub(crate) use self::child::Running;
 
 /// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -167,7 +167,7 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
 /// # Errors
 ///
 /// When it cannot be started.
-pub(super) fn start(job: &Job, context: &Context) -> Result<Running, NotStarted> {
+pub(crate) fn start(job: &Job, context: &Context) -> Result<Running, NotStarted> {
     spawn(job, &surroundings(job, context), Kinship::OfStep)
 }
 
@@ -176,7 +176,7 @@ pub(super) fn start(job: &Job, context: &Context) -> Result<Running, NotStarted>
 /// # Errors
 ///
 /// When it cannot be started at all.
-pub(super) async fn run_apart(
+pub(crate) async fn run_apart(
     job: &Job,
     context: &Context,
     sink: &mut (dyn Sink + Send),
@@ -198,7 +198,7 @@ fn surroundings(job: &Job, context: &Context) -> BTreeMap<String, String> {
 }
 
 /// Completes a little before the context's deadline, so that there is time to end the child in good order.
-pub(super) async fn over(context: &Context) {
+pub(crate) async fn over(context: &Context) {
     match context.deadline {
         None => std::future::pending().await,
         Some(deadline) => context.clock.sleep_until(early(context.clock.now(), deadline)).await,
@@ -228,8 +228,8 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
     let (stdout, stderr) = outlets.for_child().map_err(refused)?;
     command.stdout(stdout).stderr(stderr).process_group(0);
     let (child, mark) = match kinship {
-        Kinship::OfStep => tree::marked(|| command.spawn()),
-        Kinship::Apart => tree::unmarked(|| command.spawn()).map(|child| (child, None)),
+        Kinship::OfStep => descendants::marked(|| command.spawn()),
+        Kinship::Apart => descendants::unmarked(|| command.spawn()).map(|child| (child, None)),
     }
     .map_err(refused)?;
     let running = Running::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
@@ -238,15 +238,15 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
 }
 
 /// A mark that nothing else bears, for a program that is started on another host.
-pub(super) fn new_mark() -> u64 {
-    tree::new_mark()
+pub(crate) fn new_mark() -> u64 {
+    descendants::new_mark()
 }
 
 /// A program that belongs to no step and whose standard input and output are one stream; its end, and what it said on
 /// standard error, come when it has ended. It is told to end by dropping the stream.
-pub(super) struct Piped {
-    pub(super) stream: tokio::net::UnixStream,
-    pub(super) fate: tokio::sync::oneshot::Receiver<String>,
+pub(crate) struct Piped {
+    pub(crate) stream: tokio::net::UnixStream,
+    pub(crate) fate: tokio::sync::oneshot::Receiver<String>,
 }
 
 /// The most that is kept of what a piped program says on standard error.
@@ -258,7 +258,7 @@ const PIPED_SAID: u64 = 16 * 1024;
 ///
 /// When it cannot be started.
 #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
-pub(super) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
+pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
     let environment = surroundings(job, context);
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let refused = |error| NotStarted::Refused(name.clone(), error);
@@ -290,7 +290,7 @@ fn last_words(mut child: std::process::Child) -> String {
 }
 
 /// Runs a program that belongs to no step to its end; nothing becomes of it.
-pub(super) fn let_go(argv: &[String]) {
+pub(crate) fn let_go(argv: &[String]) {
     if let Some((name, arguments)) = argv.split_first() {
         #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
         let mut command = std::process::Command::new(name);
@@ -301,7 +301,7 @@ pub(super) fn let_go(argv: &[String]) {
 /// Starts a program that belongs to no step. Everything else in this process that starts one does it here: a program
 /// that is born while a step's is would be taken for a part of that step, and end with it.
 pub fn spawn_apart(command: &mut std::process::Command) -> io::Result<std::process::Child> {
-    tree::unmarked(|| command.spawn())
+    descendants::unmarked(|| command.spawn())
 }
 
 /// Runs a program that belongs to no step to its end, without input, and gives what it printed.

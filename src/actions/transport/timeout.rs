@@ -11,8 +11,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::oneshot;
 
-use super::Context;
-use super::trouble::Trouble;
+use crate::actions::Context;
+use crate::actions::kinds::support::error::Trouble;
 use crate::clock;
 use crate::domain::time::Span;
 
@@ -80,7 +80,7 @@ pub async fn apart<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::testing::context;
+    use crate::actions::kinds::support::testing::context;
 
     #[tokio::test]
     async fn a_call_that_never_returns_is_given_up() {

@@ -21,7 +21,7 @@ mod deadline;
 mod post;
 mod walk;
 
-pub use body::occasion;
+pub use self::body::occasion;
 
 /// How long a reading may take unless the step says otherwise.
 pub const READ_TIMEOUT: Span = Span::seconds(60);

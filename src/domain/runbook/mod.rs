@@ -21,7 +21,7 @@ pub mod reference;
 mod rule;
 pub mod schema;
 
-pub use rule::{DeadlineFrom, DeadlineRule};
+pub use self::rule::{DeadlineFrom, DeadlineRule};
 
 /// The most steps a runbook may have, those inside groups included.
 pub const STEP_LIMIT: usize = 2_000;

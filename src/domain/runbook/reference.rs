@@ -16,11 +16,11 @@ use crate::domain::effect::EffectClass;
 use crate::domain::form::{Field, KindForm, Shape};
 use crate::domain::scope;
 
-pub(in crate::domain) use environment::{ENVIRONMENT, HOST};
-pub(in crate::domain) use estate::ESTATE;
-pub(in crate::domain) use people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
-pub(in crate::domain) use sender::{AUTH, MAPPING, SENDER};
-pub(in crate::domain) use trigger::{SCHEDULE, TRIGGER};
+pub(in crate::domain) use self::environment::{ENVIRONMENT, HOST};
+pub(in crate::domain) use self::estate::ESTATE;
+pub(in crate::domain) use self::people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
+pub(in crate::domain) use self::sender::{AUTH, MAPPING, SENDER};
+pub(in crate::domain) use self::trigger::{SCHEDULE, TRIGGER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];

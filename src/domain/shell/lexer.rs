@@ -9,9 +9,9 @@ mod expansion;
 mod here_document;
 mod value;
 
+use self::here_document::Pending;
 use super::quoting::Place;
 use super::{Datum, MARK, Refusal};
-use here_document::Pending;
 
 /// Frames that may be open at once; more are refused rather than followed.
 const MAX_FRAMES: usize = 100;

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::place::{loosely, package};
 use super::{Checkup, by};
-use crate::actions::{Context, host};
+use crate::actions::Context;
+use crate::actions::transport::host;
 use crate::domain::checkup::{Finding, Topic, Users};
 use crate::domain::estate::{Environment, SshHost};
 use crate::domain::host::Host;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Checkup, by};
-use crate::actions::git::reach::reach;
+use crate::actions::kinds::git::remote_check::reach;
 use crate::domain::checkup::{Finding, Topic, Users};
 use crate::domain::estate::Channel;
 use crate::domain::host::Host;

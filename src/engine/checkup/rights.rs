@@ -1,7 +1,7 @@
 //! What the account may do to units: exactly the verbs that the runbooks use, on exactly the units.
 //!
 //! Of ourselves, systemd is asked; of another account, polkit is, which answers root alone. See
-//! [`crate::actions::systemd::rights`]: nothing is done to any unit.
+//! [`crate::actions::kinds::systemd::permissions`]: nothing is done to any unit.
 
 use std::path::Path;
 
@@ -9,10 +9,12 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::{Checkup, few};
-use crate::actions::host::by_hand;
-use crate::actions::process::capture::{Sink, Source};
-use crate::actions::process::{self, Job};
-use crate::actions::systemd::rights::{self, Polkit, Right};
+use crate::actions::kinds::systemd::permissions;
+use crate::actions::kinds::systemd::permissions::{Polkit, Right};
+use crate::actions::transport::host::by_hand;
+use crate::actions::transport::process;
+use crate::actions::transport::process::Job;
+use crate::actions::transport::process::capture::{Sink, Source};
 use crate::domain::checkup::{Finding, Topic};
 use crate::domain::host::Host;
 
@@ -66,7 +68,7 @@ impl Checkup {
         let manager = &self.context.environment.systemd;
         let mut findings = Vec::new();
         for (verb, units) in &self.needs.grant.units {
-            let asked = join_all(units.iter().map(|unit| rights::own(&self.context, verb, unit))).await;
+            let asked = join_all(units.iter().map(|unit| permissions::own(&self.context, verb, unit))).await;
             let answers = asked.into_iter().map(|answer| answer.unwrap_or_else(Right::Unknown));
             findings.push(self.judged(verb, units.iter().map(String::as_str).zip(answers).collect()));
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Checkup, by};
-use crate::actions::host::by_hand;
+use crate::actions::transport::host::by_hand;
 use crate::domain::checkup::{Finding, Topic, Users};
 use crate::domain::host::Host;
 use crate::domain::text::one_line;

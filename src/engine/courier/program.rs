@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::DELIVERY_LIMIT;
-use crate::actions::process::{self, Ending, Job};
+use crate::actions::transport::process;
+use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress, Secrets};
 use crate::clock::SharedClock;
 use crate::domain::estate::{Environment, Estate};

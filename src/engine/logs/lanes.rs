@@ -11,8 +11,8 @@ use std::task::{Context as Waking, Poll};
 
 use super::{AHEAD, Searched};
 use crate::actions::Context;
-use crate::actions::journal::query::{Query, Read};
-use crate::actions::process::NotStarted;
+use crate::actions::kinds::journal::query::{Query, Read};
+use crate::actions::transport::process::NotStarted;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::export::Record;
 use crate::domain::journal::filter::Filter;

@@ -10,8 +10,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::actions::patience::within;
-use crate::actions::{self, Context, host};
+use crate::actions;
+use crate::actions::Context;
+use crate::actions::transport::host;
+use crate::actions::transport::timeout::within;
 use crate::domain::estate::Datastore;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::survey::{Probe, Subject};

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Result};
-use crate::actions::process::AGENT;
+use crate::actions::transport::process::AGENT;
 use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.

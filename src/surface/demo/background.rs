@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::actions::process::spawn_apart;
+use crate::actions::transport::process::spawn_apart;
 
 /// Where programs are found; the environment of this process is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::actions::process::output_apart;
+use crate::actions::transport::process::output_apart;
 
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";

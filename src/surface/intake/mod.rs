@@ -34,7 +34,7 @@ use crate::domain::sender::{Form, Sender};
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 
-pub use auth::{Admission, Certificates, Rejected, admit, admit_headers};
+pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 
 /// The most alerts that are read of one body: ten times what Alertmanager groups in a bad storm. The rest is counted in
 /// an alert of its own, `alerts_not_read`.

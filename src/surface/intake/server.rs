@@ -33,7 +33,7 @@ mod figures;
 mod hook;
 mod status;
 
-pub use connection::{Listener, serve};
+pub use self::connection::{Listener, serve};
 
 /// Where calendars subscribe to what is scheduled.
 const CALENDAR: &str = "/calendar.ics";

@@ -32,9 +32,9 @@ use crate::notify::slack::{Web, plain};
 mod errand;
 mod trouble;
 
-use errand::{Errand, Turn, record};
+use self::errand::{Errand, Turn, record};
 
-pub(super) use errand::Unrecorded;
+pub(super) use self::errand::Unrecorded;
 
 /// How often the log is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(400);

@@ -16,7 +16,7 @@ use crate::domain::text::one_line;
 
 mod settled;
 
-use settled::{answered, deed, settled};
+use self::settled::{answered, deed, settled};
 
 /// The most questions that the live message shows; the others are in its thread.
 const QUESTIONS: usize = 5;
@@ -243,9 +243,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::block::{BLOCKS, TEXT};
     use super::*;
     use crate::domain::incident::fold;
+    use crate::surface::slack::block::{BLOCKS, TEXT};
 
     const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
 

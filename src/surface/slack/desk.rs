@@ -29,8 +29,8 @@ mod steer;
 mod typed;
 mod waits;
 
-pub(super) use no::say;
-use no::{near, no, no_at, none, unknown, which};
+pub(super) use self::no::say;
+use self::no::{near, no, no_at, none, unknown, which};
 
 /// What who did something gets to see.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ mod reply;
 mod socket;
 mod word;
 
-pub use face::Face;
+pub use self::face::Face;
 
 /// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);

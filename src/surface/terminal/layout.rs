@@ -153,8 +153,8 @@ pub fn at_most(line: &Line, columns: usize, limit: usize, signs: &Signs) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::ink::UNICODE;
     use super::*;
+    use crate::surface::terminal::ink::UNICODE;
 
     fn texts(line: &Line, columns: usize) -> Vec<String> {
         rows(line, columns).iter().map(Row::text).collect()

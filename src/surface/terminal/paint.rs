@@ -84,9 +84,9 @@ fn plain_letter(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ink::Line;
-    use super::super::layout::rows;
     use super::*;
+    use crate::surface::terminal::ink::Line;
+    use crate::surface::terminal::layout::rows;
 
     #[test]
     fn a_row_without_colour_is_only_its_text() {

@@ -5,6 +5,7 @@ mod story;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 
+use self::story::{RUN, Story, step};
 use super::closing;
 use super::ink::UNICODE;
 use super::layout;
@@ -13,7 +14,6 @@ use crate::domain::command::Request;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Conclusion, Event, Gate, RunOutcome};
 use crate::domain::outcome::Outcome;
-use story::{RUN, Story, step};
 
 fn press(story: &mut Story, code: KeyCode) -> Intent {
     story.model.key(KeyEvent::new(code, KeyModifiers::NONE), story.now)

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

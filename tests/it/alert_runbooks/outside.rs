@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use serde_json::json;
 
 use super::host::{Facts, Host};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use runbook::actions::process::spawn_apart;
+use runbook::actions::transport::process::spawn_apart;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Ports below those that the kernel gives to outgoing connections, and beside those of the other harnesses.

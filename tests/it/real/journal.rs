@@ -125,7 +125,8 @@ impl Journal {
         let mut command = Command::new(writer);
         command.arg(format!("--output={}", file.display())).arg("-");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = runbook::actions::process::spawn_apart(&mut command).expect("systemd-journal-remote starts");
+        let mut child =
+            runbook::actions::transport::process::spawn_apart(&mut command).expect("systemd-journal-remote starts");
         let mut stdin = child.stdin.take().expect("stdin was asked for");
         stdin.write_all(&exported).expect("systemd-journal-remote reads its standard input");
         drop(stdin);

@@ -35,7 +35,7 @@ pub mod terminal;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 
 /// Runs a program to its end and returns what it printed, or fails the test with everything it said.
 ///

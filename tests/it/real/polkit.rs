@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use runbook::actions::process::{output_apart, spawn_apart};
+use runbook::actions::transport::process::{output_apart, spawn_apart};
 use tempfile::TempDir;
 
 use super::daemon::Daemon;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use runbook::actions::process::spawn_apart;
+use runbook::actions::transport::process::spawn_apart;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -203,7 +203,7 @@ fn give_away(directory: &Path) {
 fn is_ready(program: &Path, port: u16) -> bool {
     let mut command = Command::new(program);
     command.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
-    runbook::actions::process::output_apart(&mut command).is_ok_and(|output| output.status.success())
+    runbook::actions::transport::process::output_apart(&mut command).is_ok_and(|output| output.status.success())
 }
 
 #[cfg(test)]

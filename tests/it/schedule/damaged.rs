@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use runbook::domain::event::{Actor, Event};
 use runbook::domain::schedule::name;
 use runbook::store::sqlite::Sqlite;

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

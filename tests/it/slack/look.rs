@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ring::hmac;
-use runbook::actions::process::spawn_apart;
+use runbook::actions::transport::process::spawn_apart;
 use serde_json::Value;
 
 /// The signature of a body, as Slack makes it.

@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
-use super::mount::{self, Mount};
+use super::mounts;
+use super::mounts::Mount;
 use super::{SHOWN, Usage, share};
-use crate::actions::host;
-use crate::actions::process::{Ending, Job};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host;
+use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
 use crate::domain::text::one_line;
 
@@ -52,8 +53,8 @@ fn usage(path: &str, printed: &str) -> Option<Usage> {
     let [block, blocks, unused, free, inodes, inodes_free] = numbers[..] else { return None };
     let canonical = lines.next().filter(|line| line.starts_with('/'))?;
     let list: Vec<&str> = lines.collect();
-    let mounts: Vec<Mount> = list.iter().filter_map(|line| mount::parsed(line)).collect();
-    let mount = mount::of(Path::new(canonical), &mounts);
+    let mounts: Vec<Mount> = list.iter().filter_map(|line| mounts::parsed(line)).collect();
+    let mount = mounts::of(Path::new(canonical), &mounts);
     let used = blocks.saturating_sub(unused);
     let has_inodes = inodes > 0;
     Some(Usage {

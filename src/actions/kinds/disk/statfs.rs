@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::mount;
+use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::patience::apart;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::timeout::apart;
 use crate::domain::text::one_line;
 
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
@@ -82,7 +82,7 @@ fn found(directory: &Path, path: &str) -> Result<Usage, Trouble> {
         }
     };
     let about = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;
-    let mount = mount::of(&place.canonicalize().map_err(refused)?, &mount::mounts());
+    let mount = mounts::of(&place.canonicalize().map_err(refused)?, &mounts::mounts());
     let used = about.f_blocks.saturating_sub(about.f_bfree);
     let has_inodes = about.f_files > 0;
     Ok(Usage {

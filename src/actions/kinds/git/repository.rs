@@ -8,9 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::actions::process::capture::Capture;
-use crate::actions::process::{Ending, Job};
-use crate::actions::{Context, Progress, host};
+use crate::actions::transport::host;
+use crate::actions::transport::process::capture::Capture;
+use crate::actions::transport::process::{Ending, Job};
+use crate::actions::{Context, Progress};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::text;
 

@@ -10,7 +10,7 @@
 use serde_json::{Value, json};
 
 use super::repository::{Repository, Trouble};
-use super::workshop::Workshop;
+use super::worktree::Workshop;
 use crate::actions::Reconciled;
 use crate::domain::outcome::Outcome;
 use crate::domain::text;

@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::actions::testing::context;
+use crate::actions::kinds::support::testing::context;
 use crate::domain::estate::Environment;
 use crate::domain::outcome::Verdict;
 
@@ -58,7 +58,7 @@ impl Shop {
         let mut command = std::process::Command::new("git");
         command.current_dir(self.path(directory)).args(arguments.split(' '));
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let output = crate::actions::process::output_apart(&mut command)
+        let output = crate::actions::transport::process::output_apart(&mut command)
             .expect("git runs; else install the Debian package `git`");
         assert!(output.status.success(), "git {arguments}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()

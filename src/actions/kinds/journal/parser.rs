@@ -3,8 +3,8 @@
 //! **Invariant:** memory is bounded: one record, and the beginning of the words.
 
 use super::query::Read;
-use crate::actions::process::Ending;
-use crate::actions::process::capture::{Sink, Source};
+use crate::actions::transport::process::Ending;
+use crate::actions::transport::process::capture::{Sink, Source};
 use crate::domain::journal::export::{Export, Record};
 
 /// What is kept of journalctl's own words.

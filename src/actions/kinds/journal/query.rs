@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::reader::Reader;
+use super::parser::Reader;
 use crate::actions::Context;
-use crate::actions::host;
-use crate::actions::process::{Ending, Job, NotStarted};
+use crate::actions::transport::host;
+use crate::actions::transport::process::{Ending, Job, NotStarted};
 use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::Record;
 use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};

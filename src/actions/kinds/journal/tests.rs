@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::*;
-use crate::actions::testing::context;
+use crate::actions::kinds::support::testing::context;
 use crate::domain::journal::export::LONGEST_RECORD;
 use crate::domain::redact::Redactor;
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use super::exposition::{Page, Sample};
-use super::reading::{Found, Reading};
+use super::measured::{Found, Reading};
 use super::selector::Selector;
 
 /// How alike a name must be to be suggested.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::exposition::Sample;
-use crate::actions::threshold::{Threshold, number};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::outcome::Outcome;
 use crate::domain::text::one_line;
 

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::exposition::Sample;
-use super::reading::{Found, Reading};
+use super::measured::{Found, Reading};
 use super::{Spec, address, place};
 use crate::actions::Context;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::text::one_line;
 
 /// The label that holds the name of a series.

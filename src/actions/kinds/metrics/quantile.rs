@@ -5,9 +5,9 @@
 
 use super::evaluate::Before;
 use super::exposition::{Page, Sample};
-use super::reading::{Found, Reading};
+use super::measured::{Found, Reading};
 use super::selector::Selector;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 
 /// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
 const BUCKET: &str = "_bucket";

@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::exposition::{Page, Sample, name, quoted};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::text::one_line;
 
 /// How large a compiled expression may become.

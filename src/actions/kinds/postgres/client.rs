@@ -13,9 +13,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, PgConnection, Postgres};
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::host::{self, Door};
-use crate::actions::patience::within;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host;
+use crate::actions::transport::host::Door;
+use crate::actions::transport::timeout::within;
 use crate::domain::text::one_line;
 
 /// How long a connection may take, the handshake and the password included.

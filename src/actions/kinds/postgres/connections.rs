@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgArguments;
 
-use super::session::{self, Filter, Session};
-use super::wire::{Wire, why};
-use crate::actions::threshold::Threshold;
-use crate::actions::trouble::Trouble;
+use super::client::{Wire, why};
+use super::sessions;
+use super::sessions::{Filter, Session};
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::threshold::Threshold;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::one_line;
 
@@ -33,8 +34,8 @@ const ROWS: usize = 40_000;
 pub(super) async fn look(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
     let max = max_connections(wire).await?;
     let groups = groups(wire).await?;
-    let idle = session::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;
-    let running = session::running(SESSIONS, wire).await?;
+    let idle = sessions::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;
+    let running = sessions::running(SESSIONS, wire).await?;
     Ok(report(max, &groups, &idle, &running, threshold))
 }
 

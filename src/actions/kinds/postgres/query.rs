@@ -5,11 +5,11 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{Arguments, Column, Row};
 
+use super::client::{Wire, why};
 use super::value::Cell;
-use super::wire::{Wire, why};
 use crate::actions::Context;
-use crate::actions::threshold::{Threshold, number};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::outcome::Outcome;
 use crate::domain::text::{grouped, one_line};
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Row};
 
-use super::wire::{Wire, why};
+use super::client::{Wire, why};
 use crate::actions::Context;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::text::one_line;
 
 /// The longest name of an application, and the longest query, that are kept of a session.

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Row};
 
-use super::session::{self, Filter, Session};
-use super::wire::{Wire, why};
+use super::client::{Wire, why};
+use super::sessions;
+use super::sessions::{Filter, Session};
 use crate::actions::Reconciled;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::clock;
 use crate::domain::outcome::Outcome;
 
@@ -35,7 +36,7 @@ type Identity = (i32, f64);
 
 /// Ends them.
 pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
-    let found = session::idle(filter, wire).await?;
+    let found = sessions::idle(filter, wire).await?;
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
     let mut reason = None;
     for session in found {
@@ -117,7 +118,7 @@ fn report(ended: &[Session], left: &[Session], reason: Option<Trouble>) -> Outco
 
 /// The sessions that would be ended: what a later look is compared with.
 pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Trouble> {
-    let found = session::idle(filter, wire).await?;
+    let found = sessions::idle(filter, wire).await?;
     Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 

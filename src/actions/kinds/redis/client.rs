@@ -16,9 +16,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::host::{self, Passage};
-use crate::actions::patience::within;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host;
+use crate::actions::transport::host::Passage;
+use crate::actions::transport::timeout::within;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::one_line;
 use crate::domain::time::{Span, Timestamp};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use redis::cmd;
 use serde_json::json;
 
+use super::client::Wire;
 use super::keys::NAMES;
 use super::scan::{Key, Scan, closely, shown};
-use super::wire::Wire;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::grouped;
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use serde_json::{Value, json};
 
+use super::client::Wire;
 use super::scan::{Key, Scan, closely, shown};
-use super::wire::Wire;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::{bytes, grouped};
 use crate::domain::time::Span;

@@ -3,9 +3,9 @@
 use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
-use super::wire::Wire;
-use crate::actions::patience::pause;
-use crate::actions::trouble::Trouble;
+use super::client::Wire;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::timeout::pause;
 use crate::domain::outcome::Outcome;
 use crate::domain::text::{bytes, one_line};
 use crate::domain::time::Span;

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use redis::{Pipeline, Value, cmd};
 
-use super::wire::Wire;
-use crate::actions::trouble::Trouble;
+use super::client::Wire;
+use crate::actions::kinds::support::error::Trouble;
 
 /// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
 const BATCH: usize = 1000;

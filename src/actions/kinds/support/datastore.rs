@@ -7,8 +7,8 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::trouble::Trouble;
-use super::{Context, SecretText};
+use super::error::Trouble;
+use crate::actions::{Context, SecretText};
 use crate::domain::estate::{Datastore, SecretRef};
 use crate::domain::form::{Field, Shape};
 use crate::domain::text::one_line;
@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::actions::testing::context;
+    use crate::actions::kinds::support::testing::context;
 
     fn with(stores: serde_json::Value) -> Context {
         let estate = serde_json::from_value(json!({ "estate": "shop", "datastores": stores })).unwrap();

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::actions::datastore::Place;
-use crate::actions::process::capture::{Capture, KEPT};
-use crate::actions::process::{Ending, Exit, Job, NotStarted};
-use crate::actions::{Context, SecretText, libpq};
+use crate::actions::kinds::support::datastore::Place;
+use crate::actions::kinds::support::libpq;
+use crate::actions::transport::process::capture::{Capture, KEPT};
+use crate::actions::transport::process::{Ending, Exit, Job, NotStarted};
+use crate::actions::{Context, SecretText};
 use crate::domain::expression;
 use crate::domain::form::{Field, Output, Shape};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -137,7 +138,7 @@ impl Surroundings {
     async fn performed(&self, job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
         let kept = if self.parse == Parse::None { KEPT } else { JSON_READ };
         let mut capture = Capture::keeping(kept, context);
-        let exit = super::run_into(job, context, &mut capture).await?;
+        let exit = crate::actions::transport::host::run_into(job, context, &mut capture).await?;
         capture.finish();
         Ok((exit, capture))
     }

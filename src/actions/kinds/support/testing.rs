@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Progress, Secrets};
+use crate::actions::{Context, Progress, Secrets};
 use crate::clock::SystemClock;
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{RunId, StepKey};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use zbus::OwnedObjectPath;
 
-use super::bus::{self, ManagerProxy};
-use super::trouble::Trouble;
+use super::dbus;
+use super::dbus::ManagerProxy;
+use super::error::Trouble;
 use super::unit::Unit;
-use super::{files, job, names};
+use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::outcome::{Outcome, Verdict};
 
@@ -76,9 +77,9 @@ pub(super) async fn change(
     context: &Context,
 ) -> Result<Outcome, Trouble> {
     let units = names::named(words, &context.estate)?;
-    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     if verb.is_about_files() {
-        return files::change(&manager, verb, &units).await;
+        return unit_files::change(&manager, verb, &units).await;
     }
     let mut done: Vec<(Unit, Unit)> = Vec::new();
     for unit in &units {
@@ -149,12 +150,12 @@ async fn request(manager: &ManagerProxy<'_>, verb: Verb, name: &str) -> zbus::Re
 
 /// What the units look like before a change, for the log.
 pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Value> {
-    let manager = bus::manager(context).await.ok()?;
+    let manager = dbus::manager(context).await.ok()?;
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let seen = Unit::many(&manager, &names).await.ok()?;
     let mut files = serde_json::Map::new();
     for unit in &seen {
-        files.insert(unit.name.clone(), json!(files::state(&manager, &unit.name).await));
+        files.insert(unit.name.clone(), json!(unit_files::state(&manager, &unit.name).await));
     }
     Some(json!({ "units": seen, "files": files }))
 }

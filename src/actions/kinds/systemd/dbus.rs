@@ -13,7 +13,8 @@ use tokio::runtime::{Handle, Id};
 use zbus::connection::Builder;
 use zbus::{Connection, OwnedObjectPath, proxy};
 
-use crate::actions::{Context, host};
+use crate::actions::Context;
+use crate::actions::transport::host;
 use crate::domain::estate::{Host, ManagerBus};
 
 /// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.

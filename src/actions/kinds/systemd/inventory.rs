@@ -4,7 +4,7 @@
 
 use zbus::OwnedObjectPath;
 
-use super::bus;
+use super::dbus;
 use super::unit::{properties, text};
 use crate::domain::estate::ManagerBus;
 
@@ -29,7 +29,7 @@ pub struct Known {
 /// # Errors
 /// When the manager cannot be reached, or does not answer.
 pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, String> {
-    let manager = bus::here(bus).await?;
+    let manager = dbus::here(bus).await?;
     let said = |error: zbus::Error| error.to_string();
     let loaded = manager.list_units_by_patterns(&[], &[pattern]).await.map_err(said)?;
     let enabled = manager.list_unit_files_by_patterns(&["enabled"], &[pattern]).await.map_err(said)?;
@@ -47,7 +47,7 @@ pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, Str
     futures_util::future::try_join_all(known).await.map_err(said)
 }
 
-async fn described(manager: &bus::ManagerProxy<'_>, unit: String, path: OwnedObjectPath) -> zbus::Result<Known> {
+async fn described(manager: &dbus::ManagerProxy<'_>, unit: String, path: OwnedObjectPath) -> zbus::Result<Known> {
     let connection = manager.inner().connection();
     let about = properties(connection, &path, "org.freedesktop.systemd1.Unit", &["FragmentPath"]).await?;
     let own = properties(connection, &path, "org.freedesktop.systemd1.Service", &["WorkingDirectory"]).await?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use zbus::OwnedObjectPath;
 
-use super::bus::{JobRemovedStream, ManagerProxy};
-use super::trouble::{CRASH_LOOP, Trouble};
+use super::dbus::{JobRemovedStream, ManagerProxy};
+use super::error::{CRASH_LOOP, Trouble};
 use super::unit::Unit;
 use crate::actions::Context;
 use crate::clock;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use futures_util::future::join_all;
 use zbus::{Connection, ObjectPath, OwnedVariant};
 
-use super::bus::{self, UnitRow};
+use super::dbus;
+use super::dbus::UnitRow;
 use super::unit::{ended, instant};
 use crate::actions::Context;
 use crate::domain::survey::Unit;
@@ -23,7 +24,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// # Errors
 /// A sentence that says which bus cannot be reached and why.
 pub async fn glance(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
-    let manager = bus::manager(context).await?;
+    let manager = dbus::manager(context).await?;
     let rows = manager.list_units_by_names(names).await;
     let rows = rows.map_err(|error| {
         format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)

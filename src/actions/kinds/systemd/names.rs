@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::trouble::Trouble;
+use super::error::Trouble;
 use crate::domain::estate::{Estate, suffixed};
 
 /// The most units that one step may name or match.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use zbus::{Connection, Variant, proxy};
 
-use super::bus;
+use super::dbus;
 use crate::actions::Context;
 
 /// How long polkit may take: it runs rules, and may have to be started.
@@ -39,7 +39,7 @@ pub enum Right {
 /// # Errors
 /// When the manager cannot be reached.
 pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, String> {
-    let manager = bus::manager(context).await?;
+    let manager = dbus::manager(context).await?;
     let asked = match verb {
         "start" => manager.start_unit(unit, "triggering").await,
         "stop" => manager.stop_unit(unit, "isolate").await,

@@ -6,11 +6,12 @@
 
 use serde_json::{Value, json};
 
-use super::bus::{self, ManagerProxy};
 use super::change::{self, Verb};
-use super::trouble::Trouble;
+use super::dbus;
+use super::dbus::ManagerProxy;
+use super::error::Trouble;
 use super::unit::Unit;
-use super::{files, job, names};
+use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
 use crate::domain::outcome::Outcome;
 
@@ -46,7 +47,7 @@ fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
 type Looked = Vec<(Unit, Unit, Found)>;
 
 async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<Looked, String> {
-    let manager = bus::manager(context).await?;
+    let manager = dbus::manager(context).await?;
     let mut looked = Vec::new();
     for was in recorded {
         let now = job::quiet(&manager, &was.name, context).await.map_err(|error| error.to_string())?;
@@ -63,7 +64,7 @@ async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Co
 }
 
 async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value) -> Found {
-    let now = files::state(manager, &was.name).await.unwrap_or_default();
+    let now = unit_files::state(manager, &was.name).await.unwrap_or_default();
     let wanted = if verb == Verb::Enable { "enabled" } else { "disabled" };
     if now == wanted && before["files"][&was.name] != json!(now) {
         return Found::Happened;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::error::Trouble;
 use super::names::Wanted;
-use super::trouble::Trouble;
 use super::unit::Unit;
-use super::{bus, change};
+use super::{change, dbus};
 use crate::actions::Context;
 use crate::domain::outcome::Outcome;
 
@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// Looks at units; with `expect`, fails when one is in another state.
 pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, Trouble> {
     let wanted = Wanted::of(words, &context.estate)?;
-    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     let trouble = |error: zbus::Error| Trouble::of_bus("be looked at", &words.join(", "), &error);
     let mut names = wanted.of_estate(&context.estate);
     names.extend(wanted.names.iter().cloned());

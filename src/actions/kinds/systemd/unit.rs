@@ -6,7 +6,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use zbus::{Connection, ObjectPath, OwnedVariant};
 
-use super::bus::{ManagerProxy, UnitRow};
+use super::dbus::{ManagerProxy, UnitRow};
 use crate::domain::time::{Timestamp, stamp};
 
 /// The value by which systemd says that it does not know a number of bytes.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::bus::{self, FileChange, ManagerProxy};
 use super::change::Verb;
-use super::trouble::Trouble;
+use super::dbus;
+use super::dbus::{FileChange, ManagerProxy};
+use super::error::Trouble;
 use crate::actions::Context;
 use crate::domain::outcome::Outcome;
 
@@ -13,7 +14,7 @@ const RELOAD: &str = "reload the unit files of";
 
 /// Reads all unit files again.
 pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, Trouble> {
-    let manager = bus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
     manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use futures_util::StreamExt;
 use zbus::{MatchRule, MessageStream, message};
 
-use super::bus;
+use super::dbus;
 use crate::actions::Context;
 
 /// Where every unit is an object.
@@ -31,7 +31,7 @@ impl Lookout {
     /// # Errors
     /// A sentence that says which bus cannot be reached and why.
     pub async fn take(names: &[&str], context: &Context) -> Result<Self, String> {
-        let manager = bus::manager(context).await?;
+        let manager = dbus::manager(context).await?;
         let said = |error: zbus::Error| {
             format!("the systemd manager at `{}` tells no changes: {error}", context.environment.systemd.0)
         };

@@ -1,6 +1,6 @@
 //! The facts of a certificate, for people and for conditions.
 //!
-//! Deliberately absent: a judgement; that is [`super::trust`]'s.
+//! Deliberately absent: a judgement; that is [`super::verify`]'s.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 

@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::actions::trouble::Trouble;
-use crate::actions::{Context, host};
+use crate::actions::Context;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host;
 use crate::domain::text::one_line;
 
 /// The longest reason that is kept.

@@ -15,8 +15,8 @@ use rustls::{CertificateError, Error, RootCertStore};
 use super::certificate::Certificate;
 use super::handshake::{Handshake, provider};
 use crate::actions::Context;
-use crate::actions::patience::apart;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::timeout::apart;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 

@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{AGENT, NoAnswer, REDIRECTS, is_same_place};
 use crate::actions::Context;
-use crate::actions::host::{self, Fate};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host;
+use crate::actions::transport::host::Fate;
 
 impl From<Trouble> for NoAnswer {
     fn from(trouble: Trouble) -> Self {
@@ -50,7 +51,9 @@ fn further(request: &Request, answer: &Response) -> Option<Url> {
 async fn once(request: &Request, context: &Context) -> Result<Option<Response>, NoAnswer> {
     let url = request.url();
     let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
-    let Some(passage) = host::passage(name, port, context).await? else { return Ok(None) };
+    let Some(passage) = host::passage(name, port, context).await? else {
+        return Ok(None);
+    };
     let sent = match url.scheme() {
         "https" => spoken(host::secured(passage.stream, name).await, request).await,
         _ => spoken(Ok(passage.stream), request).await,

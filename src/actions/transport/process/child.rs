@@ -16,7 +16,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::capture::{Sink, Source};
-use super::tree::{Mark, Tree};
+use super::descendants::{Mark, Tree};
 use super::{Ending, Exit};
 
 /// How long output is still read when the child has ended and something that it left behind holds the pipes: what
@@ -30,7 +30,7 @@ const DEATH: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 * 1024;
 
 /// A child that has been started.
-pub(in crate::actions) struct Running {
+pub(crate) struct Running {
     /// Gone when it has been reaped, or handed to who waits for it.
     child: Option<Child>,
     tree: Tree,
@@ -104,36 +104,36 @@ impl Running {
     }
 
     /// Keeps the child's standard input open when all that there is has been written.
-    pub(in crate::actions) fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         if let Some(input) = &mut self.stdin {
             input.held = true;
         }
     }
 
     /// Gives a held standard input more to read, after all that came before has been written.
-    pub(in crate::actions) fn give(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn give(&mut self, bytes: Vec<u8>) {
         if let Some(input) = &mut self.stdin {
             (input.bytes, input.written) = (bytes, 0);
         }
     }
 
     /// Closes the child's standard input.
-    pub(in crate::actions) fn close_input(&mut self) {
+    pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
     /// Moves some data; whether the child has ended.
-    pub(in crate::actions) async fn flow(&mut self, sink: &mut (dyn Sink + Send)) -> bool {
+    pub(crate) async fn flow(&mut self, sink: &mut (dyn Sink + Send)) -> bool {
         matches!(self.next(sink, true).await, Next::Exited)
     }
 
     /// Moves data until the child itself has ended.
-    pub(in crate::actions) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
+    pub(crate) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
         while !matches!(self.next(sink, true).await, Next::Exited) {}
     }
 
     /// After the child has ended: the rest of its output, and how it ended.
-    pub(in crate::actions) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
+    pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
         // In the ordinary case both pipes are at their end already and nobody waits.
         self.drain(LINGER, sink).await;
         let status = self.reap();
@@ -147,7 +147,7 @@ impl Running {
     }
 
     /// Asks the child and its tree to end, and kills what has not ended after `grace`.
-    pub(in crate::actions) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
+    pub(crate) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
         // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
         let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;

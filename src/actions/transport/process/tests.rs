@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::{HeadAndTail, KEPT};
 use super::*;
-use crate::actions::testing::context;
-use crate::actions::{Kind, Progress, command::Command, shell::Shell};
+use crate::actions::kinds::command::Command;
+use crate::actions::kinds::shell::Shell;
+use crate::actions::kinds::support::testing::context;
+use crate::actions::{Kind, Progress};
 use crate::clock::SystemClock;
 use crate::domain::outcome::Verdict;
 use crate::domain::redact::Redactor;

@@ -9,7 +9,7 @@ use crate::domain::text::one_line;
 const SAID: usize = 200;
 
 /// A sentence about what ssh said when it could not connect.
-pub(super) fn of(said: &str, host: &SshHost) -> String {
+pub(crate) fn of(said: &str, host: &SshHost) -> String {
     let by_hand = by_hand(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
     let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let forget = line_with(said, "ssh-keygen -f").map_or_else(|| "ssh-keygen -R <host>".to_owned(), str::to_owned);

@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as Gate, Semaphore, SemaphorePermit};
 
-use super::{refusal, room, script};
+use super::{connect_error, remote_supervisor, socket_dir};
 use crate::actions::Context;
-use crate::actions::patience::within;
-use crate::actions::process::capture::{Sink, Source};
-use crate::actions::process::{self, AGENT, Ending, Job};
+use crate::actions::transport::process;
+use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::{AGENT, Ending, Job};
+use crate::actions::transport::timeout::within;
 use crate::domain::estate::{SshHost, matches};
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
@@ -45,7 +46,7 @@ const PERSIST: u64 = 60;
 const SESSIONS: usize = 8;
 
 /// What ssh says when the other end, or a bastion on the way there, closes the connection without a word.
-pub(super) const HUNG_UP: &str = "kex_exchange_identification";
+pub(crate) const HUNG_UP: &str = "kex_exchange_identification";
 
 /// The most of ssh's own words that is kept.
 const SAID: usize = 16 * 1024;
@@ -56,7 +57,7 @@ type Key = (SshHost, Option<String>, PathBuf);
 static LINKS: Mutex<BTreeMap<Key, Arc<Link>>> = Mutex::new(BTreeMap::new());
 
 /// The way to one host.
-pub(super) struct Link {
+pub(crate) struct Link {
     host: SshHost,
     /// What its name must be like.
     guard: Option<String>,
@@ -74,7 +75,7 @@ struct Control {
 }
 
 /// The link to a host; the same one for all who ask.
-pub(super) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
+pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
     let guard = context.environment.hostname.clone();
     let key = (host.clone(), guard.clone(), context.directory.clone());
     let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +88,7 @@ pub(super) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
 
 impl Link {
     /// A place among the sessions that run at the same time.
-    pub(super) async fn place(&self) -> SemaphorePermit<'_> {
+    pub(crate) async fn place(&self) -> SemaphorePermit<'_> {
         self.sessions.acquire().await.expect("it is never closed")
     }
 
@@ -95,7 +96,7 @@ impl Link {
     ///
     /// # Errors
     /// A sentence that says why there is none, and what to type.
-    pub(super) async fn up(&self, context: &Context) -> Result<PathBuf, String> {
+    pub(crate) async fn up(&self, context: &Context) -> Result<PathBuf, String> {
         let came = context.clock.now();
         let mut control = self.control.lock().await;
         if let Some(path) = control.path.as_ref().filter(|path| path.exists()) {
@@ -131,7 +132,7 @@ impl Link {
     }
 
     /// Whether a connection is still there. One that is not is forgotten.
-    pub(super) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
+    pub(crate) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
         let words =
             ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
         let (job, mut said) = (local(words.to_vec(), context), Said::default());
@@ -150,8 +151,8 @@ impl Link {
 
     async fn connected(&self, context: &Context) -> Result<PathBuf, String> {
         let failed = |reason: String| format!("`{}` cannot be reached: {reason}", self.host.to);
-        let room = room::room().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
-        let path = room.join(format!("c{}", &super::random()[..8]));
+        let room = socket_dir::room().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
+        let path = room.join(format!("c{}", &crate::actions::transport::host::random()[..8]));
         let config = self.config(&room, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
         let mut job = local(self.master(&config, &path), context);
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
@@ -164,7 +165,7 @@ impl Link {
             Ok(Ending::Cancelled) => Err(failed("it was stopped before".to_owned())),
             Ok(_) => {
                 let said = self.explained(said.text(), &config, context).await;
-                Err(refusal::of(&context.redactor.scrub(&said), &self.host))
+                Err(connect_error::of(&context.redactor.scrub(&said), &self.host))
             }
             Err(process::NotStarted::NotFound(..)) => {
                 Err(failed("there is no `ssh` here; install OpenSSH's client".to_owned()))
@@ -223,19 +224,23 @@ impl Link {
              UpdateHostKeys no\nLogLevel ERROR\nConnectionAttempts 1\nConnectTimeout {ANSWER}\nServerAliveInterval {ASK}\n\
              ServerAliveCountMax {IN_VAIN}\nInclude \"{own}\"\nHost *\nInclude /etc/ssh/ssh_config\n"
         );
-        let path = room.join(format!("config-{}", &super::random()[..8]));
+        let path = room.join(format!("config-{}", &crate::actions::transport::host::random()[..8]));
         std::fs::write(&path, text)?;
         Ok(path)
     }
 
     /// The host must be called as the environment says, or it is another one.
     async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), String> {
-        let tag = super::random();
+        let tag = crate::actions::transport::host::random();
         let mut said = Said::default();
         let mut job = local(session(control), context);
-        job.input = Some(script::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
+        job.input = Some(remote_supervisor::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
         let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
-        let name = said.stdout.rsplit_once(script::BEGIN).map(|(_, name)| name.trim().to_owned()).unwrap_or_default();
+        let name = said
+            .stdout
+            .rsplit_once(remote_supervisor::BEGIN)
+            .map(|(_, name)| name.trim().to_owned())
+            .unwrap_or_default();
         match ended {
             Ok(Ok(Ending::Code(0))) if matches(pattern, &name) => Ok(()),
             Ok(Ok(Ending::Code(0))) => {
@@ -251,14 +256,14 @@ impl Link {
 }
 
 /// The words that open a session over a connection and nothing else.
-pub(super) fn session(control: &Path) -> Vec<String> {
+pub(crate) fn session(control: &Path) -> Vec<String> {
     let mut words = over(control, &[]);
-    words.push(script::FIRST.to_owned());
+    words.push(remote_supervisor::FIRST.to_owned());
     words
 }
 
 /// The words that reach an address from the host, over a connection and nothing else.
-pub(super) fn passage(control: &Path, host: &str, port: u16) -> Vec<String> {
+pub(crate) fn passage(control: &Path, host: &str, port: u16) -> Vec<String> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     over(control, &["-W".to_owned(), format!("{host}:{port}")])
 }
@@ -276,7 +281,7 @@ fn over(control: &Path, more: &[String]) -> Vec<String> {
 }
 
 /// A program on this machine that belongs to a connection.
-pub(super) fn local(argv: Vec<String>, context: &Context) -> Job {
+pub(crate) fn local(argv: Vec<String>, context: &Context) -> Job {
     Job { argv, directory: context.directory.clone(), ..Job::default() }
 }
 
@@ -288,14 +293,14 @@ fn close(control: &Path) {
 }
 
 /// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
-pub(super) fn hang_up() {
+pub(crate) fn hang_up() {
     let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
     for link in links.into_values() {
         if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.path.take()) {
             close(&control);
         }
     }
-    if let Some(room) = room::taken() {
+    if let Some(room) = socket_dir::taken() {
         // It is swept by the next process when this one cannot.
         let _ = std::fs::remove_dir_all(room);
     }
@@ -310,7 +315,7 @@ struct Said {
 
 impl Said {
     fn text(&self) -> String {
-        self.stderr.replace(script::BEGIN, "").trim().to_owned()
+        self.stderr.replace(remote_supervisor::BEGIN, "").trim().to_owned()
     }
 }
 

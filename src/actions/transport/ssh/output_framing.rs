@@ -5,8 +5,8 @@
 //!
 //! Deliberately absent: what becomes of the output.
 
-use super::script::BEGIN;
-use crate::actions::process::capture::{Sink, Source};
+use super::remote_supervisor::BEGIN;
+use crate::actions::transport::process::capture::{Sink, Source};
 
 /// The most that is kept of what comes before the beginning: a login script that prints more than this is no use to anybody.
 const NOISE: usize = 16 * 1024;
@@ -16,7 +16,7 @@ const REPORT: usize = 4 * 1024;
 
 /// What the far side said became of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// It ended by itself, with this code, and may have left something running.
     Code(i32, bool),
     /// The far side has ended it.
@@ -28,7 +28,7 @@ pub(super) enum Report {
 }
 
 /// Lets through what the program prints, and keeps the rest.
-pub(super) struct Frame<'s> {
+pub(crate) struct Frame<'s> {
     inner: &'s mut (dyn Sink + Send),
     tag: Vec<u8>,
     stdout: Front,
@@ -36,7 +36,7 @@ pub(super) struct Frame<'s> {
     /// The end of standard error that may be the beginning of a report, or a report that is not whole yet.
     held: Vec<u8>,
     /// What was reported first.
-    pub(super) report: Option<Report>,
+    pub(crate) report: Option<Report>,
 }
 
 /// What came on a stream before the beginning.
@@ -71,23 +71,23 @@ impl Front {
 
 impl<'s> Frame<'s> {
     /// A frame around what `inner` is to see; `tag` is the word that reports begin with.
-    pub(super) fn new(tag: &str, inner: &'s mut (dyn Sink + Send)) -> Self {
+    pub(crate) fn new(tag: &str, inner: &'s mut (dyn Sink + Send)) -> Self {
         let tag = format!("{tag} ").into_bytes();
         Self { inner, tag, stdout: Front::default(), stderr: Front::default(), held: Vec::new(), report: None }
     }
 
     /// Whether the far side is ready for the script.
-    pub(super) fn begun(&self) -> bool {
+    pub(crate) fn begun(&self) -> bool {
         self.stdout.begun && self.stderr.begun
     }
 
     /// What ssh or the far side said instead of beginning.
-    pub(super) fn complaint(&self) -> String {
+    pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.stderr.noise).into_owned()
     }
 
     /// Lets go what was held back, when nothing more comes.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.report.is_none() {
             let held = std::mem::take(&mut self.held);
             self.inner.take(Source::Stderr, &held);

@@ -12,11 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use super::{link, script};
+use super::{connection, remote_supervisor};
 use crate::actions::Context;
-use crate::actions::patience::within;
-use crate::actions::process::{self, Piped};
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::process;
+use crate::actions::transport::process::Piped;
+use crate::actions::transport::timeout::within;
 use crate::domain::estate::SshHost;
 use crate::domain::text::one_line;
 
@@ -52,9 +53,9 @@ pub struct Fate {
 impl Fate {
     /// Why nothing came of a stream; none when it did not end, or nobody knows.
     pub async fn reason(self) -> Option<Trouble> {
-        let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(script::BEGIN, "");
+        let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(remote_supervisor::BEGIN, "");
         let said = said.trim();
-        if said.contains(link::HUNG_UP) {
+        if said.contains(connection::HUNG_UP) {
             // The connection had ended without taking its socket along; the next who comes makes another.
             let _ = std::fs::remove_file(&self.control);
             return Some(Trouble::new("unreachable", format!("the connection to {} was lost", self.place)));
@@ -76,9 +77,10 @@ impl Fate {
 /// `unreachable` when the host itself is not reached.
 pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<Passage>, Trouble> {
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
-    let control = link::to(ssh, context).up(context).await.map_err(|reason| Trouble::new("unreachable", reason))?;
+    let control =
+        connection::to(ssh, context).up(context).await.map_err(|reason| Trouble::new("unreachable", reason))?;
     let name = host.trim_matches(['[', ']']);
-    let piped = process::piped(&link::local(link::passage(&control, name, port), context), context);
+    let piped = process::piped(&connection::local(connection::passage(&control, name, port), context), context);
     let piped = piped.map_err(|error| Trouble::new("system", error.to_string()))?;
     let fate = Fate { said: piped.fate, place: format!("`{}`", ssh.to), control };
     Ok(Some(Passage { stream: piped.stream, fate }))
@@ -89,11 +91,11 @@ pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<
 /// # Errors
 /// A sentence that says why it does not run.
 pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, Fate), String> {
-    let link = link::to(ssh, context);
+    let link = connection::to(ssh, context);
     let mut is_second = false;
     loop {
         let control = link.up(context).await?;
-        let piped = process::piped(&link::local(link::session(&control), context), context);
+        let piped = process::piped(&connection::local(connection::session(&control), context), context);
         let Piped { mut stream, fate } = piped.map_err(|error| error.to_string())?;
         match within(BEGIN, context, begin(&mut stream, argv)).await {
             Ok(Ok(())) => return Ok((stream, Fate { said: fate, place: format!("`{}`", ssh.to), control })),
@@ -103,7 +105,7 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
                 if is_second || link.is_alive(&control, context).await {
                     let said = tokio::time::timeout(REASON, fate).await.ok().and_then(Result::ok);
                     let said = said
-                        .map(|said| said.replace(script::BEGIN, ""))
+                        .map(|said| said.replace(remote_supervisor::BEGIN, ""))
                         .filter(|said| !said.trim().is_empty())
                         .unwrap_or_else(|| error.to_string());
                     return Err(format!("`{}` takes no command: {}", ssh.to, one_line(&said, SAID)));
@@ -116,7 +118,7 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
 
 /// Waits until the far side is ready, and has it become the program.
 async fn begin(stream: &mut UnixStream, argv: &[String]) -> std::io::Result<()> {
-    let line = format!("{}\n", script::BEGIN);
+    let line = format!("{}\n", remote_supervisor::BEGIN);
     let mut seen = Vec::new();
     // Byte by byte: what is behind the line belongs to the program.
     while !seen.ends_with(line.as_bytes()) {
@@ -125,5 +127,5 @@ async fn begin(stream: &mut UnixStream, argv: &[String]) -> std::io::Result<()> 
             return Err(std::io::Error::other("it prints too much before it is ready"));
         }
     }
-    stream.write_all(script::becoming(argv, &super::random()).as_bytes()).await
+    stream.write_all(remote_supervisor::becoming(argv, &crate::actions::transport::host::random()).as_bytes()).await
 }

@@ -6,12 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::frame::{Frame, Report};
-use super::link;
-use super::script::{self, Work};
+use super::connection;
+use super::output_framing::{Frame, Report};
+use super::remote_supervisor;
+use super::remote_supervisor::Work;
 use crate::actions::Context;
-use crate::actions::process::capture::Sink;
-use crate::actions::process::{self, Ending, Exit, GRACE, Job, NotStarted, Running};
+use crate::actions::transport::process;
+use crate::actions::transport::process::capture::Sink;
+use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, Running};
 use crate::domain::estate::SshHost;
 use crate::domain::text::one_line;
 use crate::domain::time::Span;
@@ -45,16 +47,16 @@ struct Call<'c> {
 }
 
 /// Runs a job on a host.
-pub(super) async fn run_into(
+pub(crate) async fn run_into(
     job: &Job,
     host: &SshHost,
     context: &Context,
     sink: &mut (dyn Sink + Send),
 ) -> Result<Exit, NotStarted> {
-    let tag = super::random();
+    let tag = crate::actions::transport::host::random();
     let text = scripted(job, context, &tag)?;
     let call = Call { job, to: &host.to, context, tag, text };
-    let link = link::to(host, context);
+    let link = connection::to(host, context);
     let _place = tokio::select! {
         place = link.place() => place,
         ending = stopped(context) => return Ok(Exit { ending, left_behind: false }),
@@ -83,7 +85,7 @@ fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarte
     if job.argv.is_empty() {
         return Err(NotStarted::Nothing);
     }
-    if let Some(name) = job.environment.keys().find(|name| !script::is_variable(name)) {
+    if let Some(name) = job.environment.keys().find(|name| !remote_supervisor::is_variable(name)) {
         return refuse(format!("`{}` cannot be the name of a variable on another host", one_line(name, SAID)));
     }
     let Ok(input) = job.input.as_deref().map(std::str::from_utf8).transpose() else {
@@ -96,12 +98,15 @@ fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarte
     }
     let rest = context.deadline.map(|deadline| Span::between(context.clock.now(), deadline).0 + SPARE);
     let (argv, environment, directory) = (&job.argv[..], &job.environment, job.directory.as_path());
-    Ok(script::of(&Work { argv, environment, directory, input, limit: rest, mark: process::new_mark() }, tag))
+    Ok(remote_supervisor::of(
+        &Work { argv, environment, directory, input, limit: rest, mark: process::new_mark() },
+        tag,
+    ))
 }
 
 impl Call<'_> {
     async fn session(&self, control: &Path, sink: &mut (dyn Sink + Send)) -> Result<Tried, NotStarted> {
-        let mut ssh = link::local(link::session(control), self.context);
+        let mut ssh = connection::local(connection::session(control), self.context);
         ssh.input = Some(Vec::new());
         let mut running = process::start(&ssh, self.context)?;
         running.hold();

@@ -8,7 +8,7 @@
 //! The script starts the program in a session of its own and watches: when standard input ends (the connection is lost, or who
 //! asked has had enough), or the time is over, it ends the program and everything that it started. What left the session is found
 //! as on this machine, by a mark in the soft limit of `RLIMIT_RTTIME`, where the host has `prlimit`; see
-//! [`process`](crate::actions::process). Each script has a word of its own, made by chance, by which its reports are told from what
+//! [`process`](crate::actions::transport::process). Each script has a word of its own, made by chance, by which its reports are told from what
 //! the program prints.
 //!
 //! Deliberately absent: anything that has to be installed on the host besides a POSIX shell, and `setsid` of util-linux or BusyBox.
@@ -20,15 +20,15 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The line by which both streams say that the far side is ready, and what login scripts print is over.
-pub(super) const BEGIN: &str = "runbook:begin";
+pub(crate) const BEGIN: &str = "runbook:begin";
 
 /// The command of every session. It has to hold no quote, backslash, exclamation mark or line feed inside its quotes: fish, csh and
 /// sh differ about those.
-pub(super) const FIRST: &str =
+pub(crate) const FIRST: &str =
     "exec /bin/sh -c 'echo runbook:begin; echo runbook:begin >&2; IFS= read -r first && eval \"$first\"'";
 
 /// How long a program that was asked to end may take; as on this machine.
-const GRACE: Duration = crate::actions::process::GRACE;
+const GRACE: Duration = crate::actions::transport::process::GRACE;
 
 /// Ends the program and all that it started, watches, and reports; see the top of this file. `$_tag`, `$_mark` and `$limit` are set in
 /// front of it, and `job` is a function that becomes the program.
@@ -109,20 +109,20 @@ become() {
 "#;
 
 /// What the script of one job is made of.
-pub(super) struct Work<'a> {
-    pub(super) argv: &'a [String],
-    pub(super) environment: &'a BTreeMap<String, String>,
+pub(crate) struct Work<'a> {
+    pub(crate) argv: &'a [String],
+    pub(crate) environment: &'a BTreeMap<String, String>,
     /// Relative to the account's own directory.
-    pub(super) directory: &'a Path,
-    pub(super) input: Option<&'a str>,
+    pub(crate) directory: &'a Path,
+    pub(crate) input: Option<&'a str>,
     /// How long it may take before the far side ends it by itself, whether it hears of us or not.
-    pub(super) limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
     /// What every process of it bears.
-    pub(super) mark: u64,
+    pub(crate) mark: u64,
 }
 
 /// The whole standard input of a session that does `work`.
-pub(super) fn of(work: &Work<'_>, tag: &str) -> String {
+pub(crate) fn of(work: &Work<'_>, tag: &str) -> String {
     let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", quoted(tag), work.mark, GRACE.as_secs());
     let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
     body.push_str(&format!("limit={}\n", quoted(&limit)));
@@ -151,7 +151,7 @@ pub(super) fn of(work: &Work<'_>, tag: &str) -> String {
 
 /// The whole of what a session reads before it becomes a program that has the streams for itself; there is nothing to watch,
 /// since that program ends with them.
-pub(super) fn becoming(argv: &[String], tag: &str) -> String {
+pub(crate) fn becoming(argv: &[String], tag: &str) -> String {
     let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
     framed(&format!("exec {}\n", words.join(" ")), tag)
 }
@@ -166,12 +166,12 @@ fn framed(body: &str, tag: &str) -> String {
 }
 
 /// A text as one word of a POSIX shell, whatever is in it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Whether a shell can be given a variable of this name.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
 }

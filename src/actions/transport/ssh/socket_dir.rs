@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::random;
+use crate::actions::transport::host::random;
 
 /// What the directory's name begins with; the process's number follows.
 const NAME: &str = "runbook-ssh-";
@@ -21,7 +21,7 @@ const LONGEST: usize = 40;
 static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// The directory; it is made when it is first asked for.
-pub(super) fn room() -> io::Result<PathBuf> {
+pub(crate) fn room() -> io::Result<PathBuf> {
     let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
         return Ok(path.clone());
@@ -36,7 +36,7 @@ pub(super) fn room() -> io::Result<PathBuf> {
 }
 
 /// Takes the directory away, when there is one; gives its path for who has to close what is in it first.
-pub(super) fn taken() -> Option<PathBuf> {
+pub(crate) fn taken() -> Option<PathBuf> {
     ROOM.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

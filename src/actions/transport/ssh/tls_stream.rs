@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
 use crate::domain::text::one_line;
 
 /// The longest reason that is kept.

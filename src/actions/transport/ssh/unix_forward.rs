@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::{passage, random, room};
+use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::trouble::Trouble;
+use crate::actions::kinds::support::error::Trouble;
+use crate::actions::transport::host::random;
 
 /// The socket's directory.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Resul
         return Ok(None);
     }
     let failed = |error: std::io::Error| Trouble::new("system", format!("there is no place for a socket: {error}"));
-    let directory = room::room().map_err(failed)?.join(format!("d{}", &random()[..8]));
+    let directory = socket_dir::room().map_err(failed)?.join(format!("d{}", &random()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
     let trouble = Arc::new(Mutex::new(None));
@@ -66,7 +67,7 @@ pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Resul
 
 /// Carries one connection to its end. One that ends without an answer says why.
 async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Trouble> {
-    let Some(mut passage) = passage::passage(host, port, context).await? else { return Ok(()) };
+    let Some(mut passage) = port_forward::passage(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
     match carried {
         Ok((_, answered)) if answered > 0 => Ok(()),

@@ -28,18 +28,18 @@ use crate::domain::estate::Estate;
 use crate::domain::form::KindForm;
 use crate::domain::problem::{Problem, Source, Span};
 
-use fields::Report;
+use self::fields::Report;
 
-pub(in crate::domain) use action::all_fields;
-pub(in crate::domain) use deadline::DEADLINE_KEYS;
-pub(in crate::domain) use document::{GRADES, PARAM_TYPES, SEVERITIES};
-pub(in crate::domain) use gate::ASK_KEYS;
-pub(in crate::domain) use modifier::{
+pub(in crate::domain) use self::action::all_fields;
+pub(in crate::domain) use self::deadline::DEADLINE_KEYS;
+pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES, SEVERITIES};
+pub(in crate::domain) use self::gate::ASK_KEYS;
+pub(in crate::domain) use self::modifier::{
     APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
-pub(in crate::domain) use schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
-pub(in crate::domain) use start::START_KEYS;
-pub(in crate::domain) use trigger::{LAUNCHES, TRIGGER_KEYS};
+pub(in crate::domain) use self::schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
+pub(in crate::domain) use self::start::START_KEYS;
+pub(in crate::domain) use self::trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
 #[derive(Debug, Clone, Copy)]

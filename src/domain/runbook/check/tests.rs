@@ -5,11 +5,11 @@ mod longest;
 mod mistake;
 mod schedule;
 
+pub(in crate::domain) use self::form::FORMS;
 use super::*;
 use crate::domain::effect::EffectClass;
 use crate::domain::runbook::{Body, DeadlineFrom, OnFailure, ParamKind};
 use crate::domain::time::Span as Length;
-pub(in crate::domain) use form::FORMS;
 
 pub(in crate::domain) const ESTATE: &str = "\
 estate: Shop

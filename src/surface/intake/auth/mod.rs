@@ -18,9 +18,9 @@ use crate::actions::Secrets;
 use crate::domain::sender::{Auth, Sender};
 use crate::domain::time::{Span, Timestamp};
 
-pub(super) use certificate::on_aws;
-pub use certificate::{CertificateUrl, Certificates};
-pub(in crate::surface::intake) use header::bearer;
+pub(super) use self::certificate::on_aws;
+pub use self::certificate::{CertificateUrl, Certificates};
+pub(in crate::surface::intake) use self::header::bearer;
 
 /// How far the time of a signed post may be from ours, either way: Standard Webhooks' and Slack's own limit.
 pub const REPLAY_WINDOW: Span = Span::seconds(5 * 60);

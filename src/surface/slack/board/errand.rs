@@ -18,7 +18,7 @@ use crate::engine::{Engine, EngineError};
 use crate::notify::slack::Web;
 
 /// Posts that the log does not hold yet; who has the lock is the only one who posts.
-pub(in super::super) type Unrecorded = Arc<Mutex<Vec<(IncidentId, Post)>>>;
+pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, Post)>>>;
 
 /// The turn of who posts.
 pub(super) type Turn = OwnedMutexGuard<Vec<(IncidentId, Post)>>;

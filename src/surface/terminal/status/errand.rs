@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::actions::process::spawn_apart;
+use crate::actions::transport::process::spawn_apart;
 use crate::surface::terminal::guard::Guard;
 use crate::surface::terminal::pen;
 

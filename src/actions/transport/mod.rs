@@ -1,0 +1,7 @@
+//! How an action reaches a host: programs, addresses and the system bus, on this machine or over SSH.
+
+pub mod host;
+pub mod http_client;
+pub mod process;
+pub mod ssh;
+pub mod timeout;
