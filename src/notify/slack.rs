@@ -11,17 +11,17 @@
 //!
 //! **Invariant:** no error of this room holds the token or the webhook's address.
 
-mod plain;
-mod web;
-mod word;
+mod error_code;
+mod escape;
+mod web_api;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use slack_morphism::errors::SlackClientError;
 
-pub use self::plain::{dead, plain};
-pub use self::web::Web;
+pub use self::escape::{dead, plain};
+pub use self::web_api::Web;
 use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 
 /// How much of a webhook's answer is read: the words that Slack answers with are shorter.
@@ -109,10 +109,10 @@ impl Channel for SlackWebhook {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(word::too_many(wait_asked(&answer, letter.at)));
+            return Err(error_code::too_many(wait_asked(&answer, letter.at)));
         }
         let said = first_bytes(answer).await;
-        Err(word::explain(&said, "the webhook's channel").unwrap_or_else(|| word::status(status.as_u16())))
+        Err(error_code::explain(&said, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
     }
 }
 
@@ -182,11 +182,10 @@ struct Posted {
 /// In our words what went wrong: the crate's own quote bodies and addresses.
 fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
     match error {
-        SlackClientError::ApiError(error) => {
-            word::explain(&error.code, &format!("`{channel}`")).unwrap_or_else(|| permanent("Slack gave no reason"))
-        }
-        SlackClientError::RateLimitError(error) => word::too_many(error.retry_after),
-        SlackClientError::HttpError(error) => word::status(error.status_code.as_u16()),
+        SlackClientError::ApiError(error) => error_code::explain(&error.code, &format!("`{channel}`"))
+            .unwrap_or_else(|| permanent("Slack gave no reason")),
+        SlackClientError::RateLimitError(error) => error_code::too_many(error.retry_after),
+        SlackClientError::HttpError(error) => error_code::status(error.status_code.as_u16()),
         SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => {
             permanent("what answered is not Slack; check `api` of the channel in estate.yaml")
         }

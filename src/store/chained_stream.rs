@@ -5,8 +5,9 @@
 //! **Invariant:** events leave the store only through [`check`], which accepts exactly what [`extend`] made: numbers
 //! without gaps, every hash right, and the last event the one that the head names.
 
-use super::chain::{self, Hash, Stored};
-use super::record::{Prepared, parse};
+use super::codec::{Prepared, parse};
+use super::hash_chain;
+use super::hash_chain::{Hash, Stored};
 use super::{Audit, Draft, StoreError, Summary};
 use crate::domain::event::{EVENT_LIMIT, Recorded};
 use crate::domain::id::IncidentId;
@@ -80,9 +81,9 @@ fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (Row, Reco
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
     let Prepared { at: written, body, draft: Draft { at, by, event, .. } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
-    let previous = head.map_or(chain::START, |head| head.hash);
+    let previous = head.map_or(hash_chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
-    let hash = chain::hash(&previous, stored);
+    let hash = hash_chain::hash(&previous, stored);
     let head = Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
     (Row { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
@@ -98,7 +99,7 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// From the beginning.
     pub(super) fn new(incident: &'a IncidentId) -> Self {
-        Self { incident, seq: 0, hash: chain::START }
+        Self { incident, seq: 0, hash: hash_chain::START }
     }
 
     /// From behind a row whose hash is taken as it stands.
@@ -113,7 +114,7 @@ impl<'a> Walk<'a> {
             return Err((seq, format!("event {seq} is missing; {} is the next that is there", row.seq)));
         }
         let stored = Stored { incident: self.incident.as_str(), seq, at: &row.at, body: &row.body };
-        let hash = chain::hash(&self.hash, stored);
+        let hash = hash_chain::hash(&self.hash, stored);
         if hash != row.hash {
             return Err((seq, format!("event {seq} was changed after it was written, or the one before it was")));
         }
@@ -126,7 +127,7 @@ impl<'a> Walk<'a> {
     /// Whether the walk ended where the head says that the stream ends.
     pub(super) fn end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
         let last = head.map_or(0, |head| head.summary.seq);
-        let hash = head.map_or(chain::START, |head| head.hash);
+        let hash = head.map_or(hash_chain::START, |head| head.hash);
         let next = self.seq + 1;
         match self.seq.cmp(&last) {
             std::cmp::Ordering::Less => Err((next, format!("event {next} is missing; there should be {last} events"))),

@@ -1,6 +1,6 @@
 //! An event between the types of the domain and the bytes of the store, with the limits on its size.
 //!
-//! Numbers and hashes are not given here; see [`super::stream`].
+//! Numbers and hashes are not given here; see [`super::chained_stream`].
 //!
 //! **Invariant:** what is written can be read back, and as the same value. So a fold in memory and a fold after a restart
 //! see the same, and nothing enters the log that cannot leave it. Reading costs more than writing, so that only what may

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::claim::{Wish, answer, begun, is_released, released};
-use super::record::prepare;
-use super::stream::{Extension, Head, Row, Walk, check, extend, report};
+use super::chained_stream::{Extension, Head, Row, Walk, check, extend, report};
+use super::codec::prepare;
+use super::lease::{Wish, answer, begun, is_released, released};
 use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;

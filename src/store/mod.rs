@@ -12,14 +12,14 @@ use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
-pub mod chain;
-mod claim;
+mod chained_stream;
+mod codec;
+pub mod hash_chain;
+mod lease;
 pub mod memory;
-mod record;
 pub mod sqlite;
-mod stream;
 
-pub use self::record::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
+pub use self::codec::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,27 +13,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::claim::{Wish, is_released};
-use super::record::prepare;
-use super::stream::{Walk, check, report};
+use super::chained_stream::{Walk, check, report};
+use super::codec::prepare;
+use super::lease::{Wish, is_released};
 use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
-mod batch;
-mod fault;
-mod file;
-mod link;
-mod room;
-mod row;
-mod trouble;
-mod wal;
+mod connection;
+mod error;
+mod error_help;
+mod log_file;
+mod rows;
+mod transaction;
+mod wal_check;
+mod wal_preallocate;
 mod writer;
 
-use self::link::Link;
-use self::row::Stream;
-use self::trouble::Trouble;
+use self::connection::Link;
+use self::error::Trouble;
+use self::rows::Stream;
 use self::writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
@@ -54,7 +54,7 @@ impl Sqlite {
     /// Opens the log at `path` and makes it, with its directory, when it is not there.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
-        blocking(move || file::make(&path).and_then(|()| Self::opened(path))).await
+        blocking(move || log_file::make(&path).and_then(|()| Self::opened(path))).await
     }
 
     /// Opens the log at `path`, which must be there.
@@ -64,11 +64,11 @@ impl Sqlite {
     }
 
     fn opened(path: PathBuf) -> Result<Self, StoreError> {
-        file::examine(&path)?;
-        wal::examine(&path)?;
+        log_file::examine(&path)?;
+        wal_check::examine(&path)?;
         let mut reader = Link::reader(&path);
-        let found = std::fs::metadata(&path).map_err(|error| fault::refused(&path, &error))?;
-        let (size, identity) = (found.len(), file::identity(&found));
+        let found = std::fs::metadata(&path).map_err(|error| error_help::refused(&path, &error))?;
+        let (size, identity) = (found.len(), log_file::identity(&found));
         if size <= SEARCHED_AT_OPENING {
             reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
         } else {
@@ -141,19 +141,19 @@ impl EventStore for Sqlite {
         const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
             WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
         let prefix = prefix.to_owned();
-        self.ask(move |log| row::all(log, KEYS, params![prefix, limit], row::key)).await
+        self.ask(move |log| rows::all(log, KEYS, params![prefix, limit], rows::key)).await
     }
 
     async fn version(&self) -> Result<u64, StoreError> {
-        self.read_by(|link| link.beside(|log| row::number(log, "PRAGMA data_version"))).await
+        self.read_by(|link| link.beside(|log| rows::number(log, "PRAGMA data_version"))).await
     }
 
     async fn live(&self) -> Result<Vec<Summary>, StoreError> {
         const LIVE: &str =
-            concat!("SELECT ", row::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
+            concat!("SELECT ", rows::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
         self.ask(|log| {
-            row::count(log)?;
-            row::all(log, LIVE, [], |row| Ok(row::stream(row)?.head.summary))
+            rows::count(log)?;
+            rows::all(log, LIVE, [], |row| Ok(rows::stream(row)?.head.summary))
         })
         .await
     }
@@ -162,13 +162,13 @@ impl EventStore for Sqlite {
         let incident = incident.clone();
         self.ask(move |log| {
             let stream = found(log, &incident)?;
-            let found = stream.as_ref().map(|stream| row::places(log, stream, after)).transpose()?;
+            let found = stream.as_ref().map(|stream| rows::places(log, stream, after)).transpose()?;
             let places = found.iter().flat_map(|found| &found.places);
-            let rows: Vec<_> = places.map(|place| row::event(log, *place)).collect::<Result<_, _>>()?;
+            let rows: Vec<_> = places.map(|place| rows::event(log, *place)).collect::<Result<_, _>>()?;
             let events = check(&incident, after, stream.as_ref().map(|stream| &stream.head), &rows)?;
             match found {
                 Some(found) if !found.linked => {
-                    Err(Trouble::damaged(format!("incident `{incident}`: {}", row::UNLINKED)))
+                    Err(Trouble::damaged(format!("incident `{incident}`: {}", rows::UNLINKED)))
                 }
                 _ => Ok(events),
             }
@@ -185,12 +185,12 @@ impl EventStore for Sqlite {
         // Without its `Z`, an instant with fewer decimals sorts before one with more.
         const LIST: &str = concat!(
             "SELECT ",
-            row::stream_columns!(),
+            rows::stream_columns!(),
             " FROM streams ORDER BY rtrim(changed_at, 'Z') DESC, incident LIMIT ?1 OFFSET ?2"
         );
         self.ask(move |log| {
-            row::count(log)?;
-            row::all(log, LIST, [limit, offset], |row| Ok(row::stream(row)?.head.summary))
+            rows::count(log)?;
+            rows::all(log, LIST, [limit, offset], |row| Ok(rows::stream(row)?.head.summary))
         })
         .await
     }
@@ -199,15 +199,15 @@ impl EventStore for Sqlite {
         // `{` follows `z`, the last character that an id can have.
         const FIND: &str = concat!(
             "SELECT ",
-            row::stream_columns!(),
+            rows::stream_columns!(),
             " FROM streams WHERE incident >= ?1 AND incident < ?1 || '{' AND substr(incident, 1, length(?1)) = ?1 \
             ORDER BY incident LIMIT ?2"
         );
         let prefix = prefix.to_owned();
         self.ask(move |log| {
-            let found = row::all(log, FIND, params![prefix, limit], |row| Ok(row::stream(row)?.head.summary.id))?;
+            let found = rows::all(log, FIND, params![prefix, limit], |row| Ok(rows::stream(row)?.head.summary.id))?;
             if found.is_empty() {
-                row::census(log)?;
+                rows::census(log)?;
             }
             Ok(found)
         })
@@ -223,7 +223,7 @@ impl EventStore for Sqlite {
         until: Timestamp,
     ) -> Result<Claiming, StoreError> {
         // A worker that waits comes here every few seconds: on a file that was removed it would wait for ever.
-        file::is_still(&self.path, self.identity)?;
+        log_file::is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         self.writer.claim(Wish { incident: incident.clone(), holder, gone, now, until }).await
     }
@@ -257,15 +257,15 @@ impl EventStore for Sqlite {
         const EVENTS: &str = "SELECT count(*) FROM events";
         const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
         let path = self.path.clone();
-        blocking(move || file::examine(&path).and_then(|()| wal::examine(&path))).await?;
+        blocking(move || log_file::examine(&path).and_then(|()| wal_check::examine(&path))).await?;
         self.ask(|log| {
             search(log, "PRAGMA integrity_check(1)")?;
-            let (events, place) = (row::number(log, EVENTS)?, row::ends(log)?.place);
+            let (events, place) = (rows::number(log, EVENTS)?, rows::ends(log)?.place);
             if events != place {
                 return Err(Trouble::damaged(format!("there should be {place} events, but there are {events}")));
             }
-            row::all(log, NAMES, [], |row| row::key(row).map(drop))?;
-            row::census(log)
+            rows::all(log, NAMES, [], |row| rows::key(row).map(drop))?;
+            rows::census(log)
         })
         .await
     }
@@ -273,23 +273,23 @@ impl EventStore for Sqlite {
 
 /// Where a stream stands; when it is not found, that it is not there.
 fn found(log: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trouble> {
-    let stream = row::stream_of(log, incident)?;
+    let stream = rows::stream_of(log, incident)?;
     if stream.is_none() {
-        row::census(log)?;
+        rows::census(log)?;
     }
     Ok(stream)
 }
 
 /// Passes the events of a stream one by one, so that a long one is never in memory whole; says where it breaks.
 fn walk_along(log: &Connection, stream: &Stream, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, Trouble> {
-    let found = row::places(log, stream, 0)?;
+    let found = rows::places(log, stream, 0)?;
     for place in &found.places {
-        if let Err(broken) = walk.pass(&row::event(log, *place)?) {
+        if let Err(broken) = walk.pass(&rows::event(log, *place)?) {
             return Ok(Some(broken));
         }
     }
     let whole = walk.end(Some(&stream.head)).is_ok();
-    Ok((whole && !found.linked).then(|| (stream.head.summary.seq, row::UNLINKED.to_owned())))
+    Ok((whole && !found.linked).then(|| (stream.head.summary.seq, rows::UNLINKED.to_owned())))
 }
 
 /// Lets SQLite look through the file's structure.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::fault::{damaged, fault};
-use super::file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examine};
-use super::trouble::Trouble;
+use super::error::Trouble;
+use super::error_help::{damaged, fault};
+use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examine};
 use crate::store::StoreError;
 
 /// How long to wait for a lock of another process: longer than any transaction of ours takes on a slow disk.

@@ -1,6 +1,6 @@
 //! What can go wrong while a question is asked, before it has words for a person.
 //!
-//! The words are [`super::fault`]'s; here is only the difference that a connection makes of it.
+//! The words are [`super::error_help`]'s; here is only the difference that a connection makes of it.
 
 use rusqlite::types::FromSqlError;
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::{damaged, fault, refused};
+use super::error_help::{damaged, fault, refused};
 use crate::store::StoreError;
 
 /// SQLite's application id of a log: `rnbk`.

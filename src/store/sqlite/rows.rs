@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::trouble::Trouble;
+use super::error::Trouble;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
-use crate::store::chain::{self, Hash};
-use crate::store::record::{parse_instant, written};
-use crate::store::stream::{Head, Row};
+use crate::store::chained_stream::{Head, Row};
+use crate::store::codec::{parse_instant, written};
+use crate::store::hash_chain;
+use crate::store::hash_chain::Hash;
 use crate::store::{Claim, Key, Summary};
 
 /// Reads columns of one row.
@@ -56,7 +57,7 @@ impl Stream {
     /// A checksum over the row, since it stands outside the chain.
     pub(super) fn seal(&self) -> Hash {
         let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
-        chain::seal(&[
+        hash_chain::seal(&[
             &self.number.to_be_bytes(),
             &self.last.to_be_bytes(),
             id.as_str().as_bytes(),
@@ -276,14 +277,14 @@ pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<Key, Trouble> {
 
 /// A checksum over a name.
 pub(super) fn key_seal(key: &Key) -> Hash {
-    chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
+    hash_chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
 }
 
 /// A checksum over a claim.
 pub(super) fn seal(claim: &Claim) -> Hash {
     let Claim { incident, holder, epoch, expires_at } = claim;
     let (incident, expires_at) = (incident.as_str(), written(*expires_at));
-    chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
+    hash_chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
 }
 
 /// SQLite's integers are signed; ours are far below the difference, except for "no limit".

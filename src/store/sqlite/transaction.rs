@@ -10,14 +10,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
 
-use super::row::{self, Ends, Stream, signed};
-use super::trouble::Trouble;
+use super::error::Trouble;
+use super::rows;
+use super::rows::{Ends, Stream, signed};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
-use crate::store::claim::begun;
-use crate::store::record::{Prepared, written};
-use crate::store::stream::{Extension, Row, extend};
+use crate::store::chained_stream::{Extension, Row, extend};
+use crate::store::codec::{Prepared, written};
+use crate::store::lease::begun;
 use crate::store::{Claim, Key, StoreError, Summary, Write};
 
 const STREAM: &str = "INSERT INTO streams (number, last, incident, seq, opened_at, changed_at, live, head, seal) \
@@ -45,7 +46,7 @@ const KNOWN_LIMIT: usize = 1_000;
 impl Known {
     fn ends(&mut self, connection: &Connection) -> Result<&mut Ends, Trouble> {
         if self.ends.is_none() {
-            self.ends = Some(row::ends(connection)?);
+            self.ends = Some(rows::ends(connection)?);
         }
         Ok(self.ends.as_mut().expect("it was read above"))
     }
@@ -107,8 +108,8 @@ impl<'a> Batch<'a> {
             let stream = match self.known.streams.get(incident) {
                 Some(stream) => Some(stream.clone()),
                 None => {
-                    let stream = row::stream_of(self.connection, incident)?;
-                    stream.as_ref().map_or(Ok(()), |stream| row::is_last(self.connection, stream))?;
+                    let stream = rows::stream_of(self.connection, incident)?;
+                    stream.as_ref().map_or(Ok(()), |stream| rows::is_last(self.connection, stream))?;
                     stream
                 }
             };
@@ -137,13 +138,13 @@ fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Tim
     let mut statement = connection.prepare_cached(KEY)?;
     for (given, key) in keys.iter().enumerate() {
         let fresh = Key { key: key.clone(), incident: incident.clone(), at };
-        if statement.execute(params![key, incident.as_str(), written(at), row::key_seal(&fresh)])? > 0 {
+        if statement.execute(params![key, incident.as_str(), written(at), rows::key_seal(&fresh)])? > 0 {
             continue;
         }
         for key in &keys[..given] {
             connection.prepare_cached(TAKE_BACK)?.execute([key])?;
         }
-        let holder = row::one(connection, GIVEN, [key], row::key)?;
+        let holder = rows::one(connection, GIVEN, [key], rows::key)?;
         let incident = holder.map_or_else(|| incident.clone(), |holder| holder.incident);
         return Err(StoreError::Taken { key: key.clone(), incident }.into());
     }
@@ -181,7 +182,7 @@ fn write_stream(connection: &Connection, stream: &Stream) -> Result<(), Trouble>
 /// Writes a claim, in the place of the one before.
 pub(super) fn write_claim(connection: &Connection, claim: &Claim) -> Result<(), Trouble> {
     let Claim { incident, holder, epoch, expires_at } = claim;
-    let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), row::seal(claim)];
+    let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), rows::seal(claim)];
     connection.prepare_cached(CLAIM)?.execute(values)?;
     Ok(())
 }

@@ -12,13 +12,13 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::fault::{damaged, refused};
-use super::file::beside;
+use super::error_help::{damaged, refused};
+use super::log_file::beside;
 use crate::store::StoreError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-const PAGE: usize = super::file::PAGE_SIZE as usize;
+const PAGE: usize = super::log_file::PAGE_SIZE as usize;
 
 /// The header's first word but for its last bit, which says whether checksums read words as big-endian.
 const MAGIC: u32 = 0x377f_0682;

@@ -4,7 +4,7 @@
 //! block itself. So a process that writes much makes the journal longer by many blocks at a time, and SQLite then writes
 //! over them. A process that writes little never comes to it.
 //!
-//! Deliberately absent: any change of what the journal says. SQLite and [`super::wal`] take zeros for the end of it.
+//! Deliberately absent: any change of what the journal says. SQLite and [`super::wal_check`] take zeros for the end of it.
 //!
 //! **Invariant:** the journal is made longer under the lock for writing, behind its end.
 
@@ -12,8 +12,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::file::beside;
-use super::link::{JOURNAL_KEPT, Link};
+use super::connection::{JOURNAL_KEPT, Link};
+use super::log_file::beside;
 
 /// After so many commits the journal's length is looked at: a command that only says something makes fewer.
 const LOOK: u32 = 8;

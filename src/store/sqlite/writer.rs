@@ -11,16 +11,16 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::{Batch, Known, write_claim};
-use super::fault::damaged;
-use super::link::Link;
-use super::room::Room;
-use super::row;
-use super::trouble::Trouble;
+use super::connection::Link;
+use super::error::Trouble;
+use super::error_help::damaged;
+use super::rows;
+use super::transaction::{Batch, Known, write_claim};
+use super::wal_preallocate::Room;
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
-use crate::store::claim::{Wish, answer, released};
-use crate::store::record::Prepared;
+use crate::store::codec::Prepared;
+use crate::store::lease::{Wish, answer, released};
 use crate::store::{Claim, Claiming, StoreError, Write};
 
 /// Requests that may wait; who comes later waits for a place.
@@ -166,7 +166,7 @@ impl Desk {
         let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
         link.change(|connection| {
-            let now = row::number(connection, "PRAGMA data_version")?;
+            let now = rows::number(connection, "PRAGMA data_version")?;
             if *version != now {
                 (*version, *known) = (now, Known::default());
             }
@@ -226,9 +226,9 @@ fn release(link: &mut Link, claim: &Claim) -> Result<(), StoreError> {
 pub(super) fn claimed(connection: &Connection, incident: &IncidentId) -> Result<Option<Claim>, Trouble> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";
-    let found = row::one(connection, ONE, [incident.as_str()], row::claim)?;
+    let found = rows::one(connection, ONE, [incident.as_str()], rows::claim)?;
     if found.is_none() {
-        row::all(connection, ALL, [], row::claim)?;
+        rows::all(connection, ALL, [], rows::claim)?;
     }
     Ok(found)
 }
