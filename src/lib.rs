@@ -52,7 +52,7 @@
 //! | [`actions`] | how a step touches the world: one file a kind, and the list of them |
 //! | [`notify`] | how a message leaves: one file a channel |
 //! | [`store`] | where the log lives: one file a backend |
-//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::duty) takes alerts, starts what is scheduled, and keeps every live incident going |
+//! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::dispatcher) takes alerts, starts what is scheduled, and keeps every live incident going |
 //! | [`surface`] | the faces: the command line, the stepper, the status board, the demo, the intake of alerts, Slack, the page of an incident |
 //!
 //! The import law, kept by `tests/architecture.rs`:

@@ -21,7 +21,7 @@ use crate::domain::runbook::check::{self, World};
 use crate::domain::runbook::file::MAX_FILE;
 use crate::domain::runbook::{Body, Runbook};
 use crate::domain::{estate_check, id, postmortem};
-use crate::engine::archive;
+use crate::engine::report_files;
 
 /// Where a shop keeps its runbooks.
 pub const RUNBOOKS: &str = "runbooks";
@@ -302,7 +302,7 @@ fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
 /// The template of post-mortems, tried; `shown` is how the reader would type the folder of runbooks.
 fn template_sheet(directory: &Path, shown: &Path, file: &str) -> Sheet<()> {
     let name = shown.parent().unwrap_or(shown).join(file).to_string_lossy().into_owned();
-    let (source, problems) = match archive::own_template(directory, file) {
+    let (source, problems) = match report_files::own_template(directory, file) {
         Ok(template) => {
             let source = Source::new(name, template.source);
             let problems = postmortem::check(&source);

@@ -1,6 +1,6 @@
 //! The loop: takes commands in by one door, finds out what is due, does it and records what became of it.
 //!
-//! **Invariant:** every change of an incident goes through [`Engine::submit`] or the worker in [`turn`];
+//! **Invariant:** every change of an incident goes through [`Engine::submit`] or the worker in [`worker`];
 //! both decide on a folded log and append with the number they decided on.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::feed::{Hint, Hub};
+use self::subscription::{Hint, Hub};
 use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::command::{Command, Refused, Request, Start};
@@ -22,26 +22,21 @@ use crate::domain::redact::Redactor;
 use crate::domain::time::Timestamp;
 use crate::store::{Claim, Draft, EventStore, StoreError, Write};
 
-pub use self::claim::{holder, is_alive};
-pub use self::feed::{Feed, News};
+pub use self::lease::{holder, is_alive};
+pub use self::subscription::{Feed, News};
 
-pub mod archive;
 pub mod catalog;
-pub mod checkup;
-mod claim;
-pub mod courier;
-pub mod discovery;
-pub mod duty;
-mod feed;
-mod flight;
-mod known;
-pub mod logs;
-pub mod measures;
-pub mod page;
-pub mod renewal;
-pub mod schedule;
-pub mod survey;
-mod turn;
+pub mod delivery;
+pub mod dispatcher;
+mod fold_cache;
+pub mod inspect;
+mod lease;
+pub mod page_link;
+pub mod reload;
+pub mod report_files;
+pub mod schedule_state;
+mod subscription;
+mod worker;
 
 /// How often a command is decided again because somebody else was first.
 const CONFLICT_LIMIT: usize = 50;
@@ -76,9 +71,9 @@ pub struct Parts {
 pub struct Engine {
     parts: Arc<Parts>,
     hub: Arc<Hub>,
-    office: Arc<courier::Office>,
-    known: Arc<known::Known>,
-    newest: Arc<renewal::Newest>,
+    office: Arc<delivery::Office>,
+    known: Arc<fold_cache::Known>,
+    newest: Arc<reload::Newest>,
 }
 
 /// When [`Engine::drive`] comes back.
@@ -132,7 +127,7 @@ pub enum EngineError {
     },
     /// The post-mortem draft is not on disk.
     #[error(transparent)]
-    Archive(#[from] archive::ArchiveError),
+    Archive(#[from] report_files::ArchiveError),
     /// Our own input or output outside the store.
     #[error("{what}: {source}")]
     Io {
@@ -146,7 +141,7 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        let office = courier::Office::new(
+        let office = delivery::Office::new(
             Arc::clone(&parts.secrets),
             Arc::clone(&parts.redactor),
             Arc::clone(&parts.clock),
@@ -154,7 +149,7 @@ impl Engine {
             parts.directory.clone(),
         );
         let (parts, office) = (Arc::new(parts), Arc::new(office));
-        let newest = Arc::new(renewal::Newest::new(&parts, &office));
+        let newest = Arc::new(reload::Newest::new(&parts, &office));
         Self { parts, hub: Arc::new(Hub::new()), office, known: Arc::default(), newest }
     }
 
@@ -164,7 +159,7 @@ impl Engine {
     }
 
     /// What delivers its messages.
-    pub fn office(&self) -> &courier::Office {
+    pub fn office(&self) -> &delivery::Office {
         &self.office
     }
 
@@ -327,7 +322,7 @@ impl Engine {
     /// Writes the post-mortem draft, or the report, of what is durable; the event that says so.
     async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
         let log = self.log(id).await?;
-        let archive::Written { path, digest } = archive::write(&self.parts.directory, incident, &log)?;
+        let report_files::Written { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
         Ok(match incident.is_maintenance() {
             true => Event::ReportWritten { path, digest },
             false => Event::PostmortemWritten { path, digest },

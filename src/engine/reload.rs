@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::courier::Office;
+use super::delivery::Office;
 use super::{Engine, Parts};
 use crate::actions::Secrets;
 use crate::domain::redact::Redactor;

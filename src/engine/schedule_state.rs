@@ -6,7 +6,7 @@
 //!
 //! **Invariant:** a file that is lost or damaged makes nothing run twice: at worst, what was missed before is not known.
 //!
-//! Deliberately absent: starting anything; see [`super::duty`].
+//! Deliberately absent: starting anything; see [`super::dispatcher`].
 
 use std::collections::BTreeMap;
 use std::io;

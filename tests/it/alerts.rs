@@ -15,7 +15,7 @@ use runbook::domain::id::{IncidentId, StepKey};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::duty::{Duty, Received, Terms};
+use runbook::engine::dispatcher::{Duty, Received, Terms};
 use runbook::engine::{self, Engine, Parts};
 use runbook::store::memory::Memory;
 use runbook::store::{EventStore, Write};

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use runbook::domain::sender::{Auth, Form, Sender};
-use runbook::engine::duty::Received;
+use runbook::engine::dispatcher::Received;
 use runbook::surface::intake::server::Server;
 use runbook::surface::intake::server::catch_up::catch_up;
 use serde_json::json;

@@ -12,7 +12,7 @@ use runbook::domain::id::{RunId, StepKey};
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::message::MessageId;
 use runbook::domain::redact::Redactor;
-use runbook::engine::courier::{DELIVERY_LIMIT, Office, Sending};
+use runbook::engine::delivery::{DELIVERY_LIMIT, Office, Sending};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

@@ -7,7 +7,8 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::domain::event::{Actor, Event, Recorded};
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::postmortem::{Postmortem, Template, file_name, render};
-use runbook::engine::archive::{self, Written};
+use runbook::engine::report_files;
+use runbook::engine::report_files::Written;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/postmortem").join(name)
@@ -86,7 +87,7 @@ impl Shop {
     }
 
     fn write(&self, log: &[Recorded]) -> Written {
-        archive::write(self.0.path(), &folded(log), log).expect("the draft is written")
+        report_files::write(self.0.path(), &folded(log), log).expect("the draft is written")
     }
 
     fn file(&self, log: &[Recorded]) -> PathBuf {
@@ -207,7 +208,7 @@ fn a_symbolic_link_is_not_followed() {
     fs::write(&outside, "precious").unwrap();
     fs::create_dir_all(shop.file(&log).parent().unwrap()).unwrap();
     std::os::unix::fs::symlink(&outside, shop.file(&log)).unwrap();
-    let error = archive::write(shop.0.path(), &folded(&log), &log).unwrap_err();
+    let error = report_files::write(shop.0.path(), &folded(&log), &log).unwrap_err();
     assert!(error.message.contains("symbolic link"), "{error}");
     assert_eq!(fs::read_to_string(outside).unwrap(), "precious");
 }
@@ -217,7 +218,7 @@ fn a_directory_that_leads_out_is_refused() {
     let (shop, log) = (Shop::new(), log("p1.jsonl"));
     let elsewhere = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), shop.0.path().join("postmortems")).unwrap();
-    let error = archive::write(shop.0.path(), &folded(&log), &log).unwrap_err();
+    let error = report_files::write(shop.0.path(), &folded(&log), &log).unwrap_err();
     assert!(error.message.contains("leads out"), "{error}");
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
@@ -249,7 +250,7 @@ fn a_shop_may_bring_its_own_template_and_errors_name_its_line() {
     assert!(text.starts_with("# Live platform down\n* opened P1 in production: Live platform down"), "{text}");
 
     fs::write(shop.0.path().join("mine.jinja"), "# {{ title }}\n\n{{ titel }}\n").unwrap();
-    let error = archive::write(shop.0.path(), &folded(&log), &log).unwrap_err();
+    let error = report_files::write(shop.0.path(), &folded(&log), &log).unwrap_err();
     assert!(error.message.starts_with("mine.jinja:3: "), "{error}");
 }
 
@@ -257,6 +258,6 @@ fn a_shop_may_bring_its_own_template_and_errors_name_its_line() {
 fn a_policy_cannot_climb() {
     let shop = Shop::new();
     let log = with_policy(log("p1.jsonl"), serde_json::json!({"directory": "../elsewhere"}));
-    let error = archive::write(shop.0.path(), &folded(&log), &log).unwrap_err();
+    let error = report_files::write(shop.0.path(), &folded(&log), &log).unwrap_err();
     assert!(error.message.contains("leads out"), "{error}");
 }

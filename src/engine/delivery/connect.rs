@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::Office;
-use super::program::Programs;
+use super::spawn::Programs;
 use crate::domain::estate::{self, Email, SecretRef};
 use crate::notify::command::Program;
 use crate::notify::email::Mail;

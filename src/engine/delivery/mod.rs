@@ -27,11 +27,11 @@ use crate::domain::text::one_line;
 use crate::domain::time::Span;
 use crate::notify::{Channel, Letter, Receipt, Undelivered};
 
-use self::turns::{Rank, Turns};
+use self::priority_queue::{Rank, Turns};
 
-mod open;
-mod program;
-mod turns;
+mod connect;
+mod priority_queue;
+mod spawn;
 
 /// How long one try may take: a person is watching, and other ways are waiting.
 pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);

@@ -1,14 +1,14 @@
 //! A batch of reports is decided: each alert finds its incident, and what that comes to is made ready to be written.
 //!
 //! **Invariant:** what is kept of an incident may run ahead of its log only from here until its batch has landed
-//! ([`super::flight`]), and is read again when the write failed.
+//! ([`super::commit_queue`]), and is read again when the write failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::docket::{Firing, Slot};
-use super::flight::{Flight, Posting};
-use super::plan::Asked;
+use super::alert_routing::Asked;
+use super::commit_queue::{Flight, Posting};
+use super::incident_index::{Firing, Slot};
 use super::{Job, Officer, Received};
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
 use crate::domain::command::{Command, Report, Request};
@@ -19,7 +19,7 @@ use crate::domain::event::{Actor, Event};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, extend};
 use crate::domain::time::Timestamp;
-use crate::engine::turn::Worker;
+use crate::engine::worker::Worker;
 use crate::engine::{EngineError, recorded};
 use crate::store::{Draft, Write};
 

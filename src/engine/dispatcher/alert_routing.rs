@@ -1,7 +1,7 @@
 //! What the shop makes of an alert: where it belongs, which runbook is for it, and what that is given.
 
 use super::Officer;
-use super::notice;
+use super::fallback_runbook;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::command::{Answer, Plan, Start};
 use crate::domain::decide::report::is_answered;
@@ -42,7 +42,7 @@ impl Officer {
         let answer = self.answer(asked, estate, now);
         let known = asked.incident.is_some() && answer == Answer::Notice;
         let notice = (!known).then(|| {
-            let (runbook, params) = notice::of(asked.alert, &policy.notify);
+            let (runbook, params) = fallback_runbook::of(asked.alert, &policy.notify);
             Box::new(Start { params, ..start(asked, estate, &runbook, String::new()) })
         });
         Plan {

@@ -13,14 +13,14 @@ use std::sync::atomic::Ordering;
 use futures_util::future::{BoxFuture, poll_immediate};
 use tokio::sync::oneshot;
 
-use super::batch::{Item, key_of};
-use super::docket::Slot;
+use super::alert_batch::{Item, key_of};
+use super::incident_index::Slot;
 use super::{Officer, Received};
 use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::engine::CONFLICT_LIMIT;
-use crate::engine::feed::Hint;
-use crate::engine::turn::Worker;
+use crate::engine::subscription::Hint;
+use crate::engine::worker::Worker;
 use crate::store::{EventStore, StoreError, Write};
 
 /// Batches on their way at a time: one at the disk, and one behind it.

@@ -22,23 +22,23 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Hint, POLL};
+use super::subscription::{Hint, POLL};
 use super::{Engine, EngineError, Stop};
 use crate::domain::alert::Alert;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 
-use self::docket::Docket;
-use self::flight::{Flight, landing};
-use self::rota::Rota;
+use self::commit_queue::{Flight, landing};
+use self::incident_index::Docket;
+use self::scheduler::Rota;
 
-mod batch;
-mod docket;
-mod flight;
-mod notice;
-mod plan;
-mod rota;
-mod rounds;
+mod alert_batch;
+mod alert_routing;
+mod commit_queue;
+mod fallback_runbook;
+mod incident_index;
+mod scheduler;
+mod supervise;
 
 /// Reports that may wait for their turn; who comes later waits for a place.
 const QUEUE: usize = 1_024;

@@ -14,8 +14,8 @@ use crate::domain::incident::Incident;
 use crate::domain::schedule::{Occurrence, Overlap, Plan, Skipped, name};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::catalog::Catalog;
-use crate::engine::feed::{Hint, POLL};
-use crate::engine::schedule::Force;
+use crate::engine::schedule_state::Force;
+use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, recorded};
 use crate::store::{StoreError, Write};
 

@@ -2,11 +2,11 @@
 
 use tokio::task::JoinError;
 
-use super::docket::Slot;
+use super::incident_index::Slot;
 use super::{AT_WORK, KEPT, Officer};
 use crate::domain::id::IncidentId;
 use crate::domain::time::Span;
-use crate::engine::turn::Worker;
+use crate::engine::worker::Worker;
 use crate::engine::{EngineError, Patience, Stop};
 
 /// How long an incident is left alone after our own trouble with it.

@@ -19,7 +19,7 @@ use crate::actions::{self, Context};
 use crate::domain::discovery::{self, Found, Health, STORES, Service, Store, Tree};
 use crate::domain::estate::{ManagerBus, matches};
 
-mod socket;
+mod listeners;
 
 /// Where distributions keep their units, and where those stand that programs make for the time being.
 const NOT_THE_SHOPS: [&str; 4] = ["/usr/lib/", "/lib/", "/run/", "/usr/share/"];
@@ -94,7 +94,7 @@ fn is_the_shops(known: &Known, bus: &ManagerBus) -> bool {
 }
 
 async fn service(known: Known, context: &Context) -> Service {
-    let ports = socket::ports(&known.processes);
+    let ports = listeners::ports(&known.processes);
     let language = known.processes.iter().find_map(|process| language(*process));
     let mut health = None;
     for port in ports.iter().take(PORTS) {
@@ -146,11 +146,11 @@ fn language(process: u32) -> Option<String> {
 
 /// The datastores: by their units, and where there is none, by the port that is theirs and nobody else's.
 fn stores(units: &[Known], taken: &BTreeSet<u16>) -> Vec<Store> {
-    let listening = socket::listening();
+    let listening = listeners::listening();
     let mut found: BTreeMap<&str, Store> = BTreeMap::new();
     for (kind, patterns, usual) in STORES {
         let unit = patterns.iter().find_map(|pattern| units.iter().find(|known| matches(pattern, &known.unit)));
-        let own = unit.map(|known| socket::ports(&known.processes)).unwrap_or_default();
+        let own = unit.map(|known| listeners::ports(&known.processes)).unwrap_or_default();
         let port = if own.contains(usual) { *usual } else { own.first().copied().unwrap_or(*usual) };
         let listens = listening.contains(&port) && (!own.is_empty() || !taken.contains(&port));
         if unit.is_some() || (listens && *kind != "nginx") {

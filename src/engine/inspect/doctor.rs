@@ -24,13 +24,13 @@ use crate::domain::outcome::Outcome;
 use crate::domain::time::Span;
 
 mod disk;
-mod far;
 mod host;
 mod log;
-mod outside;
-mod place;
-mod rights;
-mod secret;
+mod network;
+mod paths;
+mod permissions;
+mod remote_host;
+mod secrets;
 mod units;
 
 /// How long one look may take. A remote behind a slow line answers within a few seconds; a person who waits for the

@@ -6,11 +6,11 @@
 
 use std::collections::HashSet;
 
-use super::{Engine, EngineError};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::fold;
 use crate::domain::stats::Measure;
 use crate::domain::time::Timestamp;
+use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 
 /// How many lines of the list of incidents are read at once: enough that the reading of logs is what takes the time.

@@ -8,7 +8,7 @@
 //! **Invariant:** a slice that is read ahead of its turn stops being read when it holds [`AHEAD`] bytes: the pipe fills,
 //! and its journalctl waits.
 
-mod lanes;
+mod ordered_merge;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use self::lanes::{Lane, merged};
+use self::ordered_merge::{Lane, merged};
 use crate::actions::Context;
 use crate::actions::kinds::journal::query::Query;
 use crate::domain::journal::entry::Entry;

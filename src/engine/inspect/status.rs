@@ -14,13 +14,13 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use self::probe::{approach, probe};
-use super::catalog::Catalog;
 use crate::actions::Context;
 use crate::actions::kinds::systemd::list::glance;
 use crate::clock::{self, SharedClock};
 use crate::domain::estate::Estate;
 use crate::domain::survey::{self, Probe, Row, Sighting, Subject, Unit};
 use crate::domain::time::Timestamp;
+use crate::engine::catalog::Catalog;
 
 pub use crate::actions::kinds::systemd::watch::Lookout;
 

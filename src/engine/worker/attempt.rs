@@ -16,7 +16,8 @@ use crate::domain::event::Event;
 use crate::domain::id::RunId;
 use crate::domain::plan::Attempt;
 use crate::domain::time::Timestamp;
-use crate::engine::{EngineError, flight};
+use crate::engine::EngineError;
+use crate::engine::worker::execute;
 
 impl Worker {
     /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
@@ -62,7 +63,7 @@ impl Worker {
     async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
-        let mut looking = Box::pin(flight::observe(Arc::clone(&attempt.action), context));
+        let mut looking = Box::pin(execute::observe(Arc::clone(&attempt.action), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
         }
@@ -108,7 +109,7 @@ impl Worker {
             self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
             let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
-                let outcome = flight::attempt(&action, poll, context).await.into();
+                let outcome = execute::attempt(&action, poll, context).await.into();
                 Landed::Ended { place, attempt: number, outcome }
             });
             // A child is on its way before the faces are told, so that both take place at once.

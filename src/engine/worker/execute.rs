@@ -18,7 +18,7 @@ use crate::domain::plan::{Poll, RenderedAction};
 use crate::domain::time::{Span, Timestamp};
 
 /// Makes one attempt.
-pub(super) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
+pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);
     };
@@ -32,7 +32,7 @@ pub(super) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context
 }
 
 /// Asks the world what became of an attempt that was cut off.
-pub(super) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Finding {
+pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Finding {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Finding::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
     };
@@ -46,7 +46,7 @@ pub(super) async fn reconcile(action: &RenderedAction, before: &Value, context: 
 }
 
 /// What the world looks like before a change.
-pub(super) async fn observe(action: Arc<RenderedAction>, context: Context) -> Value {
+pub(crate) async fn observe(action: Arc<RenderedAction>, context: Context) -> Value {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Value::Null;
     };

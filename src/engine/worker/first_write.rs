@@ -5,7 +5,7 @@ use crate::domain::event::Recorded;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, fold};
 use crate::domain::time::Timestamp;
-use crate::engine::claim::Held;
+use crate::engine::lease::Held;
 use crate::engine::{Engine, EngineError, recorded};
 use crate::store::{Draft, Write};
 

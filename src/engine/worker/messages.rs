@@ -11,7 +11,7 @@ use crate::domain::id::{RunId, StepKey};
 use crate::domain::message::MessageId;
 use crate::domain::time::Timestamp;
 use crate::engine::EngineError;
-use crate::engine::courier::Sending;
+use crate::engine::delivery::Sending;
 
 /// A message, the channel that it is for and the one that it goes to.
 pub(super) type Way = (MessageId, String, String);

@@ -15,9 +15,9 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::post::Way;
-use super::claim::Held;
-use super::feed::Hint;
+use self::messages::Way;
+use super::lease::Held;
+use super::subscription::Hint;
 use super::{Engine, EngineError, Patience, Stop};
 use crate::domain::due::{Confirmation, Effect, Parcel, due, is_live};
 use crate::domain::effect::EffectClass;
@@ -33,10 +33,11 @@ use crate::store::{Draft, Hold, StoreError, Write};
 
 mod attempt;
 mod budget;
-mod opening;
-mod pause;
-mod post;
-mod settle;
+pub(crate) mod execute;
+mod first_write;
+mod messages;
+mod recovery;
+mod wait;
 
 /// How long a reconciling look may take.
 const LOOK_LIMIT: Span = Span::seconds(60);
@@ -94,7 +95,7 @@ pub(super) struct Worker {
     sending: BTreeSet<Way>,
     observed: HashMap<Place, (String, Value)>,
     /// Attempts that broke off with a connection.
-    lost: settle::Losses,
+    lost: recovery::Losses,
     flights: HashMap<Place, Flight>,
     tasks: JoinSet<Landed>,
     landed: Vec<Landed>,
@@ -147,7 +148,7 @@ impl Worker {
             parcels: Vec::new(),
             sending: BTreeSet::new(),
             observed: HashMap::new(),
-            lost: settle::Losses::default(),
+            lost: recovery::Losses::default(),
             flights: HashMap::new(),
             tasks: JoinSet::new(),
             landed: Vec::new(),
@@ -232,7 +233,7 @@ impl Worker {
                 let events = self.engine.further_run(&self.incident, run, &step, &runbook, params, now);
                 match events {
                     Ok(events) => events.into_iter().try_for_each(|event| self.draft(event, now)),
-                    Err(reason) => self.draft(settle::failure_of_start(&self.incident, run, step, reason), now),
+                    Err(reason) => self.draft(recovery::failure_of_start(&self.incident, run, step, reason), now),
                 }
             }
             Effect::Deliver(parcel) => {

@@ -15,8 +15,9 @@ use crate::domain::incident::Incident;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::RenderedAction;
 use crate::domain::time::Timestamp;
-use crate::engine::feed::Hint;
-use crate::engine::{EngineError, flight};
+use crate::engine::EngineError;
+use crate::engine::subscription::Hint;
+use crate::engine::worker::execute;
 
 /// How often one step's connection may be lost before a person is asked: a line that keeps breaking is not repaired by trying.
 const LOSSES: u32 = 3;
@@ -88,7 +89,7 @@ impl Worker {
         };
         self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
-            let finding = flight::reconcile(&action, &before, context).await;
+            let finding = execute::reconcile(&action, &before, context).await;
             Landed::Settled { place, attempt, finding }
         });
         Ok(())

@@ -12,7 +12,7 @@ use crate::domain::incident::extend;
 use crate::domain::run::Run;
 use crate::domain::step::Standing;
 use crate::domain::time::{Span, Timestamp};
-use crate::engine::feed::{Hint, POLL};
+use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, Patience, Stop};
 
 /// How long a face that leaves waits for a change that is being made: longer than most restarts take.

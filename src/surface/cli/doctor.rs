@@ -18,7 +18,7 @@ use crate::domain::problem;
 use crate::domain::runbook::Runbook;
 use crate::domain::text::one_line;
 use crate::engine::catalog::RUNBOOKS;
-use crate::engine::checkup::{Account, Checkup, Words};
+use crate::engine::inspect::doctor::{Account, Checkup, Words};
 use crate::surface::exit::Exit;
 use crate::surface::slack::manifest;
 

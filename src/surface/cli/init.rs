@@ -127,7 +127,7 @@ impl Init {
         let (directory, name) = (directory.to_owned(), "production".to_owned());
         let scene = Scene { directory, name, environment, estate: Estate::default() };
         let context = aside::context(station, scene, Secrets::default())?;
-        let find = crate::engine::discovery::find(&context, self.units.as_deref(), station::hostname());
+        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), station::hostname());
         station.runtime()?.block_on(find).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
         })

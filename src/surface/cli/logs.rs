@@ -10,7 +10,7 @@ use crate::domain::journal::filter::Filter;
 use crate::domain::journal::level::{LEVELS, Level};
 use crate::domain::journal::summary::Summary;
 use crate::domain::text::grouped;
-use crate::engine::logs::{Order, Searched, newest, search};
+use crate::engine::inspect::journal_search::{Order, Searched, newest, search};
 use crate::surface::exit::Exit;
 
 use self::bench::Bench;

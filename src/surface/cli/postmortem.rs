@@ -11,7 +11,7 @@ use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::text::printable;
 use crate::domain::time::stamp;
-use crate::engine::archive;
+use crate::engine::report_files;
 use crate::surface::exit::Exit;
 
 /// The largest post-mortem that is printed, in bytes.
@@ -80,7 +80,8 @@ impl Postmortem {
 fn written(desk: &Desk<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
     let incident = desk.incident(id)?;
     let directory = &desk.engine.parts().directory;
-    let written = archive::write(directory, &incident, &desk.log(id)?).map_err(crate::engine::EngineError::from)?;
+    let written =
+        report_files::write(directory, &incident, &desk.log(id)?).map_err(crate::engine::EngineError::from)?;
     Ok((directory.join(written.path), incident))
 }
 

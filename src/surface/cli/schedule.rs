@@ -12,7 +12,7 @@ use super::table::Table;
 use crate::domain::id::IncidentId;
 use crate::domain::schedule::{SHOWN, calendar};
 use crate::domain::time::Timestamp;
-use crate::engine::schedule::{Force, Standing, entries};
+use crate::engine::schedule_state::{Force, Standing, entries};
 use crate::surface::exit::Exit;
 
 /// The file in the state directory that says since when schedules are in force.

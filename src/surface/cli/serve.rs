@@ -18,8 +18,8 @@ use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
 use crate::domain::problem;
-use crate::engine::duty::{Duty, Terms};
-use crate::engine::{Parts, page};
+use crate::engine::dispatcher::{Duty, Terms};
+use crate::engine::{Parts, page_link};
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
 use crate::surface::slack::{self, Face};
@@ -92,7 +92,8 @@ impl Serve {
         let lookout = lookout::begin(&server, estate, &stop);
         let slack = slack(desk, &stop).await?;
         let reload = Reload::new(desk, &server, self, local, lookout, &slack);
-        if let Some(why) = estate.page.as_ref().and_then(|page| page::trouble(page, &desk.engine.parts().secrets)) {
+        if let Some(why) = estate.page.as_ref().and_then(|page| page_link::trouble(page, &desk.engine.parts().secrets))
+        {
             desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
         let others = slack.router().merge(web::router(desk.engine.clone()));
@@ -138,7 +139,7 @@ impl Serve {
     fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
         let mut open = server::open_routes(&estate.senders, &self.token_secret);
         // A link is a credential as long as nobody can guess its key.
-        let page = estate.page.as_ref().and_then(|page| page::trouble(page, secrets));
+        let page = estate.page.as_ref().and_then(|page| page_link::trouble(page, secrets));
         open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
             return Ok(());

@@ -13,7 +13,7 @@ use super::station::Station;
 use crate::domain::id::IncidentId;
 use crate::domain::stats::summary::{By, Summary};
 use crate::domain::time::{Span, Timestamp, stamp};
-use crate::engine::measures::Measures;
+use crate::engine::inspect::incident_stats::Measures;
 use crate::surface::exit::Exit;
 
 mod chart;

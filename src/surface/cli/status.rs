@@ -15,7 +15,7 @@ use crate::actions::Secrets;
 use crate::domain::estate::{self, Estate};
 use crate::domain::survey::{self, Grade, Row, Subject};
 use crate::domain::time::Span;
-use crate::engine::survey::{Report, Survey, start_words};
+use crate::engine::inspect::status::{Report, Survey, start_words};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::paint::{Colour, paint};
 use crate::surface::terminal::status::columns::Columns;

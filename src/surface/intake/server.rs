@@ -21,8 +21,8 @@ use super::auth::Certificates;
 use crate::domain::sender::Sender;
 use crate::engine::Engine;
 use crate::engine::catalog::Catalog;
-use crate::engine::duty::Duty;
-use crate::engine::renewal::Files;
+use crate::engine::dispatcher::Duty;
+use crate::engine::reload::Files;
 
 use self::figures::Figures;
 

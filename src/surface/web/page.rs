@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::sheet::Sheet;
 use crate::domain::id::IncidentId;
 use crate::domain::redact::Redactor;
-use crate::engine::{Engine, EngineError, archive};
+use crate::engine::{Engine, EngineError, report_files};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -44,7 +44,7 @@ impl Form {
     pub(super) async fn page(&self, engine: &Engine, id: &IncidentId) -> Result<String, EngineError> {
         let (incident, log) = (engine.incident(id).await?, engine.log(id).await?);
         let parts = engine.parts();
-        let written = archive::read(&parts.directory, &incident);
+        let written = report_files::read(&parts.directory, &incident);
         Ok(self.drawn(&Sheet::of(&incident, &log, written.as_deref(), parts.clock.now())))
     }
 

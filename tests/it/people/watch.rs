@@ -15,7 +15,7 @@ use runbook::domain::id::IncidentId;
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::duty::{Duty, Terms};
+use runbook::engine::dispatcher::{Duty, Terms};
 use runbook::engine::{self, Engine, EngineError, Parts};
 use runbook::store::EventStore as _;
 use runbook::store::memory::Memory;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use runbook::domain::due::Parcel;
 use runbook::domain::event::Event;
 use runbook::domain::message::MessageId;
-use runbook::engine::courier::Sending;
+use runbook::engine::delivery::Sending;
 use serde_json::{Value, json};
 
 use super::watch::{KEY, Watch, question};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::place::{loosely, package};
+use super::paths::{loosely, package};
 use super::{Checkup, by};
 use crate::actions::Context;
 use crate::actions::transport::host;

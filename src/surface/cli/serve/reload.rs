@@ -25,7 +25,7 @@ use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::problem::{self, Style};
 use crate::engine::catalog::Catalog;
-use crate::engine::renewal::Files;
+use crate::engine::reload::Files;
 use crate::surface::intake::server::Server;
 use crate::surface::slack::Face;
 

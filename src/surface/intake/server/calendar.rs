@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Server;
 use super::status::allowed;
 use crate::domain::schedule;
-use crate::engine::schedule::{Force, entries};
+use crate::engine::schedule_state::{Force, entries};
 
 /// What a calendar is (RFC 5545, 8.1).
 const CALENDAR: &str = "text/calendar; charset=utf-8; method=PUBLISH";

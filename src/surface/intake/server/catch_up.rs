@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{BODY_LIMIT, Server};
 use crate::domain::sender::Sender;
-use crate::engine::duty::Received;
+use crate::engine::dispatcher::Received;
 use crate::surface::intake::{self, Post, Reading};
 
 /// How long an Alertmanager may take.

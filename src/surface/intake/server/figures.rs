@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
-use crate::engine::duty;
+use crate::engine::dispatcher;
 
 /// How a post was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +61,7 @@ impl Figures {
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.
-    pub(super) fn text(&self, duty: &duty::Figures) -> String {
+    pub(super) fn text(&self, duty: &dispatcher::Figures) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

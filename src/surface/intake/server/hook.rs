@@ -16,7 +16,7 @@ use crate::domain::alert::Alert;
 use crate::domain::sender::Sender;
 use crate::domain::time::Timestamp;
 use crate::engine::Parts;
-use crate::engine::duty::Received;
+use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
 use crate::surface::intake::{self, Post, Reading};
 

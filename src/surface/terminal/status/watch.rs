@@ -20,7 +20,7 @@ use crate::clock;
 use crate::domain::survey::{Probe, Row, Sighting};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::catalog::Catalog;
-use crate::engine::survey::{Lookout, Survey, Units, sighting, start_words};
+use crate::engine::inspect::status::{Lookout, Survey, Units, sighting, start_words};
 use crate::surface::terminal::canvas::Canvas;
 use crate::surface::terminal::paint::{Colour, Letters};
 
