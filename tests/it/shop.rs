@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::{output_apart, spawn_apart};
 use runbook::clock::SystemClock;
-use runbook::surface::demo::stage::{Ground, Stage};
+use runbook::surface::demo::environment::{Ground, Stage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,86 +1,30 @@
 //! The command line: parses what was typed, opens what the command needs, and ends with an exit code.
 //!
-//! One file a command; its doc comment is its help. Beside them stand the rooms they share: [`settings`] and
-//! [`station`] (what a command works with), [`shop`], [`secrets`] and [`person`] (what the host knows), [`output`],
-//! [`table`], [`outline`] and [`waiting`] (how things look), [`drive`] and [`detach`] (going on), [`failure`].
+//! One file a command; its doc comment is its help. Beside them stand the rooms they share: [`settings`](context::settings) and
+//! [`session`](context::session) (what a command works with), [`project`](context::project), [`secrets`](context::secrets) and [`local_user`](context::local_user) (what the host knows), [`writer`](output::writer),
+//! [`table`](output::table), [`runbook_outline`](output::runbook_outline) and [`pending`](output::pending) (how things look), [`until_done`](follow::until_done) and [`background`](follow::background) (going on), [`error`](output::error).
 //!
 //! **Invariant:** a command opens no more than it needs: `--version`, `list`, `lint`, `show`, `kinds`, `schema`,
 //! `completions` and `man` start no runtime and touch neither store nor network.
 //!
 //! Deliberately absent: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
 
+mod commands;
+mod context;
+mod follow;
+mod output;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::Parser;
 
-use self::failure::{Failure, Result};
-use self::settings::{Environment, Flags, Settings};
-use self::station::Station;
+use self::commands::{authoring, incident, inspect, operate};
+use self::context::session::Station;
+use self::context::settings::{Environment, Flags, Settings};
+use self::output::error::{Failure, Result};
 use crate::domain::text::printable;
 use crate::surface::exit::Exit;
-
-mod ack;
-mod answer;
-mod approve;
-mod aside;
-mod asking;
-mod cancel;
-mod completions;
-mod confirm;
-mod demo;
-mod demo_service;
-mod deny;
-mod detach;
-mod doctor;
-mod drive;
-mod duty;
-mod failure;
-mod filling;
-mod handoff;
-mod incidents;
-mod init;
-mod kinds;
-mod lint;
-mod list;
-mod logs;
-mod man;
-mod note;
-mod outline;
-mod output;
-mod page;
-mod person;
-mod plan;
-mod postmortem;
-mod reference;
-mod resolve;
-mod retry;
-mod role;
-mod schedule;
-mod schema;
-mod secrets;
-mod serve;
-mod settings;
-mod severity;
-mod shop;
-mod show;
-mod simulate;
-mod skip;
-mod slack;
-mod start;
-mod station;
-mod stats;
-mod status;
-mod table;
-mod target;
-mod timeline;
-mod undo;
-mod unit;
-mod update;
-mod verify;
-mod waiting;
-mod watch;
-mod work;
 
 /// Executable runbooks for on-call engineers
 ///
@@ -88,7 +32,7 @@ mod work;
 /// writes the post-mortem. `runbook demo` shows it.
 #[derive(Debug, Parser)]
 #[command(name = "runbook", version, verbatim_doc_comment, arg_required_else_help = true)]
-#[command(after_long_help = man::exit_codes())]
+#[command(after_long_help = operate::man::exit_codes())]
 pub struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -98,53 +42,53 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Start(start::Start),
-    Serve(serve::Serve),
-    Simulate(simulate::Simulate),
-    Confirm(confirm::Confirm),
-    Watch(watch::Watch),
-    Status(status::Status),
-    Incidents(incidents::Incidents),
-    Schedule(schedule::Schedule),
-    Answer(answer::Answer),
-    Approve(approve::Approve),
-    Deny(deny::Deny),
-    Retry(retry::Retry),
-    Skip(skip::Skip),
-    Undo(undo::Undo),
-    Cancel(cancel::Cancel),
-    Note(note::Note),
-    Ack(ack::Ack),
-    Role(role::Role),
-    Update(update::Update),
-    Severity(severity::Grade),
-    Resolve(resolve::Resolve),
-    Handoff(handoff::Handoff),
-    Timeline(timeline::Timeline),
-    Page(page::Page),
+    Start(incident::start::Start),
+    Serve(operate::serve::Serve),
+    Simulate(authoring::simulate::Simulate),
+    Confirm(incident::confirm::Confirm),
+    Watch(incident::watch::Watch),
+    Status(inspect::status::Status),
+    Incidents(inspect::incidents::Incidents),
+    Schedule(authoring::schedule::Schedule),
+    Answer(incident::answer::Answer),
+    Approve(incident::approve::Approve),
+    Deny(incident::deny::Deny),
+    Retry(incident::retry::Retry),
+    Skip(incident::skip::Skip),
+    Undo(incident::undo::Undo),
+    Cancel(incident::cancel::Cancel),
+    Note(incident::note::Note),
+    Ack(incident::ack::Ack),
+    Role(incident::role::Role),
+    Update(incident::update::Update),
+    Severity(incident::severity::Grade),
+    Resolve(incident::resolve::Resolve),
+    Handoff(inspect::handoff::Handoff),
+    Timeline(inspect::timeline::Timeline),
+    Page(inspect::page::Page),
     #[command(alias = "report")]
-    Postmortem(postmortem::Postmortem),
-    Verify(verify::Verify),
-    Stats(stats::Stats),
-    List(list::List),
-    Logs(logs::Logs),
-    Show(show::Show),
-    Lint(lint::Lint),
-    Schema(schema::Schema),
-    Kinds(kinds::Kinds),
-    Init(init::Init),
-    Doctor(doctor::Doctor),
-    Demo(demo::Demo),
-    Completions(completions::Completions),
-    Slack(slack::Slack),
-    Unit(unit::Unit),
-    Man(man::Man),
+    Postmortem(inspect::postmortem::Postmortem),
+    Verify(inspect::verify::Verify),
+    Stats(inspect::stats::Stats),
+    List(authoring::list::List),
+    Logs(inspect::logs::Logs),
+    Show(authoring::show::Show),
+    Lint(authoring::lint::Lint),
+    Schema(authoring::schema::Schema),
+    Kinds(authoring::kinds::Kinds),
+    Init(authoring::init::Init),
+    Doctor(operate::doctor::Doctor),
+    Demo(operate::demo::Demo),
+    Completions(operate::completions::Completions),
+    Slack(operate::slack::Slack),
+    Unit(operate::unit::Unit),
+    Man(operate::man::Man),
     #[command(hide = true)]
-    DemoService(demo_service::DemoService),
+    DemoService(operate::demo_service::DemoService),
     #[command(hide = true)]
-    Reference(reference::Reference),
+    Reference(authoring::reference::Reference),
     #[command(hide = true)]
-    Work(work::Work),
+    Work(incident::background_worker::Work),
 }
 
 impl Command {
@@ -212,7 +156,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     // Nobody sits before a server: what goes wrong has to stand in its journal.
     let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
     let ended = settled(cli.flags, usual).and_then(|station| {
-        if station.output.format() == settings::Format::Svg && !draws {
+        if station.output.format() == context::settings::Format::Svg && !draws {
             return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
         }
         let ended = cli.command.run(&station);

@@ -14,11 +14,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::journald::Journald;
-use super::manager::{Blueprint, PrivateManager};
-use super::processes::{Processes, Service};
-use super::repository::{self, Repository};
-use super::slack::Slack;
+use super::fake_slack::Slack;
+use super::lab::journald::Journald;
+use super::lab::manager::{Blueprint, PrivateManager};
+use super::lab::plain_supervisor::{Processes, Service};
+use super::lab::repository;
+use super::lab::repository::Repository;
 use crate::clock::{SharedClock, sleep};
 use crate::domain::expression;
 use crate::domain::time::{Span, Timestamp};

@@ -5,14 +5,8 @@
 //!
 //! Deliberately absent: the engine's parts, the terminal and the command line; the command `demo` puts them together.
 
-pub mod background;
-pub mod booted;
-pub mod cgroup;
-pub mod journald;
-pub mod manager;
-pub mod processes;
-pub mod repository;
-pub mod script;
+pub mod autoplay;
+pub mod environment;
+pub mod fake_slack;
+pub mod lab;
 pub mod service;
-pub mod slack;
-pub mod stage;

@@ -11,18 +11,10 @@
 //!
 //! Deliberately absent: listening, storing, and what an alert starts.
 
-mod alertmanager;
 pub mod auth;
-mod body;
-mod cloudwatch;
-pub mod confirm;
-mod field;
-mod github;
-mod grafana;
-mod mapping;
-mod pagerduty;
+pub mod parse;
+pub mod senders;
 pub mod server;
-mod sns;
 
 use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -70,7 +62,7 @@ pub struct Post<'a> {
 impl<'a> Post<'a> {
     /// A header that is there once, as text.
     fn header(&self, name: &str) -> Option<&'a str> {
-        field::header(self.headers, name)
+        parse::field_reader::header(self.headers, name)
     }
 }
 
@@ -116,7 +108,7 @@ pub enum SubscriptionEvent {
 }
 
 /// A post at the desk: whose it is, and what is known before it is read.
-struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     name: &'a str,
     sender: &'a Sender,
     post: &'a Post<'a>,
@@ -136,12 +128,12 @@ impl Desk<'_> {
     /// What the body says in the words of the sender's form; else why it does not fit.
     fn read(&self) -> Result<Reading, String> {
         match self.sender.form {
-            Form::Alertmanager => alertmanager::read(self),
-            Form::Grafana => grafana::read(self),
-            Form::Sns => sns::read(self),
-            Form::Github => github::read(self),
-            Form::Pagerduty => pagerduty::read(self),
-            Form::Mapping => mapping::read(self),
+            Form::Alertmanager => senders::alertmanager::read(self),
+            Form::Grafana => senders::grafana::read(self),
+            Form::Sns => senders::sns::read(self),
+            Form::Github => senders::github::read(self),
+            Form::Pagerduty => senders::pagerduty::read(self),
+            Form::Mapping => senders::custom::read(self),
         }
     }
 

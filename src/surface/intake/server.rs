@@ -24,14 +24,14 @@ use crate::engine::catalog::Catalog;
 use crate::engine::dispatcher::Duty;
 use crate::engine::reload::Files;
 
-use self::figures::Figures;
+use self::metrics::Figures;
 
 mod calendar;
 pub mod catch_up;
 mod connection;
-mod figures;
-mod hook;
-mod status;
+mod health;
+mod metrics;
+mod receive;
 
 pub use self::connection::{Listener, serve};
 
@@ -150,12 +150,12 @@ pub fn open_routes<'a>(senders: impl IntoIterator<Item = (&'a String, &'a Sender
 
 fn router(server: Arc<Server>) -> Router {
     Router::new()
-        .route("/hooks/{sender}", post(hook::take))
-        .route("/health", get(status::live))
-        .route("/health/ready", get(status::ready))
-        .route("/metrics", get(status::metrics))
+        .route("/hooks/{sender}", post(receive::take))
+        .route("/health", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .route(CALENDAR, get(calendar::calendar))
-        .fallback(status::nothing)
+        .fallback(health::nothing)
         .with_state(server)
 }
 

@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use self::trouble::Trouble;
-use super::block::masked;
-use super::card::{self, Card};
+use self::backoff::Trouble;
+use super::render::block_kit::masked;
+use super::render::card;
+use super::render::card::Card;
 use crate::domain::board::{Post, Subject};
 use crate::domain::due::is_live;
 use crate::domain::event::Recorded;
@@ -29,12 +30,12 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::{Web, plain};
 
-mod errand;
-mod trouble;
+mod backoff;
+mod post_once;
 
-use self::errand::{Errand, Turn, record};
+use self::post_once::{Errand, Turn, record};
 
-pub(super) use self::errand::Unrecorded;
+pub(super) use self::post_once::Unrecorded;
 
 /// How often the log is looked at for what others wrote.
 const LOOK: Duration = Duration::from_millis(400);

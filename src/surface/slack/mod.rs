@@ -1,7 +1,7 @@
 //! Slack as a face: the command `/runbook`, buttons and forms, and one message an incident that is changed in place.
 //!
-//! What comes in, by the [socket] or over [HTTP](door), is acknowledged at once and answered afterwards, so that a log that
-//! does not answer keeps nobody waiting. The [`board`] shows every incident; [`card`], [`question`] and [`block`] are pure
+//! What comes in, by the [socket] or over [HTTP](connect::http), is acknowledged at once and answered afterwards, so that a log that
+//! does not answer keeps nobody waiting. The [`board`] shows every incident; [`card`](render::card), [`question`](render::question) and [`block_kit`](render::block_kit) are pure
 //! functions from an incident to what is sent.
 //!
 //! **Invariant:** what changes an incident goes through [`Engine::submit`]; where the board's messages stand is in the log.
@@ -24,29 +24,18 @@ use crate::engine::Engine;
 use crate::notify::slack::Web;
 
 use self::board::{Board, Unrecorded};
-use self::desk::{Answer, Desk, say};
-use self::form::Carried;
-use self::inbound::{Act, Inbound};
-use self::reply::Replies;
+use self::connect::payload::{Act, Inbound};
+use self::connect::reply::Replies;
+use self::handlers::{Answer, Desk, say};
+use self::render::modal::Carried;
 
-pub mod block;
 mod board;
-pub mod card;
-mod desk;
-mod door;
-mod face;
-mod form;
-mod inbound;
-pub mod manifest;
-mod order;
-mod person;
-pub mod press;
-pub mod question;
-mod reply;
-mod socket;
-mod word;
+pub mod connect;
+mod handlers;
+pub mod parse;
+pub mod render;
 
-pub use self::face::Face;
+pub use self::connect::app::Face;
 
 /// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -77,7 +66,7 @@ impl std::fmt::Debug for Terms {
 
 /// The Slack app of an estate.
 #[derive(Debug)]
-struct App {
+pub(crate) struct App {
     desk: Desk,
     web: Arc<Web>,
     /// The API with the app's own token, for Socket Mode.
@@ -145,7 +134,7 @@ impl App {
             let (app, stopped) = (Arc::clone(self), stop.clone());
             tasks.push(tokio::spawn(async move {
                 tokio::select! {
-                    () = socket::listen(&app) => {}
+                    () = connect::socket_mode::listen(&app) => {}
                     () = stopped.cancelled() => {}
                 }
             }));
@@ -213,7 +202,7 @@ impl App {
         carried: &Carried,
     ) -> Result<(), String> {
         let trigger = inbound.trigger.as_deref().ok_or("Slack gave nothing to open it with")?;
-        let view = form::view(title, fields, carried).ok_or("what it is about is too long")?;
+        let view = render::modal::view(title, fields, carried).ok_or("what it is about is too long")?;
         let asked = json!({"trigger_id": trigger, "view": view});
         self.web.call("views.open", &asked, "the form").await.map(drop).map_err(|error| error.reason)
     }

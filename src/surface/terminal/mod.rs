@@ -3,50 +3,33 @@
 //! | file | job |
 //! |---|---|
 //! | [`stepper`](mod@self::stepper) | the interactive loop: keys, news, the work and the clock |
-//! | [`plain`](mod@self::plain) | the same news as plain lines |
-//! | [`driver`] | the engine at work beside the face |
-//! | [`model`] | what is true, and where the person is |
-//! | [`prompt`], [`editor`] | which keys answer a question, and the line that is typed |
-//! | [`record`], [`closing`] | what has happened, as lines that stay |
-//! | [`view`], `question`, [`countdown`] | the live region |
-//! | [`ink`], [`layout`], [`paint`] | lines, rows, colours |
-//! | [`screen`], [`canvas`], `pen`, `guard` | the terminal below its record or whole, the thread that writes to it, giving it back |
+//! | [`plain`](mod@self::stepper::plain_output) | the same news as plain lines |
+//! | [`engine_task`](stepper::engine_task) | the engine at work beside the face |
+//! | [`model`](stepper::model) | what is true, and where the person is |
+//! | [`prompt`](stepper::prompt), [`line_editor`](widgets::line_editor) | which keys answer a question, and the line that is typed |
+//! | [`scrollback`](stepper::scrollback), [`summary`](stepper::summary) | what has happened, as lines that stay |
+//! | [`view`](stepper::view), `question`, [`countdown`](widgets::countdown) | the live region |
+//! | [`styled_text`](widgets::styled_text), [`wrap`](widgets::wrap), [`palette`](widgets::palette) | lines, rows, colours |
+//! | [`inline_screen`](widgets::inline_screen), [`alternate_screen`](widgets::alternate_screen), `pen`, `guard` | the terminal below its record or whole, the thread that writes to it, giving it back |
 //! | [`status`] | the status board |
 //!
 //! Deliberately absent: decisions about the incident. A face submits commands and shows what the log says; the settings
 //! of the terminal (colour, letters) are read by the command line and passed in.
 //!
-//! **Invariant:** text of others reaches the terminal only as an [`ink::Span`], which holds no control character.
+//! **Invariant:** text of others reaches the terminal only as an [`widgets::styled_text::Span`], which holds no control character.
 
 use crate::domain::event::Actor;
 use crate::engine::Patience;
 
-pub mod canvas;
-pub mod closing;
-pub mod countdown;
-pub mod driver;
-pub mod editor;
-mod guard;
-pub mod ink;
-pub mod layout;
-pub mod model;
-mod naming;
-pub mod paint;
-mod pen;
-pub mod plain;
-pub mod prompt;
-mod question;
-pub mod record;
-pub mod screen;
 pub mod status;
 pub mod stepper;
 #[cfg(test)]
 mod tests;
-pub mod view;
+pub mod widgets;
 
-pub use self::paint::{Colour, Letters};
-pub use self::plain::plain;
+pub use self::stepper::plain_output::plain;
 pub use self::stepper::step;
+pub use self::widgets::palette::{Colour, Letters};
 
 /// How a person sits at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]

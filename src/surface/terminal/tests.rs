@@ -6,10 +6,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
 
 use self::story::{RUN, Story, step};
-use super::closing;
-use super::ink::UNICODE;
-use super::layout;
-use super::model::Intent;
+use super::stepper::model::Intent;
+use super::stepper::summary;
+use super::widgets::styled_text::UNICODE;
+use super::widgets::wrap;
 use crate::domain::command::Request;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::{Conclusion, Event, Gate, RunOutcome};
@@ -301,7 +301,7 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
     story.ends("stakeholders", Outcome::succeeded("told 1 channel", serde_json::Value::Null));
     story.engine(Event::DeadlineMet { name: "notify".to_owned(), met_at: story.now, step: Some(step("stakeholders")) });
     story.engine(Event::RunEnded { run: RUN, outcome: RunOutcome::Succeeded });
-    let summary = closing::summary(story.model.incident().unwrap(), story.now, &UNICODE);
+    let summary = summary::summary(story.model.incident().unwrap(), story.now, &UNICODE);
     story.ended.extend(summary);
     let record = story.record(80);
     assert_snapshot!(record.split_once("mitigate").unwrap().1, @r"
@@ -325,7 +325,7 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
           deadline notify done, 11:05 to spare
           still    the incident is not resolved
     ");
-    let all: String = layout::all(&story.ended, 40).iter().map(|row| row.text() + "\n").collect();
+    let all: String = wrap::all(&story.ended, 40).iter().map(|row| row.text() + "\n").collect();
     assert_snapshot!(all.split_once("mitigate").unwrap().1, @r"
         ✓ Restart the gateway · restarted   2.1s
           pakashop-gateway.service, active
@@ -360,13 +360,13 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
 
 #[test]
 fn a_low_terminal_keeps_the_countdown_and_the_keys() {
-    use super::view::{Size, view};
+    use super::stepper::view::{Size, view};
     let mut story = Story::read();
     story.asks("rollback", Story::rollback());
     for (columns, rows) in [(40, 6), (30, 10), (20, 5), (200, 8)] {
         let frame = view(&story.model, story.now, Size { columns, rows });
         assert!(frame.rows.len() < rows, "{columns}x{rows}: {} rows", frame.rows.len());
-        let text: Vec<String> = frame.rows.iter().map(layout::Row::text).collect();
+        let text: Vec<String> = frame.rows.iter().map(wrap::Row::text).collect();
         assert!(text.iter().any(|row| row.contains("notify")), "{text:#?}");
         assert!(text.iter().any(|row| row.contains("y do it")), "{text:#?}");
     }

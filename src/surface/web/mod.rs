@@ -18,13 +18,13 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
-use self::page::Form;
+use self::template::Form;
 use crate::domain::id::IncidentId;
 use crate::engine::{Engine, EngineError};
 
-mod draft;
-mod page;
-mod sheet;
+mod markdown;
+mod page_model;
+mod template;
 
 /// The pages that are made at the same time: a long log takes a while to read, and the log has more urgent readers.
 const AT_ONCE: usize = 4;

@@ -4,7 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::draft;
+use super::markdown;
 use crate::domain::deadline::{Deadline, DeadlineStatus};
 use crate::domain::event::Recorded;
 use crate::domain::handover::Handover;
@@ -226,7 +226,7 @@ impl Line {
 
 impl Draft {
     fn of(incident: &Incident, text: &str) -> Option<Self> {
-        let html = draft::html(&Redactor::default().mask_phones(text));
+        let html = markdown::html(&Redactor::default().mask_phones(text));
         Some(Self { path: incident.draft.as_ref()?.path.clone(), html })
     }
 }

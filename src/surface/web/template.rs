@@ -9,7 +9,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, escape_formatter};
 use sha2::{Digest as _, Sha256};
 
-use super::sheet::Sheet;
+use super::page_model::Sheet;
 use crate::domain::id::IncidentId;
 use crate::domain::redact::Redactor;
 use crate::engine::{Engine, EngineError, report_files};

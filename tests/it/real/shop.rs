@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use runbook::surface::demo::journald::Journald;
-use runbook::surface::demo::manager::{Blueprint, PrivateManager};
+use runbook::surface::demo::lab::journald::Journald;
+use runbook::surface::demo::lab::manager::{Blueprint, PrivateManager};
 use tempfile::TempDir;
 
 /// The customer's services.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Result;
-use super::station::{self, Station};
+use super::session;
+use super::session::Station;
 use crate::actions::{Context, Progress, Secrets};
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::id::{RunId, StepKey};
+use crate::surface::cli::output::error::Result;
 
 /// Where somebody looks.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ pub fn context(station: &Station, scene: Scene, secrets: Secrets) -> Result<Cont
         environment: Arc::new(environment),
         estate: Arc::new(estate),
         clock: station.clock(),
-        redactor: Arc::new(station::redactor(secrets.iter())?),
+        redactor: Arc::new(session::redactor(secrets.iter())?),
         secrets: Arc::new(secrets),
         basics: Arc::new(station.settings.basics()),
         directory,

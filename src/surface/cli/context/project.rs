@@ -5,14 +5,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Failure, Result};
-use super::output::Output;
+use super::session::hostname;
 use super::settings::{Settings, ShopSource, quoted};
-use super::station::hostname;
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::problem::{self, Problem, Source, Style};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::{Catalog, RUNBOOKS};
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::writer::Output;
 
 /// How many directories upwards a shop is looked for.
 const CLIMB_LIMIT: usize = 64;

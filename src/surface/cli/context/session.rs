@@ -11,11 +11,9 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 
-use super::failure::{Failure, Result, nearest};
-use super::output::Output;
+use super::project::Shop;
 use super::settings::{Settings, ShopSource};
-use super::shop::Shop;
-use super::{person, secrets};
+use super::{local_user, secrets};
 use crate::actions::Secrets;
 use crate::clock::{SharedClock, SystemClock};
 use crate::domain::command::{Command, Request};
@@ -28,6 +26,8 @@ use crate::engine::catalog::Catalog;
 use crate::engine::{self, Engine, EngineError, Parts};
 use crate::store::EventStore;
 use crate::store::sqlite::Sqlite;
+use crate::surface::cli::output::error::{Failure, Result, nearest};
+use crate::surface::cli::output::writer::Output;
 
 /// The log's file in the state directory.
 const LOG_FILE: &str = "runbook.db";
@@ -147,7 +147,7 @@ impl Station {
 
     fn desk(&self, runtime: Runtime, shop: Shop, secrets: Secrets) -> Result<Desk<'_>> {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
-        let who = person::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
+        let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
         Ok(Desk { station: self, engine, who, runtime })
     }
@@ -193,7 +193,7 @@ impl Desk<'_> {
         let secrets = self.station.secrets(&estate, &shop);
         let people =
             shop.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
-        self.who = person::actor(people, &self.station.settings.environment);
+        self.who = local_user::actor(people, &self.station.settings.environment);
         let store = Arc::clone(&self.engine.parts().store);
         self.engine = Engine::new(self.station.parts(store, shop, secrets)?);
         Ok(incident)

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Failure, Result};
 use crate::actions::transport::process::AGENT;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::failure::{Failure, Result};
-use super::station::Desk;
 use crate::clock;
 use crate::domain::id::IncidentId;
+use crate::surface::cli::context::session::Desk;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// How long the worker may take to claim the incident: starting it takes a hundredth of this.

@@ -1,10 +1,11 @@
 //! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
 
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident};
-use super::{drive, duty};
+use super::until_done;
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.
@@ -16,11 +17,11 @@ pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &st
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
         // With nobody at work it is said what is owed; what to type is the same.
-        duty::owed(&desk, &incident)?;
+        undelivered::owed(&desk, &incident)?;
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
-    drive::plain(&desk, &id, before)
+    until_done::plain(&desk, &id, before)
 }
 
 /// Asks, says so, and leaves the rest to whoever works on it.
@@ -30,7 +31,7 @@ pub fn only(station: &Station, target: &Incident, said: &str, request: Request) 
     desk.prepare(&id)?;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
-    let owed = duty::owed(&desk, &incident)?;
+    let owed = undelivered::owed(&desk, &incident)?;
     let next: Vec<String> = owed.into_iter().chain([station.command(&format!("timeline {id}"))]).collect();
     station.output.next(&next);
     Ok(Exit::DONE)

@@ -7,11 +7,9 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Result;
+use crate::surface::cli::output::error::Result;
 
-use super::settings::Format;
-use super::station::Desk;
-use super::{detach, duty, output, waiting};
+use super::background;
 use crate::domain::event::{Conclusion, Recorded, RunOutcome};
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -19,6 +17,9 @@ use crate::domain::outcome::Verdict;
 use crate::domain::run::{Run, RunStatus};
 use crate::domain::time::Span;
 use crate::engine::{EngineError, Feed, News, Patience, Stop};
+use crate::surface::cli::context::session::Desk;
+use crate::surface::cli::context::settings::Format;
+use crate::surface::cli::output::{pending, undelivered, writer};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, Work};
 
@@ -49,7 +50,7 @@ pub fn to_the_end(desk: &Desk<'_>, id: &IncidentId, after: u64) -> Result {
 /// A run that its person leaves goes on in the background.
 fn hand_over(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result<()> {
     if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
-        detach::start(desk, id)?;
+        background::start(desk, id)?;
     }
     Ok(())
 }
@@ -162,8 +163,8 @@ struct Report<'a> {
     incident: &'a IncidentId,
     status: &'static str,
     runs: Vec<RunReport<'a>>,
-    waiting: Vec<waiting::Waiting<'a>>,
-    proposed: Vec<waiting::Proposed<'a>>,
+    waiting: Vec<pending::Waiting<'a>>,
+    proposed: Vec<pending::Proposed<'a>>,
     exit: u8,
 }
 
@@ -183,7 +184,7 @@ fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
     };
     report(desk, &incident, exit)?;
     let mut next = next(desk, &incident, exit);
-    if let Some(first) = duty::owed(desk, &incident)? {
+    if let Some(first) = undelivered::owed(desk, &incident)? {
         next.retain(|typed| *typed != first);
         next.insert(0, first);
     }
@@ -194,15 +195,15 @@ fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
 fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
     let output = &desk.station.output;
     let program = desk.station.settings.command();
-    let (waiting, proposed) = (waiting::of(incident, &program), waiting::proposed(incident, &program));
+    let (waiting, proposed) = (pending::of(incident, &program), pending::proposed(incident, &program));
     if output.is_table() {
-        return output.text(&format!("{}{}", waiting::render(&waiting), waiting::render_proposed(&proposed)));
+        return output.text(&format!("{}{}", pending::render(&waiting), pending::render_proposed(&proposed)));
     }
     let runs = incident.runs.iter();
     let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
     let (status, exit) = (status_word(incident), exit.code());
     let report = Report { incident: &incident.id, status, runs, waiting, proposed, exit };
-    output.text(&output::json(&report, output.format() == Format::Json))
+    output.text(&writer::json(&report, output.format() == Format::Json))
 }
 
 /// What may be typed next.

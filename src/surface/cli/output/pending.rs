@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::settings::quoted;
 use super::table::single_line;
 use crate::domain::decide::HAPPENED;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::text::printable;
+use crate::surface::cli::context::settings::quoted;
 
 /// The most choices that are written out as commands.
 const CHOICES_SHOWN: usize = 8;

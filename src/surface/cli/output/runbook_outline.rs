@@ -5,9 +5,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::filling::{Filled, Filling};
-use super::output::json;
 use super::table::{single_line, wrapped};
+use super::template_preview::{Filled, Filling};
+use super::writer::json;
 use crate::actions;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::Mode;

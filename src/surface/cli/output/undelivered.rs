@@ -7,25 +7,25 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::failure::Result;
-use super::station::Desk;
+use super::error::Result;
 use crate::domain::incident::Incident;
 use crate::engine;
+use crate::surface::cli::context::session::Desk;
 
 /// The file that keeps a second server from the same log.
-pub(super) const LOCK: &str = "serve.lock";
+pub(crate) const LOCK: &str = "serve.lock";
 
 /// The most bytes of it that are read: a holder and a path.
 const LOCK_LIMIT: u64 = 16 * 1024;
 
 /// Writes down who serves which shop.
-pub(super) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()> {
+pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()> {
     file.set_len(0)?;
     write!(file, "{holder}\n{}\n", shop.display())
 }
 
 /// Says which messages are still owed when nobody is at work who delivers them; what to type then.
-pub(super) fn owed(desk: &Desk<'_>, incident: &Incident) -> Result<Option<String>> {
+pub(crate) fn owed(desk: &Desk<'_>, incident: &Incident) -> Result<Option<String>> {
     let now = desk.engine.parts().clock.now();
     let owed = incident.messages.values().filter(|message| message.is_owed(now));
     let mut to: Vec<&str> = owed.flat_map(|message| message.open()).map(String::as_str).collect();

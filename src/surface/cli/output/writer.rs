@@ -7,9 +7,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
-use super::failure::Result;
-use super::settings::{Format, Settings};
+use super::error::Result;
 use crate::domain::text::printable;
+use crate::surface::cli::context::settings::{Format, Settings};
 
 /// Where a command writes.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::background::{Background, Start};
+use super::child_group::{Background, Start};
 
 /// The daemon, from the Debian package `systemd`.
 const PROGRAM: &str = "/lib/systemd/systemd-journald";

@@ -18,9 +18,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::background::{Background, Start};
-use super::booted::Booted;
+use super::booted_marker::Booted;
 use super::cgroup::ControlGroup;
+use super::child_group::{Background, Start};
 use super::journald::Journald;
 
 /// The manager and the bus, where Debian puts them.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process};
 use tokio::task::JoinHandle;
 
-use super::background::{Background, Start};
+use super::child_group::{Background, Start};
 use crate::clock::{SharedClock, sleep};
 
 /// How often it is looked whether a service has ended: a restart is to feel immediate.

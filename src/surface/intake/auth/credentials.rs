@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Admission, Rejected, any};
 use crate::actions::Secrets;
-use crate::surface::intake::field;
+use crate::surface::intake::parse::field_reader;
 
 /// `Authorization: Bearer …`.
 pub(in crate::surface::intake) fn bearer(
@@ -40,7 +40,7 @@ pub(super) fn basic(
 /// A token in a header of its own.
 pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &Secrets) -> Result<Admission, Rejected> {
     let given =
-        field::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))?;
+        field_reader::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))?;
     any(names, secrets, wrong("the token"), |secret| Ok(is_same(given.as_bytes(), secret.as_bytes())))?;
     Ok(Admission::Granted)
 }
@@ -48,8 +48,9 @@ pub(super) fn own(headers: &HeaderMap, name: &str, names: &[String], secrets: &S
 /// The credentials of a scheme; its word may be written in any case.
 fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Result<&'h str, Rejected> {
     let missing = || Rejected::Missing(format!("there is no header `Authorization` with a `{scheme}` in it"));
-    let (word, given) =
-        field::header(headers, AUTHORIZATION.as_str()).and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
+    let (word, given) = field_reader::header(headers, AUTHORIZATION.as_str())
+        .and_then(|value| value.split_once(' '))
+        .ok_or_else(missing)?;
     if word.eq_ignore_ascii_case(scheme) { Ok(given.trim()) } else { Err(missing()) }
 }
 

@@ -15,7 +15,8 @@ use super::{Admission, REPLAY_WINDOW, Rejected, any};
 use crate::actions::Secrets;
 use crate::domain::sender::Auth;
 use crate::domain::time::{Span, Timestamp};
-use crate::surface::intake::{Post, field};
+use crate::surface::intake::Post;
+use crate::surface::intake::parse::field_reader;
 
 /// The signatures of one post that are tried: during a rotation there are two.
 const SIGNATURES: usize = 16;
@@ -116,7 +117,7 @@ fn signatures<'h>(
 }
 
 fn required<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Rejected> {
-    field::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))
+    field_reader::header(headers, name).ok_or_else(|| Rejected::Missing(format!("there is no header `{name}`")))
 }
 
 /// A header with a time in seconds since 1970 that is near enough to ours; as it was written, since so it was signed.

@@ -7,9 +7,9 @@
 //!
 //! Deliberately absent: HTTP statuses; [`Rejected`] says enough to choose one.
 
-mod certificate;
-mod header;
-mod signature;
+mod credentials;
+mod hmac;
+mod sns_signature;
 
 use axum::http::HeaderMap;
 
@@ -18,9 +18,9 @@ use crate::actions::Secrets;
 use crate::domain::sender::{Auth, Sender};
 use crate::domain::time::{Span, Timestamp};
 
-pub(super) use self::certificate::on_aws;
-pub use self::certificate::{CertificateUrl, Certificates};
-pub(in crate::surface::intake) use self::header::bearer;
+pub(in crate::surface::intake) use self::credentials::bearer;
+pub(super) use self::sns_signature::on_aws;
+pub use self::sns_signature::{CertificateUrl, Certificates};
 
 /// How far the time of a signed post may be from ours, either way: Standard Webhooks' and Slack's own limit.
 pub const REPLAY_WINDOW: Span = Span::seconds(5 * 60);
@@ -79,10 +79,10 @@ pub fn admit_headers(
 ) -> Result<Admission, Rejected> {
     match &sender.auth {
         Auth::None => Ok(Admission::Granted),
-        Auth::Bearer { secrets: names } => header::bearer(headers, names, secrets),
-        Auth::Basic { user, secrets: names } => header::basic(headers, user, names, secrets),
-        Auth::Header { name, secrets: names } => header::own(headers, name, names, secrets),
-        signed => signature::is_there(signed, headers, now),
+        Auth::Bearer { secrets: names } => credentials::bearer(headers, names, secrets),
+        Auth::Basic { user, secrets: names } => credentials::basic(headers, user, names, secrets),
+        Auth::Header { name, secrets: names } => credentials::own(headers, name, names, secrets),
+        signed => hmac::is_there(signed, headers, now),
     }
 }
 
@@ -93,9 +93,9 @@ pub fn admit_headers(
 pub fn admit(sender: &Sender, secrets: &Secrets, post: &Post<'_>, certificates: &Certificates) -> Result<(), Rejected> {
     match admit_headers(sender, secrets, post.headers, post.now)? {
         Admission::Granted if sender.topics.is_empty() => Ok(()),
-        Admission::Granted => certificate::topics_are_known(sender, post),
-        Admission::NeedsBody if sender.auth == Auth::Sns => certificate::admit(sender, post, certificates),
-        Admission::NeedsBody => signature::admit(&sender.auth, secrets, post),
+        Admission::Granted => sns_signature::topics_are_known(sender, post),
+        Admission::NeedsBody if sender.auth == Auth::Sns => sns_signature::admit(sender, post, certificates),
+        Admission::NeedsBody => hmac::admit(&sender.auth, secrets, post),
     }
 }
 

@@ -26,7 +26,7 @@ use super::Rejected;
 use crate::domain::sender::Sender;
 use crate::domain::time::Timestamp;
 use crate::surface::intake::Post;
-use crate::surface::intake::sns::{Envelope, envelopes, topics};
+use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
 
 /// The largest certificate, in bytes; AWS's have two KiB.
 const CERTIFICATE_LIMIT: usize = 16 * 1024;

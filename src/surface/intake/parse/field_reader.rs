@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 const MILLISECONDS_FROM: f64 = 1e11;
 
 /// A header that is there once, as text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let only = values.next().filter(|_| values.next().is_none())?;
     only.to_str().ok()
@@ -22,7 +22,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// An object of a body, and what was strange in it.
 #[derive(Debug)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     fields: &'a ObjectAsVec<'a>,
     /// What was strange, in words.
     pub warnings: Vec<String>,
@@ -118,7 +118,7 @@ impl<'a> Object<'a> {
 }
 
 /// What a value is, for "is … where … was expected". Never the value itself: it may be long.
-pub(super) fn what(value: &Value<'_>) -> &'static str {
+pub(crate) fn what(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -130,7 +130,7 @@ pub(super) fn what(value: &Value<'_>) -> &'static str {
 }
 
 /// The text of a scalar.
-pub(super) fn text_of(value: &Value<'_>) -> Option<String> {
+pub(crate) fn text_of(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Str(text) => Some(text.to_string()),
         Value::Number(number) => Some(serde_json::Number::from(*number).to_string()),
@@ -140,7 +140,7 @@ pub(super) fn text_of(value: &Value<'_>) -> Option<String> {
 }
 
 /// The text of a scalar, or the JSON of anything else that is not null.
-pub(super) fn loose_text(value: &Value<'_>) -> Option<String> {
+pub(crate) fn loose_text(value: &Value<'_>) -> Option<String> {
     match value {
         Value::Null => None,
         Value::Array(_) | Value::Object(_) => Some(value.to_string()),
@@ -149,7 +149,7 @@ pub(super) fn loose_text(value: &Value<'_>) -> Option<String> {
 }
 
 /// A number, also one written as text with or without a per cent sign; never infinite.
-pub(super) fn number(value: &Value<'_>) -> Option<f64> {
+pub(crate) fn number(value: &Value<'_>) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
         Value::Str(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
@@ -160,7 +160,7 @@ pub(super) fn number(value: &Value<'_>) -> Option<f64> {
 
 /// An instant: RFC 3339, the same with an offset without a colon as CloudWatch writes it, or seconds or milliseconds
 /// since 1970.
-pub(super) fn instant(value: &Value<'_>) -> Option<Timestamp> {
+pub(crate) fn instant(value: &Value<'_>) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         let written =
             DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
@@ -175,6 +175,6 @@ pub(super) fn instant(value: &Value<'_>) -> Option<Timestamp> {
 }
 
 /// An address that a person may be sent to.
-pub(super) fn link(text: Option<String>) -> Option<String> {
+pub(crate) fn link(text: Option<String>) -> Option<String> {
     text.filter(|text| text.starts_with("https://") || text.starts_with("http://"))
 }

@@ -14,7 +14,7 @@ use serde_json_borrow::Value;
 
 /// A body as data, and what had to be mended.
 #[derive(Debug)]
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     /// The data.
     pub value: Value<'a>,
     /// What was wrong with it, in words.
@@ -25,7 +25,7 @@ pub(super) struct Body<'a> {
 ///
 /// # Errors
 /// Why it is no JSON.
-pub(super) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
+pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json_borrow::Value;
 
-use super::field::{self, Object};
-use super::{Desk, Reading, body};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::time::Timestamp;
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Reading};
 
 /// Labels that name the environment and the service, the most exact first.
 const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
@@ -23,18 +25,18 @@ const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
 const RUNBOOK_NAMES: [&str; 3] = ["runbook", "runbook_url", "runbook_id"];
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
-    let body = body::json(desk.post.body)?;
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = lenient_json::json(desk.post.body)?;
     if let Value::Array(listed) = &body.value {
-        return Ok(super::alerts(active(desk, listed)));
+        return Ok(crate::surface::intake::alerts(active(desk, listed)));
     }
     group(desk, &body, |object, group| alert(desk, object, group))
 }
 
 /// The alerts of a webhook's body, each read by `one`.
-pub(super) fn group(
+pub(crate) fn group(
     desk: &Desk<'_>,
-    body: &body::Body<'_>,
+    body: &lenient_json::Body<'_>,
     one: impl Fn(&mut Object<'_>, &Group) -> Alert,
 ) -> Result<Reading, String> {
     let mut whole = Object::new(&body.value)?;
@@ -54,12 +56,12 @@ pub(super) fn group(
     if let Some(cut) = whole.count("truncatedAlerts").filter(|cut| *cut > 0) {
         alerts.push(desk.not_read(cut, format!("truncated {identity}").as_bytes(), "its sender left them out"));
     }
-    Ok(super::alerts(alerts))
+    Ok(crate::surface::intake::alerts(alerts))
 }
 
 /// What a body says of all its alerts.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(crate) struct Group {
     status: Option<AlertStatus>,
     /// The address of the sender's own pages.
     pub external: Option<String>,
@@ -82,7 +84,7 @@ fn active(desk: &Desk<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
 }
 
 /// One alert.
-pub(super) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
+pub(crate) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
     let mut warnings = Vec::new();
     let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
     let status = object.get("status").and_then(status).or(group.status).unwrap_or_else(|| {
@@ -98,14 +100,14 @@ pub(super) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> 
         status,
         name: labels.get("alertname").cloned().unwrap_or_else(|| {
             warnings.push("it has no label `alertname`".to_owned());
-            super::UNNAMED.to_owned()
+            crate::surface::intake::UNNAMED.to_owned()
         }),
         summary: any(&["summary", "description", "message"], &annotations),
         severity: severity(desk, &labels, &mut warnings),
         starts_at,
         ends_at: object.instant("endsAt").filter(|_| status == AlertStatus::Resolved),
         value: value(&annotations, &mut warnings),
-        link: field::link(object.text("generatorURL")),
+        link: field_reader::link(object.text("generatorURL")),
         runbook: any(&RUNBOOK_NAMES, &annotations).or_else(|| any(&RUNBOOK_NAMES, &labels)),
         environment: any(&ENVIRONMENT_LABELS, &labels),
         service: any(&SERVICE_LABELS, &labels),
@@ -148,7 +150,7 @@ fn severity(
 /// The measured value, where a rule's author put it: annotation `value`.
 fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Option<f64> {
     let text = annotations.get("value")?;
-    let value = field::number(&text.as_str().into());
+    let value = field_reader::number(&text.as_str().into());
     if value.is_none() {
         warnings.push("its annotation `value` is no finite number".to_owned());
     }

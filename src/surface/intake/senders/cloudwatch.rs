@@ -6,21 +6,22 @@
 
 use serde_json_borrow::Value;
 
-use super::body;
-use super::field::{self, Object};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::time::Timestamp;
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
 
 /// The name of the alert that an alarm becomes which has too little data. A runbook for the alarm itself should not
 /// start then: nothing was measured.
 const NO_DATA: &str = "alarm_without_data";
 
 /// The alerts of a message, if it is CloudWatch's. `sent_at` stands in for a time that is missing.
-pub(super) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Alert>> {
+pub(crate) fn read(message: &str, sent_at: Option<Timestamp>) -> Option<Vec<Alert>> {
     if !message.trim_start().starts_with('{') {
         return None;
     }
-    let body = body::json(message.as_bytes()).ok()?;
+    let body = lenient_json::json(message.as_bytes()).ok()?;
     let mut alarm = Object::new(&body.value).ok()?;
     let name = alarm.text("AlarmName")?;
     let state = alarm.text("NewStateValue")?;
@@ -86,7 +87,7 @@ fn labels(alarm: &mut Object<'_>) -> Vec<(&'static str, String)> {
         ("metric", trigger.text("MetricName")),
         ("namespace", trigger.text("Namespace")),
         ("comparison", trigger.text("ComparisonOperator")),
-        ("threshold", trigger.get("Threshold").and_then(field::text_of)),
+        ("threshold", trigger.get("Threshold").and_then(field_reader::text_of)),
     ];
     alarm.warnings.append(&mut trigger.warnings);
     found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
@@ -98,7 +99,7 @@ fn dimensions(alarm: &mut Object<'_>) -> Vec<(String, String)> {
     let listed = trigger.get("Dimensions").and_then(Value::as_array);
     let pair = |dimension: &Value<'_>| {
         let dimension = Object::new(dimension).ok()?;
-        let text = |key: &str| dimension.get(key).and_then(field::text_of);
+        let text = |key: &str| dimension.get(key).and_then(field_reader::text_of);
         Some((text("name")?, text("value")?))
     };
     listed.into_iter().flatten().filter_map(pair).collect()
@@ -111,5 +112,5 @@ fn measured(reason: &str) -> Option<f64> {
     let opening = rest.find('[').or_else(|| rest.find('('))?;
     let inside = &rest[opening + 1..];
     let end = inside.find(|c: char| !matches!(c, '0'..='9' | '.' | '-' | '+' | 'E' | 'e'))?;
-    field::number(&inside[..end].into())
+    field_reader::number(&inside[..end].into())
 }

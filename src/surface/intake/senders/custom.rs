@@ -12,17 +12,18 @@ use minijinja::value::{Serde, ValueKind};
 use serde_json::Value;
 use serde_json_borrow::Value as Borrowed;
 
-use super::field;
-use super::{Desk, Reading, alerts, body};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::expression::{Evaluator, ExpressionError};
 use crate::domain::runbook::Severity;
 use crate::domain::sender::{Mapping, Pairs, Sender, StatusMapping};
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Reading, alerts};
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
     let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
-    let mut body = body::json(desk.post.body)?;
+    let mut body = lenient_json::json(desk.post.body)?;
     let compiled = Compiled::new(mapping).map_err(|error| format!("its mapping is wrong: {error}"))?;
     let scope = Scope::from(Serde(&body.value));
     let mut found = match &compiled.each {
@@ -102,10 +103,10 @@ fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&S
         status: given.status(),
         summary: given.text("summary"),
         severity: given.severity(desk.sender),
-        starts_at: given.read("starts_at", "an instant", field::instant),
-        ends_at: given.read("ends_at", "an instant", field::instant),
-        value: given.read("value", "a finite number", field::number),
-        link: field::link(given.text("link")),
+        starts_at: given.read("starts_at", "an instant", field_reader::instant),
+        ends_at: given.read("ends_at", "an instant", field_reader::instant),
+        value: given.read("value", "a finite number", field_reader::number),
+        link: field_reader::link(given.text("link")),
         runbook: given.text("runbook"),
         environment: given.text("environment"),
         service: given.text("service"),
@@ -120,7 +121,7 @@ fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&S
 /// The identity of what has none: its name and its labels.
 fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
     let parts = labels.iter().flat_map(|(label, value)| [label.as_bytes(), value.as_bytes()]);
-    super::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
+    crate::surface::intake::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
 }
 
 /// What the expressions give for one alert.
@@ -153,7 +154,7 @@ impl Given<'_> {
     }
 
     fn text(&mut self, name: &str) -> Option<String> {
-        self.read(name, "text", field::text_of).filter(|text| !text.trim().is_empty())
+        self.read(name, "text", field_reader::text_of).filter(|text| !text.trim().is_empty())
     }
 
     fn severity(&mut self, sender: &Sender) -> Option<Severity> {
@@ -169,7 +170,8 @@ impl Given<'_> {
     fn status(&mut self) -> AlertStatus {
         let compiled = self.compiled;
         let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };
-        let Some(word) = self.value("status", expression).and_then(|value| field::text_of(&(&value).into())) else {
+        let Some(word) = self.value("status", expression).and_then(|value| field_reader::text_of(&(&value).into()))
+        else {
             return AlertStatus::Firing;
         };
         let word = word.trim().to_lowercase();
@@ -187,15 +189,18 @@ impl Given<'_> {
         match pairs.all.as_ref().and_then(|all| self.value(what, all)) {
             Some(Value::Object(all)) => {
                 found.extend(
-                    all.into_iter().filter_map(|(name, value)| Some((name, field::loose_text(&(&value).into())?))),
+                    all.into_iter()
+                        .filter_map(|(name, value)| Some((name, field_reader::loose_text(&(&value).into())?))),
                 );
             }
-            Some(other) => self.warnings.push(format!("`{what}` gives {}, no mapping", field::what(&(&other).into()))),
+            Some(other) => {
+                self.warnings.push(format!("`{what}` gives {}, no mapping", field_reader::what(&(&other).into())))
+            }
             None => {}
         }
         for (name, expression) in &pairs.each {
             let value = self.value(&format!("{what}.{name}"), expression);
-            if let Some(text) = value.and_then(|value| field::loose_text(&(&value).into())) {
+            if let Some(text) = value.and_then(|value| field_reader::loose_text(&(&value).into())) {
                 found.insert((*name).to_owned(), text);
             }
         }

@@ -7,28 +7,30 @@
 
 use chrono::SecondsFormat;
 
-use super::field::{self, Object};
-use super::{Desk, Reading, body};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::sender::Workflow;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Reading};
 
 /// Conclusions that are a failure. A run that was cancelled or skipped says nothing.
 const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
     let event = desk.post.header("x-github-event");
     if let Some(other) = event.filter(|event| *event != "workflow_run") {
         return Ok(Reading::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
     }
     let form = form_field(desk);
-    let body = body::json(form.as_deref().unwrap_or(desk.post.body))?;
+    let body = lenient_json::json(form.as_deref().unwrap_or(desk.post.body))?;
     let mut whole = Object::new(&body.value)?;
     let action = whole.text("action").ok_or("it has no `action`")?;
     let mut run = whole.object("workflow_run");
-    let Some(run_id) = run.get("id").and_then(field::text_of) else {
+    let Some(run_id) = run.get("id").and_then(field_reader::text_of) else {
         return Err("it has no `workflow_run.id`".to_owned());
     };
     if action != "completed" {
@@ -73,7 +75,7 @@ impl Ended {
         let file = path.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         Self {
             id,
-            attempt: run.get("run_attempt").and_then(field::text_of).unwrap_or_else(|| "1".to_owned()),
+            attempt: run.get("run_attempt").and_then(field_reader::text_of).unwrap_or_else(|| "1".to_owned()),
             repository,
             source: run.object("head_repository").text("full_name"),
             file: file.to_owned(),
@@ -84,7 +86,7 @@ impl Ended {
             conclusion: run.text("conclusion").unwrap_or_default(),
             began: run.instant("run_started_at").or_else(|| run.instant("created_at")),
             ended: run.instant("updated_at"),
-            link: field::link(run.text("html_url")),
+            link: field_reader::link(run.text("html_url")),
         }
     }
 

@@ -3,24 +3,26 @@
 use serde_json_borrow::Value;
 
 use super::alertmanager::{self, Group};
-use super::field::{self, Object};
-use super::{Desk, Reading, body};
 use crate::domain::alert::Alert;
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Reading};
 
 /// Pages of an alert that are kept beside its own, and the annotation that each becomes.
 const PAGES: [(&str, &str); 4] =
     [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
-    let body = body::json(desk.post.body)?;
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = lenient_json::json(desk.post.body)?;
     alertmanager::group(desk, &body, |object, group| alert(desk, object, group))
 }
 
 fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
     let mut alert = alertmanager::alert(desk, object, group);
     for (key, annotation) in PAGES {
-        if let Some(page) = field::link(object.text(key)) {
+        if let Some(page) = field_reader::link(object.text(key)) {
             alert.annotations.insert(annotation.to_owned(), page);
         }
     }
@@ -37,7 +39,7 @@ fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
 fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
     let Some(Value::Object(values)) = object.get("values") else { return Vec::new() };
     let mut found: Vec<(String, f64)> =
-        values.iter().filter_map(|(name, value)| Some((name.to_owned(), field::number(value)?))).collect();
+        values.iter().filter_map(|(name, value)| Some((name.to_owned(), field_reader::number(value)?))).collect();
     found.sort_by(|one, other| one.0.cmp(&other.0));
     found
 }
@@ -45,6 +47,6 @@ fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
 /// The page of the rule where its address is relative to Grafana's own.
 fn page_of(object: &mut Object<'_>, group: &Group) -> Option<String> {
     let relative = object.text("generatorURL").filter(|path| path.starts_with('/'))?;
-    let base = field::link(group.external.clone())?;
+    let base = field_reader::link(group.external.clone())?;
     Some(url::Url::parse(&base).ok()?.join(&relative).ok()?.to_string())
 }

@@ -4,13 +4,15 @@
 //!
 //! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
 
-use super::field::{self, Object};
-use super::{Desk, Reading, alerts, body};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::runbook::Severity;
 use crate::domain::sender::Sender;
 use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
+use crate::surface::intake::parse::field_reader;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Reading, alerts};
 
 /// The events that say how an incident stands.
 const EVENTS: [(&str, AlertStatus); 3] = [
@@ -20,8 +22,8 @@ const EVENTS: [(&str, AlertStatus); 3] = [
 ];
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
-    let body = body::json(desk.post.body)?;
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+    let body = lenient_json::json(desk.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
     let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
     let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
@@ -54,7 +56,7 @@ fn incident(
         severity: severity(sender, data),
         starts_at: at.filter(|_| is_firing),
         ends_at: at.filter(|_| !is_firing),
-        link: field::link(data.text("html_url")),
+        link: field_reader::link(data.text("html_url")),
         service,
         labels: labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
         ..Alert::default()

@@ -7,18 +7,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json_borrow::Value;
 
-use super::auth::on_aws;
-use super::field::Object;
-use super::{Desk, Post, Reading, Subscription, SubscriptionEvent, alerts, body, cloudwatch};
+use super::cloudwatch;
 use crate::domain::alert::Alert;
 use crate::domain::time::Timestamp;
+use crate::surface::intake::auth::on_aws;
+use crate::surface::intake::parse::field_reader::Object;
+use crate::surface::intake::parse::lenient_json;
+use crate::surface::intake::{Desk, Post, Reading, Subscription, SubscriptionEvent, alerts};
 
 /// The most envelopes of one body: SNS puts one into a post, and so does a function that passes it on.
 const ENVELOPES: usize = 100;
 
 /// An envelope.
 #[derive(Debug, Default)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     kind: String,
     id: String,
     /// The topic's ARN.
@@ -42,8 +44,8 @@ pub(super) struct Envelope {
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
-    let body = body::json(bytes)?;
+pub(crate) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
+    let body = lenient_json::json(bytes)?;
     let whole = Object::new(&body.value).ok();
     let records = whole.as_ref().and_then(|whole| whole.get("Records")?.as_array());
     let found: Vec<Envelope> = match records {
@@ -128,7 +130,7 @@ impl Envelope {
 }
 
 /// Reads a body.
-pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
     let envelopes = match envelopes(desk.post.body) {
         Ok(envelopes) => envelopes,
         Err(why) => return raw(desk).map(alerts).ok_or(why),
@@ -146,7 +148,7 @@ pub(super) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
 }
 
 /// The topic that a post names, in its envelope or, where it is delivered raw, in a header.
-pub(super) fn topics(post: &Post<'_>) -> Vec<String> {
+pub(crate) fn topics(post: &Post<'_>) -> Vec<String> {
     match envelopes(post.body) {
         Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
         Err(_) => post.header("x-amz-sns-topic-arn").map(str::to_owned).into_iter().collect(),
@@ -174,7 +176,11 @@ fn plain(
     sent_at: Option<Timestamp>,
     warnings: Vec<String>,
 ) -> Alert {
-    let identity = if id.is_empty() { super::digest(&[topic.as_bytes(), message.as_bytes()]) } else { id.to_owned() };
+    let identity = if id.is_empty() {
+        crate::surface::intake::digest(&[topic.as_bytes(), message.as_bytes()])
+    } else {
+        id.to_owned()
+    };
     let labels = [("topic", Some(topic.to_owned())), ("subject", subject.clone())];
     Alert {
         firing: format!("message {identity}"),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::auth::on_aws;
-use super::{Subscription, SubscriptionEvent};
 use crate::domain::alert::Alert;
 use crate::domain::runbook::Severity;
+use crate::surface::intake::auth::on_aws;
+use crate::surface::intake::{Subscription, SubscriptionEvent};
 
 /// The name of the alert.
 pub const ASKED: &str = "subscription_asked";

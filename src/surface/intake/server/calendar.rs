@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Server;
-use super::status::allowed;
+use super::health::allowed;
 use crate::domain::schedule;
 use crate::engine::schedule_state::{Force, entries};
 

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::figures::Outcome;
+use super::metrics::Outcome;
 use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
 use crate::domain::alert::Alert;
 use crate::domain::sender::Sender;
@@ -86,7 +86,7 @@ async fn taken(desk: &Desk<'_>, headers: &HeaderMap, body: Body) -> Result<Respo
     proven(desk, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
         Reading::Alerts(alerts) => alerts,
-        Reading::Subscription(asked) => vec![intake::confirm::alert(&asked)],
+        Reading::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
         Reading::Ignored(reason) => {
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::trouble::Trouble;
+use super::backoff::Trouble;
 use crate::domain::board::{Post, Subject};
 use crate::domain::command::{Command, Request};
 use crate::domain::event::Actor;

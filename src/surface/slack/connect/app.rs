@@ -11,9 +11,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Unrecorded;
-use super::{App, Seen, Terms, door};
+use super::http;
 use crate::engine::Engine;
+use crate::surface::slack::board::Unrecorded;
+use crate::surface::slack::{App, Seen, Terms};
 
 /// How long a server that stops waits for Slack's answer to what was being posted.
 const PARTING: Duration = Duration::from_secs(2);
@@ -71,7 +72,7 @@ impl Face {
 
     /// The addresses that Slack posts to.
     pub fn router(self: &Arc<Self>) -> Router {
-        door::router(Arc::clone(self))
+        http::router(Arc::clone(self))
     }
 
     /// Waits for what the app does by itself to end, after `stop` was cancelled; a little while also for what is being posted
@@ -83,7 +84,7 @@ impl Face {
     }
 
     /// The app in force.
-    pub(super) fn app(&self) -> Option<Arc<App>> {
+    pub(crate) fn app(&self) -> Option<Arc<App>> {
         self.lock().as_ref().map(|running| Arc::clone(&running.app))
     }
 

@@ -19,9 +19,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::Face;
-use super::inbound::{self, Inbound};
+use super::payload;
+use super::payload::Inbound;
 use crate::domain::time::Timestamp;
+use crate::surface::slack::Face;
 
 /// The largest body, in bytes: a message with all its blocks is a tenth of it.
 const BODY: usize = 1024 * 1024;
@@ -31,7 +32,7 @@ const WINDOW: i64 = 300;
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
-pub(super) fn router(face: Arc<Face>) -> Router {
+pub(crate) fn router(face: Arc<Face>) -> Router {
     Router::new()
         .route("/slack/command", post(command))
         .route("/slack/interactive", post(interactive))
@@ -76,7 +77,7 @@ fn taken(face: &Face, headers: &HeaderMap, body: &[u8], read: impl FnOnce(&[u8])
     if !app.is_repeated(signature)
         && let Some(inbound) = read(body)
     {
-        app.take(Inbound { name: inbound::name(signature), ..inbound });
+        app.take(Inbound { name: payload::name(signature), ..inbound });
     }
     StatusCode::OK.into_response()
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::inbound::KEEP;
+use super::payload::KEEP;
 use crate::domain::slack::SlackApp;
 
 /// Why each scope is asked for.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::block::masked;
-use super::card::Card;
 use crate::notify::slack::plain;
+use crate::surface::slack::render::block_kit::masked;
+use crate::surface::slack::render::card::Card;
 
 /// How long one answer may take to be handed over.
 const REPLY_LIMIT: Duration = Duration::from_secs(10);

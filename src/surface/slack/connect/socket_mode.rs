@@ -14,8 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::App;
-use super::inbound::{self, Inbound};
+use super::payload;
+use super::payload::Inbound;
+use crate::surface::slack::App;
 
 /// How long opening the connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
@@ -47,7 +48,7 @@ enum End {
 
 /// Listens for ever.
 #[expect(clippy::disallowed_methods, reason = "asking another machine again counts real time")]
-pub(super) async fn listen(app: &Arc<App>) {
+pub(crate) async fn listen(app: &Arc<App>) {
     let mut failures = 0;
     loop {
         match connected(app).await {
@@ -124,7 +125,7 @@ async fn taken(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Resu
         _ => None,
     };
     if let Some(inbound) = inbound {
-        app.take(Inbound { name: inbound::name(&id), ..inbound });
+        app.take(Inbound { name: payload::name(&id), ..inbound });
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! "Add to timeline": a message of the channel becomes a note of an incident.
 
-use super::super::form::{self, Purpose};
-use super::super::person::{self, Wish};
+use super::super::parse::identity;
+use super::super::parse::identity::Wish;
+use super::super::render::modal;
+use super::super::render::modal::Purpose;
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::id::IncidentId;
@@ -23,7 +25,7 @@ impl Visit<'_> {
             }
             return Err(refused);
         }
-        let author = author.map(|user| person::actor(self.estate, user));
+        let author = author.map(|user| identity::actor(self.estate, user));
         let from = author.map(|author| format!("{}: ", author.name())).unwrap_or_default();
         let text: String = text.chars().take(KEPT).collect();
         let note = format!("{from}{text}");
@@ -39,7 +41,7 @@ impl Visit<'_> {
             None => {
                 let choices: Vec<_> =
                     open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();
-                let (title, fields) = form::keep(&choices);
+                let (title, fields) = modal::keep(&choices);
                 Ok(Answer::Form { title, fields, purpose: Purpose::Keep(note) })
             }
         }

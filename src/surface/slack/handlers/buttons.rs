@@ -4,11 +4,13 @@
 
 use serde_json::Value;
 
-use super::super::card;
-use super::super::form::{self, Purpose, WORDS};
-use super::super::person::{self, Wish};
-use super::super::press::{Deed, Press, Question};
-use super::keep::kept;
+use super::super::parse::button_value::{Deed, Press, Question};
+use super::super::parse::identity;
+use super::super::parse::identity::Wish;
+use super::super::render::card;
+use super::super::render::modal;
+use super::super::render::modal::{Purpose, WORDS};
+use super::add_note::kept;
 use super::{Answer, Said, Visit, say};
 use crate::domain::board::Subject;
 use crate::domain::command::Request;
@@ -37,7 +39,7 @@ impl Visit<'_> {
             }
             Deed::Approve(question, digest) => {
                 // Who may not is refused by the engine, which writes it down.
-                let by = person::actor(self.estate, &self.from.user);
+                let by = identity::actor(self.estate, &self.from.user);
                 let request = Request::Approve { step: Some(question.step.clone()), digest: Some(digest) };
                 let incident = self.ask(&id, by, request).await?;
                 self.answered(&incident, question).await
@@ -74,13 +76,13 @@ impl Visit<'_> {
             Purpose::Deny(id, question) => {
                 // Who may not is refused by the engine, which writes it down.
                 self.asked(&id, &question).await?;
-                let by = person::actor(self.estate, &self.from.user);
+                let by = identity::actor(self.estate, &self.from.user);
                 let request = Request::Deny { step: Some(question.step.clone()), reason: words() };
                 let incident = self.ask(&id, by, request).await?;
                 self.answered(&incident, question).await
             }
             Purpose::Keep(note) => {
-                let id = field(form::INCIDENT)
+                let id = field(modal::INCIDENT)
                     .and_then(|id| id.parse().ok())
                     .ok_or_else(|| say("No incident was picked."))?;
                 self.may_at(&id, None, "write something down", Wish::Act).await?;
@@ -132,9 +134,9 @@ impl Visit<'_> {
         let incident = self.current(id, &question).await?;
         let gate = incident.waits(question.run, &question.step, question.round).ok_or_else(|| say(STALE))?;
         let ((title, fields), purpose) = match gate {
-            Gate::Approve { change, .. } if deny => (form::deny(&change.what), Purpose::Deny(id.clone(), question)),
+            Gate::Approve { change, .. } if deny => (modal::deny(&change.what), Purpose::Deny(id.clone(), question)),
             Gate::Ask { prompt, choices, many, .. } => {
-                (form::answer(prompt, choices, *many), Purpose::Answer(id.clone(), question))
+                (modal::answer(prompt, choices, *many), Purpose::Answer(id.clone(), question))
             }
             _ => return Err(say(STALE)),
         };

@@ -1,9 +1,9 @@
 //! The hand-over, for somebody who comes on duty with a telephone in the hand.
 
-use super::super::block::{Part, Sheet, text};
-use super::super::card::Card;
-use super::super::person::Wish;
-use super::super::word::Typed;
+use super::super::parse::command::Typed;
+use super::super::parse::identity::Wish;
+use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::render::card::Card;
 use super::{Answer, Said, Visit, no};
 use crate::domain::handover::{Handover, Line, Piece};
 use crate::domain::text::one_line;

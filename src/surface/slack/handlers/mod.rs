@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use super::Terms;
-use super::card::{self, Card};
-use super::form::{self, Carried, Purpose};
-use super::inbound::{Act, Inbound};
-use super::person::{self, Wish};
-use super::press::Press;
-use super::word::Typed;
+use super::connect::payload::{Act, Inbound};
+use super::parse::button_value::Press;
+use super::parse::command::Typed;
+use super::parse::identity;
+use super::parse::identity::Wish;
+use super::render::card;
+use super::render::card::Card;
+use super::render::modal;
+use super::render::modal::{Carried, Purpose};
 use crate::domain::command::{Command, Request};
 use crate::domain::estate::Estate;
 use crate::domain::event::Actor;
@@ -19,18 +22,18 @@ use crate::domain::id::{IncidentId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::Engine;
 
+mod add_note;
+mod buttons;
 mod handoff;
-mod keep;
-mod look;
-mod no;
-mod press;
+mod questions;
+mod read_commands;
+mod refusal;
+mod run_commands;
 mod start;
-mod steer;
-mod typed;
-mod waits;
+mod typed_commands;
 
-pub(super) use self::no::say;
-use self::no::{near, no, no_at, none, unknown, which};
+pub(super) use self::refusal::say;
+use self::refusal::{near, no, no_at, none, unknown, which};
 
 /// What who did something gets to see.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl Desk {
                 Some(press) => visit.pressed(press).await,
                 None => Err(say("This button is of another version. Type `/runbook` for what waits now.")),
             },
-            Act::Submitted { form, carried, fields } if form == form::FORM => match serde_json::from_str(carried) {
+            Act::Submitted { form, carried, fields } if form == modal::FORM => match serde_json::from_str(carried) {
                 Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
                 Err(_) => Err(say("This form is of another version. Type the command again.")),
             },
@@ -103,7 +106,7 @@ impl Desk {
 
 impl Visit<'_> {
     fn may(&self, wish: Wish) -> Result<Actor, Card> {
-        person::may(self.estate, &self.from.user, wish).map_err(|why| say(&why))
+        identity::may(self.estate, &self.from.user, wish).map_err(|why| say(&why))
     }
 
     /// Asks something of an incident in the name of who came.
@@ -147,7 +150,7 @@ impl Visit<'_> {
     }
 
     async fn turn_away(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
-        let by = person::actor(self.estate, &self.from.user);
+        let by = identity::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
             tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");

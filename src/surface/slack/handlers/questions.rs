@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-use super::super::block::{Button, Look, Part, Sheet, text};
-use super::super::card::Card;
-use super::super::person::{self, Wish};
-use super::super::press::{Deed, Press};
-use super::super::question::{self, Waiting};
-use super::super::word::{Typed, opens_quote};
+use super::super::parse::button_value::{Deed, Press};
+use super::super::parse::command::{Typed, opens_quote};
+use super::super::parse::identity;
+use super::super::parse::identity::Wish;
+use super::super::render::block_kit::{Button, Look, Part, Sheet, text};
+use super::super::render::card::Card;
+use super::super::render::question;
+use super::super::render::question::Waiting;
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::event::{Actor, Gate};
@@ -75,7 +77,7 @@ impl Visit<'_> {
         let step: Option<StepKey> =
             Some(step).filter(|step| !step.is_empty()).map(str::parse).transpose().map_err(|why: String| say(&why))?;
         if !digest.is_empty() {
-            let by = person::actor(self.estate, &self.from.user);
+            let by = identity::actor(self.estate, &self.from.user);
             let request = Request::Approve { step, digest: Some(digest.to_owned()) };
             return Ok(done("Agreed", &self.ask(&incident.id, by, request).await?));
         }
@@ -89,7 +91,7 @@ impl Visit<'_> {
         if typed.rest.is_empty() {
             return Err(say("Type `/runbook deny <reason>`."));
         }
-        let by = person::actor(self.estate, &self.from.user);
+        let by = identity::actor(self.estate, &self.from.user);
         let incident = self.meant(typed).await?;
         let (word, rest) = typed.split();
         let changes = question::all(&incident).into_iter().filter(|one| matches!(one.gate, Gate::Approve { .. }));

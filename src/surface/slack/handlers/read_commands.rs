@@ -1,9 +1,9 @@
 //! Looking without changing anything: incidents, the timeline, the page, a runbook, whether a log is whole.
 
-use super::super::block::{Part, Sheet, text};
-use super::super::card::Card;
-use super::super::person::Wish;
-use super::super::word::Typed;
+use super::super::parse::command::Typed;
+use super::super::parse::identity::Wish;
+use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::render::card::Card;
 use super::{Answer, Said, Visit, no, say};
 use crate::domain::next;
 use crate::domain::runbook::Runbook;

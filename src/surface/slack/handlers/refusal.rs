@@ -1,9 +1,9 @@
 //! Our no in words: what cannot be, and what to type instead.
 
-use super::super::block::{Part, Sheet, text};
-use super::super::card::Card;
-use super::super::question::capital;
-use super::super::word::{Typed, first};
+use super::super::parse::command::{Typed, first};
+use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::render::card::Card;
+use super::super::render::question::capital;
 use crate::domain::command::Refused;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;

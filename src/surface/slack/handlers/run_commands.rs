@@ -1,7 +1,8 @@
 //! Steering a run by typed words: trying again, going on without, taking back. What stops it stands with the other words.
 
-use super::super::question::{self, Waiting};
-use super::super::word::{Typed, first};
+use super::super::parse::command::{Typed, first};
+use super::super::render::question;
+use super::super::render::question::Waiting;
 use super::{Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::event::Gate;
@@ -54,5 +55,5 @@ impl Visit<'_> {
 }
 
 fn key(word: &str) -> Result<StepKey, super::Card> {
-    word.parse().map_err(|why: String| say(&super::super::question::capital(&why)))
+    word.parse().map_err(|why: String| say(&super::super::render::question::capital(&why)))
 }

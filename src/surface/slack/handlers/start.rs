@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::super::card::Card;
-use super::super::form::{self, ENVIRONMENT, Purpose};
-use super::super::order::{Known, Order};
-use super::super::person::Wish;
-use super::super::question::capital;
-use super::super::word::{Typed, first};
-use super::no::refusal;
+use super::super::parse::command::{Typed, first};
+use super::super::parse::identity::Wish;
+use super::super::parse::start_args::{Known, Order};
+use super::super::render::card::Card;
+use super::super::render::modal;
+use super::super::render::modal::{ENVIRONMENT, Purpose};
+use super::super::render::question::capital;
+use super::refusal::refusal;
 use super::{Answer, Said, Visit, no, say};
 use crate::domain::command::{Command, Request, Start};
 use crate::domain::decide::nearest;
@@ -72,7 +73,7 @@ impl Visit<'_> {
             order.environment.or_else(|| self.estate.default_environment.as_ref().or_else(only).cloned());
         let missing: Vec<&Param> = runbook.params.iter().filter(|param| lacks(&order, param)).collect();
         if order.environment.is_none() || !missing.is_empty() {
-            let (title, fields) = form::start(&runbook, self.estate, &missing, order.environment.is_none());
+            let (title, fields) = modal::start(&runbook, self.estate, &missing, order.environment.is_none());
             return Ok(Answer::Form { title, fields, purpose: Purpose::Start { runbook: runbook.id, order } });
         }
         let incident = match within {

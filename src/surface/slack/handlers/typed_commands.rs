@@ -1,10 +1,10 @@
 //! Typed commands: a function a word.
 
-use super::super::block::{Part, Sheet, text};
-use super::super::card::Card;
-use super::super::person::Wish;
-use super::super::word::{HELP, Typed, first};
-use super::waits::done;
+use super::super::parse::command::{HELP, Typed, first};
+use super::super::parse::identity::Wish;
+use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::render::card::Card;
+use super::questions::done;
 use super::{Answer, Said, Visit, say};
 use crate::domain::command::Request;
 use crate::domain::decide::nearest;

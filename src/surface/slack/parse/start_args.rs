@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::word::opens_quote;
+use super::command::opens_quote;
 use crate::domain::command::{Refused, noticed};
 use crate::domain::decide::suggest;
 use crate::domain::event::Mode;

@@ -160,7 +160,7 @@ impl Sheet {
     }
 
     /// Another block that was built within its limits.
-    pub(super) fn block(&mut self, block: Value) -> &mut Self {
+    pub(crate) fn block(&mut self, block: Value) -> &mut Self {
         if self.blocks.len() < BLOCKS {
             self.blocks.push(block)
         } else {
@@ -205,13 +205,13 @@ impl Sheet {
 }
 
 /// Words on one line, within a limit in characters.
-pub(super) fn label(words: &str, limit: usize) -> String {
+pub(crate) fn label(words: &str, limit: usize) -> String {
     // The joiner that makes a call harmless takes a place too.
     one_line(&visible(&dead(&masked(&one_line(words, limit)))), limit)
 }
 
 /// Telephone numbers of customers are nobody's business in a channel.
-pub(super) fn masked(words: &str) -> String {
+pub(crate) fn masked(words: &str) -> String {
     Redactor::default().mask_phones(words).into_owned()
 }
 
@@ -220,7 +220,7 @@ fn visible(words: &str) -> String {
     words.replace("@\u{2060}", "＠")
 }
 
-pub(super) fn plain(words: &str) -> Value {
+pub(crate) fn plain(words: &str) -> Value {
     json!({"type": "plain_text", "text": words, "emoji": false})
 }
 

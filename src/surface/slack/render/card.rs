@@ -2,8 +2,7 @@
 //!
 //! **Invariant:** the first three lines of the live message say how it stands, what is next, and where all of it is.
 
-use super::block::{Button, Look, Part, Sheet, text};
-use super::press::{Deed, Press};
+use super::block_kit::{Button, Look, Part, Sheet, text};
 use super::question::{Waiting, all};
 use crate::domain::board::Subject;
 use crate::domain::deadline::DeadlineStatus;
@@ -13,10 +12,11 @@ use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::next;
 use crate::domain::run::RunStatus;
 use crate::domain::text::one_line;
+use crate::surface::slack::parse::button_value::{Deed, Press};
 
-mod settled;
+mod answered;
 
-use self::settled::{answered, deed, settled};
+use self::answered::{answered, deed, settled};
 
 /// The most questions that the live message shows; the others are in its thread.
 const QUESTIONS: usize = 5;
@@ -245,7 +245,7 @@ mod tests {
 
     use super::*;
     use crate::domain::incident::fold;
-    use crate::surface::slack::block::{BLOCKS, TEXT};
+    use crate::surface::slack::render::block_kit::{BLOCKS, TEXT};
 
     const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
 

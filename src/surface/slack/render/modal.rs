@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::block::{LABEL, label, plain};
-use super::order::Order;
-use super::press::Question;
+use super::block_kit::{LABEL, label, plain};
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
 use crate::domain::runbook::{Param, ParamKind, Runbook};
+use crate::surface::slack::parse::button_value::Question;
+use crate::surface::slack::parse::start_args::Order;
 
 /// The most characters of a title or of the button that submits.
 const TITLE: usize = 24;

@@ -2,13 +2,13 @@
 //!
 //! Deliberately absent: who may press them; that is decided when somebody does.
 
-use super::block::{Button, Look, Part, Sheet, text};
-use super::press::{Deed, Press, Question};
+use super::block_kit::{Button, Look, Part, Sheet, text};
 use crate::domain::decide::HAPPENED;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::next;
+use crate::surface::slack::parse::button_value::{Deed, Press, Question};
 
 /// The most choices that become buttons; more are picked in a form.
 pub const CHOICES: usize = 8;

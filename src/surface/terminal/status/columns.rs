@@ -5,8 +5,8 @@
 
 use crate::domain::survey::{Grade, Row as Subject};
 use crate::domain::time::{Span as Length, Timestamp};
-use crate::surface::terminal::ink::{Signs, Span, Tone, width};
-use crate::surface::terminal::layout::{Row, cut};
+use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};
+use crate::surface::terminal::widgets::wrap::{Row, cut};
 
 /// From this width on every cell has a column of its own.
 const WIDE: usize = 100;

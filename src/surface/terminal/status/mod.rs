@@ -3,18 +3,18 @@
 //! | file | job |
 //! |---|---|
 //! | [`columns`] | a row's cells, and which of them fit |
-//! | [`spark`] | latencies as a curve of letters |
+//! | [`sparkline`] | latencies as a curve of letters |
 //! | [`model`] | what is known while somebody watches: rows, latencies, news, the choice |
 //! | [`view`] | the whole screen |
 //! | [`watch`](mod@self::watch) | the loop: keys, systemd's signals, probes, the clock |
-//! | [`errand`] | other commands that a key starts on the same terminal |
+//! | [`subcommand`] | other commands that a key starts on the same terminal |
 //!
 //! Deliberately absent: looking, which is the engine's, and what a row's state is, which is the domain's.
 
 pub mod columns;
-mod errand;
 pub mod model;
-pub mod spark;
+pub mod sparkline;
+mod subcommand;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::spark::Sample;
+use super::sparkline::Sample;
 use crate::domain::survey::{self, Grade, Row};
 use crate::domain::time::Timestamp;
 

@@ -1,7 +1,7 @@
 //! Latencies as a curve: one letter a look, the latest at the right.
 
-use crate::surface::terminal::ink::{Span, Tone};
-use crate::surface::terminal::paint::Letters;
+use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::styled_text::{Span, Tone};
 
 /// What a curve that never rises above this many milliseconds looks like is flat: nobody waits for so little.
 const CALM: u64 = 20;

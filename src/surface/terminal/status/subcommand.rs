@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::actions::transport::process::spawn_apart;
-use crate::surface::terminal::guard::Guard;
-use crate::surface::terminal::pen;
+use crate::surface::terminal::widgets::raw_mode::Guard;
+use crate::surface::terminal::widgets::writer_thread;
 
 /// What a shell says of a program that was interrupted: the person has ended it.
 const INTERRUPTED: i32 = 130;
@@ -65,7 +65,7 @@ async fn key() -> io::Result<bool> {
     let mut keys = keys();
     let [mut terminate, mut hangup] = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
     // Asked only when a key would be heard.
-    pen::write("\r\npress any key to go back to the board\r\n")?;
+    writer_thread::write("\r\npress any key to go back to the board\r\n")?;
     loop {
         tokio::select! {
             input = keys.next() => match input {

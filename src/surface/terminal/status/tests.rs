@@ -7,8 +7,8 @@ use super::model::{Intent, Model};
 use super::view::view;
 use crate::domain::survey::{Probe, Row, Sighting, Subject, Unit};
 use crate::domain::time::Timestamp;
-use crate::surface::terminal::paint::Letters;
-use crate::surface::terminal::view::Size;
+use crate::surface::terminal::stepper::view::Size;
+use crate::surface::terminal::widgets::palette::Letters;
 
 fn now() -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).unwrap()

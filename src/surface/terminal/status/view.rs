@@ -4,14 +4,14 @@
 
 use super::columns::{Columns, age, look};
 use super::model::Model;
-use super::spark::curve;
+use super::sparkline::curve;
 use crate::domain::survey::{Grade, Row as Subject, Sighting, count};
 use crate::domain::text::bytes;
 use crate::domain::time::Timestamp;
-use crate::surface::terminal::ink::{Signs, Span, Tone, width};
-use crate::surface::terminal::layout::{Row, cut};
-use crate::surface::terminal::paint::Letters;
-use crate::surface::terminal::view::Size;
+use crate::surface::terminal::stepper::view::Size;
+use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};
+use crate::surface::terminal::widgets::wrap::{Row, cut};
 
 /// The fewest and the most rows of news, where there is room for the rows of the board besides.
 const NEWS: (usize, usize) = (4, 8);

@@ -13,16 +13,17 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::errand::{self, Pause};
 use super::model::{Intent, Model};
+use super::subcommand;
+use super::subcommand::Pause;
 use super::view::view;
 use crate::clock;
 use crate::domain::survey::{Probe, Row, Sighting};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::catalog::Catalog;
 use crate::engine::inspect::status::{Lookout, Survey, Units, sighting, start_words};
-use crate::surface::terminal::canvas::Canvas;
-use crate::surface::terminal::paint::{Colour, Letters};
+use crate::surface::terminal::widgets::alternate_screen::Canvas;
+use crate::surface::terminal::widgets::palette::{Colour, Letters};
 
 /// How often ages and the time of day are drawn again.
 const TICK: Duration = Duration::from_secs(1);
@@ -110,7 +111,7 @@ pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::
         drop(canvas);
         let Next::Errand(words, pause) = next else { return Ok(()) };
         let words: Vec<String> = options.lead.iter().cloned().chain(words).collect();
-        if errand::run(&words, pause).await? {
+        if subcommand::run(&words, pause).await? {
             return Ok(());
         }
     }
@@ -119,7 +120,7 @@ pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::
 impl<'a> Watch<'a> {
     async fn stay(&mut self, canvas: &mut Canvas) -> io::Result<Next> {
         let clock = self.survey.clock().clone();
-        let mut keys = errand::keys();
+        let mut keys = subcommand::keys();
         let [mut interrupt, mut terminate, mut hangup] = signals()?;
         let mut work = Work::begin(self.survey, clock.now());
         // The units are there at once, and the first answers a moment later.

@@ -2,6 +2,16 @@
 //!
 //! **Invariant:** the run goes on while a question is on the screen; nothing here waits for a person.
 
+pub mod engine_task;
+pub mod model;
+pub mod plain_output;
+pub mod prompt;
+pub(crate) mod question;
+pub mod scrollback;
+pub(crate) mod step_name;
+pub mod summary;
+pub mod view;
+
 use std::io;
 use std::time::Duration;
 
@@ -10,13 +20,15 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::driver::Driver;
-use super::ink::{Line, Tone};
-use super::layout::{self, Row};
-use super::model::{Intent, Model};
-use super::screen::Screen;
-use super::view::view;
-use super::{Left, Options, Work, closing};
+use self::engine_task::Driver;
+use self::model::{Intent, Model};
+
+use self::view::view;
+use super::widgets::inline_screen::Screen;
+use super::widgets::styled_text::{Line, Tone};
+use super::widgets::wrap;
+use super::widgets::wrap::Row;
+use super::{Left, Options, Work};
 use crate::clock;
 use crate::domain::command::{Command, Request};
 use crate::domain::event::Actor;
@@ -79,7 +91,7 @@ impl Stepper<'_> {
             Ok(Some(left)) => self.leave(left, clock.now()),
             Ok(None) => Ok(Left::Detached),
             Err(error) => {
-                let rows = layout::all(&self.ended, self.screen.size().columns);
+                let rows = wrap::all(&self.ended, self.screen.size().columns);
                 self.screen.close(&rows).map_err(lost)?;
                 Err(error)
             }
@@ -122,7 +134,7 @@ impl Stepper<'_> {
             return Ok(());
         }
         let size = self.screen.size();
-        let record = layout::all(&std::mem::take(&mut self.ended), size.columns);
+        let record = wrap::all(&std::mem::take(&mut self.ended), size.columns);
         self.screen.show(&record, &view(&self.model, now, size))
     }
 
@@ -213,10 +225,10 @@ impl Stepper<'_> {
         let mut lines = std::mem::take(&mut self.ended);
         match (&left, self.model.incident()) {
             (Left::Detached, _) => lines.push(detached(self.incident, signs.person)),
-            (_, Some(incident)) => lines.extend(closing::summary(incident, now, signs)),
+            (_, Some(incident)) => lines.extend(summary::summary(incident, now, signs)),
             (_, None) => {}
         }
-        let rows: Vec<Row> = layout::all(&lines, self.screen.size().columns);
+        let rows: Vec<Row> = wrap::all(&lines, self.screen.size().columns);
         self.screen.close(&rows).map_err(lost)?;
         Ok(left)
     }

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::ink::{Line, Signs, Tone};
 use super::prompt::{Pressed, Prompt, Purpose, Typing};
-use super::record::Record;
+use super::scrollback::Record;
 use crate::domain::command::Request;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::{Illegal, Incident, IncidentStatus};
 use crate::domain::time::Timestamp;
 use crate::engine::News;
+use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 
 /// How many printed lines of a running step are kept for the eye.
 const LINES_KEPT: usize = 200;

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::driver::Driver;
-use super::ink::{Line, Tone};
-use super::layout::{self, ENDLESS};
+use super::engine_task::Driver;
 use super::model::Model;
-use super::paint::paint;
-use super::stepper::{detached, holder};
-use super::{Left, Options, Work, closing, naming};
+use super::{detached, holder};
+use super::{step_name, summary};
 use crate::clock;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::engine::{Engine, EngineError, News, Stop};
+use crate::surface::terminal::widgets::palette::paint;
+use crate::surface::terminal::widgets::styled_text::{Line, Tone};
+use crate::surface::terminal::widgets::wrap;
+use crate::surface::terminal::widgets::wrap::ENDLESS;
+use crate::surface::terminal::{Left, Options, Work};
 
 /// How often an incident that is only watched is looked at for its end.
 const TICK: Duration = Duration::from_millis(500);
@@ -110,7 +112,7 @@ impl Said<'_> {
         let gates = incident.waiting_for_person().into_iter();
         gates
             .map(|(run, key, gate)| {
-                let text = closing::asked(gate, &naming::name(incident, run, key));
+                let text = summary::asked(gate, &step_name::name(incident, run, key));
                 let line = Line::new().with(Tone::Warn, self.model.signs.question).plain(&format!(" {key}: {text}"));
                 ((run, key.clone()), line)
             })
@@ -149,7 +151,7 @@ impl Said<'_> {
     fn leave(&self, left: &Left, incident: &IncidentId, now: Timestamp) -> Result<(), EngineError> {
         match (left, self.model.incident()) {
             (Left::Detached, _) => self.print(&[detached(incident, self.model.signs.person)]),
-            (Left::Over, Some(incident)) => self.print(&closing::summary(incident, now, self.model.signs)),
+            (Left::Over, Some(incident)) => self.print(&summary::summary(incident, now, self.model.signs)),
             // What is waited for is said by the command line, with the commands that answer it.
             _ => Ok(()),
         }
@@ -157,7 +159,7 @@ impl Said<'_> {
 
     fn print(&self, lines: &[Line]) -> Result<(), EngineError> {
         let mut text = String::new();
-        for row in layout::all(lines, ENDLESS) {
+        for row in wrap::all(lines, ENDLESS) {
             text.push_str(&paint(&row, self.options.colour, self.options.letters));
             text.push('\n');
         }

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 
-use super::editor::Editor;
 use crate::domain::command::Request;
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::time::Timestamp;
+use crate::surface::terminal::widgets::line_editor::Editor;
 
 /// What is said when a person gives no reason.
 const NO_REASON: &str = "no reason given";

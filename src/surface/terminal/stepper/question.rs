@@ -1,15 +1,16 @@
 //! The middle of the live region: the question before the person, or the help.
 
-use super::ink::{Line, Signs, Tone};
-use super::layout::{self, Row, WIDE, at_most};
 use super::model::{Model, Pane};
-use super::naming;
 use super::prompt::Prompt;
+use super::step_name;
 use crate::domain::effect::EffectClass;
 use crate::domain::event::Gate;
 use crate::domain::id::Part;
 use crate::domain::incident::Incident;
 use crate::domain::plan::Change;
+use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
+use crate::surface::terminal::widgets::wrap;
+use crate::surface::terminal::widgets::wrap::{Row, WIDE, at_most};
 
 /// How many choices around the chosen one are shown where there is no room for all.
 const CHOICES_AT_LEAST: usize = 3;
@@ -181,7 +182,7 @@ impl Asked<'_> {
                 || "   any text answers this".to_owned(),
                 |suggest| format!("   enter alone answers: {suggest}"),
             );
-            rows = layout::rows(&Line::new().faint(&hint).indent(3), self.columns);
+            rows = wrap::rows(&Line::new().faint(&hint).indent(3), self.columns);
         }
         rows
     }
@@ -204,7 +205,7 @@ impl Asked<'_> {
     }
 
     fn name(&self) -> String {
-        naming::name(self.incident, self.prompt.run, &self.prompt.key)
+        step_name::name(self.incident, self.prompt.run, &self.prompt.key)
     }
 
     fn signs(&self) -> &'static Signs {
@@ -227,7 +228,7 @@ fn help(columns: usize, room: usize) -> Vec<Row> {
     ];
     let lines =
         KEYS.iter().map(|(key, does)| Line::new().with(Tone::Accent, &format!("   {key:<6} ")).plain(does).indent(10));
-    let mut rows = layout::all(&lines.collect::<Vec<_>>(), columns);
+    let mut rows = wrap::all(&lines.collect::<Vec<_>>(), columns);
     rows.truncate(room);
     rows
 }

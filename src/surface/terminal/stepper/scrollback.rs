@@ -8,9 +8,7 @@
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::countdown::{clock, took};
-use super::ink::{Line, Signs, Tone};
-use super::naming;
+use super::step_name;
 use crate::domain::event::{
     Actor, Conclusion, Event, Finding, Gate, Proposal, Recorded, RunOutcome, SkipReason, StopCause,
 };
@@ -19,8 +17,10 @@ use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::step::StepState;
 use crate::domain::time::Timestamp;
+use crate::surface::terminal::widgets::countdown::{clock, took};
+use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 
-mod told;
+mod people;
 
 /// How many of the last printed lines a failure shows.
 const TRANSCRIPT_LINES: usize = 8;
@@ -74,7 +74,7 @@ impl Record {
 
     fn phase_head(&mut self, event: &Event) -> Option<[Line; 2]> {
         let (run, key) = crate::domain::step::place(event)?;
-        let phase = naming::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
+        let phase = step_name::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
         if self.phase.as_ref().is_some_and(|(old_run, old)| (*old_run, old) == (run, &phase)) {
             return None;
         }
@@ -148,7 +148,7 @@ impl Teller<'_> {
                 self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
             }
             Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
-            _ => told::lines(self),
+            _ => people::lines(self),
         }
     }
 
@@ -178,7 +178,7 @@ impl Teller<'_> {
                 let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
                 self.one(Tone::Accent, self.signs.person, &text)
             }
-            Event::Notified { .. } | Event::NotifyFailed { .. } => told::lines(self),
+            Event::Notified { .. } | Event::NotifyFailed { .. } => people::lines(self),
             _ => Vec::new(),
         }
     }
@@ -348,7 +348,7 @@ impl Teller<'_> {
     }
 
     fn name(&self, run: RunId, key: &StepKey) -> String {
-        naming::name(self.incident, run, key)
+        step_name::name(self.incident, run, key)
     }
 
     fn state(&self, run: RunId, key: &StepKey) -> Option<&StepState> {

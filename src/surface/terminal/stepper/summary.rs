@@ -1,9 +1,7 @@
 //! The closing summary: what failed, what was changed, what is still waiting, and how the deadlines stand.
 
-use super::countdown::{self, took};
-use super::ink::{Line, Signs, Tone};
-use super::naming;
-use super::record::{run_outcome, transcript};
+use super::scrollback::{run_outcome, transcript};
+use super::step_name;
 use crate::domain::event::{Conclusion, Gate};
 use crate::domain::id::{Part, RunId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -11,6 +9,9 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::run::RunStatus;
 use crate::domain::step::StepState;
 use crate::domain::time::Timestamp;
+use crate::surface::terminal::widgets::countdown;
+use crate::surface::terminal::widgets::countdown::took;
+use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 
 /// How many printed lines of a failure are shown again.
 const TRANSCRIPT_LINES: usize = 4;
@@ -91,7 +92,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
         };
         let why = state.outcome.as_ref().filter(|outcome| !outcome.is_success()).map(|outcome| outcome.summary.clone());
         let why = why.or_else(|| state.reason.clone()).unwrap_or_default();
-        let text = format!("{meaning}{} {} {why}", naming::name(incident, run, key), signs.dot);
+        let text = format!("{meaning}{} {} {why}", step_name::name(incident, run, key), signs.dot);
         lines.push(fact("failed", &text, tone));
         let printed = state.outcome.as_deref().map(Outcome::untold).unwrap_or_default();
         lines.extend(transcript(printed, TRANSCRIPT_LINES, FACT_INDENT, signs));
@@ -106,7 +107,7 @@ fn changed(incident: &Incident, signs: &Signs) -> Vec<Line> {
         if !action.effect.changes() || action.kind == MESSAGES {
             return None;
         }
-        let name = naming::name(incident, run, key);
+        let name = step_name::name(incident, run, key);
         Some(match state.outcome.as_ref() {
             Some(outcome) if outcome.is_success() => {
                 fact("changed", &format!("{name} {} {}", signs.dot, outcome.summary), Tone::Plain)
@@ -125,7 +126,7 @@ fn waiting(incident: &Incident, signs: &Signs) -> Vec<Line> {
         .waiting_for_person()
         .into_iter()
         .map(|(run, key, gate)| {
-            let name = naming::name(incident, run, key);
+            let name = step_name::name(incident, run, key);
             fact("waiting", &format!("{key} {} {}", signs.dot, asked(gate, &name)), Tone::Warn)
         })
         .collect()

@@ -7,16 +7,18 @@
 
 use chrono::TimeDelta;
 
-use super::countdown::{self, Countdown, clock};
-use super::ink::{Line, Span, Tone, width};
-use super::layout::{self, Row, WIDE, at_most, cut};
 use super::model::{Model, Pane};
-use super::{naming, question};
+use super::{question, step_name};
 use crate::domain::event::Gate;
 use crate::domain::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::step::{Standing, StepState};
 use crate::domain::time::Timestamp;
+use crate::surface::terminal::widgets::countdown;
+use crate::surface::terminal::widgets::countdown::{Countdown, clock};
+use crate::surface::terminal::widgets::styled_text::{Line, Span, Tone, width};
+use crate::surface::terminal::widgets::wrap;
+use crate::surface::terminal::widgets::wrap::{Row, WIDE, at_most, cut};
 
 /// The most rows the region takes of a high terminal: the record above it is what people read.
 const HIGHEST: usize = 18;
@@ -47,7 +49,7 @@ pub struct Size {
 
 /// What the live region shows.
 pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
-    let columns = size.columns.max(layout::NARROWEST);
+    let columns = size.columns.max(wrap::NARROWEST);
     let Some(incident) = model.incident() else {
         return Frame::default();
     };
@@ -93,7 +95,7 @@ fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> V
         }
     }
     let mut rows = vec![ruled(model, &cut(id, columns.saturating_sub(overhead), model.signs), &[], columns)];
-    rows.extend(downs.first().map(|down| layout::rows(&Line::new().with(down.tone, &down.short), columns).remove(0)));
+    rows.extend(downs.first().map(|down| wrap::rows(&Line::new().with(down.tone, &down.short), columns).remove(0)));
     rows
 }
 
@@ -183,13 +185,13 @@ fn working_line(
         Standing::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
         _ => (Tone::Accent, signs.running, at_work_for(state, now)),
     };
-    let mut name = naming::name(incident, run, key);
+    let mut name = step_name::name(incident, run, key);
     if state.attempts > 1 {
         name.push_str(&format!(" {} attempt {}", signs.dot, state.attempts));
     }
     let room = columns.saturating_sub(width(&time) + 5);
     let line = Line::new().plain(" ").with(tone, sign).plain(" ").plain(&cut(&name, room, signs));
-    layout::rows(&line.right(Tone::Plain, &time), columns).remove(0)
+    wrap::rows(&line.right(Tone::Plain, &time), columns).remove(0)
 }
 
 /// `0:12 of 5:00`: how long the attempt has been at work, and how long it may be.
@@ -215,7 +217,7 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
         };
         return at_most(&Line::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
     }
-    let mut rows: Vec<Row> = lines.iter().rev().take(room).rev().flat_map(|line| layout::rows(line, columns)).collect();
+    let mut rows: Vec<Row> = lines.iter().rev().take(room).rev().flat_map(|line| wrap::rows(line, columns)).collect();
     rows.drain(..rows.len().saturating_sub(room));
     rows
 }

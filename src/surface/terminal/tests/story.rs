@@ -11,10 +11,10 @@ use crate::domain::plan::{Change, RenderedAction};
 use crate::domain::runbook::{DeadlineFrom, Severity};
 use crate::domain::time::Timestamp;
 use crate::engine::News;
-use crate::surface::terminal::ink::{Line, UNICODE};
-use crate::surface::terminal::layout;
-use crate::surface::terminal::model::Model;
-use crate::surface::terminal::view::{Size, view};
+use crate::surface::terminal::stepper::model::Model;
+use crate::surface::terminal::stepper::view::{Size, view};
+use crate::surface::terminal::widgets::styled_text::{Line, UNICODE};
+use crate::surface::terminal::widgets::wrap;
 
 pub const RUN: RunId = RunId(1);
 
@@ -181,7 +181,7 @@ impl Story {
 
     /// What has ended, as it stands in the scroll-back.
     pub fn record(&self, columns: usize) -> String {
-        rows(&layout::all(&self.ended, columns), columns)
+        rows(&wrap::all(&self.ended, columns), columns)
     }
 
     /// The live region.
@@ -191,7 +191,7 @@ impl Story {
 }
 
 /// Rows as text; none may be wider than the terminal.
-fn rows(rows: &[layout::Row], columns: usize) -> String {
+fn rows(rows: &[wrap::Row], columns: usize) -> String {
     let mut text = String::from("\n");
     for row in rows {
         assert!(row.width() <= columns, "{} columns: {}", row.width(), row.text());

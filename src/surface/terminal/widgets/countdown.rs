@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::ink::Tone;
+use super::styled_text::Tone;
 use crate::domain::deadline::{Deadline, DeadlineStatus};
 use crate::domain::time::Timestamp;
 

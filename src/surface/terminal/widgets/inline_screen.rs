@@ -11,11 +11,11 @@ use std::io;
 
 use crossterm::terminal;
 
-use super::guard::Guard;
-use super::layout::Row;
-use super::paint::{Colour, Letters, paint};
-use super::pen::Pen;
-use super::view::{Frame, Size};
+use super::palette::{Colour, Letters, paint};
+use super::raw_mode::Guard;
+use super::wrap::Row;
+use super::writer_thread::Pen;
+use crate::surface::terminal::stepper::view::{Frame, Size};
 
 /// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
 const WIDEST: usize = 100;
@@ -27,7 +27,7 @@ const ENTER: &str = "\x1b[?2004h\x1b[?25l";
 /// No brackets, automatic wrapping, a cursor, no attributes.
 const LEAVE: &str = "\x1b[?2004l\x1b[?7h\x1b[0m\x1b[?25h";
 /// What is between these is shown at once, by terminals that know how.
-pub(super) const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
+pub(crate) const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
 
 /// An open screen.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Screen {
 }
 
 /// The terminal's size, or a usual one when it does not know its own.
-pub(super) fn measured() -> Size {
+pub(crate) fn measured() -> Size {
     let (columns, rows) = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(UNKNOWN);
     Size { columns: columns.into(), rows: rows.into() }
 }

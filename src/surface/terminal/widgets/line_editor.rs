@@ -4,7 +4,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::ink::char_width;
+use super::styled_text::char_width;
 use crate::domain::command::WORDS_LIMIT;
 
 /// A line that is being typed.

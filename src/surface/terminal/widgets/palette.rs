@@ -3,8 +3,8 @@
 //! **Invariant:** only the sixteen colours that every terminal has, and never a background: the reader's own theme
 //! decides. Meaning never rests on colour alone; every line reads the same without it.
 
-use super::ink::{ASCII, Signs, Tone, UNICODE};
-use super::layout::Row;
+use super::styled_text::{ASCII, Signs, Tone, UNICODE};
+use super::wrap::Row;
 
 /// Whether tones become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,8 @@ fn plain_letter(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surface::terminal::ink::Line;
-    use crate::surface::terminal::layout::rows;
+    use crate::surface::terminal::widgets::styled_text::Line;
+    use crate::surface::terminal::widgets::wrap::rows;
 
     #[test]
     fn a_row_without_colour_is_only_its_text() {

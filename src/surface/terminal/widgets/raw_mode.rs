@@ -9,7 +9,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use crossterm::terminal;
 
-use super::pen;
+use super::writer_thread;
 
 /// What gives the terminal back, while it is taken.
 static LEAVE: Mutex<Option<&'static str>> = Mutex::new(None);
@@ -30,7 +30,7 @@ impl Guard {
             std::panic::set_hook(Box::new(move |panic| {
                 if give_back() {
                     // The message goes below what is drawn; a terminal that is gone loses nothing.
-                    let _ = pen::write("\r\n");
+                    let _ = writer_thread::write("\r\n");
                 }
                 before(panic);
             }));
@@ -50,7 +50,7 @@ impl Drop for Guard {
 /// Gives the terminal back; whether it was taken. One that is gone is nobody's any more: errors do not matter.
 fn give_back() -> bool {
     let Some(leave) = LEAVE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
-    let _ = pen::write(leave);
+    let _ = writer_thread::write(leave);
     let _ = terminal::disable_raw_mode();
     true
 }

@@ -1,6 +1,6 @@
 //! Lines as the terminal face thinks of them: text with a tone, and the signs that stand before it.
 //!
-//! Deliberately absent: colours. A tone says what a text means; [`super::paint`] alone knows what that looks like.
+//! Deliberately absent: colours. A tone says what a text means; [`super::palette`] alone knows what that looks like.
 //!
 //! **Invariant:** text enters a line through [`Span::new`] only, which lets no control character pass: the last line
 //! of defence against foreign text, whatever its author has done to it before.

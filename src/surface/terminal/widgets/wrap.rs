@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: the terminal. Rows are data, so that what a person sees is tested without one.
 
-use super::ink::{Line, Signs, Span, Tone, char_width, width};
+use super::styled_text::{Line, Signs, Span, Tone, char_width, width};
 
 /// The narrowest width that is laid out for; below it rows are simply cut by the terminal.
 pub const NARROWEST: usize = 20;
@@ -154,7 +154,7 @@ pub fn at_most(line: &Line, columns: usize, limit: usize, signs: &Signs) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surface::terminal::ink::UNICODE;
+    use crate::surface::terminal::widgets::styled_text::UNICODE;
 
     fn texts(line: &Line, columns: usize) -> Vec<String> {
         rows(line, columns).iter().map(Row::text).collect()

@@ -9,18 +9,21 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::aside::{self, Scene};
-use super::failure::{Failure, Result};
-use super::settings::{ShopSource, quoted};
-use super::shop::Shop;
-use super::station::{self, Station};
-use super::{output, unit};
 use crate::actions::{self, Secrets};
 use crate::domain::discovery::{self, Found};
 use crate::domain::estate::{Environment, Estate, ManagerBus};
 use crate::domain::id::is_name;
 use crate::domain::runbook::schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
+use crate::surface::cli::commands::operate::unit;
+use crate::surface::cli::context::action_context;
+use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::{ShopSource, quoted};
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
 /// The largest file of ours that is read to see what the shop is.
@@ -126,8 +129,8 @@ impl Init {
         let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
         let (directory, name) = (directory.to_owned(), "production".to_owned());
         let scene = Scene { directory, name, environment, estate: Estate::default() };
-        let context = aside::context(station, scene, Secrets::default())?;
-        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), station::hostname());
+        let context = action_context::context(station, scene, Secrets::default())?;
+        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), session::hostname());
         station.runtime()?.block_on(find).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
         })
@@ -200,15 +203,15 @@ fn shop_files(found: &Found) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), discovery::estate(found))];
     files.extend(discovery::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
-    files.push((place("estate.schema.json"), output::json(&schema::estate(), true)));
-    files.push((place("runbook.schema.json"), output::json(&schema::runbook(&actions::forms()), true)));
+    files.push((place("estate.schema.json"), writer::json(&schema::estate(), true)));
+    files.push((place("runbook.schema.json"), writer::json(&schema::runbook(&actions::forms()), true)));
     files
 }
 
 /// What systemd and polkit need, made from the estate as it is or will be; of one with problems nothing can be made.
 fn system_files(shop: &Shop, station: &Station, account: &str) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(SYSTEM).join(name);
-    let listen = super::serve::ADDRESS.parse().expect("a constant address is one");
+    let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("a constant address is one");
     let mut files = vec![(place("runbook.socket"), unit::socket_of(listen))];
     if shop.catalog.estate().content.is_err() {
         station

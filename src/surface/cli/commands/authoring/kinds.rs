@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::failure::{Failure, Result};
-use super::station::Station;
-use super::table::{Table, wrapped};
 use crate::actions;
 use crate::domain::form::{Field, KindForm, Shape};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::exit::Exit;
 
 /// How wide help is printed when nobody says.

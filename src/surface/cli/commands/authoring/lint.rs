@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::failure::{Failure, Result};
-use super::settings::ShopSource;
-use super::shop::Shop;
-use super::station::Station;
 use crate::domain::problem::{self, Problem, Source, Style};
 use crate::engine::catalog::RUNBOOKS;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::ShopSource;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// Checks runbooks and the estate, and shows every problem at once
@@ -101,8 +101,10 @@ impl Lint {
                 (Some(one), None) => one.files.clear(),
                 (Some(_), Some(_)) => {}
                 (None, file) => {
-                    let settings =
-                        super::settings::Settings { shop: ShopSource::Named(directory), ..station.settings.clone() };
+                    let settings = crate::surface::cli::context::settings::Settings {
+                        shop: ShopSource::Named(directory),
+                        ..station.settings.clone()
+                    };
                     wanted.push(Wanted { shop: Shop::open(&settings)?, files: file.into_iter().collect() });
                 }
             }

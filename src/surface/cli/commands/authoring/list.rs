@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::failure::Result;
-use super::shop::Shop;
-use super::station::Station;
-use super::table::Table;
 use crate::domain::problem;
 use crate::domain::runbook::{Param, Runbook, Severity};
 use crate::domain::schedule::Schedule;
 use crate::domain::trigger::Trigger;
 use crate::engine::catalog::Sheet;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
 /// Lists the runbooks of the shop

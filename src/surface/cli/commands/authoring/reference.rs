@@ -1,9 +1,9 @@
 //! `runbook reference`: the hidden printer of `docs/language.md`.
 
-use super::failure::Result;
-use super::station::Station;
 use crate::actions;
 use crate::domain::runbook::reference;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
 /// Prints the reference of the language as Markdown

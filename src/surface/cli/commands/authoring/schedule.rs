@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::drive::run_word;
-use super::failure::Result;
-use super::shop::Shop;
-use super::station::{Desk, Station};
-use super::table::Table;
 use crate::domain::id::IncidentId;
 use crate::domain::schedule::{SHOWN, calendar};
 use crate::domain::time::Timestamp;
 use crate::engine::schedule_state::{Force, Standing, entries};
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::follow::until_done::run_word;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
 /// The file in the state directory that says since when schedules are in force.
 const FILE: &str = "schedules.json";
 
 /// Where that file is.
-pub(super) fn file(state: &Path) -> PathBuf {
+pub(crate) fn file(state: &Path) -> PathBuf {
     state.join(FILE)
 }
 

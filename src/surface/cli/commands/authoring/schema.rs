@@ -1,11 +1,11 @@
 //! `runbook schema`.
 
-use super::failure::Result;
-use super::output;
-use super::settings::Format;
-use super::station::Station;
 use crate::actions;
 use crate::domain::runbook::schema;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::Format;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
 /// Prints the JSON Schema of runbooks, for editors
@@ -36,7 +36,7 @@ impl Schema {
             Of::Runbook => schema::runbook(&actions::forms()),
             Of::Estate => schema::estate(),
         };
-        station.output.text(&output::json(&schema, station.output.format() != Format::Jsonl))?;
+        station.output.text(&writer::json(&schema, station.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
     }
 }

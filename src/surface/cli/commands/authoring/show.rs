@@ -1,9 +1,9 @@
 //! `runbook show`.
 
-use super::failure::Result;
-use super::outline;
-use super::shop::Shop;
-use super::station::Station;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::runbook_outline;
 use crate::surface::exit::Exit;
 
 /// Shows a runbook: what it takes, its deadlines, and its steps
@@ -25,7 +25,7 @@ impl Show {
         let shop = Shop::open(&station.settings)?;
         let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
         if station.output.is_table() {
-            station.output.text(&outline::runbook(runbook).render(station.settings.width()))?;
+            station.output.text(&runbook_outline::runbook(runbook).render(station.settings.width()))?;
         } else {
             let mut value = serde_json::to_value(runbook).expect("a runbook has text keys only");
             value["digest"] = digest.into();

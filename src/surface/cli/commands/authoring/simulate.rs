@@ -7,14 +7,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::failure::{Failure, Result};
-use super::shop::Shop;
-use super::station::Station;
-use super::table::single_line;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::estate::Estate;
 use crate::domain::sender::{Auth, Form, Sender};
 use crate::domain::trigger::{self, PassedOver};
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::BODY_LIMIT;
 use crate::surface::intake::{self, Post, Reading};
@@ -73,7 +73,7 @@ impl Simulate {
         let (name, reading) = self.read(estate, &post)?;
         let alerts = match reading {
             Reading::Alerts(alerts) => alerts,
-            Reading::Subscription(asked) => vec![intake::confirm::alert(&asked)],
+            Reading::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
             Reading::Ignored(reason) => {
                 station.output.say(&format!("{name}: nothing to act on: {reason}"));
                 return Ok(Exit::DONE);

@@ -1,10 +1,10 @@
 //! `runbook ack`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Incident;
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Takes notice of an incident, so that others know that somebody has
 ///
@@ -21,6 +21,6 @@ pub struct Ack {
 impl Ack {
     /// Takes notice.
     pub fn run(self, station: &Station) -> Result {
-        asking::only(station, &self.target, "acknowledged", Request::Acknowledge)
+        submit::only(station, &self.target, "acknowledged", Request::Acknowledge)
     }
 }

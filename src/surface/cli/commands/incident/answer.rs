@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident, Step};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Answers a question of a run
 ///
@@ -42,6 +42,6 @@ impl Answer {
         };
         let said = format!("`{}` is answered", self.step.step);
         let request = Request::Answer { step: self.step.step, value };
-        asking::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(station, &self.target, &self.going, &said, request)
     }
 }

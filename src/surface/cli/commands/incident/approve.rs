@@ -1,11 +1,11 @@
 //! `runbook approve`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident, key};
 use crate::domain::command::Request;
 use crate::domain::id::StepKey;
+use crate::surface::cli::context::args::{Going, Incident, key};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Agrees to a change that a run waits to make
 ///
@@ -34,6 +34,6 @@ impl Approve {
     /// Agrees.
     pub fn run(self, station: &Station) -> Result {
         let request = Request::Approve { step: self.step, digest: self.digest };
-        asking::then_go_on(station, &self.target, &self.going, "agreed", request)
+        submit::then_go_on(station, &self.target, &self.going, "agreed", request)
     }
 }

@@ -1,9 +1,9 @@
 //! `runbook work`: the hidden worker in the background that `--detach` starts.
 
-use super::drive;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Incident;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::until_done;
+use crate::surface::cli::output::error::Result;
 
 /// Goes on with an incident until its runs are over, away from any terminal
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,6 @@ impl Work {
         let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;
         let seen = desk.prepare(&id)?.seq;
-        drive::to_the_end(&desk, &id, seen)
+        until_done::to_the_end(&desk, &id, seen)
     }
 }

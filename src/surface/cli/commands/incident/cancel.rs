@@ -1,10 +1,10 @@
 //! `runbook cancel`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
 /// Stops every run of an incident
@@ -30,7 +30,7 @@ impl Cancel {
     /// Stops. A run that ends as it was told to is no failure of this command.
     pub fn run(self, station: &Station) -> Result {
         let request = Request::Cancel { reason: self.reason };
-        let exit = asking::then_go_on(station, &self.target, &self.going, "cancelled", request)?;
+        let exit = submit::then_go_on(station, &self.target, &self.going, "cancelled", request)?;
         Ok(if exit == Exit::CANCELLED { Exit::DONE } else { exit })
     }
 }

@@ -1,12 +1,12 @@
 //! `runbook confirm`.
 
-use super::failure::{Failure, Result};
-use super::station::Station;
-use super::target::Incident;
 use crate::domain::command::Request;
 use crate::domain::event::Event;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
-use crate::surface::intake::confirm;
+use crate::surface::intake::senders::sns_subscription;
 
 /// Confirms that a topic of AWS SNS may post its alerts here
 ///
@@ -31,7 +31,7 @@ impl Confirm {
         desk.prepare(&id)?;
         let log = desk.log(&id)?;
         let asked = log.iter().rev().find_map(|recorded| match &recorded.event {
-            Event::AlertFired { alert, .. } if alert.name == confirm::ASKED => Some(alert),
+            Event::AlertFired { alert, .. } if alert.name == sns_subscription::ASKED => Some(alert),
             _ => None,
         });
         let asked = asked.ok_or_else(|| Failure::usage(format!("no topic asks anything in `{id}`")))?;
@@ -40,7 +40,8 @@ impl Confirm {
             Failure::usage("the request brings no address on a host of AWS SNS")
                 .hint(format!("Confirm it there: `aws sns confirm-subscription --topic-arn {topic} --token …`."))
         })?;
-        desk.wait(confirm::confirm(address)).map_err(|why| Failure::error(format!("it is not confirmed: {why}")))?;
+        desk.wait(sns_subscription::confirm(address))
+            .map_err(|why| Failure::error(format!("it is not confirmed: {why}")))?;
         desk.submit(&id, Request::Note(format!("confirmed that {topic} may post here")))?;
         station.output.say(&format!("{id}: {topic} may post here"));
         station.output.next(&[station.command(&format!("resolve {id} 'confirmed'"))]);

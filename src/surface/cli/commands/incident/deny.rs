@@ -1,11 +1,11 @@
 //! `runbook deny`.
 
-use super::asking;
-use super::failure::{Failure, Result};
-use super::station::Station;
-use super::target::{Going, Incident, key};
 use crate::domain::command::Request;
 use crate::domain::id::StepKey;
+use crate::surface::cli::context::args::{Going, Incident, key};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::{Failure, Result};
 
 /// Refuses a change that a run waits to make
 ///
@@ -36,7 +36,7 @@ impl Deny {
             self.refuse_a_step_for_a_reason(station)?;
         }
         let request = Request::Deny { step: self.step, reason: self.reason };
-        asking::then_go_on(station, &self.target, &self.going, "refused", request)
+        submit::then_go_on(station, &self.target, &self.going, "refused", request)
     }
 
     /// One word that names a waiting step was meant as the step, and the reason was forgotten.

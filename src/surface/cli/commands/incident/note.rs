@@ -1,10 +1,10 @@
 //! `runbook note`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Incident;
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Writes something down in the timeline of an incident
 ///
@@ -23,6 +23,6 @@ pub struct Note {
 impl Note {
     /// Writes it down.
     pub fn run(self, station: &Station) -> Result {
-        asking::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
+        submit::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
     }
 }

@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::failure::Result;
-use super::filling::Filling;
-use super::settings::quoted;
-use super::shop::Shop;
-use super::station::{Station, hostname};
-use super::{outline, secrets};
 use crate::actions;
 use crate::domain::command::Start;
 use crate::domain::estate::Estate;
 use crate::domain::form::{Field, Shape};
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::secrets;
+use crate::surface::cli::context::session::{Station, hostname};
+use crate::surface::cli::context::settings::quoted;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::runbook_outline;
+use crate::surface::cli::output::template_preview::Filling;
 use crate::surface::exit::Exit;
 
 /// Prints the plan of a start.
@@ -27,7 +28,7 @@ pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
     }
     let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
     let filling = Filling::of(start, &shop.catalog)?;
-    let mut outline = outline::of(&runbook, &filling);
+    let mut outline = runbook_outline::of(&runbook, &filling);
     outline.warnings = warnings(station, shop, &estate, &environment, &outline);
     if station.output.is_table() {
         station.output.text(&outline.render(station.settings.width()))?;
@@ -47,7 +48,7 @@ fn warnings(
     shop: &Shop,
     estate: &Estate,
     environment: &str,
-    outline: &outline::Outline,
+    outline: &runbook_outline::Outline,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let hostname = hostname();

@@ -1,10 +1,10 @@
 //! `runbook resolve`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
 /// Says that the trouble is over
@@ -29,7 +29,7 @@ impl Resolve {
     /// Resolves. How its runs ended was said when they did, and is no failure of this command.
     pub fn run(self, station: &Station) -> Result {
         let request = Request::Resolve { summary: self.summary };
-        let exit = asking::then_go_on(station, &self.target, &self.going, "resolved", request)?;
+        let exit = submit::then_go_on(station, &self.target, &self.going, "resolved", request)?;
         Ok(if [Exit::CANCELLED, Exit::FAILED].contains(&exit) { Exit::DONE } else { exit })
     }
 }

@@ -1,10 +1,10 @@
 //! `runbook retry`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident, Step};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Tries a failed step again
 ///
@@ -28,6 +28,6 @@ impl Retry {
     pub fn run(self, station: &Station) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
         let request = Request::Retry { step: self.step.step };
-        asking::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(station, &self.target, &self.going, &said, request)
     }
 }

@@ -1,10 +1,10 @@
 //! `runbook role`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Incident;
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Takes a role of an incident, hands it to somebody or gives it back
 ///
@@ -51,6 +51,6 @@ impl Role {
             Change { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
             Change { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
         };
-        asking::only(station, &self.target, &said, request)
+        submit::only(station, &self.target, &said, request)
     }
 }

@@ -1,11 +1,11 @@
 //! `runbook severity`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Incident;
 use crate::domain::command::Request;
 use crate::domain::runbook::Severity;
+use crate::surface::cli::context::args::Incident;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Says how bad an incident is, when that is not what it was taken for
 ///
@@ -27,7 +27,7 @@ pub struct Grade {
 impl Grade {
     /// Says it.
     pub fn run(self, station: &Station) -> Result {
-        asking::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
+        submit::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
     }
 }
 

@@ -1,10 +1,10 @@
 //! `runbook skip`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident, Step};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Goes on without a step
 ///
@@ -29,6 +29,6 @@ impl Skip {
     pub fn run(self, station: &Station) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let request = Request::Skip { step: self.step.step, reason: self.reason };
-        asking::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(station, &self.target, &self.going, &said, request)
     }
 }

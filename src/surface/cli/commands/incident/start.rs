@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::failure::{Failure, Result};
-use super::shop::Shop;
-use super::station::{Desk, Station};
-use super::{detach, drive, plan};
+use super::preview;
 use crate::domain::command::{Request, Start as Order, noticed};
 use crate::domain::event::Mode;
 use crate::domain::id::IncidentId;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::follow::{background, until_done};
+use crate::surface::cli::output::error::{Failure, Result};
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
@@ -69,7 +70,7 @@ impl Start {
         let shop = Shop::open(&station.settings)?;
         let order = self.order(station, &shop)?;
         if self.plan {
-            return plan::show(station, &shop, order);
+            return preview::show(station, &shop, order);
         }
         let mut desk = station.open(shop)?;
         let (id, before, order) = self.placed(&mut desk, order)?;
@@ -81,19 +82,19 @@ impl Start {
             output.say(&format!("{id}: {}, {}", incident.title, incident.environment));
         }
         if self.detach {
-            return detach::work(&desk, &id);
+            return background::work(&desk, &id);
         }
         if station.settings.streams.interactive() && station.output.is_table() {
-            return drive::step(&desk, &id);
+            return until_done::step(&desk, &id);
         }
-        drive::plain(&desk, &id, before)
+        until_done::plain(&desk, &id, before)
     }
 
     fn order(&self, station: &Station, shop: &Shop) -> Result<Order> {
         let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
         let estate = shop.estate(&station.output)?;
         Ok(Order {
-            incident: IncidentId::from_bits(super::chance()),
+            incident: IncidentId::from_bits(crate::surface::cli::chance()),
             runbook: runbook.clone(),
             digest: digest.to_owned(),
             environment: shop.environment(self.environment.as_deref(), estate)?,
@@ -145,7 +146,7 @@ impl Start {
             if desk.wait(desk.store().seq(&order.incident))? == 0 {
                 return Ok((order.incident.clone(), 0, order));
             }
-            order.incident = IncidentId::from_bits(super::chance());
+            order.incident = IncidentId::from_bits(crate::surface::cli::chance());
         }
         Err(Failure::error("no incident id is free"))
     }

@@ -1,10 +1,10 @@
 //! `runbook undo`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident, Step};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Takes a change back, the way its step says
 ///
@@ -26,6 +26,6 @@ impl Undo {
     pub fn run(self, station: &Station) -> Result {
         let said = format!("`{}` is taken back", self.step.step);
         let request = Request::Undo { step: self.step.step };
-        asking::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(station, &self.target, &self.going, &said, request)
     }
 }

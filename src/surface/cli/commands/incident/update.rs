@@ -1,10 +1,10 @@
 //! `runbook update`.
 
-use super::asking;
-use super::failure::Result;
-use super::station::Station;
-use super::target::{Going, Incident};
 use crate::domain::command::Request;
+use crate::surface::cli::context::args::{Going, Incident};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::submit;
+use crate::surface::cli::output::error::Result;
 
 /// Tells stakeholders how an incident stands
 ///
@@ -27,6 +27,6 @@ impl Update {
     /// Tells them.
     pub fn run(self, station: &Station) -> Result {
         let request = Request::Update(self.words.join(" "));
-        asking::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)
+        submit::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)
     }
 }

@@ -1,9 +1,9 @@
 //! `runbook watch`.
 
-use super::drive;
-use super::failure::Result;
-use super::station::Station;
-use super::target::Looked;
+use crate::surface::cli::context::args::Looked;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::follow::until_done;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
 /// Shows an incident as it goes on, and goes on with it when nobody does
@@ -28,8 +28,8 @@ impl Watch {
         let id = desk.find(self.target.incident.as_deref())?;
         desk.prepare(&id)?;
         if station.settings.streams.interactive() && station.output.is_table() {
-            return drive::step(&desk, &id);
+            return until_done::step(&desk, &id);
         }
-        drive::plain(&desk, &id, 0)
+        until_done::plain(&desk, &id, 0)
     }
 }

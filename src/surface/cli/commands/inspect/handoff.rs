@@ -1,10 +1,10 @@
 //! `runbook handoff`.
 
-use super::failure::Result;
-use super::station::Station;
-use super::target::Looked;
-use super::waiting;
 use crate::domain::handover::Handover;
+use crate::surface::cli::context::args::Looked;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::pending;
 use crate::surface::exit::Exit;
 
 /// Writes what somebody who comes on duty has to know
@@ -35,7 +35,7 @@ impl Handoff {
         } else {
             station.output.document(&handover)?;
         }
-        let first = waiting::of(&incident, &station.settings.command())
+        let first = pending::of(&incident, &station.settings.command())
             .into_iter()
             .find_map(|one| one.commands.into_iter().next());
         station.output.next(&[first.unwrap_or_else(|| station.command(&format!("timeline {id}")))]);

@@ -2,16 +2,16 @@
 
 use serde::Serialize;
 
-use super::drive::{run_word, status_word};
-use super::failure::Result;
-use super::station::{Desk, Station};
-use super::table::Table;
-use super::waiting;
 use crate::domain::id::{IncidentId, StepKey};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::Severity;
 use crate::domain::time::{Span, Timestamp, stamp};
 use crate::store::Summary;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::follow::until_done::{run_word, status_word};
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::pending;
+use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
 /// Lists incidents, the one changed last first
@@ -126,7 +126,7 @@ fn row(incident: &Incident, summary: &Summary) -> Row {
     let waits = incident.waiting_for_person();
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
-        (Some((_, key, gate)), _) => format!("waits: {key}, {}", waiting::question(gate)),
+        (Some((_, key, gate)), _) => format!("waits: {key}, {}", pending::question(gate)),
         (None, _) if !incident.proposals.is_empty() => format!("proposed: {}", incident.proposals[0].runbook),
         (None, _) => {
             incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())

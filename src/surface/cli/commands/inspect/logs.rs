@@ -2,29 +2,30 @@
 
 use std::ops::ControlFlow;
 
-use super::failure::Result;
-use super::station::Station;
-use super::{drive, settings};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
 use crate::domain::journal::level::{LEVELS, Level};
 use crate::domain::journal::summary::Summary;
 use crate::domain::text::grouped;
 use crate::engine::inspect::journal_search::{Order, Searched, newest, search};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings;
+use crate::surface::cli::follow::until_done;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-use self::bench::Bench;
+use self::context::Bench;
 use self::line::Pen;
 
 mod advice;
 mod attach;
-mod bench;
-mod clean;
-mod flow;
+mod context;
 mod line;
-mod overview;
-mod tree;
-mod wanted;
+mod query_args;
+mod sanitize;
+mod summary;
+mod trace_tree;
+mod wrap;
 
 /// How far back is searched unless `--since` says otherwise.
 const SINCE: &str = "1h";
@@ -122,7 +123,7 @@ impl Logs {
         let bench = Bench::new(&self, station)?;
         let filter = self.filter(&bench, station)?;
         let exit = runtime.block_on(async {
-            let leaving = drive::leaving();
+            let leaving = until_done::leaving();
             tokio::select! {
                 // What has been found is shown before anybody leaves.
                 biased;
@@ -168,7 +169,7 @@ impl Logs {
         let mut pen = bench.pen(station);
         if !lines.is_empty() {
             let text = match &self.trace {
-                Some(id) if station.output.is_table() => tree::drawn(id, &lines, &mut pen),
+                Some(id) if station.output.is_table() => trace_tree::drawn(id, &lines, &mut pen),
                 _ => shown(&lines, &mut pen, station),
             };
             station.output.text(&text)?;
@@ -231,11 +232,11 @@ impl Logs {
         };
         let searched =
             search(filter, Order::Forwards, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
-        let style = overview::Style { width: station.settings.width(), letters: station.settings.letters() };
+        let style = summary::Style { width: station.settings.width(), letters: station.settings.letters() };
         if !station.output.is_table() {
             station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
         } else if summary.lines > 0 {
-            station.output.text(&overview::drawn(&summary, &style))?;
+            station.output.text(&summary::drawn(&summary, &style))?;
         }
         if self.attach.is_some() {
             found.evidence = attach::summary(&summary);

@@ -1,9 +1,9 @@
 //! `runbook page`.
 
-use super::failure::{Failure, Result};
-use super::station::Station;
-use super::target::Looked;
 use crate::engine::page_link;
+use crate::surface::cli::context::args::Looked;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// Prints the link to an incident's page

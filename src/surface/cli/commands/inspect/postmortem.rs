@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::failure::{Failure, Result};
-use super::station::{Desk, Station};
-use super::target::Looked;
 use crate::domain::command::Request;
 use crate::domain::deadline::DeadlineStatus;
 use crate::domain::id::IncidentId;
@@ -12,6 +9,9 @@ use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::text::printable;
 use crate::domain::time::stamp;
 use crate::engine::report_files;
+use crate::surface::cli::context::args::Looked;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// The largest post-mortem that is printed, in bytes.

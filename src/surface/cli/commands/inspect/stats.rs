@@ -1,23 +1,23 @@
 //! `runbook stats`.
 //!
-//! What is measured stands in [`crate::domain::stats`]; here it is asked for and shown, as [`sheet`] or as [`chart`].
+//! What is measured stands in [`crate::domain::stats`]; here it is asked for and shown, as [`tables`] or as [`svg_chart`].
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::failure::{Failure, Result};
-use super::output;
-use super::settings::Format;
-use super::station::Station;
 use crate::domain::id::IncidentId;
 use crate::domain::stats::summary::{By, Summary};
 use crate::domain::time::{Span, Timestamp, stamp};
 use crate::engine::inspect::incident_stats::Measures;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::Format;
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
-mod chart;
-mod sheet;
+mod svg_chart;
+mod tables;
 
 /// Shows how long incidents took, and which deadlines were kept
 ///
@@ -98,9 +98,9 @@ impl Stats {
         let empty = report.summary.all.incidents == 0;
         let text = match station.output.format() {
             Format::Table if empty => String::new(),
-            Format::Table => sheet::text(&report.summary, station.settings.width()),
-            Format::Svg => chart::svg(&report.summary, since, until),
-            format => output::json(&report, format == Format::Json),
+            Format::Table => tables::text(&report.summary, station.settings.width()),
+            Format::Svg => svg_chart::svg(&report.summary, since, until),
+            format => writer::json(&report, format == Format::Json),
         };
         self.put(station, &text)?;
         told(station, &report);

@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::aside::{self, Scene};
-use super::failure::{Failure, Result};
-use super::secrets;
-use super::settings::{Format, quoted};
-use super::shop::{self, Shop};
-use super::station::Station;
 use crate::actions::Secrets;
 use crate::domain::estate::{self, Estate};
 use crate::domain::survey::{self, Grade, Row, Subject};
 use crate::domain::time::Span;
 use crate::engine::inspect::status::{Report, Survey, start_words};
+use crate::surface::cli::context::action_context;
+use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::project;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::secrets;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::{Format, quoted};
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
-use crate::surface::terminal::paint::{Colour, paint};
 use crate::surface::terminal::status::columns::Columns;
 use crate::surface::terminal::status::{self, Options};
+use crate::surface::terminal::widgets::palette::{Colour, paint};
 
 /// The longest that one probe may take: beyond it nobody waits at a screen.
 const LONGEST_LIMIT: Span = Span::seconds(60);
@@ -113,8 +115,8 @@ impl Status {
 
     fn survey(&self, station: &Station) -> Result<Survey> {
         let (directory, estate) = Shop::estate_alone(&station.settings, &station.output)?;
-        let (name, environment) = shop::known_environment(self.environment.as_deref(), &estate)?;
-        shop::guard_host(&name, &environment, "")?;
+        let (name, environment) = project::known_environment(self.environment.as_deref(), &estate)?;
+        project::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
         let limit = (!self.no_probes).then_some(self.limit.0);
         // Nothing that systemd says of a unit is secret.
@@ -122,7 +124,7 @@ impl Status {
             None => Secrets::default(),
             Some(_) => secrets::read(&estate, &directory, &station.settings.environment),
         };
-        let context = aside::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
         Ok(Survey::new(context, subjects, limit))
     }
 

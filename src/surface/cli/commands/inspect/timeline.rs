@@ -1,11 +1,11 @@
 //! `runbook timeline`.
 
-use super::failure::Result;
-use super::station::Station;
-use super::table::wrapped;
-use super::target::Looked;
 use crate::domain::event::Recorded;
 use crate::domain::timeline;
+use crate::surface::cli::context::args::Looked;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::table::wrapped;
 use crate::surface::exit::Exit;
 
 /// Prints what happened in an incident, event by event

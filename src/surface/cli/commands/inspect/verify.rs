@@ -1,10 +1,10 @@
 //! `runbook verify`.
 
-use super::failure::Result;
-use super::station::{Desk, Station};
-use super::table::single_line;
 use crate::domain::id::IncidentId;
 use crate::store::Audit;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 
 /// How many incidents are read from the store at once.

@@ -2,9 +2,9 @@
 
 use clap::CommandFactory;
 
-use super::Cli;
-use super::failure::Result;
-use super::station::Station;
+use crate::surface::cli::Cli;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
 /// Prints the completions for a shell

@@ -13,11 +13,6 @@ use serde_json::Map;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::drive;
-use super::failure::{Failure, Result};
-use super::settings::{Settings, ShopSource, quoted};
-use super::shop::Shop;
-use super::station::{Desk, Station};
 use crate::clock::sleep;
 use crate::domain::command::{Command, Request, Start};
 use crate::domain::event::{Actor, Conclusion, Mode};
@@ -25,8 +20,13 @@ use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::text::printable;
 use crate::engine::{EngineError, Patience};
-use crate::surface::demo::script;
-use crate::surface::demo::stage::{Ground, SERVICES, Stage};
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::settings::{Settings, ShopSource, quoted};
+use crate::surface::cli::follow::until_done;
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::demo::autoplay;
+use crate::surface::demo::environment::{Ground, SERVICES, Stage};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, Work};
 
@@ -90,7 +90,7 @@ impl Demo {
         if self.keep && ended.is_ok() {
             station.output.say("the shop is kept: Ctrl-C takes it away");
             // A closed terminal ends it too: whoever has stepped has set handlers, and the signals end nothing by themselves.
-            backstage.block_on(async { drive::leaving().cancelled().await });
+            backstage.block_on(async { until_done::leaving().cancelled().await });
         }
         strike(station, &backstage, stage)?;
         ended
@@ -136,7 +136,7 @@ impl Demo {
         let detach = CancellationToken::new();
         let played = async {
             let drive = desk.engine.drive(id, Patience::UntilOver, &detach);
-            let (stop, played) = tokio::join!(drive, script::play(&desk.engine, id));
+            let (stop, played) = tokio::join!(drive, autoplay::play(&desk.engine, id));
             stop.and(played)
         };
         tokio::pin!(shown, played);
@@ -155,13 +155,13 @@ impl Demo {
     }
 
     fn actor(&self, desk: &Desk<'_>) -> Actor {
-        if self.interactive { desk.who.clone() } else { script::actor() }
+        if self.interactive { desk.who.clone() } else { autoplay::actor() }
     }
 }
 
 /// A new directory that nobody else can look into.
 fn directory() -> Result<PathBuf> {
-    let path = Path::new(PLACE).join(format!("runbook-demo-{:08x}", super::chance()));
+    let path = Path::new(PLACE).join(format!("runbook-demo-{:08x}", crate::surface::cli::chance()));
     let made = DirBuilder::new().mode(0o700).create(&path);
     made.map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", path.display())))?;
     Ok(path)
@@ -195,7 +195,7 @@ fn order(shop: &Shop, station: &Station) -> Result<Start> {
     let (runbook, digest) = shop.runbook(RUNBOOK, &station.output)?;
     let estate = shop.estate(&station.output)?;
     Ok(Start {
-        incident: IncidentId::from_bits(super::chance()),
+        incident: IncidentId::from_bits(crate::surface::cli::chance()),
         runbook: runbook.clone(),
         digest: digest.to_owned(),
         environment: shop.environment(None, estate)?,

@@ -1,7 +1,7 @@
 //! `runbook demo-service`: the hidden service that the demo and the tests start many of.
 
-use super::failure::{Failure, Result};
-use super::station::Station;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::demo::service::{self, Options};
 use crate::surface::exit::Exit;
 

@@ -5,12 +5,6 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::aside::{self, Scene};
-use super::failure::{Failure, Result};
-use super::person;
-use super::settings::quoted;
-use super::shop::{Shop, known_environment};
-use super::station::{self, Station};
 use crate::actions;
 use crate::domain::checkup::{Finding, Needs, State, Topic};
 use crate::domain::estate::Estate;
@@ -19,8 +13,16 @@ use crate::domain::runbook::Runbook;
 use crate::domain::text::one_line;
 use crate::engine::catalog::RUNBOOKS;
 use crate::engine::inspect::doctor::{Account, Checkup, Words};
+use crate::surface::cli::context::action_context;
+use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::local_user;
+use crate::surface::cli::context::project::{Shop, known_environment};
+use crate::surface::cli::context::session;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::quoted;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
-use crate::surface::slack::manifest;
+use crate::surface::slack::connect::manifest;
 
 /// Characters of what was found on a line of a table.
 const LINE: usize = 400;
@@ -89,10 +91,10 @@ impl Doctor {
         let needs = Needs::of(estate, &name, &runbooks, &actions::forms());
         let scene = Scene { directory: shop.directory.clone(), estate: estate.clone(), name, environment };
         Ok(Checkup {
-            context: aside::context(station, scene, station.secrets(estate, shop))?,
+            context: action_context::context(station, scene, station.secrets(estate, shop))?,
             needs,
             log: station.log()?,
-            hostname: station::hostname(),
+            hostname: session::hostname(),
             account,
             scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
             words: Words {
@@ -103,7 +105,7 @@ impl Doctor {
     }
 
     fn account(&self) -> Result<Account> {
-        let own = person::process_account();
+        let own = local_user::process_account();
         let asks_as_root = rustix::process::geteuid().is_root();
         let name = self.user.clone().unwrap_or_else(|| own.clone());
         let is_own = name == own;

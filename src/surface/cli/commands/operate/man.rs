@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use super::Cli;
-use super::failure::{Failure, Result};
-use super::station::Station;
+use crate::surface::cli::Cli;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// Prints the manual page, or writes one for every command

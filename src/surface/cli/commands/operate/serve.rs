@@ -10,26 +10,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::reload::Reload;
-use super::duty;
-use super::failure::{Failure, Result};
-use super::shop::Shop;
-use super::station::{Desk, Station};
 use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::id::IncidentId;
 use crate::domain::problem;
 use crate::engine::dispatcher::{Duty, Terms};
 use crate::engine::{Parts, page_link};
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
 use crate::surface::slack::{self, Face};
 use crate::surface::web;
 
-mod lookout;
+mod catch_up;
 mod reload;
 
 /// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
-pub(super) const ADDRESS: &str = "127.0.0.1:8417";
+pub(crate) const ADDRESS: &str = "127.0.0.1:8417";
 
 /// What systemd shows of a process that is well.
 const STATUS: &str = "taking alerts";
@@ -89,7 +89,7 @@ impl Serve {
         desk.station.output.say(&format!("listening on {}", shown.join(", ")));
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
-        let lookout = lookout::begin(&server, estate, &stop);
+        let lookout = catch_up::begin(&server, estate, &stop);
         let slack = slack(desk, &stop).await?;
         let reload = Reload::new(desk, &server, self, local, lookout, &slack);
         if let Some(why) = estate.page.as_ref().and_then(|page| page_link::trouble(page, &desk.engine.parts().secrets))
@@ -178,9 +178,9 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
-    let schedules = Some(super::schedule::file(&desk.station.state()?));
+    let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&desk.station.state()?));
     Ok(Terms {
-        chance: super::chance,
+        chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {
             if let Err(error) = std::fs::write(file(id), &directory) {
                 tracing::warn!(incident = %id, %error, "its shop cannot be remembered");
@@ -193,7 +193,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
 
 /// Two servers on one log would each open an incident for the same group of alerts.
 fn lock(station: &Station, parts: &Parts) -> Result<std::fs::File> {
-    let path = station.state()?.join(duty::LOCK);
+    let path = station.state()?.join(undelivered::LOCK);
     let file = std::fs::File::options()
         .create(true)
         .truncate(false)
@@ -204,7 +204,7 @@ fn lock(station: &Station, parts: &Parts) -> Result<std::fs::File> {
         Failure::usage("another `runbook serve` works with this log already")
             .hint("Stop it first, or give this one another `--state`.")
     })?;
-    duty::sign(&file, &parts.holder, &parts.directory)
+    undelivered::sign(&file, &parts.holder, &parts.directory)
         .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", path.display())))?;
     Ok(file)
 }

@@ -1,12 +1,12 @@
 //! `runbook slack`.
 
-use super::failure::Result;
-use super::output;
-use super::settings::Format;
-use super::shop::Shop;
-use super::station::Station;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::Format;
+use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
-use crate::surface::slack::manifest;
+use crate::surface::slack::connect::manifest;
 
 /// Prints what Slack needs to know to make the app
 ///
@@ -41,7 +41,7 @@ impl Slack {
         let shop = Shop::open(&station.settings)?;
         let estate = shop.estate(&station.output)?;
         let manifest = manifest::of(&estate.estate, estate.slack.as_ref(), address.as_deref());
-        station.output.text(&output::json(&manifest, station.output.format() != Format::Jsonl))?;
+        station.output.text(&writer::json(&manifest, station.output.format() != Format::Jsonl))?;
         Ok(Exit::DONE)
     }
 }

@@ -5,12 +5,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Failure, Result};
-use super::shop::Shop;
-use super::station::Station;
 use crate::domain::grant::{self, Grant};
 use crate::domain::problem;
 use crate::domain::runbook::Runbook;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 mod polkit;

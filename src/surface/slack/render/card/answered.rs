@@ -1,6 +1,6 @@
 //! Questions that are over: who has answered, what and when.
 
-use super::super::block::{Part, Sheet, text};
+use super::super::block_kit::{Part, Sheet, text};
 use super::super::question::Waiting;
 use super::Card;
 use crate::domain::event::{Actor, Event, Gate, Recorded};

@@ -3,7 +3,7 @@
 use super::Teller;
 use crate::domain::event::Event;
 use crate::domain::timeline::{Sign, of_people};
-use crate::surface::terminal::ink::{Line, Tone};
+use crate::surface::terminal::widgets::styled_text::{Line, Tone};
 
 pub(super) fn lines(teller: &Teller<'_>) -> Vec<Line> {
     let Some((sign, text)) = of_people(teller.incident, teller.recorded) else { return Vec::new() };

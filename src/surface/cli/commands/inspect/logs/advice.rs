@@ -2,8 +2,8 @@
 
 use super::{Found, Lines, Logs, SINCE, attach, typed};
 use crate::domain::text::grouped;
-use crate::surface::cli::failure::{Failure, Result};
-use crate::surface::cli::station::Station;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
 /// Ever wider searches, one of which is offered when nothing was found.

@@ -4,16 +4,16 @@
 
 use std::collections::VecDeque;
 
-use super::bench::Bench;
+use super::context::Bench;
 use super::line::{Look, Pen};
-use super::overview;
+use super::summary;
 use crate::domain::command::{Request, WORDS_LIMIT};
 use crate::domain::id::IncidentId;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::summary::Summary;
 use crate::domain::text::{grouped, head_and_tail};
-use crate::surface::cli::failure::Result;
-use crate::surface::cli::station::Station;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::Result;
 use crate::surface::terminal::Letters;
 
 /// Bytes of lines: what a note holds, with room for what it begins with and for names in place of secrets.
@@ -65,8 +65,8 @@ pub(super) fn lines(lines: &[Entry], bench: &Bench) -> String {
 
 /// A summary, as far as it fits.
 pub(super) fn summary(summary: &Summary) -> String {
-    let style = overview::Style { width: None, letters: Letters::Unicode };
-    head_and_tail(&overview::drawn(summary, &style), ROOM / 2, ROOM / 3)
+    let style = summary::Style { width: None, letters: Letters::Unicode };
+    head_and_tail(&summary::drawn(summary, &style), ROOM / 2, ROOM / 3)
 }
 
 /// Writes the evidence down in an incident, under what was searched.

@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Logs;
-use super::clean::Clean;
 use super::line::{Look, Pen};
+use super::sanitize::Clean;
 use crate::actions::Context;
 use crate::domain::estate::{Environment, Estate};
 use crate::domain::host::Host;
 use crate::domain::journal::entry::Entry;
-use crate::surface::cli::aside::{self, Scene};
-use crate::surface::cli::failure::{Failure, Result};
-use crate::surface::cli::settings::{ShopSource, quoted};
-use crate::surface::cli::shop::{Shop, guard_host, known_environment};
-use crate::surface::cli::station::Station;
+use crate::surface::cli::context::action_context;
+use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::project::{Shop, guard_host, known_environment};
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::settings::{ShopSource, quoted};
+use crate::surface::cli::output::error::{Failure, Result};
 
 /// Where is searched, and how what is found is shown.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Bench {
         };
         let secrets = shop.as_ref().map(|shop| station.secrets(&estate, shop)).unwrap_or_default();
         let directory = shop.map_or_else(|| working.clone(), |shop| shop.directory);
-        let context = aside::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
         let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
         Ok(Self { context, clean, names, has_estate })
     }

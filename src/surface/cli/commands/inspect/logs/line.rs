@@ -11,9 +11,9 @@ use chrono::{Local, NaiveDate};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::bench::Bench;
-use super::clean::Clean;
-use super::flow::{Word, flow};
+use super::context::Bench;
+use super::sanitize::Clean;
+use super::wrap::{Word, flow};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
 use crate::domain::journal::spans::TraceFields;

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 
-use super::bench::Bench;
+use super::context::Bench;
 use super::{Logs, SINCE};
 use crate::domain::estate::{Estate, matches, suffixed};
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
@@ -12,8 +12,8 @@ use crate::domain::journal::level::Level;
 use crate::domain::moment::moment;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::surface::cli::failure::{Failure, Result};
-use crate::surface::cli::station::Station;
+use crate::surface::cli::context::session::Station;
+use crate::surface::cli::output::error::{Failure, Result};
 
 /// Date and time as people type them.
 const DATES_AND_TIMES: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];

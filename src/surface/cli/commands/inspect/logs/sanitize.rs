@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::domain::journal::entry::Entry;
 use crate::domain::redact::Redactor;
 use crate::domain::text::printable;
-use crate::surface::cli::output;
+use crate::surface::cli::output::writer;
 
 /// Cleans text.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Clean {
         };
         self.0.scrub_value(&mut value);
         self.mask(&mut value);
-        output::json(&value, false)
+        writer::json(&value, false)
     }
 
     /// Whether a text holds no secret, nothing that a terminal obeys, and no line end within.

@@ -7,7 +7,7 @@ use crate::domain::journal::level::LEVELS;
 use crate::domain::journal::summary::{Group, Summary};
 use crate::domain::text::grouped;
 use crate::domain::time::{Span, Timestamp};
-use crate::surface::cli::table::{Table, wrapped};
+use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::terminal::Letters;
 
 /// How many of the commonest messages are shown.

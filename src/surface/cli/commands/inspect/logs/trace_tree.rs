@@ -4,8 +4,8 @@ use anstyle::Style;
 use chrono::{Local, TimeDelta};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::flow::{Word, flow};
 use super::line::Pen;
+use super::wrap::{Word, flow};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::spans::{Item, Span, Tree};
 use crate::domain::text::grouped;

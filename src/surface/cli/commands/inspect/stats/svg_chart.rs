@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use super::sheet::short;
+use super::tables::short;
 use crate::domain::stats::quantile::Quantiles;
 use crate::domain::stats::summary::{Group, Summary};
 use crate::domain::stats::{Duty, Kept, Phase};

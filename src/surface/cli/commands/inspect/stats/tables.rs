@@ -6,7 +6,7 @@ use crate::domain::stats::quantile::Quantiles;
 use crate::domain::stats::summary::{Group, Summary};
 use crate::domain::stats::{Duty, Kept, Phase};
 use crate::domain::time::Span;
-use crate::surface::cli::table::Table;
+use crate::surface::cli::output::table::Table;
 
 /// What stands where nothing is known.
 const UNKNOWN: &str = "-";

@@ -15,17 +15,17 @@ use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::super::failure::{Failure, Result};
-use super::super::secrets;
-use super::super::settings::Settings;
-use super::super::shop::Shop;
-use super::super::station::{Desk, redactor};
-use super::{Serve, lookout};
+use super::{Serve, catch_up};
 use crate::actions::Secrets;
 use crate::domain::estate::Estate;
 use crate::domain::problem::{self, Style};
 use crate::engine::catalog::Catalog;
 use crate::engine::reload::Files;
+use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::secrets;
+use crate::surface::cli::context::session::{Desk, redactor};
+use crate::surface::cli::context::settings::Settings;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::intake::server::Server;
 use crate::surface::slack::Face;
 
@@ -98,7 +98,7 @@ impl<'a> Reload<'a> {
         let redactor = redactor(secrets.iter().chain(retired))?;
         self.server.renew(Files { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
-        self.lookout = lookout::begin(self.server, &estate, stop);
+        self.lookout = catch_up::begin(self.server, &estate, stop);
         super::tell_who_is_unheard(self.desk.station, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.renew().await {
             self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));

@@ -1,0 +1,9 @@
+//! What a command works with: settings, the project, secrets, the local user, the engine.
+
+pub(crate) mod action_context;
+pub(crate) mod args;
+pub(crate) mod local_user;
+pub(crate) mod project;
+pub(crate) mod secrets;
+pub(crate) mod session;
+pub(crate) mod settings;

@@ -1,0 +1,5 @@
+//! Following an incident after a command: in this process until it ends, or in a background worker.
+
+pub(crate) mod background;
+pub(crate) mod submit;
+pub(crate) mod until_done;

@@ -1,0 +1,10 @@
+//! The formats of alert senders: one file a sender, each a function from a body to alerts.
+
+pub(crate) mod alertmanager;
+pub(crate) mod cloudwatch;
+pub(crate) mod custom;
+pub(crate) mod github;
+pub(crate) mod grafana;
+pub(crate) mod pagerduty;
+pub(crate) mod sns;
+pub mod sns_subscription;

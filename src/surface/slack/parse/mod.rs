@@ -1,0 +1,6 @@
+//! What Slack sends, read: typed commands, button values, identities.
+
+pub mod button_value;
+pub(crate) mod command;
+pub(crate) mod identity;
+pub(crate) mod start_args;

@@ -1,0 +1,6 @@
+//! What Slack shows: blocks, the incident message, questions, modals.
+
+pub mod block_kit;
+pub mod card;
+pub(crate) mod modal;
+pub mod question;

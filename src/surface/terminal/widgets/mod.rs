@@ -1,0 +1,11 @@
+//! What the stepper and the status board are drawn with.
+
+pub mod alternate_screen;
+pub mod countdown;
+pub mod inline_screen;
+pub mod line_editor;
+pub mod palette;
+pub(crate) mod raw_mode;
+pub mod styled_text;
+pub mod wrap;
+pub(crate) mod writer_thread;
