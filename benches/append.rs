@@ -3,8 +3,8 @@
 //! Run it on the disk that matters: the log is made in `TMPDIR`, and on a tmpfs nothing is synced.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use runbook::domain::event::Event;
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::incident::event::Event;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Draft, EventStore};
 use tokio::runtime::{Builder, Runtime};

@@ -3,7 +3,7 @@
 //! Reading it from the disk and checking its chain stands beside it, since a face does both.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::fold;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Draft, EventStore};

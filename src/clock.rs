@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::watch;
 
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// A source of time.
 pub trait Clock: fmt::Debug + Send + Sync {
@@ -27,7 +27,7 @@ pub type SharedClock = Arc<dyn Clock>;
 
 /// Sleeps for a length of time by any clock.
 pub async fn sleep(clock: &dyn Clock, length: Duration) {
-    let until = crate::domain::time::Span(length).after(clock.now());
+    let until = crate::domain::core::time::Span(length).after(clock.now());
     clock.sleep_until(until).await;
 }
 

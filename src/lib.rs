@@ -5,7 +5,7 @@
 //!
 //! # Bird's-eye view
 //!
-//! An incident is one append-only stream of [events](domain::event::Event). Everything else is a function of it:
+//! An incident is one append-only stream of [events](domain::incident::event::Event). Everything else is a function of it:
 //!
 //! ```text
 //!            command                 events                       effects
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! * [`fold`](domain::incident::fold) says what is true,
-//! * [`decide`](domain::decide::decide) what a [command](domain::command::Command) makes happen, or why not,
-//! * [`due`](domain::due::due) what the world is owed, and [`wake_at`](domain::due::wake_at) when to ask again.
+//! * [`decide`](domain::incident::decide::decide) what a [command](domain::incident::command::Command) makes happen, or why not,
+//! * [`due`](domain::incident::due::due) what the world is owed, and [`wake_at`](domain::incident::due::wake_at) when to ask again.
 //!
 //! The four are pure: time, chance and the log come in as arguments. The [engine](engine::Engine) is the loop
 //! around them: it appends what follows, writes an *intent* before each attempt and its *result* after.
@@ -25,7 +25,7 @@
 //!
 //! **Invariant:** a change begins only after its `StepStarted` is durable. One that was cut off is settled by
 //! looking at the world ([`Kind::reconcile`](actions::Kind::reconcile)), repeated only where its
-//! [effect class](domain::effect::EffectClass) says that this is harmless, and else put to a person.
+//! [effect class](domain::core::effect::EffectClass) says that this is harmless, and else put to a person.
 //!
 //! **Invariant:** a run keeps a copy of its runbook and estate. Editing a file never rewrites history.
 //!
@@ -63,7 +63,7 @@
 //!
 //! Within `domain`, the language is read in [`domain::runbook`]: a file becomes spanned nodes, and the checker
 //! makes of them a resolved [`Runbook`](domain::runbook::Runbook) or every problem at once. What kinds take is
-//! data ([`KindForm`](domain::form::KindForm)), so that the checker, the schema, the manual and the plan agree.
+//! data ([`KindForm`](domain::config::kind_schema::KindForm)), so that the checker, the schema, the manual and the plan agree.
 //!
 //! # What is deliberately absent
 //!

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta};
-use runbook::domain::effect::EffectClass;
-use runbook::domain::estate::{Environment, Estate};
-use runbook::domain::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
-use runbook::domain::id::{IncidentId, RunId, StepKey};
-use runbook::domain::outcome::Outcome;
-use runbook::domain::plan::RenderedAction;
+use runbook::domain::config::estate::{Environment, Estate};
+use runbook::domain::core::effect::EffectClass;
+use runbook::domain::core::id::{IncidentId, RunId, StepKey};
+use runbook::domain::incident::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
+use runbook::domain::incident::outcome::Outcome;
+use runbook::domain::incident::plan::RenderedAction;
 use runbook::domain::runbook::{Runbook, Severity};
 use serde_json::{Map, json};
 

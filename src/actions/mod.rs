@@ -1,7 +1,7 @@
 //! How a step touches the world: one file a kind, and the list of them.
 //!
 //! A kind declares the YAML it takes as a [`KindForm`] and how often it may happen as an
-//! [`EffectClass`](crate::domain::effect::EffectClass). It writes no event, knows no incident and no other kind.
+//! [`EffectClass`](crate::domain::core::effect::EffectClass). It writes no event, knows no incident and no other kind.
 //!
 //! **Invariant:** what the world refuses is an [`Outcome`], never an `Err`: `perform` cannot fail.
 
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::kinds::{KINDS, forms, kind};
 use crate::clock::SharedClock;
-use crate::domain::estate::{Environment, Estate, Host};
-use crate::domain::form::KindForm;
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
+use crate::domain::config::estate::{Environment, Estate, Host};
+use crate::domain::config::kind_schema::KindForm;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 use crate::domain::redact::Redactor;
-use crate::domain::time::Timestamp;
 
 /// What a kind is asked for, of a spec in which something is only known when the step runs: `redis delete {{ … }}`.
 fn as_written(form: &KindForm, spec: &Value) -> String {
@@ -186,7 +186,7 @@ pub enum SecretText {
     /// Plain text.
     Plain(String),
     /// A secret of the estate, by name.
-    Secret(crate::domain::estate::SecretRef),
+    Secret(crate::domain::config::estate::SecretRef),
 }
 
 impl SecretText {
@@ -218,7 +218,7 @@ mod tests {
     fn no_output_hides_behind_a_field_that_every_step_has() {
         for form in forms() {
             for output in form.outputs {
-                let hidden = crate::domain::scope::STEP_FIELDS.contains(&output.name);
+                let hidden = crate::domain::incident::template_scope::STEP_FIELDS.contains(&output.name);
                 assert!(!hidden, "`{}` of `{}` could not be reached", output.name, form.name);
             }
         }

@@ -12,8 +12,8 @@
 //! **Invariant:** scrubbing comes before cutting text short, since half a secret is not found.
 
 mod automaton;
+mod decoding;
 mod phone;
-mod reading;
 mod stream;
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use self::automaton::Automaton;
-use self::reading::Reading;
+use self::decoding::Reading;
 pub use self::stream::RedactStream;
 
 /// A secret must have this many bytes besides white space: shorter ones occur in ordinary words,

@@ -15,12 +15,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::actions;
-use crate::domain::estate::Estate;
-use crate::domain::problem::{self, Problem, Source};
+use crate::domain::config::estate::Estate;
+use crate::domain::config::estate_check;
+use crate::domain::config::yaml::reader::MAX_FILE;
+use crate::domain::core::diagnostic;
+use crate::domain::core::diagnostic::{Problem, Source};
+use crate::domain::core::id;
+use crate::domain::report::postmortem;
 use crate::domain::runbook::check::{self, World};
-use crate::domain::runbook::file::MAX_FILE;
 use crate::domain::runbook::{Body, Runbook};
-use crate::domain::{estate_check, id, postmortem};
 use crate::engine::report_files;
 
 /// Where a shop keeps its runbooks.
@@ -167,7 +170,7 @@ impl Catalog {
         let sheet = self.sheets.get(id).ok_or_else(|| format!("there is no runbook `{id}`"))?;
         match &sheet.content {
             Ok(runbook) => Ok((runbook.clone(), sheet.digest.clone())),
-            Err(problems) => Err(format!("runbook `{id}` has {}", problem::count(problems.len()))),
+            Err(problems) => Err(format!("runbook `{id}` has {}", diagnostic::count(problems.len()))),
         }
     }
 
@@ -236,7 +239,7 @@ impl Text {
     fn read(folder: &Path, shown: &Path, name: &str) -> Self {
         let shown = shown.join(name).to_string_lossy().into_owned();
         let (source, problem) = match bytes(folder, name) {
-            Ok(bytes) => match crate::domain::runbook::file::text(&shown, &bytes) {
+            Ok(bytes) => match crate::domain::config::yaml::reader::text(&shown, &bytes) {
                 Ok(source) => (source, None),
                 Err(both) => (both.0, Some(both.1)),
             },

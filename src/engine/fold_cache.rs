@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 
 /// The incident that was folded last.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Engine;
-use crate::domain::id::IncidentId;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::store::{Claim, Claiming, EventStore, Hold, StoreError};
 
 /// How long a claim is good without being renewed: long enough for a stalled disk, short enough for a person

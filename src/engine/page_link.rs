@@ -11,8 +11,8 @@ use secrecy::ExposeSecret as _;
 
 use super::Engine;
 use crate::actions::Secrets;
-use crate::domain::id::IncidentId;
-use crate::domain::page::Page;
+use crate::domain::config::incident_page::Page;
+use crate::domain::core::id::IncidentId;
 
 /// What is signed begins so: the secret signs nothing else that way.
 const PURPOSE: &str = "runbook.page.v1";

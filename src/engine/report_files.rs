@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** the same log gives the same file, and a file that would not change is not touched.
 //!
-//! Deliberately absent: what a draft says, and how edits are kept; see [`crate::domain::postmortem`].
+//! Deliberately absent: what a draft says, and how edits are kept; see [`crate::domain::report::postmortem`].
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
 
-use crate::domain::estate::{Estate, PostmortemPolicy};
-use crate::domain::event::{Event, Recorded};
+use crate::domain::config::estate::{Estate, PostmortemPolicy};
+use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::incident::{Incident, fold};
-use crate::domain::postmortem::{Postmortem, Template, file_name, merge, render};
+use crate::domain::report::postmortem::{Postmortem, Template, file_name, merge, render};
 
 /// What is written of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

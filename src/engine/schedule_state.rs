@@ -13,9 +13,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Engine, EngineError};
-use crate::domain::id::IncidentId;
-use crate::domain::schedule::{Entry, LIMIT, Plan, due_of, local, name};
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::runbook::schedule::{Entry, LIMIT, Plan, due_of, local, name};
 use crate::store::StoreError;
 
 /// The largest file that is read: a thousand schedules have a tenth of it.

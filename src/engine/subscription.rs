@@ -7,8 +7,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{EngineError, Parts};
 use crate::clock;
-use crate::domain::event::Recorded;
-use crate::domain::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::incident::event::Recorded;
 use std::sync::Arc;
 
 /// How often the store is asked for what other processes have written.

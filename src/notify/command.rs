@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent};
-use crate::domain::text::{one_line, printable};
+use crate::domain::core::text::{one_line, printable};
 
 /// `EX_TEMPFAIL`: the program could not deliver and says that trying again may help.
 const TRY_AGAIN: i32 = 75;

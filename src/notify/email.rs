@@ -17,8 +17,8 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executo
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, fleeting, permanent, subject};
-use crate::domain::estate::{Email, Tls as Secrecy};
-use crate::domain::text::{one_line, printable};
+use crate::domain::config::estate::{Email, Tls as Secrecy};
+use crate::domain::core::text::{one_line, printable};
 
 /// The longest word of a server that is passed on, in characters.
 const WORD_LIMIT: usize = 200;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::text::one_line;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Span, Timestamp};
 
 pub mod command;
 pub mod email;

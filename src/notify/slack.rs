@@ -210,5 +210,5 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    crate::domain::text::one_line(&cause.to_string(), 200)
+    crate::domain::core::text::one_line(&cause.to_string(), 200)
 }

@@ -12,8 +12,8 @@ use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Channel, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
-use crate::domain::text::{one_line, printable};
-use crate::domain::time::stamp;
+use crate::domain::core::text::{one_line, printable};
+use crate::domain::core::time::stamp;
 
 /// A signed post.
 pub struct Webhook {

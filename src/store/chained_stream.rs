@@ -9,8 +9,8 @@ use super::codec::{Prepared, parse};
 use super::hash_chain;
 use super::hash_chain::{Hash, Stored};
 use super::{Audit, Draft, StoreError, Summary};
-use crate::domain::event::{EVENT_LIMIT, Recorded};
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::incident::event::{EVENT_LIMIT, Recorded};
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::{StoreError, Write};
-use crate::domain::event::{Actor, Event};
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::{Actor, Event};
 
 /// The largest event, in bytes of JSON: four times the largest output, so that one output with its transcript fits.
 pub const EVENT_BYTES_LIMIT: usize = 256 * 1024;
@@ -265,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::alert::{Alert, AlertStatus};
+    use crate::domain::incident::alert::{Alert, AlertStatus};
 
     fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
@@ -338,8 +338,8 @@ mod tests {
             answer = serde_json::Value::Array(vec![answer]);
         }
         let event = Event::Answered {
-            run: crate::domain::id::RunId(1),
-            step: crate::domain::id::StepKey::main("cause"),
+            run: crate::domain::core::id::RunId(1),
+            step: crate::domain::core::id::StepKey::main("cause"),
             answer,
         };
         let error = prepare(&[Draft { event, ..note(String::new()) }]).unwrap_err();
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn what_may_fail_is_read_back_in_a_release_as_well() {
         let doubtful = |answer: serde_json::Value| {
-            let (run, step) = (crate::domain::id::RunId(1), crate::domain::id::StepKey::main("cause"));
+            let (run, step) = (crate::domain::core::id::RunId(1), crate::domain::core::id::StepKey::main("cause"));
             json(&Event::Answered { run, step, answer }).unwrap().doubtful
         };
         let nested = |depth: usize| serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap();

@@ -7,8 +7,8 @@
 use chrono::DateTime;
 
 use super::{Claim, Claiming, Hold};
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
 
 /// What a holder asks for.
 #[derive(Debug, Clone)]

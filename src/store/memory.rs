@@ -11,9 +11,9 @@ use super::chained_stream::{Extension, Head, Row, Walk, check, extend, report};
 use super::codec::prepare;
 use super::lease::{Wish, answer, begun, is_released, released};
 use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
-use crate::domain::event::Recorded;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::Recorded;
 
 /// A log that is gone with its last clone; clones share it.
 #[derive(Debug, Clone, Default)]

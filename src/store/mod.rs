@@ -8,9 +8,9 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::Recorded;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::Recorded;
 
 mod chained_stream;
 mod codec;

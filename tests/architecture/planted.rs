@@ -6,7 +6,7 @@ use crate::source::{Source, mark_test_files};
 /// Rooms that are there, as the law must know them to tell a room from an item.
 const TREE: [&str; 12] = [
     "src/domain/mod.rs",
-    "src/domain/event.rs",
+    "src/domain/incident/event.rs",
     "src/clock.rs",
     "src/actions/mod.rs",
     "src/actions/transport/process.rs",
@@ -41,9 +41,9 @@ fn imports(file: &str, text: &str, expected: &[&str]) {
 #[test]
 fn a_layer_that_reaches_up_is_found() {
     imports(
-        "src/domain/event.rs",
+        "src/domain/incident/event.rs",
         "\nuse crate::store::Draft;",
-        &["src/domain/event.rs:2: `domain` may not use `store`"],
+        &["src/domain/incident/event.rs:2: `domain` may not use `store`"],
     );
     imports("src/clock.rs", "use crate::engine::Engine;", &["src/clock.rs:1: `clock` may not use `engine`"]);
     imports(
@@ -60,25 +60,49 @@ fn a_layer_that_reaches_up_is_found() {
 #[test]
 fn a_group_of_imports_is_looked_into() {
     imports(
-        "src/domain/event.rs",
+        "src/domain/incident/event.rs",
         "use crate::{\n  domain::{id::RunId, time::*},\n  clock::{self, Clock},\n};\npub use crate::{engine as e};",
-        &["src/domain/event.rs:3: `domain` may not use `clock`", "src/domain/event.rs:3:", "src/domain/event.rs:5:"],
+        &[
+            "src/domain/incident/event.rs:3: `domain` may not use `clock`",
+            "src/domain/incident/event.rs:3:",
+            "src/domain/incident/event.rs:5:",
+        ],
     );
 }
 
 #[test]
 fn a_path_in_the_code_is_found() {
-    imports("src/domain/event.rs", "fn f() {\n let x = crate::engine::run::<u8>();\n}", &["src/domain/event.rs:2:"]);
-    imports("src/domain/event.rs", "impl From<crate::store::StoreError> for E {}", &["src/domain/event.rs:1:"]);
-    imports("src/domain/event.rs", "// crate::store\nconst S: &str = \"crate::store::X\"; // crate::engine", &[]);
+    imports(
+        "src/domain/incident/event.rs",
+        "fn f() {\n let x = crate::engine::run::<u8>();\n}",
+        &["src/domain/incident/event.rs:2:"],
+    );
+    imports(
+        "src/domain/incident/event.rs",
+        "impl From<crate::store::StoreError> for E {}",
+        &["src/domain/incident/event.rs:1:"],
+    );
+    imports(
+        "src/domain/incident/event.rs",
+        "// crate::store\nconst S: &str = \"crate::store::X\"; // crate::engine",
+        &[],
+    );
 }
 
 #[test]
 fn a_way_round_by_super_is_found() {
-    imports("src/domain/event.rs", "use super::super::store::Draft;", &["src/domain/event.rs:1: `domain`"]);
+    imports(
+        "src/domain/incident/event.rs",
+        "use super::super::store::Draft;",
+        &["src/domain/incident/event.rs:1: `domain`"],
+    );
     imports("src/domain/mod.rs", "use super::store::Draft;", &["src/domain/mod.rs:1: `domain`"]);
-    imports("src/domain/event.rs", "mod inner { use super::super::super::store::Draft; }", &["src/domain/event.rs:1:"]);
-    imports("src/domain/event.rs", "mod inner { use super::super::id::RunId; }\nuse super::id::StepKey;", &[]);
+    imports(
+        "src/domain/incident/event.rs",
+        "mod inner { use super::super::super::store::Draft; }",
+        &["src/domain/incident/event.rs:1:"],
+    );
+    imports("src/domain/incident/event.rs", "mod inner { use super::super::id::RunId; }\nuse super::id::StepKey;", &[]);
     imports(
         "src/actions/kinds/git.rs",
         "use super::systemd::Unit;",
@@ -118,7 +142,7 @@ fn shared_rooms_lists_of_rooms_and_the_composer_are_left_alone() {
 
 #[track_caller]
 fn purity(text: &str, expected: &[&str]) {
-    finds(&law::purity(&planted("src/domain/event.rs", text)), expected);
+    finds(&law::purity(&planted("src/domain/incident/event.rs", text)), expected);
 }
 
 #[test]
@@ -139,9 +163,9 @@ fn a_domain_that_reaches_out_is_found() {
         "fn f() { println!(\"x\"); }",
         "use serde_yaml::Value;",
     ] {
-        let broken = law::purity(&planted("src/domain/event.rs", text));
+        let broken = law::purity(&planted("src/domain/incident/event.rs", text));
         assert!(
-            !broken.is_empty() && broken.iter().all(|one| one.starts_with("src/domain/event.rs:1: ")),
+            !broken.is_empty() && broken.iter().all(|one| one.starts_with("src/domain/incident/event.rs:1: ")),
             "{text}: {broken:?}"
         );
     }

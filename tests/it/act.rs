@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use runbook::actions::{Context, Progress, Reconciled, Secrets, kind};
 use runbook::clock::SystemClock;
-use runbook::domain::estate::Estate;
-use runbook::domain::id::{RunId, StepKey};
-use runbook::domain::outcome::Outcome;
+use runbook::domain::config::estate::Estate;
+use runbook::domain::core::id::{RunId, StepKey};
+use runbook::domain::core::time::Span;
+use runbook::domain::incident::outcome::Outcome;
 use runbook::domain::redact::Redactor;
-use runbook::domain::time::Span;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

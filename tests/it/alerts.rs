@@ -8,10 +8,10 @@ use std::time::Duration;
 use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
 use runbook::clock::{Clock, SimClock};
-use runbook::domain::alert::{Alert, AlertStatus};
-use runbook::domain::command::{Command, Request};
-use runbook::domain::event::{Actor, Gate};
-use runbook::domain::id::{IncidentId, StepKey};
+use runbook::domain::core::id::{IncidentId, StepKey};
+use runbook::domain::incident::alert::{Alert, AlertStatus};
+use runbook::domain::incident::command::{Command, Request};
+use runbook::domain::incident::event::{Actor, Gate};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
@@ -465,7 +465,7 @@ async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again(
 
 fn note() -> runbook::store::Draft {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
-    let event = runbook::domain::event::Event::NoteAdded { text: "no incident".into() };
+    let event = runbook::domain::incident::event::Event::NoteAdded { text: "no incident".into() };
     runbook::store::Draft::new(at, Actor::Engine, event)
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
-use runbook::domain::sender::{Auth, Form, Sender};
+use runbook::domain::config::sender::{Auth, Form, Sender};
 use runbook::engine::dispatcher::Received;
 use runbook::surface::intake::server::Server;
 use runbook::surface::intake::server::catch_up::catch_up;

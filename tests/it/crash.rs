@@ -10,10 +10,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use runbook::actions::transport::process::{output_apart, spawn_apart};
-use runbook::domain::event::{Event, Gate, RunOutcome};
-use runbook::domain::id::{IncidentId, StepKey};
+use runbook::domain::core::id::{IncidentId, StepKey};
+use runbook::domain::incident::event::{Event, Gate, RunOutcome};
+use runbook::domain::incident::run::RunStatus;
 use runbook::domain::incident::{Incident, fold};
-use runbook::domain::run::RunStatus;
 use runbook::store::EventStore;
 use runbook::store::sqlite::Sqlite;
 use rustix::process::Signal;

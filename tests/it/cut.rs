@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use runbook::clock::SystemClock;
-use runbook::domain::event::{Conclusion, Mode, Recorded, RunOutcome};
-use runbook::domain::id::IncidentId;
-use runbook::domain::run::RunStatus;
-use runbook::domain::time::Timestamp;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::core::time::Timestamp;
+use runbook::domain::incident::event::{Conclusion, Mode, Recorded, RunOutcome};
+use runbook::domain::incident::run::RunStatus;
 use runbook::engine::Stop;
 use runbook::store::memory::Memory;
 use runbook::store::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};

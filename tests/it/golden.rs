@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runbook::domain::event::{Event, Recorded};
+use runbook::domain::incident::event::{Event, Recorded};
 use runbook::domain::incident::{IncidentStatus, fold};
-use runbook::domain::timeline::Timeline;
+use runbook::domain::report::timeline::Timeline;
 use serde_json::Value;
 
 /// Every golden log.

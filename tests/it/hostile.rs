@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use runbook::actions::Secrets;
 use runbook::clock::SystemClock;
+use runbook::domain::core::text::printable;
 use runbook::domain::redact::Redactor;
-use runbook::domain::text::printable;
-use runbook::domain::timeline::Timeline;
+use runbook::domain::report::timeline::Timeline;
 use runbook::engine::{Engine, Parts, Stop};
 use runbook::store::sqlite::Sqlite;
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ async fn a_secret_is_in_no_file_however_it_is_printed() {
     ]);
     world.start(steps).await;
     assert_eq!(world.drive().await, Stop::Over);
-    world.submit(runbook::domain::command::Request::Note(format!("I typed {secret} here"))).await.unwrap();
+    world.submit(runbook::domain::incident::command::Request::Note(format!("I typed {secret} here"))).await.unwrap();
     world.drive().await;
     let forms = [
         secret.to_owned(),

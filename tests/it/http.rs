@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use runbook::domain::outcome::Verdict;
+use runbook::domain::incident::outcome::Verdict;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

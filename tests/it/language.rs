@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use runbook::actions;
-use runbook::domain::estate::Estate;
-use runbook::domain::estate_check;
-use runbook::domain::problem::{self, Source, Style};
+use runbook::domain::config::estate::Estate;
+use runbook::domain::config::estate_check;
+use runbook::domain::config::yaml::reader;
+use runbook::domain::config::{reference, schema};
+use runbook::domain::core::diagnostic;
+use runbook::domain::core::diagnostic::{Source, Style};
 use runbook::domain::runbook::check::{self, World};
-use runbook::domain::runbook::{file, reference, schema};
 
 fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -17,7 +19,7 @@ fn read(path: &Path) -> Source {
 fn estate(directory: &Path) -> Estate {
     let source = read(&directory.join("estate.yaml"));
     estate_check::check(&source)
-        .unwrap_or_else(|problems| panic!("{}", problem::render(&source, &problems, Style::Plain)))
+        .unwrap_or_else(|problems| panic!("{}", diagnostic::render(&source, &problems, Style::Plain)))
 }
 
 /// Every runbook of a directory, by file.
@@ -43,18 +45,18 @@ fn everything_is_right(directory: &Path) {
     for path in &files {
         let source = read(path);
         if let Err(problems) = check::check(&source, &world) {
-            said.push_str(&problem::render(&source, &problems, Style::Plain));
+            said.push_str(&diagnostic::render(&source, &problems, Style::Plain));
         }
     }
     assert!(said.is_empty(), "\n{said}");
     let validator = jsonschema::draft202012::new(&schema::runbook(&forms)).expect("the schema compiles");
     for path in &files {
-        let instance = file::read(&read(path)).expect("it is YAML").to_json();
+        let instance = reader::read(&read(path)).expect("it is YAML").to_json();
         let errors: Vec<String> =
             validator.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
-    let instance = file::read(&read(&directory.join("estate.yaml"))).expect("it is YAML").to_json();
+    let instance = reader::read(&read(&directory.join("estate.yaml"))).expect("it is YAML").to_json();
     jsonschema::draft202012::new(&schema::estate())
         .expect("the schema compiles")
         .validate(&instance)
@@ -77,7 +79,7 @@ fn the_runbook_of_the_demo_has_no_problem() {
     let forms = actions::forms();
     let world = World { estate: None, forms: &forms, runbooks: &["p1".to_owned()], peers: &[] };
     if let Err(problems) = check::check(&source, &world) {
-        panic!("\n{}", problem::render(&source, &problems, Style::Plain));
+        panic!("\n{}", diagnostic::render(&source, &problems, Style::Plain));
     }
 }
 
@@ -104,7 +106,7 @@ fn every_kind_accepts_its_own_example() {
             })
             .collect();
         if !problems.is_empty() {
-            said.push_str(&problem::render(&source, &problems, Style::Plain));
+            said.push_str(&diagnostic::render(&source, &problems, Style::Plain));
         }
     }
     assert!(said.is_empty(), "\n{said}");

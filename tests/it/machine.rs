@@ -3,17 +3,17 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
-use runbook::domain::alert::{Alert, AlertStatus};
-use runbook::domain::command::{Command, Request};
-use runbook::domain::decide::decide;
-use runbook::domain::due::{Effect, due, wake_at};
-use runbook::domain::effect::EffectClass;
-use runbook::domain::event::{Actor, Event, Finding, Gate, Mode, Recorded};
-use runbook::domain::id::{Part, StepKey};
+use runbook::domain::core::effect::EffectClass;
+use runbook::domain::core::id::{Part, StepKey};
+use runbook::domain::core::time::Timestamp;
+use runbook::domain::incident::alert::{Alert, AlertStatus};
+use runbook::domain::incident::command::{Command, Request};
+use runbook::domain::incident::decide::decide;
+use runbook::domain::incident::due::{Effect, due, wake_at};
+use runbook::domain::incident::event::{Actor, Event, Finding, Gate, Mode, Recorded};
+use runbook::domain::incident::outcome::{Outcome, Verdict};
+use runbook::domain::incident::plan::Change;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
-use runbook::domain::outcome::{Outcome, Verdict};
-use runbook::domain::plan::Change;
-use runbook::domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -184,8 +184,9 @@ impl Machine {
 
     /// An attempt that acts once is only begun when the one before it has been settled.
     fn never_twice(&self, key: &StepKey, effect: EffectClass) {
-        let of_step =
-            |recorded: &&Recorded| runbook::domain::step::place(&recorded.event).is_some_and(|(_, step)| step == key);
+        let of_step = |recorded: &&Recorded| {
+            runbook::domain::incident::step::place(&recorded.event).is_some_and(|(_, step)| step == key)
+        };
         let last = self.log.iter().filter(of_step).rfind(|recorded| {
             matches!(recorded.event, Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. })
         });

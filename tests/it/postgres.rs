@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use runbook::actions::Reconciled;
-use runbook::domain::outcome::Outcome;
+use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::act::Act;

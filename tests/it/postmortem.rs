@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use runbook::domain::event::{Actor, Event, Recorded};
+use runbook::domain::incident::event::{Actor, Event, Recorded};
 use runbook::domain::incident::{Incident, fold};
-use runbook::domain::postmortem::{Postmortem, Template, file_name, render};
+use runbook::domain::report::postmortem::{Postmortem, Template, file_name, render};
 use runbook::engine::report_files;
 use runbook::engine::report_files::Written;
 

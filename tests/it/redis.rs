@@ -1,7 +1,7 @@
 //! The kind `redis` against real servers.
 
 use runbook::actions::Reconciled;
-use runbook::domain::outcome::Outcome;
+use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::act::Act;

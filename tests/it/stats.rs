@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 
 use chrono::TimeDelta;
 use runbook::actions::transport::process::output_apart;
-use runbook::domain::event::{Event, Recorded};
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::incident::event::{Event, Recorded};
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Draft, EventStore};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! The store: one contract for every backend, and what only a file has: damage, other processes, a full disk, SIGKILL.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runbook::domain::event::{Actor, Event};
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::incident::event::{Actor, Event};
 use runbook::store::Draft;
 
 mod contract;

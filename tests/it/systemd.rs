@@ -1,7 +1,7 @@
 //! The kind `systemd` against a real manager.
 
 use runbook::actions::Reconciled;
-use runbook::domain::outcome::Verdict;
+use runbook::domain::incident::outcome::Verdict;
 use serde_json::{Value, json};
 
 use crate::act::Act;

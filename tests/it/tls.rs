@@ -4,7 +4,7 @@ use chrono::{Datelike, TimeDelta, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
 };
-use runbook::domain::outcome::Outcome;
+use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
 use crate::act::Act;

@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use self::mounts::Mount;
 use super::support::error::Trouble;
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text::{bytes, one_line};
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text::{bytes, one_line};
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// The most paths of one step.
 const PATHS: usize = 100;

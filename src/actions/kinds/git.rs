@@ -20,11 +20,11 @@ use self::repository::{Repository, Trouble};
 use self::revert::Revert;
 use super::support::program::word;
 use crate::actions::{Context, Kind, Reconciled};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// The kind `git`.
 #[derive(Debug)]

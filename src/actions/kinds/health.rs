@@ -18,13 +18,13 @@ use serde_json::{Map, Value, json};
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{Answer, BODY_LIMIT};
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::estate::Service;
-use crate::domain::form::{Field, KindForm, Output, Shape};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text::{bytes, one_line};
-use crate::domain::time::Span;
+use crate::domain::config::estate::Service;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text::{bytes, one_line};
+use crate::domain::core::time::Span;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// How long one request may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -134,7 +134,7 @@ impl Spec {
 }
 
 fn critical(context: &Context) -> impl Iterator<Item = String> {
-    let is_critical = |service: &Service| service.criticality == crate::domain::estate::Criticality::Critical;
+    let is_critical = |service: &Service| service.criticality == crate::domain::config::estate::Criticality::Critical;
     context.estate.services.iter().filter(move |(_, service)| is_critical(service)).map(|(name, _)| name.clone())
 }
 

@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::Answer;
 use crate::actions::{Context, Kind, SecretText};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text::{head_and_tail, one_line};
-use crate::domain::time::Span;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text::{head_and_tail, one_line};
+use crate::domain::core::time::Span;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// How long a request may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -24,17 +24,17 @@ use self::query::{Query, Read, Scope};
 use super::support::program::word;
 use crate::actions::transport::process::Ending;
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text;
+use crate::domain::core::time::Span;
+use crate::domain::core::time_input::moment;
+use crate::domain::incident::outcome::{Outcome, Verdict};
+use crate::domain::incident::plan::Change;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::export::Record;
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
 use crate::domain::journal::level::{LEVELS, Level};
-use crate::domain::moment::moment;
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::plan::Change;
-use crate::domain::text;
-use crate::domain::time::Span;
 
 /// The kind `journal`.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ pub mod systemd;
 pub mod tls;
 
 use crate::actions::Kind;
-use crate::domain::form::KindForm;
+use crate::domain::config::kind_schema::KindForm;
 
 /// Every kind. A new kind is one file, its `mod` line, and one line here.
 pub static KINDS: &[&dyn Kind] = &[

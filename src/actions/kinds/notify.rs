@@ -1,18 +1,18 @@
 //! The kind `notify`: a message to channels of the estate.
 //!
 //! Deliberately absent: delivering. A message is owed from its step's intent on, and the engine delivers it; see
-//! [`crate::domain::message`].
+//! [`crate::domain::incident::message`].
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text::one_line;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text::one_line;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// What is shown of a message to who agrees to it, in characters: as much as fits on a few lines.
 const SHOWN: usize = 300;

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// The kind `set`.
 #[derive(Debug)]

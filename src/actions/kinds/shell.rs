@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::support::program;
 use super::support::program::Surroundings;
 use crate::actions::{Context, Kind};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Shape};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::text;
+use crate::domain::config::kind_schema::{Field, KindForm, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::text;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// The kind `shell`.
 #[derive(Debug)]

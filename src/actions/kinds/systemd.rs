@@ -31,11 +31,11 @@ use serde_json::{Value, json};
 use self::change::Verb;
 use self::error::Trouble;
 use crate::actions::{Context, Kind, Reconciled};
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape, Verb as FormVerb};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::Change;
-use crate::domain::time::Span;
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb as FormVerb};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::time::Span;
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::Change;
 
 /// How long a started unit is watched unless the step says otherwise. Most programs that cannot run end within it.
 const SETTLE: Duration = Duration::from_secs(2);

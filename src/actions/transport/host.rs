@@ -20,7 +20,7 @@ pub(crate) use super::ssh::port_forward::{Fate, Passage, bridge, passage};
 pub(crate) use super::ssh::tls_stream::secured;
 pub(crate) use super::ssh::unix_forward::{Door, door};
 use crate::actions::Context;
-use crate::domain::estate::Host;
+use crate::domain::config::estate::Host;
 
 /// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
 ///

@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 
 use super::timeout::within;
 use crate::actions::Context;
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 /// The most of a body that is read: more than any health answer or page of metrics of one service.
 pub const BODY_LIMIT: usize = 1024 * 1024;

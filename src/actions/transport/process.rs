@@ -33,7 +33,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::actions::Context;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
 use self::child::Outlets;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
 use crate::clock;
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
 
 /// The most of the context's time that is kept for saying what has happened.
 const RESERVE: Duration = Duration::from_millis(200);

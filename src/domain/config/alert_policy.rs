@@ -2,18 +2,18 @@
 //!
 //! **Invariant:** an alert always has an environment and a group; what it does not say, the policy or the estate does.
 //!
-//! Deliberately absent: which runbook is for an alert; that stands in the runbooks (see [`super::trigger`]).
+//! Deliberately absent: which runbook is for an alert; that stands in the runbooks (see [`crate::domain::runbook::trigger`]).
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::alert::Alert;
 use super::estate::{Estate, matches};
-use super::expression;
-use super::plan::RenderedAction;
-use super::time::Span;
+use crate::domain::core::time::Span;
+use crate::domain::incident::alert::Alert;
+use crate::domain::incident::plan::RenderedAction;
+use crate::domain::template::expression;
 
 /// What a shop does about alerts in general.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,7 +184,7 @@ fn labelled(alert: &Alert, names: &[&str]) -> Option<String> {
 
 /// What a rule of the estate says; nothing where it cannot be evaluated or gives no text.
 fn evaluated(code: &str, alert: &Alert) -> Option<String> {
-    match expression::evaluate(code, &super::trigger::scope(alert)).ok()? {
+    match expression::evaluate(code, &crate::domain::runbook::trigger::scope(alert)).ok()? {
         Value::String(text) if !text.is_empty() => Some(text),
         _ => None,
     }
@@ -205,7 +205,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::effect::EffectClass;
+    use crate::domain::core::effect::EffectClass;
 
     fn estate() -> Estate {
         serde_json::from_value(json!({

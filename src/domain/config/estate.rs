@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::event::{Actor, Identity};
+use super::alert_policy::AlertPolicy;
 use super::host::LOCAL;
-use super::journal::spans::TraceFields;
-use super::page::Page;
-use super::policy::AlertPolicy;
+use super::incident_page::Page;
 use super::sender::Sender;
-use super::slack::SlackApp;
+use super::slack_app::SlackApp;
+use crate::domain::incident::event::{Actor, Identity};
+use crate::domain::journal::trace_tree::TraceFields;
 
 pub use super::channel::{Channel, Email, Program, Tls, Variable, Webhook};
 pub use super::host::{Host, SshHost};

@@ -4,33 +4,33 @@
 //!
 //! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
 
-mod alerts;
+mod alert_policy;
 mod channel;
 mod host;
+mod incident_page;
 mod logs;
-mod page;
-mod part;
+mod sections;
 mod sender;
-mod slack;
+mod slack_app;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::estate::{Estate, PostmortemPolicy};
-use super::problem::{Problem, Source};
-use super::runbook::check::fields::{Fields, Report};
-use super::runbook::file;
-use super::runbook::node::{Entry, Node};
+use super::yaml::fields::{Fields, Report};
+use super::yaml::node::{Entry, Node};
+use super::yaml::reader;
+use crate::domain::core::diagnostic::{Problem, Source};
 
-pub(in crate::domain) use self::alerts::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
+pub(in crate::domain) use self::alert_policy::{ALERTS_KEYS, BUDGET_KEYS, GROUPINGS, PERMISSION_KEYS};
 pub(in crate::domain) use self::channel::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 pub(in crate::domain) use self::host::{HOST_KEYS, SSH_OPTIONS};
+pub(in crate::domain) use self::incident_page::PAGE_KEYS;
 pub(in crate::domain) use self::logs::LOGS_KEYS;
-pub(in crate::domain) use self::page::PAGE_KEYS;
-pub(in crate::domain) use self::part::{
+pub(in crate::domain) use self::sections::{
     CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS,
 };
 pub(in crate::domain) use self::sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
-pub(in crate::domain) use self::slack::{SLACK_KEYS, STRANGERS};
+pub(in crate::domain) use self::slack_app::{SLACK_KEYS, STRANGERS};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[
@@ -66,7 +66,7 @@ const MAX_ENTRIES: usize = 1_000;
 /// # Errors
 /// Every problem of the file.
 pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
-    let node = file::read(source).map_err(|problem| vec![*problem])?;
+    let node = reader::read(source).map_err(|problem| vec![*problem])?;
     let mut checker = Checker { report: Report::new(source), names: Names::of(&node) };
     let estate = checker.estate(&node);
     let mut problems = checker.report.problems;
@@ -174,7 +174,7 @@ impl Checker<'_> {
     /// Every entry of a part by its name; a part that is there with nothing in it is empty.
     fn all<T>(&mut self, node: &Node, part: &str, read: fn(&mut Self, &Entry) -> Option<T>) -> BTreeMap<String, T> {
         let mut all = BTreeMap::new();
-        if node.content == super::runbook::node::Content::Null {
+        if node.content == super::yaml::node::Content::Null {
             return all;
         }
         let entries = self.report.entries(node, &format!("a mapping of {part} by name")).unwrap_or_default();
@@ -218,7 +218,7 @@ impl Checker<'_> {
         if known.iter().any(|name| name == text) {
             return Some(text.to_owned());
         }
-        let shown = super::problem::visible(text, super::problem::MAX_QUOTED);
+        let shown = crate::domain::core::diagnostic::visible(text, crate::domain::core::diagnostic::MAX_QUOTED);
         let problem = Problem::new(node.span.clone(), format!("there is no {what} `{shown}` in this file"));
         self.report.add(problem.did_you_mean(text, known.iter().map(String::as_str)));
         None

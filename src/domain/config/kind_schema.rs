@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::effect::EffectClass;
+use crate::domain::core::effect::EffectClass;
 
 /// What a kind is and takes.
 #[derive(Debug)]

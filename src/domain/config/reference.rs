@@ -11,10 +11,10 @@ mod trigger;
 
 use std::fmt::Write as _;
 
-use super::check::all_fields;
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Shape};
-use crate::domain::scope;
+use crate::domain::config::kind_schema::{Field, KindForm, Shape};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::incident::template_scope;
+use crate::domain::runbook::check::all_fields;
 
 pub(in crate::domain) use self::environment::{ENVIRONMENT, HOST};
 pub(in crate::domain) use self::estate::ESTATE;
@@ -197,7 +197,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     let mut out = INTRODUCTION.to_owned();
     section(&mut out, "What templates may refer to", None);
     let _ = writeln!(out, "| name | meaning |\n|---|---|");
-    for (name, meaning) in scope::NAMES {
+    for (name, meaning) in template_scope::NAMES {
         let _ = writeln!(out, "| `{name}` | {} |", cell(meaning));
     }
     keys(&mut out, "A runbook", RUNBOOK);
@@ -341,8 +341,10 @@ fn shape(of: &Shape) -> String {
 
 /// The class that the kind gives to its own example.
 fn effect_of_example(form: &KindForm) -> EffectClass {
-    let example = crate::domain::problem::Source::new("example", form.example);
-    let spec = super::file::read(&example).ok().and_then(|node| node.get(form.name).map(super::node::Node::to_json));
+    let example = crate::domain::core::diagnostic::Source::new("example", form.example);
+    let spec = super::yaml::reader::read(&example)
+        .ok()
+        .and_then(|node| node.get(form.name).map(super::yaml::node::Node::to_json));
     (form.effect)(&spec.unwrap_or_default())
 }
 

@@ -12,13 +12,13 @@ mod trigger;
 
 use serde_json::{Map, Value, json};
 
-use super::check::{
+use crate::domain::config::estate_check::CRITICALITY;
+use crate::domain::config::kind_schema::{Field, KindForm, Shape};
+use crate::domain::core::id::NAME_LIMIT;
+use crate::domain::runbook::check::{
     APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, GRADES, PARAM_TYPES, RETRY_KEYS, START_KEYS, UNDO_KEYS, UNTIL_KEYS,
     VERIFY_KEYS,
 };
-use crate::domain::estate_check::CRITICALITY;
-use crate::domain::form::{Field, KindForm, Shape};
-use crate::domain::id::NAME_LIMIT;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -89,13 +89,13 @@ fn modifiers(forms: &[&KindForm]) -> Value {
         "phase": described(name(), "identify, assess, mitigate, notify, or another word."),
         "why": described(text(), "Why it is done."),
         "when": described(expression(), "Skipped when false."),
-        "max_parallel": { "description": "How many items of `for_each` are worked on at the same time.", "type": "integer", "minimum": 1, "maximum": super::check::MAX_AT_ONCE },
+        "max_parallel": { "description": "How many items of `for_each` are worked on at the same time.", "type": "integer", "minimum": 1, "maximum": crate::domain::runbook::check::MAX_AT_ONCE },
         "for_each": { "description": "Done once for each `item`.", "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": ["string", "number", "boolean", "null"] } }] },
         "approve": { "description": "Who must agree first.", "anyOf": [{ "type": "null" }, { "const": true }, one_or_many(&text()), approve()] },
         "timeout": described(span(), "How long one attempt may take."),
         "retry": { "description": "Whether and when to try again.", "anyOf": [
-            { "type": "integer", "minimum": 1, "maximum": super::check::MAX_ATTEMPTS },
-            closed(RETRY_KEYS, &json!({ "attempts": { "type": "integer", "minimum": 1, "maximum": super::check::MAX_ATTEMPTS }, "backoff": span(), "if": expression() }), &["attempts"]),
+            { "type": "integer", "minimum": 1, "maximum": crate::domain::runbook::check::MAX_ATTEMPTS },
+            closed(RETRY_KEYS, &json!({ "attempts": { "type": "integer", "minimum": 1, "maximum": crate::domain::runbook::check::MAX_ATTEMPTS }, "backoff": span(), "if": expression() }), &["attempts"]),
         ] },
         "until": { "description": "Repeat a reading until this holds.", "anyOf": [expression(), closed(UNTIL_KEYS, &json!({ "condition": expression(), "every": span() }), &["condition"])] },
         "verify": one_action(forms, VERIFY_KEYS, &json!({ "within": span(), "hold": span(), "every": span(), "effect": effect() })),
@@ -145,7 +145,7 @@ fn one_action(forms: &[&KindForm], extra: &[&str], shapes: &Value) -> Value {
 }
 
 fn approve() -> Value {
-    let people = json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": super::check::MAX_PEOPLE }, { "$ref": "#/$defs/template" }] });
+    let people = json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": crate::domain::runbook::check::MAX_PEOPLE }, { "$ref": "#/$defs/template" }] });
     closed(
         APPROVE_KEYS,
         &json!({
@@ -189,7 +189,7 @@ fn param() -> Value {
 // ── kinds ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 fn kind(form: &KindForm) -> Value {
-    let fields = || super::check::all_fields(form);
+    let fields = || crate::domain::runbook::check::all_fields(form);
     let mut whole = record(fields());
     if !form.verbs.is_empty() {
         whole["oneOf"] = form.verbs.iter().map(|verb| json!({ "required": [verb.field.name] })).collect();
@@ -292,7 +292,7 @@ pub fn estate() -> Value {
         schema["type"] = json!(["object", "null"]);
         schema
     };
-    use crate::domain::estate_check as keys;
+    use crate::domain::config::estate_check as keys;
     json!({
         "$schema": DIALECT,
         "title": "An estate: what runbooks speak of",
@@ -339,7 +339,7 @@ pub fn estate() -> Value {
 
 /// What is done about alerts in general.
 fn alerts() -> Value {
-    use crate::domain::estate_check as keys;
+    use crate::domain::config::estate_check as keys;
     let groupings: Vec<&str> = keys::GROUPINGS.iter().map(|(word, _)| *word).collect();
     let budget = json!({ "at_most": { "type": "integer", "minimum": 1, "maximum": 1000 }, "within": duration() });
     let permission = json!({ "action": text(), "of": one_or_many(&text()), "environments": one_or_many(&name()) });

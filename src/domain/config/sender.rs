@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::runbook::Severity;
+use crate::domain::runbook::Severity;
 
 /// What a sender speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -183,7 +183,7 @@ pub struct Mapping {
     /// What is said of it.
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub annotations: Pairs,
-    /// Whether `firing` comes back when the same thing fires again (see [`super::alert::Alert::recurs`]).
+    /// Whether `firing` comes back when the same thing fires again (see [`crate::domain::incident::alert::Alert::recurs`]).
     #[serde(default)]
     pub recurs: bool,
 }

@@ -11,14 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::estate::{Environment, Estate, suffixed};
-use super::expression;
-use super::form::{KindForm, Shape};
-use super::grant::{self, Grant};
-use super::runbook::{Action, Runbook};
-use super::scope::plain;
+use super::unit_permission;
+use super::unit_permission::Grant;
+use crate::domain::config::estate::{Environment, Estate, suffixed};
+use crate::domain::config::kind_schema::{KindForm, Shape};
+use crate::domain::incident::template_scope::plain;
+use crate::domain::runbook::{Action, Runbook};
+use crate::domain::template::expression;
 
-mod place;
+mod path;
 
 /// What a line is about, in the order in which people read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -177,9 +178,9 @@ impl Needs {
 
     fn add_runbook(&mut self, runbook: &Runbook, scope: &minijinja::Value, forms: &[&KindForm]) {
         let user = format!("runbook {}", runbook.id);
-        for action in runbook.all_steps().into_iter().flat_map(grant::actions) {
+        for action in runbook.all_steps().into_iter().flat_map(unit_permission::actions) {
             if let Some(form) = forms.iter().find(|form| form.name == action.kind) {
-                let is_here = action.host.as_deref() == Some(super::host::LOCAL);
+                let is_here = action.host.as_deref() == Some(crate::domain::config::host::LOCAL);
                 let mut reader = Reader { needs: self, scope, user: &user, is_here };
                 reader.action(form, action);
             }

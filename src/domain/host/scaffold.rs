@@ -7,15 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::estate::{live_path, matches, metrics_path, ready_path};
-use super::id;
+use crate::domain::config::estate::{live_path, matches, metrics_path, ready_path};
+use crate::domain::core::id;
 
 /// The runbooks to begin with, by id.
 const RUNBOOKS: [(&str, &str); 4] = [
-    ("p1", include_str!("discovery/p1.yaml")),
-    ("p2", include_str!("discovery/p2.yaml")),
-    ("p3", include_str!("discovery/p3.yaml")),
-    ("p4", include_str!("discovery/p4.yaml")),
+    ("p1", include_str!("scaffold/p1.yaml")),
+    ("p2", include_str!("scaffold/p2.yaml")),
+    ("p3", include_str!("scaffold/p3.yaml")),
+    ("p4", include_str!("scaffold/p4.yaml")),
 ];
 
 /// What stands for datastores, the units they have in Debian and elsewhere, and the port they listen on.

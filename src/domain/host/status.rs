@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::estate::{Criticality, Estate, suffixed};
-use super::text::one_line;
-use super::time::Timestamp;
+use crate::domain::config::estate::{Criticality, Estate, suffixed};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 mod change;
 mod remedy;

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::estate::{Estate, matches, suffixed};
-use super::expression;
-use super::runbook::{Action, Body, Runbook, Step};
+use crate::domain::config::estate::{Estate, matches, suffixed};
+use crate::domain::runbook::{Action, Body, Runbook, Step};
+use crate::domain::template::expression;
 
 /// The verbs of the kind `systemd` that systemd asks polkit about unit by unit.
 pub const UNIT_VERBS: [&str; 4] = ["start", "stop", "restart", "reload"];

@@ -1,7 +1,7 @@
 //! An alert in our own words, whoever sent it: what every sender's body is turned into before anything is decided.
 //!
 //! Deliberately absent: what senders speak (see the intake face) and which runbook an alert starts (see
-//! [`super::trigger`]).
+//! [`crate::domain::runbook::trigger`]).
 //!
 //! **Invariant:** everything in an alert is data. No text of it is ever rendered as a template.
 
@@ -11,9 +11,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::runbook::Severity;
-use super::text::head_and_tail;
-use super::time::Timestamp;
+use crate::domain::core::text::head_and_tail;
+use crate::domain::core::time::Timestamp;
+use crate::domain::runbook::Severity;
 
 /// The labels and annotations that are kept of one alert, each: more than any monitoring system sends on purpose.
 pub const LABEL_LIMIT: usize = 64;
@@ -109,7 +109,7 @@ pub struct AlertKey([u8; 16]);
 impl Alert {
     /// The name of this firing. Where the sender's own name comes back with every firing, its start tells them apart.
     pub fn key(&self) -> AlertKey {
-        let start = self.starts_at.filter(|_| self.recurs).map(super::time::stamp).unwrap_or_default();
+        let start = self.starts_at.filter(|_| self.recurs).map(crate::domain::core::time::stamp).unwrap_or_default();
         self.named(&start)
     }
 

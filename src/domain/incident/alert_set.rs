@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::alert::{AlertKey, AlertStatus};
 use super::event::Event;
-use super::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// The most alerts that one incident gathers: a storm that goes on opens another.
 pub const ALERT_LIMIT: usize = 10_000;
@@ -78,7 +78,7 @@ impl Alerts {
     }
 
     /// Applies an alert's event; the reason when it does not fit.
-    pub(super) fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
         match event {
             Event::AlertFired { key, .. } => self.fire(*key, at),
             Event::AlertRepeated { key, times } => {

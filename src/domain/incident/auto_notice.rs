@@ -3,18 +3,18 @@
 //! **Invariant:** a notice says only what the log knows, and that it was the engine who wrote it. The runbook's own words
 //! are used only when every step that they speak of is done.
 
+use super::Incident;
 use super::deadline::Deadline;
 use super::event::{Event, Gate};
-use super::expression;
-use super::id::StepKey;
-use super::incident::Incident;
 use super::message::{NoticeCause, of_spec};
 use super::run::Run;
-use super::runbook::{Action, Body, Step};
-use super::scope;
 use super::step::Standing;
-use super::text::one_line;
-use super::time::stamp;
+use super::template_scope;
+use crate::domain::core::id::StepKey;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::stamp;
+use crate::domain::runbook::{Action, Body, Step};
+use crate::domain::template::expression;
 
 /// The longest phrase of another that is taken into a notice, in characters.
 const PHRASE_LIMIT: usize = 200;
@@ -101,7 +101,7 @@ fn message(step: &Step) -> Option<&Action> {
 /// The runbook's own words, where everything that they speak of is known.
 fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
     let mut sources = Vec::new();
-    scope::gather(&action.spec, &mut sources);
+    template_scope::gather(&action.spec, &mut sources);
     let known = sources.iter().all(|source| {
         let named = expression::references(source).unwrap_or_default();
         named.iter().all(|reference| match reference.path.strip_prefix("steps.") {
@@ -113,7 +113,7 @@ fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Op
         })
     });
     let key = StepKey::main(step.id.clone());
-    let rendered = scope::action(incident, run, &key, action).ok().filter(|_| known)?;
+    let rendered = template_scope::action(incident, run, &key, action).ok().filter(|_| known)?;
     let (text, to) = of_spec(&rendered.spec);
     (!text.trim().is_empty() && !to.is_empty()).then_some((text, to))
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::alert::{Alert, AlertKey};
-use super::board::Post;
-use super::estate::Estate;
 use super::event::{Actor, Event, Mode, Parent};
-use super::id::{IncidentId, StepKey};
-use super::runbook::{Runbook, Severity};
-use super::schedule::{Occurrence, Skipped};
-use super::time::{Span, Timestamp};
+use super::slack_post::Post;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::runbook::schedule::{Occurrence, Skipped};
+use crate::domain::runbook::{Runbook, Severity};
 
 /// The longest note, answer or reason, in bytes.
 pub const WORDS_LIMIT: usize = 16 * 1024;

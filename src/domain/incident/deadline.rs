@@ -1,10 +1,10 @@
 //! What must be done by when: warned, met or missed, as events.
 
 use super::event::Event;
-use super::id::StepKey;
 use super::message::{FALLBACK_MARGIN, NoticeCause};
-use super::runbook::{DeadlineFrom, DeadlineRule};
-use super::time::{Span, Timestamp};
+use crate::domain::core::id::StepKey;
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
 
 /// How a deadline stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Deadline {
 }
 
 /// The event that sets a deadline by its rule, counted from `from`.
-pub(super) fn set(rule: &DeadlineRule, from: Timestamp) -> Event {
+pub(crate) fn set(rule: &DeadlineRule, from: Timestamp) -> Event {
     Event::DeadlineSet {
         name: rule.name.clone(),
         from: rule.from,
@@ -133,7 +133,7 @@ pub fn fallback(rule: &DeadlineRule) -> Option<Span> {
 }
 
 /// Applies a deadline's event; the reason when it does not fit.
-pub(super) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp) -> Result<(), String> {
+pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp) -> Result<(), String> {
     let (name, change): (&str, &dyn Fn(&mut Deadline) -> bool) = match event {
         Event::NoteAdded { .. } => return Ok(()),
         Event::DeadlineSet { name, .. } => {
@@ -197,7 +197,7 @@ fn begun(event: &Event, at: Timestamp) -> Option<Deadline> {
 }
 
 /// Remembers who hears of a deadline by a notice.
-pub(super) fn told(deadlines: &mut [Deadline], cause: &NoticeCause) {
+pub(crate) fn told(deadlines: &mut [Deadline], cause: &NoticeCause) {
     let (NoticeCause::Fallback { deadline: name, .. }
     | NoticeCause::Warning { deadline: name }
     | NoticeCause::Missed { deadline: name }) = cause

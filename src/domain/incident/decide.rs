@@ -5,21 +5,21 @@
 use serde_json::Value;
 
 use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
-use super::course::Regrade;
 use super::deadline::{self, Deadline};
 use super::event::{Conclusion, Event, Gate, StopCause};
-use super::id::{Part, RunId, StepKey};
-use super::incident::{Incident, IncidentStatus};
 use super::run::{Run, RunStatus};
-use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
+use super::run_lifecycle::Regrade;
 use super::step::Standing;
-use super::time::Timestamp;
+use super::{Incident, IncidentStatus};
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
 
-mod agree;
-mod maintenance;
-mod param;
-pub mod report;
+pub mod alert;
+mod approval;
+mod params;
 mod role;
+mod scheduled;
 
 /// The answer to an unclear attempt that says it has happened.
 pub const HAPPENED: &str = "happened";
@@ -34,10 +34,10 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         return start_run(incident, start, now);
     }
     if let Request::Report(report) = &command.request {
-        return report::decide(incident, report, now);
+        return alert::decide(incident, report, now);
     }
     if let Request::Occur { start, occurrence } = &command.request {
-        return maintenance::start(incident, start, occurrence, now);
+        return scheduled::start(incident, start, occurrence, now);
     }
     let incident = incident.ok_or_else(|| Refused::usage("there is no such incident"))?;
     match &command.request {
@@ -46,9 +46,9 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
         Request::Answer { step, value } => answer(incident, step, value),
         Request::Approve { step, digest } => {
-            agree::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
+            approval::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
         }
-        Request::Deny { step, reason } => agree::deny(incident, &command.by, step.as_ref(), reason),
+        Request::Deny { step, reason } => approval::deny(incident, &command.by, step.as_ref(), reason),
         Request::TakeRole { role } => role::take(incident, &command.by, role),
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
@@ -60,17 +60,17 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::Cancel { reason } => cancel(incident, reason),
         Request::Resolve { summary } => resolve(incident, summary.as_deref(), now),
         Request::CompletePostmortem => complete(incident),
-        Request::SkipOccurrence(skipped) => maintenance::skip(incident, skipped),
+        Request::SkipOccurrence(skipped) => scheduled::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
-        Request::TurnAway { step, wanted } => Ok(agree::turn_away(incident, &command.by, step.as_ref(), wanted)),
+        Request::TurnAway { step, wanted } => Ok(approval::turn_away(incident, &command.by, step.as_ref(), wanted)),
     }
 }
 
 fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let runbook = &start.runbook;
     check_environment(start)?;
-    let params = param::params(runbook, start)?;
+    let params = params::params(runbook, start)?;
     let mut events = Vec::new();
     match incident {
         None => events.push(Event::IncidentOpened {
@@ -166,7 +166,7 @@ fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refuse
         return Err(Refused::usage("the incident is resolved"));
     }
     if incident.is_maintenance() || severity == Severity::Maintenance {
-        return Err(maintenance::has_no_severity());
+        return Err(scheduled::has_no_severity());
     }
     if incident.severity == severity {
         return Err(Refused::usage(format!("it is {severity} already")));
@@ -246,7 +246,7 @@ fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, 
     let run = waiting_run(incident, key)?;
     let skippable = matches!(run.standing(key), Standing::Pending | Standing::Ready { .. } | Standing::Waiting(_));
     if run.is_over() && key.part != Part::Undo || !skippable {
-        let status = super::scope::status(run.standing(key));
+        let status = super::template_scope::status(run.standing(key));
         return Err(Refused::usage(format!("`{key}` cannot be skipped: its status is `{status}`"))
             .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
     }
@@ -298,7 +298,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
 }
 
 /// The events of the trouble's end, and of the deadlines that begin with it.
-pub(super) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
+pub(crate) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
     let mut events = vec![Event::Resolved { summary }];
     for run in incident.runs.iter().filter(|_| !incident.is_maintenance()) {
         let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
@@ -327,7 +327,7 @@ fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
 
 /// A word to stakeholders.
 fn update(incident: &Incident, text: &str) -> Result<Vec<Event>, Refused> {
-    super::notice::update(incident, text).map(|event| vec![event]).ok_or_else(|| {
+    super::auto_notice::update(incident, text).map(|event| vec![event]).ok_or_else(|| {
         Refused::usage("nothing says where stakeholders are told")
             .hint("Name a channel: `alerts: { notify: [...] }` in estate.yaml, or a `notify` step with `meets`.")
     })

@@ -1,4 +1,4 @@
-//! What has happened: plain data, only ever appended. What follows from it is found by [`super::incident::fold`].
+//! What has happened: plain data, only ever appended. What follows from it is found by [`super::fold`].
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::alert::{Alert, AlertKey};
-use super::estate::Estate;
-use super::id::{IncidentId, RunId, StepKey};
 use super::message::NoticeCause;
-use super::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
-use super::schedule::{Occurrence, Skipped};
-use super::time::{Span, Timestamp};
 use super::{outcome::Outcome, plan::RenderedAction};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::runbook::schedule::{Occurrence, Skipped};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
 
-pub use super::actor::{Actor, Identity};
-pub use super::course::{Mode, Parent, Proposal, RunOutcome, StopCause};
+pub use super::event_record::{EVENT_LIMIT, Recorded};
 pub use super::gate::{Conclusion, Finding, Gate, SkipReason};
-pub use super::recorded::{EVENT_LIMIT, Recorded};
+pub use super::run_lifecycle::{Mode, Parent, Proposal, RunOutcome, StopCause};
+pub use crate::domain::core::actor::{Actor, Identity};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub enum Event {
         text: String,
     },
     /// It is worse, or less bad, than it was taken for.
-    SeverityChanged(super::course::Regrade),
+    SeverityChanged(super::run_lifecycle::Regrade),
     /// The trouble is over.
     Resolved {
         /// In the person's words.
@@ -140,7 +140,7 @@ pub enum Event {
         role: String,
     },
     /// Somebody wanted to agree to a change or to refuse it, and may not.
-    ApprovalRefused(super::role::Refusal),
+    ApprovalRefused(super::permission::Refusal),
     /// A post-mortem draft was written.
     PostmortemWritten {
         /// Where.
@@ -219,7 +219,7 @@ pub enum Event {
         permanent: bool,
     },
     /// A message was posted that shows how the incident stands.
-    Posted(super::board::Post),
+    Posted(super::slack_post::Post),
     /// A runbook began.
     RunStarted {
         /// Its number.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::{Actor, Event};
-use super::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// The most events one incident may hold; a run that would pass it is refused.
 pub const EVENT_LIMIT: u64 = 100_000;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
 use super::plan::Change;
-use super::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ impl Gate {
     }
 
     /// The same gate when somebody more has agreed.
-    pub(super) fn with(&self, person: Option<&String>) -> Self {
+    pub(crate) fn with(&self, person: Option<&String>) -> Self {
         let mut gate = self.clone();
         if let Self::Approve { given, .. } = &mut gate {
             given.push(person.cloned().unwrap_or_default());

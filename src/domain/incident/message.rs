@@ -14,9 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::estate::Estate;
-use super::id::{IncidentId, RunId, StepKey};
-use super::time::{Span, Timestamp};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::time::{Span, Timestamp};
 
 /// The pauses after the first tries that fail. The last one is kept for [`EAGER`]: a channel that is away for a
 /// moment is reached again within seconds, and one that is down is not hammered.
@@ -137,7 +137,7 @@ impl Message {
     }
 
     /// The same message is tried anew, perhaps in other words.
-    pub(super) fn again(&mut self, text: String, to: Vec<String>, at: Timestamp) {
+    pub(crate) fn again(&mut self, text: String, to: Vec<String>, at: Timestamp) {
         self.tries.retain(|_, tried| tried.delivered.is_some());
         (self.text, self.to, self.since, self.withdrawn) = (text, to, at, false);
     }
@@ -274,7 +274,7 @@ fn fraction(name: &str) -> f64 {
 }
 
 /// What a step's message says and to whom, from what the step does.
-pub(super) fn of_spec(spec: &serde_json::Value) -> (String, Vec<String>) {
+pub(crate) fn of_spec(spec: &serde_json::Value) -> (String, Vec<String>) {
     let text = spec.get("message").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let mut to = Vec::new();
     match spec.get("to") {

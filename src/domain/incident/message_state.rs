@@ -1,13 +1,13 @@
 //! What an incident remembers of its messages: which are owed, what became of each try, and when stakeholders were told.
 
 use super::{Incident, Thread};
-use crate::domain::deadline;
-use crate::domain::event::{Event, Recorded};
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, Tried, of_spec};
-use crate::domain::outcome::Verdict;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::deadline;
+use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, Tried, of_spec};
+use crate::domain::incident::outcome::Verdict;
 use crate::domain::runbook::DeadlineFrom;
-use crate::domain::time::Timestamp;
 
 impl Incident {
     /// What an event of a step means for the step's message.

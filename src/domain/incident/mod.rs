@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::alerts::Alerts;
-use super::board::{Post, Subject};
-use super::deadline::Deadline;
-use super::event::{Actor, Event, Proposal, Recorded};
-use super::id::{IncidentId, RunId, StepKey};
-use super::message::{Message, MessageId};
-use super::role::Holder;
-use super::run::{self, Run, RunStatus};
+use self::alert_set::Alerts;
+use self::deadline::Deadline;
+use self::event::{Actor, Event, Proposal, Recorded};
+use self::message::{Message, MessageId};
+use self::permission::Holder;
+use self::run::{Run, RunStatus};
+use self::slack_post::{Post, Subject};
+use self::step::StepState;
+use super::core::id::{IncidentId, RunId, StepKey};
+use super::core::time::Timestamp;
 use super::runbook::Severity;
-use super::step::{self, StepState};
-use super::time::Timestamp;
 
 /// How an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +37,26 @@ pub struct Mark {
     pub seq: u64,
 }
 
-mod post;
+pub mod alert;
+pub mod alert_set;
+pub mod auto_notice;
+pub mod command;
+pub mod deadline;
+pub mod decide;
+pub mod due;
+pub mod event;
+pub mod event_record;
+pub mod gate;
+pub mod message;
+mod message_state;
+pub mod outcome;
+pub mod permission;
+pub mod plan;
+pub mod run;
+pub mod run_lifecycle;
+pub mod slack_post;
+pub mod step;
+pub mod template_scope;
 mod transition;
 
 /// A message that reached a channel: further ones go into its thread.
@@ -223,7 +242,7 @@ impl Incident {
                 return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
             }
             event => {
-                return super::deadline::apply(&mut self.deadlines, event, recorded.at)
+                return deadline::apply(&mut self.deadlines, event, recorded.at)
                     .map_err(|reason| illegal(recorded, &reason));
             }
         }
@@ -306,7 +325,7 @@ impl Incident {
     }
 
     /// Every gate that a person must open, with its run.
-    pub fn waiting_for_person(&self) -> Vec<(RunId, &StepKey, &super::event::Gate)> {
+    pub fn waiting_for_person(&self) -> Vec<(RunId, &StepKey, &event::Gate)> {
         self.runs
             .iter()
             .flat_map(|run| run.gates().map(move |(key, gate)| (run.id, key, gate)))
@@ -323,7 +342,7 @@ impl Incident {
 
 /// What is true: the incident that a whole log adds up to, none for an empty one.
 ///
-/// The log was written by [`super::decide`] and the engine; a log that does not fold is damaged.
+/// The log was written by [`self::decide`] and the engine; a log that does not fold is damaged.
 pub fn fold(log: &[Recorded]) -> Result<Option<Incident>, Illegal> {
     let Some((first, rest)) = log.split_first() else {
         return Ok(None);

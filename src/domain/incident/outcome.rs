@@ -94,7 +94,7 @@ impl Outcome {
 }
 
 /// Whether a shared value says nothing, so that it need not be written.
-pub(super) fn is_nothing(value: &Arc<Value>) -> bool {
+pub(crate) fn is_nothing(value: &Arc<Value>) -> bool {
     value.is_null()
 }
 

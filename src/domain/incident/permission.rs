@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::Estate;
+use super::Incident;
 use super::event::{Actor, Identity};
-use super::id::{RunId, StepKey};
-use super::incident::Incident;
-use super::time::Timestamp;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
 
 /// A role that somebody has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::effect::EffectClass;
-use super::host::{HERE, Host};
-use super::id::{IncidentId, RunId, StepKey};
-use super::runbook::Until;
-use super::time::Span;
+use crate::domain::config::host::{HERE, Host};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::time::Span;
+use crate::domain::runbook::Until;
 
 /// An action with every template rendered. Secrets stand in it by name, never by value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::alert::AlertKey;
-use super::estate::{Environment, Estate};
 use super::event::{Actor, Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
-use super::id::{Part, RunId, StepKey};
-use super::runbook::Runbook;
 use super::step::{Standing, StepState};
-use super::time::Timestamp;
+use crate::domain::config::estate::{Environment, Estate};
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::runbook::Runbook;
 
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ pub struct Run {
     /// The firing that started it.
     pub alert: Option<AlertKey>,
     /// The occurrence of its schedule that started it.
-    pub schedule: Option<super::schedule::Occurrence>,
+    pub schedule: Option<crate::domain::runbook::schedule::Occurrence>,
     /// How it stands.
     pub status: RunStatus,
     /// Who started it.
@@ -95,7 +95,7 @@ impl Run {
     }
 
     /// Brings `passed` up to date after an event of a step.
-    pub(super) fn advance(&mut self, event: &Event) {
+    pub(crate) fn advance(&mut self, event: &Event) {
         match event {
             Event::RetryScheduled { .. } => self.passed = 0,
             Event::StepConcluded { .. } | Event::StepSkipped { .. } | Event::Answered { .. } | Event::Denied { .. } => {
@@ -147,7 +147,7 @@ impl Run {
 
 /// The table: what a run in `status` becomes by `event`; none when it refuses it.
 #[rustfmt::skip]
-pub(super) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
+pub(crate) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
     use RunStatus::{Ended, Running, Stopping};
     Some(match (status, event) {
         (Running,                Event::RunStopping { cause, .. }) => Stopping(cause.clone()),

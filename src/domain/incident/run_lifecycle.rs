@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::id::{RunId, StepKey};
-use super::runbook::Severity;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::runbook::Severity;
 
 /// How much a run asks of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

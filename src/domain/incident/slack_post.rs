@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::deadline::{Deadline, DeadlineStatus};
 use super::event::{Gate, RunOutcome};
-use super::id::{RunId, StepKey};
-use super::incident::{Incident, IncidentStatus};
 use super::run::{Run, RunStatus};
-use super::time::Timestamp;
+use super::{Incident, IncidentStatus};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
 
 /// What a message on the board is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

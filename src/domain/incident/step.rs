@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::{Conclusion, Event, Finding, Gate, SkipReason};
-use super::id::StepKey;
 use super::outcome::{Outcome, Verdict};
 use super::plan::RenderedAction;
-use super::time::{Span, Timestamp};
+use crate::domain::core::id::StepKey;
+use crate::domain::core::time::{Span, Timestamp};
 
 /// How a step stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,7 +285,7 @@ fn ended(outcome: &Outcome) -> Standing {
 }
 
 /// The step that an event belongs to, if it belongs to one.
-pub fn place(event: &Event) -> Option<(super::id::RunId, &StepKey)> {
+pub fn place(event: &Event) -> Option<(crate::domain::core::id::RunId, &StepKey)> {
     match event {
         Event::StepSkipped { run, step, .. }
         | Event::StepExpanded { run, step, .. }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::Incident;
 use super::event::Conclusion;
-use super::expression::{self, ExpressionError};
-use super::id::StepKey;
-use super::incident::Incident;
 use super::plan::RenderedAction;
 use super::run::Run;
-use super::runbook::Action;
 use super::step::{Standing, StepState};
+use crate::domain::core::id::StepKey;
+use crate::domain::runbook::Action;
+use crate::domain::template::expression;
+use crate::domain::template::expression::ExpressionError;
 
 /// The names at the top of the scope, for the checker and the manual.
 pub const NAMES: &[(&str, &str)] = &[
@@ -62,13 +63,13 @@ pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> mi
     map(scope)
 }
 
-pub(super) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
+pub(crate) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
     minijinja::Value::from_object(
         pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
     )
 }
 
-pub(super) fn plain(value: &impl serde::Serialize) -> minijinja::Value {
+pub(crate) fn plain(value: &impl serde::Serialize) -> minijinja::Value {
     minijinja::Value::from(minijinja::value::Serde(value))
 }
 
@@ -99,7 +100,7 @@ fn incident_value(incident: &Incident) -> Value {
         "title": incident.title,
         "severity": incident.severity.to_string(),
         "environment": incident.environment,
-        "opened_at": super::time::stamp(incident.opened.at),
+        "opened_at": crate::domain::core::time::stamp(incident.opened.at),
         "opened_by": incident.opened.by.name(),
     })
 }

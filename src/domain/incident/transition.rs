@@ -1,7 +1,7 @@
 //! What an incident becomes by an event: the table, and which events a draft would show.
 
 use super::IncidentStatus;
-use crate::domain::event::Event;
+use crate::domain::incident::event::Event;
 
 /// The table: what an incident in `status` becomes by `event`; none when it refuses it.
 #[rustfmt::skip]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::export::Record;
 use super::level::Level;
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// One entry, understood as far as it can be.
 #[derive(Debug, Clone, PartialEq)]

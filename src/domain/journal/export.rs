@@ -8,7 +8,7 @@
 
 use chrono::DateTime;
 
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// A longer record is counted, not understood: journald itself cuts a line of a service at 48 KiB.
 pub const LONGEST_RECORD: usize = 1024 * 1024;

@@ -13,9 +13,9 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::entry::{Entry, UNIT_FIELDS, leading};
 use super::export::Record;
 use super::level::Level;
-use crate::domain::estate::{matches, suffixed};
-use crate::domain::text;
-use crate::domain::time::Timestamp;
+use crate::domain::config::estate::{matches, suffixed};
+use crate::domain::core::text;
+use crate::domain::core::time::Timestamp;
 
 /// The largest compiled pattern; the default of the library would take ten times as much.
 const PATTERN: usize = 1024 * 1024;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta};
 
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// Several for every column of a wide terminal, so that cutting them anew for its width is hardly seen.
 pub const BUCKETS: usize = 512;

@@ -6,8 +6,8 @@
 //! | [`export`] | cuts what journalctl prints into records |
 //! | [`entry`], [`level`] | one record, understood: pino's JSON or plain text |
 //! | [`filter`] | what is searched for, and what of it journalctl can look for itself |
-//! | [`shape`], [`histogram`], [`summary`] | like messages as one, counted over time |
-//! | [`spans`] | the lines of one trace as a tree |
+//! | [`message_pattern`], [`histogram`], [`summary`] | like messages as one, counted over time |
+//! | [`trace_tree`] | the lines of one trace as a tree |
 //!
 //! Deliberately absent: starting journalctl, which is the work of `actions::journal`, and how lines look.
 //!
@@ -18,6 +18,6 @@ pub mod export;
 pub mod filter;
 pub mod histogram;
 pub mod level;
-pub mod shape;
-pub mod spans;
+pub mod message_pattern;
 pub mod summary;
+pub mod trace_tree;

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::histogram::Histogram;
 use super::level::{LEVELS, Level};
-use super::shape::shape;
-use crate::domain::text;
-use crate::domain::time::{Timestamp, stamp};
+use super::message_pattern::shape;
+use crate::domain::core::text;
+use crate::domain::core::time::{Timestamp, stamp};
 
 /// Different shapes that are counted; further ones are counted together.
 const SHAPES: usize = 10_000;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// The fields by which services say which trace a line belongs to, and where in it; of each the first that a line has counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

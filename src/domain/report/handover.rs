@@ -8,15 +8,15 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::deadline::DeadlineStatus;
-use super::event::{Event, Gate, Recorded};
-use super::id::StepKey;
-use super::incident::{Incident, IncidentStatus};
-use super::message::{Message, MessageId, NoticeCause};
-use super::step::Standing;
-use super::text::one_line;
-use super::time::{Span, Timestamp, stamp};
 use super::timeline::{Entry, Sign, Timeline};
+use crate::domain::core::id::StepKey;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::deadline::DeadlineStatus;
+use crate::domain::incident::event::{Event, Gate, Recorded};
+use crate::domain::incident::message::{Message, MessageId, NoticeCause};
+use crate::domain::incident::step::Standing;
+use crate::domain::incident::{Incident, IncidentStatus};
 
 mod line;
 
@@ -213,7 +213,7 @@ fn asked(gate: &Gate) -> String {
     }
 }
 
-fn deadline_line(deadline: &super::deadline::Deadline, now: Timestamp) -> Line {
+fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Timestamp) -> Line {
     let (name, due) = (&deadline.name, at(deadline.due));
     Line(match &deadline.status {
         DeadlineStatus::Running => {

@@ -2,12 +2,12 @@
 //!
 //! **Invariant:** each is one line, whatever the log holds.
 
-use super::event::Gate;
-use super::id::{RunId, StepKey};
-use super::incident::{Incident, IncidentStatus};
-use super::step::Standing;
-use super::text::one_line;
 use super::timeline;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::text::one_line;
+use crate::domain::incident::event::Gate;
+use crate::domain::incident::step::Standing;
+use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The most characters of a line.
 const LINE: usize = 150;

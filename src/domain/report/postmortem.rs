@@ -11,28 +11,28 @@
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use super::deadline::{Deadline, DeadlineStatus};
-use super::event::{Actor, Recorded};
-use super::incident::{Incident, Mark};
-use super::runbook::DeadlineFrom;
-use super::text::one_line;
-use super::time::{Span, Timestamp, stamp};
 use super::timeline::{Entry, Sign, Timeline};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
+use crate::domain::incident::event::{Actor, Recorded};
+use crate::domain::incident::{Incident, Mark};
+use crate::domain::runbook::DeadlineFrom;
 
 mod attempt;
-mod fact;
+mod facts;
 mod markdown;
-pub mod merge;
 mod milestone;
-mod specimen;
+mod sample;
 mod template;
-mod trial;
+mod template_check;
+pub mod three_way_merge;
 
-pub use self::fact::{Change, Finding, Message, Participant, Verification};
-pub use self::merge::{Merged, merge};
+pub use self::facts::{Change, Finding, Message, Participant, Verification};
 pub use self::milestone::{Milestone, Notice};
 pub use self::template::{Template, TemplateError, render};
-pub use self::trial::check;
+pub use self::template_check::check;
+pub use self::three_way_merge::{Merged, merge};
 
 /// When a post-mortem is due after the resolution, unless a deadline in the log says otherwise.
 const DUE_AFTER: Span = Span::seconds(24 * 60 * 60);
@@ -207,13 +207,13 @@ impl Postmortem {
     pub fn of(incident: &Incident, log: &[Recorded]) -> Self {
         let timeline = Timeline::of(log);
         let attempts = attempt::gather(log);
-        let changes = fact::changes(incident, log, &attempts);
+        let changes = facts::changes(incident, log, &attempts);
         let milestones = milestone::of(incident, log, &attempts, &changes);
         let mut facts = Self {
             id: incident.id.to_string(),
-            title: one_line(&incident.title, fact::TEXT_LIMIT),
+            title: one_line(&incident.title, facts::TEXT_LIMIT),
             severity: incident.severity.to_string(),
-            environment: one_line(&incident.environment, fact::TEXT_LIMIT),
+            environment: one_line(&incident.environment, facts::TEXT_LIMIT),
             status: if incident.completed.is_some() { "complete" } else { "draft" },
             opened_by: who(&incident.opened.by),
             opened: Moment::mark(&incident.opened),
@@ -222,20 +222,20 @@ impl Postmortem {
             due: due(incident),
             due_after: Length(due_after(incident)),
             runs: incident.runs.iter().map(run_facts).collect(),
-            services: fact::services(incident, &attempts),
+            services: facts::services(incident, &attempts),
             notice: milestone::notice(incident, &milestones),
             milestones,
             deadlines: incident.deadlines.iter().map(deadline_facts).collect(),
             timeline: lines(timeline.notable(), incident.opened.at),
-            findings: fact::findings(incident, &attempts),
+            findings: facts::findings(incident, &attempts),
             changes,
-            messages: fact::messages(log),
+            messages: facts::messages(log),
             failures: lines(timeline.entries.iter().filter(|entry| is_failure(entry)), incident.opened.at),
             well: Vec::new(),
             badly: Vec::new(),
-            people: fact::people(log),
+            people: facts::people(log),
         };
-        (facts.well, facts.badly) = fact::prompts(&facts);
+        (facts.well, facts.badly) = facts::prompts(&facts);
         facts
     }
 }
@@ -243,8 +243,8 @@ impl Postmortem {
 /// The milestones of an incident and the services concerned: what statistics need of a post-mortem.
 pub fn measured(incident: &Incident, log: &[Recorded]) -> (Vec<Milestone>, Vec<String>) {
     let attempts = attempt::gather(log);
-    let changes = fact::changes(incident, log, &attempts);
-    (milestone::of(incident, log, &attempts, &changes), fact::services(incident, &attempts))
+    let changes = facts::changes(incident, log, &attempts);
+    (milestone::of(incident, log, &attempts, &changes), facts::services(incident, &attempts))
 }
 
 /// The file's name: `<date of opening>-<id>-<slug of the title>.md`.
@@ -277,19 +277,19 @@ fn slug(title: &str) -> String {
 
 /// The name of who did something.
 fn who(actor: &Actor) -> String {
-    one_line(actor.name(), fact::NAME_LIMIT)
+    one_line(actor.name(), facts::NAME_LIMIT)
 }
 
 fn resolution(incident: &Incident, mark: &Mark) -> Resolution {
-    let words = incident.resolution.as_deref().map(|words| one_line(words, fact::WORDS_LIMIT));
+    let words = incident.resolution.as_deref().map(|words| one_line(words, facts::WORDS_LIMIT));
     Resolution { by: who(&mark.by), at: Moment::mark(mark), words: words.filter(|words| !words.is_empty()) }
 }
 
-fn run_facts(run: &super::run::Run) -> RunFacts {
+fn run_facts(run: &crate::domain::incident::run::Run) -> RunFacts {
     RunFacts {
         number: run.id.0,
         runbook: run.runbook.id.clone(),
-        title: one_line(&run.runbook.title, fact::TEXT_LIMIT),
+        title: one_line(&run.runbook.title, facts::TEXT_LIMIT),
         digest: run.digest.chars().filter(char::is_ascii_hexdigit).take(12).collect(),
     }
 }
@@ -316,7 +316,7 @@ fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
         DeadlineStatus::MetLate { at, .. } => ("met late", Some(*at)),
     };
     DeadlineFacts {
-        name: one_line(&deadline.name, fact::NAME_LIMIT),
+        name: one_line(&deadline.name, facts::NAME_LIMIT),
         from: match deadline.from {
             DeadlineFrom::Opened => "opened",
             DeadlineFrom::Resolved => "resolved",

@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::actor::Actor;
-use super::event::{Event, Recorded};
-use super::id::IncidentId;
-use super::incident::{Incident, IncidentStatus};
 use super::postmortem::{Milestone, measured};
-use super::run::Run;
-use super::runbook::{DeadlineFrom, DeadlineRule, Severity};
-use super::time::{Span, Timestamp};
+use crate::domain::core::actor::Actor;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::run::Run;
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Severity};
 
 pub mod quantile;
 pub mod summary;
@@ -108,7 +108,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.kept += other.kept;
         self.missed += other.missed;
         self.running += other.running;

@@ -8,12 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{Event, Recorded};
-use super::id::{Part, RunId, StepKey};
-use super::incident::{self, Incident};
-use super::run::Run;
-use super::text::one_line;
-use super::time::Timestamp;
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident;
+use crate::domain::incident::Incident;
+use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::run::Run;
 
 mod alert;
 mod deadline;
@@ -80,7 +81,7 @@ impl Timeline {
 
 /// Reads a log from its beginning: an entry is worded by what was true just before its event.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     incident: Option<Incident>,
     names: BTreeMap<(RunId, StepKey), String>,
     /// Steps that have tried to tell somebody something: what became of it is in those lines already.
@@ -126,22 +127,22 @@ impl Reader {
     }
 
     /// The run, as it was before the event.
-    pub(super) fn run(&self, run: RunId) -> Option<&Run> {
+    pub(crate) fn run(&self, run: RunId) -> Option<&Run> {
         self.incident.as_ref()?.run(run)
     }
 
     /// The incident, as it was before the event.
-    pub(super) fn incident(&self) -> Option<&Incident> {
+    pub(crate) fn incident(&self) -> Option<&Incident> {
         self.incident.as_ref()
     }
 
     /// Whether the step has tried to tell somebody something.
-    pub(super) fn has_told(&self, run: RunId, key: &StepKey) -> bool {
+    pub(crate) fn has_told(&self, run: RunId, key: &StepKey) -> bool {
         self.tellers.contains(&(run, key.clone()))
     }
 
     /// What people call a step, as it was called when it was first spoken of.
-    pub(super) fn name(&mut self, run: RunId, key: &StepKey) -> String {
+    pub(crate) fn name(&mut self, run: RunId, key: &StepKey) -> String {
         let main = key.part(Part::Main);
         let known = self.names.get(&(run, main.clone())).cloned();
         let name = known.unwrap_or_else(|| {
@@ -166,14 +167,14 @@ pub fn of_people(incident: &Incident, recorded: &Recorded) -> Option<(Sign, Stri
 }
 
 /// What a step is called in its runbook, templates filled in; the item is named where the name does not say it.
-pub(super) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<String> {
+pub(crate) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<String> {
     let step = run.runbook.step(&key.id)?;
-    let name = super::scope::text(incident, run, key, &step.name).ok()?;
+    let name = crate::domain::incident::template_scope::text(incident, run, key, &step.name).ok()?;
     let name = one_line(&name, NAME_LIMIT);
     if name.is_empty() {
         return None;
     }
-    let item = super::scope::item(run, key).filter(|_| !step.name.contains('{'));
+    let item = crate::domain::incident::template_scope::item(run, key).filter(|_| !step.name.contains('{'));
     Some(match item {
         None => name,
         Some(serde_json::Value::String(item)) => format!("{name} ({})", one_line(item, NAME_LIMIT)),
@@ -183,14 +184,14 @@ pub(super) fn name(incident: &Incident, run: &Run, key: &StepKey) -> Option<Stri
 
 fn entry(recorded: &Recorded, phrase: Phrase, place: Option<(RunId, StepKey)>) -> Entry {
     let text = one_line(&phrase.text, TEXT_LIMIT);
-    let whole = one_line(&phrase.text, super::command::WORDS_LIMIT);
+    let whole = one_line(&phrase.text, crate::domain::incident::command::WORDS_LIMIT);
     let cut = (whole != text).then_some(whole);
     Entry {
         seq: recorded.seq,
         at: recorded.at,
         who: one_line(recorded.by.name(), NAME_LIMIT),
         sign: phrase.sign,
-        detail: phrase.detail.map(|detail| one_line(&detail, super::command::WORDS_LIMIT)).or(cut),
+        detail: phrase.detail.map(|detail| one_line(&detail, crate::domain::incident::command::WORDS_LIMIT)).or(cut),
         text,
         notable: phrase.notable,
         place,
@@ -198,8 +199,8 @@ fn entry(recorded: &Recorded, phrase: Phrase, place: Option<(RunId, StepKey)>) -
 }
 
 /// The run and step that an event is about.
-pub(super) fn place(event: &Event) -> Option<(RunId, StepKey)> {
-    super::step::place(event).map(|(run, step)| (run, step.clone()))
+pub(crate) fn place(event: &Event) -> Option<(RunId, StepKey)> {
+    crate::domain::incident::step::place(event).map(|(run, step)| (run, step.clone()))
 }
 
 #[cfg(test)]

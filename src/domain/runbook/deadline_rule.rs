@@ -1,8 +1,8 @@
-//! What a runbook says of its deadlines. How one goes is in [`crate::domain::deadline`].
+//! What a runbook says of its deadlines. How one goes is in [`crate::domain::incident::deadline`].
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
 
 /// What must be done by when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,20 +8,18 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::effect::EffectClass;
-use super::id::StepKey;
-use super::schedule::Schedule;
-use super::time::Span;
-use super::trigger::Trigger;
+use self::schedule::Schedule;
+use self::trigger::Trigger;
+use super::core::effect::EffectClass;
+use super::core::id::StepKey;
+use super::core::time::Span;
 
 pub mod check;
-pub mod file;
-pub mod node;
-pub mod reference;
-mod rule;
-pub mod schema;
+mod deadline_rule;
+pub mod schedule;
+pub mod trigger;
 
-pub use self::rule::{DeadlineFrom, DeadlineRule};
+pub use self::deadline_rule::{DeadlineFrom, DeadlineRule};
 
 /// The most steps a runbook may have, those inside groups included.
 pub const STEP_LIMIT: usize = 2_000;

@@ -18,13 +18,13 @@ use croner::parser::{CronParser, Seconds, Year};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::runbook::Runbook;
-use super::time::{Span, Timestamp, stamp};
-use super::zone::Zone;
+use super::Runbook;
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::core::timezone::Zone;
 
-mod calendar;
+mod ics;
 
-pub use self::calendar::{Entry, calendar};
+pub use self::ics::{Entry, calendar};
 
 /// What the names of occurrences begin with.
 const NAMES: &str = "schedule/";

@@ -12,10 +12,10 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::alert::Alert;
-use super::estate::matches;
-use super::expression;
-use super::runbook::Runbook;
+use super::Runbook;
+use crate::domain::config::estate::matches;
+use crate::domain::incident::alert::Alert;
+use crate::domain::template::expression;
 
 /// When a runbook starts by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ fn params(trigger: &Trigger, scope: &minijinja::Value) -> (Map<String, Value>, O
     let (mut params, mut wrong) = (Map::new(), None);
     for (name, source) in &trigger.params {
         let mut value = source.clone();
-        match super::scope::value(&mut value, scope) {
+        match crate::domain::incident::template_scope::value(&mut value, scope) {
             Ok(()) if value.is_null() || value.as_str() == Some("") => {}
             Ok(()) => drop(params.insert(name.clone(), value)),
             Err(error) => wrong = Some(format!("its parameter `{name}` cannot be made from the alert: {error}")),
@@ -196,9 +196,9 @@ pub fn scope(alert: &Alert) -> minijinja::Value {
         let pairs = pairs.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
         scope.push((name.to_owned(), minijinja::Value::from_object(Pairs(pairs))));
     }
-    let whole = super::scope::map(scope.clone());
+    let whole = crate::domain::incident::template_scope::map(scope.clone());
     scope.push(("alert".to_owned(), whole));
-    super::scope::map(scope)
+    crate::domain::incident::template_scope::map(scope)
 }
 
 /// Every name that a trigger may speak of.

@@ -9,12 +9,12 @@
 //! Deliberately absent: a loader (no template can include a file), a clock, randomness, and quoting for the shell,
 //! which stands in [`super::shell`].
 
+mod duration_between;
 mod error;
-mod instant;
 mod limit;
-mod plain;
-mod reference;
-pub(crate) mod scan;
+mod references;
+pub(crate) mod scanner;
+mod value;
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -24,15 +24,15 @@ use serde_json::Value as Json;
 
 pub use self::error::ExpressionError;
 pub(crate) use self::error::nearest;
-pub use self::reference::Reference;
+pub use self::references::Reference;
 
 pub(in crate::domain) use self::error::explain;
 pub(in crate::domain) use self::limit::{guard, within_limit};
-pub(in crate::domain) use self::plain::plain;
+pub(in crate::domain) use self::value::plain;
 
 use self::error::{undefined, whole};
 use self::limit::guard_expression;
-use self::plain::size_checked;
+use self::value::size_checked;
 
 /// Work that one rendering may do: instructions, and one unit for each 64 bytes handled. Templates of a runbook
 /// use tens; the largest text that a step may carry (1 MiB) fits.
@@ -62,7 +62,7 @@ const FUNCTIONS: &[&str] = &["range", "dict", "namespace", "loop", "self", "call
 /// # Errors
 /// A syntax error, an undefined name, or a limit, with its place in `source`.
 pub fn render(source: &str, scope: &Value) -> Result<Json, ExpressionError> {
-    match scan::whole_expression(source) {
+    match scanner::whole_expression(source) {
         Some(inner) => evaluate_slice(source, inner, scope),
         None => render_text(source, scope).map(Json::String),
     }
@@ -151,21 +151,21 @@ pub fn render_shell(script: &str, scope: &Value) -> Result<String, ExpressionErr
 /// # Errors
 /// The syntax error that keeps the template from being read, or an unknown filter.
 pub fn references(source: &str) -> Result<Vec<Reference>, ExpressionError> {
-    if let Some(inner) = scan::whole_expression(source) {
+    if let Some(inner) = scanner::whole_expression(source) {
         return references_of_slice(source, inner);
     }
     guard(source)?;
     let template =
         TEXT.template_from_named_str(NAME, source).map_err(|error| explain(source, &error, &Value::UNDEFINED))?;
     let roots = template.undeclared_variables(false);
-    let (found, filters) = reference::in_template(source, &|name| roots.contains(name) && !FUNCTIONS.contains(&name));
+    let (found, filters) = references::in_template(source, &|name| roots.contains(name) && !FUNCTIONS.contains(&name));
     known_filters(source, &filters)?;
     Ok(found)
 }
 
 /// Every mention in a template of a name that is `free`, whatever filters it uses.
 pub(in crate::domain) fn mentions(source: &str, free: &dyn Fn(&str) -> bool) -> Vec<Reference> {
-    reference::in_template(source, &|name| free(name) && !FUNCTIONS.contains(&name)).0
+    references::in_template(source, &|name| free(name) && !FUNCTIONS.contains(&name)).0
 }
 
 /// The free names that a bare expression mentions, in order of appearance.
@@ -178,11 +178,11 @@ pub fn references_of_expression(expression: &str) -> Result<Vec<Reference>, Expr
 
 /// Whether a source holds any code at all.
 pub fn is_template(source: &str) -> bool {
-    scan::pieces(source).iter().any(|piece| piece.kind != scan::PieceKind::Text)
+    scanner::pieces(source).iter().any(|piece| piece.kind != scanner::PieceKind::Text)
 }
 
 /// The name that the engine gives to a source; it is never shown.
-pub(super) const NAME: &str = "<template>";
+pub(crate) const NAME: &str = "<template>";
 
 const TOO_LARGE: &str = "the result is larger than 1 MiB";
 
@@ -193,7 +193,7 @@ static TEXT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// A strict, bounded environment without a loader and without auto-escaping.
-pub(super) fn environment() -> Environment<'static> {
+pub(crate) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_debug(true);
@@ -201,8 +201,8 @@ pub(super) fn environment() -> Environment<'static> {
     environment.set_recursion_limit(RECURSION);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.remove_global("debug");
-    environment.add_filter("days_since", instant::days_since);
-    environment.add_filter("hours_since", instant::hours_since);
+    environment.add_filter("days_since", duration_between::days_since);
+    environment.add_filter("hours_since", duration_between::hours_since);
     environment
 }
 
@@ -214,7 +214,7 @@ fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(
 }
 
 /// The text form of a value, shared by templates and scripts.
-pub(super) fn text_of(value: &Value) -> Result<String, Error> {
+pub(crate) fn text_of(value: &Value) -> Result<String, Error> {
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
@@ -242,12 +242,12 @@ fn references_of_slice(source: &str, code: Range<usize>) -> Result<Vec<Reference
     let roots = compiled.undeclared_variables(false);
     let (mut found, mut filters) = (Vec::new(), Vec::new());
     let free = |name: &str| roots.contains(name) && !FUNCTIONS.contains(&name);
-    reference::in_code(source, code, &free, &mut found, &mut filters);
+    references::in_code(source, code, &free, &mut found, &mut filters);
     known_filters(source, &filters)?;
     Ok(found)
 }
 
-fn known_filters(source: &str, filters: &[reference::FilterUse]) -> Result<(), ExpressionError> {
+fn known_filters(source: &str, filters: &[references::FilterUse]) -> Result<(), ExpressionError> {
     let known = TEXT.compile_expression("name is filter").expect("a constant expression parses");
     for filter in filters {
         let scope = minijinja::context! { name => filter.name.as_str() };

@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-use super::expression::scan::{self, PieceKind};
+use super::expression::scanner;
+use super::expression::scanner::PieceKind;
 use super::expression::{self, ExpressionError};
 
 /// Opens a mark. A noncharacter of Unicode: no text that means anything holds it.
@@ -50,7 +51,7 @@ enum Datum {
 ///
 /// # Errors
 /// A template error, an undefined name, or an interpolation that cannot be written safely, with its place in `script`.
-pub(super) fn render(script: &str, scope: &Value) -> Result<String, ExpressionError> {
+pub(crate) fn render(script: &str, scope: &Value) -> Result<String, ExpressionError> {
     expression::guard(script)?;
     no_marks(script)?;
     let values = Arc::new(Mutex::new(Vec::new()));
@@ -77,7 +78,7 @@ pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
     if let Err(error) = no_marks(script) {
         return vec![error];
     }
-    let pieces = scan::pieces(script);
+    let pieces = scanner::pieces(script);
     if pieces.iter().any(|piece| piece.kind == PieceKind::Block) {
         return Vec::new();
     }
@@ -165,11 +166,11 @@ fn word(json: &Json) -> Option<String> {
 }
 
 /// The script with a mark for each `{{ … }}`, comments gone and blanks trimmed where the delimiters say so.
-fn mark_statically(script: &str, pieces: &[scan::Piece]) -> (String, Vec<Range<usize>>) {
+fn mark_statically(script: &str, pieces: &[scanner::Piece]) -> (String, Vec<Range<usize>>) {
     let mut marked = String::with_capacity(script.len());
     let mut places = Vec::new();
-    let trims_before = |piece: &scan::Piece| script[piece.outer.clone()].as_bytes().get(2) == Some(&b'-');
-    let trims_after = |piece: &scan::Piece| script[..piece.outer.end.saturating_sub(2)].ends_with('-');
+    let trims_before = |piece: &scanner::Piece| script[piece.outer.clone()].as_bytes().get(2) == Some(&b'-');
+    let trims_after = |piece: &scanner::Piece| script[..piece.outer.end.saturating_sub(2)].ends_with('-');
     for (index, piece) in pieces.iter().enumerate() {
         match piece.kind {
             PieceKind::Text => {

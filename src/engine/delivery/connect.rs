@@ -8,7 +8,8 @@ use secrecy::ExposeSecret as _;
 
 use super::Office;
 use super::spawn::Programs;
-use crate::domain::estate::{self, Email, SecretRef};
+use crate::domain::config::estate;
+use crate::domain::config::estate::{Email, SecretRef};
 use crate::notify::command::Program;
 use crate::notify::email::Mail;
 use crate::notify::slack::{SlackApi, SlackWebhook};

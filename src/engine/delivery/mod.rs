@@ -1,5 +1,5 @@
 //! Delivers messages: finds the way to a channel, waits for the message's turn there, and keeps an incident's messages in
-//! one thread. When a message is tried, and by which way, is found in [`crate::domain::message`].
+//! one thread. When a message is tried, and by which way, is found in [`crate::domain::incident::message`].
 //!
 //! **Invariant:** every try ends within [`DELIVERY_LIMIT`] of the clock once its turn has come. A channel that does not
 //! answer holds up nothing but its own messages.
@@ -15,16 +15,16 @@ use sha2::{Digest, Sha256};
 
 use crate::actions::Secrets;
 use crate::clock::{self, SharedClock};
-use crate::domain::due::Parcel;
-use crate::domain::estate::Estate;
-use crate::domain::event::Event;
-use crate::domain::id::IncidentId;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Span;
+use crate::domain::incident::due::Parcel;
+use crate::domain::incident::event::Event;
+use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
-use crate::domain::message::MessageId;
 use crate::domain::redact::Redactor;
 use crate::domain::runbook::Severity;
-use crate::domain::text::one_line;
-use crate::domain::time::Span;
 use crate::notify::{Channel, Letter, Receipt, Undelivered};
 
 use self::priority_queue::{Rank, Turns};

@@ -12,10 +12,10 @@ use crate::actions::transport::process;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress, Secrets};
 use crate::clock::SharedClock;
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::config::estate::{Environment, Estate};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Span;
 use crate::domain::redact::Redactor;
-use crate::domain::time::Span;
 use crate::notify::command::{Ended, Runner};
 
 /// What a program is given besides its message.

@@ -2,17 +2,18 @@
 
 use super::Officer;
 use super::fallback_runbook;
-use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::command::{Answer, Plan, Start};
-use crate::domain::decide::report::is_answered;
-use crate::domain::estate::Estate;
-use crate::domain::event::Mode;
-use crate::domain::id::IncidentId;
+use crate::domain::config::alert_policy::Place;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::policy::Place;
+use crate::domain::incident::alert::{Alert, AlertKey};
+use crate::domain::incident::command::{Answer, Plan, Start};
+use crate::domain::incident::decide::alert::is_answered;
+use crate::domain::incident::event::Mode;
+use crate::domain::runbook::trigger;
+use crate::domain::runbook::trigger::Choice;
 use crate::domain::runbook::{Runbook, Severity};
-use crate::domain::time::Timestamp;
-use crate::domain::trigger::{self, Choice};
 
 /// How bad an alert is that neither a runbook nor its sender judges.
 const SEVERITY: Severity = Severity::P4;

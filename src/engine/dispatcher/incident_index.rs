@@ -7,13 +7,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::domain::alert::{Alert, AlertKey, AlertStatus};
-use crate::domain::due::{due, is_live, wake_after, wake_at};
-use crate::domain::event::{Event, Recorded};
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::alert::{Alert, AlertKey, AlertStatus};
+use crate::domain::incident::due::{due, is_live, wake_after, wake_at};
+use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::incident::{Incident, IncidentStatus, fold};
 use crate::domain::runbook::Severity;
-use crate::domain::time::{Span, Timestamp};
 
 /// Where an incident stands in the docket.
 pub(super) type Slot = u32;
@@ -216,7 +216,7 @@ impl Docket {
         let incident = &self.live.get(&slot)?.incident;
         let recent = incident.alerts.fired_at().is_some_and(|fired| now < window.after(fired));
         let open = incident.status != IncidentStatus::Resolved;
-        let room = incident.alerts.len() < crate::domain::alerts::ALERT_LIMIT;
+        let room = incident.alerts.len() < crate::domain::incident::alert_set::ALERT_LIMIT;
         (open && recent && room).then_some(slot)
     }
 

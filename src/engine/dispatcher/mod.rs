@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::subscription::{Hint, POLL};
 use super::{Engine, EngineError, Stop};
-use crate::domain::alert::Alert;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::alert::Alert;
 
 use self::commit_queue::{Flight, landing};
 use self::incident_index::Docket;
@@ -233,7 +233,7 @@ impl Officer {
                 if let Err(error) = self.look_around().await {
                     tracing::warn!(%error, "the log cannot be looked through");
                 }
-                look_at = crate::domain::time::Span(POLL).after(clock.now());
+                look_at = crate::domain::core::time::Span(POLL).after(clock.now());
             }
         }
         while !self.flights.is_empty() {

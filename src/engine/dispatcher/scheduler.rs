@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use super::Officer;
-use crate::domain::command::{Command, Request, Start};
-use crate::domain::decide::decide;
-use crate::domain::event::{Actor, Mode};
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::schedule::{Occurrence, Overlap, Plan, Skipped, name};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::decide::decide;
+use crate::domain::incident::event::{Actor, Mode};
+use crate::domain::runbook::schedule::{Occurrence, Overlap, Plan, Skipped, name};
 use crate::engine::catalog::Catalog;
 use crate::engine::schedule_state::Force;
 use crate::engine::subscription::{Hint, POLL};

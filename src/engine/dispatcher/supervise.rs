@@ -4,8 +4,8 @@ use tokio::task::JoinError;
 
 use super::incident_index::Slot;
 use super::{AT_WORK, KEPT, Officer};
-use crate::domain::id::IncidentId;
-use crate::domain::time::Span;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Span;
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, Patience, Stop};
 

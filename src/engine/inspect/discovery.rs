@@ -16,8 +16,9 @@ use serde_json::json;
 use crate::actions::kinds::systemd::inventory;
 use crate::actions::kinds::systemd::inventory::Known;
 use crate::actions::{self, Context};
-use crate::domain::discovery::{self, Found, Health, STORES, Service, Store, Tree};
-use crate::domain::estate::{ManagerBus, matches};
+use crate::domain::config::estate::{ManagerBus, matches};
+use crate::domain::host::scaffold;
+use crate::domain::host::scaffold::{Found, Health, STORES, Service, Store, Tree};
 
 mod listeners;
 
@@ -53,7 +54,7 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
     let bus = &context.environment.systemd;
     let everything = inventory::services(bus, "*.service").await?;
     let (stores, others): (Vec<Known>, Vec<Known>) =
-        everything.into_iter().partition(|known| discovery::store_of(&known.unit).is_some());
+        everything.into_iter().partition(|known| scaffold::store_of(&known.unit).is_some());
     let (own, prefix) = chosen(others, pattern, bus);
     let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
     let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
@@ -79,7 +80,7 @@ fn chosen(known: Vec<Known>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<Kn
         return (known.into_iter().filter(fits).collect(), begins);
     }
     let own: Vec<Known> = known.into_iter().filter(|known| is_the_shops(known, bus)).collect();
-    match discovery::prefix(own.iter().map(|known| known.unit.as_str())) {
+    match scaffold::prefix(own.iter().map(|known| known.unit.as_str())) {
         Some(prefix) => (own.into_iter().filter(|known| known.unit.starts_with(&prefix)).collect(), Some(prefix)),
         None => (own, None),
     }

@@ -17,11 +17,11 @@ use serde_json::Value;
 
 use crate::actions::transport::host::by_hand;
 use crate::actions::{self, Context};
-use crate::domain::checkup::{Finding, Needs, State, Topic, Users};
-use crate::domain::estate::Environment;
-use crate::domain::host::Host;
-use crate::domain::outcome::Outcome;
-use crate::domain::time::Span;
+use crate::domain::config::estate::Environment;
+use crate::domain::config::host::Host;
+use crate::domain::core::time::Span;
+use crate::domain::host::requirement::{Finding, Needs, State, Topic, Users};
+use crate::domain::incident::outcome::Outcome;
 
 mod disk;
 mod host;

@@ -2,14 +2,14 @@
 //!
 //! **Invariant:** one log is in memory at a time; of those that were read only the measures stay, a few hundred bytes each.
 //!
-//! Deliberately absent: what the measures come to; see [`crate::domain::stats::summary`].
+//! Deliberately absent: what the measures come to; see [`crate::domain::report::stats::summary`].
 
 use std::collections::HashSet;
 
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::fold;
-use crate::domain::stats::Measure;
-use crate::domain::time::Timestamp;
+use crate::domain::report::stats::Measure;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use self::ordered_merge::{Lane, merged};
 use crate::actions::Context;
 use crate::actions::kinds::journal::query::Query;
+use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
-use crate::domain::time::Timestamp;
 
 /// The most readers at once: the host may be in trouble, and has other things to do.
 const READERS: usize = 4;

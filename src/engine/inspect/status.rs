@@ -17,9 +17,10 @@ use self::probe::{approach, probe};
 use crate::actions::Context;
 use crate::actions::kinds::systemd::list::glance;
 use crate::clock::{self, SharedClock};
-use crate::domain::estate::Estate;
-use crate::domain::survey::{self, Probe, Row, Sighting, Subject, Unit};
-use crate::domain::time::Timestamp;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::time::Timestamp;
+use crate::domain::host::status;
+use crate::domain::host::status::{Probe, Row, Sighting, Subject, Unit};
 use crate::engine::catalog::Catalog;
 
 pub use crate::actions::kinds::systemd::watch::Lookout;
@@ -141,7 +142,7 @@ impl Survey {
         let judged = self.subjects.iter().zip(probes);
         let mut rows: Vec<Row> =
             judged.map(|(subject, health)| Row::of(subject, sighting(subject, &units), health)).collect();
-        survey::sort(&mut rows);
+        status::sort(&mut rows);
         let (at, environment) = (self.context.clock.now(), self.environment().to_owned());
         Report { at, environment, systemd: units.err(), rows }
     }
@@ -159,7 +160,7 @@ pub fn sighting(subject: &Subject, units: &Units) -> Sighting {
 /// The words that start the runbook for a row, without the program's name.
 pub fn start_words(row: &Row, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
     let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
-    let remedy = survey::remedy(row, runbooks, environment)?;
+    let remedy = status::remedy(row, runbooks, environment)?;
     let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];
     words.extend(remedy.param.into_iter().flat_map(|param| ["--param".to_owned(), format!("{param}={}", row.name)]));
     Some(words)

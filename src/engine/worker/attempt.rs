@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::over_budget;
 use super::{Flight, LOOK_LIMIT, Landed, Launch, Place, Worker};
-use crate::domain::effect::EffectClass;
-use crate::domain::event::Event;
-use crate::domain::id::RunId;
-use crate::domain::plan::Attempt;
-use crate::domain::time::Timestamp;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::id::RunId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::Event;
+use crate::domain::incident::plan::Attempt;
 use crate::engine::EngineError;
 use crate::engine::worker::execute;
 

@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use super::Worker;
-use crate::domain::due::{Confirmation, occasion};
-use crate::domain::event::Mode;
-use crate::domain::id::{Part, RunId};
+use crate::domain::config::alert_policy::Budget;
+use crate::domain::core::id::{Part, RunId};
+use crate::domain::core::time::Span;
 use crate::domain::incident::Incident;
-use crate::domain::plan::Attempt;
-use crate::domain::policy::Budget;
-use crate::domain::time::Span;
+use crate::domain::incident::due::{Confirmation, occasion};
+use crate::domain::incident::event::Mode;
+use crate::domain::incident::plan::Attempt;
 use crate::engine::EngineError;
 
 /// Digits of a name's number, so that names sort as their numbers do.

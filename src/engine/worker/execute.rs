@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::actions::{Context, Kind, Reconciled};
 use crate::clock;
-use crate::domain::due::STOP_GRACE;
-use crate::domain::event::Finding;
-use crate::domain::expression::{self, ExpressionError};
-use crate::domain::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
-use crate::domain::plan::{Poll, RenderedAction};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::due::STOP_GRACE;
+use crate::domain::incident::event::Finding;
+use crate::domain::incident::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
+use crate::domain::incident::plan::{Poll, RenderedAction};
+use crate::domain::template::expression;
+use crate::domain::template::expression::ExpressionError;
 
 /// Makes one attempt.
 pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {

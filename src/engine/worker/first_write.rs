@@ -1,10 +1,10 @@
 //! An incident that an alert opens: the alert, the run and the first intents are one write, with the claim on it.
 
 use super::Worker;
-use crate::domain::event::Recorded;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::Recorded;
 use crate::domain::incident::{Incident, fold};
-use crate::domain::time::Timestamp;
 use crate::engine::lease::Held;
 use crate::engine::{Engine, EngineError, recorded};
 use crate::store::{Draft, Write};

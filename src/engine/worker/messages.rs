@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use super::{Landed, Worker};
-use crate::domain::due::Parcel;
-use crate::domain::event::Event;
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::message::MessageId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::due::Parcel;
+use crate::domain::incident::event::Event;
+use crate::domain::incident::message::MessageId;
 use crate::engine::EngineError;
 use crate::engine::delivery::Sending;
 

@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Flight, LOOK_LIMIT, Landed, Place, Worker};
 use crate::actions::{Context, Progress};
-use crate::domain::effect::EffectClass;
-use crate::domain::event::{Event, Finding, Gate};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::RenderedAction;
-use crate::domain::time::Timestamp;
+use crate::domain::incident::event::{Event, Finding, Gate};
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::RenderedAction;
 use crate::engine::EngineError;
 use crate::engine::subscription::Hint;
 use crate::engine::worker::execute;
@@ -130,7 +130,7 @@ impl Worker {
 
 /// A runbook that cannot be started fails its step, by the step's own rule.
 pub(super) fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, reason: String) -> Event {
-    use crate::domain::event::Conclusion::{Failed, Tolerated};
+    use crate::domain::incident::event::Conclusion::{Failed, Tolerated};
     use crate::domain::runbook::OnFailure;
     let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);
     match rule {

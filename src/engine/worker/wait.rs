@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Landed, Worker};
 use crate::clock;
-use crate::domain::due::wake_after;
-use crate::domain::event::Gate;
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::due::wake_after;
+use crate::domain::incident::event::Gate;
 use crate::domain::incident::extend;
-use crate::domain::run::Run;
-use crate::domain::step::Standing;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::incident::run::Run;
+use crate::domain::incident::step::Standing;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, Patience, Stop};
 

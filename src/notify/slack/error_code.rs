@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 use crate::notify::Undelivered;
 use crate::notify::{fleeting, permanent};
 

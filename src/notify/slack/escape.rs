@@ -4,7 +4,7 @@
 //! links need them, so they are replaced by their entities. `@here` and its like need them too, but some clients and
 //! bridges look for the bare words: a word joiner after the `@` keeps them readable and dead.
 
-use crate::domain::text::printable;
+use crate::domain::core::text::printable;
 use crate::notify::MESSAGE_LIMIT;
 
 /// Words that call a whole channel.

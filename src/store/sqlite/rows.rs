@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::error::Trouble;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
 use crate::store::chained_stream::{Head, Row};
 use crate::store::codec::{parse_instant, written};
 use crate::store::hash_chain;

@@ -23,7 +23,7 @@ use self::commands::{authoring, incident, inspect, operate};
 use self::context::session::Station;
 use self::context::settings::{Environment, Flags, Settings};
 use self::output::error::{Failure, Result};
-use crate::domain::text::printable;
+use crate::domain::core::text::printable;
 use crate::surface::exit::Exit;
 
 /// Executable runbooks for on-call engineers

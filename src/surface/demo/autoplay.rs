@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clock::sleep;
-use crate::domain::command::{Command, Request};
-use crate::domain::event::{Actor, Gate};
-use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::core::id::{IncidentId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::{Command, Request};
+use crate::domain::incident::event::{Actor, Gate};
 use crate::engine::{Engine, EngineError};
 
 /// How long a question stands before it is answered: long enough to read it.

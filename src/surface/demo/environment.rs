@@ -21,8 +21,8 @@ use super::lab::plain_supervisor::{Processes, Service};
 use super::lab::repository;
 use super::lab::repository::Repository;
 use crate::clock::{SharedClock, sleep};
-use crate::domain::expression;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::template::expression;
 
 /// The services, the critical one first.
 pub const SERVICES: &[&str] = &["gateway", "checkout", "payments", "search", "notifications"];

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::{Clock, SystemClock, sleep};
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// How long a slow service takes to answer: longer than any time-out for a health check.
 const SLOW: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Certificates;
-use crate::domain::sender::Sender;
+use crate::domain::config::sender::Sender;
 use crate::engine::Engine;
 use crate::engine::catalog::Catalog;
 use crate::engine::dispatcher::Duty;

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
 use crate::notify::slack::Web;
 

@@ -18,7 +18,7 @@
 //!
 //! **Invariant:** text of others reaches the terminal only as an [`widgets::styled_text::Span`], which holds no control character.
 
-use crate::domain::event::Actor;
+use crate::domain::incident::event::Actor;
 use crate::engine::Patience;
 
 pub mod status;

@@ -10,10 +10,10 @@ use super::stepper::model::Intent;
 use super::stepper::summary;
 use super::widgets::styled_text::UNICODE;
 use super::widgets::wrap;
-use crate::domain::command::Request;
-use crate::domain::effect::EffectClass;
-use crate::domain::event::{Conclusion, Event, Gate, RunOutcome};
-use crate::domain::outcome::Outcome;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::{Conclusion, Event, Gate, RunOutcome};
+use crate::domain::incident::outcome::Outcome;
 
 fn press(story: &mut Story, code: KeyCode) -> Intent {
     story.model.key(KeyEvent::new(code, KeyModifiers::NONE), story.now)

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
 use self::template::Form;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError};
 
 mod markdown;

@@ -5,14 +5,14 @@
 use serde::{Serialize, Serializer};
 
 use super::markdown;
-use crate::domain::deadline::{Deadline, DeadlineStatus};
-use crate::domain::event::Recorded;
-use crate::domain::handover::Handover;
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
+use crate::domain::incident::event::Recorded;
 use crate::domain::incident::{Incident, IncidentStatus, Mark};
-use crate::domain::next;
 use crate::domain::redact::Redactor;
-use crate::domain::time::{Span, Timestamp, stamp};
-use crate::domain::timeline::{Entry, Sign, Timeline};
+use crate::domain::report::handover::Handover;
+use crate::domain::report::headline;
+use crate::domain::report::timeline::{Entry, Sign, Timeline};
 
 /// The most lines of the timeline: a page of more is read by nobody on a telephone, and the latest matter most.
 const LINES: usize = 500;
@@ -128,9 +128,9 @@ impl Sheet {
             id: incident.id.to_string(),
             title: handover.title,
             severity: handover.severity,
-            state: next::state(incident),
+            state: headline::state(incident),
             tone: tone(incident),
-            next: next::next(incident),
+            next: headline::next(incident),
             environment: handover.environment,
             shop: incident.runs.last().map(|run| run.estate.estate.clone()).unwrap_or_default(),
             opened: Instant(incident.opened.at),
@@ -185,7 +185,7 @@ fn left(deadline: &Deadline, now: Timestamp) -> String {
 }
 
 impl Role {
-    fn of(role: crate::domain::handover::Role) -> Self {
+    fn of(role: crate::domain::report::handover::Role) -> Self {
         Self { role: role.role, person: role.person, since: role.since.map(Instant) }
     }
 }

@@ -10,7 +10,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 use sha2::{Digest as _, Sha256};
 
 use super::page_model::Sheet;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::domain::redact::Redactor;
 use crate::engine::{Engine, EngineError, report_files};
 
@@ -75,7 +75,7 @@ fn moment(at: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::Recorded;
+    use crate::domain::incident::event::Recorded;
     use crate::domain::incident::{Draft, fold};
 
     const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
@@ -91,7 +91,7 @@ mod tests {
                 incident.draft = Some(Draft { path: "postmortems/p1.md".to_owned(), digest: String::new(), seq: 1 });
             }
             let page = form.drawn(&Sheet::of(&incident, &log[..length], Some(DRAFT), incident.at));
-            let state = crate::domain::next::state(&incident);
+            let state = crate::domain::report::headline::state(&incident);
             assert!(page.contains(&format!("<span class=\"badge\">{state}</span>")), "{page}");
             assert_eq!(page.contains("<h2>Post-mortem, a draft"), incident.draft.is_some());
             assert!(!page.contains("<img") && !page.contains("<script"), "{page}");

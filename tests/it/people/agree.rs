@@ -1,9 +1,9 @@
 //! Agreement: bound to exactly what will run, by the right people, once.
 
-use runbook::domain::command::{Command, Request};
-use runbook::domain::event::{Actor, Event, Gate, Identity};
-use runbook::domain::id::IncidentId;
-use runbook::domain::role::RefusalCause;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::incident::command::{Command, Request};
+use runbook::domain::incident::event::{Actor, Event, Gate, Identity};
+use runbook::domain::incident::permission::RefusalCause;
 use serde_json::{Value, json};
 
 use super::watch::{Watch, who};
@@ -124,7 +124,9 @@ async fn nobody_is_at_work_when_the_time_is_over_and_it_is_too_late_all_the_same
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
     // In one breath with the clock: the one on duty has had no time to notice.
     watch.clock.advance(chrono::TimeDelta::seconds(301));
-    let answer = watch.engine.submit(&id, runbook::domain::command::Command { by: who("ben"), request: approve(None) });
+    let answer = watch
+        .engine
+        .submit(&id, runbook::domain::incident::command::Command { by: who("ben"), request: approve(None) });
     assert!(answer.await.is_err());
     watch.settle().await;
     let log = watch.log(&id).await;

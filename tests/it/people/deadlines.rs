@@ -1,9 +1,9 @@
 //! Deadlines: met, warned of, escalated and missed at their exact times, whatever else goes on.
 
-use runbook::domain::command::Request;
-use runbook::domain::deadline::DeadlineStatus;
-use runbook::domain::event::Event;
-use runbook::domain::message::NoticeCause;
+use runbook::domain::incident::command::Request;
+use runbook::domain::incident::deadline::DeadlineStatus;
+use runbook::domain::incident::event::Event;
+use runbook::domain::incident::message::NoticeCause;
 use serde_json::json;
 
 use super::watch::{Watch, notify_rule, question, tell, who};

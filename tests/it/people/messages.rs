@@ -1,7 +1,7 @@
 //! Messages: tried again until they arrive, the worst incident first.
 
-use runbook::domain::command::Request;
-use runbook::domain::event::{Event, Recorded};
+use runbook::domain::incident::command::Request;
+use runbook::domain::incident::event::{Event, Recorded};
 use serde_json::json;
 
 use super::watch::{Watch, question, tell, who};
@@ -85,12 +85,12 @@ async fn a_thousand_lesser_messages_wait_and_the_one_of_a_p1_goes_first() {
     // Few are sent at the same time, and those hang, however long the machine takes to begin all the others.
     watch.slack.deaf_to("minor");
     for number in 0..1_000 {
-        let id = runbook::domain::id::IncidentId::from_bits(100 + number);
+        let id = runbook::domain::core::id::IncidentId::from_bits(100 + number);
         watch.start(&id, json!({"severity": "p4", "steps": [tell("minor", &["incidents"], json!({}))]})).await;
     }
     watch.clock.advance(chrono::TimeDelta::milliseconds(250));
     watch.until("as many as may be are under way", async || watch.slack.requests().len() >= 3).await;
-    let worst = runbook::domain::id::IncidentId::from_bits(1);
+    let worst = runbook::domain::core::id::IncidentId::from_bits(1);
     watch.start(&worst, json!({"steps": [tell("platform", &["incidents"], json!({}))]})).await;
     watch.clock.advance(chrono::TimeDelta::milliseconds(250));
     let told = async || watch.story(&worst, &["notified"]).await;

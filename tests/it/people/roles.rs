@@ -1,7 +1,7 @@
 //! Roles: taken, handed over, given back, and only by those who may.
 
-use runbook::domain::command::Request;
-use runbook::domain::event::{Actor, Identity};
+use runbook::domain::incident::command::Request;
+use runbook::domain::incident::event::{Actor, Identity};
 use runbook::engine::EngineError;
 use serde_json::json;
 

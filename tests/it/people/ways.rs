@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
-use runbook::domain::due::Parcel;
-use runbook::domain::event::Event;
-use runbook::domain::message::MessageId;
+use runbook::domain::incident::due::Parcel;
+use runbook::domain::incident::event::Event;
+use runbook::domain::incident::message::MessageId;
 use runbook::engine::delivery::Sending;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The connection itself: whom it trusts, by which way it goes, and what is reached over it.
 
-use runbook::domain::outcome::Verdict;
+use runbook::domain::incident::outcome::Verdict;
 use serde_json::json;
 
 use super::{command, on};

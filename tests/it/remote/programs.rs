@@ -3,8 +3,8 @@
 use std::fs;
 
 use proptest::prelude::*;
-use runbook::domain::outcome::Verdict;
-use runbook::domain::time::Span;
+use runbook::domain::core::time::Span;
+use runbook::domain::incident::outcome::Verdict;
 use serde_json::json;
 
 use super::{command, on, runs, unique};
@@ -32,7 +32,7 @@ async fn a_program_there_gets_what_it_is_given_and_gives_its_streams_and_its_cod
 async fn every_ending_is_told_from_one_of_ssh() {
     let sshd = Sshd::start();
     let act = on(&sshd);
-    let ended = |outcome: runbook::domain::outcome::Outcome| (outcome.verdict, outcome.summary);
+    let ended = |outcome: runbook::domain::incident::outcome::Outcome| (outcome.verdict, outcome.summary);
     let run = async |script: &str| ended(act.perform("command", command(&["sh", "-c", script])).await);
     assert_eq!(run("exit 255").await, (Verdict::Failed, "`sh` ended with code 255".to_owned()));
     assert_eq!(run("kill -9 $$").await, (Verdict::Failed, "`sh` ended with code 137".to_owned()));

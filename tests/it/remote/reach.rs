@@ -2,7 +2,7 @@
 //!
 //! The server passes on connections to the addresses of the test and to no other, so that what arrives there has gone by it.
 
-use runbook::domain::outcome::Outcome;
+use runbook::domain::incident::outcome::Outcome;
 use serde_json::{Value, json};
 
 use super::on;

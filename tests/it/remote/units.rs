@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use runbook::clock::SystemClock;
-use runbook::domain::event::{Gate, Mode, RunOutcome};
-use runbook::domain::run::RunStatus;
+use runbook::domain::incident::event::{Gate, Mode, RunOutcome};
+use runbook::domain::incident::run::RunStatus;
 use runbook::engine::Stop;
 use runbook::store::memory::Memory;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use runbook::domain::schedule::{Entry, calendar};
+use runbook::domain::runbook::schedule::{Entry, calendar};
 use serde_json::{Value, json};
 
 use super::at;

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use runbook::actions::transport::process::output_apart;
-use runbook::domain::event::{Actor, Event};
-use runbook::domain::schedule::name;
+use runbook::domain::incident::event::{Actor, Event};
+use runbook::domain::runbook::schedule::name;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Draft, EventStore, Write};
 use rusqlite::Connection;

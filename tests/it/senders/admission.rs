@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use runbook::actions::Secrets;
-use runbook::domain::time::Timestamp;
+use runbook::domain::core::time::Timestamp;
 use runbook::surface::intake::{self, Admission, Certificates, Post, Rejected};
 use secrecy::SecretString;
 use serde_json::{Value, json};

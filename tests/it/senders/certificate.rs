@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use runbook::domain::time::Timestamp;
+use runbook::domain::core::time::Timestamp;
 use runbook::surface::intake::auth::CertificateUrl;
 use runbook::surface::intake::{self, Certificates, Post, Rejected};
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use runbook::domain::event::{Actor, Event, Recorded};
-use runbook::domain::id::{RunId, StepKey};
+use runbook::domain::core::id::{RunId, StepKey};
+use runbook::domain::incident::event::{Actor, Event, Recorded};
 use runbook::store::memory::Memory;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, Hold, KEY_LIMIT, StoreError, Write};
@@ -232,7 +232,7 @@ async fn of_many_racing_appends_one_wins_each_number(store: impl EventStore + Cl
 }
 
 /// Appends `count` notes one by one, reading again after each conflict.
-pub(super) async fn race(store: impl EventStore, inc: runbook::domain::id::IncidentId, racer: u32, count: u32) {
+pub(super) async fn race(store: impl EventStore, inc: runbook::domain::core::id::IncidentId, racer: u32, count: u32) {
     let mut seq = 0;
     for number in 0..count {
         loop {
@@ -263,7 +263,7 @@ async fn many_streams_grow_at_once(store: impl EventStore + Clone + 'static) {
     let grow = |number: u32| {
         let store = store.clone();
         tokio::spawn(async move {
-            let inc = runbook::domain::id::IncidentId::from_bits(number);
+            let inc = runbook::domain::core::id::IncidentId::from_bits(number);
             for seq in 0..10 {
                 store.append(&inc, seq, notes(1)).await.unwrap();
             }
@@ -301,7 +301,7 @@ async fn a_name_is_given_once_and_with_its_events(store: impl EventStore) {
 
 async fn of_many_that_race_for_a_name_one_gets_it(store: impl EventStore + Clone + 'static) {
     let race = |number: u32| {
-        let (store, incident) = (store.clone(), runbook::domain::id::IncidentId::from_bits(number));
+        let (store, incident) = (store.clone(), runbook::domain::core::id::IncidentId::from_bits(number));
         tokio::spawn(async move {
             let write = Write { keys: vec!["the-one".to_owned()], ..Write::of(&incident, 0, notes(2)) };
             (incident, store.write(write).await)

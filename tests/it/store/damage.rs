@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runbook::domain::event::Recorded;
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
+use runbook::domain::incident::event::Recorded;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Audit, Claim, EventStore, StoreError, Summary, Write};
 use rusqlite::Connection;

@@ -68,7 +68,7 @@ async fn many_that_make_the_log_at_once_share_one() {
         let path = path.clone();
         tokio::spawn(async move {
             let store = Sqlite::open(&path).await.unwrap();
-            store.append(&runbook::domain::id::IncidentId::from_bits(number), 0, notes(1)).await.unwrap();
+            store.append(&runbook::domain::core::id::IncidentId::from_bits(number), 0, notes(1)).await.unwrap();
             store.close().await.unwrap();
         })
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, StoreError};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// The most of the list that is read: thousands of mounts, of which a host with many containers has hundreds.
 const LIMIT: u64 = 1024 * 1024;

@@ -12,7 +12,7 @@ use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// Size of a block, blocks, free, free for all; inodes, free. Then the path without links, and where what is mounted.
 const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f -- \"$1\" && cat /proc/self/mountinfo";

@@ -15,7 +15,7 @@ use super::{SHOWN, Usage, share};
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::timeout::apart;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::repository::{Repository, Trouble};
 use crate::actions::Context;
-use crate::domain::moment::moment;
-use crate::domain::outcome::Outcome;
-use crate::domain::text;
-use crate::domain::time::stamp;
+use crate::domain::core::text;
+use crate::domain::core::time::stamp;
+use crate::domain::core::time_input::moment;
+use crate::domain::incident::outcome::Outcome;
 
 /// Commits that are told when a step does not say.
 const COMMITS: usize = 20;

@@ -12,8 +12,8 @@ use crate::actions::transport::host;
 use crate::actions::transport::process::capture::Capture;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::text;
+use crate::domain::core::text;
+use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// What is kept of git's output: two hundred commits with long subjects take a tenth of it.
 const KEPT: usize = 512 * 1024;

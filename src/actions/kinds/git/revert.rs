@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::repository::{Repository, Trouble};
 use super::worktree::Workshop;
 use crate::actions::Reconciled;
-use crate::domain::outcome::Outcome;
-use crate::domain::text;
+use crate::domain::core::text;
+use crate::domain::incident::outcome::Outcome;
 
 /// How often a revert of a revert is followed.
 const BACK_AND_FORTH: usize = 32;

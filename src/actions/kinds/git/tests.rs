@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::actions::kinds::support::testing::context;
-use crate::domain::estate::Environment;
-use crate::domain::outcome::Verdict;
+use crate::domain::config::estate::Environment;
+use crate::domain::incident::outcome::Verdict;
 
 /// A work tree on `production` whose newest commit is a merge, and its remote, side by side.
 struct Shop(TempDir);

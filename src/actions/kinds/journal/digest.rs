@@ -6,12 +6,12 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::core::text;
+use crate::domain::core::time::stamp;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::LEVELS;
 use crate::domain::journal::summary::Summary;
 use crate::domain::redact::Redactor;
-use crate::domain::text;
-use crate::domain::time::stamp;
 
 /// How many of the commonest messages are told.
 const TOP: usize = 10;

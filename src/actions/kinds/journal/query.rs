@@ -13,11 +13,11 @@ use super::parser::Reader;
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job, NotStarted};
+use crate::domain::core::text;
+use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::Record;
 use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};
-use crate::domain::text;
-use crate::domain::time::Timestamp;
 
 /// So many units are looked up in the journal's index. Each costs as much as a quarter of reading every line of a busy
 /// journal does, since an index is made of matches that are merged line by line; beyond this, reading all is faster.

@@ -130,7 +130,7 @@ async fn what_cannot_be_searched_says_why() {
 
 #[tokio::test]
 async fn a_service_of_the_estate_means_its_unit() {
-    let mut estate = crate::domain::estate::Estate::default();
+    let mut estate = crate::domain::config::estate::Estate::default();
     let service = serde_json::from_value(json!({"unit": GATEWAY})).expect("a service needs a unit only");
     estate.services.insert("gateway".to_owned(), service);
     let context = Context { estate: Arc::new(estate), ..context() };
@@ -170,5 +170,5 @@ async fn long_messages_and_many_lines_are_bounded() {
     let found = search(&context, directory.path(), json!({"since": "1h", "limit": 1000})).await;
     assert_eq!((&found.output["scanned"], &found.output["oversized"]), (&json!(501), &json!(1)));
     assert_eq!(found.output["truncated"], true);
-    assert!(found.output.to_string().len() < crate::domain::outcome::OUTPUT_LIMIT);
+    assert!(found.output.to_string().len() < crate::domain::incident::outcome::OUTPUT_LIMIT);
 }

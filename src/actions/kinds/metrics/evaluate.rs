@@ -125,7 +125,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::domain::core::time::Timestamp;
 
     fn page(text: &str, second: i64) -> Page {
         Page::parse(text, Timestamp::UNIX_EPOCH + TimeDelta::seconds(second)).unwrap()

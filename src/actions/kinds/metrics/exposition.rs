@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 /// A sample: a series at one instant.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::exposition::Sample;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::kinds::support::threshold::{Threshold, number};
-use crate::domain::outcome::Outcome;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
+use crate::domain::incident::outcome::Outcome;
 
 /// How many series the log keeps, and the most characters of a label's value.
 const SERIES: usize = 20;

@@ -11,7 +11,7 @@ use super::measured::{Found, Reading};
 use super::{Spec, address, place};
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// The label that holds the name of a series.
 const NAME: &str = "__name__";

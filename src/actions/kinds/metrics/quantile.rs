@@ -62,7 +62,7 @@ fn interpolated(q: f64, buckets: &[(f64, f64)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::domain::core::time::Timestamp;
 
     const PAGE: &str = "h_bucket{le=\"0.1\",r=\"a\"} 5\nh_bucket{le=\"0.5\",r=\"a\"} 9\nh_bucket{le=\"+Inf\",r=\"a\"} 10\n\
                         h_bucket{le=\"0.1\",r=\"b\"} 0\nh_bucket{le=\"0.5\",r=\"b\"} 0\nh_bucket{le=\"+Inf\",r=\"b\"} 0\n\

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::exposition::{Page, Sample, name, quoted};
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// How large a compiled expression may become.
 const REGEX: usize = 1024 * 1024;
@@ -110,7 +110,7 @@ impl Matcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::domain::core::time::Timestamp;
 
     #[test]
     fn series_are_selected_as_prometheus_does() {

@@ -17,7 +17,7 @@ use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::host;
 use crate::actions::transport::host::Door;
 use crate::actions::transport::timeout::within;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// How long a connection may take, the handshake and the password included.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -9,8 +9,8 @@ use super::sessions;
 use super::sessions::{Filter, Session};
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::kinds::support::threshold::Threshold;
-use crate::domain::outcome::Outcome;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
+use crate::domain::incident::outcome::Outcome;
 
 /// How many names of a group, and how many sessions of a list, are given.
 const GROUPS: usize = 20;

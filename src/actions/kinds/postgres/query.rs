@@ -10,8 +10,8 @@ use super::value::Cell;
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::kinds::support::threshold::{Threshold, number};
-use crate::domain::outcome::Outcome;
-use crate::domain::text::{grouped, one_line};
+use crate::domain::core::text::{grouped, one_line};
+use crate::domain::incident::outcome::Outcome;
 
 /// The most values that a query is given, columns that are kept, and characters of one value.
 const PARAMS: usize = 100;

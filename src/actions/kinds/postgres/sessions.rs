@@ -11,7 +11,7 @@ use sqlx::{Arguments, Row};
 use super::client::{Wire, why};
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// The longest name of an application, and the longest query, that are kept of a session.
 const NAME: usize = 64;

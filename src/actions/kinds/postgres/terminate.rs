@@ -15,7 +15,7 @@ use super::sessions::{Filter, Session};
 use crate::actions::Reconciled;
 use crate::actions::kinds::support::error::Trouble;
 use crate::clock;
-use crate::domain::outcome::Outcome;
+use crate::domain::incident::outcome::Outcome;
 
 /// A session ends within milliseconds as a rule; this is how long it is waited for, and how often it is looked.
 const LOOKS: usize = 40;

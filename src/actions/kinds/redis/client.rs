@@ -20,9 +20,9 @@ use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::host;
 use crate::actions::transport::host::Passage;
 use crate::actions::transport::timeout::within;
-use crate::domain::outcome::Outcome;
-use crate::domain::text::one_line;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::outcome::Outcome;
 
 /// How long a connection may take: a server that is up answers at once.
 const CONNECT: Duration = Duration::from_secs(5);

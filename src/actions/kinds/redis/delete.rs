@@ -11,8 +11,8 @@ use super::client::Wire;
 use super::keys::NAMES;
 use super::scan::{Key, Scan, closely, shown};
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::outcome::Outcome;
-use crate::domain::text::grouped;
+use crate::domain::core::text::grouped;
+use crate::domain::incident::outcome::Outcome;
 
 /// Which keys are taken.
 #[derive(Debug)]

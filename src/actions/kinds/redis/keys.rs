@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::client::Wire;
 use super::scan::{Key, Scan, closely, shown};
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::outcome::Outcome;
-use crate::domain::text::{bytes, grouped};
-use crate::domain::time::Span;
+use crate::domain::core::text::{bytes, grouped};
+use crate::domain::core::time::Span;
+use crate::domain::incident::outcome::Outcome;
 
 /// A key is idle after this time unless the step says otherwise.
 const IDLE: Span = Span::seconds(24 * 60 * 60);

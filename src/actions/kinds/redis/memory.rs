@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::client::Wire;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::timeout::pause;
-use crate::domain::outcome::Outcome;
-use crate::domain::text::{bytes, one_line};
-use crate::domain::time::Span;
+use crate::domain::core::text::{bytes, one_line};
+use crate::domain::core::time::Span;
+use crate::domain::incident::outcome::Outcome;
 
 /// The longest word of a server that is kept.
 const WORD: usize = 40;

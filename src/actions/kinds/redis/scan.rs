@@ -103,7 +103,7 @@ pub(super) fn shown(name: &[u8]) -> String {
         Some(_) => format!("{}…", last.chars().take(BEGINNING).collect::<String>()),
         None => last.to_owned(),
     };
-    crate::domain::text::one_line(&format!("{front}{colon}{last}"), NAME)
+    crate::domain::core::text::one_line(&format!("{front}{colon}{last}"), NAME)
 }
 
 #[cfg(test)]

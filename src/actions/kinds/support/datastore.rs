@@ -9,9 +9,9 @@ use url::Url;
 
 use super::error::Trouble;
 use crate::actions::{Context, SecretText};
-use crate::domain::estate::{Datastore, SecretRef};
-use crate::domain::form::{Field, Shape};
-use crate::domain::text::one_line;
+use crate::domain::config::estate::{Datastore, SecretRef};
+use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::core::text::one_line;
 
 /// The longest name of a datastore that a message repeats.
 const NAME: usize = 80;

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::outcome::{LOST, Outcome, Verdict};
+use crate::domain::incident::outcome::{LOST, Outcome, Verdict};
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

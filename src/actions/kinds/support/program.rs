@@ -11,13 +11,13 @@ use crate::actions::kinds::support::libpq;
 use crate::actions::transport::process::capture::{Capture, KEPT};
 use crate::actions::transport::process::{Ending, Exit, Job, NotStarted};
 use crate::actions::{Context, SecretText};
-use crate::domain::expression;
-use crate::domain::form::{Field, Output, Shape};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::text;
+use crate::domain::config::kind_schema::{Field, Output, Shape};
+use crate::domain::core::text;
+use crate::domain::incident::outcome::{Outcome, Verdict};
+use crate::domain::template::expression;
 
 /// What is kept for later steps of standard output, in bytes, half of it from the end. Quotes and backslashes double
-/// in JSON, so all parts together stay below [`crate::domain::outcome::OUTPUT_LIMIT`].
+/// in JSON, so all parts together stay below [`crate::domain::incident::outcome::OUTPUT_LIMIT`].
 const STDOUT_FOR_STEPS: usize = 20 * 1024;
 
 /// Likewise of standard error.

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions::{Context, Progress, Secrets};
 use crate::clock::SystemClock;
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::config::estate::{Environment, Estate};
+use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::redact::Redactor;
 
 /// A context in `/tmp`.

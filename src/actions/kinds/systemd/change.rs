@@ -11,7 +11,7 @@ use super::error::Trouble;
 use super::unit::Unit;
 use super::{job, names, unit_files};
 use crate::actions::Context;
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// How a new job treats the ones that are there: it takes their place, as with `systemctl`.
 const MODE: &str = "replace";

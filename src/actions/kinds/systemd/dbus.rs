@@ -15,7 +15,7 @@ use zbus::{Connection, OwnedObjectPath, proxy};
 
 use crate::actions::Context;
 use crate::actions::transport::host;
-use crate::domain::estate::{Host, ManagerBus};
+use crate::domain::config::estate::{Host, ManagerBus};
 
 /// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use zbus::OwnedObjectPath;
 
 use super::dbus;
 use super::unit::{properties, text};
-use crate::domain::estate::ManagerBus;
+use crate::domain::config::estate::ManagerBus;
 
 /// The most services that are looked at; a machine with all of a distribution's has some hundreds of unit files.
 const MOST: usize = 1_000;

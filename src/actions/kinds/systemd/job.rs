@@ -94,7 +94,7 @@ pub(super) async fn settled(
     settle: Duration,
     context: &Context,
 ) -> zbus::Result<(Unit, Option<Trouble>)> {
-    let until = crate::domain::time::Span(settle).after(context.clock.now());
+    let until = crate::domain::core::time::Span(settle).after(context.clock.now());
     let mut first: Option<String> = None;
     let (mut looping, mut exit) = (false, None);
     loop {

@@ -13,7 +13,7 @@ use super::dbus;
 use super::dbus::UnitRow;
 use super::unit::{ended, instant};
 use crate::actions::Context;
-use crate::domain::survey::Unit;
+use crate::domain::host::status::Unit;
 
 /// The interfaces that every unit and every service has.
 const COMMON: &str = "org.freedesktop.systemd1.Unit";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::error::Trouble;
-use crate::domain::estate::{Estate, suffixed};
+use crate::domain::config::estate::{Estate, suffixed};
 
 /// The most units that one step may name or match.
 const MOST: usize = 500;
@@ -75,7 +75,7 @@ fn limited(words: &[String]) -> Result<&[String], Trouble> {
 fn full(word: &str, estate: &Estate) -> Result<String, Trouble> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
     if word.is_empty() || word.len() > LONGEST || word.starts_with('-') || !word.chars().all(allowed) {
-        let shown = crate::domain::text::one_line(word, 80);
+        let shown = crate::domain::core::text::one_line(word, 80);
         return Err(Trouble::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
     }
     let unit = estate.services.get(word).map_or(word, |service| &service.unit);
@@ -110,7 +110,7 @@ fn expression(pattern: &str) -> Option<Regex> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::estate::Service;
+    use crate::domain::config::estate::Service;
 
     fn estate() -> Estate {
         let service = |name: &str| {

@@ -13,7 +13,7 @@ use super::error::Trouble;
 use super::unit::Unit;
 use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
-use crate::domain::outcome::Outcome;
+use crate::domain::incident::outcome::Outcome;
 
 /// What was found about one unit.
 #[derive(Debug, PartialEq)]

@@ -9,7 +9,7 @@ use super::names::Wanted;
 use super::unit::Unit;
 use super::{change, dbus};
 use crate::actions::Context;
-use crate::domain::outcome::Outcome;
+use crate::domain::incident::outcome::Outcome;
 
 /// How many units a summary names before it only counts.
 const NAMED: usize = 5;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zbus::{Connection, ObjectPath, OwnedVariant};
 
 use super::dbus::{ManagerProxy, UnitRow};
-use crate::domain::time::{Timestamp, stamp};
+use crate::domain::core::time::{Timestamp, stamp};
 
 /// The value by which systemd says that it does not know a number of bytes.
 const UNKNOWN_BYTES: u64 = u64::MAX;

@@ -7,7 +7,7 @@ use super::dbus;
 use super::dbus::{FileChange, ManagerProxy};
 use super::error::Trouble;
 use crate::actions::Context;
-use crate::domain::outcome::Outcome;
+use crate::domain::incident::outcome::Outcome;
 
 /// What polkit and people call the reading of all unit files.
 const RELOAD: &str = "reload the unit files of";

@@ -11,8 +11,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 /// The most names that are kept, and the longest text of one.
 const NAMES: usize = 100;

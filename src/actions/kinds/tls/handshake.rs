@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::host;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// The longest reason that is kept.
 const SAID: usize = 200;

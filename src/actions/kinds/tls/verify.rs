@@ -17,8 +17,8 @@ use super::handshake::{Handshake, provider};
 use crate::actions::Context;
 use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::timeout::apart;
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 /// The largest file of authorities: ten times what a Linux distribution trusts.
 const FILE: u64 = 4 * 1024 * 1024;

@@ -5,8 +5,8 @@
 //! **Invariant:** what leaves as text is printable: no control sequence of a child reaches a terminal or the log.
 
 use crate::actions::{Context, Progress};
+use crate::domain::core::text;
 use crate::domain::redact::RedactStream;
-use crate::domain::text;
 
 /// What is kept of each stream's beginning, in bytes, and as much of its end.
 pub const KEPT: usize = 32 * 1024;

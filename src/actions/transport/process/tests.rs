@@ -15,7 +15,7 @@ use crate::actions::kinds::shell::Shell;
 use crate::actions::kinds::support::testing::context;
 use crate::actions::{Kind, Progress};
 use crate::clock::SystemClock;
-use crate::domain::outcome::Verdict;
+use crate::domain::incident::outcome::Verdict;
 use crate::domain::redact::Redactor;
 
 fn sh(script: &str, context: &Context) -> Job {
@@ -230,7 +230,7 @@ async fn hostile_values_reach_a_program_as_data() {
         let spec = json!({"argv": ["printf", "%s", hostile], "env": {"V": hostile}});
         let outcome = Command.perform(&spec, &context).await;
         assert_eq!(outcome.verdict, Verdict::Succeeded, "{}", outcome.summary);
-        assert_eq!(outcome.output["stdout"], json!(crate::domain::text::printable(hostile)));
+        assert_eq!(outcome.output["stdout"], json!(crate::domain::core::text::printable(hostile)));
         assert!(!outcome.summary.contains('\x1b'));
     }
 }
@@ -275,7 +275,7 @@ async fn output_that_later_steps_see_is_bounded() {
     for parse in ["none", "lines"] {
         let outcome = Shell.perform(&json!({"script": script, "parse": parse}), &context()).await;
         let size = outcome.output.to_string().len();
-        assert!(size <= crate::domain::outcome::OUTPUT_LIMIT, "{parse}: {size}");
+        assert!(size <= crate::domain::incident::outcome::OUTPUT_LIMIT, "{parse}: {size}");
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Deliberately absent: mending it. A host key is taken in by a person who has compared it, never by this program.
 
-use crate::domain::estate::SshHost;
-use crate::domain::text::one_line;
+use crate::domain::config::estate::SshHost;
+use crate::domain::core::text::one_line;
 
 /// The longest of ssh's own words that is repeated.
 const SAID: usize = 200;

@@ -22,9 +22,9 @@ use crate::actions::transport::process;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::actions::transport::process::{AGENT, Ending, Job};
 use crate::actions::transport::timeout::within;
-use crate::domain::estate::{SshHost, matches};
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::config::estate::{SshHost, matches};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 
 /// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
 const CONNECT: Duration = Duration::from_secs(30);

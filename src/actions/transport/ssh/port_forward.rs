@@ -18,8 +18,8 @@ use crate::actions::kinds::support::error::Trouble;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Piped;
 use crate::actions::transport::timeout::within;
-use crate::domain::estate::SshHost;
-use crate::domain::text::one_line;
+use crate::domain::config::estate::SshHost;
+use crate::domain::core::text::one_line;
 
 /// How long the far side may take to begin.
 const BEGIN: Duration = Duration::from_secs(20);

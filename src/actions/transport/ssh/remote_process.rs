@@ -14,9 +14,9 @@ use crate::actions::Context;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::Sink;
 use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, Running};
-use crate::domain::estate::SshHost;
-use crate::domain::text::one_line;
-use crate::domain::time::Span;
+use crate::domain::config::estate::SshHost;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Span;
 
 /// How long the far side may take to say that what was to end has ended: the grace it gives, and the way there and back.
 const FAREWELL: Duration = Duration::from_secs(GRACE.as_secs() + 3);

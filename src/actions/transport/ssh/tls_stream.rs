@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::actions::kinds::support::error::Trouble;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
 
 /// The longest reason that is kept.
 const SAID: usize = 200;

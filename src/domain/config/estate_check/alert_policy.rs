@@ -3,12 +3,12 @@
 use std::num::NonZeroU32;
 
 use super::Checker;
-use crate::domain::policy::{AlertPolicy, Budget, Grouping, Permission};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::check::fields::{Fields, list};
-use crate::domain::runbook::node::Node;
-use crate::domain::time::Span;
-use crate::domain::trigger;
+use crate::domain::config::alert_policy::{AlertPolicy, Budget, Grouping, Permission};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::time::Span;
+use crate::domain::runbook::trigger;
 
 /// The keys of what is done about alerts.
 pub(in crate::domain) const ALERTS_KEYS: &[&str] = &[
@@ -119,7 +119,7 @@ impl Checker<'_> {
     fn action_name(&mut self, node: &Node) -> Option<String> {
         let text = self.report.text(node)?;
         let parts: Vec<&str> = text.split('.').collect();
-        if (1..=2).contains(&parts.len()) && parts.iter().all(|part| crate::domain::id::is_name(part)) {
+        if (1..=2).contains(&parts.len()) && parts.iter().all(|part| crate::domain::core::id::is_name(part)) {
             return Some(text.to_owned());
         }
         let problem = Problem::new(node.span.clone(), format!("`{}` is no action", visible(text, MAX_QUOTED)));

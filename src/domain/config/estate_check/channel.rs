@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Checker;
-use super::part::is_variable;
-use crate::domain::channel::Variable;
-use crate::domain::estate::{Channel, Email, Program, SecretRef, Tls, Webhook};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::check::fields::{Fields, list};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use super::sections::is_variable;
+use crate::domain::config::channel::Variable;
+use crate::domain::config::estate::{Channel, Email, Program, SecretRef, Tls, Webhook};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 
 /// The ways out, of which a channel has exactly one.
 pub(in crate::domain) const WAYS: &[&str] = &["slack", "slack_webhook", "email", "webhook", "command"];

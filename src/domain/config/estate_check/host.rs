@@ -1,10 +1,10 @@
 //! An environment's host: `local`, or a mapping that says how it is reached by SSH.
 
 use super::Checker;
-use crate::domain::host::{Host, LOCAL, SshHost, is_destination};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::check::fields::{Fields, list};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::host::{Host, LOCAL, SshHost, is_destination};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 
 /// The keys of a host that is reached by SSH.
 pub(in crate::domain) const HOST_KEYS: &[&str] = &["ssh", "port", "config", "options", "reaches"];

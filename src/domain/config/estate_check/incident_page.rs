@@ -1,10 +1,10 @@
 //! The page of an incident: an address that people reach, and the secret that makes its links.
 
 use super::Checker;
-use crate::domain::page::Page;
-use crate::domain::problem::Problem;
-use crate::domain::runbook::check::fields::Fields;
-use crate::domain::runbook::node::Node;
+use crate::domain::config::incident_page::Page;
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::Problem;
 
 pub(in crate::domain) const PAGE_KEYS: &[&str] = &["url", "secret"];
 

@@ -1,9 +1,9 @@
 //! How the services' lines are read: by which fields they say where in a trace they belong.
 
 use super::Checker;
-use crate::domain::journal::spans::TraceFields;
-use crate::domain::runbook::check::fields::Fields;
-use crate::domain::runbook::node::{Content, Node};
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::{Content, Node};
+use crate::domain::journal::trace_tree::TraceFields;
 
 pub(in crate::domain) const LOGS_KEYS: &[&str] = &["trace", "span", "parent", "span_name"];
 

@@ -1,13 +1,13 @@
 //! The parts of an estate, each held against what it may say.
 
 use super::Checker;
-use crate::domain::estate::{
+use crate::domain::config::estate::{
     Criticality, Datastore, Environment, ManagerBus, Person, Role, SecretRef, SecretSource, Service, live_path,
     metrics_path, ready_path,
 };
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::check::fields::{Fields, list};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 
 pub(in crate::domain) const ENVIRONMENT_KEYS: &[&str] =
     &["branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];
@@ -143,7 +143,7 @@ impl Checker<'_> {
 
     /// Two services on one unit would be restarted as one and judged as two.
     pub(super) fn units_differ(&mut self, fields: &Fields<'_>) {
-        let mut seen: std::collections::BTreeMap<String, crate::domain::problem::Span> =
+        let mut seen: std::collections::BTreeMap<String, crate::domain::core::diagnostic::Span> =
             std::collections::BTreeMap::new();
         let services = fields.get("services").and_then(Node::as_map).unwrap_or_default();
         for node in services.iter().filter_map(|entry| entry.value.get("unit")) {
@@ -200,7 +200,7 @@ impl Checker<'_> {
     pub(super) fn people_differ(&mut self, fields: &Fields<'_>) {
         let people = fields.get("people").and_then(Node::as_map).unwrap_or_default();
         for key in ["account", "slack", "email"] {
-            let mut seen: Vec<(&str, crate::domain::problem::Span)> = Vec::new();
+            let mut seen: Vec<(&str, crate::domain::core::diagnostic::Span)> = Vec::new();
             for node in people.iter().filter_map(|entry| entry.value.get(key)) {
                 let Some(text) = node.as_text() else { continue };
                 match seen.iter().find(|(other, _)| other.eq_ignore_ascii_case(text)) {

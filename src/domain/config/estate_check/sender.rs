@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Checker;
-use crate::domain::estate::Environment;
-use crate::domain::expression::{self, ExpressionError};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::config::estate::Environment;
+use crate::domain::config::sender::{Auth, Form, Mapping, Pairs, Sender, StatusMapping, Workflow};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::Severity;
 use crate::domain::runbook::check::SEVERITIES;
-use crate::domain::runbook::check::fields::{Fields, list};
-use crate::domain::runbook::node::{Content, Entry, Node};
-use crate::domain::sender::{Auth, Form, Mapping, Pairs, Sender, StatusMapping, Workflow};
+use crate::domain::template::expression;
+use crate::domain::template::expression::ExpressionError;
 
 pub(in crate::domain) const SENDER_KEYS: &[&str] =
     &["form", "auth", "topics", "certificate", "environment", "catch_up", "severities", "mapping", "workflows"];
@@ -323,7 +324,7 @@ impl Checker<'_> {
     /// An expression that sees these names.
     pub(super) fn found(&mut self, node: &Node, names: &[&str]) -> Option<String> {
         let text = self.report.text(node)?;
-        if let Some(inner) = expression::scan::whole_expression(text) {
+        if let Some(inner) = expression::scanner::whole_expression(text) {
             let problem = Problem::new(node.span.clone(), "an expression stands without `{{` and `}}`");
             self.report.add(problem.help(format!("Write `{}`.", visible(text[inner].trim(), MAX_QUOTED))));
             return None;

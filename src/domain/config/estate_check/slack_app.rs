@@ -1,10 +1,10 @@
 //! The Slack app of an estate: a Slack channel of it, and at least one way in.
 
 use super::Checker;
-use crate::domain::problem::Problem;
-use crate::domain::runbook::check::fields::Fields;
-use crate::domain::runbook::node::Node;
-use crate::domain::slack::{SlackApp, Strangers};
+use crate::domain::config::slack_app::{SlackApp, Strangers};
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::Problem;
 
 pub(in crate::domain) const SLACK_KEYS: &[&str] =
     &["channel", "app_token", "signing_secret", "strangers", "channel_an_incident"];

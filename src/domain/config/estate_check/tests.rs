@@ -1,7 +1,7 @@
 //! A right estate, and one mistake at a time in it.
 
 use super::*;
-use crate::domain::runbook::check::fields::list;
+use crate::domain::config::yaml::fields::list;
 
 const VALID: &str = "\
 estate: Shop
@@ -137,7 +137,7 @@ fn a_family_of_secrets_ends_in_a_star_and_stands_only_in_a_file() {
 
 #[test]
 fn the_reference_has_every_key_of_an_estate() {
-    use crate::domain::runbook::reference;
+    use crate::domain::config::reference;
     for (said, known) in [
         (reference::ESTATE, ESTATE_KEYS),
         (reference::ENVIRONMENT, ENVIRONMENT_KEYS),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{closed, name, one_or_many, secret, text};
-use crate::domain::estate_check::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
+use crate::domain::config::estate_check::{EMAIL_KEYS, PROGRAM_KEYS, TLS, WEBHOOK_KEYS};
 
 pub(super) fn channel() -> Value {
     let address = json!({ "type": "string", "pattern": "^https?://\\S+$" });

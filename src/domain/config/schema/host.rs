@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{closed, one_or_many, text};
-use crate::domain::estate_check::{HOST_KEYS, SSH_OPTIONS};
+use crate::domain::config::estate_check::{HOST_KEYS, SSH_OPTIONS};
 
 /// `local`, or how a machine is reached by SSH.
 pub(super) fn host() -> Value {

@@ -1,12 +1,12 @@
 //! The schemas against what the checker accepts and against mistakes that a schema can see.
 
 use super::*;
-use crate::domain::problem::Source;
+use crate::domain::config::yaml::reader;
+use crate::domain::core::diagnostic::Source;
 use crate::domain::runbook::check::tests::{ESTATE, FORMS, FULL, HEAD};
-use crate::domain::runbook::file;
 
 fn instance(text: &str) -> Value {
-    file::read(&Source::new("x.yaml", text)).unwrap_or_else(|problem| panic!("{problem:?}")).to_json()
+    reader::read(&Source::new("x.yaml", text)).unwrap_or_else(|problem| panic!("{problem:?}")).to_json()
 }
 
 fn validator(schema: &Value) -> jsonschema::Validator {

@@ -4,10 +4,10 @@
 //!
 //! Deliberately absent: what the keys mean; the rooms that own them say so.
 
-use crate::domain::id::is_name;
-use crate::domain::problem::{MAX_QUOTED, Problem, Source, Span, visible};
-use crate::domain::runbook::node::{Content, Entry, Node};
-use crate::domain::time;
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Source, Span, visible};
+use crate::domain::core::id::is_name;
+use crate::domain::core::time;
 
 /// The longest text of one field, in bytes; a script is the longest thing that a runbook holds.
 const MAX_TEXT: usize = 64 << 10;

@@ -1,8 +1,8 @@
 //! YAML as it was written: values with their places, nothing decided yet.
 //!
-//! Deliberately absent: reading (that is [`file`](super::file)) and meaning (that is [`check`](super::check)).
+//! Deliberately absent: reading (that is [`file`](super::reader)) and meaning (that is [`check`](crate::domain::runbook::check)).
 
-use crate::domain::problem::{Source, Span};
+use crate::domain::core::diagnostic::{Source, Span};
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Budget, Error, Location, Options, Spanned};
 
 use super::node::{Content, Entry, Node};
-use crate::domain::problem::{Problem, Source, Span};
+use crate::domain::core::diagnostic::{Problem, Source, Span};
 
 /// The largest file that is read, in bytes: a thousand steps fit in a tenth of it.
 pub const MAX_FILE: usize = 1 << 20;

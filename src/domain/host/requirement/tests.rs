@@ -7,11 +7,11 @@ use super::*;
 /// The kinds that these tests use, as far as they say what a value is.
 static FORMS: [KindForm; 2] = [
     KindForm {
-        fields: &[crate::domain::form::Field::optional("status", Shape::OneOrMany(&Shape::Unit), "")],
+        fields: &[crate::domain::config::kind_schema::Field::optional("status", Shape::OneOrMany(&Shape::Unit), "")],
         ..form("systemd")
     },
     KindForm {
-        fields: &[crate::domain::form::Field::optional("env", Shape::MapOf(&Shape::Secret), "")],
+        fields: &[crate::domain::config::kind_schema::Field::optional("env", Shape::MapOf(&Shape::Secret), "")],
         ..form("command")
     },
 ];
@@ -23,7 +23,7 @@ const fn form(name: &'static str) -> KindForm {
         shorthand: None,
         verbs: &[],
         fields: &[],
-        effect: |_| crate::domain::effect::EffectClass::Read,
+        effect: |_| crate::domain::core::effect::EffectClass::Read,
         outputs: &[],
         example: "",
     }

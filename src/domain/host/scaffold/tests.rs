@@ -1,8 +1,8 @@
 //! The first files, put to the checker.
 
 use super::*;
-use crate::domain::estate_check;
-use crate::domain::problem::Source;
+use crate::domain::config::estate_check;
+use crate::domain::core::diagnostic::Source;
 
 fn found() -> Found {
     let health = Health { port: 8000, live: "/healthz".into(), ready: None, metrics: Some("/metrics".into()) };
@@ -35,7 +35,7 @@ fn each_stack_is_an_environment_and_in_those_elsewhere_nothing_runs_yet() {
     assert!(estate.environments["production"].refuses("host-1.example").is_some());
 }
 
-fn checked(found: &Found) -> crate::domain::estate::Estate {
+fn checked(found: &Found) -> crate::domain::config::estate::Estate {
     let text = estate(found);
     estate_check::check(&Source::new("estate.yaml", text.clone()))
         .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))

@@ -1,7 +1,7 @@
 //! What an alert makes of an incident: it opens one, joins one, is counted or marks itself as resolved.
 //!
-//! Which incident an alert belongs to, and which runbook is for it, is found before ([`crate::domain::trigger`],
-//! [`crate::domain::policy`]); here it is held against what is true of that incident.
+//! Which incident an alert belongs to, and which runbook is for it, is found before ([`crate::domain::runbook::trigger`],
+//! [`crate::domain::config::alert_policy`]); here it is held against what is true of that incident.
 //!
 //! **Invariant:** a firing never gets lost: where its runbook cannot start, the incident says so and the notice goes out.
 //! **Invariant:** of one firing there is one `AlertFired`, whatever is reported of it in whatever order.
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::start_run;
-use crate::domain::alert::AlertStatus;
-use crate::domain::alerts::ALERT_LIMIT;
-use crate::domain::command::{Answer, Plan, Refused, Report, Start};
-use crate::domain::event::{Event, Proposal};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::incident::alert::AlertStatus;
+use crate::domain::incident::alert_set::ALERT_LIMIT;
+use crate::domain::incident::command::{Answer, Plan, Refused, Report, Start};
+use crate::domain::incident::event::{Event, Proposal};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::time::{Span, Timestamp};
 
 /// The parameter of the notice that says which runbook a person may start, and why it did not start by itself.
 pub const PROPOSAL: &str = "proposal";

@@ -3,14 +3,14 @@
 //! **Invariant:** every no that is about the person, the plan or the time is recorded, with who asked; so is nothing else.
 
 use super::words;
-use crate::domain::command::{Refused, WORDS_LIMIT};
-use crate::domain::event::{Actor, Event, Gate};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::role::{Refusal, RefusalCause, counted, is_one_of, named};
-use crate::domain::run::Run;
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::incident::command::{Refused, WORDS_LIMIT};
+use crate::domain::incident::event::{Actor, Event, Gate};
+use crate::domain::incident::permission::{Refusal, RefusalCause, counted, is_one_of, named};
+use crate::domain::incident::run::Run;
 
 /// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.
 const DIGEST_SHORTEST: usize = 8;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::suggest;
-use crate::domain::command::{Refused, Start, WORDS_LIMIT};
+use crate::domain::core::time::Span;
+use crate::domain::incident::command::{Refused, Start, WORDS_LIMIT};
 use crate::domain::runbook::{Param, ParamKind, Runbook};
-use crate::domain::time::Span;
 
 /// Every parameter with its value: what was given, checked, and the defaults.
 pub(super) fn params(runbook: &Runbook, start: &Start) -> Result<Map<String, Value>, Refused> {

@@ -3,11 +3,11 @@
 //! **Invariant:** nobody has a role that the estate keeps for others.
 
 use super::suggest;
-use crate::domain::command::Refused;
-use crate::domain::estate::Estate;
-use crate::domain::event::{Actor, Event, Identity};
+use crate::domain::config::estate::Estate;
 use crate::domain::incident::Incident;
-use crate::domain::role::{Holder, is_holder};
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::event::{Actor, Event, Identity};
+use crate::domain::incident::permission::{Holder, is_holder};
 
 pub(super) fn take(incident: &Incident, by: &Actor, role: &str) -> Result<Vec<Event>, Refused> {
     let estate = estate(incident, role)?;

@@ -1,11 +1,11 @@
 //! What a schedule makes happen, and what planned work is not asked for.
 
 use super::start_run;
-use crate::domain::command::{Refused, Start};
-use crate::domain::event::Event;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::command::{Refused, Start};
+use crate::domain::incident::event::Event;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::schedule::{Occurrence, Skipped};
-use crate::domain::time::Timestamp;
+use crate::domain::runbook::schedule::{Occurrence, Skipped};
 
 /// The events of a record that an occurrence opens.
 pub(super) fn start(

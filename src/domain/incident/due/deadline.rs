@@ -2,14 +2,14 @@
 //!
 //! **Invariant:** a deadline that was kept is met, however late that is noticed; nothing is owed before its time.
 
-use crate::domain::deadline::{Deadline, DeadlineStatus, set};
-use crate::domain::event::{Conclusion, Event};
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::auto_notice;
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus, set};
+use crate::domain::incident::event::{Conclusion, Event};
+use crate::domain::incident::message::{Message, MessageId, NoticeCause};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::message::{Message, MessageId, NoticeCause};
-use crate::domain::notice;
 use crate::domain::runbook::DeadlineFrom;
-use crate::domain::time::Timestamp;
 
 type Met = (Timestamp, Option<StepKey>);
 
@@ -71,19 +71,19 @@ fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Eve
 /// Who is to hear of it: those who are named for it, and stakeholders when nobody else has told them.
 fn told(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
     if deadline.status == DeadlineStatus::Missed && !deadline.told_miss && !deadline.escalate().is_empty() {
-        return notice::escalation(incident, deadline, true);
+        return auto_notice::escalation(incident, deadline, true);
     }
     let running = deadline.status == DeadlineStatus::Running;
     if running && deadline.warned && !deadline.told_warning && !deadline.escalate().is_empty() {
-        return notice::escalation(incident, deadline, false);
+        return auto_notice::escalation(incident, deadline, false);
     }
-    fallback_at(incident, deadline).filter(|at| *at <= now).and_then(|_| notice::fallback(incident, deadline))
+    fallback_at(incident, deadline).filter(|at| *at <= now).and_then(|_| auto_notice::fallback(incident, deadline))
 }
 
 /// When the engine has to tell stakeholders itself: unless a message that keeps the deadline is owed, for that one takes
 /// other ways by itself.
 fn fallback_at(incident: &Incident, deadline: &Deadline) -> Option<Timestamp> {
-    let at = deadline.falls_back_at().filter(|_| notice::is_told(incident, deadline))?;
+    let at = deadline.falls_back_at().filter(|_| auto_notice::is_told(incident, deadline))?;
     let keeps = |message: &&Message| message.deadline.as_deref() == Some(&*deadline.name) && !message.withdrawn;
     let on_its_way = incident.messages.values().filter(keeps).any(|message| message.open().next().is_some());
     (!on_its_way).then_some(at)

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::walk::Walk;
+use super::position::Walk;
 use super::{Effect, Parcel};
-use crate::domain::estate::Estate;
-use crate::domain::event::Event;
-use crate::domain::id::StepKey;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::StepKey;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::message::{MESSAGE_LIFE, Message, MessageId};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::incident::event::Event;
+use crate::domain::incident::message::{MESSAGE_LIFE, Message, MessageId};
+use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// The longest reason, in characters.
 const REASON_LIMIT: usize = 400;
@@ -52,7 +52,7 @@ fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestam
     let Some(estate) = estate(incident, id) else { return Vec::new() };
     let tries = message.owed(&incident.id, id, estate, incident.fallback_at(message));
     let due = tries.into_iter().filter(|one| one.at <= now);
-    let parcel = |one: crate::domain::message::Try| Parcel {
+    let parcel = |one: crate::domain::incident::message::Try| Parcel {
         id: id.clone(),
         target: one.target,
         channel: one.channel,

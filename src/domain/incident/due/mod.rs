@@ -5,23 +5,23 @@
 
 use serde_json::{Map, Value};
 
-use self::walk::Walk;
+use self::position::Walk;
 use super::decide::resolution;
 use super::event::{Actor, Event, Gate, RunOutcome};
-use super::id::{Part, RunId, StepKey};
-use super::incident::{Incident, IncidentStatus};
 use super::message::MessageId;
 use super::plan::{Attempt, RenderedAction};
 use super::run::{Run, RunStatus};
 use super::step::Standing;
-use super::time::{Span, Timestamp};
+use super::{Incident, IncidentStatus};
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::time::{Span, Timestamp};
 
-mod body;
 mod deadline;
-mod post;
-mod walk;
+mod message;
+mod position;
+mod step;
 
-pub use self::body::occasion;
+pub use self::step::occasion;
 
 /// How long a reading may take unless the step says otherwise.
 pub const READ_TIMEOUT: Span = Span::seconds(60);
@@ -30,7 +30,7 @@ pub const MESSAGE_TIMEOUT: Span = Span::seconds(60);
 /// How long a change may take unless the step says otherwise: a slow stop takes systemd 90 s.
 pub const CHANGE_TIMEOUT: Span = Span::seconds(300);
 /// How long an action may take unless its step says otherwise.
-pub fn usual_timeout(action: &super::runbook::Action) -> Span {
+pub fn usual_timeout(action: &crate::domain::runbook::Action) -> Span {
     match action.effect.changes() {
         _ if action.is_message() => MESSAGE_TIMEOUT,
         true => CHANGE_TIMEOUT,
@@ -134,7 +134,7 @@ pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
     for run in &incident.runs {
         effects.append(&mut Walk::of(incident, run, now));
     }
-    effects.extend(post::owed(incident, now));
+    effects.extend(message::owed(incident, now));
     if owes_postmortem(incident) {
         effects.push(Effect::WritePostmortem);
     }
@@ -155,7 +155,7 @@ pub fn wake_after(incident: &Incident, now: Timestamp) -> Option<Timestamp> {
 fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let deadlines = deadline::instants(incident);
     let states = incident.runs.iter().flat_map(|run| {
-        let reached = walk::reached(run);
+        let reached = position::reached(run);
         let is_reached = move |key: &StepKey| reached.as_ref().is_none_or(|ids| ids.contains(&key.id.as_str()));
         run.steps.iter().filter(move |(key, _)| key.part == Part::Undo || is_reached(key)).map(|(_, state)| state)
     });
@@ -166,7 +166,7 @@ fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
         _ => None,
     });
     let quiet = incident.alerts.quiet_until().filter(|_| follows_alerts(incident) && is_quiet(incident));
-    deadlines.chain(steps).chain(quiet).chain(post::instants(incident))
+    deadlines.chain(steps).chain(quiet).chain(message::instants(incident))
 }
 
 /// Whether something may be owed without a further event.

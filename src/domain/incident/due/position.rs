@@ -7,15 +7,16 @@ use std::num::NonZeroU32;
 use serde_json::Value;
 
 use super::Effect;
-use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome, SkipReason, StopCause};
-use crate::domain::expression::{self, ExpressionError};
-use crate::domain::id::{Part, StepKey};
+use crate::domain::core::id::{Part, StepKey};
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, SkipReason, StopCause};
+use crate::domain::incident::run::{Run, RunStatus};
+use crate::domain::incident::step::{Standing, StepState};
+use crate::domain::incident::template_scope;
 use crate::domain::runbook::{Body, ITEM_LIMIT, OnFailure, Step};
-use crate::domain::scope;
-use crate::domain::step::{Standing, StepState};
-use crate::domain::time::Timestamp;
+use crate::domain::template::expression;
+use crate::domain::template::expression::ExpressionError;
 
 /// How far a sequence has come.
 enum Progress {
@@ -215,7 +216,7 @@ impl Walk<'_> {
     }
 
     fn items(&self, key: &StepKey, list: &str) -> Result<Vec<Value>, String> {
-        let scope = scope::of(self.incident, self.run, key, &[list]);
+        let scope = template_scope::of(self.incident, self.run, key, &[list]);
         match expression::evaluate(list, &scope).map_err(|error| error.to_string())? {
             Value::Array(items) if items.len() <= ITEM_LIMIT => Ok(items),
             Value::Array(items) => Err(format!("{} items are more than {ITEM_LIMIT}", items.len())),
@@ -314,11 +315,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn text(&self, key: &StepKey, source: &str) -> Result<String, ExpressionError> {
-        scope::text(self.incident, self.run, key, source)
+        template_scope::text(self.incident, self.run, key, source)
     }
 
     fn truthy(&self, key: &StepKey, condition: &str) -> Result<bool, ExpressionError> {
-        expression::truthy(condition, &scope::of(self.incident, self.run, key, &[condition]))
+        expression::truthy(condition, &template_scope::of(self.incident, self.run, key, &[condition]))
     }
 }
 

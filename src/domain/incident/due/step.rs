@@ -2,20 +2,22 @@
 
 use serde_json::Value;
 
-use super::walk::{Walk, last_summary};
+use super::position::{Walk, last_summary};
 use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, usual_timeout};
-use crate::domain::event::{Conclusion, Event, Gate, Mode, RunOutcome};
-use crate::domain::expression::{self, ExpressionError};
-use crate::domain::id::{Part, StepKey};
+use crate::domain::core::id::{Part, StepKey};
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::plan::{self, Attempt, Poll, RenderedAction};
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome};
+use crate::domain::incident::plan;
+use crate::domain::incident::plan::{Attempt, Poll, RenderedAction};
+use crate::domain::incident::run::{Run, RunStatus};
+use crate::domain::incident::step::{Standing, StepState};
+use crate::domain::incident::template_scope;
 use crate::domain::runbook::check::MAX_PEOPLE;
 use crate::domain::runbook::{Action, Ask, Body, OnFailure, Start, Step, Verify};
-use crate::domain::scope;
-use crate::domain::step::{Standing, StepState};
-use crate::domain::text::one_line;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::template::expression;
+use crate::domain::template::expression::ExpressionError;
 
 impl Walk<'_> {
     /// What the step does, once it is reached and wanted.
@@ -69,9 +71,9 @@ impl Walk<'_> {
             Some((_, RunStatus::Ended(_))) | None => {
                 let mut params = Value::Object(start.params.clone());
                 let mut sources = Vec::new();
-                scope::gather(&params, &mut sources);
-                let scope = scope::of(self.incident, self.run, key, &sources);
-                scope::value(&mut params, &scope)?;
+                template_scope::gather(&params, &mut sources);
+                let scope = template_scope::of(self.incident, self.run, key, &sources);
+                template_scope::value(&mut params, &scope)?;
                 let params = params.as_object().cloned().unwrap_or_default();
                 let (run, runbook) = (self.run.id, start.runbook.clone());
                 self.effects.push(Effect::StartRun { run, step: key.clone(), runbook, params });
@@ -82,7 +84,7 @@ impl Walk<'_> {
 
     /// An action: agreed to where a person must, then attempted.
     fn action(&mut self, step: &Step, key: &StepKey, action: &Action) {
-        let rendered = match scope::action(self.incident, self.run, key, action) {
+        let rendered = match template_scope::action(self.incident, self.run, key, action) {
             Ok(rendered) => rendered,
             Err(error) => return self.fail(step, key, error.to_string()),
         };
@@ -126,7 +128,7 @@ impl Walk<'_> {
 
     fn confirm(&mut self, step: &Step, key: &StepKey, action: RenderedAction, digest: String) {
         let why = step.why.as_ref().and_then(|why| self.text(key, why).ok());
-        let undo = step.undo.as_ref().and_then(|undo| scope::action(self.incident, self.run, key, undo).ok());
+        let undo = step.undo.as_ref().and_then(|undo| template_scope::action(self.incident, self.run, key, undo).ok());
         let approve = step.approve.clone().unwrap_or_default();
         let count = match approve.count.as_ref().map(|count| self.text(key, count)) {
             None => 1,
@@ -143,7 +145,7 @@ impl Walk<'_> {
 
     /// Renders and attempts an action that needs no further agreement: a check, or a change taken back.
     pub(super) fn attempt(&mut self, key: &StepKey, action: &Action, timeout: Option<Span>, poll: Option<Poll>) {
-        match scope::action(self.incident, self.run, key, action) {
+        match template_scope::action(self.incident, self.run, key, action) {
             Ok(rendered) => {
                 let digest = occasion(self.incident, self.run, key, 0, &rendered);
                 self.perform(key, rendered, digest, timeout.unwrap_or(CHANGE_TIMEOUT), poll);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::time::{Timestamp, stamp};
+use crate::domain::core::time::{Timestamp, stamp};
 
 /// A line; written out, its instants are in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]

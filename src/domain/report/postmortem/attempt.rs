@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Moment;
-use crate::domain::event::{Event, Finding, Gate, Recorded};
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::{Change, RenderedAction};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::incident::event::{Event, Finding, Gate, Recorded};
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::{Change, RenderedAction};
 
 /// One attempt, as the log has it.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(super) struct Tried<'a> {
     pub ended: Option<(Moment, &'a Outcome)>,
     /// What a person was shown, and who agreed.
     pub change: Option<&'a Change>,
-    pub approved: Vec<(Moment, &'a crate::domain::event::Actor)>,
+    pub approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
 }
 
 impl Tried<'_> {
@@ -34,7 +34,7 @@ impl Tried<'_> {
 #[derive(Debug, Default)]
 struct Agreement<'a> {
     change: Option<&'a Change>,
-    approved: Vec<(Moment, &'a crate::domain::event::Actor)>,
+    approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
 }
 
 /// Every attempt of a log, in the order in which they began.

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::attempt::Tried;
 use super::{Length, Moment, Postmortem, who};
-use crate::domain::event::{Actor, Event, Gate, Recorded};
-use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::text::{one_line, printable};
 use crate::domain::incident::Incident;
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::incident::event::{Actor, Event, Gate, Recorded};
+use crate::domain::incident::outcome::{Outcome, Verdict};
+use crate::domain::incident::template_scope;
+use crate::domain::report::timeline;
 use crate::domain::runbook::{Body, ParamKind, Step};
-use crate::domain::scope;
-use crate::domain::text::{one_line, printable};
-use crate::domain::timeline;
 
 /// The longest name, in characters.
 pub(super) const NAME_LIMIT: usize = 100;
@@ -185,7 +185,7 @@ fn verification(tried: &Tried<'_>) -> Verification {
 fn why(incident: &Incident, tried: &Tried<'_>) -> Option<String> {
     let run = incident.run(tried.run)?;
     let why = run.runbook.step(&tried.step.id)?.why.as_deref()?;
-    scope::text(incident, run, tried.step, why).ok().map(|why| one_line(&why, TEXT_LIMIT))
+    template_scope::text(incident, run, tried.step, why).ok().map(|why| one_line(&why, TEXT_LIMIT))
 }
 
 /// Who was told, and who was not.

@@ -57,7 +57,7 @@ pub(super) fn code(text: &str) -> String {
 
 /// Text as a fenced block that no line of it can close.
 pub(super) fn fence(text: &str) -> String {
-    let text = crate::domain::text::printable(text);
+    let text = crate::domain::core::text::printable(text);
     let marks = "`".repeat(FENCE.max(longest_run(&text, '`') + 1));
     format!("{marks}text\n{}\n{marks}", text.trim_end_matches('\n'))
 }
@@ -84,7 +84,7 @@ fn flat(text: &str) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(&crate::domain::text::printable(word));
+        line.push_str(&crate::domain::core::text::printable(word));
     }
     line
 }

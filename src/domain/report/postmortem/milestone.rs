@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::attempt::Tried;
-use super::fact::{self, Change};
+use super::facts;
+use super::facts::Change;
 use super::{Length, Moment, margin};
-use crate::domain::deadline::{Deadline, DeadlineStatus};
-use crate::domain::event::{Event, Gate, Recorded};
-use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{Part, RunId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
+use crate::domain::incident::event::{Event, Gate, Recorded};
 use crate::domain::runbook::{Body, DeadlineFrom};
 
 /// The phase whose steps take the trouble away, as runbooks call it.
@@ -140,7 +141,7 @@ fn mitigated(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], chan
 }
 
 fn waits_to_mitigate(incident: &Incident, tried: &Tried<'_>) -> bool {
-    fact::step(incident, tried.run, tried.step)
+    facts::step(incident, tried.run, tried.step)
         .is_some_and(|step| step.until.is_some() && step.phase.as_deref() == Some(MITIGATE))
 }
 
@@ -150,10 +151,10 @@ fn by_hand(incident: &Incident, log: &[Recorded]) -> Vec<Moment> {
     let mut done = Vec::new();
     for recorded in log {
         match &recorded.event {
-            Event::Asked { run, step, gate } if fact::is_by_hand(gate) => asked.push((*run, step)),
+            Event::Asked { run, step, gate } if facts::is_by_hand(gate) => asked.push((*run, step)),
             Event::Asked { gate: Gate::Ask { .. } | Gate::Timer { .. }, .. } => {}
             Event::Answered { run, step, .. } if asked.contains(&(*run, step)) => {
-                let phase = fact::step(incident, *run, step).and_then(|step| step.phase.as_deref());
+                let phase = facts::step(incident, *run, step).and_then(|step| step.phase.as_deref());
                 if phase == Some(MITIGATE) {
                     done.push(Moment::of(recorded.seq, recorded.at));
                 }

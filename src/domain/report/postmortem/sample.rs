@@ -8,7 +8,7 @@ use super::{
     Change, DeadlineFacts, Finding, Length, Line, Message, Milestone, Moment, Notice, Participant, Postmortem,
     Resolution, RunFacts, Verification,
 };
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
 
 /// An incident with everything in it; of each sort of thing also one with nothing in it that need not be there.
 pub(super) fn whole() -> Postmortem {

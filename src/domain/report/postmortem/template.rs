@@ -133,5 +133,5 @@ fn message(error: &Error) -> String {
         // Writing to a string cannot fail.
         let _ = write!(message, ": {detail}");
     }
-    crate::domain::text::one_line(&message, 300)
+    crate::domain::core::text::one_line(&message, 300)
 }

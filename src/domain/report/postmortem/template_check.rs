@@ -7,14 +7,14 @@ use minijinja::Error;
 use minijinja::value::{Serde, Value};
 
 use super::template::{FUEL, environment};
-use super::{Postmortem, specimen};
-use crate::domain::expression::scan::{PieceKind, pieces};
-use crate::domain::expression::{Reference, explain, mentions};
-use crate::domain::problem::{MAX_SHOWN, Problem, Source};
+use super::{Postmortem, sample};
+use crate::domain::core::diagnostic::{MAX_SHOWN, Problem, Source};
+use crate::domain::template::expression::scanner::{PieceKind, pieces};
+use crate::domain::template::expression::{Reference, explain, mentions};
 
 /// What is wrong with a template.
 pub fn check(source: &Source) -> Vec<Problem> {
-    let whole = Value::from(Serde(specimen::whole()));
+    let whole = Value::from(Serde(sample::whole()));
     let environment = environment(FUEL);
     let roots = match environment.template_from_named_str(&source.name, &source.text) {
         Ok(parsed) => parsed.undeclared_variables(false),
@@ -24,7 +24,7 @@ pub fn check(source: &Source) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         mentions.into_iter().filter_map(|mention| unknown(source, mention, &whole)).collect();
     let text = problems.iter().fold(source.text.clone(), |text, problem| without(&text, problem).unwrap_or(text));
-    for facts in [specimen::whole(), specimen::bare()] {
+    for facts in [sample::whole(), sample::bare()] {
         for problem in tried(source, text.clone(), &facts, &whole) {
             if !problems.iter().any(|known| known.span == problem.span) {
                 problems.push(problem);

@@ -1,12 +1,12 @@
 //! The facts of a golden log, the names of files, and templates that go wrong.
 
 use super::*;
-use crate::domain::event::Event;
+use crate::domain::core::diagnostic::Source;
+use crate::domain::incident::event::Event;
 use crate::domain::incident::fold;
-use crate::domain::problem::Source;
 
 fn log() -> Vec<Recorded> {
-    let text = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+    let text = include_str!("../../../../tests/fixtures/postmortem/p1.jsonl");
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -49,7 +49,7 @@ fn the_notice_is_measured_against_the_deadline_in_the_log() {
 #[test]
 fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
     let unchecked = facts_until(
-        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::id::Part::Verify),
+        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::core::id::Part::Verify),
     );
     assert_eq!(clock(&unchecked, "Mitigated"), None);
     assert!(unchecked.changes[0].ok && !unchecked.changes[0].check.as_ref().unwrap().ok);
@@ -79,9 +79,9 @@ fn it_is_due_a_day_after_the_resolution() {
 #[test]
 fn the_time_before_a_change_is_not_told_again_with_the_time_after() {
     let both = serde_json::json!({ "units": [], "before": { "active": "failed" }, "after": { "active": "active" } });
-    assert_eq!(super::fact::afterwards(&both), &both["after"]);
+    assert_eq!(super::facts::afterwards(&both), &both["after"]);
     let only = serde_json::json!({ "after": 1 });
-    assert_eq!(super::fact::afterwards(&only), &only);
+    assert_eq!(super::facts::afterwards(&only), &only);
 }
 
 #[test]

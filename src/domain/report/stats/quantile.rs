@@ -4,7 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
 
 /// What is known of one time over many incidents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

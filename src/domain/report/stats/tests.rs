@@ -9,11 +9,11 @@ fn golden(text: &str) -> Vec<Recorded> {
 }
 
 fn alerts() -> Vec<Recorded> {
-    golden(include_str!("../../../tests/fixtures/logs/alerts.jsonl"))
+    golden(include_str!("../../../../tests/fixtures/logs/alerts.jsonl"))
 }
 
 fn people() -> Vec<Recorded> {
-    golden(include_str!("../../../tests/fixtures/logs/people.jsonl"))
+    golden(include_str!("../../../../tests/fixtures/logs/people.jsonl"))
 }
 
 fn measure(log: &[Recorded]) -> Option<Measure> {

@@ -2,9 +2,9 @@
 
 use super::Reader;
 use super::phrase::{Phrase, Sign};
-use crate::domain::event::{Event, Recorded};
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::runbook::DeadlineFrom;
-use crate::domain::time::{Span, Timestamp, stamp};
 
 /// A miss that is recorded later than this was not noticed in time.
 const NOTICED: Span = Span::seconds(1);

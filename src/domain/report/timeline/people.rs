@@ -1,10 +1,10 @@
 //! The words for who was told, who was not, who has which role, and who was refused.
 
 use super::phrase::{Phrase, Sign};
-use crate::domain::event::{Event, Recorded};
 use crate::domain::incident::Incident;
-use crate::domain::message::{MessageId, NoticeCause};
-use crate::domain::role::{Holder, Refusal, RefusalCause};
+use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::message::{MessageId, NoticeCause};
+use crate::domain::incident::permission::{Holder, Refusal, RefusalCause};
 
 /// The words for an event of a message, a role or a refusal.
 pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {

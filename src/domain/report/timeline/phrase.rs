@@ -5,12 +5,12 @@
 use serde_json::Value;
 
 use super::Reader;
-use crate::domain::event::{
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::event::{
     Actor, Conclusion, Event, Finding, Gate, Mode, Parent, Recorded, RunOutcome, SkipReason, StopCause,
 };
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::time::{Span, Timestamp, stamp};
+use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// What sort of line an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

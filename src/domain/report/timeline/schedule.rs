@@ -1,8 +1,8 @@
 //! The words for what a schedule starts, misses and skips.
 
 use super::phrase::{Phrase, Sign};
-use crate::domain::schedule::{ON_TIME, Occurrence, Skipped, local};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::runbook::schedule::{ON_TIME, Occurrence, Skipped, local};
 
 /// A run that a schedule started at `at`: when it was due, how late it is, and what was missed before.
 pub(super) fn due(phrase: Phrase, occurrence: &Occurrence, at: Timestamp) -> Phrase {

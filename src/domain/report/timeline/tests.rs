@@ -1,10 +1,10 @@
 //! What a reader of the timeline sees, and that a hostile or torn log breaks nothing.
 
 use super::*;
-use crate::domain::event::Actor;
+use crate::domain::incident::event::Actor;
 
 fn log() -> Vec<Recorded> {
-    let text = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+    let text = include_str!("../../../../tests/fixtures/postmortem/p1.jsonl");
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

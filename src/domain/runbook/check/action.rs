@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::Checker;
-use super::fields::{Fields, list};
-use crate::domain::effect::EffectClass;
-use crate::domain::expression;
-use crate::domain::form::{Field, KindForm, Shape};
-use crate::domain::problem::Problem;
+use crate::domain::config::kind_schema::{Field, KindForm, Shape};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::Problem;
+use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::Action;
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::template::expression;
 
 impl Checker<'_> {
     /// The action that an entry `kind: spec` asks for.

@@ -2,9 +2,9 @@
 
 use super::Checker;
 use super::action::is_literal;
-use super::fields::{Fields, list};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::{Ask, Body};
 
 /// The keys of a question.

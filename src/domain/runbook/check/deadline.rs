@@ -1,12 +1,12 @@
 //! Deadlines: what must be done by when, by whom, and who hears of it.
 
 use super::Checker;
-use super::fields::Fields;
-use super::worst;
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Entry, Node};
+use super::worst_case;
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::{Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::time::Span;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Step};
-use crate::domain::time::Span;
 
 /// The keys of a deadline.
 pub(in crate::domain) const DEADLINE_KEYS: &[&str] =
@@ -129,7 +129,7 @@ impl Checker<'_> {
     /// Whether the longest way that a run can take comes to its notice in time.
     pub(super) fn deadlines_can_be_kept(&mut self, rules: &[DeadlineRule], steps: &[Step], finally: &[Step]) {
         for rule in rules.iter().filter(|rule| rule.is_met_by_step()) {
-            let judged = worst::judge(rule, steps, finally, self.world);
+            let judged = worst_case::judge(rule, steps, finally, self.world);
             let Some((message, help)) = judged else { continue };
             let span = self.deadlines.get(&rule.name).map(|(span, _)| span.clone()).unwrap_or_default();
             self.report.add(Problem::new(span, message).help(help));

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::Checker;
-use super::fields::{Fields, list};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::{Param, ParamKind, Runbook, Severity};
 
 /// The keys of a runbook.
@@ -216,6 +216,6 @@ impl Checker<'_> {
     }
 
     fn unit_literal(&mut self, node: &Node) {
-        self.shaped(node, &crate::domain::form::Shape::Unit);
+        self.shaped(node, &crate::domain::config::kind_schema::Shape::Unit);
     }
 }

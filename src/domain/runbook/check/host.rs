@@ -1,10 +1,10 @@
 //! The host that a step is done on: one that some environment of the estate has by this name.
 
 use super::Checker;
-use crate::domain::expression;
-use crate::domain::host::LOCAL;
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::Node;
+use crate::domain::config::host::LOCAL;
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::template::expression;
 
 impl Checker<'_> {
     pub(super) fn host(&mut self, node: &Node) -> Option<String> {

@@ -6,39 +6,38 @@
 //! Deliberately absent: reading files, other runbooks' contents beyond what `start` needs, and anything that is only known when a run starts.
 
 mod action;
+mod ask;
 mod deadline;
 mod document;
-pub(in crate::domain) mod fields;
-mod gate;
 mod host;
 mod modifier;
-pub(crate) mod pattern;
-mod reference;
+mod names;
 mod schedule;
-mod shape;
-mod start;
 mod step;
+mod sub_runbook;
 mod trigger;
-mod worst;
+mod value_types;
+mod worst_case;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Param, Runbook, file};
-use crate::domain::estate::Estate;
-use crate::domain::form::KindForm;
-use crate::domain::problem::{Problem, Source, Span};
+use super::{Param, Runbook};
+use crate::domain::config::estate::Estate;
+use crate::domain::config::kind_schema::KindForm;
+use crate::domain::config::yaml::reader;
+use crate::domain::core::diagnostic::{Problem, Source, Span};
 
-use self::fields::Report;
+use crate::domain::config::yaml::fields::Report;
 
 pub(in crate::domain) use self::action::all_fields;
+pub(in crate::domain) use self::ask::ASK_KEYS;
 pub(in crate::domain) use self::deadline::DEADLINE_KEYS;
 pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES, SEVERITIES};
-pub(in crate::domain) use self::gate::ASK_KEYS;
 pub(in crate::domain) use self::modifier::{
     APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };
 pub(in crate::domain) use self::schedule::{CATCH_UPS, OVERLAPS, SCHEDULE_KEYS};
-pub(in crate::domain) use self::start::START_KEYS;
+pub(in crate::domain) use self::sub_runbook::START_KEYS;
 pub(in crate::domain) use self::trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
@@ -59,7 +58,7 @@ pub struct World<'a> {
 /// # Errors
 /// Every problem of the file.
 pub fn check(source: &Source, world: &World<'_>) -> Result<Runbook, Vec<Problem>> {
-    let node = file::read(source).map_err(|problem| vec![*problem])?;
+    let node = reader::read(source).map_err(|problem| vec![*problem])?;
     let mut checker = Checker::new(source, world);
     let runbook = checker.document(&node);
     let mut problems = checker.report.problems;
@@ -124,4 +123,4 @@ impl<'a> Checker<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::domain) mod tests;

@@ -3,13 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::Checker;
-use super::fields::{Fields, list};
-use crate::domain::effect::EffectClass;
-use crate::domain::expression;
-use crate::domain::problem::Problem;
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::Problem;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::time::Span;
 use crate::domain::runbook::{Action, Approve, Body, OnFailure, Retry, Until, Verify};
-use crate::domain::time::Span;
+use crate::domain::template::expression;
 
 /// The keys of an approval.
 pub(in crate::domain) const APPROVE_KEYS: &[&str] = &["by", "count", "not_requester", "expires"];

@@ -3,16 +3,18 @@
 //! Deliberately absent: values. Whether a step really leaves a field is known when it has run.
 
 use super::Checker;
-use super::fields::list;
-use crate::domain::expression::{self, ExpressionError, Reference};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Node};
+use crate::domain::config::yaml::fields::list;
+use crate::domain::config::yaml::node::{Content, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::incident::template_scope;
 use crate::domain::runbook::{Param, ParamKind};
-use crate::domain::{scope, shell};
+use crate::domain::template::expression;
+use crate::domain::template::expression::{ExpressionError, Reference};
+use crate::domain::template::shell;
 
 /// The names that every template may start with.
 fn roots() -> Vec<&'static str> {
-    scope::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
+    template_scope::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
 }
 
 /// What every step has besides the outputs of its kind.
@@ -52,7 +54,7 @@ impl Checker<'_> {
             return Some(value.to_string());
         }
         let text = self.report.text(node)?;
-        if let Some(inner) = expression::scan::whole_expression(text) {
+        if let Some(inner) = expression::scanner::whole_expression(text) {
             let problem = Problem::new(node.span.clone(), "an expression stands without `{{` and `}}`");
             self.report.add(problem.help(format!("Write `{}`.", visible(text[inner].trim(), MAX_QUOTED))));
             return None;
@@ -92,7 +94,7 @@ impl Checker<'_> {
     /// Why a name will not be there, as a problem whose place is still to be set.
     fn missing(&self, reference: &Reference) -> Option<Problem> {
         let parts: Vec<&str> = reference.parts().collect();
-        let place = crate::domain::problem::Span::default();
+        let place = crate::domain::core::diagnostic::Span::default();
         match (parts[0], parts.get(1)) {
             (root, _) if self.only.is_some_and(|names| names.contains(&root)) => None,
             (root, _) if self.only.is_some() => {
@@ -120,7 +122,7 @@ impl Checker<'_> {
     }
 
     fn missing_step(&self, id: &str) -> Option<Problem> {
-        let place = crate::domain::problem::Span::default();
+        let place = crate::domain::core::diagnostic::Span::default();
         if self.visible.contains(id) {
             return None;
         }
@@ -149,7 +151,8 @@ impl Checker<'_> {
         if known.contains(&field) || known.iter().any(|name| name.starts_with('<')) {
             return None;
         }
-        let problem = Problem::new(crate::domain::problem::Span::default(), format!("step `{id}` leaves no `{field}`"));
+        let problem =
+            Problem::new(crate::domain::core::diagnostic::Span::default(), format!("step `{id}` leaves no `{field}`"));
         Some(problem.did_you_mean(field, known.iter().copied()).or_help(format!("`{kind}` leaves {}.", list(&known))))
     }
 
@@ -158,7 +161,8 @@ impl Checker<'_> {
             return None;
         }
         let known: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
-        let problem = Problem::new(crate::domain::problem::Span::default(), format!("there is no param `{name}`"));
+        let problem =
+            Problem::new(crate::domain::core::diagnostic::Span::default(), format!("there is no param `{name}`"));
         Some(
             problem
                 .did_you_mean(name, known)
@@ -167,7 +171,7 @@ impl Checker<'_> {
     }
 
     fn missing_fact(&self, fact: &str, variable: Option<&str>) -> Option<Problem> {
-        let place = crate::domain::problem::Span::default();
+        let place = crate::domain::core::diagnostic::Span::default();
         if !ENVIRONMENT.contains(&fact) {
             let problem = Problem::new(place, format!("an environment has no `{fact}`"));
             let help = format!("Put free facts under `vars` in the estate and write `environment.vars.{fact}`.");
@@ -189,7 +193,10 @@ impl Checker<'_> {
     fn missing_service(&self, name: &str) -> Option<Problem> {
         let estate = self.world.estate?;
         let problem = || {
-            Problem::new(crate::domain::problem::Span::default(), format!("there is no service `{name}` in the estate"))
+            Problem::new(
+                crate::domain::core::diagnostic::Span::default(),
+                format!("there is no service `{name}` in the estate"),
+            )
         };
         (!estate.services.contains_key(name))
             .then(|| problem().did_you_mean(name, estate.services.keys().map(String::as_str)))
@@ -223,7 +230,7 @@ impl Checker<'_> {
 
     /// Whether a template can only give values of a closed set, none of which an option of a program can be.
     pub(super) fn is_closed(&self, text: &str) -> bool {
-        let Some(inner) = expression::scan::whole_expression(text) else { return false };
+        let Some(inner) = expression::scanner::whole_expression(text) else { return false };
         let code = text[inner].trim();
         if code.ends_with("| int") || code.ends_with("|int") {
             return true;

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::Checker;
-use super::fields::Fields;
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::timezone;
 use crate::domain::runbook::Severity;
-use crate::domain::runbook::node::Node;
-use crate::domain::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
-use crate::domain::zone;
+use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
 
 /// The keys of a schedule.
 pub(in crate::domain) const SCHEDULE_KEYS: &[&str] =
@@ -58,7 +58,7 @@ impl Checker<'_> {
         let shown = visible(text, MAX_QUOTED);
         let problem = match wrong {
             Wrong::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
-                .did_you_mean(text, zone::names())
+                .did_you_mean(text, timezone::names())
                 .or_help("Use a name of the IANA's list, such as `Africa/Lusaka` or `UTC`."),
             Wrong::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),

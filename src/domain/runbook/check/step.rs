@@ -1,10 +1,10 @@
 //! Steps: their ids, their order, exactly one body, and the modifiers around it.
 
 use super::Checker;
-use super::fields::{Fields, list, unknown_key};
-use crate::domain::form::KindForm;
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::kind_schema::KindForm;
+use crate::domain::config::yaml::fields::{Fields, list, unknown_key};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::{Action, Body, OnFailure, STEP_LIMIT, Step};
 
 /// The bodies that the machine itself knows.

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::Checker;
 use super::action::is_literal;
-use super::fields::{Fields, list};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Entry, Node};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::node::{Content, Entry, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::{Body, Runbook, Start};
 
 /// The keys of a start.

@@ -7,9 +7,9 @@ mod schedule;
 
 pub(in crate::domain) use self::form::FORMS;
 use super::*;
-use crate::domain::effect::EffectClass;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::time::Span as Length;
 use crate::domain::runbook::{Body, DeadlineFrom, OnFailure, ParamKind};
-use crate::domain::time::Span as Length;
 
 pub(in crate::domain) const ESTATE: &str = "\
 estate: Shop
@@ -27,7 +27,8 @@ secrets: { hook: { env: HOOK }, payments: { file: /x, key: 'PAY_*' } }
 ";
 
 fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
-    let estate = crate::domain::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
+    let estate =
+        crate::domain::config::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
     let runbooks = ["p1".to_owned(), "p2".to_owned(), "failover".to_owned()];
     let world = World { estate: Some(&estate), forms: FORMS, runbooks: &runbooks, peers: &[] };
     let source = Source::new("runbooks/p1.yaml", text);
@@ -272,10 +273,10 @@ fn a_report_reads_like_this() {
     let text =
         format!("{HEAD}  - id: restart\n    systemd: {{ restrat: shop-gateway }}\n  - id: restart\n    wait: 5s\n");
     let (source, result) = checked(&text);
-    let shown = crate::domain::problem::render(
+    let shown = crate::domain::core::diagnostic::render(
         &source,
         &result.expect_err("it is wrong"),
-        crate::domain::problem::Style::Plain,
+        crate::domain::core::diagnostic::Style::Plain,
     );
     let expected = "\
 error: unknown key `restrat` in `systemd`
@@ -335,13 +336,13 @@ proptest::proptest! {
         let (source, result) = checked(&mutated);
         if let Err(problems) = result {
             assert!(!problems.is_empty());
-            let _ = crate::domain::problem::render(&source, &problems, crate::domain::problem::Style::Plain);
+            let _ = crate::domain::core::diagnostic::render(&source, &problems, crate::domain::core::diagnostic::Style::Plain);
         }
     }
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-        if let Ok(source) = file::text("p1.yaml", &bytes) {
+        if let Ok(source) = reader::text("p1.yaml", &bytes) {
             let _ = checked(&source.text);
         }
     }

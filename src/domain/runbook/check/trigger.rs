@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::Checker;
-use super::fields::Fields;
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
+use crate::domain::config::yaml::fields::Fields;
+use crate::domain::config::yaml::node::{Content, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::runbook::Severity;
-use crate::domain::runbook::node::{Content, Node};
-use crate::domain::schedule::Schedule;
-use crate::domain::trigger::{Launch, NAMES, Trigger};
+use crate::domain::runbook::schedule::Schedule;
+use crate::domain::runbook::trigger::{Launch, NAMES, Trigger};
 
 /// The keys of a trigger.
 pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];

@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::World;
-use super::fields::list;
-use crate::domain::due::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
+use crate::domain::config::yaml::fields::list;
+use crate::domain::core::time::Span;
+use crate::domain::incident::due::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
 use crate::domain::runbook::{Action, Body, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step};
-use crate::domain::time::Span;
 
 /// The shortest time that may be left for other ways: one try by each of three, ten seconds each.
 const SHORTEST_FALLBACK: Span = Span::seconds(30);

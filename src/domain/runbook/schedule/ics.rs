@@ -5,8 +5,8 @@
 //!
 //! **Invariant:** no text can begin a line of its own, and no line is longer than 75 octets.
 
-use crate::domain::text::printable;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::text::printable;
+use crate::domain::core::time::{Span, Timestamp};
 
 /// The longest line, in octets without its end (RFC 5545, 3.1).
 const LINE: usize = 75;

@@ -5,7 +5,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use minijinja::{Error, ErrorKind, Value};
 
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// Seconds of an hour and of a day.
 const HOUR: f64 = 3600.0;
@@ -32,7 +32,7 @@ fn read(value: &Value) -> Result<Timestamp, Error> {
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
     let instant = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).ok().or_else(date);
     instant.ok_or_else(|| {
-        let shown = crate::domain::text::one_line(&value.to_string(), 60);
+        let shown = crate::domain::core::text::one_line(&value.to_string(), 60);
         Error::new(
             ErrorKind::InvalidOperation,
             format!("`{shown}` is no instant such as 2026-11-22T03:04:05Z, and no date"),

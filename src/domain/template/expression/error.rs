@@ -7,7 +7,7 @@ use std::ops::Range;
 use minijinja::{Error, ErrorKind, Value};
 
 use super::{Reference, is_template, references, references_of_expression};
-use crate::domain::problem;
+use crate::domain::core::diagnostic;
 
 /// The most names compared when a suggestion is looked for.
 const MAX_SUGGESTED_FROM: usize = 200;
@@ -40,7 +40,7 @@ impl std::error::Error for ExpressionError {}
 
 impl ExpressionError {
     pub(in crate::domain) fn at(source: &str, range: Range<usize>, message: impl Into<String>) -> Self {
-        let span = problem::span_in(source, range);
+        let span = diagnostic::span_in(source, range);
         Self { message: message.into(), line: span.line, column: span.column, range: span.range, hint: None }
     }
 
@@ -96,8 +96,8 @@ fn undefined_path(source: &str, range: Range<usize>, scope: &Value) -> (String, 
     match missing {
         Some(mention) => (mention.path, mention.range),
         None => {
-            let code = &source[problem::span_in(source, range.clone()).range];
-            (problem::visible(code.trim(), problem::MAX_QUOTED), range)
+            let code = &source[diagnostic::span_in(source, range.clone()).range];
+            (diagnostic::visible(code.trim(), diagnostic::MAX_QUOTED), range)
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Limits that a source must keep before the recursive parser and compiler see it, and its result afterwards.
 
 use super::error::whole;
-use super::scan::{self, PieceKind};
+use super::scanner;
+use super::scanner::PieceKind;
 use super::{ExpressionError, MAX_BLOCKS, MAX_CODE, MAX_RENDERED, MAX_TEMPLATE};
 
 /// Refuses what the recursive parser and compiler should not see at all.
@@ -9,12 +10,12 @@ pub(in crate::domain) fn guard(source: &str) -> Result<(), ExpressionError> {
     if source.len() > MAX_TEMPLATE {
         return Err(ExpressionError::at(source, 0..0, "the template is larger than 256 KiB"));
     }
-    if let Some(range) = scan::unclosed(source) {
+    if let Some(range) = scanner::unclosed(source) {
         let opening = source[range.clone()].to_owned();
         let error = ExpressionError::at(source, range, format!("`{opening}` is never closed"));
         return Err(error.hint(format!("Close it, or write `{{{{ '{opening}' }}}}` for the characters themselves.")));
     }
-    let pieces = scan::pieces(source);
+    let pieces = scanner::pieces(source);
     let code = |kind| matches!(kind, PieceKind::Expression | PieceKind::Block);
     if let Some(long) = pieces.iter().find(|piece| code(piece.kind) && piece.inner.len() > MAX_CODE) {
         return Err(ExpressionError::at(

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::scan::{self, PieceKind};
+use super::scanner;
+use super::scanner::PieceKind;
 
 /// One mention of a free name, such as `steps.cause.answer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(super) struct FilterUse {
 pub(super) fn in_template(source: &str, free: &dyn Fn(&str) -> bool) -> (Vec<Reference>, Vec<FilterUse>) {
     let mut references = Vec::new();
     let mut filters = Vec::new();
-    for piece in scan::pieces(source) {
+    for piece in scanner::pieces(source) {
         if matches!(piece.kind, PieceKind::Expression | PieceKind::Block) {
             in_code(source, piece.inner, free, &mut references, &mut filters);
         }
@@ -105,7 +106,8 @@ impl Walk<'_> {
         let start = self.at;
         let first = *self.bytes.get(start)?;
         if first == b'"' || first == b'\'' {
-            self.at = scan::end_of_string(self.bytes, start, first).unwrap_or(self.bytes.len()).min(self.bytes.len());
+            self.at =
+                scanner::end_of_string(self.bytes, start, first).unwrap_or(self.bytes.len()).min(self.bytes.len());
             return Some(Token::Literal(start..self.at));
         }
         if starts_name(first) {

@@ -7,7 +7,7 @@
 
 mod expansion;
 mod here_document;
-mod value;
+mod substitute;
 
 use self::here_document::Pending;
 use super::quoting::Place;

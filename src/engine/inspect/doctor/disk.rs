@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::Checkup;
-use crate::domain::checkup::{Finding, Topic};
-use crate::domain::text::bytes;
+use crate::domain::core::text::bytes;
+use crate::domain::host::requirement::{Finding, Topic};
 
 /// From here on somebody should look, and from there on it is wrong, in percent of bytes or inodes.
 const NEARLY_FULL: f64 = 90.0;
@@ -61,7 +61,7 @@ fn judged(what: &str, path: &Path, usage: &Value) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::checkup::State;
+    use crate::domain::host::requirement::State;
 
     #[test]
     fn a_disk_is_full_by_bytes_by_inodes_and_by_what_is_left() {

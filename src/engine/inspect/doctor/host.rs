@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Checkup;
-use crate::domain::checkup::{Finding, Topic};
-use crate::domain::estate::matches;
-use crate::domain::host::Host;
+use crate::domain::config::estate::matches;
+use crate::domain::config::host::Host;
+use crate::domain::host::requirement::{Finding, Topic};
 
 /// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
@@ -72,7 +72,7 @@ fn clock(word: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::checkup::State;
+    use crate::domain::host::requirement::State;
 
     #[test]
     fn a_clock_that_nobody_sets_is_wrong_and_one_that_is_not_known_is_not() {

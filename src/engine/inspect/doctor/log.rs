@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::Checkup;
 use super::disk::existing;
 use crate::clock::SharedClock;
-use crate::domain::checkup::{Finding, Topic};
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
+use crate::domain::host::requirement::{Finding, Topic};
 use crate::store::EventStore as _;
 use crate::store::sqlite::Sqlite;
 

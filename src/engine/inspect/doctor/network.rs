@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{Checkup, by};
 use crate::actions::kinds::git::remote_check::reach;
-use crate::domain::checkup::{Finding, Topic, Users};
-use crate::domain::estate::Channel;
-use crate::domain::host::Host;
-use crate::domain::text::one_line;
+use crate::domain::config::estate::Channel;
+use crate::domain::config::host::Host;
+use crate::domain::core::text::one_line;
+use crate::domain::host::requirement::{Finding, Topic, Users};
 
 /// Slack's own address.
 const SLACK: &str = "https://slack.com/api";

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Checkup, by};
-use crate::domain::checkup::{Finding, Topic, Users};
-use crate::domain::host::Host;
+use crate::domain::config::host::Host;
+use crate::domain::host::requirement::{Finding, Topic, Users};
 
 /// Programs whose Debian package has another name.
 const PACKAGES: &[(&str, &str)] = &[

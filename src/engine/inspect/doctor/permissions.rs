@@ -15,8 +15,8 @@ use crate::actions::transport::host::by_hand;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Job;
 use crate::actions::transport::process::capture::{Sink, Source};
-use crate::domain::checkup::{Finding, Topic};
-use crate::domain::host::Host;
+use crate::domain::config::host::Host;
+use crate::domain::host::requirement::{Finding, Topic};
 
 /// How long the stand-in for the account lives, in seconds: as long as a look may take.
 const STAND_IN: &str = "echo $$; exec sleep 15";

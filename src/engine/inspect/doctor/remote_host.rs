@@ -11,10 +11,10 @@ use super::paths::{loosely, package};
 use super::{Checkup, by};
 use crate::actions::Context;
 use crate::actions::transport::host;
-use crate::domain::checkup::{Finding, Topic, Users};
-use crate::domain::estate::{Environment, SshHost};
-use crate::domain::host::Host;
-use crate::domain::text::one_line;
+use crate::domain::config::estate::{Environment, SshHost};
+use crate::domain::config::host::Host;
+use crate::domain::core::text::one_line;
+use crate::domain::host::requirement::{Finding, Topic, Users};
 
 /// What each path is, a line each, in the words of coreutils; the directory that paths are relative to is the account's own.
 const PATHS: &str = "for path; do LC_ALL=C stat -L -c 'is %F' -- \"$path\" 2>&1; done; true";

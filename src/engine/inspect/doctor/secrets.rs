@@ -1,9 +1,9 @@
 //! Secrets, and the senders that prove themselves with them. No value is shown, or counted.
 
 use super::{Checkup, by, few};
-use crate::domain::checkup::{Finding, Topic, Users};
-use crate::domain::estate::SecretSource;
-use crate::domain::sender::Auth;
+use crate::domain::config::estate::SecretSource;
+use crate::domain::config::sender::Auth;
+use crate::domain::host::requirement::{Finding, Topic, Users};
 
 /// Where systemd finds the credentials of a service, plain and encrypted.
 const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];

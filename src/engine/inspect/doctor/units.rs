@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Checkup, by};
 use crate::actions::transport::host::by_hand;
-use crate::domain::checkup::{Finding, Topic, Users};
-use crate::domain::host::Host;
-use crate::domain::text::one_line;
+use crate::domain::config::host::Host;
+use crate::domain::core::text::one_line;
+use crate::domain::host::requirement::{Finding, Topic, Users};
 
 /// Characters of a reason on a line.
 const REASON: usize = 240;

@@ -14,11 +14,11 @@ use crate::actions;
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::timeout::within;
-use crate::domain::estate::Datastore;
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::survey::{Probe, Subject};
-use crate::domain::text::one_line;
-use crate::domain::time::Span;
+use crate::domain::config::estate::Datastore;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Span;
+use crate::domain::host::status::{Probe, Subject};
+use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// The longest text of a subject that is kept.
 const SAID: usize = 300;

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::session;
 use super::session::Station;
 use crate::actions::{Context, Progress, Secrets};
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::config::estate::{Environment, Estate};
+use crate::domain::core::id::{RunId, StepKey};
 use crate::surface::cli::output::error::Result;
 
 /// Where somebody looks.

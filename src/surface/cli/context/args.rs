@@ -1,6 +1,6 @@
 //! The incident and the step that a command is about, as arguments that many commands share.
 
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
 
 /// The incident to change: it has to be named.
 #[derive(Debug, Clone, clap::Args)]

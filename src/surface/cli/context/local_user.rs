@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::Read as _;
 
 use super::settings::Environment;
-use crate::domain::estate::Estate;
-use crate::domain::event::{Actor, Identity};
+use crate::domain::config::estate::Estate;
+use crate::domain::incident::event::{Actor, Identity};
 
 /// The largest list of accounts that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 4 * 1024 * 1024;

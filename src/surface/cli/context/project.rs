@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::session::hostname;
 use super::settings::{Settings, ShopSource, quoted};
-use crate::domain::estate::{Environment, Estate};
-use crate::domain::problem::{self, Problem, Source, Style};
+use crate::domain::config::estate::{Environment, Estate};
+use crate::domain::core::diagnostic;
+use crate::domain::core::diagnostic::{Problem, Source, Style};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::{Catalog, RUNBOOKS};
 use crate::surface::cli::output::error::{Failure, Result};
@@ -122,8 +123,8 @@ pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()>
 
 /// Prints the problems of a file on standard error.
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
-    output.say_styled(&problem::render(source, problems, Style::Styled));
-    Failure::problems(format!("`{}` has {}", source.name, problem::count(problems.len())))
+    output.say_styled(&diagnostic::render(source, problems, Style::Styled));
+    Failure::problems(format!("`{}` has {}", source.name, diagnostic::count(problems.len())))
         .hint(format!("`runbook lint {}` shows them again.", quoted(&source.name)))
 }
 

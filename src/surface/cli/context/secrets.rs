@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use super::settings::Environment;
 use crate::actions::Secrets;
-use crate::domain::estate::{Estate, SecretSource};
+use crate::domain::config::estate::{Estate, SecretSource};
 use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 
 /// The largest environment file, in bytes.

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::clock;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::surface::cli::context::session::Desk;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
@@ -44,7 +44,7 @@ pub fn start(desk: &Desk<'_>, id: &IncidentId) -> Result<()> {
 /// Waits until the worker holds the incident or has ended; says whether it has ended.
 async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
     let parts = desk.engine.parts();
-    let late = crate::domain::time::Span(PATIENCE).after(parts.clock.now());
+    let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());
     loop {
         let status = child.try_wait().map_err(|error| Failure::error(format!("the worker is lost: {error}")))?;
         if let Some(status) = status {

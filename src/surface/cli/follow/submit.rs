@@ -1,7 +1,7 @@
 //! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
 
 use super::until_done;
-use crate::domain::command::Request;
+use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::Result;

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::surface::cli::output::error::Result;
 
 use super::background;
-use crate::domain::event::{Conclusion, Recorded, RunOutcome};
-use crate::domain::id::{IncidentId, RunId};
+use crate::domain::core::id::{IncidentId, RunId};
+use crate::domain::core::time::Span;
+use crate::domain::incident::event::{Conclusion, Recorded, RunOutcome};
+use crate::domain::incident::outcome::Verdict;
+use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::outcome::Verdict;
-use crate::domain::run::{Run, RunStatus};
-use crate::domain::time::Span;
 use crate::engine::{EngineError, Feed, News, Patience, Stop};
 use crate::surface::cli::context::session::Desk;
 use crate::surface::cli::context::settings::Format;

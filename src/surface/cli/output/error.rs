@@ -2,9 +2,9 @@
 //!
 //! Deliberately absent: failures of the world. Those are data in the log, and a run that ends so is an exit code.
 
-use crate::domain::command::{Refused, RefusedCause};
+use crate::domain::core::text::printable;
 use crate::domain::incident::Illegal;
-use crate::domain::text::printable;
+use crate::domain::incident::command::{Refused, RefusedCause};
 use crate::engine::EngineError;
 use crate::store::StoreError;
 use crate::surface::exit::Exit;
@@ -96,7 +96,7 @@ const ALIKE: f64 = 0.7;
 
 /// The known name that is most like `wrong`, if one is like it at all.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong: String = wrong.chars().take(crate::domain::id::NAME_LIMIT).collect();
+    let wrong: String = wrong.chars().take(crate::domain::core::id::NAME_LIMIT).collect();
     let likeness = |name: &str| strsim::jaro_winkler(&wrong, name);
     let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= ALIKE).then_some(best)

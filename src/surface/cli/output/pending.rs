@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::table::single_line;
-use crate::domain::decide::HAPPENED;
-use crate::domain::event::Gate;
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::text::printable;
+use crate::domain::incident::decide::HAPPENED;
+use crate::domain::incident::event::Gate;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::text::printable;
 use crate::surface::cli::context::settings::quoted;
 
 /// The most choices that are written out as commands.
@@ -123,7 +123,7 @@ pub fn question(gate: &Gate) -> String {
         Gate::Ask { prompt, .. } => prompt.clone(),
         Gate::Manual { instruction } => format!("to be done by hand: {instruction}"),
         Gate::Approve { change, .. } => format!("agreement to: {}", change.what),
-        Gate::Timer { until } => format!("until {}", crate::domain::time::stamp(*until)),
+        Gate::Timer { until } => format!("until {}", crate::domain::core::time::stamp(*until)),
         Gate::Failure { error } => format!("failed: {error}"),
         Gate::Unclear { detail } => format!("nobody knows whether it happened: {detail}"),
     }
@@ -146,7 +146,7 @@ fn details(gate: &Gate) -> Vec<String> {
                 let given = if given.is_empty() { "nobody".to_owned() } else { given.join(", ") };
                 lines.push(format!("{count} people have to agree; so far: {given}"));
             }
-            lines.extend(expires_at.map(|at| format!("until: {}", crate::domain::time::stamp(at))));
+            lines.extend(expires_at.map(|at| format!("until: {}", crate::domain::core::time::stamp(at))));
             lines
         }
         _ => Vec::new(),

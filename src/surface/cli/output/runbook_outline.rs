@@ -9,10 +9,10 @@ use super::table::{single_line, wrapped};
 use super::template_preview::{Filled, Filling};
 use super::writer::json;
 use crate::actions;
-use crate::domain::effect::EffectClass;
-use crate::domain::event::Mode;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::incident::event::Mode;
+use crate::domain::runbook::trigger::{Launch, Trigger};
 use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
-use crate::domain::trigger::{Launch, Trigger};
 
 /// How wide an outline is when nobody says.
 const USUAL_WIDTH: usize = 100;

@@ -5,7 +5,7 @@
 use comfy_table::{ContentArrangement, presets};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::domain::text::printable;
+use crate::domain::core::text::printable;
 
 /// Below this width a row becomes a paragraph: five columns of eight letters say nothing to anybody.
 const PARAGRAPHS_BELOW: usize = 60;

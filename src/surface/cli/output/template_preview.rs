@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::clock::{Clock, SystemClock};
-use crate::domain::command::{Command, Refused, Request};
-use crate::domain::decide::decide;
-use crate::domain::event::{Actor, Mode, Recorded};
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
+use crate::domain::incident::command::{Command, Refused, Request};
+use crate::domain::incident::decide::decide;
+use crate::domain::incident::event::{Actor, Mode, Recorded};
 use crate::domain::incident::{Incident, fold};
+use crate::domain::incident::{command, template_scope};
 use crate::domain::runbook::{self, Action, Runbook};
-use crate::domain::{command, expression, scope};
+use crate::domain::template::expression;
 use crate::engine::catalog::Catalog;
 
 /// The names that are known before a run begins.
@@ -155,13 +156,13 @@ impl<'a> Filling<'a> {
     pub fn spec(&self, action: &Action) -> (Value, bool) {
         let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
         let mut sources = Vec::new();
-        scope::gather(&action.spec, &mut sources);
+        template_scope::gather(&action.spec, &mut sources);
         let templates = sources.into_iter().filter(|source| expression::is_template(source));
         if !templates.clone().all(known) {
             return (self.partly(&action.spec, &action.scripts), true);
         }
         let run = beginning.incident.runs.first().expect("a start makes a run");
-        match scope::action(&beginning.incident, run, &StepKey::main("plan"), action) {
+        match template_scope::action(&beginning.incident, run, &StepKey::main("plan"), action) {
             Ok(rendered) => (rendered.spec, false),
             Err(_) => (action.spec.clone(), templates.count() > 0),
         }
@@ -219,7 +220,7 @@ impl<'a> Filling<'a> {
 impl Beginning<'_> {
     fn scope(&self, source: &str) -> minijinja::Value {
         let run = self.incident.runs.first().expect("a start makes a run");
-        scope::of(&self.incident, run, &StepKey::main("plan"), &[source])
+        template_scope::of(&self.incident, run, &StepKey::main("plan"), &[source])
     }
 }
 
@@ -235,7 +236,7 @@ fn is_known(root: Option<&str>) -> bool {
 
 fn is_open(value: &Value) -> bool {
     let mut sources = Vec::new();
-    scope::gather(value, &mut sources);
+    template_scope::gather(value, &mut sources);
     sources.into_iter().any(expression::is_template)
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::error::Result;
-use crate::domain::text::printable;
+use crate::domain::core::text::printable;
 use crate::surface::cli::context::settings::{Format, Settings};
 
 /// Where a command writes.

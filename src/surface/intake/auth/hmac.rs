@@ -13,8 +13,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Admission, REPLAY_WINDOW, Rejected, any};
 use crate::actions::Secrets;
-use crate::domain::sender::Auth;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::config::sender::Auth;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::surface::intake::Post;
 use crate::surface::intake::parse::field_reader;
 

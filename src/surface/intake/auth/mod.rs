@@ -15,8 +15,8 @@ use axum::http::HeaderMap;
 
 use super::Post;
 use crate::actions::Secrets;
-use crate::domain::sender::{Auth, Sender};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::config::sender::{Auth, Sender};
+use crate::domain::core::time::{Span, Timestamp};
 
 pub(in crate::surface::intake) use self::credentials::bearer;
 pub(super) use self::sns_signature::on_aws;

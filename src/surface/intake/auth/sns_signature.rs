@@ -23,8 +23,8 @@ use url::Url;
 use x509_parser::prelude::{FromDer as _, X509Certificate, parse_x509_pem};
 
 use super::Rejected;
-use crate::domain::sender::Sender;
-use crate::domain::time::Timestamp;
+use crate::domain::config::sender::Sender;
+use crate::domain::core::time::Timestamp;
 use crate::surface::intake::Post;
 use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
 

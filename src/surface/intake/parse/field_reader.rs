@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use chrono::DateTime;
 use serde_json_borrow::{ObjectAsVec, Value};
 
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 
 /// From here on a number of seconds since 1970 is one of milliseconds: as seconds it would be the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;

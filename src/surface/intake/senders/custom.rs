@@ -12,10 +12,10 @@ use minijinja::value::{Serde, ValueKind};
 use serde_json::Value;
 use serde_json_borrow::Value as Borrowed;
 
-use crate::domain::alert::{Alert, AlertStatus};
-use crate::domain::expression::{Evaluator, ExpressionError};
+use crate::domain::config::sender::{Mapping, Pairs, Sender, StatusMapping};
+use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::domain::runbook::Severity;
-use crate::domain::sender::{Mapping, Pairs, Sender, StatusMapping};
+use crate::domain::template::expression::{Evaluator, ExpressionError};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{Desk, Reading, alerts};

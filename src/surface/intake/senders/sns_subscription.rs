@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::alert::Alert;
+use crate::domain::incident::alert::Alert;
 use crate::domain::runbook::Severity;
 use crate::surface::intake::auth::on_aws;
 use crate::surface::intake::{Subscription, SubscriptionEvent};

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Server;
 use super::health::allowed;
-use crate::domain::schedule;
+use crate::domain::runbook::schedule;
 use crate::engine::schedule_state::{Force, entries};
 
 /// What a calendar is (RFC 5545, 8.1).

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{BODY_LIMIT, Server};
-use crate::domain::sender::Sender;
+use crate::domain::config::sender::Sender;
 use crate::engine::dispatcher::Received;
 use crate::surface::intake::{self, Post, Reading};
 

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::metrics::Outcome;
 use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
-use crate::domain::alert::Alert;
-use crate::domain::sender::Sender;
-use crate::domain::time::Timestamp;
+use crate::domain::config::sender::Sender;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::alert::Alert;
 use crate::engine::Parts;
 use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
@@ -137,7 +137,7 @@ async fn read(server: &Server, body: Body) -> Read {
 /// A body that is larger than is read is not lost: it is one alert that says so.
 fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     let shown = String::from_utf8_lossy(beginning);
-    let body = crate::domain::text::printable(&shown).chars().take(1_000).collect();
+    let body = crate::domain::core::text::printable(&shown).chars().take(1_000).collect();
     Alert {
         sender: name.to_owned(),
         // One an hour: a sender that posts such bodies all the time is one trouble.

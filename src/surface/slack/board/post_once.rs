@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::backoff::Trouble;
-use crate::domain::board::{Post, Subject};
-use crate::domain::command::{Command, Request};
-use crate::domain::event::Actor;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::{Command, Request};
+use crate::domain::incident::event::Actor;
+use crate::domain::incident::slack_post::{Post, Subject};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::Web;
 

@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use super::payload;
 use super::payload::Inbound;
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
 use crate::surface::slack::Face;
 
 /// The largest body, in bytes: a message with all its blocks is a tenth of it.

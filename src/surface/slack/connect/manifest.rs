@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::payload::KEEP;
-use crate::domain::slack::SlackApp;
+use crate::domain::config::slack_app::SlackApp;
 
 /// Why each scope is asked for.
 pub const SCOPES: &[(&str, &str)] = &[
@@ -34,7 +34,7 @@ pub fn of(estate: &str, app: Option<&SlackApp>, address: Option<&str>) -> Value 
     }
     json!({
         "display_information": {
-            "name": "runbook", "description": format!("Incidents of {}", crate::domain::text::one_line(estate, 100)),
+            "name": "runbook", "description": format!("Incidents of {}", crate::domain::core::text::one_line(estate, 100)),
             "background_color": "#1f2937",
         },
         "features": {

@@ -5,10 +5,10 @@ use super::super::parse::identity::Wish;
 use super::super::render::modal;
 use super::super::render::modal::Purpose;
 use super::{Answer, Said, Visit, say};
-use crate::domain::command::Request;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
-use crate::domain::text::one_line;
+use crate::domain::incident::command::Request;
 
 /// The most characters of a message that is kept.
 const KEPT: usize = 2_000;

@@ -12,11 +12,11 @@ use super::super::render::modal;
 use super::super::render::modal::{Purpose, WORDS};
 use super::add_note::kept;
 use super::{Answer, Said, Visit, say};
-use crate::domain::board::Subject;
-use crate::domain::command::Request;
-use crate::domain::event::Gate;
-use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::core::id::{IncidentId, StepKey};
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::Gate;
+use crate::domain::incident::slack_post::Subject;
 
 /// What is said of a click on an old message.
 const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";

@@ -5,8 +5,8 @@ use super::super::parse::identity::Wish;
 use super::super::render::block_kit::{Part, Sheet, text};
 use super::super::render::card::Card;
 use super::{Answer, Said, Visit, no};
-use crate::domain::handover::{Handover, Line, Piece};
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
+use crate::domain::report::handover::{Handover, Line, Piece};
 
 /// The most lines of each part, the latest: the page and the timeline have the rest.
 const LINES: usize = 10;

@@ -15,10 +15,10 @@ use super::render::card;
 use super::render::card::Card;
 use super::render::modal;
 use super::render::modal::{Carried, Purpose};
-use crate::domain::command::{Command, Request};
-use crate::domain::estate::Estate;
-use crate::domain::event::Actor;
-use crate::domain::id::{IncidentId, StepKey};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::incident::command::{Command, Request};
+use crate::domain::incident::event::Actor;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::Engine;
 

@@ -11,12 +11,12 @@ use super::super::render::card::Card;
 use super::super::render::question;
 use super::super::render::question::Waiting;
 use super::{Answer, Said, Visit, say};
-use crate::domain::command::Request;
-use crate::domain::event::{Actor, Gate};
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
+use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
-use crate::domain::role::{counted, is_one_of, is_stranger};
-use crate::domain::text::one_line;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::{Actor, Gate};
+use crate::domain::incident::permission::{counted, is_one_of, is_stranger};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
@@ -168,7 +168,7 @@ fn meant(gate: Option<&Gate>, words: &str) -> String {
 
 /// What was done, how it stands now, and what to type to see more of it.
 pub(super) fn done(what: &str, incident: &Incident) -> Answer {
-    let next = crate::domain::next::next(incident);
+    let next = crate::domain::report::headline::next(incident);
     let command = match incident.completed {
         Some(_) => format!("/runbook postmortem {}", incident.id),
         None => format!("/runbook status {}", incident.id),

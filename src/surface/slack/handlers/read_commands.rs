@@ -5,10 +5,10 @@ use super::super::parse::identity::Wish;
 use super::super::render::block_kit::{Part, Sheet, text};
 use super::super::render::card::Card;
 use super::{Answer, Said, Visit, no, say};
-use crate::domain::next;
+use crate::domain::core::text::one_line;
+use crate::domain::report::headline;
+use crate::domain::report::timeline::{Entry, Timeline};
 use crate::domain::runbook::Runbook;
-use crate::domain::text::one_line;
-use crate::domain::timeline::{Entry, Timeline};
 
 /// The most incidents, steps or runbooks of a list.
 const LISTED: u32 = 30;
@@ -29,7 +29,7 @@ impl Visit<'_> {
             let words = format!(
                 " {} {}: {} on {} ",
                 incident.severity,
-                next::state(&incident),
+                headline::state(&incident),
                 one_line(&incident.title, LINE),
                 incident.environment
             );

@@ -4,10 +4,10 @@ use super::super::parse::command::{Typed, first};
 use super::super::render::block_kit::{Part, Sheet, text};
 use super::super::render::card::Card;
 use super::super::render::question::capital;
-use crate::domain::command::Refused;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
-use crate::domain::text::one_line;
+use crate::domain::incident::command::Refused;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 

@@ -4,9 +4,9 @@ use super::super::parse::command::{Typed, first};
 use super::super::render::question;
 use super::super::render::question::Waiting;
 use super::{Said, Visit, say};
-use crate::domain::command::Request;
-use crate::domain::event::Gate;
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::Gate;
 
 impl Visit<'_> {
     /// The step named, or the only one that has failed.

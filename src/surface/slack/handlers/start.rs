@@ -11,11 +11,11 @@ use super::super::render::modal::{ENVIRONMENT, Purpose};
 use super::super::render::question::capital;
 use super::refusal::refusal;
 use super::{Answer, Said, Visit, no, say};
-use crate::domain::command::{Command, Request, Start};
-use crate::domain::decide::nearest;
-use crate::domain::event::{Actor, Mode};
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::decide::nearest;
+use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::{Param, Runbook};
 
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.

@@ -6,9 +6,9 @@ use super::super::render::block_kit::{Part, Sheet, text};
 use super::super::render::card::Card;
 use super::questions::done;
 use super::{Answer, Said, Visit, say};
-use crate::domain::command::Request;
-use crate::domain::decide::nearest;
-use crate::domain::text::one_line;
+use crate::domain::core::text::one_line;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::decide::nearest;
 
 /// The words after which nothing but an incident makes sense.
 const ALONE: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];

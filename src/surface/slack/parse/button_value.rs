@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::id::{IncidentId, RunId, StepKey};
 
 /// What a button carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a word is taken for an incident only when it is spelled as one, so that no note begins with the wrong word.
 
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 
 /// The most characters that are read: Slack cuts a command after some thousands.
 const TYPED: usize = 8_000;

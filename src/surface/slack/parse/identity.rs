@@ -3,9 +3,9 @@
 //! **Invariant:** a person is known by the Slack user id alone. Of somebody whom the estate does not know nothing is taken
 //! but what it allows strangers; agreement goes to the engine all the same, which refuses it and writes that down.
 
-use crate::domain::estate::Estate;
-use crate::domain::event::{Actor, Identity};
-use crate::domain::slack::Strangers;
+use crate::domain::config::estate::Estate;
+use crate::domain::config::slack_app::Strangers;
+use crate::domain::incident::event::{Actor, Identity};
 
 /// The face's name in the log.
 const VIA: &str = "slack";

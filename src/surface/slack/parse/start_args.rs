@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::opens_quote;
-use crate::domain::command::{Refused, noticed};
-use crate::domain::decide::suggest;
-use crate::domain::event::Mode;
-use crate::domain::text::one_line;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::command::{Refused, noticed};
+use crate::domain::incident::decide::suggest;
+use crate::domain::incident::event::Mode;
 
 /// The options that take nothing.
 const FLAGS: [&str; 6] = ["auto", "yes", "y", "step", "detach", "plan"];

@@ -8,9 +8,9 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::core::text::one_line;
+use crate::domain::core::time::{Timestamp, stamp};
 use crate::domain::redact::Redactor;
-use crate::domain::text::one_line;
-use crate::domain::time::{Timestamp, stamp};
 use crate::notify::slack::dead;
 
 /// The most blocks of a message.

@@ -4,14 +4,14 @@
 
 use super::block_kit::{Button, Look, Part, Sheet, text};
 use super::question::{Waiting, all};
-use crate::domain::board::Subject;
-use crate::domain::deadline::DeadlineStatus;
-use crate::domain::event::Recorded;
-use crate::domain::id::RunId;
+use crate::domain::core::id::RunId;
+use crate::domain::core::text::one_line;
+use crate::domain::incident::deadline::DeadlineStatus;
+use crate::domain::incident::event::Recorded;
+use crate::domain::incident::run::RunStatus;
+use crate::domain::incident::slack_post::Subject;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::next;
-use crate::domain::run::RunStatus;
-use crate::domain::text::one_line;
+use crate::domain::report::headline;
 use crate::surface::slack::parse::button_value::{Deed, Press};
 
 mod answered;
@@ -49,7 +49,7 @@ impl Card {
 
     /// The same, with what is next in an incident.
     pub fn leading_to(mut self, incident: &Incident) -> Self {
-        let next = text(format!("Next: {} · ", next::next(incident)));
+        let next = text(format!("Next: {} · ", headline::next(incident)));
         self.sheet.line(vec![next, Part::Code(format!("/runbook status {}", incident.id))]);
         self
     }
@@ -105,10 +105,10 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
 fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Part>> {
     let state = vec![
         Part::Emoji(sign(incident, waiting)),
-        Part::Strong(format!(" {} {}: ", incident.severity, next::state(incident))),
+        Part::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
         text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
     ];
-    let next = vec![text("Next: "), text(next::next(incident))];
+    let next = vec![text("Next: "), text(headline::next(incident))];
     let mut whole = Vec::new();
     if let Some(url) = link {
         whole.extend([Part::Link { url: url.to_owned(), words: "All of it" }, text(" · ")]);
@@ -228,7 +228,7 @@ fn resolved(incident: &Incident) -> Card {
 }
 
 fn summary(incident: &Incident) -> String {
-    let state = next::state(incident);
+    let state = headline::state(incident);
     format!(
         "{} {} {state}: {} on {}",
         incident.severity,
@@ -247,7 +247,7 @@ mod tests {
     use crate::domain::incident::fold;
     use crate::surface::slack::render::block_kit::{BLOCKS, TEXT};
 
-    const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
+    const LOG: &str = include_str!("../../../../tests/fixtures/postmortem/p1.jsonl");
 
     /// The names under which foreign words stand in a log.
     const FOREIGN: [&str; 9] =

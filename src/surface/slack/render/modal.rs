@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::block_kit::{LABEL, label, plain};
-use crate::domain::estate::Estate;
-use crate::domain::id::IncidentId;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::id::IncidentId;
 use crate::domain::runbook::{Param, ParamKind, Runbook};
 use crate::surface::slack::parse::button_value::Question;
 use crate::surface::slack::parse::start_args::Order;

@@ -3,11 +3,11 @@
 //! Deliberately absent: who may press them; that is decided when somebody does.
 
 use super::block_kit::{Button, Look, Part, Sheet, text};
-use crate::domain::decide::HAPPENED;
-use crate::domain::event::Gate;
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
-use crate::domain::next;
+use crate::domain::incident::decide::HAPPENED;
+use crate::domain::incident::event::Gate;
+use crate::domain::report::headline;
 use crate::surface::slack::parse::button_value::{Deed, Press, Question};
 
 /// The most choices that become buttons; more are picked in a form.
@@ -35,7 +35,7 @@ pub fn all(incident: &Incident) -> Vec<Waiting<'_>> {
 impl Waiting<'_> {
     /// What to do next, on one line.
     pub fn next(&self) -> String {
-        next::to_do(self.incident, self.run, self.step, self.gate)
+        headline::to_do(self.incident, self.run, self.step, self.gate)
     }
 
     /// What was asked, in few words.
@@ -151,12 +151,12 @@ impl Waiting<'_> {
     }
 
     fn on(&self, what: &str) -> String {
-        next::on(self.incident, what)
+        headline::on(self.incident, what)
     }
 
     /// The step as people call it.
     fn name(&self) -> String {
-        next::name(self.incident, self.run, self.step)
+        headline::name(self.incident, self.run, self.step)
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! **Invariant:** a row is one line. State is a sign and a word, never a colour alone.
 
-use crate::domain::survey::{Grade, Row as Subject};
-use crate::domain::time::{Span as Length, Timestamp};
+use crate::domain::core::time::{Span as Length, Timestamp};
+use crate::domain::host::status::{Grade, Row as Subject};
 use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};
 use crate::surface::terminal::widgets::wrap::{Row, cut};
 

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::sparkline::Sample;
-use crate::domain::survey::{self, Grade, Row};
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
+use crate::domain::host::status;
+use crate::domain::host::status::{Grade, Row};
 
 /// How many latencies of a row are kept: more than the widest curve has letters.
 const SAMPLES: usize = 60;
@@ -73,7 +74,7 @@ pub struct Model {
 impl Model {
     /// A board of these rows.
     pub fn new(title: (String, String), mut rows: Vec<Row>) -> Self {
-        survey::sort(&mut rows);
+        status::sort(&mut rows);
         Self {
             title,
             rows,
@@ -91,7 +92,7 @@ impl Model {
     pub fn put(&mut self, row: Row, whole: bool, now: Timestamp) {
         let name = row.name.clone();
         let Some(old) = self.rows.iter_mut().find(|old| old.name == name) else { return };
-        let text = survey::changes(old, &row).filter(|_| self.known.contains(&name));
+        let text = status::changes(old, &row).filter(|_| self.known.contains(&name));
         let grade = row.grade;
         *old = row;
         if whole {
@@ -101,7 +102,7 @@ impl Model {
             self.news.push_front(News { at: now, name, text, grade });
             self.news.truncate(NEWS);
         }
-        survey::sort(&mut self.rows);
+        status::sort(&mut self.rows);
     }
 
     /// How long an answer took, or that there was none.

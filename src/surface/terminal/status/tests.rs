@@ -5,8 +5,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::columns::Columns;
 use super::model::{Intent, Model};
 use super::view::view;
-use crate::domain::survey::{Probe, Row, Sighting, Subject, Unit};
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
+use crate::domain::host::status::{Probe, Row, Sighting, Subject, Unit};
 use crate::surface::terminal::stepper::view::Size;
 use crate::surface::terminal::widgets::palette::Letters;
 

@@ -5,9 +5,9 @@
 use super::columns::{Columns, age, look};
 use super::model::Model;
 use super::sparkline::curve;
-use crate::domain::survey::{Grade, Row as Subject, Sighting, count};
-use crate::domain::text::bytes;
-use crate::domain::time::Timestamp;
+use crate::domain::core::text::bytes;
+use crate::domain::core::time::Timestamp;
+use crate::domain::host::status::{Grade, Row as Subject, Sighting, count};
 use crate::surface::terminal::stepper::view::Size;
 use crate::surface::terminal::widgets::palette::Letters;
 use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError, Patience, Stop};
 
 /// How long to wait before trying for the work of another process again.

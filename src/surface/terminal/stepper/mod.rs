@@ -30,10 +30,10 @@ use super::widgets::wrap;
 use super::widgets::wrap::Row;
 use super::{Left, Options, Work};
 use crate::clock;
-use crate::domain::command::{Command, Request};
-use crate::domain::event::Actor;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::command::{Command, Request};
+use crate::domain::incident::event::Actor;
 use crate::engine::{Engine, EngineError, Feed, News, Patience, Stop};
 
 /// How often the elapsed times and the countdown are looked at: twice as often as they change.

@@ -9,10 +9,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::prompt::{Pressed, Prompt, Purpose, Typing};
 use super::scrollback::Record;
-use crate::domain::command::Request;
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::command::Request;
 use crate::domain::incident::{Illegal, Incident, IncidentStatus};
-use crate::domain::time::Timestamp;
 use crate::engine::News;
 use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 

@@ -12,8 +12,8 @@ use super::model::Model;
 use super::{detached, holder};
 use super::{step_name, summary};
 use crate::clock;
-use crate::domain::id::IncidentId;
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
 use crate::engine::{Engine, EngineError, News, Stop};
 use crate::surface::terminal::widgets::palette::paint;
 use crate::surface::terminal::widgets::styled_text::{Line, Tone};
@@ -107,7 +107,7 @@ impl Said<'_> {
         Ok(())
     }
 
-    fn waiting(&self) -> Vec<((crate::domain::id::RunId, crate::domain::id::StepKey), Line)> {
+    fn waiting(&self) -> Vec<((crate::domain::core::id::RunId, crate::domain::core::id::StepKey), Line)> {
         let Some(incident) = self.model.incident() else { return Vec::new() };
         let gates = incident.waiting_for_person().into_iter();
         gates
@@ -140,7 +140,7 @@ impl Said<'_> {
     }
 
     fn waits_only(&self) -> bool {
-        use crate::domain::step::Standing;
+        use crate::domain::incident::step::Standing;
         let Some(incident) = self.model.incident() else { return false };
         let busy = incident.live_runs().any(|run| {
             run.steps.values().any(|state| matches!(state.standing, Standing::Running | Standing::Ready { .. }))

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 
-use crate::domain::command::Request;
-use crate::domain::event::Gate;
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::Gate;
 use crate::surface::terminal::widgets::line_editor::Editor;
 
 /// What is said when a person gives no reason.

@@ -3,11 +3,11 @@
 use super::model::{Model, Pane};
 use super::prompt::Prompt;
 use super::step_name;
-use crate::domain::effect::EffectClass;
-use crate::domain::event::Gate;
-use crate::domain::id::Part;
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::id::Part;
 use crate::domain::incident::Incident;
-use crate::domain::plan::Change;
+use crate::domain::incident::event::Gate;
+use crate::domain::incident::plan::Change;
 use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{Row, WIDE, at_most};

@@ -9,14 +9,14 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::step_name;
-use crate::domain::event::{
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::{
     Actor, Conclusion, Event, Finding, Gate, Proposal, Recorded, RunOutcome, SkipReason, StopCause,
 };
-use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::incident::outcome::{Outcome, Verdict};
+use crate::domain::incident::step::StepState;
 use crate::domain::incident::{Illegal, Incident, extend};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::step::StepState;
-use crate::domain::time::Timestamp;
 use crate::surface::terminal::widgets::countdown::{clock, took};
 use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
 
@@ -68,12 +68,12 @@ impl Record {
 
     /// The gate that an event opens, before it is forgotten.
     fn gate_before(&self, event: &Event) -> Option<Gate> {
-        let (run, key) = crate::domain::step::place(event)?;
+        let (run, key) = crate::domain::incident::step::place(event)?;
         self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
     }
 
     fn phase_head(&mut self, event: &Event) -> Option<[Line; 2]> {
-        let (run, key) = crate::domain::step::place(event)?;
+        let (run, key) = crate::domain::incident::step::place(event)?;
         let phase = step_name::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
         if self.phase.as_ref().is_some_and(|(old_run, old)| (*old_run, old) == (run, &phase)) {
             return None;
@@ -115,7 +115,7 @@ impl Teller<'_> {
             }
             Event::RunStopping { cause, .. } => self.stopping(cause),
             Event::RunEnded { run, outcome } => self.run_ended(*run, *outcome),
-            event => match crate::domain::step::place(event) {
+            event => match crate::domain::incident::step::place(event) {
                 Some((run, key)) => self.step_lines(run, key, gate),
                 None => self.incident_lines(),
             },

@@ -1,17 +1,17 @@
 //! What a step is called on the screen: its name with the templates filled in.
 
-use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{Part, RunId, StepKey};
 use crate::domain::incident::Incident;
-use crate::domain::run::Run;
+use crate::domain::incident::run::Run;
+use crate::domain::incident::template_scope;
 use crate::domain::runbook::{Body, Step};
-use crate::domain::scope;
 
 /// The name of a step; its key where the run or the step is unknown.
 pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     let Some((run, step)) = incident.run(run).and_then(|run| Some((run, run.runbook.step(&key.id)?))) else {
         return key.to_string();
     };
-    let mut name = scope::text(incident, run, key, &step.name).unwrap_or_else(|_| bare(&step.name));
+    let mut name = template_scope::text(incident, run, key, &step.name).unwrap_or_else(|_| bare(&step.name));
     if let Some(index) = key.index.filter(|_| !step.name.contains("item")) {
         name.push_str(&format!(" ({} of {})", index + 1, items(run, key).max(index as usize + 1)));
     }

@@ -2,13 +2,13 @@
 
 use super::scrollback::{run_outcome, transcript};
 use super::step_name;
-use crate::domain::event::{Conclusion, Gate};
-use crate::domain::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::{Conclusion, Gate};
+use crate::domain::incident::outcome::{Outcome, Verdict};
+use crate::domain::incident::run::RunStatus;
+use crate::domain::incident::step::StepState;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::run::RunStatus;
-use crate::domain::step::StepState;
-use crate::domain::time::Timestamp;
 use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::took;
 use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};

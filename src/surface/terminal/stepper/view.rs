@@ -9,11 +9,11 @@ use chrono::TimeDelta;
 
 use super::model::{Model, Pane};
 use super::{question, step_name};
-use crate::domain::event::Gate;
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::step::{Standing, StepState};
-use crate::domain::time::Timestamp;
+use crate::domain::incident::event::Gate;
+use crate::domain::incident::step::{Standing, StepState};
 use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::{Countdown, clock};
 use crate::surface::terminal::widgets::styled_text::{Line, Span, Tone, width};

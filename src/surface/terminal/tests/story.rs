@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 
-use crate::domain::effect::EffectClass;
-use crate::domain::event::{Actor, Event, Gate, Mode, Recorded};
-use crate::domain::id::{RunId, StepKey};
-use crate::domain::outcome::Outcome;
-use crate::domain::plan::{Change, RenderedAction};
+use crate::domain::core::effect::EffectClass;
+use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::event::{Actor, Event, Gate, Mode, Recorded};
+use crate::domain::incident::outcome::Outcome;
+use crate::domain::incident::plan::{Change, RenderedAction};
 use crate::domain::runbook::{DeadlineFrom, Severity};
-use crate::domain::time::Timestamp;
 use crate::engine::News;
 use crate::surface::terminal::stepper::model::Model;
 use crate::surface::terminal::stepper::view::{Size, view};
@@ -85,7 +85,7 @@ impl Story {
         story.engine(Event::StepConcluded {
             run: RUN,
             step: step("evidence"),
-            conclusion: crate::domain::event::Conclusion::Succeeded,
+            conclusion: crate::domain::incident::event::Conclusion::Succeeded,
             reason: None,
         });
         story
@@ -137,7 +137,7 @@ impl Story {
             self.engine(Event::StepConcluded {
                 run: RUN,
                 step: step(id),
-                conclusion: crate::domain::event::Conclusion::Succeeded,
+                conclusion: crate::domain::incident::event::Conclusion::Succeeded,
                 reason: None,
             });
         }

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::styled_text::Tone;
-use crate::domain::deadline::{Deadline, DeadlineStatus};
-use crate::domain::time::Timestamp;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 
 /// The last stretch, in which the countdown is as urgent as a miss.
 const LAST_STRETCH: TimeDelta = TimeDelta::minutes(2);

@@ -5,7 +5,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::styled_text::char_width;
-use crate::domain::command::WORDS_LIMIT;
+use crate::domain::incident::command::WORDS_LIMIT;
 
 /// A line that is being typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::domain::text::printable;
+use crate::domain::core::text::printable;
 
 /// The most characters of one foreign text in one line; the rest is cut with a sign.
 const TEXT_LIMIT: usize = 2_000;

@@ -1,12 +1,13 @@
 //! Senders as they may be written, and one mistake at a time.
 
-use crate::domain::estate::Estate;
-use crate::domain::estate_check::check;
-use crate::domain::problem::Source;
-use crate::domain::runbook::file;
-use crate::domain::runbook::schema;
-use crate::domain::runbook::{Severity, reference};
-use crate::domain::sender::{Auth, Form, Mapping};
+use crate::domain::config::estate::Estate;
+use crate::domain::config::estate_check::check;
+use crate::domain::config::reference;
+use crate::domain::config::schema;
+use crate::domain::config::sender::{Auth, Form, Mapping};
+use crate::domain::config::yaml::reader;
+use crate::domain::core::diagnostic::Source;
+use crate::domain::runbook::Severity;
 
 const HEAD: &str = "\
 estate: Shop
@@ -37,7 +38,7 @@ const SENDERS: &str = "  alertmanager: { auth: { bearer: { secret: [key, old] } 
 fn estate(senders: &str) -> Result<Estate, Vec<String>> {
     let source = Source::new("estate.yaml", format!("{HEAD}{senders}"));
     check(&source).map_err(|problems| {
-        let line = |p: &crate::domain::problem::Problem| {
+        let line = |p: &crate::domain::core::diagnostic::Problem| {
             let help = p.help.as_deref().map(|help| format!(" | {help}")).unwrap_or_default();
             format!("{}:{} {}{help}", p.span.line - 5, p.span.column, p.message)
         };
@@ -80,7 +81,7 @@ fn senders_come_back_from_the_log_as_they_were() {
 #[test]
 fn what_the_checker_accepts_the_schema_accepts() {
     let source = Source::new("estate.yaml", format!("{HEAD}{SENDERS}"));
-    let instance = file::read(&source).expect("it is YAML").to_json();
+    let instance = reader::read(&source).expect("it is YAML").to_json();
     let schema = jsonschema::draft202012::new(&schema::estate()).expect("the schema compiles");
     let errors: Vec<String> =
         schema.iter_errors(&instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -89,7 +90,7 @@ fn what_the_checker_accepts_the_schema_accepts() {
         ["  x: { auth: {} }\n", "  x: { auth: { bearer: { secret: a }, none: true } }\n", "  x: { from: sns }\n"]
     {
         let source = Source::new("estate.yaml", format!("{HEAD}{wrong}"));
-        assert!(!schema.is_valid(&file::read(&source).expect("it is YAML").to_json()), "{wrong}");
+        assert!(!schema.is_valid(&reader::read(&source).expect("it is YAML").to_json()), "{wrong}");
     }
 }
 

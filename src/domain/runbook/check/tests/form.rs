@@ -1,7 +1,7 @@
 //! Forms of kinds for the checker's tests, so that they stand on no real kind.
 
-use crate::domain::effect::EffectClass;
-use crate::domain::form::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::core::effect::EffectClass;
 
 const fn verb(name: &'static str, shape: Shape, effect: EffectClass) -> Verb {
     Verb { field: Field::optional(name, shape, "Does it."), effect }

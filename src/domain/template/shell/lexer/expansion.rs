@@ -1,8 +1,8 @@
 //! What starts with `$`: substitutions, arithmetic, parameters, ANSI quotes and plain variables.
 
 use super::{Frame, Lexer};
-use crate::domain::shell::MARK;
-use crate::domain::shell::quoting::Place;
+use crate::domain::template::shell::MARK;
+use crate::domain::template::shell::quoting::Place;
 
 impl Lexer<'_> {
     pub(super) fn dollar(&mut self) {

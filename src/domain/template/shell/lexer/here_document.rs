@@ -1,8 +1,8 @@
 //! Here-documents: announced on one line, read from the next.
 
 use super::{Frame, Lexer};
-use crate::domain::shell::MARK;
-use crate::domain::shell::quoting::Place;
+use crate::domain::template::shell::MARK;
+use crate::domain::template::shell::quoting::Place;
 
 /// A here-document that was announced and whose body follows the next newline.
 pub(super) struct Pending {

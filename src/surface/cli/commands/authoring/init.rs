@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::actions::{self, Secrets};
-use crate::domain::discovery::{self, Found};
-use crate::domain::estate::{Environment, Estate, ManagerBus};
-use crate::domain::id::is_name;
-use crate::domain::runbook::schema;
+use crate::domain::config::estate::{Environment, Estate, ManagerBus};
+use crate::domain::config::schema;
+use crate::domain::core::id::is_name;
+use crate::domain::host::scaffold;
+use crate::domain::host::scaffold::Found;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;
@@ -167,9 +168,11 @@ impl Init {
             return output.list(sheets);
         }
         for sheet in sheets {
-            let path = crate::domain::text::one_line(&sheet.path.to_string_lossy(), 400);
+            let path = crate::domain::core::text::one_line(&sheet.path.to_string_lossy(), 400);
             output.text(&match (&sheet.content, sheet.fate) {
-                (Some(content), _) => format!("--- {path}\n{}\n", crate::domain::text::printable(content).trim_end()),
+                (Some(content), _) => {
+                    format!("--- {path}\n{}\n", crate::domain::core::text::printable(content).trim_end())
+                }
                 (None, Fate::Kept) => format!("kept     {path}\n"),
                 (None, _) => format!("written  {path}\n"),
             })?;
@@ -201,8 +204,8 @@ impl Init {
 /// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
 fn shop_files(found: &Found) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
-    let mut files = vec![(place(ESTATE), discovery::estate(found))];
-    files.extend(discovery::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
+    let mut files = vec![(place(ESTATE), scaffold::estate(found))];
+    files.extend(scaffold::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
     files.push((place("estate.schema.json"), writer::json(&schema::estate(), true)));
     files.push((place("runbook.schema.json"), writer::json(&schema::runbook(&actions::forms()), true)));
     files

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actions;
-use crate::domain::form::{Field, KindForm, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::{Table, wrapped};
@@ -84,7 +84,7 @@ fn one(station: &Station, name: &str) -> Result<()> {
 
 fn row(form: &'static KindForm) -> Row {
     let field = |field: &Field| json!({"name": field.name, "shape": shape(&field.shape), "required": field.required, "help": field.help});
-    let verb = |verb: &crate::domain::form::Verb| {
+    let verb = |verb: &crate::domain::config::kind_schema::Verb| {
         let mut value = field(&verb.field);
         value["effect"] = json!(verb.effect);
         value

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::domain::problem::{self, Problem, Source, Style};
+use crate::domain::core::diagnostic;
+use crate::domain::core::diagnostic::{Problem, Source, Style};
 use crate::engine::catalog::RUNBOOKS;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::Station;
@@ -70,7 +71,7 @@ impl Lint {
         let problems: Vec<_> = wanted.iter().flat_map(Wanted::problems).collect();
         if station.output.is_table() {
             for (source, problems) in &problems {
-                station.output.text(&problem::render(source, problems, Style::Styled))?;
+                station.output.text(&diagnostic::render(source, problems, Style::Styled))?;
             }
         } else {
             station.output.list(&rows(&problems))?;
@@ -78,7 +79,7 @@ impl Lint {
         let files: usize = wanted.iter().map(Wanted::count).sum();
         let total: usize = problems.iter().map(|(_, problems)| problems.len()).sum();
         let word = if files == 1 { "file" } else { "files" };
-        station.output.say(&format!("{files} {word}: {}", problem::count(total)));
+        station.output.say(&format!("{files} {word}: {}", diagnostic::count(total)));
         if total > 0 {
             station.output.next(&[station.command("lint")]);
             return Ok(Exit::PROBLEMS);

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::domain::problem;
+use crate::domain::core::diagnostic;
+use crate::domain::runbook::schedule::Schedule;
+use crate::domain::runbook::trigger::Trigger;
 use crate::domain::runbook::{Param, Runbook, Severity};
-use crate::domain::schedule::Schedule;
-use crate::domain::trigger::Trigger;
 use crate::engine::catalog::Sheet;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::Station;
@@ -86,7 +86,7 @@ fn alerts(runbook: &Runbook) -> Vec<&str> {
 fn table(rows: &[Row<'_>]) -> Table {
     let mut table = Table::new(["RUNBOOK", "SEVERITY", "TITLE", "ENVIRONMENTS", "STEPS"]);
     for row in rows {
-        let title = row.title.map_or_else(|| problem::count(row.problems), str::to_owned);
+        let title = row.title.map_or_else(|| diagnostic::count(row.problems), str::to_owned);
         let environments = if row.environments.is_empty() { "all".to_owned() } else { row.environments.join(", ") };
         let severity = row.severity.map(|severity| severity.to_string()).unwrap_or_default();
         table.row([row.id.to_owned(), severity, title, environments, row.steps.to_string()]);

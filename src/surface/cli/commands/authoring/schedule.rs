@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::domain::id::IncidentId;
-use crate::domain::schedule::{SHOWN, calendar};
-use crate::domain::time::Timestamp;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::runbook::schedule::{SHOWN, calendar};
 use crate::engine::schedule_state::{Force, Standing, entries};
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::{Desk, Station};
@@ -155,7 +155,7 @@ fn row(desk: &Desk<'_>, standing: Standing) -> Row {
 }
 
 fn shown(at: Timestamp, zone: &str) -> String {
-    crate::domain::schedule::local(at, zone)
+    crate::domain::runbook::schedule::local(at, zone)
 }
 
 /// The same instant on the clocks of whoever reads.

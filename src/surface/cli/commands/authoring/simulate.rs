@@ -7,10 +7,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::domain::alert::{Alert, AlertStatus};
-use crate::domain::estate::Estate;
-use crate::domain::sender::{Auth, Form, Sender};
-use crate::domain::trigger::{self, PassedOver};
+use crate::domain::config::estate::Estate;
+use crate::domain::config::sender::{Auth, Form, Sender};
+use crate::domain::incident::alert::{Alert, AlertStatus};
+use crate::domain::runbook::trigger;
+use crate::domain::runbook::trigger::PassedOver;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::{Failure, Result};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::command::Request;
+use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::follow::submit;

@@ -1,7 +1,7 @@
 //! `runbook confirm`.
 
-use crate::domain::command::Request;
-use crate::domain::event::Event;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::event::Event;
 use crate::surface::cli::context::args::Incident;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::{Failure, Result};

@@ -1,7 +1,7 @@
 //! `runbook deny`.
 
-use crate::domain::command::Request;
-use crate::domain::id::StepKey;
+use crate::domain::core::id::StepKey;
+use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, key};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::follow::submit;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::actions;
-use crate::domain::command::Start;
-use crate::domain::estate::Estate;
-use crate::domain::form::{Field, Shape};
+use crate::domain::config::estate::Estate;
+use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::incident::command::Start;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::secrets;
 use crate::surface::cli::context::session::{Station, hostname};

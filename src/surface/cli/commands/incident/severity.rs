@@ -1,6 +1,6 @@
 //! `runbook severity`.
 
-use crate::domain::command::Request;
+use crate::domain::incident::command::Request;
 use crate::domain::runbook::Severity;
 use crate::surface::cli::context::args::Incident;
 use crate::surface::cli::context::session::Station;

@@ -1,6 +1,6 @@
 //! `runbook skip`.
 
-use crate::domain::command::Request;
+use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::follow::submit;

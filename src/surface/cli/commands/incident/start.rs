@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::preview;
-use crate::domain::command::{Request, Start as Order, noticed};
-use crate::domain::event::Mode;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::incident::command::{Request, Start as Order, noticed};
+use crate::domain::incident::event::Mode;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::{Desk, Station};
 use crate::surface::cli::follow::{background, until_done};

@@ -1,6 +1,6 @@
 //! `runbook handoff`.
 
-use crate::domain::handover::Handover;
+use crate::domain::report::handover::Handover;
 use crate::surface::cli::context::args::Looked;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::Result;

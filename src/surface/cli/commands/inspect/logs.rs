@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::domain::core::text::grouped;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
 use crate::domain::journal::level::{LEVELS, Level};
 use crate::domain::journal::summary::Summary;
-use crate::domain::text::grouped;
 use crate::engine::inspect::journal_search::{Order, Searched, newest, search};
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::context::settings;

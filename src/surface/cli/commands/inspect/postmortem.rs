@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::domain::command::Request;
-use crate::domain::deadline::DeadlineStatus;
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::text::printable;
+use crate::domain::core::time::stamp;
+use crate::domain::incident::command::Request;
+use crate::domain::incident::deadline::DeadlineStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::text::printable;
-use crate::domain::time::stamp;
 use crate::engine::report_files;
 use crate::surface::cli::context::args::Looked;
 use crate::surface::cli::context::session::{Desk, Station};

@@ -1,14 +1,14 @@
 //! `runbook stats`.
 //!
-//! What is measured stands in [`crate::domain::stats`]; here it is asked for and shown, as [`tables`] or as [`svg_chart`].
+//! What is measured stands in [`crate::domain::report::stats`]; here it is asked for and shown, as [`tables`] or as [`svg_chart`].
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::domain::id::IncidentId;
-use crate::domain::stats::summary::{By, Summary};
-use crate::domain::time::{Span, Timestamp, stamp};
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::report::stats::summary::{By, Summary};
 use crate::engine::inspect::incident_stats::Measures;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::context::settings::Format;

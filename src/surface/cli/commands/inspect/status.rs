@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::actions::Secrets;
-use crate::domain::estate::{self, Estate};
-use crate::domain::survey::{self, Grade, Row, Subject};
-use crate::domain::time::Span;
+use crate::domain::config::estate;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::time::Span;
+use crate::domain::host::status::{self as statuses, Grade, Row, Subject};
 use crate::engine::inspect::status::{Report, Survey, start_words};
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
@@ -130,7 +131,7 @@ impl Status {
 
     /// What is looked at: all of it, or what was named.
     fn subjects(&self, estate: &Estate) -> Result<Vec<Subject>> {
-        let mut subjects = survey::subjects(estate);
+        let mut subjects = statuses::subjects(estate);
         for typed in &self.names {
             if !subjects.iter().any(|subject| estate::matches(typed, &subject.name)) {
                 let known = subjects.iter().map(|subject| subject.name.as_str());
@@ -169,13 +170,13 @@ fn print(station: &Station, report: &Report) -> Result<()> {
 }
 
 fn counts(rows: &[Row]) -> serde_json::Map<String, serde_json::Value> {
-    Grade::ALL.into_iter().map(|grade| (grade.word().to_owned(), survey::count(rows, grade).into())).collect()
+    Grade::ALL.into_iter().map(|grade| (grade.word().to_owned(), statuses::count(rows, grade).into())).collect()
 }
 
 /// `2 down, 1 degraded, 20 up`.
 fn summary(rows: &[Row]) -> String {
     let counted = Grade::ALL.into_iter().filter_map(|grade| {
-        let count = NonZeroUsize::new(survey::count(rows, grade))?;
+        let count = NonZeroUsize::new(statuses::count(rows, grade))?;
         Some(format!("{count} {}", grade.word()))
     });
     counted.collect::<Vec<_>>().join(", ")

@@ -1,7 +1,7 @@
 //! `runbook timeline`.
 
-use crate::domain::event::Recorded;
-use crate::domain::timeline;
+use crate::domain::incident::event::Recorded;
+use crate::domain::report::timeline;
 use crate::surface::cli::context::args::Looked;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::Result;

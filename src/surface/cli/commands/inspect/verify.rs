@@ -1,6 +1,6 @@
 //! `runbook verify`.
 
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
 use crate::store::Audit;
 use crate::surface::cli::context::session::{Desk, Station};
 use crate::surface::cli::output::error::Result;

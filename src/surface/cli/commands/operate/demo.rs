@@ -14,11 +14,11 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::sleep;
-use crate::domain::command::{Command, Request, Start};
-use crate::domain::event::{Actor, Conclusion, Mode};
-use crate::domain::id::IncidentId;
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::text::printable;
 use crate::domain::incident::Incident;
-use crate::domain::text::printable;
+use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::event::{Actor, Conclusion, Mode};
 use crate::engine::{EngineError, Patience};
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::{Desk, Station};

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::actions;
-use crate::domain::checkup::{Finding, Needs, State, Topic};
-use crate::domain::estate::Estate;
-use crate::domain::problem;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::diagnostic;
+use crate::domain::core::text::one_line;
+use crate::domain::host::requirement::{Finding, Needs, State, Topic};
 use crate::domain::runbook::Runbook;
-use crate::domain::text::one_line;
 use crate::engine::catalog::RUNBOOKS;
 use crate::engine::inspect::doctor::{Account, Checkup, Words};
 use crate::surface::cli::context::action_context;
@@ -128,7 +128,7 @@ fn files(shop: &Shop, station: &Station) -> Vec<Finding> {
     let lint = |name: &str| station.command(&format!("lint {}", quoted(name)));
     let problems = shop.catalog.problems();
     let wrong = problems.iter().map(|(source, problems)| {
-        Finding::wrong(Topic::Runbooks, &source.name, problem::count(problems.len()), lint(&source.name))
+        Finding::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))
     });
     let sound = shop.catalog.sheets().filter(|(_, sheet)| sheet.content.is_ok()).count();
     let word = if sound == 1 { "runbook is" } else { "runbooks are" };

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::reload::Reload;
 use crate::actions::Secrets;
-use crate::domain::estate::Estate;
-use crate::domain::id::IncidentId;
-use crate::domain::problem;
+use crate::domain::config::estate::Estate;
+use crate::domain::core::diagnostic;
+use crate::domain::core::id::IncidentId;
 use crate::engine::dispatcher::{Duty, Terms};
 use crate::engine::{Parts, page_link};
 use crate::surface::cli::context::project::Shop;
@@ -67,7 +67,7 @@ impl Serve {
         let shop = Shop::open(&station.settings)?;
         let estate = shop.estate(&station.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
-            let count = problem::count(problems.len());
+            let count = diagnostic::count(problems.len());
             station.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
         }
         self.tokens_are_in(&estate)?;

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::domain::grant::{self, Grant};
-use crate::domain::problem;
+use crate::domain::core::diagnostic;
+use crate::domain::host::unit_permission;
+use crate::domain::host::unit_permission::Grant;
 use crate::domain::runbook::Runbook;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::Station;
@@ -121,7 +122,7 @@ pub fn polkit_of(shop: &Shop, station: &Station, account: &str) -> Result<String
 /// The runbooks that can run; of the others the person is told.
 fn sound<'a>(shop: &'a Shop, station: &Station) -> impl Iterator<Item = &'a Runbook> {
     for (source, problems) in shop.catalog.problems() {
-        let count = problem::count(problems.len());
+        let count = diagnostic::count(problems.len());
         station.output.warn(&format!("`{}` has {count}, and is left out", source.name));
     }
     shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok())
@@ -143,7 +144,7 @@ fn escalates(runbook: &Runbook) -> bool {
         }
     }
     let steps = runbook.all_steps();
-    let actions = steps.into_iter().flat_map(grant::actions);
+    let actions = steps.into_iter().flat_map(unit_permission::actions);
     actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| calls(&action.spec))
 }
 

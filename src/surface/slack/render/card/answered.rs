@@ -3,11 +3,11 @@
 use super::super::block_kit::{Part, Sheet, text};
 use super::super::question::Waiting;
 use super::Card;
-use crate::domain::event::{Actor, Event, Gate, Recorded};
-use crate::domain::id::{RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
-use crate::domain::next;
-use crate::domain::step::place;
+use crate::domain::incident::event::{Actor, Event, Gate, Recorded};
+use crate::domain::incident::step::place;
+use crate::domain::report::headline;
 
 /// Who has answered, what and when; nobody can answer there any more.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
@@ -57,7 +57,7 @@ pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(
     let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
     let last = log.iter().rev().filter(by_person).find(|recorded| is_deed(&recorded.event))?;
     let (run, step) = place(&last.event)?;
-    Some((last, next::name(incident, run, step)))
+    Some((last, headline::name(incident, run, step)))
 }
 
 /// Whether it is what somebody does to a question.

@@ -1,8 +1,8 @@
 //! The lines for who was told, who was not, who has which role and who was refused.
 
 use super::Teller;
-use crate::domain::event::Event;
-use crate::domain::timeline::{Sign, of_people};
+use crate::domain::incident::event::Event;
+use crate::domain::report::timeline::{Sign, of_people};
 use crate::surface::terminal::widgets::styled_text::{Line, Tone};
 
 pub(super) fn lines(teller: &Teller<'_>) -> Vec<Line> {

@@ -1,7 +1,7 @@
 //! What is said after a search, on standard error: what was not seen, and what to type next.
 
 use super::{Found, Lines, Logs, SINCE, attach, typed};
-use crate::domain::text::grouped;
+use crate::domain::core::text::grouped;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;

@@ -14,10 +14,10 @@ use unicode_width::UnicodeWidthStr as _;
 use super::context::Bench;
 use super::sanitize::Clean;
 use super::wrap::{Word, flow};
+use crate::domain::core::text::one_line;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
-use crate::domain::journal::spans::TraceFields;
-use crate::domain::text::one_line;
+use crate::domain::journal::trace_tree::TraceFields;
 use crate::surface::terminal::Letters;
 
 /// Below this width the message stands below its head, and the time has no fractions.

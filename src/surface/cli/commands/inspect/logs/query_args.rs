@@ -6,12 +6,12 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 
 use super::context::Bench;
 use super::{Logs, SINCE};
-use crate::domain::estate::{Estate, matches, suffixed};
+use crate::domain::config::estate::{Estate, matches, suffixed};
+use crate::domain::core::text;
+use crate::domain::core::time::Timestamp;
+use crate::domain::core::time_input::moment;
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
 use crate::domain::journal::level::Level;
-use crate::domain::moment::moment;
-use crate::domain::text;
-use crate::domain::time::Timestamp;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::{Failure, Result};
 

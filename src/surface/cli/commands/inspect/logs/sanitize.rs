@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::domain::core::text::printable;
 use crate::domain::journal::entry::Entry;
 use crate::domain::redact::Redactor;
-use crate::domain::text::printable;
 use crate::surface::cli::output::writer;
 
 /// Cleans text.

@@ -3,10 +3,10 @@
 use chrono::Local;
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::domain::core::text::grouped;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::journal::level::LEVELS;
 use crate::domain::journal::summary::{Group, Summary};
-use crate::domain::text::grouped;
-use crate::domain::time::{Span, Timestamp};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::terminal::Letters;
 

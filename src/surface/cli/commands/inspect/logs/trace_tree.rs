@@ -6,10 +6,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::line::Pen;
 use super::wrap::{Word, flow};
+use crate::domain::core::text::grouped;
+use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::Entry;
-use crate::domain::journal::spans::{Item, Span, Tree};
-use crate::domain::text::grouped;
-use crate::domain::time::Timestamp;
+use crate::domain::journal::trace_tree::{Item, Span, Tree};
 use crate::surface::terminal::Letters;
 
 /// Columns of the time since the trace began.
@@ -96,6 +96,6 @@ fn length(length: TimeDelta) -> String {
     match millis {
         0..1000 => format!("{millis}ms"),
         1000..60_000 => format!("{}.{:03}s", millis / 1000, millis % 1000),
-        _ => crate::domain::time::Span::seconds(millis.unsigned_abs() / 1000).to_string(),
+        _ => crate::domain::core::time::Span::seconds(millis.unsigned_abs() / 1000).to_string(),
     }
 }

@@ -9,11 +9,11 @@
 use std::fmt::Write as _;
 
 use super::tables::short;
-use crate::domain::stats::quantile::Quantiles;
-use crate::domain::stats::summary::{Group, Summary};
-use crate::domain::stats::{Duty, Kept, Phase};
-use crate::domain::text::{one_line, printable};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::core::text::{one_line, printable};
+use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::report::stats::quantile::Quantiles;
+use crate::domain::report::stats::summary::{Group, Summary};
+use crate::domain::report::stats::{Duty, Kept, Phase};
 
 /// The most groups that are drawn: more make no picture. The rest is counted in words.
 const GROUP_LIMIT: usize = 12;
@@ -165,7 +165,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::stats::summary::By;
+    use crate::domain::report::stats::summary::By;
 
     fn group(key: &str, incidents: u64) -> Group {
         let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::domain::stats::quantile::Quantiles;
-use crate::domain::stats::summary::{Group, Summary};
-use crate::domain::stats::{Duty, Kept, Phase};
-use crate::domain::time::Span;
+use crate::domain::core::time::Span;
+use crate::domain::report::stats::quantile::Quantiles;
+use crate::domain::report::stats::summary::{Group, Summary};
+use crate::domain::report::stats::{Duty, Kept, Phase};
 use crate::surface::cli::output::table::Table;
 
 /// What stands where nothing is known.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::estate::Estate;
-use crate::domain::sender::Sender;
+use crate::domain::config::estate::Estate;
+use crate::domain::config::sender::Sender;
 use crate::surface::intake::server::{Server, catch_up};
 
 /// How long after a failed look at what fires now it is tried again.

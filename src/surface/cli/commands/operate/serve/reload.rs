@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Serve, catch_up};
 use crate::actions::Secrets;
-use crate::domain::estate::Estate;
-use crate::domain::problem::{self, Style};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::diagnostic;
+use crate::domain::core::diagnostic::Style;
 use crate::engine::catalog::Catalog;
 use crate::engine::reload::Files;
 use crate::surface::cli::context::project::Shop;
@@ -110,9 +111,9 @@ impl<'a> Reload<'a> {
     fn sound<'s>(&self, shop: &'s Shop) -> Result<&'s Estate> {
         let problems = shop.catalog.problems();
         for (source, problems) in &problems {
-            self.desk.station.output.say_styled(&problem::render(source, problems, Style::Styled));
+            self.desk.station.output.say_styled(&diagnostic::render(source, problems, Style::Styled));
         }
-        let count = problem::count(problems.iter().map(|(_, problems)| problems.len()).sum());
+        let count = diagnostic::count(problems.iter().map(|(_, problems)| problems.len()).sum());
         match &shop.catalog.estate().content {
             Ok(estate) if problems.is_empty() => Ok(estate),
             _ => Err(Failure::problems(format!("the edited files have {count}, and those before stay in force"))),

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::grant::Grant;
+use crate::domain::host::unit_permission::Grant;
 
 const HEAD: &str = "\
 // What this shop's runbooks do to systemd units, and nothing else. Made by `runbook unit polkit`: print it again when the

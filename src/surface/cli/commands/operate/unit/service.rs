@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::domain::estate::{Estate, SecretSource};
+use crate::domain::config::estate::{Estate, SecretSource};
 
 /// The directory under which the service keeps its log, for `StateDirectory=`.
 const STATE: &str = "runbook";

@@ -1,8 +1,9 @@
 //! Values: each mark replaced by its value in the quoting of the place, or refused.
 
 use super::{Frame, Lexer};
-use crate::domain::shell::quoting::{self, Place};
-use crate::domain::shell::{Datum, MARK, MARK_END, Refusal};
+use crate::domain::template::shell::quoting;
+use crate::domain::template::shell::quoting::Place;
+use crate::domain::template::shell::{Datum, MARK, MARK_END, Refusal};
 
 impl Lexer<'_> {
     /// Reads the mark that stands here: which value it is, and where it stood.
@@ -18,7 +19,7 @@ impl Lexer<'_> {
         (at, index)
     }
 
-    pub(super) fn value(&mut self, place: Place) {
+    pub(crate) fn value(&mut self, place: Place) {
         let starts_word = self.word_start;
         let (at, index) = self.mark();
         self.word_start = false;
@@ -73,12 +74,12 @@ impl Lexer<'_> {
         matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';' | '&' | '|' | ')'))
     }
 
-    pub(super) fn refuse_here(&mut self, message: &str, hint: &'static str) {
+    pub(crate) fn refuse_here(&mut self, message: &str, hint: &'static str) {
         let (at, value) = self.mark();
         self.refuse_value(at, value, message.to_owned(), hint);
     }
 
-    pub(super) fn refuse(&mut self, at: usize, message: String, hint: &'static str) {
+    pub(crate) fn refuse(&mut self, at: usize, message: String, hint: &'static str) {
         self.refuse_value(at, None, message, hint);
     }
 

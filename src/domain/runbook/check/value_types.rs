@@ -5,16 +5,16 @@
 use serde_json::{Map, Value};
 
 use super::Checker;
-use super::fields::{Fields, list};
-use super::pattern;
-use crate::domain::expression;
-use crate::domain::form::{Field, Shape};
-use crate::domain::problem::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::node::{Content, Node};
+use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::config::yaml::fields::{Fields, list};
+use crate::domain::config::yaml::glob;
+use crate::domain::config::yaml::node::{Content, Node};
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::template::expression;
 
 impl Checker<'_> {
     /// The value as plain data; every mistake in it reported.
-    pub(super) fn shaped(&mut self, node: &Node, shape: &Shape) -> Value {
+    pub(crate) fn shaped(&mut self, node: &Node, shape: &Shape) -> Value {
         if let Content::Text(text) = &node.content
             && !matches!(shape, Shape::Expression | Shape::Script | Shape::Sql)
             && expression::is_template(text)
@@ -66,7 +66,7 @@ impl Checker<'_> {
     }
 
     /// Any value: only the templates in its texts can be wrong.
-    pub(super) fn templates_within(&mut self, node: &Node) {
+    pub(crate) fn templates_within(&mut self, node: &Node) {
         match &node.content {
             Content::Text(text) => self.template_text(node, text),
             Content::List(items) => items.iter().for_each(|item| self.templates_within(item)),
@@ -92,8 +92,8 @@ impl Checker<'_> {
         let wanted = bare(text);
         let known: Vec<String> = estate.units().map(bare).collect();
         let shown = visible(text, MAX_QUOTED);
-        if pattern::is_pattern(text) {
-            if !known.iter().any(|unit| pattern::matches(&wanted, unit)) {
+        if glob::is_pattern(text) {
+            if !known.iter().any(|unit| glob::matches(&wanted, unit)) {
                 let problem =
                     Problem::new(node.span.clone(), format!("the pattern `{shown}` matches no unit of the estate"));
                 self.report.add(problem.did_you_mean(&wanted, known.iter().map(String::as_str)));
@@ -122,7 +122,7 @@ impl Checker<'_> {
     }
 
     /// A name that the estate must hold; without an estate it may be any.
-    pub(super) fn name_of_the_estate(&mut self, node: &Node, what: &str, known: Option<Vec<&str>>) {
+    pub(crate) fn name_of_the_estate(&mut self, node: &Node, what: &str, known: Option<Vec<&str>>) {
         let Some(text) = self.report.text(node) else { return };
         let Some(known) = known.filter(|known| !known.contains(&text)) else { return };
         let problem = Problem::new(
@@ -180,7 +180,7 @@ impl Checker<'_> {
     }
 
     /// The given ones of some fields, each in its shape; the missing ones reported.
-    pub(super) fn known_fields<'f>(
+    pub(crate) fn known_fields<'f>(
         &mut self,
         given: &Fields<'_>,
         fields: impl IntoIterator<Item = &'f Field>,

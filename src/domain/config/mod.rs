@@ -1,0 +1,14 @@
+//! The project's configuration: the estate, its checker, and what fields of YAML may hold.
+
+pub mod alert_policy;
+pub mod channel;
+pub mod estate;
+pub mod estate_check;
+pub mod host;
+pub mod incident_page;
+pub mod kind_schema;
+pub mod reference;
+pub mod schema;
+pub mod sender;
+pub mod slack_app;
+pub mod yaml;

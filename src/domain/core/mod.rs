@@ -1,0 +1,10 @@
+//! Plain values that every other module uses: ids, time, severity, actors, text, problems with their place.
+
+pub mod actor;
+pub mod diagnostic;
+pub mod effect;
+pub mod id;
+pub mod text;
+pub mod time;
+pub mod time_input;
+pub mod timezone;

@@ -1,0 +1,7 @@
+//! What is read from an incident's log: timeline, post-mortem, hand-over, statistics.
+
+pub mod handover;
+pub mod headline;
+pub mod postmortem;
+pub mod stats;
+pub mod timeline;

@@ -1,0 +1,4 @@
+//! Expressions and templates: evaluated once, strictly, and quoted in shell scripts.
+
+pub mod expression;
+pub mod shell;
