@@ -176,7 +176,8 @@ pub fn descriptors(files: &[Source]) -> Vec<String> {
         let openings: Vec<&Route> = routes.iter().filter(|route| opens(route)).collect();
         if openings.len() != allowed {
             let why = format!("{} places of this file open a file, not the {allowed} of `OPENINGS`", openings.len());
-            let last = openings.last().map_or_else(|| format!("{}:1: {why}", file.file), |route| told(file, route, &why));
+            let last =
+                openings.last().map_or_else(|| format!("{}:1: {why}", file.file), |route| told(file, route, &why));
             broken.push(last);
         }
     }

@@ -20,9 +20,9 @@ const KILLS: usize = 4;
 /// How many post at a time.
 const POSTERS: usize = 2;
 
-/// How many alerts are answered, and how often each visitor opens and closes the log, before the server is killed.
+/// How many alerts are answered, and how often each program opens and closes the log, before the server is killed.
 const ALERTS: usize = 60;
-const VISITS: usize = 4;
+const RUNS: usize = 4;
 
 /// What happens beside one life of a server.
 #[derive(Default)]
@@ -54,10 +54,10 @@ impl Stream {
     }
 
     /// Runs programs one after the other until it is over, and counts the rounds. Each of them has to succeed.
-    fn visit(self: &Arc<Self>, mut programs: Vec<Command>) -> (Arc<AtomicUsize>, JoinHandle<()>) {
+    fn repeat(self: &Arc<Self>, mut programs: Vec<Command>) -> (Arc<AtomicUsize>, JoinHandle<()>) {
         let (stream, rounds) = (Arc::clone(self), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&rounds);
-        let visitor = thread::spawn(move || {
+        let repeater = thread::spawn(move || {
             while !stream.over.load(Ordering::Relaxed) {
                 for program in &mut programs {
                     let output = output_apart(program).expect("it starts; `sqlite3` is in the Debian package sqlite3");
@@ -67,7 +67,7 @@ impl Stream {
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
         });
-        (counted, visitor)
+        (counted, repeater)
     }
 }
 
@@ -80,8 +80,8 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Those who open and close the log beside the server, each with a thread of its own.
-fn visitors(house: &House) -> Vec<Vec<Command>> {
+/// The programs that open and close the log beside the server: for each thread, those that it runs in turn.
+fn programs(house: &House) -> Vec<Vec<Command>> {
     let (log, state) = (house.state().join("runbook.db"), house.state());
     let copy = |name: &str| state.join(name).display().to_string();
     let mut remove = Command::new("rm");
@@ -96,7 +96,7 @@ fn visitors(house: &House) -> Vec<Vec<Command>> {
 }
 
 #[test]
-fn every_alert_that_was_answered_is_in_the_log_whoever_opens_it_beside_the_server() {
+fn every_alert_that_was_answered_is_in_the_log_when_other_programs_open_it_beside_the_server() {
     let mut house = House::closed();
     let stream = Arc::new(Stream::default());
     for _ in 0..KILLS {
@@ -105,16 +105,16 @@ fn every_alert_that_was_answered_is_in_the_log_whoever_opens_it_beside_the_serve
         let ending = Ending(&stream);
         let before = stream.answered();
         let posters: Vec<_> = (0..POSTERS).map(|_| stream.post(house.port())).collect();
-        let (rounds, visitors): (Vec<_>, Vec<_>) =
-            visitors(&house).into_iter().map(|programs| stream.visit(programs)).unzip();
-        eventually("alerts were answered, and everybody has opened the log", || {
-            let visited = rounds.iter().all(|rounds| rounds.load(Ordering::Relaxed) >= VISITS);
-            let failed = visitors.iter().any(JoinHandle::is_finished);
-            failed || visited && stream.answered() >= before + ALERTS
+        let (rounds, repeaters): (Vec<_>, Vec<_>) =
+            programs(&house).into_iter().map(|programs| stream.repeat(programs)).unzip();
+        eventually("alerts were answered and every program has opened the log", || {
+            let repeated = rounds.iter().all(|rounds| rounds.load(Ordering::Relaxed) >= RUNS);
+            let failed = repeaters.iter().any(JoinHandle::is_finished);
+            failed || repeated && stream.answered() >= before + ALERTS
         });
         house.end();
         drop(ending);
-        posters.into_iter().chain(visitors).for_each(|thread| thread.join().unwrap());
+        posters.into_iter().chain(repeaters).for_each(|thread| thread.join().unwrap());
     }
     house.begin(Signal::TERM);
     house.told(&["verify"]);

@@ -1,4 +1,4 @@
-//! Debian's `sqlite3`: another program with another SQLite library, which knows nothing of ours.
+//! Debian's `sqlite3`: another program with another SQLite library, which shares no state with ours.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ pub fn sqlite3(file: &Path, statements: &str) -> Command {
 }
 
 /// What such a `sqlite3` prints; it must succeed.
-pub fn told(file: &Path, statements: &str) -> String {
+pub fn printed(file: &Path, statements: &str) -> String {
     let output = super::run(&mut sqlite3(file, statements), "sqlite3");
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
