@@ -26,6 +26,7 @@ mod error;
 mod error_help;
 mod log_file;
 mod rows;
+mod shared_file;
 mod transaction;
 mod wal_check;
 mod wal_preallocate;
@@ -34,7 +35,8 @@ mod writer;
 use self::connection::Link;
 use self::error::Trouble;
 use self::rows::Stream;
-use self::writer::Writer;
+use shared_file::{Identity, is_still};
+use writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].
@@ -44,8 +46,8 @@ const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     path: PathBuf,
-    /// Which file `path` named when it was opened: device and number.
-    identity: (u64, u64),
+    /// Which file `path` named when it was opened.
+    identity: Identity,
     reader: Arc<Mutex<Link>>,
     writer: Writer,
 }
@@ -64,18 +66,17 @@ impl Sqlite {
     }
 
     fn opened(path: PathBuf) -> Result<Self, StoreError> {
-        log_file::examine(&path)?;
+        let file = log_file::examined(&path)?;
         wal_check::examine(&path)?;
         let mut reader = Link::reader(&path);
-        let found = std::fs::metadata(&path).map_err(|error| error_help::refused(&path, &error))?;
-        let (size, identity) = (found.len(), log_file::identity(&found));
+        let size = file.size().map_err(|error| error_help::refused(&path, &error))?;
         if size <= SEARCHED_AT_OPENING {
             reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
         } else {
             reader.ask(|_| Ok(()))?;
         }
         let writer = Writer::start(Link::writer(&path))?;
-        Ok(Self { path, identity, reader: Arc::new(Mutex::new(reader)), writer })
+        Ok(Self { path, identity: file.identity(), reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Closes both connections, which folds the journal into the file unless another process still has it open.
@@ -223,7 +224,7 @@ impl EventStore for Sqlite {
         until: Timestamp,
     ) -> Result<Claiming, StoreError> {
         // A worker that waits comes here every few seconds: on a file that was removed it would wait for ever.
-        log_file::is_still(&self.path, self.identity)?;
+        is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         self.writer.claim(Wish { incident: incident.clone(), holder, gone, now, until }).await
     }
@@ -257,7 +258,7 @@ impl EventStore for Sqlite {
         const EVENTS: &str = "SELECT count(*) FROM events";
         const NAMES: &str = "SELECT key, incident, at, seal FROM keys ORDER BY key";
         let path = self.path.clone();
-        blocking(move || log_file::examine(&path).and_then(|()| wal_check::examine(&path))).await?;
+        blocking(move || log_file::examined(&path).and_then(|_file| wal_check::examine(&path))).await?;
         self.ask(|log| {
             search(log, "PRAGMA integrity_check(1)")?;
             let (events, place) = (rows::number(log, EVENTS)?, rows::ends(log)?.place);

@@ -66,6 +66,24 @@ const IMPURE_STD: [&str; 7] = ["fs", "env", "net", "process", "thread", "io", "o
 /// Words that have no place in the domain, however they got there.
 const IMPURE_WORDS: [&str; 8] = ["async", "await", "SystemTime", "Instant", "tokio", "tracing", "println", "eprintln"];
 
+/// Where the store opens files, and how often. POSIX drops SQLite's locks on the log when the process closes any other
+/// descriptor of it, so only one module opens the database file. The others open the directory and the journal, on which
+/// SQLite has no locks.
+const OPENINGS: [(&str, usize); 4] = [
+    ("src/store/sqlite/log_file.rs", 1),
+    ("src/store/sqlite/wal_preallocate.rs", 1),
+    ("src/store/sqlite/shared_file.rs", 3),
+    ("src/store/sqlite/wal_check.rs", 2),
+];
+
+/// What opens a file, as the last two names of a path.
+const OPENS: [(&str, &[&str]); 4] = [
+    ("File", &["open", "create", "create_new", "options"]),
+    ("OpenOptions", &["new"]),
+    ("fs", &["read", "read_to_string", "write", "copy"]),
+    ("Connection", &["open", "open_with_flags", "open_with_flags_and_vfs"]),
+];
+
 /// Files that are longer than the limit, and why.
 const LONG: [(&str, &str); 0] = [];
 
@@ -145,6 +163,34 @@ fn impure(file: &Source, route: &Route) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Where the store opens a file that could be the log's, and where SQLite is used outside of the store.
+pub fn descriptors(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        let routes: Vec<Route> = file.routes().into_iter().filter(|route| !route.test).collect();
+        if !file.file.starts_with("src/store/") {
+            let foreign = routes.iter().filter(|route| route.parts[0] == "rusqlite");
+            broken.extend(foreign.map(|route| told(file, route, "SQLite is used in `src/store/sqlite` only")));
+            continue;
+        }
+        let allowed = OPENINGS.iter().find(|(name, _)| *name == file.file).map_or(0, |(_, count)| *count);
+        let openings: Vec<&Route> = routes.iter().filter(|route| opens(route)).collect();
+        if openings.len() != allowed {
+            let why = format!("{} places of this file open a file, not the {allowed} of `OPENINGS`", openings.len());
+            let last =
+                openings.last().map_or_else(|| format!("{}:1: {why}", file.file), |route| told(file, route, &why));
+            broken.push(last);
+        }
+    }
+    broken
+}
+
+fn opens(route: &Route) -> bool {
+    let [.., owner, name] = route.parts.as_slice() else { return false };
+    let is_rustix = route.parts[0] == "rustix" && ["open", "openat"].contains(&name.as_str());
+    is_rustix || OPENS.iter().any(|(kind, names)| owner == kind && names.contains(&name.as_str()))
 }
 
 /// Files that do not begin with what they are for.

@@ -182,6 +182,32 @@ fn a_pure_domain_is_left_alone() {
     assert_eq!(law::purity(&planted("src/store/sqlite.rs", "use std::fs; async fn f() {}")), [""; 0]);
 }
 
+#[track_caller]
+fn descriptors(file: &str, text: &str, expected: &[&str]) {
+    finds(&law::descriptors(&planted(file, text)), expected);
+}
+
+#[test]
+fn a_file_that_the_store_opens_is_found() {
+    let file = "src/store/sqlite/row.rs";
+    for text in [
+        "fn f() { File::open(p); }",
+        "fn f() { std::fs::File::options(); }",
+        "use std::fs::OpenOptions; fn f() { OpenOptions::new(); }",
+        "use std::fs::read;",
+        "fn f() { fs::copy(p, q); }",
+        "fn f() { Connection::open_with_flags(p, flags); }",
+        "fn f() { rustix::fs::open(p); }",
+    ] {
+        descriptors(file, text, &["src/store/sqlite/row.rs:1: 1 places of this file open a file, not the 0"]);
+    }
+    descriptors(file, "use std::fs::File; fn f() { fs::metadata(p); fs::hard_link(p, q); }", &[]);
+    descriptors(file, "#[cfg(test)]\nmod tests { fn f() { File::open(p); } }", &[]);
+    descriptors("src/store/sqlite/wal.rs", "fn f() { File::open(p); }", &["src/store/sqlite/wal.rs:1: 1 places"]);
+    descriptors("src/store/sqlite/wal.rs", "fn f() { File::open(p); File::open(p); }", &[]);
+    descriptors("src/engine/log.rs", "use rusqlite::Connection;", &["src/engine/log.rs:1: SQLite is used in"]);
+}
+
 #[test]
 fn a_file_that_does_not_say_what_it_is_for_is_found() {
     for text in ["", "use std::fmt;", "// A comment.", "//!", "\n//! Late."] {

@@ -5,6 +5,7 @@
 
 mod durability;
 mod house;
+mod outside;
 mod reload;
 
 use std::io::{Read, Write};

@@ -8,6 +8,7 @@ use runbook::store::Draft;
 mod contract;
 mod damage;
 mod file;
+mod locks;
 mod processes;
 
 /// An incident's id.

@@ -11,8 +11,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::Trouble;
-use super::error_help::{damaged, fault};
-use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examine};
+use super::error_help::fault;
+use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examined};
+use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
 
 /// How long to wait for a lock of another process: longer than any transaction of ours takes on a slow disk.
@@ -50,7 +51,7 @@ enum Use {
 pub(super) struct Link {
     path: PathBuf,
     usage: Use,
-    connection: Option<Connection>,
+    connection: Option<Database>,
 }
 
 impl Link {
@@ -110,38 +111,36 @@ impl Link {
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
         match self.connection.take() {
             None => Ok(()),
-            Some(connection) => connection.close().map_err(|(_, error)| fault(&self.path, &error)),
+            Some(connection) => connection.close().map_err(|error| fault(&self.path, &error)),
         }
     }
 
     fn worded<T>(&mut self, answer: Result<T, Trouble>) -> Result<T, StoreError> {
-        answer.map_err(|trouble| match trouble {
-            Trouble::Sql(error) => {
+        answer.map_err(|trouble| {
+            if matches!(trouble, Trouble::Sql(_)) {
                 self.connection = None;
-                fault(&self.path, &error)
             }
-            Trouble::Damaged(why) => damaged(&self.path, &why),
-            Trouble::Refused(error) => error,
+            trouble.worded(&self.path)
         })
     }
 
-    fn open(&mut self) -> Result<&mut Connection, StoreError> {
+    fn open(&mut self) -> Result<&mut Database, StoreError> {
         if self.connection.is_none() {
             // The file is looked at before SQLite is, which would make an empty one or repair another's.
-            examine(&self.path)?;
-            let opened = connect(&self.path, self.usage);
+            let file = examined(&self.path)?;
+            let opened = connect(&self.path, file, self.usage);
             self.connection = Some(self.worded(opened)?);
         }
         Ok(self.connection.as_mut().expect("it was opened above"))
     }
 }
 
-fn connect(path: &Path, usage: Use) -> Result<Connection, Trouble> {
+fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, Trouble> {
     let (access, cache) = match usage {
         Use::Reading => (OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB),
         Use::Writing => (OpenFlags::SQLITE_OPEN_READ_WRITE, WRITER_CACHE_KIB),
     };
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Database::open(path, file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Damaged pages are noticed when they are read, not when they are believed. A schema that somebody tampered with must

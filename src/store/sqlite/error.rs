@@ -2,8 +2,11 @@
 //!
 //! The words are [`super::error_help`]'s; here is only the difference that a connection makes of it.
 
+use std::path::Path;
+
 use rusqlite::types::FromSqlError;
 
+use super::error_help::{damaged, fault};
 use crate::store::StoreError;
 
 /// Why a question has no answer.
@@ -21,6 +24,15 @@ impl Trouble {
     /// What was read is not what was written.
     pub(super) fn damaged(why: impl Into<String>) -> Self {
         Self::Damaged(why.into())
+    }
+
+    /// The error for a person, about the file at `path`.
+    pub(super) fn worded(self, path: &Path) -> StoreError {
+        match self {
+            Self::Sql(error) => fault(path, &error),
+            Self::Damaged(why) => damaged(path, &why),
+            Self::Refused(error) => error,
+        }
     }
 }
 

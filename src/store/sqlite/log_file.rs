@@ -4,15 +4,17 @@
 //! short file is damage and never a log that is about to be made, and two processes that make it at once share one.
 //! **Invariant:** a file that is not a log of ours is never written to.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::OpenFlags;
 
-use super::error_help::{damaged, fault, refused};
+use super::error::Trouble;
+use super::error_help::{damaged, refused};
+use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
 
 /// SQLite's application id of a log: `rnbk`.
@@ -80,28 +82,23 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
 fn fill(unfinished: &Path) -> Result<(), StoreError> {
     // An earlier process of the same number may have been killed here.
     let _ = fs::remove_file(unfinished);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(unfinished)
-        .map_err(|error| refused(unfinished, &error))?;
-    let filled = || -> rusqlite::Result<()> {
+    let file = SharedFile::create(unfinished, FILE_MODE).map_err(|error| refused(unfinished, &error))?;
+    let filled = || -> Result<(), Trouble> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(unfinished, flags)?;
-        connection.execute_batch(&format!(
+        let database = Database::open(unfinished, file, flags)?;
+        database.execute_batch(&format!(
             "PRAGMA page_size = {PAGE_SIZE}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = wal; {SCHEMA}"
         ))?;
         // Closing folds the journal into the file.
-        connection.close().map_err(|(_, error)| error)
+        Ok(database.close()?)
     };
-    filled().map_err(|error| fault(unfinished, &error))
+    filled().map_err(|trouble| trouble.worded(unfinished))
 }
 
 /// Gives the finished file its name, unless another process was first.
 fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
     let publish = || -> io::Result<()> {
-        File::open(unfinished)?.sync_all()?;
+        SharedFile::open(unfinished)?.sync_all()?;
         match fs::hard_link(unfinished, path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             other => other,
@@ -111,39 +108,26 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
     publish().map_err(|error| refused(path, &error))
 }
 
-/// Which file this is, whatever it is called: device and number.
-pub(super) fn identity(file: &fs::Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
-}
-
-/// That the path still names the file that was opened: one that was removed or replaced is no place to write to.
-pub(super) fn is_still(path: &Path, opened: (u64, u64)) -> Result<(), StoreError> {
-    let found = fs::metadata(path).map_err(|error| refused(path, &error))?;
-    if identity(&found) == opened {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable(format!("`{}` is another file than the one that was opened", path.display())))
-}
-
-/// Refuses a file that is absent, not a log, of a later format, or visibly damaged.
-pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
-    let mut file = match File::open(path) {
+/// Opens the file, and refuses one that is absent, not a log, of a later format, or visibly damaged.
+pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
+    let file = match SharedFile::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(StoreError::Unavailable(format!("there is no log at `{}` yet", path.display())));
         }
         other => other.map_err(|error| refused(path, &error))?,
     };
     let mut header = [0; HEADER];
-    match file.read_exact(&mut header) {
+    match file.read_start(&mut header) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             return Err(damaged(path, "the file is cut short within its first 100 bytes"));
         }
         other => other.map_err(|error| refused(path, &error))?,
     }
-    let size = file.metadata().map_err(|error| refused(path, &error))?.len();
+    let size = file.size().map_err(|error| refused(path, &error))?;
     examine_age(path, &header, size)?;
     examine_header(path, &header)?;
-    examine_size(path, &header, size)
+    examine_size(path, &header, size)?;
+    Ok(file)
 }
 
 /// Refuses a log that was written before there were releases: whole, of this program, and with pages of another size.

@@ -193,7 +193,8 @@ impl House {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    /// A command of the same project, not started.
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("/usr/bin/env");
         command.arg("-i").args(self.environment()).arg(PROGRAM).args(self.places()).args(words).stdin(Stdio::null());
         command

@@ -29,6 +29,7 @@ pub mod redis;
 pub mod repository;
 pub mod shop;
 pub mod slack;
+pub mod sqlite;
 pub mod sshd;
 pub mod terminal;
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::Recorded;
@@ -134,8 +135,12 @@ async fn a_flipped_bit_in_the_journal_of_a_crash_drops_no_durable_event_but_of_t
     let store = Sqlite::open(&live).await.unwrap();
     fill(&store).await;
     let original = everything(&store).await.unwrap();
-    // What a power failure at this moment would leave.
-    let (file, journal) = (fs::read(&live).unwrap(), fs::read(wal(&live)).unwrap());
+    // What a power failure at this moment would leave. Another process copies it: this one would lose SQLite's locks.
+    let copy = directory.path().join("copy.db");
+    for (from, to) in [(live.clone(), copy.clone()), (wal(&live), wal(&copy))] {
+        crate::real::run(Command::new("cp").arg(from).arg(to), "coreutils");
+    }
+    let (file, journal) = (fs::read(&copy).unwrap(), fs::read(wal(&copy)).unwrap());
     assert!(journal.len() > 10 * PAGE);
 
     let path = directory.path().join("log.db");
