@@ -9,10 +9,11 @@ use chrono::{DateTime, TimeDelta};
 use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::effect::EffectClass;
 use runbook::domain::core::id::{IncidentId, RunId, StepKey};
+use runbook::domain::core::severity::Severity;
 use runbook::domain::incident::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
 use runbook::domain::incident::outcome::Outcome;
 use runbook::domain::incident::plan::RenderedAction;
-use runbook::domain::runbook::{Runbook, Severity};
+use runbook::domain::runbook::Runbook;
 use serde_json::{Map, json};
 
 /// Steps of the runbook; each is done for every item.

@@ -186,7 +186,7 @@ pub enum SecretText {
     /// Plain text.
     Plain(String),
     /// A secret of the estate, by name.
-    Secret(crate::domain::config::estate::SecretRef),
+    Secret(crate::domain::core::secret_ref::SecretRef),
 }
 
 impl SecretText {

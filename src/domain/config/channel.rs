@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::SecretRef;
+use crate::domain::core::secret_ref::SecretRef;
 
 /// Where people are told: exactly one of the ways is set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! These are resolved values, made by the checker from `estate.yaml` or read back from the log. No fact
 //! about any shop is in Rust.
 
+use crate::domain::core::secret_ref::SecretRef;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -213,14 +214,6 @@ pub struct Datastore {
     /// The port it listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-}
-
-/// `{secret: name}`: a secret of the estate, named where its value is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretRef {
-    /// The secret's name in the estate.
-    pub secret: String,
 }
 
 /// One person.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::SecretRef;
+use crate::domain::core::secret_ref::SecretRef;
 
 /// Where incidents have a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

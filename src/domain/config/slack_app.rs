@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::{Channel, Estate, SecretRef};
+use super::estate::{Channel, Estate};
+use crate::domain::core::secret_ref::SecretRef;
 
 /// The Slack app that people use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

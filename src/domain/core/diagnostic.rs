@@ -62,7 +62,7 @@ impl Problem {
     /// With the question whether a known name was meant, where one is near.
     #[must_use]
     pub fn did_you_mean<'a>(mut self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        if let Some(name) = crate::domain::template::expression::nearest(wrong, known) {
+        if let Some(name) = crate::domain::core::suggest::nearest(wrong, known) {
             self.help = Some(format!("Did you mean `{name}`?"));
             self.label = Some(format!("perhaps `{name}`"));
         }

@@ -11,9 +11,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::core::severity::Severity;
 use crate::domain::core::text::head_and_tail;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::Severity;
 
 /// The labels and annotations that are kept of one alert, each: more than any monitoring system sends on purpose.
 pub const LABEL_LIMIT: usize = 64;

@@ -9,9 +9,10 @@ use super::event::{Actor, Event, Mode, Parent};
 use super::slack_post::Post;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::runbook::Runbook;
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
-use crate::domain::runbook::{Runbook, Severity};
 
 /// The longest note, answer or reason, in bytes.
 pub const WORDS_LIMIT: usize = 16 * 1024;

@@ -12,8 +12,9 @@ use super::run_lifecycle::Regrade;
 use super::step::Standing;
 use super::{Incident, IncidentStatus};
 use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub mod alert;
 mod approval;

@@ -10,9 +10,10 @@ use super::message::NoticeCause;
 use super::{outcome::Outcome, plan::RenderedAction};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
-use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook, Severity};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub use super::event_record::{EVENT_LIMIT, Recorded};
 pub use super::gate::{Conclusion, Finding, Gate, SkipReason};

@@ -13,7 +13,7 @@ use self::slack_post::{Post, Subject};
 use self::step::StepState;
 use super::core::id::{IncidentId, RunId, StepKey};
 use super::core::time::Timestamp;
-use super::runbook::Severity;
+use crate::domain::core::severity::Severity;
 
 /// How an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::core::id::{RunId, StepKey};
-use crate::domain::runbook::Severity;
+use crate::domain::core::severity::Severity;
 
 /// How much a run asks of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -14,11 +14,12 @@ use serde::Serialize;
 use super::postmortem::{Milestone, measured};
 use crate::domain::core::actor::Actor;
 use crate::domain::core::id::IncidentId;
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::incident::run::Run;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Severity};
+use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
 
 pub mod quantile;
 pub mod summary;

@@ -23,8 +23,8 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior,
 use serde_json::Value as Json;
 
 pub use self::error::ExpressionError;
-pub(crate) use self::error::nearest;
 pub use self::references::Reference;
+use crate::domain::core::suggest::nearest;
 
 pub(in crate::domain) use self::error::explain;
 pub(in crate::domain) use self::limit::{guard, within_limit};

@@ -17,6 +17,7 @@ use crate::actions::Secrets;
 use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
+use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::due::Parcel;
@@ -24,7 +25,6 @@ use crate::domain::incident::event::Event;
 use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
-use crate::domain::runbook::Severity;
 use crate::notify::{Channel, Letter, Receipt, Undelivered};
 
 use self::priority_queue::{Rank, Turns};

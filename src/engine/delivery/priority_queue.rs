@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::lock;
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::runbook::Severity;
 
 /// Messages that one channel is sent at the same time: few, since the first answers say whether the rest has a chance.
 const PLACES: usize = 3;

@@ -6,9 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::severity::Severity;
 use crate::domain::incident::alert::Alert;
 use crate::domain::incident::decide::alert::PROPOSAL;
-use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Severity, Step};
+use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Step};
 
 /// Its id.
 const ID: &str = "notice";

@@ -21,10 +21,10 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::domain::config::sender::{Form, Sender};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::alert::Alert;
-use crate::domain::runbook::Severity;
 
 pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 

@@ -21,12 +21,12 @@ use super::render::block_kit::masked;
 use super::render::card;
 use super::render::card::Card;
 use crate::domain::core::id::IncidentId;
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::due::is_live;
 use crate::domain::incident::event::Recorded;
 use crate::domain::incident::slack_post::{Post, Subject};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::runbook::Severity;
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::{Web, plain};
 

@@ -9,8 +9,9 @@ use url::Url;
 
 use super::error::Trouble;
 use crate::actions::{Context, SecretText};
-use crate::domain::config::estate::{Datastore, SecretRef};
+use crate::domain::config::estate::Datastore;
 use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::core::text::one_line;
 
 /// The longest name of a datastore that a message repeats.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::Checker;
 use super::sections::is_variable;
 use crate::domain::config::channel::Variable;
-use crate::domain::config::estate::{Channel, Email, Program, SecretRef, Tls, Webhook};
+use crate::domain::config::estate::{Channel, Email, Program, Tls, Webhook};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::secret_ref::SecretRef;
 
 /// The ways out, of which a channel has exactly one.
 pub(in crate::domain) const WAYS: &[&str] = &["slack", "slack_webhook", "email", "webhook", "command"];

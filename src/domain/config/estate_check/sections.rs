@@ -2,12 +2,13 @@
 
 use super::Checker;
 use crate::domain::config::estate::{
-    Criticality, Datastore, Environment, ManagerBus, Person, Role, SecretRef, SecretSource, Service, live_path,
-    metrics_path, ready_path,
+    Criticality, Datastore, Environment, ManagerBus, Person, Role, SecretSource, Service, live_path, metrics_path,
+    ready_path,
 };
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::secret_ref::SecretRef;
 
 pub(in crate::domain) const ENVIRONMENT_KEYS: &[&str] =
     &["branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];

@@ -3,7 +3,8 @@
 //! Deliberately absent: starting it.
 
 use super::Row;
-use crate::domain::runbook::{Param, ParamKind, Runbook, Severity};
+use crate::domain::core::severity::Severity;
+use crate::domain::runbook::{Param, ParamKind, Runbook};
 
 /// A runbook to start.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -91,7 +91,8 @@ fn news_is_what_a_reader_would_call_so() {
 
 #[test]
 fn the_runbook_for_a_row_is_one_that_takes_its_name() {
-    use crate::domain::runbook::{Param, ParamKind, Runbook, Severity};
+    use crate::domain::core::severity::Severity;
+    use crate::domain::runbook::{Param, ParamKind, Runbook};
     let book = |id: &str, severity, params: &[(ParamKind, bool)]| Runbook {
         id: id.to_owned(),
         title: String::new(),

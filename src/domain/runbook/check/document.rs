@@ -6,7 +6,8 @@ use super::Checker;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::{Param, ParamKind, Runbook, Severity};
+use crate::domain::core::severity::Severity;
+use crate::domain::runbook::{Param, ParamKind, Runbook};
 
 /// The keys of a runbook.
 const RUNBOOK_KEYS: &[&str] =

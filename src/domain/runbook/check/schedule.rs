@@ -6,8 +6,8 @@ use super::Checker;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::timezone;
-use crate::domain::runbook::Severity;
 use crate::domain::runbook::schedule::{CatchUp, Overlap, Schedule, Timetable, Wrong};
 
 /// The keys of a schedule.

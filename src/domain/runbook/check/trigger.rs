@@ -6,7 +6,7 @@ use super::Checker;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::runbook::Severity;
+use crate::domain::core::severity::Severity;
 use crate::domain::runbook::schedule::Schedule;
 use crate::domain::runbook::trigger::{Launch, NAMES, Trigger};
 

@@ -1,6 +1,7 @@
 //! What is wrong with an expression, said in our words and at its place: undefined names with what was meant, syntax
 //! errors, limits.
 
+use crate::domain::core::suggest::{MAX_SUGGESTED_FROM, nearest};
 use std::fmt;
 use std::ops::Range;
 
@@ -8,12 +9,6 @@ use minijinja::{Error, ErrorKind, Value};
 
 use super::{Reference, is_template, references, references_of_expression};
 use crate::domain::core::diagnostic;
-
-/// The most names compared when a suggestion is looked for.
-const MAX_SUGGESTED_FROM: usize = 200;
-
-/// The longest name that a suggestion is looked for, in characters.
-const MAX_MISSPELT: usize = 64;
 
 /// What is wrong with an expression or a template, and where in its own text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,20 +124,6 @@ fn suggestion(path: &str, scope: &Value) -> Option<String> {
         }
     }
     None
-}
-
-/// The known name that a wrong one was most likely meant to be.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if wrong.chars().count() > MAX_MISSPELT {
-        return None;
-    }
-    known
-        .into_iter()
-        .take(MAX_SUGGESTED_FROM)
-        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(score, name)| *score > 0.82 || (wrong.len() > 2 && strsim::osa_distance(wrong, name) == 1))
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
 }
 
 pub(super) fn whole(source: &str) -> Range<usize> {

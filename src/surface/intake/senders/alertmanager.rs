@@ -138,7 +138,7 @@ fn severity(
     desk: &Desk<'_>,
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
-) -> Option<crate::domain::runbook::Severity> {
+) -> Option<crate::domain::core::severity::Severity> {
     let word = labels.get("severity").or_else(|| labels.get("priority"))?;
     let known = desk.sender.severity(word);
     if known.is_none() {

@@ -13,8 +13,8 @@ use serde_json::Value;
 use serde_json_borrow::Value as Borrowed;
 
 use crate::domain::config::sender::{Mapping, Pairs, Sender, StatusMapping};
+use crate::domain::core::severity::Severity;
 use crate::domain::incident::alert::{Alert, AlertStatus};
-use crate::domain::runbook::Severity;
 use crate::domain::template::expression::{Evaluator, ExpressionError};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;

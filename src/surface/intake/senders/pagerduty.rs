@@ -5,10 +5,10 @@
 //! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
 
 use crate::domain::config::sender::Sender;
+use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::alert::{Alert, AlertStatus};
-use crate::domain::runbook::Severity;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

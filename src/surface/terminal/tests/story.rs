@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{Actor, Event, Gate, Mode, Recorded};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{Change, RenderedAction};
-use crate::domain::runbook::{DeadlineFrom, Severity};
+use crate::domain::runbook::DeadlineFrom;
 use crate::engine::News;
 use crate::surface::terminal::stepper::model::Model;
 use crate::surface::terminal::stepper::view::{Size, view};

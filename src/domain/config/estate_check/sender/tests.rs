@@ -7,7 +7,7 @@ use crate::domain::config::schema;
 use crate::domain::config::sender::{Auth, Form, Mapping};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
-use crate::domain::runbook::Severity;
+use crate::domain::core::severity::Severity;
 
 const HEAD: &str = "\
 estate: Shop

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::domain::core::diagnostic;
+use crate::domain::core::severity::Severity;
 use crate::domain::runbook::schedule::Schedule;
 use crate::domain::runbook::trigger::Trigger;
-use crate::domain::runbook::{Param, Runbook, Severity};
+use crate::domain::runbook::{Param, Runbook};
 use crate::engine::catalog::Sheet;
 use crate::surface::cli::context::project::Shop;
 use crate::surface::cli::context::session::Station;

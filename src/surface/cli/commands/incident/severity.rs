@@ -1,7 +1,7 @@
 //! `runbook severity`.
 
+use crate::domain::core::severity::Severity;
 use crate::domain::incident::command::Request;
-use crate::domain::runbook::Severity;
 use crate::surface::cli::context::args::Incident;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::follow::submit;

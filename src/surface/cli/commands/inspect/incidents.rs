@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::core::id::{IncidentId, StepKey};
+use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::runbook::Severity;
 use crate::store::Summary;
 use crate::surface::cli::context::session::{Desk, Station};
 use crate::surface::cli::follow::until_done::{run_word, status_word};
