@@ -63,7 +63,11 @@ static FORM: KindForm = KindForm {
         },
     ],
     fields: &[
-        Field::optional("push", Shape::Boolean, "Whether a revert is pushed; `false` by default."),
+        Field::optional(
+            "push",
+            Shape::Boolean,
+            "Whether a revert is pushed, after a shallow clone is deepened where that is needed; `false` by default.",
+        ),
         Field::optional("branch", Shape::Text, "The branch that a revert is for; the environment's by default."),
         Field::optional("remote", Shape::Text, "The remote; `origin` by default."),
         Field::optional("repository", Shape::Text, "The directory of the work tree; the environment's by default."),
@@ -91,8 +95,14 @@ static FORM: KindForm = KindForm {
         Output { name: "clean", help: "`status`: whether nothing is changed or under way." },
         Output { name: "changes", help: "`status`: changed files." },
         Output { name: "under_way", help: "`status`: a merge or rebase that somebody is in the middle of; else null." },
-        Output { name: "ahead", help: "`status`: commits that the remote lacks, as far as known; null when a shallow clone cannot tell." },
-        Output { name: "behind", help: "`status`: commits of the remote that are missing, as far as known; else null." },
+        Output {
+            name: "ahead",
+            help: "`status`: commits that the remote lacks, as far as known; null when a shallow clone cannot tell.",
+        },
+        Output {
+            name: "behind",
+            help: "`status`: commits of the remote that are missing, as far as known; else null.",
+        },
     ],
     example: "git:\n  revert: HEAD\n  push: true\n",
 };

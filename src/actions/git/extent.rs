@@ -92,7 +92,8 @@ impl Repository<'_> {
 
     /// What `diff-tree` prints about the files of two commits.
     async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, Trouble> {
-        let mut arguments = vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
+        let mut arguments =
+            vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
         arguments.extend(how);
         arguments.extend(commits);
         self.listing(&arguments).await
@@ -106,7 +107,9 @@ impl Repository<'_> {
     ) -> Result<Extent, Trouble> {
         let parents = self.parents_of(revert).await?;
         if parents.all != [base] {
-            return Err(Trouble::new("the revert is not one commit upon the branch; a hook of the repository may have added another"));
+            return Err(Trouble::new(
+                "the revert is not one commit upon the branch; a hook of the repository may have added another",
+            ));
         }
         let (own, made) = (self.extent(before, target).await?, self.extent(base, revert).await?);
         // Lines are not counted here: in a partial clone, every file that was changed since would have to be fetched.
@@ -166,4 +169,64 @@ fn line_read(line: &str, extent: &mut Extent) -> Option<()> {
     extent.added += lines(added)?;
     extent.removed += lines(removed)?;
     extent.files.contains_key(path).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An extent of files, each with the letters of its contents before and after; `-` is no file.
+    fn extent(files: &[(&str, char, char)]) -> Extent {
+        let content = |letter: char| (letter != '-').then(|| ("100644".to_owned(), letter.to_string()));
+        let files = files.iter().map(|(path, old, new)| ((*path).to_owned(), [content(*old), content(*new)]));
+        Extent { files: files.collect(), ..Extent::default() }
+    }
+
+    #[test]
+    fn a_revert_is_the_opposite_of_its_commit_and_nothing_else() {
+        let own = extent(&[("changed", 'a', 'b'), ("added", '-', 'c'), ("deleted", 'd', '-')]);
+        let opposite = [("changed", 'b', 'a'), ("added", 'c', '-'), ("deleted", '-', 'd')];
+        let none = BTreeSet::new();
+        let excess = |revert: &[(&str, char, char)], since: &[(&str, char, char)]| {
+            own.excess(&extent(revert), &extent(since), &none).map(|excess| format!("{excess:?}"))
+        };
+        assert_eq!(excess(&opposite, &[]), None);
+        let with = |file| [&opposite[..], &[file]].concat();
+        assert_eq!(excess(&with(("other", 'x', 'y')), &[]).as_deref(), Some("Untouched(\"other\")"));
+        assert_eq!(excess(&with(("other", 'x', '-')), &[]).as_deref(), Some("Untouched(\"other\")"));
+        let with = |at: usize, file| [&opposite[..at], &[file], &opposite[at + 1..]].concat();
+        assert_eq!(excess(&with(0, ("changed", 'b', '-')), &[]).as_deref(), Some("Deleted(\"changed\")"));
+        assert_eq!(excess(&with(0, ("changed", 'b', 'x')), &[]).as_deref(), Some("Other(\"changed\")"));
+        assert_eq!(excess(&opposite[1..], &[]).as_deref(), Some("Other(\"changed\")"));
+        assert_eq!(excess(&opposite[..2], &[]).as_deref(), Some("Other(\"deleted\")"));
+        // What was changed since keeps the later changes.
+        assert_eq!(excess(&with(0, ("changed", 'e', 'x')), &[("changed", 'b', 'e')]), None);
+        assert_eq!(
+            excess(&with(0, ("changed", 'e', '-')), &[("changed", 'b', 'e')]).as_deref(),
+            Some("Deleted(\"changed\")")
+        );
+    }
+
+    #[test]
+    fn a_file_may_have_another_name_by_now_but_is_not_deleted_under_it() {
+        let (own, since) = (extent(&[("old", 'a', 'b')]), extent(&[("old", 'b', '-'), ("new", '-', 'b')]));
+        let renamed = BTreeSet::from(["new".to_owned()]);
+        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &renamed), None);
+        assert_eq!(own.excess(&extent(&[("new", 'b', '-')]), &since, &renamed), Some(Excess::Untouched("new")));
+        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &BTreeSet::new()), Some(Excess::Untouched("new")));
+    }
+
+    #[test]
+    fn what_git_prints_is_read_and_anything_else_is_not_guessed() {
+        let (zero, one) = ("0".repeat(40), "1".repeat(40));
+        let printed = format!(
+            ":000000 100644 {zero} {one} A\t\"a\\tb\"\n:100755 000000 {one} {zero} D\tc d\n1\t0\t\"a\\tb\"\n-\t-\tc d\n"
+        );
+        let extent = read(&printed).expect("it is what git prints");
+        assert_eq!(extent.summary(), "2 files, 1 line added, 0 removed");
+        assert_eq!(extent.files["c d"], [Some(("100755".to_owned(), one)), None]);
+        for broken in ["x", ":000000 100644\ta", "1\t2\tnobody", "one\t2\ta", ""] {
+            assert_eq!(read(broken).is_ok(), broken.is_empty(), "{broken}");
+        }
+    }
 }

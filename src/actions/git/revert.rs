@@ -149,7 +149,10 @@ impl Revert<'_> {
         let is_cut = self.repository.is_cut(&[&format!("{base}..{now}")]).await?;
         let (target, now) = (short(&target), short(&now));
         if is_cut {
-            let missing = format!("commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown", self.branch);
+            let missing = format!(
+                "commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown",
+                self.branch
+            );
             return Ok(Reconciled::CannotTell(self.to_be_completed(&missing).await));
         }
         let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);

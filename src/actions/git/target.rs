@@ -5,8 +5,8 @@
 //!
 //! **Invariant:** a target's parents are here, and so are all commits of the branch that came after it.
 
-use super::revert::{Revert, short};
 use super::repository::Trouble;
+use super::revert::{Revert, short};
 use crate::domain::text;
 
 /// How many generations of commits each fetch adds to a shallow clone. Most reverts are of the newest commit, for which

@@ -1,5 +1,6 @@
 //! Real repositories with a bare remote: what is reverted, what is refused, and what is left after a kill.
 
+mod histories;
 mod shallow;
 
 use std::fs;
