@@ -3,10 +3,13 @@
 //! Deliberately absent: everything that rewrites history or discards work. What reverting guarantees is
 //! said in [`revert`].
 
+mod extent;
+mod history;
 mod log;
 pub mod remote_check;
 mod repository;
 mod revert;
+mod target;
 #[cfg(test)]
 mod tests;
 mod worktree;
@@ -60,7 +63,11 @@ static FORM: KindForm = KindForm {
         },
     ],
     fields: &[
-        Field::optional("push", Shape::Boolean, "Whether a revert is pushed; `false` by default."),
+        Field::optional(
+            "push",
+            Shape::Boolean,
+            "Whether a revert is pushed, after a shallow clone is deepened where that is needed; `false` by default.",
+        ),
         Field::optional("branch", Shape::Text, "The branch that a revert is for; the environment's by default."),
         Field::optional("remote", Shape::Text, "The remote; `origin` by default."),
         Field::optional("repository", Shape::Text, "The directory of the work tree; the environment's by default."),
@@ -71,11 +78,15 @@ static FORM: KindForm = KindForm {
             name: "commits",
             help: "`log`: a list of `sha`, `short`, `author`, `at`, `subject`, `merge`, `parents`, the newest first.",
         },
+        Output { name: "complete", help: "`log`: whether no commit is missing because the clone is shallow." },
         Output { name: "branch", help: "The branch; for `status` the one that is checked out." },
         Output { name: "sha", help: "`revert`: the commit that takes back." },
         Output { name: "short", help: "`revert`: its first ten digits." },
         Output { name: "reverted", help: "`revert`: the commit that is taken back." },
         Output { name: "subject", help: "`revert`: that commit's subject." },
+        Output { name: "files", help: "`revert`: how many files it changes." },
+        Output { name: "added", help: "`revert`: how many lines it adds." },
+        Output { name: "removed", help: "`revert`: how many lines it removes." },
         Output { name: "pushed", help: "`revert`: whether it is on the remote." },
         Output { name: "already", help: "`revert`: whether somebody had taken it back before." },
         Output { name: "work_tree", help: "`revert`: `forward` when the work tree stands on it, else `behind`." },
@@ -84,8 +95,14 @@ static FORM: KindForm = KindForm {
         Output { name: "clean", help: "`status`: whether nothing is changed or under way." },
         Output { name: "changes", help: "`status`: changed files." },
         Output { name: "under_way", help: "`status`: a merge or rebase that somebody is in the middle of; else null." },
-        Output { name: "ahead", help: "`status`: commits that the remote lacks, as far as known." },
-        Output { name: "behind", help: "`status`: commits of the remote that are missing, as far as known." },
+        Output {
+            name: "ahead",
+            help: "`status`: commits that the remote lacks, as far as known; null when a shallow clone cannot tell.",
+        },
+        Output {
+            name: "behind",
+            help: "`status`: commits of the remote that are missing, as far as known; else null.",
+        },
     ],
     example: "git:\n  revert: HEAD\n  push: true\n",
 };

@@ -30,6 +30,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// A word as a shell takes it back unchanged.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// The text as one printable line of at most `max_chars` characters: every run of white space is
 /// one blank, and a cut is marked by `…`, which counts as a character.
 pub fn one_line(text: &str, max_chars: usize) -> String {

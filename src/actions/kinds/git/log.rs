@@ -1,8 +1,11 @@
 //! What was committed lately, and how the work tree stands. Deliberately absent: what a commit changed.
+//!
+//! **Invariant:** the log of a shallow clone says that it is not complete, and tells no commit for more than is known of it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::history::{Apart, Parents};
 use super::repository::{Repository, Trouble};
 use crate::actions::Context;
 use crate::domain::core::text;
@@ -52,9 +55,42 @@ impl Log {
         let path = self.path.as_ref().map(|path| format!(":(top,literal){path}"));
         arguments.extend(path.as_deref());
         let printed = repository.ask(&arguments).await?;
-        let commits: Vec<Value> = printed.lines().filter_map(commit).collect();
+        let listed: Vec<Value> = printed.lines().filter_map(commit).collect();
+        let range: Vec<&str> = after.as_deref().into_iter().chain([from.as_str()]).collect();
+        let (commits, complete) = self.as_known(listed, &range, repository).await?;
         let since = since.map(|at| format!(" since {}", stamp(at))).unwrap_or_default();
-        Ok(told(&commits, branch.map_or("HEAD", String::as_str), &since))
+        let mut outcome = told(&commits, branch.map_or("HEAD", String::as_str), &since);
+        outcome.output["complete"] = json!(complete);
+        if !complete {
+            outcome.summary += "; older ones are not in this shallow clone";
+        }
+        Ok(outcome)
+    }
+
+    /// The commits with their true parents, and whether none is missing. At the end of a shallow clone, git takes a merge for
+    /// an ordinary commit, and any commit for one that touches every path: whether it touches the step's is not known.
+    async fn as_known(
+        &self,
+        mut listed: Vec<Value>,
+        range: &[&str],
+        repository: &Repository<'_>,
+    ) -> Result<(Vec<Value>, bool), Trouble> {
+        if !repository.is_cut(range).await? {
+            return Ok((listed, true));
+        }
+        let names: Vec<String> = listed.iter().filter_map(|commit| Some(commit["sha"].as_str()?.to_owned())).collect();
+        let parents = repository.parents(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let ends: Vec<bool> = parents.iter().map(|parents| parents.hidden).collect();
+        let complete = listed.len() == self.limit.unwrap_or(COMMITS) && !ends.contains(&true);
+        for (commit, Parents { all, .. }) in listed.iter_mut().zip(parents) {
+            commit["merge"] = json!(all.len() > 1);
+            commit["parents"] = json!(all);
+        }
+        if self.path.is_some() {
+            let mut ends = ends.into_iter();
+            listed.retain(|_| ends.next() == Some(false));
+        }
+        Ok((listed, complete))
     }
 
     /// The commit to begin with: the remote's branch when it is fetched, else ours, else our copy of the remote's.
@@ -123,9 +159,9 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
     if copy.is_none() && repository.commit(&format!("refs/heads/{branch}")).await.is_err() {
         return Err(Trouble::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));
     }
-    let (behind, ahead) = match &copy {
+    let apart = match &copy {
         Some(copy) => repository.apart(copy, &head).await?,
-        None => (0, 0),
+        None => Some(Apart::default()),
     };
     let right = current.as_deref() == Some(branch);
     let mut facts = vec![if right { format!("on `{branch}`") } else { format!("not on `{branch}`") }];
@@ -135,11 +171,19 @@ pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &s
         1 => "1 file changed".to_owned(),
         many => format!("{many} files changed"),
     });
-    facts.push(if (ahead, behind) == (0, 0) {
-        format!("level with `{remote}`")
-    } else {
-        format!("{ahead} ahead, {behind} behind `{remote}`")
+    facts.push(match &apart {
+        None => format!("how it stands to `{remote}` is unknown in this shallow clone"),
+        Some(Apart { first: 0, second: 0, .. }) => format!("level with `{remote}`"),
+        Some(Apart { first: behind, second: ahead, at_most: false }) => {
+            format!("{ahead} ahead, {behind} behind `{remote}`")
+        }
+        Some(Apart { first: behind, second: ahead, at_most: true }) => {
+            format!("at most {ahead} ahead, at most {behind} behind `{remote}` as far as this shallow clone tells")
+        }
     });
+    // Zero is exact in any case.
+    let known = |count: fn(&Apart) -> u64| apart.as_ref().filter(|a| !a.at_most || count(a) == 0).map(count);
+    let (ahead, behind) = (known(|apart| apart.second), known(|apart| apart.first));
     let output = json!({
         "branch": current, "head": head, "expected": right, "clean": changes.is_empty() && under_way.is_none(),
         "changes": changes.iter().take(50).collect::<Vec<_>>(), "under_way": under_way, "ahead": ahead, "behind": behind,

@@ -18,8 +18,14 @@ use crate::domain::incident::outcome::{Outcome, Verdict};
 /// What is kept of git's output: two hundred commits with long subjects take a tenth of it.
 const KEPT: usize = 512 * 1024;
 
+/// What is kept of a list that has to be complete, such as the files of a commit: fifty thousand of them.
+const LISTED: usize = 8 * 1024 * 1024;
+
 /// Characters of git's own words in a summary.
 const SAID: usize = 240;
+
+/// Lets git see the history as it is pushed: what somebody grafted or replaced here is not on the remote.
+const AS_PUSHED: [(&str, &str); 2] = [("GIT_NO_REPLACE_OBJECTS", "1"), ("GIT_GRAFT_FILE", "/dev/null/none")];
 
 /// Who makes a commit when the repository's configuration names nobody.
 const NOBODY: [(&str, &str); 4] = [
@@ -70,6 +76,7 @@ pub(super) struct Answer {
     pub(super) code: i32,
     pub(super) stdout: String,
     pub(super) stderr: String,
+    is_whole: bool,
 }
 
 impl Answer {
@@ -103,6 +110,11 @@ impl<'c> Repository<'c> {
         Self { context: self.context, quiet: self.quiet.clone(), directory: directory.to_owned() }
     }
 
+    /// The directory of the work tree.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Whether it is on another machine.
     pub(super) fn is_far(&self) -> bool {
         self.context.environment.host.ssh().is_some()
@@ -115,25 +127,44 @@ impl<'c> Repository<'c> {
 
     /// Runs git without showing what it says.
     pub(super) async fn git(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
-        self.run(arguments, &[], &self.quiet).await
+        self.run(arguments, &[], KEPT, &self.quiet).await
     }
 
     /// Runs git where it may reach a remote: what it says is shown, and ssh asks nobody.
     pub(super) async fn git_remotely(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
-        let configured = self.git(&["config", "--get", "core.sshCommand"]).await?;
-        let ssh = configured.stdout.trim();
-        let ssh = format!("{} -oBatchMode=yes", if ssh.is_empty() { "ssh" } else { ssh });
-        self.run(arguments, &[("GIT_SSH_COMMAND", &ssh)], self.context).await
+        self.run(arguments, &[("GIT_SSH_COMMAND", &self.ssh().await?)], KEPT, self.context).await
     }
 
-    /// Runs git where it makes a commit: by who is configured, else by `runbook`.
+    /// Runs git where it makes a commit: by who is configured, else by `runbook`. In a partial clone it may reach the remote.
     pub(super) async fn git_committing(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+        let ssh = self.ssh().await?;
+        let mut more = vec![("GIT_SSH_COMMAND", ssh.as_str())];
         for key in ["user.name", "user.email"] {
             if self.git(&["config", "--get", key]).await?.code != 0 {
-                return self.run(arguments, &NOBODY, self.context).await;
+                more.extend(NOBODY);
+                break;
             }
         }
-        self.run(arguments, &[], self.context).await
+        self.run(arguments, &more, KEPT, self.context).await
+    }
+
+    /// All that git prints when it succeeds, without showing it. In a partial clone it may reach the remote.
+    pub(super) async fn listing(&self, arguments: &[&str]) -> Result<String, Trouble> {
+        let more = [("GIT_SSH_COMMAND", &*self.ssh().await?)];
+        let answer = self.run(arguments, &more, LISTED, &self.quiet).await?;
+        let verb = verb(arguments);
+        match answer {
+            Answer { code: 0, is_whole: true, stdout, .. } => Ok(stdout),
+            Answer { code: 0, .. } => Err(Trouble::new(format!("`git {verb}` printed more than can be compared"))),
+            failed => Err(Trouble::new(format!("`git {verb}` failed: {}", failed.said()))),
+        }
+    }
+
+    /// How git calls ssh so that it asks nobody.
+    async fn ssh(&self) -> Result<String, Trouble> {
+        let configured = self.git(&["config", "--get", "core.sshCommand"]).await?;
+        let ssh = configured.stdout.trim();
+        Ok(format!("{} -oBatchMode=yes", if ssh.is_empty() { "ssh" } else { ssh }))
     }
 
     /// What git prints when it succeeds; else trouble in git's own words.
@@ -164,24 +195,33 @@ impl<'c> Repository<'c> {
         }
     }
 
-    async fn run(&self, arguments: &[&str], more: &[(&str, &str)], context: &Context) -> Result<Answer, Trouble> {
+    async fn run(
+        &self,
+        arguments: &[&str],
+        more: &[(&str, &str)],
+        kept: usize,
+        context: &Context,
+    ) -> Result<Answer, Trouble> {
         let mut job = Job::new(["git", "--no-pager"].iter().chain(arguments).copied(), context)
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("SSH_ASKPASS_REQUIRE", "never")
             .env("GIT_EDITOR", "true")
             .env("GIT_OPTIONAL_LOCKS", "0");
-        for (name, value) in more {
+        for (name, value) in AS_PUSHED.iter().chain(more) {
             job = job.env(name, *value);
         }
         job.directory = self.directory.clone();
-        let mut capture = Capture::keeping(KEPT, context);
+        let mut capture = Capture::keeping(kept, context);
         let exit = host::run_into(&job, context, &mut capture).await.map_err(|e| Trouble::new(e.to_string()))?;
         capture.finish();
-        let verb = arguments[0];
+        let verb = verb(arguments);
         let stopped = |verdict, how: &str| Err(Trouble { verdict, summary: format!("`git {verb}` {how}") });
         match exit.ending {
-            Ending::Code(code) => Ok(Answer { code, stdout: capture.stdout(), stderr: capture.stderr() }),
+            Ending::Code(code) => {
+                let is_whole = capture.is_whole();
+                Ok(Answer { code, stdout: capture.stdout(), stderr: capture.stderr(), is_whole })
+            }
             Ending::Signal(signal) => Err(Trouble::new(format!("`git {verb}` was ended by signal {signal}"))),
             Ending::TimedOut => stopped(Verdict::TimedOut, "had not ended in time and was stopped"),
             Ending::Cancelled => stopped(Verdict::Cancelled, "was cancelled"),
@@ -242,13 +282,6 @@ impl<'c> Repository<'c> {
         self.commit(&copy).await
     }
 
-    /// How many commits each of two has that the other lacks.
-    pub(super) async fn apart(&self, one: &str, other: &str) -> Result<(u64, u64), Trouble> {
-        let counts = self.ask(&["rev-list", "--left-right", "--count", &format!("{one}...{other}")]).await?;
-        let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
-        Ok((counts.next().unwrap_or(0), counts.next().unwrap_or(0)))
-    }
-
     /// The directory that all work trees share.
     pub(super) async fn common(&self) -> Result<PathBuf, Trouble> {
         Ok(PathBuf::from(self.ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).await?))
@@ -270,4 +303,13 @@ impl<'c> Repository<'c> {
         let status = self.ask(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]).await?;
         Ok(status.lines().map(|line| line.get(3..).unwrap_or(line).to_owned()).collect())
     }
+}
+
+/// The command of git among its arguments: what stands before it are settings.
+fn verb<'a>(arguments: &[&'a str]) -> &'a str {
+    let mut left = arguments;
+    while let ["-c", _, rest @ ..] = left {
+        left = rest;
+    }
+    left.first().copied().unwrap_or_default()
 }

@@ -4,12 +4,19 @@
 //! deployed work tree brought forward to it. So a conflict, a refused push or a kill leaves the deployed tree as it was.
 //! Deliberately absent: force, reset, and resolving conflicts.
 //!
+//! In a shallow clone, what the revert needs of the history is fetched first; see [`target`](super::target).
+//!
 //! **Invariant:** nothing is on the remote but a descendant of what was there, and never two reverts of the same commit:
 //! before one is made, it is looked for.
+//!
+//! **Invariant:** what is pushed takes back what the commit did and nothing else; see [`extent`](super::extent).
 
 use serde_json::{Value, json};
 
+use super::extent::Extent;
+use super::history::Apart;
 use super::repository::{Repository, Trouble};
+use super::target::Target;
 use super::worktree::Workshop;
 use crate::actions::Reconciled;
 use crate::domain::core::text;
@@ -46,8 +53,9 @@ impl Revert<'_> {
         self.check_tree().await?;
         let stand = self.stand().await?;
         let target = self.target(&stand.base).await?;
-        if let Some(done) = self.reverted_by(&target, &stand.base).await? {
-            return self.described(&done, &target, "is already reverted by").await;
+        if let Some(done) = self.reverted_by(&target.commit, &stand.base).await? {
+            let extent = self.extent_of(&done).await?;
+            return self.described(&done, &target.commit, "is already reverted by", extent.as_ref()).await;
         }
         let workshop = match stand.ahead {
             0 => Some(Workshop::new(&self.repository).await?),
@@ -60,11 +68,19 @@ impl Revert<'_> {
         done
     }
 
-    async fn carried_out(&self, workshop: Option<&Workshop>, target: &str, stand: &Stand) -> Result<Outcome, Trouble> {
+    async fn carried_out(
+        &self,
+        workshop: Option<&Workshop>,
+        target: &Target,
+        stand: &Stand,
+    ) -> Result<Outcome, Trouble> {
+        let (before, commit) = (self.before(target)?, target.commit.as_str());
         let revert = match workshop {
             Some(workshop) => self.make(workshop, target, &stand.base).await?,
-            None => self.unpushed(target, stand).await?,
+            None => self.unpushed(commit, stand).await?,
         };
+        let extent = self.repository.checked_revert([before, commit], [&stand.base, &revert]).await?;
+        let mut outcome = self.described(&revert, commit, "is reverted by", Some(&extent)).await?;
         if self.push {
             self.publish(&revert).await?;
         }
@@ -73,12 +89,22 @@ impl Revert<'_> {
         if forward.code != 0 && !self.push {
             return Err(Trouble::new(format!("the work tree could not be brought forward: {}", forward.said())));
         }
-        let mut outcome = self.described(&revert, target, "is reverted by").await?;
         outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
         if forward.code != 0 {
             outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.said());
         }
         Ok(outcome)
+    }
+
+    /// What the commit was built upon. A root commit has nothing that a revert could restore.
+    fn before<'t>(&self, target: &'t Target) -> Result<&'t str, Trouble> {
+        target.parents.first().map(String::as_str).ok_or_else(|| {
+            let (branch, short) = (&self.branch, short(&target.commit));
+            Trouble::new(format!(
+                "{short} is a root commit of `{branch}`: a revert would delete every file that it added; \
+                 nothing was changed, and a person has to revert it"
+            ))
+        })
     }
 
     /// What there is to compare with after a crash.
@@ -92,7 +118,14 @@ impl Revert<'_> {
             false => head.clone(),
         };
         let target = self.target(&base).await?;
-        Ok(json!({"branch": self.branch, "head": head, "base": base, "target": target}))
+        let mut observed = json!({"branch": self.branch, "head": head, "base": base, "target": target.commit});
+        if let Some(before) = target.parents.first() {
+            let extent = self.repository.extent(before, &target.commit).await?;
+            for (name, count) in extent.counts_reversed() {
+                observed[name] = count;
+            }
+        }
+        Ok(observed)
     }
 
     /// Whether the revert has arrived since `before`.
@@ -106,13 +139,22 @@ impl Revert<'_> {
             false => self.repository.commit(&format!("refs/heads/{}", self.branch)).await?,
         };
         if let Some(done) = self.newest_revert(&target, &base, &now).await? {
-            let mut outcome = self.described(&done, &target, "was reverted by").await?;
+            let extent = self.extent_of(&done).await?;
+            let mut outcome = self.described(&done, &target, "was reverted by", extent.as_ref()).await?;
             let here = self.repository.git(&["merge-base", "--is-ancestor", &done, "HEAD"]).await?;
             outcome.output["work_tree"] = json!(if here.code == 0 { "forward" } else { "behind" });
             return Ok(Reconciled::Happened(outcome));
         }
         let place = if self.push { &self.remote } else { "this repository" };
+        let is_cut = self.repository.is_cut(&[&format!("{base}..{now}")]).await?;
         let (target, now) = (short(&target), short(&now));
+        if is_cut {
+            let missing = format!(
+                "commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown",
+                self.branch
+            );
+            return Ok(Reconciled::CannotTell(self.to_be_completed(&missing).await));
+        }
         let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);
         Ok(Reconciled::DidNotHappen(reason))
     }
@@ -143,8 +185,13 @@ impl Revert<'_> {
         }
         self.repository.checked_remote(&self.remote).await?;
         let base = self.repository.fetched(&self.remote, &self.branch).await?;
-        let (behind, ahead) = self.repository.apart(&base, &head).await?;
         let (branch, remote) = (&self.branch, &self.remote);
+        let Some(apart) = self.repository.apart(&base, &head).await? else {
+            let missing = format!("how `{branch}` and `{remote}` stand to each other is unknown in this shallow clone");
+            return Err(Trouble::new(self.to_be_completed(&missing).await));
+        };
+        let Apart { first: behind, second: ahead, at_most } = apart;
+        let commits = |count| format!("{}{}", if at_most { "at most " } else { "" }, commits(count));
         match (behind, ahead) {
             (0, _) => Ok(Stand { head, base, ahead }),
             (_, 0) => Err(Trouble::new(format!(
@@ -159,36 +206,7 @@ impl Revert<'_> {
         }
     }
 
-    /// The commit to revert. `HEAD` means the newest that both sides have.
-    async fn target(&self, base: &str) -> Result<String, Trouble> {
-        let given = self.revision.trim();
-        if given.contains("@{") {
-            // It would mean another commit when it is asked for again.
-            let given = text::one_line(given, 80);
-            return Err(Trouble::new(format!("`{given}` depends on what was done in this work tree; name the commit")));
-        }
-        let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
-        let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));
-        let Some(rest) = relative else {
-            let target = self.repository.commit(given).await?;
-            let on_branch = self.repository.git(&["merge-base", "--is-ancestor", &target, base]).await?;
-            return match on_branch.code {
-                0 => Ok(target),
-                _ => Err(Trouble::new(format!("{} is not on `{}`", short(&target), self.branch))),
-            };
-        };
-        let target = self.repository.commit(&format!("{base}{rest}")).await?;
-        if self.message(&target).await?.contains("This reverts commit ") {
-            let branch = &self.branch;
-            return Err(Trouble::new(format!(
-                "`{given}` of `{branch}` is a revert already ({}); name the commit to revert",
-                short(&target)
-            )));
-        }
-        Ok(target)
-    }
-
-    async fn message(&self, commit: &str) -> Result<String, Trouble> {
+    pub(super) async fn message(&self, commit: &str) -> Result<String, Trouble> {
         self.repository.ask(&["log", "--max-count=1", "--format=%B", commit]).await
     }
 
@@ -224,7 +242,7 @@ impl Revert<'_> {
     }
 
     /// Makes the revert in a work tree of its own.
-    async fn make(&self, workshop: &Workshop, target: &str, base: &str) -> Result<String, Trouble> {
+    async fn make(&self, workshop: &Workshop, target: &Target, base: &str) -> Result<String, Trouble> {
         let path = workshop.path();
         // Hooks of a checkout are for people who switch branches.
         let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
@@ -233,26 +251,35 @@ impl Revert<'_> {
             return Err(Trouble::new(format!("no second work tree could be made: {}", added.said())));
         }
         let there = self.repository.at(path.as_ref());
-        let parents = self.repository.ask(&["rev-list", "--parents", "--max-count=1", target]).await?;
         let mut arguments = vec!["revert", "--no-edit"];
-        if parents.split_whitespace().count() > 2 {
+        if target.parents.len() > 1 {
             arguments.extend(["--mainline", "1"]);
         }
-        arguments.push(target);
+        arguments.push(&target.commit);
         let answer = there.git_committing(&arguments).await?;
         if answer.code == 0 {
             return there.commit("HEAD").await;
         }
         let conflicts = there.ask(&["diff", "--name-only", "--diff-filter=U"]).await?;
         let conflicts: Vec<String> = conflicts.lines().map(str::to_owned).collect();
-        let short = short(target);
+        let short = short(&target.commit);
         Err(Trouble::new(if !conflicts.is_empty() {
             format!("reverting {short} conflicts with later changes in {}; nothing was changed", names(&conflicts))
-        } else if there.changes().await?.is_empty() {
+        } else if answer.code == 1 && there.changes().await?.is_empty() {
+            // With another code git could not do it: it lacks an object of a partial clone, for example.
             format!("reverting {short} would change nothing: its changes are gone already")
         } else {
             format!("reverting {short} failed: {}; nothing was changed", answer.said())
         }))
+    }
+
+    /// What a commit with one parent changed; nothing when the parent is not here.
+    async fn extent_of(&self, commit: &str) -> Result<Option<Extent>, Trouble> {
+        let parents = self.repository.parents_of(commit).await?;
+        match &parents.all[..] {
+            [parent] if !parents.hidden => Ok(Some(self.repository.extent(parent, commit).await?)),
+            _ => Ok(None),
+        }
     }
 
     async fn publish(&self, revert: &str) -> Result<(), Trouble> {
@@ -264,16 +291,26 @@ impl Revert<'_> {
         Err(Trouble::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
     }
 
-    async fn described(&self, revert: &str, target: &str, how: &str) -> Result<Outcome, Trouble> {
+    async fn described(
+        &self,
+        revert: &str,
+        target: &str,
+        how: &str,
+        extent: Option<&Extent>,
+    ) -> Result<Outcome, Trouble> {
         let line = self.repository.ask(&["log", "--max-count=1", "--format=%s", target]).await?;
         let subject = text::one_line(&line, 80);
+        let changed = extent.map(|extent| format!(", {}", extent.summary())).unwrap_or_default();
         let pushed = if self.push { format!(", pushed to `{}`", self.remote) } else { String::new() };
         let (old, new) = (short(target), short(revert));
-        let summary = format!("{old} `{subject}` {how} {new} on `{}`{pushed}", self.branch);
-        let output = json!({
+        let summary = format!("{old} `{subject}` {how} {new} on `{}`{changed}{pushed}", self.branch);
+        let mut output = json!({
             "sha": revert, "short": new, "reverted": target, "subject": subject, "branch": self.branch,
             "pushed": self.push, "already": how.contains("already"),
         });
+        for (name, count) in extent.map(Extent::counts).into_iter().flatten() {
+            output[name] = count;
+        }
         Ok(Outcome::succeeded(summary, output))
     }
 }
@@ -282,7 +319,7 @@ fn commits(count: u64) -> String {
     if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
-fn short(commit: &str) -> &str {
+pub(super) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 

@@ -1,5 +1,8 @@
 //! Real repositories with a bare remote: what is reverted, what is refused, and what is left after a kill.
 
+mod histories;
+mod shallow;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -53,15 +56,20 @@ impl Shop {
         self.git_in("work", arguments)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test plays the person at the keyboard")]
     fn git_in(&self, directory: &str, arguments: &str) -> String {
+        self.tried_in(directory, arguments).unwrap_or_else(|said| panic!("git {arguments}: {said}"))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test plays the person at the keyboard")]
+    fn tried_in(&self, directory: &str, arguments: &str) -> Result<String, String> {
         let mut command = std::process::Command::new("git");
         command.current_dir(self.path(directory)).args(arguments.split(' '));
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         let output = crate::actions::transport::process::output_apart(&mut command)
             .expect("git runs; else install the Debian package `git`");
-        assert!(output.status.success(), "git {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        let printed = if output.status.success() { Ok(&output.stdout) } else { Err(&output.stderr) };
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        printed.map(text).map_err(text)
     }
 
     fn commit(&self, file: &str, content: &str, message: &str) -> String {
@@ -278,8 +286,13 @@ fn stopping(shop: &Shop, at: usize) -> Context {
     );
     fs::write(bin.join("git"), script).expect("a script can be written");
     fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    calling(shop)
+}
+
+/// Calls the `git` in the shop's `bin`.
+fn calling(shop: &Shop) -> Context {
     let mut basics = (*shop.context().basics).clone();
-    basics.insert("PATH".to_owned(), format!("{}:/usr/bin:/bin", bin.display()));
+    basics.insert("PATH".to_owned(), format!("{}:/usr/bin:/bin", shop.path("bin").display()));
     Context { basics: Arc::new(basics), ..shop.context() }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::actions::transport::process::AGENT;
 use crate::surface::cli::output::error::{Failure, Result};
+pub use crate::domain::core::text::shell_word as quoted;
 use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.
@@ -223,15 +224,6 @@ fn repeated(flags: &Flags) -> Vec<String> {
         .filter_map(|(flag, path)| Some([flag.to_owned(), quoted(&path.as_ref()?.to_string_lossy())]))
         .flatten()
         .collect()
-}
-
-/// A word as a shell takes it back unchanged.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

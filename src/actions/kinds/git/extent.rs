@@ -1,0 +1,232 @@
+//! What a commit changed, file by file, and whether a revert of it is no more and no less than its opposite.
+//!
+//! **Invariant:** a revert that is published changes only files that its commit changed, deletes only files that it added,
+//! and leaves every file that nobody has changed since as it was before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::repository::{Repository, Trouble};
+use crate::domain::core::text;
+
+/// A file's mode and object; nothing where there is no file.
+type Content = Option<(String, String)>;
+
+/// What two trees differ in. The paths are as git quotes them, so that any name is one line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    files: BTreeMap<String, [Content; 2]>,
+    added: u64,
+    removed: u64,
+}
+
+/// What a revert does that was not announced.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Excess<'e> {
+    /// It changes a file that the commit did not touch.
+    Untouched(&'e str),
+    /// It deletes a file that was there before the commit.
+    Deleted(&'e str),
+    /// It leaves a file other than it was before the commit, though nobody has changed it since.
+    Other(&'e str),
+}
+
+impl Extent {
+    /// The numbers of files and lines.
+    pub(super) fn counts(&self) -> [(&'static str, Value); 3] {
+        [("files", json!(self.files.len())), ("added", json!(self.added)), ("removed", json!(self.removed))]
+    }
+
+    /// The same numbers for the change that takes this one back.
+    pub(super) fn counts_reversed(&self) -> [(&'static str, Value); 3] {
+        [("files", json!(self.files.len())), ("added", json!(self.removed)), ("removed", json!(self.added))]
+    }
+
+    /// The same numbers for people.
+    pub(super) fn summary(&self) -> String {
+        let count = |count: u64, one: &str| match count {
+            1 => format!("1 {one}"),
+            many => format!("{} {one}s", text::grouped(many)),
+        };
+        let files = count(self.files.len() as u64, "file");
+        format!("{files}, {} added, {} removed", count(self.added, "line"), text::grouped(self.removed))
+    }
+
+    /// What a revert does beyond taking `self` back, or leaves undone. `since` is what was changed after the commit, and
+    /// `renamed` the present names of files that the commit changed.
+    pub(super) fn excess<'e>(
+        &'e self,
+        revert: &'e Self,
+        since: &Self,
+        renamed: &BTreeSet<String>,
+    ) -> Option<Excess<'e>> {
+        for (path, [_, after]) in &revert.files {
+            match self.files.get(path) {
+                Some([Some(_), _]) if after.is_none() => return Some(Excess::Deleted(path)),
+                None if after.is_none() || !renamed.contains(path) => return Some(Excess::Untouched(path)),
+                _ => {}
+            }
+        }
+        let is_settled = |path: &str, after: &Content| {
+            // Git carries later changes of a renamed file over to its old name.
+            !since.files.contains_key(path) && (after.is_some() || since.files.is_empty())
+        };
+        self.files.iter().filter(|(path, [_, after])| is_settled(path, after)).find_map(|(path, [before, _])| {
+            let restored = revert.files.get(path).is_some_and(|[_, now]| now == before);
+            (!restored).then_some(Excess::Other(path))
+        })
+    }
+
+    /// Whether every file of a revert has a name that the commit knew.
+    fn names_all_of(&self, revert: &Self) -> bool {
+        revert.files.keys().all(|path| self.files.contains_key(path))
+    }
+}
+
+impl Repository<'_> {
+    /// What lies between two commits.
+    pub(super) async fn extent(&self, from: &str, to: &str) -> Result<Extent, Trouble> {
+        read(&self.differing(&["--no-renames", "--raw", "--numstat"], [from, to]).await?)
+    }
+
+    /// What `diff-tree` prints about the files of two commits.
+    async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, Trouble> {
+        let mut arguments =
+            vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
+        arguments.extend(how);
+        arguments.extend(commits);
+        self.listing(&arguments).await
+    }
+
+    /// Refuses a revert that does anything but take its commit back.
+    pub(super) async fn checked_revert(
+        &self,
+        [before, target]: [&str; 2],
+        [base, revert]: [&str; 2],
+    ) -> Result<Extent, Trouble> {
+        let parents = self.parents_of(revert).await?;
+        if parents.all != [base] {
+            return Err(Trouble::new(
+                "the revert is not one commit upon the branch; a hook of the repository may have added another",
+            ));
+        }
+        let (own, made) = (self.extent(before, target).await?, self.extent(base, revert).await?);
+        // Lines are not counted here: in a partial clone, every file that was changed since would have to be fetched.
+        let since = read(&self.differing(&["--no-renames", "--raw"], [target, base]).await?)?;
+        let renamed = match own.names_all_of(&made) {
+            true => BTreeSet::new(),
+            false => self.renamed(&own, target, base).await?,
+        };
+        let said = match own.excess(&made, &since, &renamed) {
+            None => return Ok(made),
+            Some(Excess::Untouched(path)) => format!("would change {}, which the commit did not touch", shown(path)),
+            Some(Excess::Deleted(path)) => format!("would delete {}, which the commit did not add", shown(path)),
+            Some(Excess::Other(path)) => format!("would not leave {} as it was before the commit", shown(path)),
+        };
+        Err(Trouble::new(format!("the revert {said}; nothing was changed, and a person has to revert it")))
+    }
+
+    /// The present names of files that a commit touched and that were renamed after it.
+    async fn renamed(&self, own: &Extent, from: &str, to: &str) -> Result<BTreeSet<String>, Trouble> {
+        let listed = self.differing(&["--find-renames", "--diff-filter=R", "--name-status"], [from, to]).await?;
+        let names = listed.lines().filter_map(|line| {
+            let mut fields = line.split('\t').skip(1);
+            Some((fields.next()?, fields.next()?))
+        });
+        Ok(names.filter(|(old, _)| own.files.contains_key(*old)).map(|(_, new)| new.to_owned()).collect())
+    }
+}
+
+fn shown(path: &str) -> String {
+    format!("`{}`", text::one_line(path, 80))
+}
+
+/// Reads what `diff-tree --raw --numstat` prints.
+fn read(printed: &str) -> Result<Extent, Trouble> {
+    let mut extent = Extent::default();
+    for line in printed.lines() {
+        line_read(line, &mut extent).ok_or_else(|| Trouble::new("`git diff-tree` printed what is not understood"))?;
+    }
+    Ok(extent)
+}
+
+fn line_read(line: &str, extent: &mut Extent) -> Option<()> {
+    if let Some(raw) = line.strip_prefix(':') {
+        let (fields, path) = raw.split_once('\t')?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let [before, after, old, new, _] = fields[..] else {
+            return None;
+        };
+        let content = |mode: &str, object: &str| (mode != "000000").then(|| (mode.to_owned(), object.to_owned()));
+        extent.files.insert(path.to_owned(), [content(before, old), content(after, new)]);
+        return Some(());
+    }
+    let mut fields = line.splitn(3, '\t');
+    let (added, removed, path) = (fields.next()?, fields.next()?, fields.next()?);
+    // Of a file that is no text, git counts no lines.
+    let lines = |count: &str| if count == "-" { Some(0) } else { count.parse::<u64>().ok() };
+    extent.added += lines(added)?;
+    extent.removed += lines(removed)?;
+    extent.files.contains_key(path).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An extent of files, each with the letters of its contents before and after; `-` is no file.
+    fn extent(files: &[(&str, char, char)]) -> Extent {
+        let content = |letter: char| (letter != '-').then(|| ("100644".to_owned(), letter.to_string()));
+        let files = files.iter().map(|(path, old, new)| ((*path).to_owned(), [content(*old), content(*new)]));
+        Extent { files: files.collect(), ..Extent::default() }
+    }
+
+    #[test]
+    fn a_revert_is_the_opposite_of_its_commit_and_nothing_else() {
+        let own = extent(&[("changed", 'a', 'b'), ("added", '-', 'c'), ("deleted", 'd', '-')]);
+        let opposite = [("changed", 'b', 'a'), ("added", 'c', '-'), ("deleted", '-', 'd')];
+        let none = BTreeSet::new();
+        let excess = |revert: &[(&str, char, char)], since: &[(&str, char, char)]| {
+            own.excess(&extent(revert), &extent(since), &none).map(|excess| format!("{excess:?}"))
+        };
+        assert_eq!(excess(&opposite, &[]), None);
+        let with = |file| [&opposite[..], &[file]].concat();
+        assert_eq!(excess(&with(("other", 'x', 'y')), &[]).as_deref(), Some("Untouched(\"other\")"));
+        assert_eq!(excess(&with(("other", 'x', '-')), &[]).as_deref(), Some("Untouched(\"other\")"));
+        let with = |at: usize, file| [&opposite[..at], &[file], &opposite[at + 1..]].concat();
+        assert_eq!(excess(&with(0, ("changed", 'b', '-')), &[]).as_deref(), Some("Deleted(\"changed\")"));
+        assert_eq!(excess(&with(0, ("changed", 'b', 'x')), &[]).as_deref(), Some("Other(\"changed\")"));
+        assert_eq!(excess(&opposite[1..], &[]).as_deref(), Some("Other(\"changed\")"));
+        assert_eq!(excess(&opposite[..2], &[]).as_deref(), Some("Other(\"deleted\")"));
+        // What was changed since keeps the later changes.
+        assert_eq!(excess(&with(0, ("changed", 'e', 'x')), &[("changed", 'b', 'e')]), None);
+        assert_eq!(
+            excess(&with(0, ("changed", 'e', '-')), &[("changed", 'b', 'e')]).as_deref(),
+            Some("Deleted(\"changed\")")
+        );
+    }
+
+    #[test]
+    fn a_file_may_have_another_name_by_now_but_is_not_deleted_under_it() {
+        let (own, since) = (extent(&[("old", 'a', 'b')]), extent(&[("old", 'b', '-'), ("new", '-', 'b')]));
+        let renamed = BTreeSet::from(["new".to_owned()]);
+        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &renamed), None);
+        assert_eq!(own.excess(&extent(&[("new", 'b', '-')]), &since, &renamed), Some(Excess::Untouched("new")));
+        assert_eq!(own.excess(&extent(&[("new", 'b', 'a')]), &since, &BTreeSet::new()), Some(Excess::Untouched("new")));
+    }
+
+    #[test]
+    fn what_git_prints_is_read_and_anything_else_is_not_guessed() {
+        let (zero, one) = ("0".repeat(40), "1".repeat(40));
+        let printed = format!(
+            ":000000 100644 {zero} {one} A\t\"a\\tb\"\n:100755 000000 {one} {zero} D\tc d\n1\t0\t\"a\\tb\"\n-\t-\tc d\n"
+        );
+        let extent = read(&printed).expect("it is what git prints");
+        assert_eq!(extent.summary(), "2 files, 1 line added, 0 removed");
+        assert_eq!(extent.files["c d"], [Some(("100755".to_owned(), one)), None]);
+        for broken in ["x", ":000000 100644\ta", "1\t2\tnobody", "one\t2\ta", ""] {
+            assert_eq!(read(broken).is_ok(), broken.is_empty(), "{broken}");
+        }
+    }
+}

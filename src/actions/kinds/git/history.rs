@@ -1,0 +1,135 @@
+//! How much of the history is here: a shallow clone hides the parents of its oldest commits.
+//!
+//! Git takes such a commit for a root: one without parents that added every file. So its parents are read from the commit
+//! object itself, and a walk that ends there is incomplete.
+//!
+//! **Invariant:** "is not there" is said of a complete history only.
+
+use super::repository::{Repository, Trouble};
+use crate::domain::core::text;
+
+/// Commits that one call of git is asked about: their names are far from the limit of a command line.
+const AT_ONCE: usize = 200;
+
+/// What a commit is built upon.
+pub(super) struct Parents {
+    /// What the commit object says, the first parent first.
+    pub(super) all: Vec<String>,
+    /// Whether git leaves some of them out, since the clone is shallow.
+    pub(super) hidden: bool,
+}
+
+/// How two commits stand to each other.
+#[derive(Default)]
+pub(super) struct Apart {
+    /// How many commits the first has that the second lacks.
+    pub(super) first: u64,
+    /// How many commits the second has that the first lacks.
+    pub(super) second: u64,
+    /// Whether the true numbers may be smaller: a merge can bring commits that the other has below its cut.
+    pub(super) at_most: bool,
+}
+
+impl Repository<'_> {
+    /// The parents of each of these commits, in the same order.
+    pub(super) async fn parents(&self, commits: &[&str]) -> Result<Vec<Parents>, Trouble> {
+        let mut all = Vec::with_capacity(commits.len());
+        for commits in commits.chunks(AT_ONCE) {
+            let mut arguments = vec!["rev-list", "--no-walk=unsorted", "--parents", "--header"];
+            arguments.extend(commits);
+            let printed = self.listing(&arguments).await?;
+            all.extend(printed.split_terminator('\0').map(parents));
+        }
+        if all.len() == commits.len() {
+            return Ok(all);
+        }
+        Err(Trouble::new("`git rev-list` left commits out"))
+    }
+
+    /// The parents of one commit.
+    pub(super) async fn parents_of(&self, commit: &str) -> Result<Parents, Trouble> {
+        self.parents(&[commit]).await?.pop().ok_or_else(|| Trouble::new("`git rev-list` left the commit out"))
+    }
+
+    /// Whether history is missing here at all. A git that does not know the question prints it back.
+    pub(super) async fn is_shallow(&self) -> Result<bool, Trouble> {
+        Ok(self.ask(&["rev-parse", "--is-shallow-repository"]).await? != "false")
+    }
+
+    /// Whether commits of this range are missing: one that is here has parents that are not.
+    ///
+    /// Of `a..b` that is not so, hence `a` is no ancestor of `b` unless git finds it, and no descendant of `a` is missing.
+    pub(super) async fn is_cut(&self, range: &[&str]) -> Result<bool, Trouble> {
+        if !self.is_shallow().await? {
+            return Ok(false);
+        }
+        let mut arguments = vec!["rev-list", "--max-parents=0"];
+        arguments.extend(range);
+        let ends = self.listing(&arguments).await?;
+        let ends: Vec<&str> = ends.lines().collect();
+        for ends in ends.chunks(AT_ONCE) {
+            if self.parents(ends).await?.iter().any(|parents| parents.hidden) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether one commit is an ancestor of another, or the same; nothing when the history is too short to tell.
+    pub(super) async fn is_ancestor(&self, ancestor: &str, of: &str) -> Result<Option<bool>, Trouble> {
+        let answer = self.git(&["merge-base", "--is-ancestor", ancestor, of]).await?;
+        match answer.code {
+            0 => Ok(Some(true)),
+            1 if self.is_cut(&[&format!("{ancestor}..{of}")]).await? => Ok(None),
+            1 => Ok(Some(false)),
+            _ => Err(Trouble::new(format!("`git merge-base` failed: {}", answer.said()))),
+        }
+    }
+
+    /// How two commits stand to each other; nothing when the history is too short to tell.
+    pub(super) async fn apart(&self, first: &str, second: &str) -> Result<Option<Apart>, Trouble> {
+        let range = format!("{first}...{second}");
+        let counts = self.ask(&["rev-list", "--left-right", "--count", &range]).await?;
+        let counts: Option<Vec<u64>> = counts.split_whitespace().map(|count| count.parse().ok()).collect();
+        let Some([first, second]) = counts.as_deref() else {
+            return Err(Trouble::new("`git rev-list` did not print two numbers"));
+        };
+        let (first, second) = (*first, *second);
+        if (first, second) == (0, 0) || !self.is_shallow().await? {
+            return Ok(Some(Apart { first, second, at_most: false }));
+        }
+        if self.is_cut(&[&range]).await? {
+            return Ok(None);
+        }
+        let merges = self.ask(&["rev-list", "--merges", "--max-count=1", &range]).await?;
+        Ok(Some(Apart { first, second, at_most: !merges.is_empty() }))
+    }
+
+    /// Asks the remote for the parents of the oldest commits that are here, so many times over; whether it answered.
+    pub(super) async fn deepen(&self, remote: &str, branch: &str, by: u32) -> Result<bool, Trouble> {
+        let deepen = format!("--deepen={by}");
+        let refspec = format!("+refs/heads/{branch}:refs/remotes/{remote}/{branch}");
+        let fetch = ["fetch", "--quiet", "--no-tags", &deepen, remote, &refspec];
+        Ok(self.git_remotely(&fetch).await?.code == 0)
+    }
+
+    /// The command that completes a shallow clone, as a person types it on the repository's host.
+    pub(super) async fn completing(&self, remote: &str, branch: &str) -> String {
+        let from = match self.checked_remote(remote).await {
+            Ok(()) => format!(" {} {}", text::shell_word(remote), text::shell_word(branch)),
+            Err(_) => String::new(),
+        };
+        let directory = self.directory().display().to_string();
+        format!("git -C {} fetch --unshallow{from}", text::shell_word(&directory))
+    }
+}
+
+/// Reads a record of `rev-list --parents --header`: the commit, the parents that git walks to, and the commit object.
+fn parents(record: &str) -> Parents {
+    let mut lines = record.lines();
+    let walked: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().skip(1).collect();
+    let header = lines.take_while(|line| !line.is_empty());
+    let all: Vec<String> = header.filter_map(|line| line.strip_prefix("parent ")).map(str::to_owned).collect();
+    let hidden = all != walked;
+    Parents { all, hidden }
+}
