@@ -265,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::incident::alert::{Alert, AlertStatus};
+    use crate::domain::alert::{Alert, AlertStatus};
 
     fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))

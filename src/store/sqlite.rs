@@ -35,8 +35,8 @@ mod writer;
 use self::connection::Link;
 use self::error::Trouble;
 use self::rows::Stream;
-use shared_file::{Identity, is_still};
-use writer::Writer;
+use self::shared_file::{Identity, is_still};
+use self::writer::Writer;
 
 /// Files up to this size, in bytes, are searched for damage when they are opened: that takes a few milliseconds.
 /// In larger ones damage is found where it is read, and by [`EventStore::inspect`].

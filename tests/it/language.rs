@@ -6,10 +6,10 @@ use runbook::actions;
 use runbook::domain::config::estate::Estate;
 use runbook::domain::config::estate_check;
 use runbook::domain::config::yaml::reader;
-use runbook::domain::config::{reference, schema};
 use runbook::domain::core::diagnostic;
 use runbook::domain::core::diagnostic::{Source, Style};
 use runbook::domain::runbook::check::{self, World};
+use runbook::domain::runbook::{reference, schema};
 
 fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -3,10 +3,10 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
+use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::effect::EffectClass;
 use runbook::domain::core::id::{Part, StepKey};
 use runbook::domain::core::time::Timestamp;
-use runbook::domain::incident::alert::{Alert, AlertStatus};
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::due::{Effect, due, wake_at};

@@ -7,12 +7,12 @@ mod hostile;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::DateTime;
+use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::config::estate::Estate;
 use runbook::domain::config::estate_check;
 use runbook::domain::core::diagnostic::Source;
 use runbook::domain::core::severity::Severity;
 use runbook::domain::core::time::Timestamp;
-use runbook::domain::incident::alert::{Alert, AlertStatus};
 use runbook::surface::intake::{self, Post, Reading};
 use serde_json::{Value, json};
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::estate::{Estate, matches};
+use crate::domain::alert::Alert;
 use crate::domain::core::time::Span;
-use crate::domain::incident::alert::Alert;
 use crate::domain::incident::plan::RenderedAction;
 use crate::domain::template::expression;
 

@@ -7,8 +7,6 @@ pub mod estate_check;
 pub mod host;
 pub mod incident_page;
 pub mod kind_schema;
-pub mod reference;
-pub mod schema;
 pub mod sender;
 pub mod slack_app;
 pub mod yaml;

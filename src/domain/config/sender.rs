@@ -183,7 +183,7 @@ pub struct Mapping {
     /// What is said of it.
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub annotations: Pairs,
-    /// Whether `firing` comes back when the same thing fires again (see [`crate::domain::incident::alert::Alert::recurs`]).
+    /// Whether `firing` comes back when the same thing fires again (see [`crate::domain::alert::Alert::recurs`]).
     #[serde(default)]
     pub recurs: bool,
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::alert::{AlertKey, AlertStatus};
 use super::event::Event;
+use crate::domain::alert::{AlertKey, AlertStatus};
 use crate::domain::core::time::Timestamp;
 
 /// The most alerts that one incident gathers: a storm that goes on opens another.

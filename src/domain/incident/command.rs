@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::alert::{Alert, AlertKey};
 use super::event::{Actor, Event, Mode, Parent};
 use super::slack_post::Post;
+use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, StepKey};
 use crate::domain::core::severity::Severity;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::alert::{Alert, AlertKey};
 use super::message::NoticeCause;
 use super::{outcome::Outcome, plan::RenderedAction};
+use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::severity::Severity;

@@ -37,7 +37,6 @@ pub struct Mark {
     pub seq: u64,
 }
 
-pub mod alert;
 pub mod alert_set;
 pub mod auto_notice;
 pub mod command;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::alert::AlertKey;
 use super::event::{Actor, Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
 use super::step::{Standing, StepState};
+use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{Part, RunId, StepKey};
 use crate::domain::core::time::Timestamp;

@@ -17,7 +17,9 @@ use super::core::time::Span;
 
 pub mod check;
 mod deadline_rule;
+pub mod reference;
 pub mod schedule;
+pub mod schema;
 pub mod trigger;
 
 pub use self::deadline_rule::{DeadlineFrom, DeadlineRule};

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Runbook;
+use crate::domain::alert::Alert;
 use crate::domain::config::estate::matches;
-use crate::domain::incident::alert::Alert;
 use crate::domain::template::expression;
 
 /// When a runbook starts by itself.

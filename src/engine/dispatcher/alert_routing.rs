@@ -2,13 +2,13 @@
 
 use super::Officer;
 use super::fallback_runbook;
+use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::alert_policy::Place;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::alert::{Alert, AlertKey};
 use crate::domain::incident::command::{Answer, Plan, Start};
 use crate::domain::incident::decide::alert::is_answered;
 use crate::domain::incident::event::Mode;

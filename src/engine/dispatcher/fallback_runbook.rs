@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::alert::Alert;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::severity::Severity;
-use crate::domain::incident::alert::Alert;
 use crate::domain::incident::decide::alert::PROPOSAL;
 use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Step};
 

@@ -7,10 +7,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::domain::alert::{Alert, AlertKey, AlertStatus};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::incident::alert::{Alert, AlertKey, AlertStatus};
 use crate::domain::incident::due::{due, is_live, wake_after, wake_at};
 use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::incident::{Incident, IncidentStatus, fold};

@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::subscription::{Hint, POLL};
 use super::{Engine, EngineError, Stop};
+use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::Alert;
 
 use self::commit_queue::{Flight, landing};
 use self::incident_index::Docket;

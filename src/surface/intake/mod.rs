@@ -20,11 +20,11 @@ use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::domain::alert::Alert;
 use crate::domain::config::sender::{Form, Sender};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::Alert;
 
 pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 

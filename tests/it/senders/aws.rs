@@ -1,6 +1,6 @@
 //! What AWS SNS brings: alarms of CloudWatch, plain messages, subscriptions.
 
-use runbook::domain::incident::alert::AlertStatus;
+use runbook::domain::alert::AlertStatus;
 use runbook::surface::intake::{Reading, SubscriptionEvent};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Bodies that no sender should send: nothing panics, nothing is lost, nothing grows.
 
 use proptest::prelude::*;
-use runbook::domain::incident::alert::{ALERT_LIMIT, Alert};
+use runbook::domain::alert::{ALERT_LIMIT, Alert};
 use runbook::surface::intake::{self, Post, Reading};
 use serde_json::{Value, json};
 

@@ -137,7 +137,7 @@ fn a_family_of_secrets_ends_in_a_star_and_stands_only_in_a_file() {
 
 #[test]
 fn the_reference_has_every_key_of_an_estate() {
-    use crate::domain::config::reference;
+    use crate::domain::runbook::reference;
     for (said, known) in [
         (reference::ESTATE, ESTATE_KEYS),
         (reference::ENVIRONMENT, ENVIRONMENT_KEYS),

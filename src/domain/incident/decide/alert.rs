@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::start_run;
+use crate::domain::alert::AlertStatus;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::incident::alert::AlertStatus;
 use crate::domain::incident::alert_set::ALERT_LIMIT;
 use crate::domain::incident::command::{Answer, Plan, Refused, Report, Start};
 use crate::domain::incident::event::{Event, Proposal};

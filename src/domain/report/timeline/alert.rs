@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::phrase::{Phrase, Sign, because};
-use crate::domain::incident::alert::Alert;
+use crate::domain::alert::Alert;
 use crate::domain::incident::event::{Event, Proposal, Recorded};
 
 /// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.

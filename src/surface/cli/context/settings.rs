@@ -8,8 +8,8 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use crate::actions::transport::process::AGENT;
-use crate::surface::cli::output::error::{Failure, Result};
 pub use crate::domain::core::text::shell_word as quoted;
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::terminal::{Colour, Letters};
 
 /// Where a shop's directory is when nothing else says so.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json_borrow::Value;
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

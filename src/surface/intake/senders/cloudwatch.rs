@@ -1,13 +1,13 @@
 //! What CloudWatch puts into a message of SNS: an alarm on a metric, or one composed of others, that changed its state.
 //!
 //! An alarm has one name for ever and its messages do not say which firing they end, so the alarm is the identity and
-//! [recurs](crate::domain::incident::alert::Alert::recurs). An alarm that has too little data to tell is neither well nor what
+//! [recurs](crate::domain::alert::Alert::recurs). An alarm that has too little data to tell is neither well nor what
 //! it warns of: that becomes an alert of its own, [`NO_DATA`], which any other state resolves.
 
 use serde_json_borrow::Value;
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

@@ -12,9 +12,9 @@ use minijinja::value::{Serde, ValueKind};
 use serde_json::Value;
 use serde_json_borrow::Value as Borrowed;
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::sender::{Mapping, Pairs, Sender, StatusMapping};
 use crate::domain::core::severity::Severity;
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::domain::template::expression::{Evaluator, ExpressionError};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;

@@ -7,10 +7,10 @@
 
 use chrono::SecondsFormat;
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::sender::Workflow;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

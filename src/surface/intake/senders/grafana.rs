@@ -3,7 +3,7 @@
 use serde_json_borrow::Value;
 
 use super::alertmanager::{self, Group};
-use crate::domain::incident::alert::Alert;
+use crate::domain::alert::Alert;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

@@ -1,14 +1,14 @@
 //! PagerDuty's webhooks, version 3: an incident there was triggered, taken up again, or resolved.
 //!
-//! An incident keeps its id when it is reopened, so the alert [recurs](crate::domain::incident::alert::Alert::recurs).
+//! An incident keeps its id when it is reopened, so the alert [recurs](crate::domain::alert::Alert::recurs).
 //!
 //! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::sender::Sender;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

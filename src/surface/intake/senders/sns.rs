@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json_borrow::Value;
 
 use super::cloudwatch;
+use crate::domain::alert::Alert;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::Alert;
 use crate::surface::intake::auth::on_aws;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;

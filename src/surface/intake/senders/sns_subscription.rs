@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::alert::Alert;
 use crate::domain::core::severity::Severity;
-use crate::domain::incident::alert::Alert;
 use crate::surface::intake::auth::on_aws;
 use crate::surface::intake::{Subscription, SubscriptionEvent};
 

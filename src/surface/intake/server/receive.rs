@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::metrics::Outcome;
 use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
+use crate::domain::alert::Alert;
 use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::alert::Alert;
 use crate::engine::Parts;
 use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};

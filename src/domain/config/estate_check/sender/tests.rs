@@ -2,12 +2,12 @@
 
 use crate::domain::config::estate::Estate;
 use crate::domain::config::estate_check::check;
-use crate::domain::config::reference;
-use crate::domain::config::schema;
 use crate::domain::config::sender::{Auth, Form, Mapping};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::core::severity::Severity;
+use crate::domain::runbook::reference;
+use crate::domain::runbook::schema;
 
 const HEAD: &str = "\
 estate: Shop

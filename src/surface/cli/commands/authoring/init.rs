@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::actions::{self, Secrets};
 use crate::domain::config::estate::{Environment, Estate, ManagerBus};
-use crate::domain::config::schema;
 use crate::domain::core::id::is_name;
 use crate::domain::host::scaffold;
 use crate::domain::host::scaffold::Found;
+use crate::domain::runbook::schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;

@@ -1,7 +1,7 @@
 //! `runbook reference`: the hidden printer of `docs/language.md`.
 
 use crate::actions;
-use crate::domain::config::reference;
+use crate::domain::runbook::reference;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;

@@ -1,7 +1,7 @@
 //! `runbook schema`.
 
 use crate::actions;
-use crate::domain::config::schema;
+use crate::domain::runbook::schema;
 use crate::surface::cli::context::session::Station;
 use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::Result;

@@ -7,9 +7,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::estate::Estate;
 use crate::domain::config::sender::{Auth, Form, Sender};
-use crate::domain::incident::alert::{Alert, AlertStatus};
 use crate::domain::runbook::trigger;
 use crate::domain::runbook::trigger::PassedOver;
 use crate::surface::cli::context::project::Shop;

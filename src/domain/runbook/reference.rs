@@ -342,9 +342,9 @@ fn shape(of: &Shape) -> String {
 /// The class that the kind gives to its own example.
 fn effect_of_example(form: &KindForm) -> EffectClass {
     let example = crate::domain::core::diagnostic::Source::new("example", form.example);
-    let spec = super::yaml::reader::read(&example)
+    let spec = crate::domain::config::yaml::reader::read(&example)
         .ok()
-        .and_then(|node| node.get(form.name).map(super::yaml::node::Node::to_json));
+        .and_then(|node| node.get(form.name).map(crate::domain::config::yaml::node::Node::to_json));
     (form.effect)(&spec.unwrap_or_default())
 }
 
