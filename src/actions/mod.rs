@@ -218,7 +218,7 @@ mod tests {
     fn no_output_hides_behind_a_field_that_every_step_has() {
         for form in forms() {
             for output in form.outputs {
-                let hidden = crate::domain::incident::template_scope::STEP_FIELDS.contains(&output.name);
+                let hidden = crate::domain::runbook::scope_names::STEP_FIELDS.contains(&output.name);
                 assert!(!hidden, "`{}` of `{}` could not be reached", output.name, form.name);
             }
         }

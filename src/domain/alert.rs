@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** everything in an alert is data. No text of it is ever rendered as a template.
 
+pub mod template_scope;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 

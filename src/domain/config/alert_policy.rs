@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::estate::{Estate, matches};
+use super::estate::Estate;
 use crate::domain::alert::Alert;
+use crate::domain::core::glob_name::matches;
 use crate::domain::core::time::Span;
-use crate::domain::incident::plan::RenderedAction;
 use crate::domain::template::expression;
 
 /// What a shop does about alerts in general.
@@ -151,20 +151,20 @@ impl AlertPolicy {
     }
 
     /// Whether a change may happen by itself in an environment.
-    pub fn allows(&self, environment: &str, action: &RenderedAction) -> bool {
-        self.automatic.iter().any(|permission| permission.covers(environment, action))
+    pub fn allows(&self, environment: &str, kind: &str, spec: &Value) -> bool {
+        self.automatic.iter().any(|permission| permission.covers(environment, kind, spec))
     }
 }
 
 impl Permission {
-    fn covers(&self, environment: &str, action: &RenderedAction) -> bool {
-        let (kind, verb) = self.action.split_once('.').map_or((self.action.as_str(), None), |(k, v)| (k, Some(v)));
+    fn covers(&self, environment: &str, kind: &str, spec: &Value) -> bool {
+        let (allowed, verb) = self.action.split_once('.').map_or((self.action.as_str(), None), |(k, v)| (k, Some(v)));
         let object = match verb {
-            None => Some(&action.spec),
-            Some(verb) => action.spec.get(verb),
+            None => Some(spec),
+            Some(verb) => spec.get(verb),
         };
         let here = self.environments.is_empty() || self.environments.iter().any(|name| name == environment);
-        here && action.kind == kind && object.is_some_and(|object| self.of.is_empty() || self.fits(object))
+        here && allowed == kind && object.is_some_and(|object| self.of.is_empty() || self.fits(object))
     }
 
     /// Whether every text of what is done to fits a pattern.
@@ -184,7 +184,7 @@ fn labelled(alert: &Alert, names: &[&str]) -> Option<String> {
 
 /// What a rule of the estate says; nothing where it cannot be evaluated or gives no text.
 fn evaluated(code: &str, alert: &Alert) -> Option<String> {
-    match expression::evaluate(code, &crate::domain::runbook::trigger::scope(alert)).ok()? {
+    match expression::evaluate(code, &crate::domain::alert::template_scope::of(alert)).ok()? {
         Value::String(text) if !text.is_empty() => Some(text),
         _ => None,
     }
@@ -205,7 +205,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::core::effect::EffectClass;
 
     fn estate() -> Estate {
         serde_json::from_value(json!({
@@ -247,12 +246,7 @@ mod tests {
             environments: vec!["staging".into()],
         };
         let policy = AlertPolicy { automatic: vec![permission], ..AlertPolicy::default() };
-        let allows = |environment: &str, spec: Value| {
-            policy.allows(
-                environment,
-                &RenderedAction { kind: "systemd".into(), spec, effect: EffectClass::Once, host: None },
-            )
-        };
+        let allows = |environment: &str, spec: Value| policy.allows(environment, "systemd", &spec);
         assert!(allows("staging", json!({"restart": "shop-gateway.service"})));
         assert!(allows("staging", json!({"restart": ["shop-gateway.service", "shop-search.service"]})));
         assert!(!allows("production", json!({"restart": "shop-gateway.service"})));

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::matches;
+use crate::domain::core::glob_name::matches;
 
 /// How the machine that this program runs on is called where a host is named.
 pub const LOCAL: &str = "local";

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod diagnostic;
 pub mod effect;
+pub mod glob_name;
 pub mod id;
 pub mod secret_ref;
 pub mod severity;

@@ -39,3 +39,7 @@ impl std::fmt::Display for Severity {
         })
     }
 }
+
+/// The severities as they are written.
+pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
+    &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3), ("p4", Severity::P4)];

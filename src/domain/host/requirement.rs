@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 
 use super::unit_permission;
 use super::unit_permission::Grant;
-use crate::domain::config::estate::{Environment, Estate, suffixed};
+use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::config::kind_schema::{KindForm, Shape};
-use crate::domain::incident::template_scope::plain;
+use crate::domain::core::glob_name::suffixed;
 use crate::domain::runbook::{Action, Runbook};
 use crate::domain::template::expression;
+use crate::domain::template::values::plain;
 
 mod path;
 

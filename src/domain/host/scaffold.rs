@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::domain::config::estate::{live_path, matches, metrics_path, ready_path};
+use crate::domain::config::estate::{live_path, metrics_path, ready_path};
+use crate::domain::core::glob_name::matches;
 use crate::domain::core::id;
 
 /// The runbooks to begin with, by id.

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::config::estate::{Criticality, Estate, suffixed};
+use crate::domain::config::estate::{Criticality, Estate};
+use crate::domain::core::glob_name::suffixed;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 

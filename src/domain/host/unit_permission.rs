@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::domain::config::estate::{Estate, matches, suffixed};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::runbook::{Action, Body, Runbook, Step};
 use crate::domain::template::expression;
 

@@ -101,7 +101,7 @@ fn message(step: &Step) -> Option<&Action> {
 /// The runbook's own words, where everything that they speak of is known.
 fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Option<(String, Vec<String>)> {
     let mut sources = Vec::new();
-    template_scope::gather(&action.spec, &mut sources);
+    crate::domain::template::values::gather(&action.spec, &mut sources);
     let known = sources.iter().all(|source| {
         let named = expression::references(source).unwrap_or_default();
         named.iter().all(|reference| match reference.path.strip_prefix("steps.") {

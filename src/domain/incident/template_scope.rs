@@ -3,7 +3,7 @@
 //! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
 //! alerts or actions enter as data, and are never looked at for `{{` again.
 
-use std::collections::BTreeMap;
+use crate::domain::template::values::{gather, map, plain, render};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -17,22 +17,6 @@ use crate::domain::core::id::StepKey;
 use crate::domain::runbook::Action;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
-
-/// The names at the top of the scope, for the checker and the manual.
-pub const NAMES: &[(&str, &str)] = &[
-    ("params", "The run's parameters by name."),
-    ("environment", "The environment: `name`, `branch`, `domain`, `repository`, `vars` and its other keys."),
-    ("estate", "The whole estate, `estate.estate` being the shop's name."),
-    ("services", "The services by name, with `unit`, `port`, `health` and their other keys."),
-    ("datastores", "The datastores by name."),
-    ("steps", "Earlier steps by id: their outputs, and `status`, `answer`, `summary`, `error`, `output`, `items`."),
-    ("item", "The present item of a `for_each`."),
-    ("incident", "The incident: `id`, `title`, `severity`, `environment`, `opened_at`, `opened_by`."),
-    ("run", "The run: `number`, `runbook`, `mode`."),
-];
-
-/// The fields that every step has, whatever its kind leaves: no output of a kind is called like one of them.
-pub const STEP_FIELDS: [&str; 6] = ["status", "answer", "summary", "error", "output", "items"];
 
 /// The scope for `sources`: only what they name is gathered, since a run may hold much.
 pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
@@ -61,16 +45,6 @@ pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> mi
         scope.push(("item", plain(item)));
     }
     map(scope)
-}
-
-pub(crate) fn map(pairs: impl IntoIterator<Item = (impl Into<String>, minijinja::Value)>) -> minijinja::Value {
-    minijinja::Value::from_object(
-        pairs.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<String, _>>(),
-    )
-}
-
-pub(crate) fn plain(value: &impl serde::Serialize) -> minijinja::Value {
-    minijinja::Value::from(minijinja::value::Serde(value))
 }
 
 /// A step as expressions see it: a field that it has not left, because it was skipped or has failed, is none.
@@ -198,7 +172,7 @@ pub fn action(
                 Value::String(script) if action.scripts.contains(name) => {
                     *script = expression::render_shell(script, &scope)?;
                 }
-                field => value(field, &scope)?,
+                field => render(field, &scope)?,
             }
         }
     }
@@ -214,35 +188,6 @@ fn host_of(incident: &Incident, run: &Run, key: &StepKey, host: &str) -> Result<
     match found {
         Some(Err(reason)) => Err(ExpressionError::at(host, 0..host.len(), reason)),
         _ => Ok(name),
-    }
-}
-
-/// Renders every text of a value in place.
-pub fn value(target: &mut Value, scope: &minijinja::Value) -> Result<(), ExpressionError> {
-    match target {
-        Value::String(source) if source.contains('{') => *target = expression::render(source, scope)?,
-        Value::Array(items) => {
-            for item in items {
-                value(item, scope)?;
-            }
-        }
-        Value::Object(fields) => {
-            for field in fields.values_mut() {
-                value(field, scope)?;
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-    Ok(())
-}
-
-/// Every text of a value that may hold a template.
-pub fn gather<'a>(source: &'a Value, into: &mut Vec<&'a str>) {
-    match source {
-        Value::String(text) if text.contains('{') => into.push(text),
-        Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
-        Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -13,7 +13,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::entry::{Entry, UNIT_FIELDS, leading};
 use super::export::Record;
 use super::level::Level;
-use crate::domain::config::estate::{matches, suffixed};
+use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 

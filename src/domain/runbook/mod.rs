@@ -20,6 +20,8 @@ mod deadline_rule;
 pub mod reference;
 pub mod schedule;
 pub mod schema;
+pub mod scope_names;
+pub mod time_limits;
 pub mod trigger;
 
 pub use self::deadline_rule::{DeadlineFrom, DeadlineRule};

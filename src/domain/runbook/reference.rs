@@ -13,7 +13,6 @@ use std::fmt::Write as _;
 
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
-use crate::domain::incident::template_scope;
 use crate::domain::runbook::check::all_fields;
 
 pub(in crate::domain) use self::environment::{ENVIRONMENT, HOST};
@@ -197,7 +196,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     let mut out = INTRODUCTION.to_owned();
     section(&mut out, "What templates may refer to", None);
     let _ = writeln!(out, "| name | meaning |\n|---|---|");
-    for (name, meaning) in template_scope::NAMES {
+    for (name, meaning) in crate::domain::runbook::scope_names::NAMES {
         let _ = writeln!(out, "| `{name}` | {} |", cell(meaning));
     }
     keys(&mut out, "A runbook", RUNBOOK);

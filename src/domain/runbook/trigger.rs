@@ -5,16 +5,15 @@
 //!
 //! **Invariant:** what stands in an alert is data: conditions and templates are the runbook's, and see it as values.
 
+use crate::domain::alert::template_scope;
 use std::cmp::Reverse;
-use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, ObjectRepr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Runbook;
 use crate::domain::alert::Alert;
-use crate::domain::config::estate::matches;
+use crate::domain::core::glob_name::matches;
 use crate::domain::template::expression;
 
 /// When a runbook starts by itself.
@@ -96,7 +95,7 @@ pub fn speaks_of(runbook: &Runbook, name: &str) -> bool {
 /// The runbook that is for an alert.
 pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>) -> Found<'a> {
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
-    let scope = scope(alert);
+    let scope = template_scope::of(alert);
     for runbook in runbooks {
         match candidate(alert, runbook, &scope) {
             Ok(candidate) => candidates.push(candidate),
@@ -163,7 +162,7 @@ fn params(trigger: &Trigger, scope: &minijinja::Value) -> (Map<String, Value>, O
     let (mut params, mut wrong) = (Map::new(), None);
     for (name, source) in &trigger.params {
         let mut value = source.clone();
-        match crate::domain::incident::template_scope::value(&mut value, scope) {
+        match crate::domain::template::values::render(&mut value, scope) {
             Ok(()) if value.is_null() || value.as_str() == Some("") => {}
             Ok(()) => drop(params.insert(name.clone(), value)),
             Err(error) => wrong = Some(format!("its parameter `{name}` cannot be made from the alert: {error}")),
@@ -178,64 +177,6 @@ fn names(reference: &str, id: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     let stem = last.split_once('.').map_or(last, |(stem, _)| stem);
     stem == id
-}
-
-/// What conditions and parameters of a trigger see: the alert's fields by themselves, and all of it as `alert`. A label
-/// that an alert does not have is none.
-pub fn scope(alert: &Alert) -> minijinja::Value {
-    let mut fields = serde_json::to_value(alert).unwrap_or_default();
-    let known = fields.as_object_mut().map(std::mem::take).unwrap_or_default();
-    let plain = NAMES.iter().filter(|name| !["alert", "labels", "annotations"].contains(name));
-    let mut scope: Vec<(String, minijinja::Value)> = plain
-        .map(|name| {
-            let value = known.get(*name).cloned().unwrap_or_default();
-            ((*name).to_owned(), minijinja::Value::from(minijinja::value::Serde(&value)))
-        })
-        .collect();
-    for (name, pairs) in [("labels", &alert.labels), ("annotations", &alert.annotations)] {
-        let pairs = pairs.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
-        scope.push((name.to_owned(), minijinja::Value::from_object(Pairs(pairs))));
-    }
-    let whole = crate::domain::incident::template_scope::map(scope.clone());
-    scope.push(("alert".to_owned(), whole));
-    crate::domain::incident::template_scope::map(scope)
-}
-
-/// Every name that a trigger may speak of.
-pub const NAMES: &[&str] = &[
-    "alert",
-    "labels",
-    "annotations",
-    "sender",
-    "name",
-    "status",
-    "summary",
-    "severity",
-    "starts_at",
-    "ends_at",
-    "value",
-    "link",
-    "runbook",
-    "environment",
-    "service",
-];
-
-/// Names with texts, of which those that are not there are none.
-#[derive(Debug)]
-struct Pairs(std::collections::BTreeMap<String, String>);
-
-impl Object for Pairs {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Map
-    }
-
-    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
-        Some(self.0.get(key.as_str()?).map_or(minijinja::Value::from(()), minijinja::Value::from))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(minijinja::Value::from).collect())
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use serde_json::json;
 use crate::actions::kinds::systemd::inventory;
 use crate::actions::kinds::systemd::inventory::Known;
 use crate::actions::{self, Context};
-use crate::domain::config::estate::{ManagerBus, matches};
+use crate::domain::config::estate::ManagerBus;
+use crate::domain::core::glob_name::matches;
 use crate::domain::host::scaffold;
 use crate::domain::host::scaffold::{Found, Health, STORES, Service, Store, Tree};
 

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::actions::{Context, Kind, Reconciled};
 use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::incident::due::STOP_GRACE;
 use crate::domain::incident::event::Finding;
 use crate::domain::incident::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
 use crate::domain::incident::plan::{Poll, RenderedAction};
+use crate::domain::runbook::time_limits::STOP_GRACE;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::error::Trouble;
-use crate::domain::config::estate::{Estate, suffixed};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::glob_name::suffixed;
 
 /// The most units that one step may name or match.
 const MOST: usize = 500;

@@ -22,7 +22,8 @@ use crate::actions::transport::process;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::actions::transport::process::{AGENT, Ending, Job};
 use crate::actions::transport::timeout::within;
-use crate::domain::config::estate::{SshHost, matches};
+use crate::domain::config::estate::SshHost;
+use crate::domain::core::glob_name::matches;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 

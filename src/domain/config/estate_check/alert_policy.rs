@@ -8,7 +8,6 @@ use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::time::Span;
-use crate::domain::runbook::trigger;
 
 /// The keys of what is done about alerts.
 pub(in crate::domain) const ALERTS_KEYS: &[&str] = &[
@@ -45,8 +44,12 @@ impl Checker<'_> {
         let environment = fields.get("environment").and_then(|node| self.known(node, "environment", &environments));
         Some(AlertPolicy {
             environment,
-            environment_from: fields.get("environment_from").and_then(|node| self.found(node, trigger::NAMES)),
-            service_from: fields.get("service_from").and_then(|node| self.found(node, trigger::NAMES)),
+            environment_from: fields
+                .get("environment_from")
+                .and_then(|node| self.found(node, crate::domain::alert::template_scope::NAMES)),
+            service_from: fields
+                .get("service_from")
+                .and_then(|node| self.found(node, crate::domain::alert::template_scope::NAMES)),
             group_by: fields.get("group_by").map_or(usual.group_by, |node| self.grouping(node)),
             window: self.length(&fields, "window", usual.window),
             resolve_after: self.length(&fields, "resolve_after", usual.resolve_after),

@@ -8,8 +8,8 @@ use crate::domain::config::sender::{Auth, Form, Mapping, Pairs, Sender, StatusMa
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::severity::SEVERITIES;
 use crate::domain::core::severity::Severity;
-use crate::domain::runbook::check::SEVERITIES;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Needs, Reader, Users, note};
-use crate::domain::config::estate::{Channel, Environment, Estate, Variable, suffixed};
+use crate::domain::config::estate::{Channel, Environment, Estate, Variable};
+use crate::domain::core::glob_name::suffixed;
 use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::runbook::Action;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::position::{Walk, last_summary};
-use super::{BACKOFF_LIMIT, CHANGE_TIMEOUT, Confirmation, Effect, usual_timeout};
+use super::{Confirmation, Effect};
 use crate::domain::core::id::{Part, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp};
@@ -15,6 +15,7 @@ use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::step::{Standing, StepState};
 use crate::domain::incident::template_scope;
 use crate::domain::runbook::check::MAX_PEOPLE;
+use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, usual_timeout};
 use crate::domain::runbook::{Action, Ask, Body, OnFailure, Start, Step, Verify};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
@@ -71,9 +72,9 @@ impl Walk<'_> {
             Some((_, RunStatus::Ended(_))) | None => {
                 let mut params = Value::Object(start.params.clone());
                 let mut sources = Vec::new();
-                template_scope::gather(&params, &mut sources);
+                crate::domain::template::values::gather(&params, &mut sources);
                 let scope = template_scope::of(self.incident, self.run, key, &sources);
-                template_scope::value(&mut params, &scope)?;
+                crate::domain::template::values::render(&mut params, &scope)?;
                 let params = params.as_object().cloned().unwrap_or_default();
                 let (run, runbook) = (self.run.id, start.runbook.clone());
                 self.effects.push(Effect::StartRun { run, step: key.clone(), runbook, params });
@@ -119,7 +120,8 @@ impl Walk<'_> {
             Mode::Step => true,
             Mode::Guided => action.is_change(),
             Mode::Unattended => {
-                action.is_change() && !self.run.estate.alerts.allows(&self.incident.environment, rendered)
+                action.is_change()
+                    && !self.run.estate.alerts.allows(&self.incident.environment, &rendered.kind, &rendered.spec)
             }
             Mode::Auto => false,
         };

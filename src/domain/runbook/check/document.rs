@@ -16,10 +16,6 @@ const RUNBOOK_KEYS: &[&str] =
 /// The keys of a param.
 const PARAM_KEYS: &[&str] = &["type", "default", "choices", "help"];
 
-/// The severities as they are written.
-pub(in crate::domain) const SEVERITIES: &[(&str, Severity)] =
-    &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3), ("p4", Severity::P4)];
-
 /// What a runbook may open, as it is written: an incident of a severity, or the record of planned work.
 pub(in crate::domain) const GRADES: &[(&str, Severity)] = &[
     ("p1", Severity::P1),

@@ -32,7 +32,7 @@ use crate::domain::config::yaml::fields::Report;
 pub(in crate::domain) use self::action::all_fields;
 pub(in crate::domain) use self::ask::ASK_KEYS;
 pub(in crate::domain) use self::deadline::DEADLINE_KEYS;
-pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES, SEVERITIES};
+pub(in crate::domain) use self::document::{GRADES, PARAM_TYPES};
 pub(in crate::domain) use self::modifier::{
     APPROVE_KEYS, MAX_AT_ONCE, MAX_ATTEMPTS, MAX_PEOPLE, RETRY_KEYS, UNDO_KEYS, UNTIL_KEYS, VERIFY_KEYS,
 };

@@ -6,7 +6,6 @@ use super::Checker;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
-use crate::domain::incident::template_scope;
 use crate::domain::runbook::{Param, ParamKind};
 use crate::domain::template::expression;
 use crate::domain::template::expression::{ExpressionError, Reference};
@@ -14,7 +13,7 @@ use crate::domain::template::shell;
 
 /// The names that every template may start with.
 fn roots() -> Vec<&'static str> {
-    template_scope::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
+    crate::domain::runbook::scope_names::NAMES.iter().map(|(name, _)| *name).filter(|name| *name != "item").collect()
 }
 
 /// What every step has besides the outputs of its kind.

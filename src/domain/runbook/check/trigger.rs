@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::Checker;
+use crate::domain::alert::template_scope::NAMES;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
 use crate::domain::runbook::schedule::Schedule;
-use crate::domain::runbook::trigger::{Launch, NAMES, Trigger};
+use crate::domain::runbook::trigger::{Launch, Trigger};
 
 /// The keys of a trigger.
 pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];

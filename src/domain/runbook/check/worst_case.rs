@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::World;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::core::time::Span;
-use crate::domain::incident::due::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
+use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
 use crate::domain::runbook::{Action, Body, DeadlineRule, ITEM_LIMIT, OnFailure, Retry, Step};
 
 /// The shortest time that may be left for other ways: one try by each of three, ten seconds each.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{closed, described, name, one_or_many, text};
 use crate::domain::config::estate_check::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
 use crate::domain::config::sender::{Form, Mapping};
-use crate::domain::runbook::check::SEVERITIES;
+use crate::domain::core::severity::SEVERITIES;
 
 /// The schema of one sender.
 pub(super) fn sender() -> Value {

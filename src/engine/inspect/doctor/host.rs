@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Checkup;
-use crate::domain::config::estate::matches;
 use crate::domain::config::host::Host;
+use crate::domain::core::glob_name::matches;
 use crate::domain::host::requirement::{Finding, Topic};
 
 /// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).

@@ -156,7 +156,7 @@ impl<'a> Filling<'a> {
     pub fn spec(&self, action: &Action) -> (Value, bool) {
         let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
         let mut sources = Vec::new();
-        template_scope::gather(&action.spec, &mut sources);
+        crate::domain::template::values::gather(&action.spec, &mut sources);
         let templates = sources.into_iter().filter(|source| expression::is_template(source));
         if !templates.clone().all(known) {
             return (self.partly(&action.spec, &action.scripts), true);
@@ -236,7 +236,7 @@ fn is_known(root: Option<&str>) -> bool {
 
 fn is_open(value: &Value) -> bool {
     let mut sources = Vec::new();
-    template_scope::gather(value, &mut sources);
+    crate::domain::template::values::gather(value, &mut sources);
     sources.into_iter().any(expression::is_template)
 }
 

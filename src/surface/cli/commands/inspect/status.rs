@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::actions::Secrets;
-use crate::domain::config::estate;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Span;
 use crate::domain::host::status::{self as statuses, Grade, Row, Subject};
@@ -133,7 +132,7 @@ impl Status {
     fn subjects(&self, estate: &Estate) -> Result<Vec<Subject>> {
         let mut subjects = statuses::subjects(estate);
         for typed in &self.names {
-            if !subjects.iter().any(|subject| estate::matches(typed, &subject.name)) {
+            if !subjects.iter().any(|subject| crate::domain::core::glob_name::matches(typed, &subject.name)) {
                 let known = subjects.iter().map(|subject| subject.name.as_str());
                 return Err(Failure::usage(format!("the estate has no `{}`", typed.escape_debug()))
                     .did_you_mean(typed, known)
@@ -141,7 +140,8 @@ impl Status {
             }
         }
         subjects.retain(|subject| {
-            self.names.is_empty() || self.names.iter().any(|typed| estate::matches(typed, &subject.name))
+            self.names.is_empty()
+                || self.names.iter().any(|typed| crate::domain::core::glob_name::matches(typed, &subject.name))
         });
         if subjects.is_empty() {
             return Err(Failure::usage("the estate names no services and no datastores")

@@ -6,7 +6,8 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 
 use super::context::Bench;
 use super::{Logs, SINCE};
-use crate::domain::config::estate::{Estate, matches, suffixed};
+use crate::domain::config::estate::Estate;
+use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::core::time_input::moment;
