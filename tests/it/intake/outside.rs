@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use runbook::actions::process::output_apart;
+use runbook::actions::transport::process::output_apart;
 use rustix::process::Signal;
 
 use super::house::{House, KEY, alert, post};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use runbook::domain::id::IncidentId;
+use runbook::domain::core::id::IncidentId;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, Write};
 use tempfile::TempDir;
