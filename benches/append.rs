@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::Event;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Draft, EventStore};
+use runbook::store::{EventStore, NewEvent};
 use tokio::runtime::{Builder, Runtime};
 
 mod log;
@@ -15,10 +15,10 @@ mod log;
 const PRODUCERS: u32 = 64;
 
 /// Events of the sort that there are most of: a step with what it printed.
-fn drafts(count: usize) -> Vec<Draft> {
+fn drafts(count: usize) -> Vec<NewEvent> {
     let log = log::of(10);
     let ended = log.into_iter().find(|one| matches!(one.event, Event::StepEnded { .. })).expect("a step has ended");
-    vec![Draft::new(ended.at, ended.by, ended.event); count]
+    vec![NewEvent::new(ended.at, ended.by, ended.event); count]
 }
 
 /// The runtime of the command line: one thread.
@@ -46,7 +46,7 @@ fn alone(criterion: &mut Criterion) {
                 seq += count as u64;
                 (incident, before, draft.clone())
             };
-            let append = |(incident, seq, drafts): (IncidentId, u64, Vec<Draft>)| {
+            let append = |(incident, seq, drafts): (IncidentId, u64, Vec<NewEvent>)| {
                 runtime.block_on(store.append(&incident, seq, drafts)).expect("an append");
             };
             bencher.iter_batched(next, append, BatchSize::PerIteration);

@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::fold;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Draft, EventStore};
+use runbook::store::{EventStore, NewEvent};
 
 mod log;
 
@@ -26,8 +26,8 @@ fn reading(criterion: &mut Criterion) {
     let incident = IncidentId::from_bits(7);
     let store = runtime.block_on(async {
         let store = Sqlite::open(directory.path().join("log.db")).await.expect("a log");
-        let drafts = log::of(LENGTH).into_iter().map(|one| Draft::new(one.at, one.by, one.event));
-        let drafts: Vec<Draft> = drafts.collect();
+        let drafts = log::of(LENGTH).into_iter().map(|one| NewEvent::new(one.at, one.by, one.event));
+        let drafts: Vec<NewEvent> = drafts.collect();
         let mut seq = 0;
         for part in drafts.chunks(1_000) {
             store.append(&incident, seq, part.to_vec()).await.expect("an append");

@@ -23,7 +23,7 @@ use crate::domain::config::kind_schema::KindForm;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 use crate::domain::redact::Redactor;
 
 /// What a kind is asked for, of a spec in which something is only known when the step runs: `redis delete {{ … }}`.
@@ -43,7 +43,7 @@ pub trait Kind: Send + Sync {
     fn form(&self) -> &'static KindForm;
 
     /// What a person is told before it is done: what, where, and how to undo it; `why` is the runbook's.
-    fn describe(&self, spec: &Value) -> Change;
+    fn describe(&self, spec: &Value) -> PlannedChange;
 
     /// What the world looks like before, as far as [`Kind::reconcile`] needs it. Recorded with the intent.
     async fn observe(&self, _spec: &Value, _context: &Context) -> Value {

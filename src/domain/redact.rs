@@ -25,7 +25,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use self::automaton::Automaton;
-use self::decoding::Reading;
+use self::decoding::DecodedText;
 pub use self::stream::RedactStream;
 
 /// A secret must have this many bytes besides white space: shorter ones occur in ordinary words,
@@ -69,7 +69,7 @@ struct Needle {
 
 /// A part of a text to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
+struct Redaction {
     range: Range<usize>,
     secret: usize,
     length: usize,
@@ -78,7 +78,7 @@ struct Found {
 /// What a pass over a text found.
 struct Scan {
     /// Not overlapping, in their order.
-    found: Vec<Found>,
+    found: Vec<Redaction>,
     /// From here on, what follows may turn the text into a secret.
     settled: usize,
     /// The most bytes of a secret that the text ends with.
@@ -221,7 +221,7 @@ impl Inner {
     /// beginning of a longer one.
     fn scan(&self, text: &[u8], goes_on: bool) -> Scan {
         let mut scan = Scan { found: Vec::new(), settled: text.len(), pending: 0 };
-        let readings = Reading::all(text, goes_on);
+        let readings = DecodedText::all(text, goes_on);
         for reading in &readings {
             scan.settled = scan.settled.min(reading.unfinished.unwrap_or(text.len()));
             self.scan_reading(reading, goes_on, &mut scan);
@@ -235,7 +235,7 @@ impl Inner {
         scan
     }
 
-    fn scan_reading(&self, reading: &Reading<'_>, goes_on: bool, scan: &mut Scan) {
+    fn scan_reading(&self, reading: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
         let (mut state, mut next) = (Automaton::START, 0);
         loop {
             if state == Automaton::START {
@@ -265,10 +265,10 @@ impl Inner {
     }
 
     /// The text from a place on, with the names of secrets in place of what was found.
-    fn written(&self, text: &[u8], start: usize, found: &[Found]) -> Vec<u8> {
+    fn written(&self, text: &[u8], start: usize, found: &[Redaction]) -> Vec<u8> {
         let mut from = start;
         let mut into = Vec::with_capacity(text.len() - from);
-        for Found { range, secret, .. } in found.iter().filter(|found| found.range.end > start) {
+        for Redaction { range, secret, .. } in found.iter().filter(|found| found.range.end > start) {
             into.extend_from_slice(&text[from..range.start.max(from)]);
             into.extend_from_slice(b"[redacted:");
             into.extend_from_slice(self.names[*secret].as_bytes());
@@ -282,7 +282,7 @@ impl Inner {
 
 /// Up to where in the source nothing can change when the last `pending` bytes may become a secret,
 /// and the character before that may share bits with it.
-fn settled(reading: &Reading<'_>, pending: usize) -> usize {
+fn settled(reading: &DecodedText<'_>, pending: usize) -> usize {
     let first = back(&reading.bytes, reading.bytes.len(), pending);
     match first.checked_sub(1) {
         Some(before) if is_base64(reading.bytes[before]) => reading.place(before).0,
@@ -292,7 +292,7 @@ fn settled(reading: &Reading<'_>, pending: usize) -> usize {
 }
 
 /// Where in the source the needle is whose last byte is at `last` of the reading.
-fn locate(reading: &Reading<'_>, needle: &Needle, last: usize) -> Found {
+fn locate(reading: &DecodedText<'_>, needle: &Needle, last: usize) -> Redaction {
     let mut first = back(&reading.bytes, last + 1, needle.bytes.len());
     let mut last = last;
     if needle.shares_first && first > 0 && is_base64(reading.bytes[first - 1]) {
@@ -301,7 +301,11 @@ fn locate(reading: &Reading<'_>, needle: &Needle, last: usize) -> Found {
     if needle.shares_last && reading.bytes.get(last + 1).is_some_and(|&byte| is_base64(byte)) {
         last += 1;
     }
-    Found { range: reading.place(first).0..reading.place(last).1, secret: needle.secret, length: needle.bytes.len() }
+    Redaction {
+        range: reading.place(first).0..reading.place(last).1,
+        secret: needle.secret,
+        length: needle.bytes.len(),
+    }
 }
 
 /// The index `count` bytes before `end`, white space not counted.
@@ -311,9 +315,9 @@ fn back(bytes: &[u8], end: usize, count: usize) -> usize {
 }
 
 /// Unites what overlaps, under the name of the longest.
-fn merged(mut found: Vec<Found>) -> Vec<Found> {
+fn merged(mut found: Vec<Redaction>) -> Vec<Redaction> {
     found.sort_by_key(|found| (found.range.start, found.range.end));
-    let mut united: Vec<Found> = Vec::with_capacity(found.len());
+    let mut united: Vec<Redaction> = Vec::with_capacity(found.len());
     for next in found {
         match united.last_mut() {
             Some(last) if next.range.start < last.range.end => {

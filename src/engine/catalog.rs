@@ -22,7 +22,7 @@ use crate::domain::core::diagnostic;
 use crate::domain::core::diagnostic::{Problem, Source};
 use crate::domain::core::id;
 use crate::domain::report::postmortem;
-use crate::domain::runbook::check::{self, World};
+use crate::domain::runbook::check::{self, CheckContext};
 use crate::domain::runbook::{Body, Runbook};
 use crate::engine::report_files;
 
@@ -37,14 +37,14 @@ pub const FILE_LIMIT: usize = 500;
 #[derive(Debug, Default)]
 pub struct Catalog {
     directory: PathBuf,
-    estate: Sheet<Estate>,
-    template: Option<Sheet<()>>,
-    sheets: BTreeMap<String, Sheet<Runbook>>,
+    estate: CheckedFile<Estate>,
+    template: Option<CheckedFile<()>>,
+    sheets: BTreeMap<String, CheckedFile<Runbook>>,
 }
 
 /// One file, read and checked.
 #[derive(Debug, Clone)]
-pub struct Sheet<T> {
+pub struct CheckedFile<T> {
     /// Its name as the reader would type it, and its text.
     pub source: Source,
     /// SHA-256 of the text, in hex.
@@ -72,13 +72,13 @@ pub enum CatalogError {
     TooMany(PathBuf),
 }
 
-impl<T> Default for Sheet<T> {
+impl<T> Default for CheckedFile<T> {
     fn default() -> Self {
         Self { source: Source::new("", ""), digest: String::new(), content: Err(Vec::new()) }
     }
 }
 
-impl<T> Sheet<T> {
+impl<T> CheckedFile<T> {
     /// What is wrong with it.
     pub fn problems(&self) -> &[Problem] {
         self.content.as_ref().err().map_or(&[], Vec::as_slice)
@@ -108,7 +108,7 @@ impl Catalog {
     }
 
     /// The estate alone, for who needs no runbook; named as by [`Catalog::load_as`].
-    pub fn estate_alone(directory: &Path, shown: &Path) -> Sheet<Estate> {
+    pub fn estate_alone(directory: &Path, shown: &Path) -> CheckedFile<Estate> {
         let folder = directory.join(RUNBOOKS);
         let shown = shown_folder(shown);
         match folder.join(ESTATE).exists() {
@@ -135,9 +135,9 @@ impl Catalog {
         };
         let ids: Vec<String> = runbooks.iter().map(|text| text.source.stem().to_owned()).collect();
         let known = estate.content.as_ref().ok();
-        let world = World { estate: known, forms: &actions::forms(), runbooks: &ids, peers: &[] };
+        let world = CheckContext { estate: known, forms: &actions::forms(), runbooks: &ids, peers: &[] };
         let sheet = |text: Text| (text.source.stem().to_owned(), text.sheet(|source| check::check(source, &world)));
-        let mut sheets: BTreeMap<String, Sheet<Runbook>> = runbooks.into_iter().map(sheet).collect();
+        let mut sheets: BTreeMap<String, CheckedFile<Runbook>> = runbooks.into_iter().map(sheet).collect();
         for (id, content) in starting(&sheets, &world) {
             sheets.entry(id).and_modify(|sheet| sheet.content = content);
         }
@@ -152,7 +152,7 @@ impl Catalog {
     }
 
     /// The estate; what is wrong with it, when something is.
-    pub fn estate(&self) -> &Sheet<Estate> {
+    pub fn estate(&self) -> &CheckedFile<Estate> {
         &self.estate
     }
 
@@ -175,17 +175,17 @@ impl Catalog {
     }
 
     /// The file by this id, with or without problems.
-    pub fn sheet(&self, id: &str) -> Option<&Sheet<Runbook>> {
+    pub fn sheet(&self, id: &str) -> Option<&CheckedFile<Runbook>> {
         self.sheets.get(id)
     }
 
     /// Every runbook file by its id, in order.
-    pub fn sheets(&self) -> impl Iterator<Item = (&str, &Sheet<Runbook>)> {
+    pub fn sheets(&self) -> impl Iterator<Item = (&str, &CheckedFile<Runbook>)> {
         self.sheets.iter().map(|(id, sheet)| (id.as_str(), sheet))
     }
 
     /// The template that the shop has put in the place of ours.
-    pub fn template(&self) -> Option<&Sheet<()>> {
+    pub fn template(&self) -> Option<&CheckedFile<()>> {
         self.template.as_ref()
     }
 
@@ -203,9 +203,9 @@ fn shown_folder(shown: &Path) -> PathBuf {
 }
 
 /// The runbooks that start others, checked once more beside those others.
-fn starting(sheets: &BTreeMap<String, Sheet<Runbook>>, world: &World<'_>) -> Vec<(String, Checked)> {
+fn starting(sheets: &BTreeMap<String, CheckedFile<Runbook>>, world: &CheckContext<'_>) -> Vec<(String, Checked)> {
     let peers: Vec<&Runbook> = sheets.values().filter_map(|sheet| sheet.content.as_ref().ok()).collect();
-    let world = World { peers: &peers, ..*world };
+    let world = CheckContext { peers: &peers, ..*world };
     let starts = |runbook: &&&Runbook| runbook.all_steps().iter().any(|step| matches!(step.body, Body::Start(_)));
     let again = |runbook: &&Runbook| Some((runbook.id.clone(), check::check(&sheets.get(&runbook.id)?.source, &world)));
     peers.iter().filter(starts).filter_map(again).collect()
@@ -253,12 +253,12 @@ impl Text {
         Self { name: name.to_owned(), source, problem }
     }
 
-    fn sheet<T>(self, check: impl FnOnce(&Source) -> Result<T, Vec<Problem>>) -> Sheet<T> {
+    fn sheet<T>(self, check: impl FnOnce(&Source) -> Result<T, Vec<Problem>>) -> CheckedFile<T> {
         let content = match self.problem {
             Some(problem) => Err(vec![problem]),
             None => check(&self.source),
         };
-        Sheet { digest: hex::encode(Sha256::digest(self.source.text.as_bytes())), content, source: self.source }
+        CheckedFile { digest: hex::encode(Sha256::digest(self.source.text.as_bytes())), content, source: self.source }
     }
 }
 
@@ -303,7 +303,7 @@ fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The template of post-mortems, tried; `shown` is how the reader would type the folder of runbooks.
-fn template_sheet(directory: &Path, shown: &Path, file: &str) -> Sheet<()> {
+fn template_sheet(directory: &Path, shown: &Path, file: &str) -> CheckedFile<()> {
     let name = shown.parent().unwrap_or(shown).join(file).to_string_lossy().into_owned();
     let (source, problems) = match report_files::own_template(directory, file) {
         Ok(template) => {
@@ -318,12 +318,12 @@ fn template_sheet(directory: &Path, shown: &Path, file: &str) -> Sheet<()> {
         }
     };
     let digest = hex::encode(Sha256::digest(source.text.as_bytes()));
-    Sheet { source, digest, content: if problems.is_empty() { Ok(()) } else { Err(problems) } }
+    CheckedFile { source, digest, content: if problems.is_empty() { Ok(()) } else { Err(problems) } }
 }
 
-fn missing_estate(shown: &Path) -> Sheet<Estate> {
+fn missing_estate(shown: &Path) -> CheckedFile<Estate> {
     let source = Source::new(shown.join(ESTATE).to_string_lossy(), "");
     let problem = Problem::new(source.span(0..0), "there is no estate")
         .help("Describe the environments and services in this file; `runbook schema estate` says how.");
-    Sheet { content: Err(vec![problem]), source, ..Sheet::default() }
+    CheckedFile { content: Err(vec![problem]), source, ..CheckedFile::default() }
 }

@@ -12,9 +12,9 @@ use crate::domain::incident::Incident;
 
 /// The incident that was folded last.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Option<Incident>>);
+pub(super) struct FoldCache(Mutex<Option<Incident>>);
 
-impl Known {
+impl FoldCache {
     /// The incident as it was when it was folded last.
     pub(super) fn get(&self, id: &IncidentId) -> Option<Incident> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

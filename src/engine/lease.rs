@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::store::{Claim, Claiming, EventStore, Hold, StoreError};
+use crate::store::{EventStore, InitialLease, Lease, LeaseAnswer, StoreError};
 
 /// How long a claim is good without being renewed: long enough for a stalled disk, short enough for a person
 /// who waits for another host to take over.
@@ -77,19 +77,19 @@ impl Engine {
     /// Whether a worker of this process holds the incident.
     pub async fn holds(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let claim = self.parts().store.claimed(incident).await?;
-        let ours = |claim: Claim| claim.holder.strip_prefix(&self.parts().holder).is_some_and(|n| n.starts_with('/'));
+        let ours = |claim: Lease| claim.holder.strip_prefix(&self.parts().holder).is_some_and(|n| n.starts_with('/'));
         Ok(claim.is_some_and(ours))
     }
 }
 
 /// A claim that is held and renewed.
 #[derive(Debug)]
-pub(super) struct Held {
-    claim: Claim,
+pub(super) struct HeldLease {
+    claim: Lease,
     renew_at: Timestamp,
 }
 
-impl Held {
+impl HeldLease {
     /// Takes the claim on an incident, or says whose it is.
     pub(super) async fn take(
         store: &dyn EventStore,
@@ -97,21 +97,21 @@ impl Held {
         holder: &str,
         hostname: &str,
         now: Timestamp,
-    ) -> Result<Result<Self, Claim>, StoreError> {
+    ) -> Result<Result<Self, Lease>, StoreError> {
         let worker = worker(holder);
         let gone = store.claimed(incident).await?.map(|claim| claim.holder).filter(|other| is_gone(other, hostname));
         let claiming = store.claim(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
         Ok(match claiming {
-            Claiming::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
-            Claiming::Taken(claim) => Err(claim),
+            LeaseAnswer::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
+            LeaseAnswer::Taken(claim) => Err(claim),
         })
     }
 
     /// The claim on an incident that is about to be opened, and what its first write has to say of it.
-    pub(super) fn opening(incident: &IncidentId, holder: &str, now: Timestamp) -> (Self, Hold) {
-        let hold = Hold { holder: worker(holder), until: LEASE.after(now) };
-        let Hold { holder, until } = hold.clone();
-        let claim = Claim { incident: incident.clone(), holder, epoch: 1, expires_at: until };
+    pub(super) fn opening(incident: &IncidentId, holder: &str, now: Timestamp) -> (Self, InitialLease) {
+        let hold = InitialLease { holder: worker(holder), until: LEASE.after(now) };
+        let InitialLease { holder, until } = hold.clone();
+        let claim = Lease { incident: incident.clone(), holder, epoch: 1, expires_at: until };
         (Self { claim, renew_at: RENEWAL.after(now) }, hold)
     }
 
@@ -135,22 +135,22 @@ impl Held {
         &mut self,
         store: &dyn EventStore,
         now: Timestamp,
-    ) -> Result<Result<(), Claim>, StoreError> {
+    ) -> Result<Result<(), Lease>, StoreError> {
         if now < self.renew_at {
             return Ok(Ok(()));
         }
         let (incident, holder) = (&self.claim.incident, &self.claim.holder);
         match store.claim(incident, holder, None, now, LEASE.after(now)).await? {
-            Claiming::Held(claim) if claim.epoch == self.claim.epoch => {
+            LeaseAnswer::Held(claim) if claim.epoch == self.claim.epoch => {
                 *self = Self { claim, renew_at: RENEWAL.after(now) };
                 Ok(Ok(()))
             }
             // A higher epoch means that somebody else has had it in between: what is true has to be read again first.
-            Claiming::Held(claim) => {
+            LeaseAnswer::Held(claim) => {
                 store.release(&claim).await?;
                 Ok(Err(claim))
             }
-            Claiming::Taken(claim) => Ok(Err(claim)),
+            LeaseAnswer::Taken(claim) => Ok(Err(claim)),
         }
     }
 

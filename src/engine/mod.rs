@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::subscription::{Hint, Hub};
+use self::subscription::{Hint, Publisher};
 use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
@@ -20,10 +20,10 @@ use crate::domain::incident::due::is_live;
 use crate::domain::incident::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
-use crate::store::{Claim, Draft, EventStore, StoreError, Write};
+use crate::store::{EventStore, Lease, NewEvent, StoreError, Write};
 
 pub use self::lease::{holder, is_alive};
-pub use self::subscription::{Feed, News};
+pub use self::subscription::{IncidentUpdate, Subscription};
 
 pub mod catalog;
 pub mod delivery;
@@ -70,15 +70,15 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Engine {
     parts: Arc<Parts>,
-    hub: Arc<Hub>,
-    office: Arc<delivery::Office>,
-    known: Arc<fold_cache::Known>,
-    newest: Arc<reload::Newest>,
+    hub: Arc<Publisher>,
+    office: Arc<delivery::DeliveryService>,
+    known: Arc<fold_cache::FoldCache>,
+    newest: Arc<reload::LoadedFiles>,
 }
 
 /// When [`Engine::drive`] comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum ReturnWhen {
     /// As soon as only a person can go on.
     UntilPerson,
     /// When every run is over.
@@ -97,7 +97,7 @@ pub enum Stop {
     /// Nothing is being done, and nothing is owed yet.
     Quiet,
     /// Another live process works on it.
-    Taken(Claim),
+    Taken(Lease),
     /// The token was cancelled; what was being done is recorded as far as it came.
     Detached,
 }
@@ -127,7 +127,7 @@ pub enum EngineError {
     },
     /// The post-mortem draft is not on disk.
     #[error(transparent)]
-    Archive(#[from] report_files::ArchiveError),
+    Archive(#[from] report_files::ReportFileError),
     /// Our own input or output outside the store.
     #[error("{what}: {source}")]
     Io {
@@ -141,7 +141,7 @@ pub enum EngineError {
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
-        let office = delivery::Office::new(
+        let office = delivery::DeliveryService::new(
             Arc::clone(&parts.secrets),
             Arc::clone(&parts.redactor),
             Arc::clone(&parts.clock),
@@ -149,8 +149,8 @@ impl Engine {
             parts.directory.clone(),
         );
         let (parts, office) = (Arc::new(parts), Arc::new(office));
-        let newest = Arc::new(reload::Newest::new(&parts, &office));
-        Self { parts, hub: Arc::new(Hub::new()), office, known: Arc::default(), newest }
+        let newest = Arc::new(reload::LoadedFiles::new(&parts, &office));
+        Self { parts, hub: Arc::new(Publisher::new()), office, known: Arc::default(), newest }
     }
 
     /// What it is made of.
@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// What delivers its messages.
-    pub fn office(&self) -> &delivery::Office {
+    pub fn office(&self) -> &delivery::DeliveryService {
         &self.office
     }
 
@@ -199,7 +199,7 @@ impl Engine {
                 Err(refused) => return Err(refused.into()),
             };
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
-            let drafts: Vec<Draft> =
+            let drafts: Vec<NewEvent> =
                 events.into_iter().map(|event| self.drafted(now, command.by.clone(), event)).collect();
             room_for(seq, drafts.len())?;
             // What would not fold is never written.
@@ -271,8 +271,8 @@ impl Engine {
     }
 
     /// The news of an incident from event `after` on.
-    pub fn feed(&self, incident: &IncidentId, after: u64) -> Feed {
-        Feed::new(Arc::clone(&self.parts), &self.hub, incident.clone(), after)
+    pub fn feed(&self, incident: &IncidentId, after: u64) -> Subscription {
+        Subscription::new(Arc::clone(&self.parts), &self.hub, incident.clone(), after)
     }
 
     /// Nothing runs on a host that the environment's guard does not name.
@@ -322,7 +322,7 @@ impl Engine {
     /// Writes the post-mortem draft, or the report, of what is durable; the event that says so.
     async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
         let log = self.log(id).await?;
-        let report_files::Written { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
+        let report_files::WrittenReport { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
         Ok(match incident.is_maintenance() {
             true => Event::ReportWritten { path, digest },
             false => Event::PostmortemWritten { path, digest },
@@ -330,15 +330,15 @@ impl Engine {
     }
 
     /// A draft of the event with every secret replaced: the last thing that happens before it is written.
-    fn drafted(&self, at: Timestamp, by: Actor, event: Event) -> Draft {
+    fn drafted(&self, at: Timestamp, by: Actor, event: Event) -> NewEvent {
         let redactor = &self.parts.redactor;
-        let mut draft = Draft::new(at, by, event);
+        let mut draft = NewEvent::new(at, by, event);
         // Most events hold none, and taking one apart costs more than writing it, which has to be done anyway.
         if redactor.is_empty() || draft.json().is_some_and(|json| !redactor.may_find_in(json.as_bytes())) {
             return draft;
         }
         match self.scrubbed(draft.event()) {
-            Some(event) => Draft::new(at, draft.by().clone(), event),
+            Some(event) => NewEvent::new(at, draft.by().clone(), event),
             None => draft,
         }
     }
@@ -354,7 +354,7 @@ impl Engine {
     }
 }
 
-fn recorded(seq: u64, draft: &Draft) -> Recorded {
+fn recorded(seq: u64, draft: &NewEvent) -> Recorded {
     Recorded { seq, at: draft.at(), by: draft.by().clone(), event: draft.event().clone() }
 }
 

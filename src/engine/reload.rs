@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::delivery::Office;
+use super::delivery::DeliveryService;
 use super::{Engine, Parts};
 use crate::actions::Secrets;
 use crate::domain::redact::Redactor;
@@ -16,7 +16,7 @@ use crate::engine::catalog::Catalog;
 
 /// What of an engine comes from the shop's files.
 #[derive(Debug)]
-pub struct Files {
+pub struct ProjectFiles {
     /// The runbooks and the estate.
     pub catalog: Catalog,
     /// The values of the secrets: the estate's, and those that runs which go on may ask for.
@@ -27,17 +27,17 @@ pub struct Files {
 
 /// What was put in the place of the files that an engine began with.
 #[derive(Debug)]
-pub(super) struct Newest(RwLock<(Arc<Parts>, Arc<Office>)>);
+pub(super) struct LoadedFiles(RwLock<(Arc<Parts>, Arc<DeliveryService>)>);
 
-impl Newest {
-    pub(super) fn new(parts: &Arc<Parts>, office: &Arc<Office>) -> Self {
+impl LoadedFiles {
+    pub(super) fn new(parts: &Arc<Parts>, office: &Arc<DeliveryService>) -> Self {
         Self(RwLock::new((Arc::clone(parts), Arc::clone(office))))
     }
 }
 
 impl Engine {
     /// Replaces what comes from the shop's files, for every clone of this engine that is [refreshed](Self::refresh).
-    pub fn renew(&self, files: Files) {
+    pub fn renew(&self, files: ProjectFiles) {
         let parts = Arc::new(Parts {
             catalog: Arc::new(files.catalog),
             secrets: Arc::new(files.secrets),

@@ -21,12 +21,12 @@ use crate::domain::report::postmortem::{Postmortem, Template, file_name, merge, 
 
 /// What is written of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum ReportKind {
     Postmortem,
     Report,
 }
 
-impl Sort {
+impl ReportKind {
     fn of(incident: &Incident) -> Self {
         if incident.is_maintenance() { Self::Report } else { Self::Postmortem }
     }
@@ -68,7 +68,7 @@ const PREFIX_LIMIT: usize = 24;
 
 /// A draft that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenReport {
     /// Where, relative to the shop's directory unless the estate names an absolute place.
     pub path: String,
     /// SHA-256 of the draft as generated, in hex.
@@ -78,7 +78,7 @@ pub struct Written {
 /// Why a draft is not on disk.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct ArchiveError {
+pub struct ReportFileError {
     /// A fragment.
     pub message: String,
     /// A sentence that says what to do.
@@ -89,8 +89,8 @@ pub struct ArchiveError {
 ///
 /// `log` is the whole stream and `incident` what it folds to. The directory, the template and the name come from the
 /// incident. What a person has written into an earlier draft is kept. Calling it again with the same log touches nothing.
-pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Written, ArchiveError> {
-    let sort = Sort::of(incident);
+pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<WrittenReport, ReportFileError> {
+    let sort = ReportKind::of(incident);
     let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
     let template = template(shop, &policy, sort)?;
     let draft = draft(incident, log, &template)?;
@@ -98,7 +98,7 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
     let (directory, shown) = directory(shop, &policy, sort)?;
     let name = file_name(incident);
     let path = format!("{}/{name}", shown.trim_end_matches('/'));
-    let shelf = Shelf::open(&directory).map_err(|error| failed(&directory, &error))?;
+    let shelf = ReportDirectory::open(&directory).map_err(|error| failed(&directory, &error))?;
     let previous = previous(log, &template);
     for _ in 0..RACE_LIMIT {
         let on_disk = shelf.read(&name).map_err(|error| unreadable(&path, &error))?;
@@ -107,13 +107,13 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
             Some(on_disk) => brought_up(known(previous.as_ref(), on_disk), on_disk, &draft, log, &template),
         };
         if on_disk.as_ref() == Some(&text) {
-            return Ok(Written { path, digest });
+            return Ok(WrittenReport { path, digest });
         }
         if shelf.replace(&name, on_disk.as_deref(), &text).map_err(|error| failed(Path::new(&path), &error))? {
-            return Ok(Written { path, digest });
+            return Ok(WrittenReport { path, digest });
         }
     }
-    Err(ArchiveError {
+    Err(ReportFileError {
         message: format!("`{path}` changes again and again while it is being brought up to date"),
         hint: Some("Close the programs that write it, then type `runbook postmortem`.".to_owned()),
     })
@@ -121,18 +121,18 @@ pub fn write(shop: &Path, incident: &Incident, log: &[Recorded]) -> Result<Writt
 
 /// The draft of an incident as it is on disk, a person's words included; none when it is not there.
 pub fn read(shop: &Path, incident: &Incident) -> Option<String> {
-    let sort = Sort::of(incident);
+    let sort = ReportKind::of(incident);
     let policy = incident.runs.last().map(|run| sort.policy(&run.estate).clone()).unwrap_or_default();
     let named = Path::new(policy.directory.as_deref().unwrap_or_else(|| sort.directory()));
     let name = Path::new(&incident.draft.as_ref()?.path).file_name()?.to_str()?;
     if named.components().any(|part| part == Component::ParentDir) {
         return None;
     }
-    Shelf::open(&shop.join(named)).ok()?.read(name).ok()?
+    ReportDirectory::open(&shop.join(named)).ok()?.read(name).ok()?
 }
 
-fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ArchiveError> {
-    render(&Postmortem::of(incident, log), template).map_err(|error| ArchiveError {
+fn draft(incident: &Incident, log: &[Recorded], template: &Template) -> Result<String, ReportFileError> {
+    render(&Postmortem::of(incident, log), template).map_err(|error| ReportFileError {
         message: error.to_string(),
         hint: Some(
             "Correct the template that `postmortem.template` of estate.yaml names, then type `runbook postmortem`."
@@ -194,9 +194,9 @@ fn digest(text: &str) -> String {
 }
 
 /// The directory for drafts, made when it is missing, and how the estate names it.
-fn directory(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<(PathBuf, String), ArchiveError> {
+fn directory(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result<(PathBuf, String), ReportFileError> {
     let shown = policy.directory.as_deref().unwrap_or_else(|| sort.directory());
-    let outside = || ArchiveError {
+    let outside = || ReportFileError {
         message: format!("the directory `{shown}` of drafts leads out of the shop's directory"),
         hint: Some(
             "Name one below it, or an absolute one, as `postmortem.directory` or `report.directory` in estate.yaml."
@@ -221,7 +221,7 @@ fn directory(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<(Path
     Ok((directory, shown.to_owned()))
 }
 
-fn template(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<Template, ArchiveError> {
+fn template(shop: &Path, policy: &PostmortemPolicy, sort: ReportKind) -> Result<Template, ReportFileError> {
     policy.template.as_deref().map_or_else(|| Ok(sort.shipped()), |file| own_template(shop, file))
 }
 
@@ -229,13 +229,13 @@ fn template(shop: &Path, policy: &PostmortemPolicy, sort: Sort) -> Result<Templa
 ///
 /// # Errors
 /// When it cannot be read, or is too large for one.
-pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
+pub fn own_template(shop: &Path, file: &str) -> Result<Template, ReportFileError> {
     let read = || {
         // A pipe would wait for its other end.
         let opened = openat(CWD, shop.join(file), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
         text(File::from(opened), TEMPLATE_LIMIT)
     };
-    let source = read().map_err(|error| ArchiveError {
+    let source = read().map_err(|error| ReportFileError {
         message: format!("the template `{file}` cannot be read: {error}"),
         hint: Some("Check `postmortem.template` in estate.yaml.".to_owned()),
     })?;
@@ -244,11 +244,11 @@ pub fn own_template(shop: &Path, file: &str) -> Result<Template, ArchiveError> {
 
 /// An open directory, so that what is checked and what is written are the same place.
 #[derive(Debug)]
-struct Shelf {
+struct ReportDirectory {
     directory: File,
 }
 
-impl Shelf {
+impl ReportDirectory {
     fn open(directory: &Path) -> io::Result<Self> {
         Ok(Self { directory: File::open(directory)? })
     }
@@ -327,15 +327,15 @@ fn text(file: File, limit: u64) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
-fn failed(path: &Path, error: &io::Error) -> ArchiveError {
-    ArchiveError {
+fn failed(path: &Path, error: &io::Error) -> ReportFileError {
+    ReportFileError {
         message: format!("the draft cannot be written at `{}`: {error}", path.display()),
         hint: Some("Make the place writable, then type `runbook postmortem`.".to_owned()),
     }
 }
 
-fn unreadable(path: &str, error: &io::Error) -> ArchiveError {
-    ArchiveError {
+fn unreadable(path: &str, error: &io::Error) -> ReportFileError {
+    ReportFileError {
         message: format!("`{path}` cannot be brought up to date: {error}"),
         hint: Some("Move it away or correct it, then type `runbook postmortem`.".to_owned()),
     }

@@ -15,20 +15,20 @@ use std::path::{Path, PathBuf};
 use super::{Engine, EngineError};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::runbook::schedule::{Entry, LIMIT, Plan, due_of, local, name};
+use crate::domain::runbook::schedule::{Entry, LIMIT, ScheduledRunbook, due_of, local, name};
 use crate::store::StoreError;
 
 /// The largest file that is read: a thousand schedules have a tenth of it.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Since when each schedule is in force, by its [`Plan::identity`].
+/// Since when each schedule is in force, by its [`ScheduledRunbook::identity`].
 #[derive(Debug, Default)]
-pub struct Force {
+pub struct ScheduleState {
     file: Option<PathBuf>,
     since: BTreeMap<String, Timestamp>,
 }
 
-impl Force {
+impl ScheduleState {
     /// What the file says; one that is not there says nothing.
     pub fn read(file: Option<&Path>) -> Self {
         let text = file.and_then(|file| {
@@ -40,7 +40,7 @@ impl Force {
     }
 
     /// Since when a schedule is in force.
-    pub fn since(&self, plan: &Plan) -> Option<Timestamp> {
+    pub fn since(&self, plan: &ScheduledRunbook) -> Option<Timestamp> {
         self.since.get(&plan.identity()).copied()
     }
 
@@ -48,8 +48,8 @@ impl Force {
     ///
     /// # Errors
     /// The system's word, when that cannot be written down. It holds for this process all the same.
-    pub fn take_up(&mut self, plans: &[Plan], now: Timestamp) -> io::Result<()> {
-        let known = |plan: &Plan| self.since(plan).filter(|since| *since <= now).unwrap_or(now);
+    pub fn take_up(&mut self, plans: &[ScheduledRunbook], now: Timestamp) -> io::Result<()> {
+        let known = |plan: &ScheduledRunbook| self.since(plan).filter(|since| *since <= now).unwrap_or(now);
         let since: BTreeMap<String, Timestamp> = plans.iter().map(|plan| (plan.identity(), known(plan))).collect();
         if since == self.since {
             return Ok(());
@@ -64,7 +64,7 @@ impl Force {
 
 /// An occurrence that was seen to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct HandledOccurrence {
     /// When it was due.
     pub due: Timestamp,
     /// The incident that it opened, or that it was skipped for.
@@ -73,15 +73,15 @@ pub struct Seen {
 
 /// How one schedule stands.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct ScheduleStatus {
     /// It.
-    pub plan: Plan,
+    pub plan: ScheduledRunbook,
     /// Whether this host may act in its environment.
     pub here: bool,
     /// When it is due next.
     pub next: Option<Timestamp>,
     /// The newest occurrences that were seen to, the newest first.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<HandledOccurrence>,
     /// Those that never ran, since it is in force here, the oldest first.
     pub missed: Vec<Timestamp>,
     /// Why it is not known what ran and what was missed, if that is so: what the log says of it is damaged.
@@ -90,10 +90,10 @@ pub struct Standing {
 
 impl Engine {
     /// Every plan of the shop's schedules.
-    pub fn plans(&self) -> Vec<Plan> {
+    pub fn plans(&self) -> Vec<ScheduledRunbook> {
         let catalog = &self.parts.catalog;
         let default = catalog.estate().content.as_ref().ok().and_then(|estate| estate.default_environment.as_deref());
-        Plan::all(catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()), default)
+        ScheduledRunbook::all(catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok()), default)
     }
 
     /// Whether this host may act in an environment.
@@ -107,16 +107,19 @@ impl Engine {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn seen(&self, plan: &Plan) -> Result<Vec<Seen>, EngineError> {
+    pub async fn seen(&self, plan: &ScheduledRunbook) -> Result<Vec<HandledOccurrence>, EngineError> {
         let keys = self.parts.store.keys(&plan.prefix(), LIMIT as u32).await?;
-        Ok(keys.into_iter().filter_map(|key| Some(Seen { due: due_of(&key.key)?, incident: key.incident })).collect())
+        Ok(keys
+            .into_iter()
+            .filter_map(|key| Some(HandledOccurrence { due: due_of(&key.key)?, incident: key.incident }))
+            .collect())
     }
 
     /// How every schedule stands, what is due next first.
     ///
     /// # Errors
     /// When the log cannot be read at all. What is damaged of it hides no other schedule.
-    pub async fn agenda(&self, force: &Force) -> Result<Vec<Standing>, EngineError> {
+    pub async fn agenda(&self, force: &ScheduleState) -> Result<Vec<ScheduleStatus>, EngineError> {
         let now = self.parts.clock.now();
         let mut standings = Vec::new();
         for plan in self.plans() {
@@ -132,7 +135,7 @@ impl Engine {
             let mut missed = since.map(|since| plan.timetable.between(since, now)).unwrap_or_default();
             missed.retain(|due| damaged.is_none() && !ran(due));
             let (here, next) = (self.is_host_of(&plan.environment), plan.timetable.next(now));
-            standings.push(Standing { here, next, seen, missed, damaged, plan });
+            standings.push(ScheduleStatus { here, next, seen, missed, damaged, plan });
         }
         standings.sort_by(|one, other| (one.next, &one.plan.runbook).cmp(&(other.next, &other.plan.runbook)));
         Ok(standings)
@@ -146,10 +149,10 @@ const ENTRIES: usize = 500;
 const DAYS_AHEAD: i64 = 370;
 
 /// What a calendar shows of schedules: what is to come, and what ran last.
-pub fn entries(standings: &[Standing], now: Timestamp) -> Vec<Entry> {
+pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<Entry> {
     let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
     let mut entries = Vec::new();
-    for Standing { plan, seen, .. } in standings {
+    for ScheduleStatus { plan, seen, .. } in standings {
         let zone = plan.timetable.zone().name();
         let words = |due| format!("{}, due {}", plan.runbook, local(due, zone));
         let entry = |due, details| Entry {

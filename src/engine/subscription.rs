@@ -18,7 +18,7 @@ const BACKLOG: usize = 1_024;
 
 /// What a face hears of an incident.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum IncidentUpdate {
     /// Events that are durable, in order.
     Events(Vec<Recorded>),
     /// A line that a running step has printed, redacted; never recorded. Only heard in the process that runs it.
@@ -43,11 +43,11 @@ pub(super) enum Hint {
 
 /// Tells the faces and workers of this process; others find out by asking the store.
 #[derive(Debug)]
-pub(super) struct Hub {
+pub(super) struct Publisher {
     hints: broadcast::Sender<(IncidentId, Hint)>,
 }
 
-impl Hub {
+impl Publisher {
     pub(super) fn new() -> Self {
         Self { hints: broadcast::Sender::new(BACKLOG) }
     }
@@ -64,7 +64,7 @@ impl Hub {
 
 /// The news of one incident: from this process at once, from others within a quarter of a second.
 #[derive(Debug)]
-pub struct Feed {
+pub struct Subscription {
     parts: Arc<Parts>,
     incident: IncidentId,
     after: u64,
@@ -72,19 +72,19 @@ pub struct Feed {
     stale: bool,
 }
 
-impl Feed {
-    pub(super) fn new(parts: Arc<Parts>, hub: &Hub, incident: IncidentId, after: u64) -> Self {
+impl Subscription {
+    pub(super) fn new(parts: Arc<Parts>, hub: &Publisher, incident: IncidentId, after: u64) -> Self {
         Self { parts, incident, after, hints: hub.listen(), stale: true }
     }
 
     /// Waits for the next news. Cancel-safe.
-    pub async fn next(&mut self) -> Result<News, EngineError> {
+    pub async fn next(&mut self) -> Result<IncidentUpdate, EngineError> {
         loop {
             if self.stale {
                 if self.parts.store.seq(&self.incident).await? > self.after {
                     let events = self.parts.store.read(&self.incident, self.after).await?;
                     self.after = events.last().map_or(self.after, |last| last.seq);
-                    return Ok(News::Events(events));
+                    return Ok(IncidentUpdate::Events(events));
                 }
                 self.stale = false;
             }
@@ -94,20 +94,20 @@ impl Feed {
         }
     }
 
-    async fn hear(&mut self) -> Option<News> {
+    async fn hear(&mut self) -> Option<IncidentUpdate> {
         let hint = tokio::select! {
             hint = self.hints.recv() => hint,
             () = clock::sleep(&*self.parts.clock, POLL) => Err(RecvError::Lagged(0)),
         };
         match hint {
             Ok((incident, Hint::Line(run, step, text))) if incident == self.incident => {
-                return Some(News::Line { run, step, text });
+                return Some(IncidentUpdate::Line { run, step, text });
             }
             Ok((incident, _)) if incident != self.incident => {}
             // What follows on what was told before needs not be read again.
             Ok((_, Hint::Appended(events))) if events.first().is_some_and(|first| first.seq == self.after + 1) => {
                 self.after = events.last().map_or(self.after, |last| last.seq);
-                return Some(News::Events(events.to_vec()));
+                return Some(IncidentUpdate::Events(events.to_vec()));
             }
             Ok((_, Hint::Appended(events))) if events.last().is_some_and(|last| last.seq <= self.after) => {}
             Ok(_) | Err(RecvError::Lagged(_)) => self.stale = true,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Channel, Letter, Receipt, Undelivered, fleeting, permanent};
+use super::{Channel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
 use crate::domain::core::text::{one_line, printable};
 
 /// `EX_TEMPFAIL`: the program could not deliver and says that trying again may help.
@@ -22,7 +22,7 @@ const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
 
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct ProgramExit {
     /// Its exit code; none when a signal or we ended it.
     pub code: Option<i32>,
     /// The last thing that it said on standard error, scrubbed.
@@ -33,7 +33,7 @@ pub struct Ended {
 #[async_trait]
 pub trait Runner: std::fmt::Debug + Send + Sync {
     /// Runs a program to its end with exactly this added environment and input; a phrase when it does not start.
-    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<Ended, String>;
+    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<ProgramExit, String>;
 }
 
 /// A program that delivers.
@@ -62,7 +62,7 @@ impl Program {
 
 #[async_trait]
 impl Channel for Program {
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let mut env = self.env.0.clone();
         env.insert("RUNBOOK_MESSAGE".to_owned(), letter.key.clone());
         let input = format!("{}\n", printable(&letter.text)).into_bytes();

@@ -16,7 +16,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, fleeting, permanent, subject};
+use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
 use crate::domain::config::estate::{Email, Tls as Secrecy};
 use crate::domain::core::text::{one_line, printable};
 
@@ -52,7 +52,7 @@ impl Mail {
         Ok(Self { transport: builder.build(), from: mailbox(&email.from)?, to, server })
     }
 
-    fn message(&self, letter: &Letter) -> Result<Message, Undelivered> {
+    fn message(&self, letter: &OutgoingMessage) -> Result<Message, Undelivered> {
         let id = |key: &str| format!("<{key}@{}>", self.from.email.domain());
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Mail {
 
 #[async_trait]
 impl Channel for Mail {
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let message = self.message(letter)?;
         // The library limits connecting alone.
         let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(message)).await;

@@ -19,7 +19,7 @@ pub const MESSAGE_LIMIT: usize = 3_000;
 
 /// A message on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct OutgoingMessage {
     /// The message's own name, the same for every try, so that a repeat can be recognised where it arrives.
     pub key: String,
     /// Plain text; no markup of any channel is understood in it.
@@ -61,14 +61,14 @@ pub struct Undelivered {
 #[async_trait]
 pub trait Channel: std::fmt::Debug + Send + Sync {
     /// Sends one message, once.
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered>;
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered>;
 }
 
 /// The longest subject of a letter, in characters: what a telephone shows of one.
 const SUBJECT_LIMIT: usize = 120;
 
 /// The first line of a message, as its subject.
-fn subject(letter: &Letter) -> String {
+fn subject(letter: &OutgoingMessage) -> String {
     one_line(letter.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
 }
 

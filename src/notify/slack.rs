@@ -22,7 +22,7 @@ use slack_morphism::errors::SlackClientError;
 
 pub use self::escape::{dead, plain};
 pub use self::web_api::Web;
-use super::{Channel, EXCHANGE_LIMIT, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 
 /// How much of a webhook's answer is read: the words that Slack answers with are shorter.
 const ANSWER_LIMIT: usize = 512;
@@ -44,7 +44,7 @@ impl SlackApi {
         Ok(Self { web: Web::new(token, api)?, channel: channel.to_owned() })
     }
 
-    async fn post(&self, letter: &Letter, thread: Option<&str>) -> Result<Posted, SlackClientError> {
+    async fn post(&self, letter: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
         let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
         // Who does not follow the thread has to hear of it too.
         let reply_broadcast = thread.map(|_| true);
@@ -61,7 +61,7 @@ impl std::fmt::Debug for SlackApi {
 
 #[async_trait]
 impl Channel for SlackApi {
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let mut posted = self.post(letter, letter.thread.as_deref()).await;
         if matches!(&posted, Err(SlackClientError::ApiError(error)) if error.code == THREAD_GONE) {
             // Somebody has deleted the first message; the news matters more than its place.
@@ -101,7 +101,7 @@ impl std::fmt::Debug for SlackWebhook {
 
 #[async_trait]
 impl Channel for SlackWebhook {
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let message = Message { metadata: None, ..Message::of(letter) };
         let answer = self.client.post(self.address.clone()).json(&message).send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -151,7 +151,7 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// A section of plain text: Slack looks for no markup, mention or emoji name in it.
-    fn of(letter: &Letter) -> Message<'a> {
+    fn of(letter: &OutgoingMessage) -> Message<'a> {
         let text = plain(&letter.text);
         let shown = serde_json::json!({"type": "plain_text", "text": text, "emoji": false});
         Message {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, Letter, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{Channel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::core::time::stamp;
 
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Webhook {
 
 #[async_trait]
 impl Channel for Webhook {
-    async fn send(&self, letter: &Letter) -> Result<Receipt, Undelivered> {
+    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let body = serde_json::json!({
             "type": "runbook.message",
             "timestamp": stamp(letter.at),
@@ -85,7 +85,7 @@ impl Channel for Webhook {
 }
 
 /// What a status means: the specification takes every 2yz for success; only what the receiver will never take is final.
-fn judged(answer: &reqwest::Response, letter: &Letter) -> Result<Receipt, Undelivered> {
+fn judged(answer: &reqwest::Response, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
     let status = answer.status();
     if status.is_success() {
         return Ok(Receipt { message: None, place: None });

@@ -8,7 +8,7 @@
 use super::codec::{Prepared, parse};
 use super::hash_chain;
 use super::hash_chain::{Hash, Stored};
-use super::{Audit, Draft, StoreError, Summary};
+use super::{Audit, NewEvent, StoreError, Summary};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::{EVENT_LIMIT, Recorded};
 
@@ -23,7 +23,7 @@ pub(super) struct Head {
 
 /// An event as a row of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct EventRow {
     /// Its number.
     pub seq: u64,
     /// When, as written.
@@ -40,7 +40,7 @@ pub(super) struct Extension {
     /// Where the stream stands afterwards; `None` when it does not exist and nothing is added.
     pub head: Option<Head>,
     /// The new rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<EventRow>,
     /// The new events.
     pub recorded: Vec<Recorded>,
 }
@@ -77,38 +77,38 @@ pub(super) fn extend(
     Ok(Extension { head, rows, recorded })
 }
 
-fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (Row, Recorded, Head) {
+fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (EventRow, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let Prepared { at: written, body, draft: Draft { at, by, event, .. } } = one;
+    let Prepared { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(hash_chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
     let hash = hash_chain::hash(&previous, stored);
     let head = Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
-    (Row { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
+    (EventRow { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
 
 /// Goes along a stream, row by row.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+pub(super) struct ChainWalk<'a> {
     incident: &'a IncidentId,
     seq: u64,
     hash: Hash,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ChainWalk<'a> {
     /// From the beginning.
     pub(super) fn new(incident: &'a IncidentId) -> Self {
         Self { incident, seq: 0, hash: hash_chain::START }
     }
 
     /// From behind a row whose hash is taken as it stands.
-    pub(super) fn behind(incident: &'a IncidentId, row: &Row) -> Self {
+    pub(super) fn behind(incident: &'a IncidentId, row: &EventRow) -> Self {
         Self { incident, seq: row.seq, hash: row.hash }
     }
 
     /// Passes one row, or says what is wrong with it and with which number.
-    pub(super) fn pass(&mut self, row: &Row) -> Result<Recorded, (u64, String)> {
+    pub(super) fn pass(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
         let seq = self.seq + 1;
         if row.seq != seq {
             return Err((seq, format!("event {seq} is missing; {} is the next that is there", row.seq)));
@@ -147,12 +147,12 @@ pub(super) fn check(
     incident: &IncidentId,
     after: u64,
     head: Option<&Head>,
-    rows: &[Row],
+    rows: &[EventRow],
 ) -> Result<Vec<Recorded>, StoreError> {
     let damaged = |(_, why): (u64, String)| StoreError::Damaged(format!("incident `{incident}`: {why}"));
     let (mut walk, rows) = match rows {
-        _ if after == 0 => (Walk::new(incident), rows),
-        [first, rest @ ..] if first.seq == after => (Walk::behind(incident, first), rest),
+        _ if after == 0 => (ChainWalk::new(incident), rows),
+        [first, rest @ ..] if first.seq == after => (ChainWalk::behind(incident, first), rest),
         _ => {
             let last = head.map_or(0, |head| head.summary.seq);
             return Err(damaged((after, format!("event {after} is not there; the log ends with event {last}"))));
@@ -164,6 +164,6 @@ pub(super) fn check(
 }
 
 /// What a walk along a whole stream found.
-pub(super) fn report(walk: &Walk<'_>, broken: Option<(u64, String)>) -> Audit {
+pub(super) fn report(walk: &ChainWalk<'_>, broken: Option<(u64, String)>) -> Audit {
     Audit { incident: walk.incident.clone(), events: walk.seq, head: hex::encode(walk.hash), broken }
 }

@@ -30,7 +30,7 @@ pub const KEY_LIMIT: usize = 256;
 
 /// An event that is to be recorded: the store gives it its number.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub struct NewEvent {
     pub(super) at: Timestamp,
     pub(super) by: Actor,
     pub(super) event: Event,
@@ -47,7 +47,7 @@ struct Json {
     doubtful: bool,
 }
 
-impl Draft {
+impl NewEvent {
     /// What happened, when it is recorded, and who or what it comes from.
     pub fn new(at: Timestamp, by: Actor, event: Event) -> Self {
         Self { at, by, event, json: None }
@@ -83,7 +83,7 @@ impl Draft {
     }
 }
 
-impl PartialEq for Draft {
+impl PartialEq for NewEvent {
     fn eq(&self, other: &Self) -> bool {
         (&self.at, &self.by, &self.event) == (&other.at, &other.by, &other.event)
     }
@@ -97,7 +97,7 @@ pub(super) struct Prepared {
     /// Who and what, as it is written.
     pub body: String,
     /// What the bytes say.
-    pub draft: Draft,
+    pub draft: NewEvent,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +142,7 @@ pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
 }
 
 impl Prepared {
-    fn of(mut draft: Draft) -> Result<Self, StoreError> {
+    fn of(mut draft: NewEvent) -> Result<Self, StoreError> {
         let (body, doubtful) = body(&mut draft)
             .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
         if body.len() > EVENT_BYTES_LIMIT {
@@ -166,7 +166,7 @@ impl Prepared {
 const SAFE_DEPTH: usize = 100;
 
 /// Who and what as JSON, and whether that may not be read again.
-fn body(draft: &mut Draft) -> serde_json::Result<(String, bool)> {
+fn body(draft: &mut NewEvent) -> serde_json::Result<(String, bool)> {
     let event = draft.json.take().map_or_else(|| json(&draft.event), Ok)?;
     let by = json(&draft.by)?;
     let body = ["{\"by\":", &by.text, ",\"event\":", &event.text, "}"].concat();
@@ -174,7 +174,7 @@ fn body(draft: &mut Draft) -> serde_json::Result<(String, bool)> {
 }
 
 fn json(value: &impl Serialize) -> serde_json::Result<Json> {
-    let doubts = Doubts::default();
+    let doubts = RoundTripCheck::default();
     let mut serializer = serde_json::Serializer::with_formatter(Vec::with_capacity(USUAL), &doubts);
     value.serialize(&mut serializer)?;
     let text = String::from_utf8(serializer.into_inner()).map_err(serde::ser::Error::custom)?;
@@ -191,13 +191,13 @@ fn has_sign(text: &str) -> bool {
 
 /// Notices on the way what may not be read again.
 #[derive(Default)]
-struct Doubts {
+struct RoundTripCheck {
     depth: Cell<usize>,
     begins: Cell<bool>,
     doubtful: Cell<bool>,
 }
 
-impl Doubts {
+impl RoundTripCheck {
     fn deeper(&self) {
         self.depth.set(self.depth.get() + 1);
         if self.depth.get() > SAFE_DEPTH {
@@ -210,7 +210,7 @@ impl Doubts {
     }
 }
 
-impl Formatter for &Doubts {
+impl Formatter for &RoundTripCheck {
     fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.deeper();
         CompactFormatter.begin_array(writer)
@@ -245,9 +245,9 @@ impl Formatter for &Doubts {
 }
 
 /// What the bytes of an event say.
-pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<Draft, String> {
+pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<NewEvent, String> {
     let BodyIn { by, event } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    Ok(Draft::new(parse_instant(at)?, by, event))
+    Ok(NewEvent::new(parse_instant(at)?, by, event))
 }
 
 /// The instant that [`written`] wrote.
@@ -267,13 +267,13 @@ mod tests {
     use super::*;
     use crate::domain::alert::{Alert, AlertStatus};
 
-    fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
+    fn prepare(drafts: &[NewEvent]) -> Result<Vec<Prepared>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
     }
 
-    fn note(text: String) -> Draft {
+    fn note(text: String) -> NewEvent {
         let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();
-        Draft::new(at, Actor::Engine, Event::NoteAdded { text })
+        NewEvent::new(at, Actor::Engine, Event::NoteAdded { text })
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
                 starts_at, ends_at, value, labels, annotations, severity: None, status: AlertStatus::Firing,
             };
             let event = Event::AlertFired { key: alert.key(), alert: Arc::new(alert) };
-            let draft = Draft { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
+            let draft = NewEvent { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
             let prepared = Prepared::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
         }
@@ -342,7 +342,7 @@ mod tests {
             step: crate::domain::core::id::StepKey::main("cause"),
             answer,
         };
-        let error = prepare(&[Draft { event, ..note(String::new()) }]).unwrap_err();
+        let error = prepare(&[NewEvent { event, ..note(String::new()) }]).unwrap_err();
         assert!(matches!(&error, StoreError::TooLarge(why) if why.contains("could not be read again")), "{error}");
     }
 

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::chained_stream::{Extension, Head, Row, Walk, check, extend, report};
+use super::chained_stream::{ChainWalk, EventRow, Extension, Head, check, extend, report};
 use super::codec::prepare;
-use super::lease::{Wish, answer, begun, is_released, released};
-use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
+use super::lease::{LeaseRequest, answer, begun, is_released, released};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
@@ -24,15 +24,15 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     streams: BTreeMap<IncidentId, Stream>,
-    claims: BTreeMap<IncidentId, Claim>,
-    keys: BTreeMap<String, Key>,
+    claims: BTreeMap<IncidentId, Lease>,
+    keys: BTreeMap<String, UniqueName>,
     version: u64,
 }
 
 #[derive(Debug)]
 struct Stream {
     head: Head,
-    rows: Vec<Row>,
+    rows: Vec<EventRow>,
 }
 
 impl Memory {
@@ -60,7 +60,7 @@ impl EventStore for Memory {
         if let Some(head) = head.filter(|_| !rows.is_empty()) {
             let at = head.summary.changed_at;
             state.keys.extend(keys.into_iter().map(|key| {
-                let given = Key { key: key.clone(), incident: incident.clone(), at };
+                let given = UniqueName { key: key.clone(), incident: incident.clone(), at };
                 (key, given)
             }));
             if let Some(claim) = claim.filter(|_| expected == 0) {
@@ -93,7 +93,7 @@ impl EventStore for Memory {
         Ok(all.into_iter().skip(offset as usize).take(limit as usize).collect())
     }
 
-    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
         let state = self.state();
         let found = state.keys.values().rev().filter(|key| key.key.starts_with(prefix));
         Ok(found.take(limit as usize).cloned().collect())
@@ -122,22 +122,22 @@ impl EventStore for Memory {
         gone: Option<&str>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Claiming, StoreError> {
+    ) -> Result<LeaseAnswer, StoreError> {
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
         let mut state = self.state();
         let current = state.claims.get(incident).cloned();
-        let answer = answer(current, Wish { incident: incident.clone(), holder, gone, now, until });
-        if let Claiming::Held(claim) = &answer {
+        let answer = answer(current, LeaseRequest { incident: incident.clone(), holder, gone, now, until });
+        if let LeaseAnswer::Held(claim) = &answer {
             state.claims.insert(incident.clone(), claim.clone());
         }
         Ok(answer)
     }
 
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         Ok(self.state().claims.get(incident).filter(|claim| !is_released(claim)).cloned())
     }
 
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
         if let Some(current) = self.state().claims.get_mut(&claim.incident)
             && current.holder == claim.holder
             && current.epoch == claim.epoch
@@ -150,7 +150,7 @@ impl EventStore for Memory {
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError> {
         let state = self.state();
         let stream = state.streams.get(incident);
-        let mut walk = Walk::new(incident);
+        let mut walk = ChainWalk::new(incident);
         let rows = stream.map(|stream| stream.rows.as_slice()).unwrap_or_default();
         let broken = rows.iter().find_map(|row| walk.pass(row).err());
         let broken = broken.or_else(|| walk.end(stream.map(|stream| &stream.head)).err());

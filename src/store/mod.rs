@@ -19,7 +19,7 @@ mod lease;
 pub mod memory;
 pub mod sqlite;
 
-pub use self::codec::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
+pub use self::codec::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT, KEY_LIMIT, NewEvent};
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,18 +29,18 @@ pub struct Write {
     /// The number that the writer believes to be the last; 0 for a new stream.
     pub expected: u64,
     /// What is appended.
-    pub drafts: Vec<Draft>,
+    pub drafts: Vec<NewEvent>,
     /// Names that are given to this incident with the events, each of which nobody may have been given before.
     pub keys: Vec<String>,
     /// The claim that a new stream begins with.
-    pub claim: Option<Hold>,
+    pub claim: Option<InitialLease>,
     /// Whether anything may be owed afterwards without a further event: such streams are found by [`EventStore::live`].
     pub live: bool,
 }
 
 /// Who holds a new stream from its first event on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub struct InitialLease {
     /// The holder.
     pub holder: String,
     /// Until when.
@@ -49,7 +49,7 @@ pub struct Hold {
 
 /// A name that was given to an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct UniqueName {
     /// The name.
     pub key: String,
     /// Whose it is.
@@ -60,7 +60,7 @@ pub struct Key {
 
 impl Write {
     /// Events after number `expected` and nothing else, in a stream of which something may still be owed.
-    pub fn of(incident: &IncidentId, expected: u64, drafts: Vec<Draft>) -> Self {
+    pub fn of(incident: &IncidentId, expected: u64, drafts: Vec<NewEvent>) -> Self {
         Self { incident: incident.clone(), expected, drafts, keys: Vec::new(), claim: None, live: true }
     }
 }
@@ -82,7 +82,7 @@ pub struct Summary {
 
 /// The right to work on an incident for a while. It saves work; `append`'s comparison is what keeps order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct Lease {
     /// The incident.
     pub incident: IncidentId,
     /// Who holds it: unique to the process.
@@ -95,11 +95,11 @@ pub struct Claim {
 
 /// What a claim attempt meets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claiming {
+pub enum LeaseAnswer {
     /// It is ours.
-    Held(Claim),
+    Held(Lease),
     /// Somebody else's is still good.
-    Taken(Claim),
+    Taken(Lease),
 }
 
 /// Why the store did not do what it was asked.
@@ -179,13 +179,13 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
         &self,
         incident: &IncidentId,
         expected: u64,
-        drafts: Vec<Draft>,
+        drafts: Vec<NewEvent>,
     ) -> Result<Vec<Recorded>, StoreError> {
         self.write(Write::of(incident, expected, drafts)).await
     }
 
     /// The names that begin with `prefix`, the last in their order first, at most `limit`.
-    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError>;
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError>;
 
     /// A number that is another one when anything may have been written since, by whomever. Cheap.
     async fn version(&self) -> Result<u64, StoreError>;
@@ -214,13 +214,13 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
         gone: Option<&str>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Claiming, StoreError>;
+    ) -> Result<LeaseAnswer, StoreError>;
 
     /// The claim on an incident, lapsed or not.
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError>;
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError>;
 
     /// Gives a claim back; nothing happens when it is no longer ours.
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
+    async fn release(&self, claim: &Lease) -> Result<(), StoreError>;
 
     /// Reads a whole stream from its bytes and says where the chain breaks.
     async fn audit(&self, incident: &IncidentId) -> Result<Audit, StoreError>;

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::chained_stream::{Walk, check, report};
+use super::chained_stream::{ChainWalk, check, report};
 use super::codec::prepare;
-use super::lease::{Wish, is_released};
-use super::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
+use super::lease::{LeaseRequest, is_released};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
@@ -32,9 +32,9 @@ mod wal_check;
 mod wal_preallocate;
 mod writer;
 
-use self::connection::Link;
-use self::error::Trouble;
-use self::rows::Stream;
+use self::connection::LazyConnection;
+use self::error::SqliteError;
+use self::rows::StreamRow;
 use self::shared_file::{Identity, is_still};
 use self::writer::Writer;
 
@@ -48,7 +48,7 @@ pub struct Sqlite {
     path: PathBuf,
     /// Which file `path` named when it was opened.
     identity: Identity,
-    reader: Arc<Mutex<Link>>,
+    reader: Arc<Mutex<LazyConnection>>,
     writer: Writer,
 }
 
@@ -68,34 +68,34 @@ impl Sqlite {
     fn opened(path: PathBuf) -> Result<Self, StoreError> {
         let file = log_file::examined(&path)?;
         wal_check::examine(&path)?;
-        let mut reader = Link::reader(&path);
+        let mut reader = LazyConnection::reader(&path);
         let size = file.size().map_err(|error| error_help::refused(&path, &error))?;
         if size <= SEARCHED_AT_OPENING {
             reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
         } else {
             reader.ask(|_| Ok(()))?;
         }
-        let writer = Writer::start(Link::writer(&path))?;
+        let writer = Writer::start(LazyConnection::writer(&path))?;
         Ok(Self { path, identity: file.identity(), reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Closes both connections, which folds the journal into the file unless another process still has it open.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.read_by(Link::close).await?;
+        self.read_by(LazyConnection::close).await?;
         self.writer.close().await
     }
 
     /// Asks something of the log as it is at one moment.
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+        question: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.read_by(|link| link.ask(question)).await
     }
 
     async fn read_by<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&mut Link) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&mut LazyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.reader);
         // A question that panics has written nothing.
@@ -137,7 +137,7 @@ impl EventStore for Sqlite {
         answers
     }
 
-    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
         // `~` follows every character that a name may have.
         const KEYS: &str = "SELECT key, incident, at, seal FROM keys \
             WHERE key >= ?1 AND key < ?1 || '~' ORDER BY key DESC LIMIT ?2";
@@ -169,7 +169,7 @@ impl EventStore for Sqlite {
             let events = check(&incident, after, stream.as_ref().map(|stream| &stream.head), &rows)?;
             match found {
                 Some(found) if !found.linked => {
-                    Err(Trouble::damaged(format!("incident `{incident}`: {}", rows::UNLINKED)))
+                    Err(SqliteError::damaged(format!("incident `{incident}`: {}", rows::UNLINKED)))
                 }
                 _ => Ok(events),
             }
@@ -222,20 +222,20 @@ impl EventStore for Sqlite {
         gone: Option<&str>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Claiming, StoreError> {
+    ) -> Result<LeaseAnswer, StoreError> {
         // A worker that waits comes here every few seconds: on a file that was removed it would wait for ever.
         is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
-        self.writer.claim(Wish { incident: incident.clone(), holder, gone, now, until }).await
+        self.writer.claim(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
     }
 
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Claim>, StoreError> {
+    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         let incident = incident.clone();
         let claim = self.ask(move |log| writer::claimed(log, &incident)).await?;
         Ok(claim.filter(|claim| !is_released(claim)))
     }
 
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
         self.writer.release(claim.clone()).await
     }
 
@@ -243,7 +243,7 @@ impl EventStore for Sqlite {
         let incident = incident.clone();
         self.ask(move |log| {
             let stream = found(log, &incident)?;
-            let mut walk = Walk::new(&incident);
+            let mut walk = ChainWalk::new(&incident);
             let broken = match &stream {
                 Some(stream) => walk_along(log, stream, &mut walk)?,
                 None => None,
@@ -263,7 +263,7 @@ impl EventStore for Sqlite {
             search(log, "PRAGMA integrity_check(1)")?;
             let (events, place) = (rows::number(log, EVENTS)?, rows::ends(log)?.place);
             if events != place {
-                return Err(Trouble::damaged(format!("there should be {place} events, but there are {events}")));
+                return Err(SqliteError::damaged(format!("there should be {place} events, but there are {events}")));
             }
             rows::all(log, NAMES, [], |row| rows::key(row).map(drop))?;
             rows::census(log)
@@ -273,7 +273,7 @@ impl EventStore for Sqlite {
 }
 
 /// Where a stream stands; when it is not found, that it is not there.
-fn found(log: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trouble> {
+fn found(log: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
     let stream = rows::stream_of(log, incident)?;
     if stream.is_none() {
         rows::census(log)?;
@@ -282,7 +282,11 @@ fn found(log: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trou
 }
 
 /// Passes the events of a stream one by one, so that a long one is never in memory whole; says where it breaks.
-fn walk_along(log: &Connection, stream: &Stream, walk: &mut Walk<'_>) -> Result<Option<(u64, String)>, Trouble> {
+fn walk_along(
+    log: &Connection,
+    stream: &StreamRow,
+    walk: &mut ChainWalk<'_>,
+) -> Result<Option<(u64, String)>, SqliteError> {
     let found = rows::places(log, stream, 0)?;
     for place in &found.places {
         if let Err(broken) = walk.pass(&rows::event(log, *place)?) {
@@ -294,7 +298,7 @@ fn walk_along(log: &Connection, stream: &Stream, walk: &mut Walk<'_>) -> Result<
 }
 
 /// Lets SQLite look through the file's structure.
-fn search(log: &Connection, pragma: &str) -> Result<(), Trouble> {
+fn search(log: &Connection, pragma: &str) -> Result<(), SqliteError> {
     let verdict: String = log.query_row(pragma, [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(Trouble::damaged(verdict.replace('\n', " "))) }
+    if verdict == "ok" { Ok(()) } else { Err(SqliteError::damaged(verdict.replace('\n', " "))) }
 }

@@ -15,7 +15,7 @@ use runbook::domain::incident::event::{Actor, Gate};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::dispatcher::{Duty, Received, Terms};
+use runbook::engine::dispatcher::{Dispatcher, DispatcherConfig, Received};
 use runbook::engine::{self, Engine, Parts};
 use runbook::store::memory::Memory;
 use runbook::store::{EventStore, Write};
@@ -66,7 +66,7 @@ steps:
 pub struct House {
     pub engine: Engine,
     pub clock: SimClock,
-    pub duty: Duty,
+    pub duty: Dispatcher,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     store: Memory,
@@ -113,8 +113,9 @@ impl House {
             hostname: "testhost".to_owned(),
         });
         let stop = CancellationToken::new();
-        let terms = Terms { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
-        let (duty, task) = Duty::begin(engine.clone(), terms, stop.clone()).await.unwrap();
+        let terms =
+            DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+        let (duty, task) = Dispatcher::begin(engine.clone(), terms, stop.clone()).await.unwrap();
         Self { engine, clock, duty, stop, task, store, directory }
     }
 
@@ -463,10 +464,10 @@ async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again(
     assert_eq!(house.duty.report(vec![alert("other", "2", &[])]).await.unwrap().len(), 1);
 }
 
-fn note() -> runbook::store::Draft {
+fn note() -> runbook::store::NewEvent {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
     let event = runbook::domain::incident::event::Event::NoteAdded { text: "no incident".into() };
-    runbook::store::Draft::new(at, Actor::Engine, event)
+    runbook::store::NewEvent::new(at, Actor::Engine, event)
 }
 
 /// A house whose disk can be stopped and can fail.

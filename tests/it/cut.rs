@@ -15,7 +15,7 @@ use runbook::domain::incident::event::{Conclusion, Mode, Recorded, RunOutcome};
 use runbook::domain::incident::run::RunStatus;
 use runbook::engine::Stop;
 use runbook::store::memory::Memory;
-use runbook::store::{Audit, Claim, Claiming, EventStore, Key, StoreError, Summary, Write};
+use runbook::store::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -74,7 +74,7 @@ impl EventStore for Cutting {
         Err(dead())
     }
 
-    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<Key>, StoreError> {
+    async fn keys(&self, prefix: &str, limit: u32) -> Result<Vec<UniqueName>, StoreError> {
         self.inner.keys(prefix, limit).await
     }
 
@@ -109,15 +109,15 @@ impl EventStore for Cutting {
         gone: Option<&str>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Claiming, StoreError> {
+    ) -> Result<LeaseAnswer, StoreError> {
         self.inner.claim(id, holder, gone, now, until).await
     }
 
-    async fn claimed(&self, id: &IncidentId) -> Result<Option<Claim>, StoreError> {
+    async fn claimed(&self, id: &IncidentId) -> Result<Option<Lease>, StoreError> {
         self.inner.claimed(id).await
     }
 
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+    async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
         self.inner.release(claim).await
     }
 

@@ -359,7 +359,9 @@ async fn two_workers_on_one_store_do_no_step_twice() {
     let both = [world.engine.clone(), other].map(|engine| {
         let id = world.id.clone();
         tokio::spawn(async move {
-            engine.drive(&id, runbook::engine::Patience::UntilPerson, &tokio_util::sync::CancellationToken::new()).await
+            engine
+                .drive(&id, runbook::engine::ReturnWhen::UntilPerson, &tokio_util::sync::CancellationToken::new())
+                .await
         })
     });
     for worker in both {

@@ -8,7 +8,7 @@ use runbook::domain::config::estate_check;
 use runbook::domain::config::yaml::reader;
 use runbook::domain::core::diagnostic;
 use runbook::domain::core::diagnostic::{Source, Style};
-use runbook::domain::runbook::check::{self, World};
+use runbook::domain::runbook::check::{self, CheckContext};
 use runbook::domain::runbook::{reference, schema};
 
 fn read(path: &Path) -> Source {
@@ -40,7 +40,7 @@ fn everything_is_right(directory: &Path) {
     let files = runbooks(directory);
     let ids: Vec<String> = files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect();
     let forms = actions::forms();
-    let world = World { estate: Some(&estate), forms: &forms, runbooks: &ids, peers: &[] };
+    let world = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &ids, peers: &[] };
     let mut said = String::new();
     for path in &files {
         let source = read(path);
@@ -77,7 +77,7 @@ fn the_shipped_runbooks_have_no_problem() {
 fn the_runbook_of_the_demo_has_no_problem() {
     let source = read(&root().join("src/surface/demo/files/p1.yaml"));
     let forms = actions::forms();
-    let world = World { estate: None, forms: &forms, runbooks: &["p1".to_owned()], peers: &[] };
+    let world = CheckContext { estate: None, forms: &forms, runbooks: &["p1".to_owned()], peers: &[] };
     if let Err(problems) = check::check(&source, &world) {
         panic!("\n{}", diagnostic::render(&source, &problems, Style::Plain));
     }
@@ -94,7 +94,7 @@ fn every_kind_accepts_its_own_example() {
             "runbook: x\ntitle: x\nseverity: p4\nparams:\n  service: {{ type: service }}\nsteps:\n  - id: example\n    effect: repeatable\n    verify: {{ set: {{ a: 1 }} }}\n    {example}\n"
         );
         let source = Source::new("x.yaml", text);
-        let world = World { estate: Some(&estate), forms: &forms, runbooks: &[], peers: &[] };
+        let world = CheckContext { estate: Some(&estate), forms: &forms, runbooks: &[], peers: &[] };
         let problems = check::check(&source, &world).err().unwrap_or_default();
         // An example stands alone: what it refers to and which class it has belongs to no runbook.
         let problems: Vec<_> = problems

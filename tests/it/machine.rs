@@ -5,14 +5,14 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use proptest::prelude::*;
 use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::effect::EffectClass;
-use runbook::domain::core::id::{Part, StepKey};
+use runbook::domain::core::id::{StepKey, StepPart};
 use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::due::{Effect, due, wake_at};
-use runbook::domain::incident::event::{Actor, Event, Finding, Gate, Mode, Recorded};
+use runbook::domain::incident::event::{Actor, Event, Gate, Mode, Reconciliation, Recorded};
 use runbook::domain::incident::outcome::{Outcome, Verdict};
-use runbook::domain::incident::plan::Change;
+use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Machine {
                 match effect {
                     Effect::Record(event) => self.record(event.clone()),
                     Effect::Ask(asked) => {
-                        let gate = Gate::approve(Change::default(), asked.digest.clone());
+                        let gate = Gate::approve(PlannedChange::default(), asked.digest.clone());
                         self.record(Event::Asked { run: asked.run, step: asked.step.clone(), gate });
                     }
                     Effect::WritePostmortem if self.incident.seq == seq => {
@@ -197,7 +197,7 @@ impl Machine {
     /// When every alert is over, nothing is changed any more that nobody asked for; what runs at the end still does.
     fn never_for_nothing(&self, key: &StepKey, effect: EffectClass) {
         let unattended = self.incident.runs[0].mode == Mode::Unattended;
-        let of_the_run = key.part == Part::Main && !key.id.starts_with('f');
+        let of_the_run = key.part == StepPart::Main && !key.id.starts_with('f');
         let moot = unattended && of_the_run && self.incident.alerts.are_resolved();
         assert!(!moot || !effect.changes(), "`{key}` would change something for nothing");
     }
@@ -248,9 +248,9 @@ impl Machine {
             let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
             let detail = "so".to_owned();
             let finding = match how % 3 {
-                0 => Finding::DidNotHappen { detail },
-                1 => Finding::CannotTell { detail },
-                _ => Finding::Happened(Outcome::ended(Verdict::Succeeded, "so").into()),
+                0 => Reconciliation::DidNotHappen { detail },
+                1 => Reconciliation::CannotTell { detail },
+                _ => Reconciliation::Happened(Outcome::ended(Verdict::Succeeded, "so").into()),
             };
             self.record(Event::Reconciled { run, step, attempt, finding });
         }

@@ -7,12 +7,12 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
 use runbook::clock::SimClock;
 use runbook::domain::core::id::{RunId, StepKey};
-use runbook::domain::incident::due::Parcel;
+use runbook::domain::incident::due::PendingDelivery;
 use runbook::domain::incident::event::{Actor, Event, Recorded};
 use runbook::domain::incident::message::MessageId;
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::redact::Redactor;
-use runbook::engine::delivery::{DELIVERY_LIMIT, Office, Sending};
+use runbook::engine::delivery::{DELIVERY_LIMIT, DeliveryRequest, DeliveryService};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ const PASSWORD: &str = "hunter2-and-more";
 
 struct Post {
     slack: Slack,
-    office: Arc<Office>,
+    office: Arc<DeliveryService>,
     clock: SimClock,
     log: Vec<Recorded>,
 }
@@ -42,7 +42,7 @@ impl Post {
             secrets.into_iter().map(|(name, value)| (name.to_owned(), Ok(SecretString::from(value)))).collect();
         secrets.insert("unread".to_owned(), Err("the environment has no `SLACK_TOKEN`".to_owned()));
         let redactor = Redactor::new([("password", PASSWORD)]).unwrap();
-        let office = Office::new(
+        let office = DeliveryService::new(
             Arc::new(Secrets::new(secrets)),
             Arc::new(redactor),
             Arc::new(clock.clone()),
@@ -57,12 +57,12 @@ impl Post {
         fold(&self.log).unwrap().unwrap()
     }
 
-    fn sending(&self, step: &str, channel: &str, message: &str) -> Sending {
+    fn sending(&self, step: &str, channel: &str, message: &str) -> DeliveryRequest {
         let incident = self.incident();
         let (target, channel) = (channel.to_owned(), channel.to_owned());
         let id = MessageId::Step(RunId(1), StepKey::main(step));
-        let parcel = Parcel { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
-        Sending::of(&incident, parcel).unwrap()
+        let parcel = PendingDelivery { id, target, channel, text: message.to_owned(), owed_at: incident.opened.at };
+        DeliveryRequest::of(&incident, parcel).unwrap()
     }
 
     async fn send(&self, step: &str, channel: &str, message: &str) -> Event {

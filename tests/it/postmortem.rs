@@ -8,7 +8,7 @@ use runbook::domain::incident::event::{Actor, Event, Recorded};
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::report::postmortem::{Postmortem, Template, file_name, render};
 use runbook::engine::report_files;
-use runbook::engine::report_files::Written;
+use runbook::engine::report_files::WrittenReport;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/postmortem").join(name)
@@ -35,7 +35,7 @@ fn noted(log: Vec<Recorded>, text: &str) -> Vec<Recorded> {
     and(log, Actor::person("ada", "cli"), Event::NoteAdded { text: text.to_owned() })
 }
 
-fn recorded(log: Vec<Recorded>, Written { path, digest }: Written) -> Vec<Recorded> {
+fn recorded(log: Vec<Recorded>, WrittenReport { path, digest }: WrittenReport) -> Vec<Recorded> {
     and(log, Actor::Engine, Event::PostmortemWritten { path, digest })
 }
 
@@ -75,7 +75,7 @@ fn every_prefix_of_a_log_gives_a_draft() {
 fn that_a_draft_was_written_leaves_no_trace_in_the_next() {
     let log = log("p1.jsonl");
     let before = draft(&log);
-    let written = Written { path: "x".to_owned(), digest: "00".to_owned() };
+    let written = WrittenReport { path: "x".to_owned(), digest: "00".to_owned() };
     assert_eq!(draft(&recorded(log, written)), before);
 }
 
@@ -86,7 +86,7 @@ impl Shop {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn write(&self, log: &[Recorded]) -> Written {
+    fn write(&self, log: &[Recorded]) -> WrittenReport {
         report_files::write(self.0.path(), &folded(log), log).expect("the draft is written")
     }
 

@@ -17,9 +17,9 @@ use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::domain::report::timeline::Timeline;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::dispatcher::{Duty, Terms};
-use runbook::engine::reload::Files;
-use runbook::engine::schedule_state::{Force, Standing};
+use runbook::engine::dispatcher::{Dispatcher, DispatcherConfig};
+use runbook::engine::reload::ProjectFiles;
+use runbook::engine::schedule_state::{ScheduleState, ScheduleStatus};
 use runbook::engine::{self, Engine, Parts};
 use runbook::store::EventStore;
 use runbook::store::memory::Memory;
@@ -64,7 +64,7 @@ struct House {
     engine: Engine,
     clock: SimClock,
     /// Who is on duty ends with it.
-    _duty: Duty,
+    _duty: Dispatcher,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     store: Memory,
@@ -98,8 +98,8 @@ impl House {
         });
         let stop = CancellationToken::new();
         let schedules = Some(directory.path().join("schedules.json"));
-        let terms = Terms { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
-        let (duty, task) = Duty::begin(engine.clone(), terms, stop.clone()).await.unwrap();
+        let terms = DispatcherConfig { chance, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules };
+        let (duty, task) = Dispatcher::begin(engine.clone(), terms, stop.clone()).await.unwrap();
         Self { engine, clock, _duty: duty, stop, task, store, directory }
     }
 
@@ -172,8 +172,8 @@ impl House {
         Timeline::of(&log).entries.into_iter().map(|entry| entry.text).collect()
     }
 
-    async fn standing(&self, environment: &str) -> Standing {
-        let force = Force::read(Some(&self.directory.path().join("schedules.json")));
+    async fn standing(&self, environment: &str) -> ScheduleStatus {
+        let force = ScheduleState::read(Some(&self.directory.path().join("schedules.json")));
         let agenda = self.engine.refreshed().agenda(&force).await.unwrap();
         agenda.into_iter().find(|standing| standing.plan.environment == environment).unwrap()
     }
@@ -346,7 +346,7 @@ async fn a_schedule_that_was_written_or_edited_owes_nothing_from_before() {
     house.clock.set(at("2026-01-01T06:30:00Z"));
     let earlier = DAILY.replace("0 9", "0 8");
     let catalog = catalog(&house.directory, &earlier);
-    house.engine.renew(Files { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    house.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     house.settle().await;
     house.clock.set(at("2026-01-01T07:30:00Z"));
     house.settle().await;
@@ -367,7 +367,7 @@ async fn maintenance_has_no_deadlines_no_severity_and_no_postmortem() {
         .unwrap();
     let daily = DAILY.replace("  - { id: hand", "  - { id: more, start: down }\n  - { id: hand");
     let catalog = catalog(&house.directory, &daily);
-    house.engine.renew(Files { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
+    house.engine.renew(ProjectFiles { catalog, secrets: Secrets::default(), redactor: Redactor::default() });
     house.settle().await;
     house.clock.set(at("2026-01-01T07:00:00Z"));
     let record = house.rest(1).await.remove(0);

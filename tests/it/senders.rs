@@ -13,7 +13,7 @@ use runbook::domain::config::estate_check;
 use runbook::domain::core::diagnostic::Source;
 use runbook::domain::core::severity::Severity;
 use runbook::domain::core::time::Timestamp;
-use runbook::surface::intake::{self, Post, Reading};
+use runbook::surface::intake::{self, ParsedBody, SenderRequest};
 use serde_json::{Value, json};
 
 /// The senders of these tests.
@@ -79,15 +79,15 @@ fn sample(name: &str) -> Value {
     serde_json::from_str(&text).expect("it is JSON")
 }
 
-fn read_with(sender: &str, pairs: &[(&str, &str)], body: &[u8]) -> Reading {
+fn read_with(sender: &str, pairs: &[(&str, &str)], body: &[u8]) -> ParsedBody {
     let estate = estate();
     let headers = headers(pairs);
-    intake::read(sender, &estate.senders[sender], &Post { headers: &headers, body, now: now() })
+    intake::read(sender, &estate.senders[sender], &SenderRequest { headers: &headers, body, now: now() })
 }
 
 fn read(sender: &str, body: &Value) -> Vec<Alert> {
     match read_with(sender, &[], body.to_string().as_bytes()) {
-        Reading::Alerts(alerts) => alerts,
+        ParsedBody::Alerts(alerts) => alerts,
         other => panic!("no alerts: {other:?}"),
     }
 }
@@ -166,7 +166,7 @@ fn what_the_api_of_alertmanager_lists_is_as_if_it_had_been_posted() {
     let mut silenced = listed.clone();
     silenced["status"]["state"] = json!("suppressed");
     assert_eq!(one("alertmanager", &json!([listed, silenced])), posted);
-    assert!(matches!(read_with("alertmanager", &[], b"[]"), Reading::Ignored(_)));
+    assert!(matches!(read_with("alertmanager", &[], b"[]"), ParsedBody::Ignored(_)));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_branch_says_the_environment_unless_a_schedule_ran_it() {
 fn what_of_github_is_no_alert_says_why() {
     let run = |body: &Value, event| match read_with("github", &[("x-github-event", event)], body.to_string().as_bytes())
     {
-        Reading::Ignored(why) => why,
+        ParsedBody::Ignored(why) => why,
         other => panic!("{other:?}"),
     };
     let body = ended("test.yml", "failure");
@@ -257,7 +257,7 @@ fn github_may_put_its_json_into_a_form() {
     let form = form.append_pair("payload", &ended("test.yml", "failure").to_string()).finish();
     let pairs = [("x-github-event", "workflow_run"), ("content-type", "application/x-www-form-urlencoded")];
     assert!(
-        matches!(read_with("github", &pairs, form.as_bytes()), Reading::Alerts(alerts) if alerts[0].name == "tests_failed")
+        matches!(read_with("github", &pairs, form.as_bytes()), ParsedBody::Alerts(alerts) if alerts[0].name == "tests_failed")
     );
 }
 
@@ -280,7 +280,7 @@ fn an_incident_of_pagerduty_fires_and_ends() {
     );
     for quiet in ["incident.acknowledged", "pagey.ping", "service.updated"] {
         assert!(
-            matches!(read_with("pagerduty", &[], event(quiet).to_string().as_bytes()), Reading::Ignored(_)),
+            matches!(read_with("pagerduty", &[], event(quiet).to_string().as_bytes()), ParsedBody::Ignored(_)),
             "{quiet}"
         );
     }
@@ -297,9 +297,9 @@ fn the_shipped_mapping_reads_what_is_known_of_middleware() {
         match intake::read(
             "middleware",
             &shipped.senders["middleware"],
-            &Post { headers: &headers, body: text.as_bytes(), now: now() },
+            &SenderRequest { headers: &headers, body: text.as_bytes(), now: now() },
         ) {
-            Reading::Alerts(mut alerts) => alerts.remove(0),
+            ParsedBody::Alerts(mut alerts) => alerts.remove(0),
             other => panic!("{other:?}"),
         }
     };

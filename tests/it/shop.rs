@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use runbook::actions::transport::process::{output_apart, spawn_apart};
 use runbook::clock::SystemClock;
-use runbook::surface::demo::environment::{Ground, Stage};
+use runbook::surface::demo::environment::{DemoEnvironment, Ground};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -353,7 +353,7 @@ fn the_demos_shop_comes_up_and_goes_away() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let stage = Stage::build(ground(&directory)).await.expect("the stage is built");
+        let stage = DemoEnvironment::build(ground(&directory)).await.expect("the stage is built");
         assert!(stage.has_systemd(), "{:?}", stage.missing());
         stage.break_it().expect("it breaks");
         stage.strike().await.expect("nothing is left");

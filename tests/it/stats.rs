@@ -8,7 +8,7 @@ use runbook::actions::transport::process::output_apart;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::{Event, Recorded};
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Draft, EventStore};
+use runbook::store::{EventStore, NewEvent};
 use serde_json::Value;
 
 use super::real;
@@ -19,7 +19,7 @@ fn golden() -> Vec<Recorded> {
 }
 
 /// A copy of the golden incident that was opened `ago`.
-fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<Draft> {
+fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<NewEvent> {
     let log = golden();
     let shift = real::now() - ago - log[0].at;
     let moved = |recorded: Recorded| {
@@ -33,7 +33,7 @@ fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<Draft> {
             Event::DeadlineMet { met_at, .. } => *met_at += shift,
             _ => {}
         }
-        Draft::new(recorded.at + shift, recorded.by, event)
+        NewEvent::new(recorded.at + shift, recorded.by, event)
     };
     log.into_iter().map(moved).collect()
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::{Actor, Event};
-use runbook::store::Draft;
+use runbook::store::NewEvent;
 
 mod contract;
 mod damage;
@@ -22,11 +22,11 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 /// A note by a person, written at second `seconds`.
-fn note(seconds: i64, text: impl Into<String>) -> Draft {
-    Draft::new(at(seconds), Actor::person("ada", "cli"), Event::NoteAdded { text: text.into() })
+fn note(seconds: i64, text: impl Into<String>) -> NewEvent {
+    NewEvent::new(at(seconds), Actor::person("ada", "cli"), Event::NoteAdded { text: text.into() })
 }
 
 /// `count` notes that differ.
-fn notes(count: usize) -> Vec<Draft> {
+fn notes(count: usize) -> Vec<NewEvent> {
     (0..count).map(|n| note(n.try_into().unwrap(), format!("note {n}"))).collect()
 }

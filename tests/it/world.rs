@@ -17,7 +17,7 @@ use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::domain::runbook::Runbook;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::{self, Engine, EngineError, Parts, Patience, Stop};
+use runbook::engine::{self, Engine, EngineError, Parts, ReturnWhen, Stop};
 use runbook::store::EventStore;
 use runbook::store::memory::Memory;
 use serde_json::{Map, Value, json};
@@ -99,7 +99,7 @@ impl World {
 
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {
         let detach = CancellationToken::new();
-        let drive = self.engine.drive(&self.id, Patience::UntilPerson, &detach);
+        let drive = self.engine.drive(&self.id, ReturnWhen::UntilPerson, &detach);
         tokio::time::timeout(std::time::Duration::from_secs(30), drive).await.expect("the engine comes to rest")
     }
 

@@ -12,7 +12,7 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// The kind `command`.
 #[derive(Debug)]
@@ -47,13 +47,13 @@ impl Kind for Command {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let argv = spec.get("argv").and_then(Value::as_array);
         let words: Vec<String> = argv.into_iter().flatten().map(shown).collect();
-        Change {
+        PlannedChange {
             what: format!("run `{}`", text::one_line(&words.join(" "), SHOWN)),
             place: program::place(spec),
-            ..Change::default()
+            ..PlannedChange::default()
         }
     }
 

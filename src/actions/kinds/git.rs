@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::log::Log;
-use self::repository::{Repository, Trouble};
+use self::repository::{GitError, Repository};
 use self::revert::Revert;
 use super::support::program::word;
 use crate::actions::{Context, Kind, Reconciled};
@@ -27,7 +27,7 @@ use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// The kind `git`.
 #[derive(Debug)]
@@ -133,13 +133,13 @@ impl Kind for Git {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let part = |name: &str| spec.get(name).and_then(|value| word(value).ok()).map(|word| text::one_line(&word, 80));
         let place = part("repository")
             .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
         let Some(revision) = part("revert") else {
             let what = if spec.get("status").is_some() { "look at what is checked out" } else { "read the history" };
-            return Change { what: what.to_owned(), place, ..Change::default() };
+            return PlannedChange { what: what.to_owned(), place, ..PlannedChange::default() };
         };
         let branch =
             part("branch").map_or_else(|| "the environment's branch".to_owned(), |branch| format!("`{branch}`"));
@@ -148,7 +148,12 @@ impl Kind for Git {
         let (and, place) =
             if pushed { (" and push it", format!("{place} and its remote `{remote}`")) } else { ("", place) };
         let undo = Some("revert the new commit in its turn".to_owned());
-        Change { what: format!("commit a revert of `{revision}` on {branch}{and}"), place, undo, ..Change::default() }
+        PlannedChange {
+            what: format!("commit a revert of `{revision}` on {branch}{and}"),
+            place,
+            undo,
+            ..PlannedChange::default()
+        }
     }
 
     async fn observe(&self, spec: &Value, context: &Context) -> Value {
@@ -158,7 +163,7 @@ impl Kind for Git {
                 None => Ok(Value::Null),
             }
         };
-        observed.await.unwrap_or_else(|trouble: Trouble| serde_json::json!({"trouble": trouble.summary()}))
+        observed.await.unwrap_or_else(|trouble: GitError| serde_json::json!({"trouble": trouble.summary()}))
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -172,11 +177,11 @@ impl Kind for Git {
                 None => Ok(Reconciled::DidNotHappen("reading changes nothing".to_owned())),
             }
         };
-        reconciled.await.unwrap_or_else(|trouble: Trouble| Reconciled::CannotTell(trouble.summary().to_owned()))
+        reconciled.await.unwrap_or_else(|trouble: GitError| Reconciled::CannotTell(trouble.summary().to_owned()))
     }
 }
 
-async fn performed(spec: &Value, context: &Context) -> Result<Outcome, Trouble> {
+async fn performed(spec: &Value, context: &Context) -> Result<Outcome, GitError> {
     let spec = read(spec)?;
     let remote = spec.remote.as_deref().unwrap_or(REMOTE);
     if let Some(revert) = spec.revert(context).await? {
@@ -186,24 +191,24 @@ async fn performed(spec: &Value, context: &Context) -> Result<Outcome, Trouble> 
     match (&spec.log, &spec.status) {
         (Some(log), None) => log.perform(&repository, remote, context).await,
         (None, Some(branch)) => log::status(&repository, remote, branch).await,
-        _ => Err(Trouble::new("exactly one of `log`, `revert` and `status` is needed")),
+        _ => Err(GitError::new("exactly one of `log`, `revert` and `status` is needed")),
     }
 }
 
-fn read(spec: &Value) -> Result<Spec, Trouble> {
-    serde_json::from_value(spec.clone()).map_err(|error| Trouble::new(error.to_string()))
+fn read(spec: &Value) -> Result<Spec, GitError> {
+    serde_json::from_value(spec.clone()).map_err(|error| GitError::new(error.to_string()))
 }
 
 impl Spec {
-    async fn revert<'c>(&self, context: &'c Context) -> Result<Option<Revert<'c>>, Trouble> {
+    async fn revert<'c>(&self, context: &'c Context) -> Result<Option<Revert<'c>>, GitError> {
         let Some(revision) = &self.revert else {
             return Ok(None);
         };
-        let revision = word(revision).map_err(|reason| Trouble::new(format!("`revert` {reason}")))?;
+        let revision = word(revision).map_err(|reason| GitError::new(format!("`revert` {reason}")))?;
         let repository = Repository::of(self.repository.as_deref(), context)?;
         let branch = match self.branch.clone().or_else(|| context.environment.branch.clone()) {
             Some(branch) => branch,
-            None => repository.branch().await?.ok_or_else(|| Trouble::new("no branch is checked out"))?,
+            None => repository.branch().await?.ok_or_else(|| GitError::new("no branch is checked out"))?,
         };
         let remote = self.remote.clone().unwrap_or_else(|| REMOTE.to_owned());
         Ok(Some(Revert { repository, revision, branch, remote, push: self.push }))

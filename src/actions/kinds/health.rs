@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::actions::transport::http_client;
-use crate::actions::transport::http_client::{Answer, BODY_LIMIT};
+use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
 use crate::domain::config::estate::Service;
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
@@ -24,7 +24,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long one request may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -100,7 +100,7 @@ enum OneOrMany {
 
 /// What one service said.
 #[derive(Debug, Default, PartialEq, Serialize)]
-struct Found {
+struct ServiceHealth {
     live: bool,
     ready: bool,
     latency_ms: u64,
@@ -152,10 +152,14 @@ impl Kind for Health {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let asked = spec.get("service").or_else(|| spec.get("services")).unwrap_or(&Value::Null);
         let asked = asked.as_str().map_or_else(|| asked.to_string(), str::to_owned);
-        Change { what: format!("ask {asked} for its health"), place: "the services".to_owned(), ..Change::default() }
+        PlannedChange {
+            what: format!("ask {asked} for its health"),
+            place: "the services".to_owned(),
+            ..PlannedChange::default()
+        }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -172,19 +176,19 @@ impl Kind for Health {
             let found = ask(&context.estate.services[&name], timeout, context).await;
             (name, found)
         });
-        let found: Vec<(String, Found)> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+        let found: Vec<(String, ServiceHealth)> = stream::iter(asked).buffered(AT_ONCE).collect().await;
         report(&found, spec.ready.unwrap_or(true))
     }
 }
 
 /// Asks one service both questions at once.
-async fn ask(service: &Service, timeout: Duration, context: &Context) -> Found {
+async fn ask(service: &Service, timeout: Duration, context: &Context) -> ServiceHealth {
     let base = match (&service.health, service.port) {
         (Some(health), _) => health.trim_end_matches('/').to_owned(),
         (None, Some(port)) => format!("http://127.0.0.1:{port}"),
         (None, None) => {
             let error = Some("the estate gives neither `health` nor `port`".to_owned());
-            return Found { error, ..Found::default() };
+            return ServiceHealth { error, ..ServiceHealth::default() };
         }
     };
     let (live, ready) = futures_util::future::join(
@@ -195,14 +199,14 @@ async fn ask(service: &Service, timeout: Duration, context: &Context) -> Found {
     judged(live, ready)
 }
 
-async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<Answer, String> {
+async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<HttpResponse, String> {
     let url =
         format!("{base}{path}").parse().map_err(|error| format!("`{}` is no address: {error}", one_line(base, 80)))?;
     http_client::send(Request::new(Method::GET, url), timeout, context).await.map_err(|error| error.message)
 }
 
-fn judged(live: Result<Answer, String>, ready: Result<Answer, String>) -> Found {
-    let mut found = Found::default();
+fn judged(live: Result<HttpResponse, String>, ready: Result<HttpResponse, String>) -> ServiceHealth {
+    let mut found = ServiceHealth::default();
     for answer in [&live, &ready].into_iter().flatten() {
         found.latency_ms = found.latency_ms.max(u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX));
     }
@@ -236,7 +240,7 @@ fn judged(live: Result<Answer, String>, ready: Result<Answer, String>) -> Found 
 }
 
 /// Why an answer is not a good one: its status, or the word that its body has under `status`.
-fn refusal(answer: &Answer) -> Option<String> {
+fn refusal(answer: &HttpResponse) -> Option<String> {
     let said = body(answer).and_then(|body| Some(body.get("status")?.clone()));
     let word = said.as_ref().filter(|word| !is_well(word)).map(|word| format!("it says `{}`", plain(word)));
     match answer.status {
@@ -246,7 +250,7 @@ fn refusal(answer: &Answer) -> Option<String> {
 }
 
 /// What is odd about what an answer says of readiness. A status without a body, or with a word, says enough.
-fn remark(answer: &Answer) -> Option<String> {
+fn remark(answer: &HttpResponse) -> Option<String> {
     if answer.is_cut {
         return Some(format!("it says more than {} of its readiness", bytes(BODY_LIMIT as u64)));
     }
@@ -256,14 +260,14 @@ fn remark(answer: &Answer) -> Option<String> {
     is_odd.then(|| "what it says of its readiness is no JSON".to_owned())
 }
 
-fn dependencies(answer: &Answer) -> Map<String, Value> {
+fn dependencies(answer: &HttpResponse) -> Map<String, Value> {
     let body = body(answer).unwrap_or_default();
     let listed = body.get("dependencies").and_then(Value::as_object).into_iter().flatten();
     let word = |state: &Value| plain(state.get("status").unwrap_or(state));
     listed.take(DEPENDENCIES).map(|(name, state)| (one_line(name, 80), Value::String(word(state)))).collect()
 }
 
-fn body(answer: &Answer) -> Option<Value> {
+fn body(answer: &HttpResponse) -> Option<Value> {
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -275,9 +279,9 @@ fn is_well(state: &Value) -> bool {
     WELL.contains(&plain(state).to_ascii_lowercase().as_str())
 }
 
-fn report(found: &[(String, Found)], must_be_ready: bool) -> Outcome {
-    let is_well = |found: &Found| found.live && (found.ready || !must_be_ready);
-    let failing: Vec<&(String, Found)> = found.iter().filter(|(_, found)| !is_well(found)).collect();
+fn report(found: &[(String, ServiceHealth)], must_be_ready: bool) -> Outcome {
+    let is_well = |found: &ServiceHealth| found.live && (found.ready || !must_be_ready);
+    let failing: Vec<&(String, ServiceHealth)> = found.iter().filter(|(_, found)| !is_well(found)).collect();
     let services: Map<String, Value> = found.iter().map(|(name, found)| (name.clone(), json!(found))).collect();
     let output = json!({
         "services": services,
@@ -290,7 +294,7 @@ fn report(found: &[(String, Found)], must_be_ready: bool) -> Outcome {
     Outcome::failed(unwell(found.len(), &failing), output)
 }
 
-fn well(found: &[(String, Found)], must_be_ready: bool) -> String {
+fn well(found: &[(String, ServiceHealth)], must_be_ready: bool) -> String {
     let state = if must_be_ready { "alive and ready" } else { "alive" };
     let slowest = found.iter().map(|(_, found)| found.latency_ms).max().unwrap_or(0);
     match found {
@@ -299,7 +303,7 @@ fn well(found: &[(String, Found)], must_be_ready: bool) -> String {
     }
 }
 
-fn unwell(all: usize, failing: &[&(String, Found)]) -> String {
+fn unwell(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
     let mut summary = String::new();
     if all > 1 {
         let _ = write!(
@@ -322,9 +326,9 @@ fn unwell(all: usize, failing: &[&(String, Found)]) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Result<Answer, String> {
+    fn answer(status: u16, body: &str) -> Result<HttpResponse, String> {
         let body = body.as_bytes().to_vec();
-        Ok(Answer { status, headers: Map::new(), body, is_cut: false, latency: Duration::from_millis(3) })
+        Ok(HttpResponse { status, headers: Map::new(), body, is_cut: false, latency: Duration::from_millis(3) })
     }
 
     #[test]
@@ -348,7 +352,7 @@ mod tests {
         let remark = |ready| judged(answer(200, "{}"), ready).remark.unwrap_or_default();
         assert_eq!(remark(answer(200, "{\"status\": oops")), "what it says of its readiness is no JSON");
         assert_eq!(remark(answer(200, &"x".repeat(1000))), "what it says of its readiness is no JSON");
-        let cut = answer(200, "{").map(|answer| Answer { is_cut: true, ..answer });
+        let cut = answer(200, "{").map(|answer| HttpResponse { is_cut: true, ..answer });
         assert_eq!(remark(cut), "it says more than 1 MiB of its readiness");
         assert_eq!(remark(answer(200, "ok")) + &remark(answer(204, "")) + &remark(answer(200, "{}")), "");
     }

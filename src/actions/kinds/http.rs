@@ -16,14 +16,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::actions::transport::http_client;
-use crate::actions::transport::http_client::Answer;
+use crate::actions::transport::http_client::HttpResponse;
 use crate::actions::{Context, Kind, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::{head_and_tail, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long a request may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,7 +181,7 @@ impl Spec {
     }
 
     /// What is wrong with an answer.
-    fn judge(&self, answer: &Answer, text: &str, parsed: Option<&Value>) -> Option<Failure> {
+    fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Failure> {
         let is_right = match &self.expect {
             None => (200..300).contains(&answer.status),
             Some(Statuses::One(status)) => answer.status == *status,
@@ -209,11 +209,15 @@ impl Kind for Http {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let verb = FORM.verbs.iter().map(|verb| verb.field.name).find(|name| spec.get(name).is_some()).unwrap_or("get");
         let url = spec.get(verb).and_then(Value::as_str).unwrap_or_default();
         let place = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-        Change { what: format!("{} {}", verb.to_uppercase(), one_line(url, 200)), place, ..Change::default() }
+        PlannedChange {
+            what: format!("{} {}", verb.to_uppercase(), one_line(url, 200)),
+            place,
+            ..PlannedChange::default()
+        }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -252,7 +256,7 @@ fn shown(url: &Url) -> String {
     one_line(url.as_str().trim_end_matches('/'), 200).replace("%E2%80%A6", "…")
 }
 
-fn report(spec: &Spec, asked: &str, answer: &Answer, context: &Context) -> Outcome {
+fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) -> Outcome {
     let text = String::from_utf8_lossy(&answer.body);
     let parsed: Option<Value> = if answer.is_cut { None } else { serde_json::from_slice(&answer.body).ok() };
     let latency = u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX);

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::digest::Tally;
-use self::query::{Query, Read, Scope};
+use self::digest::Digest;
+use self::query::{JournalctlExit, Query, Scope};
 use super::support::program::word;
 use crate::actions::transport::process::Ending;
 use crate::actions::{Context, Kind};
@@ -30,9 +30,9 @@ use crate::domain::core::text;
 use crate::domain::core::time::Span;
 use crate::domain::core::time_input::moment;
 use crate::domain::incident::outcome::{Outcome, Verdict};
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 use crate::domain::journal::entry::Entry;
-use crate::domain::journal::export::Record;
+use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
 use crate::domain::journal::level::{LEVELS, Level};
 
@@ -164,9 +164,13 @@ impl Kind for Journal {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let unit = spec.get("unit").map_or_else(|| "every unit".to_owned(), ToString::to_string);
-        Change { what: format!("search the journal of {unit}"), place: "this host".to_owned(), ..Change::default() }
+        PlannedChange {
+            what: format!("search the journal of {unit}"),
+            place: "this host".to_owned(),
+            ..PlannedChange::default()
+        }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -179,8 +183,8 @@ impl Kind for Journal {
 }
 
 async fn searched(search: &Search, context: &Context) -> Outcome {
-    let mut tally = Tally::new(search.limit);
-    let mut take = |record: &Record<'_>| {
+    let mut tally = Digest::new(search.limit);
+    let mut take = |record: &ExportRecord<'_>| {
         if search.filter.may_match(record) {
             let entry = Entry::of(record);
             if search.filter.matches(&entry) {
@@ -199,7 +203,7 @@ async fn searched(search: &Search, context: &Context) -> Outcome {
     }
 }
 
-fn outcome(search: &Search, read: &Read, tally: &Tally, context: &Context) -> Outcome {
+fn outcome(search: &Search, read: &JournalctlExit, tally: &Digest, context: &Context) -> Outcome {
     if read.ending == Ending::Lost {
         return Outcome::lost("the connection was lost while the journal was read");
     }
@@ -257,7 +261,7 @@ impl Search {
     }
 
     /// `42 lines at error or above from shop-gateway in 5m; commonest: "connect ECONNREFUSED" ×31`.
-    fn summary(&self, tally: &Tally, context: &Context) -> String {
+    fn summary(&self, tally: &Digest, context: &Context) -> String {
         let count = match tally.summary.lines {
             0 => "no lines".to_owned(),
             1 => "1 line".to_owned(),

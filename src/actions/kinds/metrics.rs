@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 
 use self::evaluate::Aggregate;
 use self::exposition::Page;
-use self::measured::Reading;
+use self::measured::Measurement;
 use self::selector::Selector;
-use super::support::error::Trouble;
+use super::support::error::ActionError;
 use super::support::threshold::Threshold;
 use crate::actions::transport::http_client;
 use crate::actions::transport::timeout::pause;
@@ -35,7 +35,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long one request may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, Trouble> {
+    fn read(spec: &Value) -> Result<Self, ActionError> {
         let spec = Self::deserialize(spec).map_err(|error| wrong(&error.to_string()))?;
         let page = [spec.select.is_some(), spec.quantile.is_some(), spec.interval.is_some(), spec.per.is_some()];
         match (&spec.prometheus, &spec.query, &spec.select) {
@@ -180,10 +180,10 @@ impl Spec {
     }
 
     /// The address of the page.
-    fn page(&self, context: &Context) -> Result<Url, Trouble> {
+    fn page(&self, context: &Context) -> Result<Url, ActionError> {
         let Some(name) = &self.service else { return address(self.scrape.as_deref().unwrap_or_default()) };
         let shown = one_line(name, SHOWN);
-        let unknown = |message| Trouble::new("no_such_service", message);
+        let unknown = |message| ActionError::new("no_such_service", message);
         let service = context.estate.services.get(name);
         let service = service.ok_or_else(|| unknown(format!("the estate has no service `{shown}`")))?;
         let base = match (&service.health, service.port) {
@@ -195,44 +195,45 @@ impl Spec {
     }
 
     /// The body of an answer, whole.
-    async fn get(&self, url: &Url, context: &Context) -> Result<http_client::Answer, Trouble> {
+    async fn get(&self, url: &Url, context: &Context) -> Result<http_client::HttpResponse, ActionError> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
-            let token = token.reveal(&context.secrets).map_err(|reason| Trouble::new("secret", reason))?;
+            let token = token.reveal(&context.secrets).map_err(|reason| ActionError::new("secret", reason))?;
             let header = format!("Bearer {}", token.trim()).parse();
             let mut header: reqwest::header::HeaderValue =
-                header.map_err(|_| Trouble::new("secret", "the token holds what no header may hold"))?;
+                header.map_err(|_| ActionError::new("secret", "the token holds what no header may hold"))?;
             header.set_sensitive(true);
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
         }
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let answer = http_client::send(request, timeout, context).await;
-        let answer = answer.map_err(|error| Trouble::new(error.kind, format!("{}: {}", place(url), error.message)))?;
+        let answer =
+            answer.map_err(|error| ActionError::new(error.kind, format!("{}: {}", place(url), error.message)))?;
         if answer.is_cut {
             let message = format!("{}: the answer is larger than {} bytes", place(url), http_client::BODY_LIMIT);
-            return Err(Trouble::new("too_large", message));
+            return Err(ActionError::new("too_large", message));
         }
         Ok(answer)
     }
 
-    async fn scrape(&self, url: &Url, context: &Context) -> Result<Page, Trouble> {
+    async fn scrape(&self, url: &Url, context: &Context) -> Result<Page, ActionError> {
         let answer = self.get(url, context).await?;
         if !(200..300).contains(&answer.status) {
-            return Err(Trouble::new("status", format!("{}: status {}", place(url), answer.status)));
+            return Err(ActionError::new("status", format!("{}: status {}", place(url), answer.status)));
         }
         let at = context.clock.now();
         Page::parse(&String::from_utf8_lossy(&answer.body), at)
-            .map_err(|reason| Trouble::new("format", format!("{} is no page of metrics: {reason}", place(url))))
+            .map_err(|reason| ActionError::new("format", format!("{} is no page of metrics: {reason}", place(url))))
     }
 }
 
-fn wrong(message: &str) -> Trouble {
-    Trouble::new("spec", format!("metrics: {message}"))
+fn wrong(message: &str) -> ActionError {
+    ActionError::new("spec", format!("metrics: {message}"))
 }
 
-fn address(text: &str) -> Result<Url, Trouble> {
+fn address(text: &str) -> Result<Url, ActionError> {
     let wrong =
-        |reason: String| Trouble::new("request", format!("`{}` is no address: {reason}", one_line(text, SHOWN)));
+        |reason: String| ActionError::new("request", format!("`{}` is no address: {reason}", one_line(text, SHOWN)));
     let url: Url = text.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
@@ -252,19 +253,19 @@ impl Kind for Metrics {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         match Spec::read(spec) {
             Ok(spec) => {
                 let place = [&spec.service, &spec.scrape, &spec.prometheus].into_iter().flatten().next();
                 let place = place
                     .map(|place| Url::parse(place).map_or_else(|_| one_line(place, SHOWN), |url| self::place(&url)));
-                Change {
+                PlannedChange {
                     what: format!("measure {}", spec.what()),
                     place: place.unwrap_or_default(),
-                    ..Change::default()
+                    ..PlannedChange::default()
                 }
             }
-            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
+            Err(_) => PlannedChange { what: crate::actions::as_written(&FORM, spec), ..PlannedChange::default() },
         }
     }
 
@@ -277,12 +278,12 @@ impl Kind for Metrics {
             };
             Ok(reading.judged(&spec.what(), spec.threshold()))
         };
-        read.await.unwrap_or_else(|trouble: Trouble| trouble.outcome(json!({})))
+        read.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
     }
 }
 
 /// Scrapes as often as it takes, and evaluates.
-async fn measure(spec: &Spec, context: &Context) -> Result<Reading, Trouble> {
+async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, ActionError> {
     let select = Selector::parse(spec.select.as_deref().unwrap_or_default())?;
     let per = spec.per.as_deref().map(Selector::parse).transpose()?;
     let url = spec.page(context)?;

@@ -12,7 +12,7 @@ use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// What is shown of a message to who agrees to it, in characters: as much as fits on a few lines.
 const SHOWN: usize = 300;
@@ -70,12 +70,12 @@ impl Kind for Notify {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
-        let Ok(spec) = Spec::deserialize(spec) else { return Change::default() };
+    fn describe(&self, spec: &Value) -> PlannedChange {
+        let Ok(spec) = Spec::deserialize(spec) else { return PlannedChange::default() };
         let to = spec.channels().join(", ");
         let lines: Vec<&str> = spec.message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let what = format!("tell {to}: “{}”", one_line(&lines.join(" · "), SHOWN));
-        Change { what, place: to, ..Change::default() }
+        PlannedChange { what, place: to, ..PlannedChange::default() }
     }
 
     async fn perform(&self, _spec: &Value, _context: &Context) -> Outcome {

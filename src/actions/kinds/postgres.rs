@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 
 use self::client::Wire;
 use self::sessions::Filter;
-use super::support::datastore::{DATASTORE, Place, URL};
-use super::support::error::Trouble;
+use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
+use super::support::error::ActionError;
 use super::support::threshold::Threshold;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
@@ -36,7 +36,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long one statement may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -185,19 +185,19 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, Trouble> {
-        Self::deserialize(spec).map_err(|error| Trouble::new("spec", format!("postgres: {error}")))
+    fn read(spec: &Value) -> Result<Self, ActionError> {
+        Self::deserialize(spec).map_err(|error| ActionError::new("spec", format!("postgres: {error}")))
     }
 
-    fn place(&self) -> Place {
-        Place { datastore: self.datastore.clone(), url: self.url.clone() }
+    fn place(&self) -> DatastoreAddress {
+        DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
     fn threshold(&self) -> Threshold {
         Threshold { above: self.above, below: self.below }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Trouble> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, ActionError> {
         let timeout =
             self.timeout.map_or(TIMEOUT, |timeout| timeout.0).clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
         Wire::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
@@ -240,10 +240,12 @@ impl Kind for Postgres {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         match Spec::read(spec) {
-            Ok(spec) => Change { what: spec.what(), place: spec.place().shown("postgres"), ..Change::default() },
-            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
+            Ok(spec) => {
+                PlannedChange { what: spec.what(), place: spec.place().shown("postgres"), ..PlannedChange::default() }
+            }
+            Err(_) => PlannedChange { what: crate::actions::as_written(&FORM, spec), ..PlannedChange::default() },
         }
     }
 
@@ -253,7 +255,7 @@ impl Kind for Postgres {
             let Some(over) = spec.terminate else { return Ok(Value::Null) };
             terminate::observe(&spec.filter(over), &mut spec.wire(context).await?).await
         };
-        sessions.await.unwrap_or_else(|_: Trouble| Value::Null)
+        sessions.await.unwrap_or_else(|_: ActionError| Value::Null)
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -261,7 +263,7 @@ impl Kind for Postgres {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: Trouble| trouble.outcome(json!({})))
+        done.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
@@ -269,11 +271,11 @@ impl Kind for Postgres {
             let spec = Spec::read(spec)?;
             terminate::reconcile(before, &mut spec.wire(context).await?).await
         };
-        found.await.unwrap_or_else(|trouble: Trouble| Reconciled::CannotTell(trouble.message))
+        found.await.unwrap_or_else(|trouble: ActionError| Reconciled::CannotTell(trouble.message))
     }
 }
 
-async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
+async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError> {
     if let Some(sql) = &spec.query {
         let asked = query::Query::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
         return query::run(asked, spec.threshold(), &mut spec.wire(context).await?).await;
@@ -281,7 +283,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
     match (spec.connections, spec.terminate) {
         (_, Some(over)) => terminate::terminate(&spec.filter(over), &mut spec.wire(context).await?).await,
         (Some(true), _) => connections::look(spec.threshold(), &mut spec.wire(context).await?).await,
-        _ => Err(Trouble::new("spec", "postgres: nothing is asked for")),
+        _ => Err(ActionError::new("spec", "postgres: nothing is asked for")),
     }
 }
 

@@ -22,15 +22,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::client::Wire;
-use super::support::datastore::{DATASTORE, Place, URL};
-use super::support::error::Trouble;
+use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
+use super::support::error::ActionError;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long all of it may take unless the step says otherwise, and at most.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -196,15 +196,15 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, Trouble> {
-        Self::deserialize(spec).map_err(|error| Trouble::new("spec", format!("redis: {error}")))
+    fn read(spec: &Value) -> Result<Self, ActionError> {
+        Self::deserialize(spec).map_err(|error| ActionError::new("spec", format!("redis: {error}")))
     }
 
-    fn place(&self) -> Place {
-        Place { datastore: self.datastore.clone(), url: self.url.clone() }
+    fn place(&self) -> DatastoreAddress {
+        DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Trouble> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, ActionError> {
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let timeout = timeout + self.over().map_or(Duration::ZERO, |over| over.0);
         let url = self.place().address("redis", 6379, context)?;
@@ -217,12 +217,12 @@ impl Spec {
     }
 
     /// Which keys `preview` and `delete` take.
-    fn taken(&self, pattern: &str) -> Result<delete::Taken, Trouble> {
+    fn taken(&self, pattern: &str) -> Result<delete::KeySelection, ActionError> {
         if !self.everything && pattern.chars().all(|c| matches!(c, '*' | '?')) {
             let message = format!("`{}` leaves nothing out; say `everything: true` if that is meant", shown(pattern));
-            return Err(Trouble::new("everything", message));
+            return Err(ActionError::new("everything", message));
         }
-        Ok(delete::Taken {
+        Ok(delete::KeySelection {
             pattern: pattern.to_owned(),
             idle_over: self.idle_over.map(|idle| idle.0),
             without_ttl: self.without_ttl,
@@ -263,10 +263,12 @@ impl Kind for Redis {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         match Spec::read(spec) {
-            Ok(spec) => Change { what: spec.what(), place: spec.place().shown("redis"), ..Change::default() },
-            Err(_) => Change { what: crate::actions::as_written(&FORM, spec), ..Change::default() },
+            Ok(spec) => {
+                PlannedChange { what: spec.what(), place: spec.place().shown("redis"), ..PlannedChange::default() }
+            }
+            Err(_) => PlannedChange { what: crate::actions::as_written(&FORM, spec), ..PlannedChange::default() },
         }
     }
 
@@ -275,7 +277,7 @@ impl Kind for Redis {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: Trouble| trouble.outcome(json!({})))
+        done.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, _before: &Value, context: &Context) -> Reconciled {
@@ -294,7 +296,7 @@ impl Kind for Redis {
     }
 }
 
-async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
+async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError> {
     // What would be refused is refused before anybody is asked.
     let taken = spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.taken(pattern)).transpose()?;
     let mut wire = spec.wire(context).await?;
@@ -311,7 +313,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Trouble> {
     match (spec.memory, spec.ping) {
         (Some(true), _) => memory::look(spec.below, spec.over(), &mut wire).await,
         (_, Some(true)) => wire.ping().await,
-        _ => Err(Trouble::new("spec", "redis: nothing is asked for")),
+        _ => Err(ActionError::new("spec", "redis: nothing is asked for")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// The kind `set`.
 #[derive(Debug)]
@@ -32,9 +32,13 @@ impl Kind for Set {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let names: Vec<&str> = values(spec).map(|(name, _)| name.as_str()).collect();
-        Change { what: format!("set {}", names.join(", ")), place: "this run".to_owned(), ..Change::default() }
+        PlannedChange {
+            what: format!("set {}", names.join(", ")),
+            place: "this run".to_owned(),
+            ..PlannedChange::default()
+        }
     }
 
     async fn perform(&self, spec: &Value, _context: &Context) -> Outcome {

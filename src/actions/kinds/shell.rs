@@ -13,7 +13,7 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// The kind `shell`.
 #[derive(Debug)]
@@ -49,10 +49,10 @@ impl Kind for Shell {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let script = spec.get("script").and_then(Value::as_str).unwrap_or_default();
         let what = format!("run the script `{}`", text::one_line(script, SHOWN));
-        Change { what, place: program::place(spec), ..Change::default() }
+        PlannedChange { what, place: program::place(spec), ..PlannedChange::default() }
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {

@@ -29,13 +29,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::change::Verb;
-use self::error::Trouble;
+use self::error::SystemdError;
 use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb as FormVerb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::Change;
+use crate::domain::incident::plan::PlannedChange;
 
 /// How long a started unit is watched unless the step says otherwise. Most programs that cannot run end within it.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -148,8 +148,8 @@ enum Request {
 }
 
 impl Request {
-    fn read(spec: &Value) -> Result<Self, Trouble> {
-        let invalid = |message: String| Trouble::new("spec", format!("systemd: {message}"));
+    fn read(spec: &Value) -> Result<Self, SystemdError> {
+        let invalid = |message: String| SystemdError::new("spec", format!("systemd: {message}"));
         let spec = Spec::deserialize(spec).map_err(|error| invalid(error.to_string()))?;
         let settle = spec.settle.map_or(SETTLE, |settle| settle.0).min(LONGEST_SETTLE);
         if let Some(units) = spec.status {
@@ -181,7 +181,7 @@ impl Kind for Systemd {
         &FORM
     }
 
-    fn describe(&self, spec: &Value) -> Change {
+    fn describe(&self, spec: &Value) -> PlannedChange {
         let (what, undo) = match Request::read(spec) {
             Ok(Request::Status { units, .. }) => (format!("look at {}", units.join(", ")), None),
             Ok(Request::DaemonReload) => ("read all unit files again".to_owned(), None),
@@ -191,7 +191,7 @@ impl Kind for Systemd {
             }
             Err(trouble) => (trouble.message, None),
         };
-        Change { what, place: "this host's systemd".to_owned(), undo, ..Change::default() }
+        PlannedChange { what, place: "this host's systemd".to_owned(), undo, ..PlannedChange::default() }
     }
 
     async fn observe(&self, spec: &Value, context: &Context) -> Value {

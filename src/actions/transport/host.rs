@@ -16,9 +16,9 @@ use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
 pub use super::ssh::connect_error::by_hand;
 pub use super::ssh::connection::SILENCE;
-pub(crate) use super::ssh::port_forward::{Fate, Passage, bridge, passage};
+pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, passage};
 pub(crate) use super::ssh::tls_stream::secured;
-pub(crate) use super::ssh::unix_forward::{Door, door};
+pub(crate) use super::ssh::unix_forward::{UnixForward, door};
 use crate::actions::Context;
 use crate::domain::config::estate::Host;
 

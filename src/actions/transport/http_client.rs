@@ -43,7 +43,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status.
     pub status: u16,
     /// The headers by name in small letters; several values joined by commas.
@@ -58,14 +58,14 @@ pub struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoAnswer {
+pub struct HttpError {
     /// A word for programs: `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`.
     pub kind: &'static str,
     /// For people.
     pub message: String,
 }
 
-impl NoAnswer {
+impl HttpError {
     fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
@@ -75,7 +75,7 @@ impl NoAnswer {
 ///
 /// # Errors
 /// When the machine's trusted certificates cannot be read.
-pub fn client() -> Result<&'static Client, NoAnswer> {
+pub fn client() -> Result<&'static Client, HttpError> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
     let built = CLIENT.get_or_init(|| {
         // `main` has installed it already; a test or a library user may not have.
@@ -88,7 +88,7 @@ pub fn client() -> Result<&'static Client, NoAnswer> {
             .no_proxy();
         client.build().map_err(|error| reason(&error))
     });
-    built.as_ref().map_err(|error| NoAnswer::new("tls", format!("no HTTP client can be made: {error}")))
+    built.as_ref().map_err(|error| HttpError::new("tls", format!("no HTTP client can be made: {error}")))
 }
 
 /// Follows a redirect within the same host, never from `https` to `http`.
@@ -106,7 +106,7 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
 ///
 /// # Errors
 /// When there is no answer: each reason told apart.
-pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<Answer, NoAnswer> {
+pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<HttpResponse, HttpError> {
     let client = client()?;
     let began = context.clock.now();
     let exchange = async {
@@ -116,10 +116,12 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
         };
         read(response, began, context).await
     };
-    within(timeout, context, exchange).await.unwrap_or_else(|trouble| Err(NoAnswer::new(trouble.kind, trouble.message)))
+    within(timeout, context, exchange)
+        .await
+        .unwrap_or_else(|trouble| Err(HttpError::new(trouble.kind, trouble.message)))
 }
 
-async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<Answer, NoAnswer> {
+async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, HttpError> {
     let (status, headers) = (response.status().as_u16(), kept(response.headers()));
     let (mut body, mut is_cut) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
@@ -131,7 +133,7 @@ async fn read(mut response: Response, began: Timestamp, context: &Context) -> Re
         }
     }
     let latency = (context.clock.now() - began).to_std().unwrap_or_default();
-    Ok(Answer { status, headers, body, is_cut, latency })
+    Ok(HttpResponse { status, headers, body, is_cut, latency })
 }
 
 /// The headers that are kept. A cookie is somebody's session, so only that it was set is.
@@ -154,7 +156,7 @@ fn kept(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 /// Why a request failed, from the chain of errors behind it.
-fn why(error: &reqwest::Error) -> NoAnswer {
+fn why(error: &reqwest::Error) -> HttpError {
     let text = reason(error);
     let kind = chain(error).into_iter().find_map(kind_of).unwrap_or({
         if error.is_timeout() {
@@ -172,7 +174,7 @@ fn why(error: &reqwest::Error) -> NoAnswer {
         "timeout" => "no connection in time".to_owned(),
         _ => text,
     };
-    NoAnswer { kind, message }
+    HttpError { kind, message }
 }
 
 fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {

@@ -37,7 +37,7 @@ use crate::domain::core::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
 use self::child::Outlets;
-pub(crate) use self::child::Running;
+pub(crate) use self::child::RunningChild;
 
 /// How long a child that was asked to end may take before it is killed: enough to flush and to remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -162,12 +162,12 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
     }
 }
 
-/// Starts a job that is awaited elsewhere. Its standard input, where it has one, can be [held](Running::hold) open.
+/// Starts a job that is awaited elsewhere. Its standard input, where it has one, can be [held](RunningChild::hold) open.
 ///
 /// # Errors
 ///
 /// When it cannot be started.
-pub(crate) fn start(job: &Job, context: &Context) -> Result<Running, NotStarted> {
+pub(crate) fn start(job: &Job, context: &Context) -> Result<RunningChild, NotStarted> {
     spawn(job, &surroundings(job, context), Kinship::OfStep)
 }
 
@@ -214,7 +214,7 @@ fn early(now: Timestamp, deadline: Timestamp) -> Timestamp {
 /// Starts the child. The program is looked up here, since the standard library falls back from `posix_spawn` to a
 /// slow `fork` when it has to look in another `PATH` than its own.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts children")]
-fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) -> Result<Running, NotStarted> {
+fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) -> Result<RunningChild, NotStarted> {
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let mut command = std::process::Command::new(located(name, job, environment)?);
     command.arg0(name).args(arguments).current_dir(&job.directory).env_clear().envs(environment);
@@ -232,7 +232,7 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
         Kinship::Apart => descendants::unmarked(|| command.spawn()).map(|child| (child, None)),
     }
     .map_err(refused)?;
-    let running = Running::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
+    let running = RunningChild::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
     Outlets::lay_by();
     Ok(running)
 }

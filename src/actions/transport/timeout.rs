@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use tokio::sync::oneshot;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::clock;
 use crate::domain::core::time::Span;
 
@@ -23,14 +23,14 @@ const RESERVE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// `timeout` or `cancelled`.
-pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Output = T>) -> Result<T, Trouble> {
+pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Output = T>) -> Result<T, ActionError> {
     tokio::select! {
         done = work => Ok(done),
         () = clock::sleep(&*context.clock, limit) => {
-            Err(Trouble::new("timeout", format!("no answer within {}", Span(limit))))
+            Err(ActionError::new("timeout", format!("no answer within {}", Span(limit))))
         }
-        () = context.cancel.cancelled() => Err(Trouble::new("cancelled", "it was stopped before an answer came")),
-        () = expiry(context) => Err(Trouble::new("timeout", "the step's time was over before an answer came")),
+        () = context.cancel.cancelled() => Err(ActionError::new("cancelled", "it was stopped before an answer came")),
+        () = expiry(context) => Err(ActionError::new("timeout", "the step's time was over before an answer came")),
     }
 }
 
@@ -38,12 +38,12 @@ pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Out
 ///
 /// # Errors
 /// `timeout` when the context's own time is over before, or `cancelled`.
-pub async fn pause(length: Duration, context: &Context) -> Result<(), Trouble> {
+pub async fn pause(length: Duration, context: &Context) -> Result<(), ActionError> {
     tokio::select! {
         () = clock::sleep(&*context.clock, length) => Ok(()),
-        () = context.cancel.cancelled() => Err(Trouble::new("cancelled", "it was stopped while it waited")),
+        () = context.cancel.cancelled() => Err(ActionError::new("cancelled", "it was stopped while it waited")),
         () = expiry(context) => {
-            Err(Trouble::new("timeout", format!("the step's time was over before {} had passed", Span(length))))
+            Err(ActionError::new("timeout", format!("the step's time was over before {} had passed", Span(length))))
         }
     }
 }
@@ -68,13 +68,15 @@ pub async fn apart<T: Send + 'static>(
     limit: Duration,
     context: &Context,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Trouble> {
+) -> Result<T, ActionError> {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("apart".to_owned());
     // Nobody may listen any more when it is done.
     let spawned = thread.spawn(move || drop(sender.send(work())));
-    spawned.map_err(|error| Trouble::new("system", format!("no thread could be started: {error}")))?;
-    within(limit, context, receiver).await?.map_err(|_| Trouble::new("system", "the thread ended without an answer"))
+    spawned.map_err(|error| ActionError::new("system", format!("no thread could be started: {error}")))?;
+    within(limit, context, receiver)
+        .await?
+        .map_err(|_| ActionError::new("system", "the thread ended without an answer"))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct AlertPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_from: Option<String>,
     /// What alerts of one incident have in common.
-    pub group_by: Vec<Grouping>,
+    pub group_by: Vec<GroupBy>,
     /// How long after its last alert an incident still gathers new ones.
     pub window: Span,
     /// How long nothing may fire before an incident is over by itself.
@@ -49,7 +49,7 @@ pub struct AlertPolicy {
 /// Something that alerts of one incident have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Grouping {
+pub enum GroupBy {
     /// The environment.
     Environment,
     /// The service.
@@ -84,7 +84,7 @@ pub struct Permission {
 
 /// What an alert is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct AlertPlacement {
     /// The environment: always one of the estate's.
     pub environment: String,
     /// The service: one of the estate's.
@@ -99,7 +99,7 @@ impl Default for AlertPolicy {
             environment: None,
             environment_from: None,
             service_from: None,
-            group_by: vec![Grouping::Environment, Grouping::Service],
+            group_by: vec![GroupBy::Environment, GroupBy::Service],
             window: Span::seconds(30 * 60),
             resolve_after: Span::seconds(5 * 60),
             cool_down: Span::seconds(15 * 60),
@@ -119,18 +119,18 @@ const SEPARATOR: &str = " / ";
 
 impl AlertPolicy {
     /// What an alert is about.
-    pub fn place(&self, alert: &Alert, estate: &Estate) -> Place {
+    pub fn place(&self, alert: &Alert, estate: &Estate) -> AlertPlacement {
         let environment = self.environment(alert, estate);
         let service = self.service(alert, estate);
-        let part = |grouping: &Grouping| match grouping {
-            Grouping::Environment => environment.as_str(),
+        let part = |grouping: &GroupBy| match grouping {
+            GroupBy::Environment => environment.as_str(),
             // Alerts about nothing that is known do not belong together because of that.
-            Grouping::Service => service.as_deref().unwrap_or(&alert.name),
-            Grouping::Name => &alert.name,
-            Grouping::Sender => &alert.sender,
+            GroupBy::Service => service.as_deref().unwrap_or(&alert.name),
+            GroupBy::Name => &alert.name,
+            GroupBy::Sender => &alert.sender,
         };
         let group = self.group_by.iter().map(part).collect::<Vec<_>>().join(SEPARATOR);
-        Place { group, environment, service }
+        AlertPlacement { group, environment, service }
     }
 
     fn environment(&self, alert: &Alert, estate: &Estate) -> String {

@@ -16,7 +16,7 @@ mod slack_app;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::estate::{Estate, PostmortemPolicy};
-use super::yaml::fields::{Fields, Report};
+use super::yaml::fields::{Fields, FileProblems};
 use super::yaml::node::{Entry, Node};
 use super::yaml::reader;
 use crate::domain::core::diagnostic::{Problem, Source};
@@ -67,7 +67,7 @@ const MAX_ENTRIES: usize = 1_000;
 /// Every problem of the file.
 pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
     let node = reader::read(source).map_err(|problem| vec![*problem])?;
-    let mut checker = Checker { report: Report::new(source), names: Names::of(&node) };
+    let mut checker = EstateChecker { report: FileProblems::new(source), names: Names::of(&node) };
     let estate = checker.estate(&node);
     let mut problems = checker.report.problems;
     problems.sort_by_key(|problem| problem.span.range.start);
@@ -118,12 +118,12 @@ impl Names {
     }
 }
 
-struct Checker<'a> {
-    report: Report<'a>,
+struct EstateChecker<'a> {
+    report: FileProblems<'a>,
     names: Names,
 }
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     fn estate(&mut self, node: &Node) -> Option<Estate> {
         let fields = Fields::open(&mut self.report, node, "an estate", ESTATE_KEYS)?;
         let estate = fields.required(&mut self.report, "estate", "an estate").and_then(|node| self.text(node));

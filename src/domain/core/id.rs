@@ -86,7 +86,7 @@ impl fmt::Display for RunId {
 
 /// Which of a step's actions a [`StepKey`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
+pub enum StepPart {
     /// The step itself.
     Main,
     /// The check that follows its change.
@@ -103,13 +103,13 @@ pub struct StepKey {
     /// The item's place, for a step under `for_each`.
     pub index: Option<u32>,
     /// The step itself, its check or its undoing.
-    pub part: Part,
+    pub part: StepPart,
 }
 
 impl StepKey {
     /// The step itself.
     pub fn main(id: impl Into<String>) -> Self {
-        Self { id: id.into(), index: None, part: Part::Main }
+        Self { id: id.into(), index: None, part: StepPart::Main }
     }
 
     /// The same place for the item at `index`.
@@ -120,7 +120,7 @@ impl StepKey {
 
     /// Another part of the same step.
     #[must_use]
-    pub fn part(&self, part: Part) -> Self {
+    pub fn part(&self, part: StepPart) -> Self {
         Self { part, ..self.clone() }
     }
 }
@@ -132,9 +132,9 @@ impl fmt::Display for StepKey {
             write!(f, "[{index}]")?;
         }
         match self.part {
-            Part::Main => Ok(()),
-            Part::Verify => f.write_str(".verify"),
-            Part::Undo => f.write_str(".undo"),
+            StepPart::Main => Ok(()),
+            StepPart::Verify => f.write_str(".verify"),
+            StepPart::Undo => f.write_str(".undo"),
         }
     }
 }
@@ -145,9 +145,9 @@ impl FromStr for StepKey {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("`{}` is not a step such as `rollback` or `restart[2]`", text.escape_debug());
         let (rest, part) = match text.split_once('.') {
-            None => (text, Part::Main),
-            Some((rest, "verify")) => (rest, Part::Verify),
-            Some((rest, "undo")) => (rest, Part::Undo),
+            None => (text, StepPart::Main),
+            Some((rest, "verify")) => (rest, StepPart::Verify),
+            Some((rest, "undo")) => (rest, StepPart::Undo),
             Some(_) => return Err(wrong()),
         };
         let (id, index) = match rest.split_once('[') {

@@ -1,7 +1,7 @@
 //! What a shop needs of its host, and what was found when somebody looked.
 //!
 //! [`Needs`] is read off the estate and the runbooks: every unit, secret, path, program and repository that one of them
-//! names, with who names it. [`Finding`] is one line of the answer.
+//! names, with who names it. [`CheckResult`] is one line of the answer.
 //!
 //! Deliberately absent: looking, and what is only known while a run goes on. A text that refers to a step or to a
 //! parameter without a default is passed over, since nobody can say yet what it will name.
@@ -89,7 +89,7 @@ pub enum State {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckResult {
     /// What it is about.
     pub topic: Topic,
     /// Which: `shop-gateway.service`.
@@ -103,7 +103,7 @@ pub struct Finding {
     pub mend: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     /// It is as it should be.
     pub fn fine(topic: Topic, subject: impl Into<String>, found: impl Into<String>) -> Self {
         Self { topic, subject: subject.into(), state: State::Fine, found: found.into(), mend: None }

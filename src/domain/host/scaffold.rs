@@ -32,7 +32,7 @@ const WITH_TREE: (&str, &str) = ("#{ with a work tree", "#}");
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct DiscoveredProject {
     /// This host's name.
     pub hostname: String,
     /// The manager: `system`, `user` or an address.
@@ -115,7 +115,7 @@ pub fn store_of(unit: &str) -> Option<&'static str> {
 }
 
 /// The first runbooks, by id.
-pub fn runbooks(found: &Found) -> Vec<(&'static str, String)> {
+pub fn runbooks(found: &DiscoveredProject) -> Vec<(&'static str, String)> {
     RUNBOOKS.into_iter().map(|(id, template)| (id, filled(template, found.tree.is_some()))).collect()
 }
 
@@ -137,7 +137,7 @@ fn filled(template: &str, with_tree: bool) -> String {
 }
 
 /// The text of `estate.yaml`.
-pub fn estate(found: &Found) -> String {
+pub fn estate(found: &DiscoveredProject) -> String {
     let mut text = String::from(HEAD);
     let shop = found.prefix.as_deref().map(|prefix| prefix.trim_end_matches('-')).filter(|name| !name.is_empty());
     let mut line = |line: String| {
@@ -175,7 +175,7 @@ pub fn estate(found: &Found) -> String {
     text
 }
 
-fn services(found: &Found) -> String {
+fn services(found: &DiscoveredProject) -> String {
     if found.services.is_empty() {
         return "\n# FILL IN: no unit was found; `runbook init --units \"shop-*\"` looks for others.\nservices: {}"
             .to_owned();
@@ -237,7 +237,7 @@ fn name(unit: &str, prefix: Option<&str>, taken: &mut BTreeSet<String>) -> Strin
     free
 }
 
-fn stores(found: &Found) -> String {
+fn stores(found: &DiscoveredProject) -> String {
     if found.stores.is_empty() {
         return "\n# FILL IN: none was found on this host.\ndatastores: {}".to_owned();
     }

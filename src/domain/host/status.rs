@@ -31,7 +31,7 @@ const SERVICE: &str = "service";
 /// How well a subject is, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Grade {
+pub enum HealthGrade {
     /// It does not run or does not answer.
     Down,
     /// It answers, and something is not as it should be.
@@ -42,7 +42,7 @@ pub enum Grade {
     Up,
 }
 
-impl Grade {
+impl HealthGrade {
     /// Every grade, the worst first.
     pub const ALL: [Self; 4] = [Self::Down, Self::Degraded, Self::Unknown, Self::Up];
 
@@ -59,7 +59,7 @@ impl Grade {
 
 /// What is looked at: a service or a datastore of the estate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub struct StatusSubject {
     /// Its name in the estate.
     pub name: String,
     /// `service`, or the datastore's kind.
@@ -70,7 +70,7 @@ pub struct Subject {
     pub unit: Option<String>,
 }
 
-impl Subject {
+impl StatusSubject {
     /// Whether it is a service.
     pub fn is_service(&self) -> bool {
         self.kind == SERVICE
@@ -78,14 +78,14 @@ impl Subject {
 }
 
 /// Everything that an estate names: its services, then its datastores, each by name.
-pub fn subjects(estate: &Estate) -> Vec<Subject> {
-    let services = estate.services.iter().map(|(name, service)| Subject {
+pub fn subjects(estate: &Estate) -> Vec<StatusSubject> {
+    let services = estate.services.iter().map(|(name, service)| StatusSubject {
         name: name.clone(),
         kind: SERVICE.to_owned(),
         critical: service.criticality == Criticality::Critical,
         unit: Some(suffixed(service.unit.clone())),
     });
-    let stores = estate.datastores.iter().map(|(name, store)| Subject {
+    let stores = estate.datastores.iter().map(|(name, store)| StatusSubject {
         name: name.clone(),
         kind: store.kind.clone(),
         critical: false,
@@ -199,7 +199,7 @@ pub enum Sighting {
 
 /// One subject, judged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct StatusRow {
     /// Its name in the estate.
     pub name: String,
     /// `service`, or the datastore's kind.
@@ -208,7 +208,7 @@ pub struct Row {
     pub critical: bool,
     /// How well it is.
     #[serde(rename = "state")]
-    pub grade: Grade,
+    pub grade: HealthGrade,
     /// Why it is not better, or what is odd about it.
     pub reason: Option<String>,
     /// Its unit.
@@ -217,9 +217,9 @@ pub struct Row {
     pub health: Option<Probe>,
 }
 
-impl Row {
+impl StatusRow {
     /// What is known of a subject, judged.
-    pub fn of(subject: &Subject, unit: Sighting, health: Option<Probe>) -> Self {
+    pub fn of(subject: &StatusSubject, unit: Sighting, health: Option<Probe>) -> Self {
         let (grade, reason) = judged(&unit, health.as_ref());
         Self {
             name: subject.name.clone(),
@@ -251,42 +251,42 @@ impl Row {
     }
 
     /// What rows are ordered by: trouble first, of that the critical, then services before what they lean on, by name.
-    fn rank(&self) -> (Grade, bool, bool, &str) {
+    fn rank(&self) -> (HealthGrade, bool, bool, &str) {
         (self.grade, !self.critical, !self.is_service(), &self.name)
     }
 }
 
 /// Puts rows in the order in which they are read.
-pub fn sort(rows: &mut [Row]) {
+pub fn sort(rows: &mut [StatusRow]) {
     rows.sort_by(|one, other| one.rank().cmp(&other.rank()));
 }
 
 /// How many rows are of a grade.
-pub fn count(rows: &[Row], grade: Grade) -> usize {
+pub fn count(rows: &[StatusRow], grade: HealthGrade) -> usize {
     rows.iter().filter(|row| row.grade == grade).count()
 }
 
-fn judged(unit: &Sighting, health: Option<&Probe>) -> (Grade, Option<String>) {
+fn judged(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<String>) {
     let trouble = health.and_then(|health| health.trouble.clone());
     let live = health.and_then(|health| health.live);
     if let Sighting::Seen(unit) = unit
         && !unit.is_up
     {
         return match (live, unit.word()) {
-            (Some(true), word) => (Grade::Degraded, Some(format!("it answers, and its unit is {word}"))),
-            (_, "starting") => (Grade::Degraded, Some("starting".to_owned())),
-            _ => (Grade::Down, Some(unit.trouble())),
+            (Some(true), word) => (HealthGrade::Degraded, Some(format!("it answers, and its unit is {word}"))),
+            (_, "starting") => (HealthGrade::Degraded, Some("starting".to_owned())),
+            _ => (HealthGrade::Down, Some(unit.trouble())),
         };
     }
     match (live, health.and_then(|health| health.ready), unit) {
-        (Some(false), ..) => (Grade::Down, trouble),
-        (Some(true), Some(false), _) => (Grade::Degraded, trouble),
-        (Some(true), ..) => (Grade::Up, health.and_then(|health| health.remark.clone())),
+        (Some(false), ..) => (HealthGrade::Down, trouble),
+        (Some(true), Some(false), _) => (HealthGrade::Degraded, trouble),
+        (Some(true), ..) => (HealthGrade::Up, health.and_then(|health| health.remark.clone())),
         // It could not be asked: its unit alone does not say that it is well.
-        (None, ..) if trouble.is_some() => (Grade::Unknown, trouble),
-        (None, _, Sighting::Seen(_)) => (Grade::Up, None),
-        (None, _, Sighting::Blind) => (Grade::Unknown, Some("systemd cannot be reached".to_owned())),
-        (None, _, Sighting::None) => (Grade::Unknown, Some("nobody has been asked".to_owned())),
+        (None, ..) if trouble.is_some() => (HealthGrade::Unknown, trouble),
+        (None, _, Sighting::Seen(_)) => (HealthGrade::Up, None),
+        (None, _, Sighting::Blind) => (HealthGrade::Unknown, Some("systemd cannot be reached".to_owned())),
+        (None, _, Sighting::None) => (HealthGrade::Unknown, Some("nobody has been asked".to_owned())),
     }
 }
 

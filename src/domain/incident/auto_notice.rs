@@ -8,7 +8,7 @@ use super::deadline::Deadline;
 use super::event::{Event, Gate};
 use super::message::{NoticeCause, of_spec};
 use super::run::Run;
-use super::step::Standing;
+use super::step::StepStatus;
 use super::template_scope;
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
@@ -107,7 +107,7 @@ fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Op
         named.iter().all(|reference| match reference.path.strip_prefix("steps.") {
             Some(rest) => {
                 let id = rest.split('.').next().unwrap_or_default();
-                matches!(run.standing(&StepKey::main(id)), Standing::Concluded(_))
+                matches!(run.standing(&StepKey::main(id)), StepStatus::Concluded(_))
             }
             None => reference.path != "item",
         })
@@ -140,7 +140,7 @@ fn done(incident: &Incident) -> String {
     for run in &incident.runs {
         all += run.runbook.all_steps().len();
         let is_main = |key: &&StepKey| **key == StepKey::main(key.id.clone());
-        let over = |key: &&StepKey| matches!(run.standing(key), Standing::Concluded(_));
+        let over = |key: &&StepKey| matches!(run.standing(key), StepStatus::Concluded(_));
         done += run.order.iter().filter(is_main).filter(over).count();
     }
     format!("{done} of {all} steps are done.")

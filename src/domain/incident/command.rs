@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::event::{Actor, Event, Mode, Parent};
-use super::slack_post::Post;
+use super::slack_post::SlackPost;
 use crate::domain::alert::{Alert, AlertKey};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, StepKey};
@@ -32,7 +32,7 @@ pub enum Request {
     /// Opens an incident with a runbook, or starts a further run in it.
     Start(Box<Start>),
     /// Tells what a sender says of one firing.
-    Report(Box<Report>),
+    Report(Box<AlertReport>),
     /// Opens the record of an occurrence of a schedule.
     Occur {
         /// The runbook.
@@ -118,7 +118,7 @@ pub enum Request {
     /// Says that the post-mortem is complete.
     CompletePostmortem,
     /// Says where a message on the board was posted.
-    Post(Post),
+    Post(SlackPost),
     /// Says that a face has turned somebody away.
     TurnAway {
         /// The step, where it was about one.
@@ -157,7 +157,7 @@ pub struct Start {
 
 /// What a sender says of one firing, with what the shop makes of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct AlertReport {
     /// The incident: a new one's id, made from chance at the door.
     pub incident: IncidentId,
     /// The firing's name.
@@ -169,12 +169,12 @@ pub struct Report {
     /// How long it must be quiet before the incident is over.
     pub resolve_after: Span,
     /// What is to be done about a firing that is new.
-    pub plan: Option<Plan>,
+    pub plan: Option<AlertPlan>,
 }
 
 /// What the shop makes of a firing that is new to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct AlertPlan {
     /// The environment that it is about.
     pub environment: String,
     /// The group that it belongs to.
@@ -182,7 +182,7 @@ pub struct Plan {
     /// How bad it is when no runbook says so.
     pub severity: Severity,
     /// What is to be done.
-    pub answer: Answer,
+    pub answer: AlertResponse,
     /// The run that tells people when nothing else is done; none where they know of the incident already.
     pub notice: Option<Box<Start>>,
     /// How long a runbook that has ended is not started again in the same incident.
@@ -191,7 +191,7 @@ pub struct Plan {
 
 /// What the shop's runbooks make of a firing.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum AlertResponse {
     /// A runbook starts.
     Start(Box<Start>),
     /// A person may start a runbook.

@@ -9,9 +9,9 @@ use super::deadline::{self, Deadline};
 use super::event::{Conclusion, Event, Gate, StopCause};
 use super::run::{Run, RunStatus};
 use super::run_lifecycle::Regrade;
-use super::step::Standing;
+use super::step::StepStatus;
 use super::{Incident, IncidentStatus};
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
@@ -228,13 +228,13 @@ fn waiting_run<'a>(incident: &'a Incident, key: &StepKey) -> Result<&'a Run, Ref
 
 fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let run = waiting_run(incident, key)?;
-    let open = run.status == RunStatus::Running || key.part == Part::Undo;
+    let open = run.status == RunStatus::Running || key.part == StepPart::Undo;
     // What a group that is done has come to is what its members have.
     let is_group = run.runbook.step(&key.id).is_some_and(|step| step.is_group(key));
     match run.standing(key) {
-        Standing::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
-        Standing::Concluded(Conclusion::Tolerated | Conclusion::Failed)
-            if open && key.part == Part::Main && !run.has_left(key) && !is_group => {}
+        StepStatus::Waiting(Gate::Failure { .. } | Gate::Unclear { .. }) => {}
+        StepStatus::Concluded(Conclusion::Tolerated | Conclusion::Failed)
+            if open && key.part == StepPart::Main && !run.has_left(key) && !is_group => {}
         _ => {
             return Err(Refused::usage(format!("`{key}` has nothing to try again"))
                 .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
@@ -245,8 +245,9 @@ fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event
 
 fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, Refused> {
     let run = waiting_run(incident, key)?;
-    let skippable = matches!(run.standing(key), Standing::Pending | Standing::Ready { .. } | Standing::Waiting(_));
-    if run.is_over() && key.part != Part::Undo || !skippable {
+    let skippable =
+        matches!(run.standing(key), StepStatus::Pending | StepStatus::Ready { .. } | StepStatus::Waiting(_));
+    if run.is_over() && key.part != StepPart::Undo || !skippable {
         let status = super::template_scope::status(run.standing(key));
         return Err(Refused::usage(format!("`{key}` cannot be skipped: its status is `{status}`"))
             .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
@@ -262,7 +263,7 @@ fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
         return Err(Refused::usage(format!("`{key}` says no way to undo it"))
             .hint(format!("Take it back by hand, and write it down: `runbook note {} <words>`.", incident.id)));
     };
-    let undoing = key.part(Part::Undo);
+    let undoing = key.part(StepPart::Undo);
     if run.state(&undoing).is_some() {
         return Err(Refused::usage(format!("`{key}` is being undone already"))
             .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));

@@ -16,7 +16,7 @@ use crate::domain::runbook::schedule::{Occurrence, Skipped};
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
 pub use super::event_record::{EVENT_LIMIT, Recorded};
-pub use super::gate::{Conclusion, Finding, Gate, SkipReason};
+pub use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 pub use super::run_lifecycle::{Mode, Parent, Proposal, RunOutcome, StopCause};
 pub use crate::domain::core::actor::{Actor, Identity};
 
@@ -141,7 +141,7 @@ pub enum Event {
         role: String,
     },
     /// Somebody wanted to agree to a change or to refuse it, and may not.
-    ApprovalRefused(super::permission::Refusal),
+    ApprovalRefused(super::permission::ApprovalRefusal),
     /// A post-mortem draft was written.
     PostmortemWritten {
         /// Where.
@@ -220,7 +220,7 @@ pub enum Event {
         permanent: bool,
     },
     /// A message was posted that shows how the incident stands.
-    Posted(super::slack_post::Post),
+    Posted(super::slack_post::SlackPost),
     /// A runbook began.
     RunStarted {
         /// Its number.
@@ -359,7 +359,7 @@ pub enum Event {
         /// Which attempt.
         attempt: u32,
         /// What the world says.
-        finding: Finding,
+        finding: Reconciliation,
     },
     /// Another attempt is to be made.
     RetryScheduled {

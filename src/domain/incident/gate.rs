@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
-use super::plan::Change;
+use super::plan::PlannedChange;
 use crate::domain::core::time::Timestamp;
 
 /// What is waited for.
@@ -39,7 +39,7 @@ pub enum Gate {
         #[serde(default)]
         by: Vec<String>,
         /// What, where, why and how to undo.
-        change: Change,
+        change: PlannedChange,
         /// The digest of exactly what would run.
         digest: String,
         /// How many people have to agree.
@@ -83,7 +83,7 @@ fn is_one(count: &u32) -> bool {
 
 impl Gate {
     /// A change that one person, anybody, has to agree to.
-    pub fn approve(change: Change, digest: impl Into<String>) -> Self {
+    pub fn approve(change: PlannedChange, digest: impl Into<String>) -> Self {
         let (by, given) = (Vec::new(), Vec::new());
         Self::Approve { by, change, digest: digest.into(), count: 1, not_requester: false, expires_at: None, given }
     }
@@ -132,7 +132,7 @@ pub enum SkipReason {
 /// What the world says of an attempt that was cut off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub enum Reconciliation {
     /// It happened, and ended so.
     Happened(Arc<Outcome>),
     /// It did not happen, or harmlessly may happen again.

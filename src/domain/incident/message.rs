@@ -99,12 +99,12 @@ pub struct Message {
     /// Nobody wants it any more.
     pub withdrawn: bool,
     /// What became of it, by the channel that it is for and the channel that was tried.
-    pub tries: BTreeMap<(String, String), Tried>,
+    pub tries: BTreeMap<(String, String), RouteAttempt>,
 }
 
 /// What became of one way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tried {
+pub struct RouteAttempt {
     /// How often it was tried in vain since the present tries began.
     pub times: u32,
     /// When the last try failed.
@@ -236,7 +236,7 @@ pub fn ways<'a>(estate: &'a Estate, target: &'a String) -> impl Iterator<Item = 
 
 /// When the way behind this one opens: at once when this one is closed for good; else, from the fallback's time on, when
 /// it has failed or stayed silent.
-fn opens_next(tried: Option<&Tried>, opened: Timestamp, fallback_at: Timestamp) -> Timestamp {
+fn opens_next(tried: Option<&RouteAttempt>, opened: Timestamp, fallback_at: Timestamp) -> Timestamp {
     let failed = tried.and_then(|tried| tried.failed_at);
     match (failed, tried.is_some_and(|tried| tried.permanent)) {
         (Some(failed), true) => failed,
@@ -245,7 +245,7 @@ fn opens_next(tried: Option<&Tried>, opened: Timestamp, fallback_at: Timestamp) 
     }
 }
 
-impl Tried {
+impl RouteAttempt {
     /// When the way is tried again.
     fn next(
         &self,

@@ -5,7 +5,7 @@ use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::deadline;
 use crate::domain::incident::event::{Event, Recorded};
-use crate::domain::incident::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, Tried, of_spec};
+use crate::domain::incident::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, RouteAttempt, of_spec};
 use crate::domain::incident::outcome::Verdict;
 use crate::domain::runbook::DeadlineFrom;
 
@@ -100,7 +100,7 @@ impl Incident {
                 }
             }
             Event::NotifyFailed { error, retry_after, permanent, .. } => {
-                *tried = Tried {
+                *tried = RouteAttempt {
                     times: tried.times.saturating_add(1),
                     failed_at: Some(recorded.at),
                     retry_after: *retry_after,

@@ -9,7 +9,7 @@ use self::event::{Actor, Event, Proposal, Recorded};
 use self::message::{Message, MessageId};
 use self::permission::Holder;
 use self::run::{Run, RunStatus};
-use self::slack_post::{Post, Subject};
+use self::slack_post::{PostSubject, SlackPost};
 use self::step::StepState;
 use super::core::id::{IncidentId, RunId, StepKey};
 use super::core::time::Timestamp;
@@ -69,7 +69,7 @@ pub struct Thread {
 
 /// The post-mortem draft, or the report of maintenance, that was written last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct PostmortemDraft {
     /// Where.
     pub path: String,
     /// The digest of it as generated.
@@ -108,7 +108,7 @@ pub struct Incident {
     /// The first message in each channel, by the channel's name.
     pub threads: BTreeMap<String, Thread>,
     /// Where what it shows of itself was posted.
-    pub posts: BTreeMap<Subject, Post>,
+    pub posts: BTreeMap<PostSubject, SlackPost>,
     /// Every message that is or was owed.
     pub messages: BTreeMap<MessageId, Message>,
     /// When stakeholders were told last, by the channel that it was for.
@@ -124,7 +124,7 @@ pub struct Incident {
     /// Runbooks that a person may start, and that did not start by themselves.
     pub proposals: Vec<Proposal>,
     /// The post-mortem draft, or the report of maintenance.
-    pub draft: Option<Draft>,
+    pub draft: Option<PostmortemDraft>,
     /// Who said that the post-mortem is complete.
     pub completed: Option<Mark>,
     /// The last event's number.
@@ -217,7 +217,7 @@ impl Incident {
                 self.resolution.clone_from(summary);
             }
             Event::PostmortemWritten { path, digest } | Event::ReportWritten { path, digest } => {
-                self.draft = Some(Draft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
+                self.draft = Some(PostmortemDraft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
             }
             Event::PostmortemCompleted => self.completed = Some(mark(recorded)),
             Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } => {

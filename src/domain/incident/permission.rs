@@ -44,7 +44,7 @@ pub enum RefusalCause {
 
 /// Somebody wanted to agree to a change or to refuse it, and may not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ApprovalRefusal {
     /// The run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,

@@ -47,7 +47,7 @@ impl RenderedAction {
 
 /// What a person is told before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct PlannedChange {
     /// What is done: "restart shop-gateway.service".
     pub what: String,
     /// Where: "production, this host".
@@ -61,7 +61,7 @@ pub struct Change {
     pub undo: Option<String>,
 }
 
-impl Change {
+impl PlannedChange {
     /// The same, with the environment that it is made in, and the host when that is not this machine.
     #[must_use]
     pub fn within(self, environment: &str, host: &Host) -> Self {

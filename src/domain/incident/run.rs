@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::event::{Actor, Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
-use super::step::{Standing, StepState};
+use super::step::{StepState, StepStatus};
 use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::{Environment, Estate};
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::Runbook;
 
@@ -75,8 +75,8 @@ impl Run {
     }
 
     /// How a step stands.
-    pub fn standing(&self, key: &StepKey) -> &Standing {
-        self.steps.get(key).map_or(&Standing::Pending, |state| &state.standing)
+    pub fn standing(&self, key: &StepKey) -> &StepStatus {
+        self.steps.get(key).map_or(&StepStatus::Pending, |state| &state.standing)
     }
 
     /// The environment by this name in the run's copy of the estate.
@@ -117,23 +117,26 @@ impl Run {
     pub fn has_left(&self, key: &StepKey) -> bool {
         let group = self.runbook.group_of(&key.id).map(|group| StepKey::main(group.id.clone()));
         let each = key.index.map(|_| StepKey::main(key.id.clone()));
-        [group, each].into_iter().flatten().any(|above| matches!(self.standing(&above), Standing::Concluded(_)))
+        [group, each].into_iter().flatten().any(|above| matches!(self.standing(&above), StepStatus::Concluded(_)))
     }
 
     /// Whether a step is under way, rather than waiting for somebody.
     pub fn is_at_work(&self) -> bool {
-        let under_way = |standing: &Standing| {
-            matches!(standing, Standing::Running | Standing::Ready { .. } | Standing::Acted | Standing::Faltered)
+        let under_way = |standing: &StepStatus| {
+            matches!(
+                standing,
+                StepStatus::Running | StepStatus::Ready { .. } | StepStatus::Acted | StepStatus::Faltered
+            )
         };
         self.steps.values().any(|state| under_way(&state.standing))
     }
 
     /// Whether a change is being taken back, which may go on after the run.
     pub fn is_undoing(&self) -> bool {
-        let undoings = self.order.iter().filter(|key| key.part == Part::Undo);
+        let undoings = self.order.iter().filter(|key| key.part == StepPart::Undo);
         undoings
             .map(|key| self.standing(key))
-            .any(|standing| !matches!(standing, Standing::Concluded(_) | Standing::Waiting(_)))
+            .any(|standing| !matches!(standing, StepStatus::Concluded(_) | StepStatus::Waiting(_)))
     }
 
     /// The steps that failed, tolerated or not.

@@ -18,7 +18,7 @@ use crate::domain::core::time::Timestamp;
 /// What a message on the board is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+pub enum PostSubject {
     /// How the incident stands: the one that is changed in place.
     Live,
     /// The incident's own channel, where the estate wants one; further messages go there.
@@ -52,9 +52,9 @@ pub enum Subject {
 
 /// A message that was posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Post {
+pub struct SlackPost {
     /// What it is about.
-    pub subject: Subject,
+    pub subject: PostSubject,
     /// The channel's name in the estate.
     pub channel: String,
     /// Where it stands, as the channel names it, such as Slack's `C0123456`; empty where none could be had.
@@ -77,29 +77,29 @@ impl Incident {
     }
 
     /// Where a message about this was posted.
-    pub fn posted(&self, subject: &Subject) -> Option<&Post> {
+    pub fn posted(&self, subject: &PostSubject) -> Option<&SlackPost> {
         self.posts.get(subject)
     }
 
     /// The incident's own channel, by its name there.
     pub fn own_channel(&self) -> Option<&str> {
-        self.posted(&Subject::Channel).map(|post| post.place.as_str()).filter(|place| !place.is_empty())
+        self.posted(&PostSubject::Channel).map(|post| post.place.as_str()).filter(|place| !place.is_empty())
     }
 
     /// What the board has to show and does not, in the order in which it is posted.
-    pub fn unposted(&self) -> Vec<Subject> {
+    pub fn unposted(&self) -> Vec<PostSubject> {
         let over = self.status == IncidentStatus::Resolved;
         // What nobody was shown the beginning of needs no end.
-        if over && !self.posts.contains_key(&Subject::Live) {
+        if over && !self.posts.contains_key(&PostSubject::Live) {
             return Vec::new();
         }
         let mut subjects = Vec::new();
         if !over {
-            subjects.push(Subject::Live);
+            subjects.push(PostSubject::Live);
             let wanted = |run: &Run| run.estate.slack.as_ref().is_some_and(|app| app.channel_an_incident);
-            subjects.extend(self.runs.last().is_some_and(wanted).then_some(Subject::Channel));
+            subjects.extend(self.runs.last().is_some_and(wanted).then_some(PostSubject::Channel));
             let waiting = self.waiting_for_person().into_iter();
-            subjects.extend(waiting.map(|(run, step, _)| Subject::Waits {
+            subjects.extend(waiting.map(|(run, step, _)| PostSubject::Waits {
                 run,
                 step: step.clone(),
                 round: self.round(run, step),
@@ -107,17 +107,17 @@ impl Incident {
             subjects.extend(self.deadlines.iter().filter_map(at_risk));
         }
         let failed = self.runs.iter().filter(|run| run.status == RunStatus::Ended(RunOutcome::Failed));
-        subjects.extend(failed.map(|run| Subject::Failed { run: run.id }));
+        subjects.extend(failed.map(|run| PostSubject::Failed { run: run.id }));
         if over {
-            subjects.push(Subject::Resolved);
+            subjects.push(PostSubject::Resolved);
         }
         subjects.retain(|subject| !self.posts.contains_key(subject));
         subjects
     }
 }
 
-fn at_risk(deadline: &Deadline) -> Option<Subject> {
+fn at_risk(deadline: &Deadline) -> Option<PostSubject> {
     let missed = deadline.status == DeadlineStatus::Missed;
     let near = deadline.status == DeadlineStatus::Running && deadline.warned;
-    (missed || near).then(|| Subject::AtRisk { deadline: deadline.name.clone(), due: deadline.due, missed })
+    (missed || near).then(|| PostSubject::AtRisk { deadline: deadline.name.clone(), due: deadline.due, missed })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::event::{Conclusion, Event, Finding, Gate, SkipReason};
+use super::event::{Conclusion, Event, Gate, Reconciliation, SkipReason};
 use super::outcome::{Outcome, Verdict};
 use super::plan::RenderedAction;
 use crate::domain::core::id::StepKey;
@@ -12,7 +12,7 @@ use crate::domain::core::time::{Span, Timestamp};
 
 /// How a step stands.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
+pub enum StepStatus {
     /// Not reached.
     Pending,
     /// A group or `for_each` whose members follow.
@@ -40,7 +40,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
     /// How it stands.
-    pub standing: Standing,
+    pub standing: StepStatus,
     /// How many attempts have begun.
     pub attempts: u32,
     /// The attempt that is being made, or the last one.
@@ -113,14 +113,14 @@ pub struct AttemptState {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Misfit {
     /// How the step stood.
-    pub standing: Standing,
+    pub standing: StepStatus,
 }
 
 impl StepState {
     /// A step that is reached at `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            standing: Standing::Pending,
+            standing: StepStatus::Pending,
             attempts: 0,
             attempt: None,
             cut_off: None,
@@ -140,7 +140,7 @@ impl StepState {
     /// How it was concluded, if it was.
     pub fn conclusion(&self) -> Option<Conclusion> {
         match self.standing {
-            Standing::Concluded(conclusion) => Some(conclusion),
+            StepStatus::Concluded(conclusion) => Some(conclusion),
             _ => None,
         }
     }
@@ -148,7 +148,7 @@ impl StepState {
     /// The gate that is closed, if one is.
     pub fn gate(&self) -> Option<&Gate> {
         match &self.standing {
-            Standing::Waiting(gate) => Some(gate),
+            StepStatus::Waiting(gate) => Some(gate),
             _ => None,
         }
     }
@@ -164,14 +164,14 @@ impl StepState {
         self.remember(event, seq, at);
         if let (
             Event::Approved { digest, .. },
-            Standing::Waiting(Gate::Approve { expires_at, .. }),
-            Standing::Ready { .. },
+            StepStatus::Waiting(Gate::Approve { expires_at, .. }),
+            StepStatus::Ready { .. },
         ) = (event, before, &self.standing)
         {
             let until = expires_at.unwrap_or_else(|| APPROVAL_LIFE.after(at));
             self.approved = Some(Approval { digest: digest.clone(), until, used: false });
         }
-        if matches!(self.standing, Standing::Concluded(_)) {
+        if matches!(self.standing, StepStatus::Concluded(_)) {
             self.concluded_at = Some(at);
         }
         Ok(())
@@ -199,16 +199,16 @@ impl StepState {
                     deadline: *deadline,
                 });
             }
-            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
+            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
                 self.outcome = Some(Arc::clone(outcome));
                 self.use_up();
             }
-            Event::Reconciled { finding: Finding::CannotTell { .. }, .. } => self.use_up(),
+            Event::Reconciled { finding: Reconciliation::CannotTell { .. }, .. } => self.use_up(),
             Event::Asked { gate, .. } => {
                 self.asked += 1;
                 self.asks += u32::from(matches!(gate, Gate::Approve { .. }));
             }
-            Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. } => {
+            Event::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. } => {
                 self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
             }
             Event::StepConcluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
@@ -240,8 +240,8 @@ fn skip_text(reason: &SkipReason) -> String {
 
 /// The table: what a step in `standing` becomes by `event`; none when it refuses it.
 #[rustfmt::skip]
-fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
-    use Standing::{Acted, Concluded, Expanded, Faltered, Pending, Ready, Running, Unclear, Waiting};
+fn next(standing: &StepStatus, event: &Event, at: Timestamp) -> Option<StepStatus> {
+    use StepStatus::{Acted, Concluded, Expanded, Faltered, Pending, Ready, Running, Unclear, Waiting};
     Some(match (standing, event) {
         (Pending | Ready { .. },                Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
         (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
@@ -256,9 +256,9 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
         (Waiting(Gate::Approve { .. }),         Event::Denied { .. })          => Concluded(Conclusion::Skipped),
         (Pending | Ready { .. },                Event::StepStarted { .. })     => Running,
         (Running,                               Event::StepEnded { outcome, .. }) => ended(outcome),
-        (Running, Event::Reconciled { finding: Finding::Happened(outcome), .. })  => ended(outcome),
-        (Running, Event::Reconciled { finding: Finding::DidNotHappen { .. }, .. }) => Ready { at },
-        (Running, Event::Reconciled { finding: Finding::CannotTell { .. }, .. })  => Unclear,
+        (Running, Event::Reconciled { finding: Reconciliation::Happened(outcome), .. })  => ended(outcome),
+        (Running, Event::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. }) => Ready { at },
+        (Running, Event::Reconciled { finding: Reconciliation::CannotTell { .. }, .. })  => Unclear,
         (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
         (Concluded(_), Event::RetryScheduled { at, .. }) => Ready { at: *at },
         (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, Event::StepConcluded { conclusion, .. }) => Concluded(*conclusion),
@@ -275,12 +275,12 @@ fn next(standing: &Standing, event: &Event, at: Timestamp) -> Option<Standing> {
     })
 }
 
-fn ended(outcome: &Outcome) -> Standing {
+fn ended(outcome: &Outcome) -> StepStatus {
     match outcome.verdict {
-        Verdict::Succeeded => Standing::Acted,
-        Verdict::Failed | Verdict::TimedOut => Standing::Faltered,
-        Verdict::Cancelled => Standing::Concluded(Conclusion::Cancelled),
-        Verdict::Unknown => Standing::Unclear,
+        Verdict::Succeeded => StepStatus::Acted,
+        Verdict::Failed | Verdict::TimedOut => StepStatus::Faltered,
+        Verdict::Cancelled => StepStatus::Concluded(Conclusion::Cancelled),
+        Verdict::Unknown => StepStatus::Unclear,
     }
 }
 

@@ -12,7 +12,7 @@ use super::Incident;
 use super::event::Conclusion;
 use super::plan::RenderedAction;
 use super::run::Run;
-use super::step::{Standing, StepState};
+use super::step::{StepState, StepStatus};
 use crate::domain::core::id::StepKey;
 use crate::domain::runbook::Action;
 use crate::domain::template::expression;
@@ -99,7 +99,7 @@ fn steps_value(run: &Run, named: &dyn Fn(&str) -> bool) -> minijinja::Value {
 
 /// A step that was not reached: `finally` may speak of it.
 fn unreached() -> Map<String, Value> {
-    Map::from_iter([("status".to_owned(), status(&Standing::Pending).into())])
+    Map::from_iter([("status".to_owned(), status(&StepStatus::Pending).into())])
 }
 
 fn step_fields(run: &Run, key: &StepKey, state: &StepState) -> Map<String, Value> {
@@ -132,18 +132,20 @@ fn plain_step(state: &StepState) -> Map<String, Value> {
 }
 
 /// The word for a standing, as expressions see it.
-pub fn status(standing: &Standing) -> &'static str {
+pub fn status(standing: &StepStatus) -> &'static str {
     match standing {
-        Standing::Pending => "pending",
-        Standing::Waiting(_) => "waiting",
-        Standing::Unclear => "unclear",
-        Standing::Expanded | Standing::Ready { .. } | Standing::Running | Standing::Acted | Standing::Faltered => {
-            "running"
-        }
-        Standing::Concluded(Conclusion::Succeeded) => "succeeded",
-        Standing::Concluded(Conclusion::Skipped) => "skipped",
-        Standing::Concluded(Conclusion::Failed | Conclusion::Tolerated) => "failed",
-        Standing::Concluded(Conclusion::Cancelled) => "cancelled",
+        StepStatus::Pending => "pending",
+        StepStatus::Waiting(_) => "waiting",
+        StepStatus::Unclear => "unclear",
+        StepStatus::Expanded
+        | StepStatus::Ready { .. }
+        | StepStatus::Running
+        | StepStatus::Acted
+        | StepStatus::Faltered => "running",
+        StepStatus::Concluded(Conclusion::Succeeded) => "succeeded",
+        StepStatus::Concluded(Conclusion::Skipped) => "skipped",
+        StepStatus::Concluded(Conclusion::Failed | Conclusion::Tolerated) => "failed",
+        StepStatus::Concluded(Conclusion::Cancelled) => "cancelled",
     }
 }
 

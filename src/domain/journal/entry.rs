@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::export::Record;
+use super::export::ExportRecord;
 use super::level::Level;
 use crate::domain::core::time::Timestamp;
 
@@ -36,7 +36,7 @@ const PINO: &str = "{\"level\":";
 
 impl Entry {
     /// Understands one record.
-    pub fn of(record: &Record<'_>) -> Self {
+    pub fn of(record: &ExportRecord<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let named = |(name, value): &(&[u8], &[u8])| (*name != b"MESSAGE").then(|| (text(name), text(value)));
         let fields: Vec<(String, String)> = record.fields.iter().filter_map(named).collect();
@@ -153,7 +153,7 @@ pub(super) mod tests {
     pub fn entry(fields: &[(&str, &str)]) -> Entry {
         let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("an instant");
         let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        Entry::of(&Record { at, fields })
+        Entry::of(&ExportRecord { at, fields })
     }
 
     #[test]
@@ -183,7 +183,7 @@ pub(super) mod tests {
     #[test]
     fn messages_come_in_every_form_that_the_journal_has() {
         let at = chrono::DateTime::UNIX_EPOCH;
-        let bytes = Entry::of(&Record { at, fields: vec![(b"MESSAGE", b"hi\xff")] });
+        let bytes = Entry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", b"hi\xff")] });
         assert_eq!(bytes.message(), "hi\u{fffd}");
         assert_eq!(entry(&[("MESSAGE", "one"), ("MESSAGE", "two")]).message(), "one\ntwo");
         assert_eq!(entry(&[]).message(), "");

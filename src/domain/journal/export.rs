@@ -15,14 +15,14 @@ pub const LONGEST_RECORD: usize = 1024 * 1024;
 
 /// One record, as it stands in journalctl's output.
 #[derive(Debug)]
-pub struct Record<'b> {
+pub struct ExportRecord<'b> {
     /// When the journal received it.
     pub at: Timestamp,
     /// Its fields in their order; a name may occur more than once.
     pub fields: Vec<(&'b [u8], &'b [u8])>,
 }
 
-impl<'b> Record<'b> {
+impl<'b> ExportRecord<'b> {
     /// The first value of a field.
     pub fn get(&self, name: &str) -> Option<&'b [u8]> {
         self.all(name).next()
@@ -58,16 +58,16 @@ enum Skip {
 }
 
 /// What the beginning of some bytes is.
-enum Cut<'b> {
+enum RecordPrefix<'b> {
     /// A record, and how many bytes it took.
-    Whole(Option<Record<'b>>, usize),
+    Whole(Option<ExportRecord<'b>>, usize),
     /// The beginning of one; how to skip the rest, and from where.
     Partial(Skip, usize),
 }
 
 impl Export {
     /// Takes the next bytes, and hands on every record that they complete.
-    pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&Record<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&ExportRecord<'_>)) {
         let mut fresh = bytes;
         if self.skipping.is_some() {
             fresh = self.skip(bytes);
@@ -88,20 +88,20 @@ impl Export {
     }
 
     /// Hands on every whole record; what is left is the beginning of one.
-    fn cut_all<'b>(&mut self, mut bytes: &'b [u8], take: &mut impl FnMut(&Record<'_>)) -> &'b [u8] {
+    fn cut_all<'b>(&mut self, mut bytes: &'b [u8], take: &mut impl FnMut(&ExportRecord<'_>)) -> &'b [u8] {
         while !bytes.is_empty() {
             match cut(bytes) {
-                Cut::Whole(record, length) => {
+                RecordPrefix::Whole(record, length) => {
                     self.records += u64::from(record.is_some());
                     record.iter().for_each(&mut *take);
                     bytes = &bytes[length..];
                 }
-                Cut::Partial(skip, from) if bytes.len() > LONGEST_RECORD => {
+                RecordPrefix::Partial(skip, from) if bytes.len() > LONGEST_RECORD => {
                     (self.records, self.oversized) = (self.records + 1, self.oversized + 1);
                     self.skipping = Some(skip);
                     bytes = self.skip(&bytes[from..]);
                 }
-                Cut::Partial(..) => break,
+                RecordPrefix::Partial(..) => break,
             }
         }
         bytes
@@ -148,17 +148,17 @@ impl Export {
 }
 
 /// Cuts one record from the beginning of some bytes.
-fn cut(bytes: &[u8]) -> Cut<'_> {
+fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
     let mut fields = Vec::with_capacity(12);
     let mut from = 0;
     loop {
         let Some(end) = bytes[from..].iter().position(|&byte| byte == b'\n').map(|end| from + end) else {
             let equals = bytes[from..].contains(&b'=');
-            return Cut::Partial(Skip::Line { equals, empty: from == bytes.len() }, bytes.len());
+            return RecordPrefix::Partial(Skip::Line { equals, empty: from == bytes.len() }, bytes.len());
         };
         let line = &bytes[from..end];
         if line.is_empty() {
-            return Cut::Whole(record(fields), end + 1);
+            return RecordPrefix::Whole(record(fields), end + 1);
         }
         if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
             fields.push((&line[..equals], &line[equals + 1..]));
@@ -166,7 +166,7 @@ fn cut(bytes: &[u8]) -> Cut<'_> {
             continue;
         }
         let Some(length) = bytes[end + 1..].first_chunk::<8>().map(|length| u64::from_le_bytes(*length)) else {
-            return Cut::Partial(Skip::Length(Vec::new()), end + 1);
+            return RecordPrefix::Partial(Skip::Length(Vec::new()), end + 1);
         };
         let value = end + 9;
         match usize::try_from(length).ok().and_then(|length| value.checked_add(length)) {
@@ -174,16 +174,16 @@ fn cut(bytes: &[u8]) -> Cut<'_> {
                 fields.push((line, &bytes[value..after]));
                 from = after + 1;
             }
-            _ => return Cut::Partial(Skip::Value(length.saturating_add(1)), value),
+            _ => return RecordPrefix::Partial(Skip::Value(length.saturating_add(1)), value),
         }
     }
 }
 
 /// A record needs an instant: without one, something else was printed between records.
-fn record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<Record<'b>> {
+fn record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<ExportRecord<'b>> {
     let (_, value) = fields.iter().find(|(name, _)| *name == b"__REALTIME_TIMESTAMP")?;
     let at = DateTime::from_timestamp_micros(std::str::from_utf8(value).ok()?.parse().ok()?)?;
-    Some(Record { at, fields })
+    Some(ExportRecord { at, fields })
 }
 
 #[cfg(test)]

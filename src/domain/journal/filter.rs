@@ -11,7 +11,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::entry::{Entry, UNIT_FIELDS, leading};
-use super::export::Record;
+use super::export::ExportRecord;
 use super::level::Level;
 use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
@@ -165,7 +165,7 @@ impl Literal {
 
 impl Filter {
     /// Whether a record may match: the first go, on its bytes.
-    pub fn may_match(&self, record: &Record<'_>) -> bool {
+    pub fn may_match(&self, record: &ExportRecord<'_>) -> bool {
         let raw = record.get("MESSAGE").unwrap_or_default();
         record.at >= self.since
             && self.until.is_none_or(|until| record.at <= until)
@@ -198,7 +198,7 @@ impl Filter {
         Some(format!("^(?!\\{{\"level\":[1-{level}][0-9],)"))
     }
 
-    fn is_of_units(&self, record: &Record<'_>) -> bool {
+    fn is_of_units(&self, record: &ExportRecord<'_>) -> bool {
         let is = |name: &str| self.units.iter().any(|unit| is_unit(unit, name));
         let mut named = UNIT_FIELDS.iter().flat_map(|field| record.all(field));
         self.units.is_empty() || named.any(|value| std::str::from_utf8(value).is_ok_and(is))
@@ -223,7 +223,7 @@ mod tests {
 
     fn finds(filter: &Filter, fields: &[(&str, &str)]) -> bool {
         let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).expect("an instant");
-        let record = Record { at, fields: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect() };
+        let record = ExportRecord { at, fields: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect() };
         let matches = filter.matches(&entry(fields));
         let may = filter.may_match(&record);
         assert!(

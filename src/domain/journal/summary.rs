@@ -39,15 +39,15 @@ pub struct Summary {
     /// By level, mildest first.
     pub by_level: [u64; LEVELS.len()],
     /// By service.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, ServiceSummary>,
     /// All of them over time.
     pub histogram: Histogram,
-    groups: HashMap<String, Group>,
+    groups: HashMap<String, MessageGroup>,
 }
 
 /// What one service wrote.
 #[derive(Debug, Clone, Default)]
-pub struct Service {
+pub struct ServiceSummary {
     /// How many lines.
     pub lines: u64,
     /// How many of them were errors or worse.
@@ -58,7 +58,7 @@ pub struct Service {
 
 /// Messages of one shape.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Group {
+pub struct MessageGroup {
     /// Their shape.
     pub shape: String,
     /// How many.
@@ -93,7 +93,7 @@ impl Summary {
         if self.groups.len() >= SHAPES && !self.groups.contains_key(&kind) {
             OTHERS.clone_into(&mut kind);
         }
-        let group = self.groups.entry(kind).or_insert_with_key(|kind| Group {
+        let group = self.groups.entry(kind).or_insert_with_key(|kind| MessageGroup {
             shape: kind.clone(),
             count: 0,
             level,
@@ -106,9 +106,9 @@ impl Summary {
     }
 
     /// The commonest messages; of equally common ones the graver, then the newer first.
-    pub fn commonest(&self, most: usize) -> Vec<&Group> {
-        let mut groups: Vec<&Group> = self.groups.values().collect();
-        let order = |group: &&Group| std::cmp::Reverse((group.count, group.level, group.last));
+    pub fn commonest(&self, most: usize) -> Vec<&MessageGroup> {
+        let mut groups: Vec<&MessageGroup> = self.groups.values().collect();
+        let order = |group: &&MessageGroup| std::cmp::Reverse((group.count, group.level, group.last));
         groups.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.shape.cmp(&b.shape)));
         groups.truncate(most);
         groups
@@ -120,7 +120,7 @@ impl Summary {
     }
 
     /// Services, the one with the most lines first.
-    pub fn by_lines(&self) -> Vec<(&str, &Service)> {
+    pub fn by_lines(&self) -> Vec<(&str, &ServiceSummary)> {
         let mut services: Vec<_> = self.services.iter().map(|(name, service)| (name.as_str(), service)).collect();
         services.sort_by_key(|(name, service)| (std::cmp::Reverse(service.lines), *name));
         services
@@ -149,7 +149,7 @@ impl Summary {
     }
 }
 
-impl Group {
+impl MessageGroup {
     fn add(&mut self, at: Timestamp, level: Level, service: &str, message: String) {
         self.count += 1;
         self.level = self.level.max(level);

@@ -73,23 +73,23 @@ const DEPTH: usize = 12;
 #[derive(Debug, PartialEq)]
 pub struct Tree<'e> {
     /// Spans without a known parent and lines without a span, in their order.
-    pub items: Vec<Item<'e>>,
+    pub items: Vec<TreeItem<'e>>,
     /// How many spans there are.
     pub spans: usize,
 }
 
 /// What stands in a tree.
 #[derive(Debug, PartialEq)]
-pub enum Item<'e> {
+pub enum TreeItem<'e> {
     /// A line.
     Line(&'e Entry),
     /// A span.
-    Span(Span<'e>),
+    Span(TraceSpan<'e>),
 }
 
 /// The lines of one span, and the spans that it began.
 #[derive(Debug, PartialEq)]
-pub struct Span<'e> {
+pub struct TraceSpan<'e> {
     /// Its id.
     pub id: String,
     /// What it does, where a line says so.
@@ -99,11 +99,11 @@ pub struct Span<'e> {
     /// When its last line was, those of its children included.
     pub last: Timestamp,
     /// In the order of time.
-    pub items: Vec<Item<'e>>,
+    pub items: Vec<TreeItem<'e>>,
 }
 
 /// A span while the tree is made.
-struct Draft<'e> {
+struct SpanBuilder<'e> {
     id: String,
     name: Option<String>,
     parent: Option<String>,
@@ -114,7 +114,7 @@ impl<'e> Tree<'e> {
     /// The tree of these lines.
     pub fn of(lines: &'e [Entry], fields: &TraceFields) -> Self {
         let mut places: HashMap<String, usize> = HashMap::new();
-        let (mut drafts, mut loose): (Vec<Draft<'e>>, Vec<&Entry>) = (Vec::new(), Vec::new());
+        let (mut drafts, mut loose): (Vec<SpanBuilder<'e>>, Vec<&Entry>) = (Vec::new(), Vec::new());
         for line in lines {
             let Some(id) = line.first_of(&fields.span) else {
                 loose.push(line);
@@ -122,7 +122,7 @@ impl<'e> Tree<'e> {
             };
             let place = *places.entry(id.clone()).or_insert(drafts.len());
             if place == drafts.len() {
-                drafts.push(Draft { id, name: None, parent: None, lines: Vec::new() });
+                drafts.push(SpanBuilder { id, name: None, parent: None, lines: Vec::new() });
             }
             let draft = &mut drafts[place];
             draft.name = draft.name.take().or_else(|| line.first_of(&fields.span_name));
@@ -136,16 +136,16 @@ impl<'e> Tree<'e> {
         for (place, parent) in parents.iter().enumerate() {
             parent.map_or(&mut top, |parent| &mut children[parent]).push(place);
         }
-        let mut items: Vec<Item<'e>> =
-            top.into_iter().map(|place| Item::Span(grown(place, &drafts, &children))).collect();
-        items.extend(loose.into_iter().map(Item::Line));
-        items.sort_by_key(Item::at);
+        let mut items: Vec<TreeItem<'e>> =
+            top.into_iter().map(|place| TreeItem::Span(grown(place, &drafts, &children))).collect();
+        items.extend(loose.into_iter().map(TreeItem::Line));
+        items.sort_by_key(TreeItem::at);
         Self { items, spans }
     }
 }
 
 /// Which draft each one's parent is; none where it is unknown, would close a circle, or lies too deep.
-fn parents(drafts: &[Draft<'_>], places: &HashMap<String, usize>) -> Vec<Option<usize>> {
+fn parents(drafts: &[SpanBuilder<'_>], places: &HashMap<String, usize>) -> Vec<Option<usize>> {
     let mut parents: Vec<Option<usize>> = vec![None; drafts.len()];
     for (place, draft) in drafts.iter().enumerate() {
         let parent = draft.parent.as_ref().and_then(|parent| places.get(parent).copied());
@@ -164,18 +164,18 @@ fn parents(drafts: &[Draft<'_>], places: &HashMap<String, usize>) -> Vec<Option<
     parents
 }
 
-fn grown<'e>(place: usize, drafts: &[Draft<'e>], children: &[Vec<usize>]) -> Span<'e> {
+fn grown<'e>(place: usize, drafts: &[SpanBuilder<'e>], children: &[Vec<usize>]) -> TraceSpan<'e> {
     let draft = &drafts[place];
-    let mut items: Vec<Item<'e>> = draft.lines.iter().map(|line| Item::Line(line)).collect();
-    items.extend(children[place].iter().map(|child| Item::Span(grown(*child, drafts, children))));
+    let mut items: Vec<TreeItem<'e>> = draft.lines.iter().map(|line| TreeItem::Line(line)).collect();
+    items.extend(children[place].iter().map(|child| TreeItem::Span(grown(*child, drafts, children))));
     // Stable, so that a span's own line stands before the child that began in the same instant.
-    items.sort_by_key(Item::at);
+    items.sort_by_key(TreeItem::at);
     let first = draft.lines.iter().map(|line| line.at).min().unwrap_or_default();
-    let last = items.iter().map(Item::end).max().unwrap_or_default();
-    Span { id: draft.id.clone(), name: draft.name.clone(), first, last, items }
+    let last = items.iter().map(TreeItem::end).max().unwrap_or_default();
+    TraceSpan { id: draft.id.clone(), name: draft.name.clone(), first, last, items }
 }
 
-impl Item<'_> {
+impl TreeItem<'_> {
     /// When it begins.
     fn at(&self) -> Timestamp {
         match self {
@@ -195,14 +195,14 @@ impl Item<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::journal::export::Record;
+    use crate::domain::journal::export::ExportRecord;
     use chrono::{DateTime, TimeDelta};
     use serde_json::{Value, json};
 
     fn line(at: i64, fields: &Value) -> Entry {
         let at = DateTime::UNIX_EPOCH + TimeDelta::milliseconds(at);
         let message = fields.to_string();
-        Entry::of(&Record { at, fields: vec![(b"MESSAGE", message.as_bytes())] })
+        Entry::of(&ExportRecord { at, fields: vec![(b"MESSAGE", message.as_bytes())] })
     }
 
     fn tree(lines: &[Entry]) -> Tree<'_> {
@@ -218,10 +218,10 @@ mod tests {
     }
 
     /// `a(1 b(2 3) 4)`: spans with what is in them, lines by their millisecond.
-    fn drawn(items: &[Item<'_>]) -> String {
-        let draw = |item: &Item<'_>| match item {
-            Item::Line(line) => line.at.timestamp_millis().to_string(),
-            Item::Span(span) => format!("{}({})", span.id, drawn(&span.items)),
+    fn drawn(items: &[TreeItem<'_>]) -> String {
+        let draw = |item: &TreeItem<'_>| match item {
+            TreeItem::Line(line) => line.at.timestamp_millis().to_string(),
+            TreeItem::Span(span) => format!("{}({})", span.id, drawn(&span.items)),
         };
         items.iter().map(draw).collect::<Vec<_>>().join(" ")
     }
@@ -238,7 +238,7 @@ mod tests {
         ];
         let tree = tree(&lines);
         assert_eq!((drawn(&tree.items).as_str(), tree.spans), ("a(1 b(2 3) 4) 5 c(6)", 3));
-        let Item::Span(first) = &tree.items[0] else { panic!("it is a span") };
+        let TreeItem::Span(first) = &tree.items[0] else { panic!("it is a span") };
         assert_eq!(first.name.as_deref(), Some("checkout.complete"));
         assert_eq!((first.last - first.first).num_milliseconds(), 3);
     }

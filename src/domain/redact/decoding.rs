@@ -11,7 +11,7 @@ use std::borrow::Cow;
 const LAYERS: usize = 2;
 
 /// One reading of a source text.
-pub(super) struct Reading<'a> {
+pub(super) struct DecodedText<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     /// Where each byte was read from, as start and end; nothing when each is its own place.
     places: Option<Vec<(u32, u32)>>,
@@ -19,11 +19,11 @@ pub(super) struct Reading<'a> {
     pub(super) unfinished: Option<usize>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> DecodedText<'a> {
     /// Every reading of `source`, the plain one first. When the source goes on, a reading ends
     /// where an escape is cut; else a cut escape stands for itself.
     pub(super) fn all(source: &'a [u8], goes_on: bool) -> Vec<Self> {
-        let mut readings = vec![Reading { bytes: Cow::Borrowed(source), places: None, unfinished: None }];
+        let mut readings = vec![DecodedText { bytes: Cow::Borrowed(source), places: None, unfinished: None }];
         let mut layer = 0..1;
         for _ in 0..LAYERS {
             for at in layer.clone() {
@@ -52,7 +52,7 @@ impl<'a> Reading<'a> {
         (place < end as usize).then_some(start as usize)
     }
 
-    fn decoded(&self, escape: Escape, goes_on: bool) -> Option<Reading<'static>> {
+    fn decoded(&self, escape: Escape, goes_on: bool) -> Option<DecodedText<'static>> {
         let lead = escape.lead();
         if !self.bytes.contains(&lead) {
             return None;
@@ -64,21 +64,21 @@ impl<'a> Reading<'a> {
         while at < self.bytes.len() {
             let rest = &self.bytes[at..];
             let (width, meaning) = match escape.read(rest) {
-                Read::Literal => (1, Meaning::byte(rest[0])),
-                Read::Escaped { width, meaning } => (width, meaning),
-                Read::Unfinished if goes_on => {
+                DecodedChar::Literal => (1, Meaning::byte(rest[0])),
+                DecodedChar::Escaped { width, meaning } => (width, meaning),
+                DecodedChar::Unfinished if goes_on => {
                     let start = self.place(at).0;
                     unfinished = Some(unfinished.map_or(start, |earlier| earlier.min(start)));
                     break;
                 }
-                Read::Unfinished => (1, Meaning::byte(rest[0])),
+                DecodedChar::Unfinished => (1, Meaning::byte(rest[0])),
             };
             let place = (self.place(at).0 as u32, self.place(at + width - 1).1 as u32);
             bytes.extend_from_slice(meaning.bytes());
             places.extend(meaning.bytes().iter().map(|_| place));
             at += width;
         }
-        Some(Reading { bytes: Cow::Owned(bytes), places: Some(places), unfinished })
+        Some(DecodedText { bytes: Cow::Owned(bytes), places: Some(places), unfinished })
     }
 }
 
@@ -90,7 +90,7 @@ enum Escape {
     Backslash,
 }
 
-enum Read {
+enum DecodedChar {
     Literal,
     Escaped { width: usize, meaning: Meaning },
     Unfinished,
@@ -126,16 +126,18 @@ impl Escape {
         }
     }
 
-    fn read(self, rest: &[u8]) -> Read {
+    fn read(self, rest: &[u8]) -> DecodedChar {
         if rest[0] != self.lead() {
-            return Read::Literal;
+            return DecodedChar::Literal;
         }
         match (self, rest.get(1)) {
-            (_, None) => Read::Unfinished,
+            (_, None) => DecodedChar::Unfinished,
             (Self::Percent, _) => read_digits(rest, 1, 2),
             (Self::Backslash, Some(b'u')) => read_utf16(rest),
             (Self::Backslash, Some(b'x')) => read_digits(rest, 2, 2),
-            (Self::Backslash, Some(&named)) => Read::Escaped { width: 2, meaning: Meaning::byte(named_control(named)) },
+            (Self::Backslash, Some(&named)) => {
+                DecodedChar::Escaped { width: 2, meaning: Meaning::byte(named_control(named)) }
+            }
         }
     }
 }
@@ -151,34 +153,34 @@ fn named_control(name: u8) -> u8 {
     }
 }
 
-fn read_digits(rest: &[u8], from: usize, count: usize) -> Read {
+fn read_digits(rest: &[u8], from: usize, count: usize) -> DecodedChar {
     match hexadecimal(rest, from, count) {
-        Digits::Number(byte) => Read::Escaped { width: from + count, meaning: Meaning::byte(byte as u8) },
-        Digits::Missing => Read::Unfinished,
-        Digits::Wrong => Read::Literal,
+        Digits::Number(byte) => DecodedChar::Escaped { width: from + count, meaning: Meaning::byte(byte as u8) },
+        Digits::Missing => DecodedChar::Unfinished,
+        Digits::Wrong => DecodedChar::Literal,
     }
 }
 
 /// `\u00e9`, or the two halves of a character beyond the first 65,536.
-fn read_utf16(rest: &[u8]) -> Read {
+fn read_utf16(rest: &[u8]) -> DecodedChar {
     let high = match hexadecimal(rest, 2, 4) {
         Digits::Number(unit) => unit,
-        Digits::Missing => return Read::Unfinished,
-        Digits::Wrong => return Read::Literal,
+        Digits::Missing => return DecodedChar::Unfinished,
+        Digits::Wrong => return DecodedChar::Literal,
     };
     if let Some(c) = char::from_u32(high) {
-        return Read::Escaped { width: 6, meaning: Meaning::char(c) };
+        return DecodedChar::Escaped { width: 6, meaning: Meaning::char(c) };
     }
     if rest.len() < 12 && b"\\u".starts_with(&rest[6..rest.len().min(8)]) {
-        return Read::Unfinished;
+        return DecodedChar::Unfinished;
     }
     let low = match (rest[6..].starts_with(b"\\u"), hexadecimal(rest, 8, 4)) {
         (true, Digits::Number(low)) => low,
-        _ => return Read::Literal,
+        _ => return DecodedChar::Literal,
     };
     match char::decode_utf16([high as u16, low as u16]).next() {
-        Some(Ok(c)) => Read::Escaped { width: 12, meaning: Meaning::char(c) },
-        _ => Read::Literal,
+        Some(Ok(c)) => DecodedChar::Escaped { width: 12, meaning: Meaning::char(c) },
+        _ => DecodedChar::Literal,
     }
 }
 
@@ -206,7 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn readings(source: &str) -> Vec<String> {
-        let all = Reading::all(source.as_bytes(), false);
+        let all = DecodedText::all(source.as_bytes(), false);
         all.iter().map(|r| String::from_utf8_lossy(&r.bytes).into_owned()).collect()
     }
 
@@ -228,17 +230,17 @@ mod tests {
     fn broken_escapes_stand_for_themselves_and_cut_ones_are_told() {
         assert!(readings("100% of %zz").contains(&"100% of %zz".to_owned()));
         for (text, at) in [("ab%4", 2), ("ab\\", 2), ("ab\\u00", 2), ("ab\\ud83d\\u", 2), ("%", 0)] {
-            let unfinished = Reading::all(text.as_bytes(), true).iter().filter_map(|r| r.unfinished).min();
+            let unfinished = DecodedText::all(text.as_bytes(), true).iter().filter_map(|r| r.unfinished).min();
             assert_eq!(unfinished, Some(at), "{text}");
         }
-        assert!(Reading::all(b"a%41 \\n", true).iter().all(|r| r.unfinished.is_none()));
+        assert!(DecodedText::all(b"a%41 \\n", true).iter().all(|r| r.unfinished.is_none()));
     }
 
     proptest! {
         #[test]
         fn any_bytes_can_be_read_and_places_stay_inside(source in prop::collection::vec(prop_oneof![
             any::<u8>(), Just(b'%'), Just(b'\\'), Just(b'u'), Just(b'd'), Just(b'8')], 0..40)) {
-            for reading in Reading::all(&source, false) {
+            for reading in DecodedText::all(&source, false) {
                 for at in 0..reading.bytes.len() {
                     let (start, end) = reading.place(at);
                     prop_assert!(start < end && end <= source.len());

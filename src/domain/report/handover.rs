@@ -15,12 +15,12 @@ use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::DeadlineStatus;
 use crate::domain::incident::event::{Event, Gate, Recorded};
 use crate::domain::incident::message::{Message, MessageId, NoticeCause};
-use crate::domain::incident::step::Standing;
+use crate::domain::incident::step::StepStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
 
 mod line;
 
-pub use self::line::{Line, Piece};
+pub use self::line::{HandoverLine, Piece};
 use self::line::{at, words};
 
 /// The longest line of another's words, in characters.
@@ -48,24 +48,24 @@ pub struct Handover {
     /// When this was written.
     pub at: Timestamp,
     /// Who has which role.
-    pub roles: Vec<Role>,
+    pub roles: Vec<HandoverRole>,
     /// What waits, for a person or a time.
-    pub waits: Vec<Line>,
+    pub waits: Vec<HandoverLine>,
     /// What must be done by when, or was.
-    pub deadlines: Vec<Line>,
+    pub deadlines: Vec<HandoverLine>,
     /// What was found.
-    pub known: Vec<Line>,
+    pub known: Vec<HandoverLine>,
     /// What was done.
-    pub done: Vec<Line>,
+    pub done: Vec<HandoverLine>,
     /// Who was told, and who was not yet.
-    pub told: Vec<Line>,
+    pub told: Vec<HandoverLine>,
     /// What people said.
-    pub said: Vec<Line>,
+    pub said: Vec<HandoverLine>,
 }
 
 /// Somebody with a role.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Role {
+pub struct HandoverRole {
     /// The role.
     pub role: String,
     /// Who; none when nobody.
@@ -78,10 +78,10 @@ impl Handover {
     /// The hand-over of an incident at `now`.
     pub fn of(incident: &Incident, log: &[Recorded], now: Timestamp) -> Self {
         let timeline = Timeline::of(log);
-        let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<Line> {
+        let lines = |wanted: &dyn Fn(&Recorded, Sign) -> bool| -> Vec<HandoverLine> {
             let both = log.iter().zip(&timeline.entries);
             let kept = both.filter(|(recorded, entry)| entry.notable && wanted(recorded, entry.sign));
-            let line = |at, said: String| Line(vec![Piece::Clock(at), words(said)]);
+            let line = |at, said: String| HandoverLine(vec![Piece::Clock(at), words(said)]);
             latest(kept.map(|(_, entry)| line(entry.at, format!(" {}: {}", entry.who, entry.text))).collect())
         };
         let changes = |recorded: &Recorded| is_change(incident, recorded);
@@ -125,7 +125,7 @@ impl Handover {
             stamp(self.opened_at),
             stamp(self.at)
         );
-        let roles: Vec<Line> = self.roles.iter().map(Role::line).collect();
+        let roles: Vec<HandoverLine> = self.roles.iter().map(HandoverRole::line).collect();
         for (title, lines, none) in [
             ("What waits", &self.waits, "Nothing waits."),
             ("Who has which role", &roles, "The estate names no roles."),
@@ -147,17 +147,17 @@ impl Handover {
     }
 }
 
-impl Role {
+impl HandoverRole {
     /// "scribe: ada, since …", or that nobody is.
-    pub fn line(&self) -> Line {
-        Line(match (&self.person, self.since) {
+    pub fn line(&self) -> HandoverLine {
+        HandoverLine(match (&self.person, self.since) {
             (Some(person), Some(since)) => vec![words(format!("{}: {person}, since ", self.role)), at(since)],
             _ => vec![words(format!("{}: nobody", self.role))],
         })
     }
 }
 
-fn roles(incident: &Incident) -> Vec<Role> {
+fn roles(incident: &Incident) -> Vec<HandoverRole> {
     let known = incident.runs.last().map(|run| run.estate.roles.keys().cloned().collect()).unwrap_or_default();
     let mut names: Vec<String> = known;
     names.extend(incident.roles.keys().filter(|role| !names.contains(role)).cloned().collect::<Vec<_>>());
@@ -165,26 +165,30 @@ fn roles(incident: &Incident) -> Vec<Role> {
         .into_iter()
         .map(|role| {
             let holder = incident.roles.get(&role);
-            Role { person: holder.map(|holder| holder.person.clone()), since: holder.map(|holder| holder.since), role }
+            HandoverRole {
+                person: holder.map(|holder| holder.person.clone()),
+                since: holder.map(|holder| holder.since),
+                role,
+            }
         })
         .collect()
 }
 
-fn waits(incident: &Incident, now: Timestamp) -> Vec<Line> {
-    let mut waits: Vec<Line> = incident
+fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
+    let mut waits: Vec<HandoverLine> = incident
         .waiting_for_person()
         .into_iter()
         .map(|(_, key, gate)| one_line(&format!("{key}: {}", asked(gate)), TEXT_LIMIT).into())
         .collect();
     for run in &incident.runs {
-        let under_way = run.order.iter().filter(|key| *run.standing(key) == Standing::Running);
+        let under_way = run.order.iter().filter(|key| *run.standing(key) == StepStatus::Running);
         waits.extend(under_way.map(|key: &StepKey| format!("{key}: under way").into()));
         waits.extend(run.order.iter().filter_map(|key| match run.standing(key) {
-            Standing::Waiting(Gate::Timer { until }) => {
-                Some(Line(vec![words(format!("{key}: waits until ")), at(*until)]))
+            StepStatus::Waiting(Gate::Timer { until }) => {
+                Some(HandoverLine(vec![words(format!("{key}: waits until ")), at(*until)]))
             }
-            Standing::Ready { at: then } if *then > now => {
-                Some(Line(vec![words(format!("{key}: tried again ")), at(*then)]))
+            StepStatus::Ready { at: then } if *then > now => {
+                Some(HandoverLine(vec![words(format!("{key}: tried again ")), at(*then)]))
             }
             _ => None,
         }));
@@ -213,9 +217,9 @@ fn asked(gate: &Gate) -> String {
     }
 }
 
-fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Timestamp) -> Line {
+fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Timestamp) -> HandoverLine {
     let (name, due) = (&deadline.name, at(deadline.due));
-    Line(match &deadline.status {
+    HandoverLine(match &deadline.status {
         DeadlineStatus::Running => {
             let left = Span::between(now, deadline.due);
             vec![words(format!("{name}: due ")), due, words(format!(", in {left}"))]
@@ -230,12 +234,12 @@ fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Ti
 }
 
 /// Who was told what, and which messages are still owed.
-fn told(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<Line> {
+fn told(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
     let arrived = log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Told);
     let line = |(recorded, entry): (&Recorded, &Entry)| {
         let words_of = |message| format!(": {}", gist(message));
         let what = message(incident, &recorded.event).map(words_of).unwrap_or_default();
-        Line(vec![Piece::Clock(entry.at), words(format!(" {}: {}{what}", entry.who, entry.text))])
+        HandoverLine(vec![Piece::Clock(entry.at), words(format!(" {}: {}{what}", entry.who, entry.text))])
     };
     let mut told = latest(arrived.map(line).collect());
     for message in incident.messages.values().filter(|message| !message.withdrawn) {
@@ -265,7 +269,7 @@ fn is_change(incident: &Incident, recorded: &Recorded) -> bool {
 }
 
 /// The last of many lines, with a word on those before.
-fn latest(mut lines: Vec<Line>) -> Vec<Line> {
+fn latest(mut lines: Vec<HandoverLine>) -> Vec<HandoverLine> {
     if lines.len() > LINES {
         let more = lines.len() - LINES;
         lines.drain(..more);

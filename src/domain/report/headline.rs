@@ -6,7 +6,7 @@ use super::timeline;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::step::Standing;
+use crate::domain::incident::step::StepStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The most characters of a line.
@@ -78,6 +78,6 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
 
 fn at_work(incident: &Incident) -> impl Iterator<Item = String> {
     let steps = incident.live_runs().flat_map(|run| run.steps.iter().map(move |(key, state)| (run.id, key, state)));
-    let running = steps.filter(|(_, _, state)| state.standing == Standing::Running);
+    let running = steps.filter(|(_, _, state)| state.standing == StepStatus::Running);
     running.map(|(run, key, _)| name(incident, run, key))
 }

@@ -28,7 +28,7 @@ mod template;
 mod template_check;
 pub mod three_way_merge;
 
-pub use self::facts::{Change, Finding, Message, Participant, Verification};
+pub use self::facts::{ChangeFact, CheckedFact, MessageFact, Participant, Verification};
 pub use self::milestone::{Milestone, Notice};
 pub use self::template::{Template, TemplateError, render};
 pub use self::template_check::check;
@@ -76,15 +76,15 @@ pub struct Postmortem {
     /// Every deadline.
     pub deadlines: Vec<DeadlineFacts>,
     /// What happened, for a reader in a hurry.
-    pub timeline: Vec<Line>,
+    pub timeline: Vec<TimelineRow>,
     /// What every reading found.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<CheckedFact>,
     /// What was changed.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ChangeFact>,
     /// Who was told, and who was not.
-    pub messages: Vec<Message>,
+    pub messages: Vec<MessageFact>,
     /// Every line of the timeline that says no.
-    pub failures: Vec<Line>,
+    pub failures: Vec<TimelineRow>,
     /// Facts to think about under "what went well".
     pub well: Vec<String>,
     /// Facts to think about under "what went badly".
@@ -191,7 +191,7 @@ pub struct DeadlineFacts {
 
 /// One line of the timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Line {
+pub struct TimelineRow {
     /// When.
     pub at: Moment,
     /// Whether it is on another day than the line before, or than the opening.
@@ -332,12 +332,12 @@ fn is_failure(entry: &Entry) -> bool {
     entry.sign == Sign::Failed && entry.notable
 }
 
-fn lines<'a>(entries: impl Iterator<Item = &'a Entry>, opened: Timestamp) -> Vec<Line> {
+fn lines<'a>(entries: impl Iterator<Item = &'a Entry>, opened: Timestamp) -> Vec<TimelineRow> {
     let mut day = opened.date_naive();
     entries
         .map(|entry| {
             let new_day = std::mem::replace(&mut day, entry.at.date_naive()) != day;
-            Line { at: Moment::of(entry.seq, entry.at), new_day, who: entry.who.clone(), text: words(entry) }
+            TimelineRow { at: Moment::of(entry.seq, entry.at), new_day, who: entry.who.clone(), text: words(entry) }
         })
         .collect()
 }

@@ -62,7 +62,7 @@ impl Phase {
 /// What a deadline asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Duty {
+pub enum DeadlineKind {
     /// A first word, or another step, within a time from the opening.
     Notify,
     /// A word again and again: each is one deadline.
@@ -73,7 +73,7 @@ pub enum Duty {
     Postmortem,
 }
 
-impl Duty {
+impl DeadlineKind {
     /// Every one, in the order in which they fall due.
     pub const ALL: [Self; 4] = [Self::Notify, Self::Update, Self::Role, Self::Postmortem];
 
@@ -99,7 +99,7 @@ impl Duty {
 
 /// How deadlines ended. One that is no longer asked for stands in neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Kept {
+pub struct DeadlineCounts {
     /// Done in time.
     pub kept: u64,
     /// Done too late, or not done when its time was over.
@@ -108,7 +108,7 @@ pub struct Kept {
     pub running: u64,
 }
 
-impl Kept {
+impl DeadlineCounts {
     pub(crate) fn add(&mut self, other: Self) {
         self.kept += other.kept;
         self.missed += other.missed;
@@ -136,7 +136,7 @@ pub struct Measure {
     /// The times that the log tells.
     pub times: BTreeMap<Phase, Span>,
     /// Its deadlines.
-    pub deadlines: BTreeMap<Duty, Kept>,
+    pub deadlines: BTreeMap<DeadlineKind, DeadlineCounts>,
     /// How many alerts fired; one that was reported again is counted once.
     pub alerts: u64,
     /// How many runs there were.
@@ -202,21 +202,21 @@ fn time(phase: Phase, incident: &Incident, milestones: &[Milestone]) -> Option<S
 
 /// A deadline that was set, as far as the log has come.
 #[derive(Debug, Clone, Copy)]
-struct Running {
-    duty: Duty,
+struct RunningDeadline {
+    duty: DeadlineKind,
     due: Timestamp,
     missed: bool,
 }
 
 /// Counts deadlines in the log, where one that repeats stands as often as it was set.
-fn deadlines(log: &[Recorded]) -> BTreeMap<Duty, Kept> {
-    let mut counted: BTreeMap<Duty, Kept> = BTreeMap::new();
-    let mut running: BTreeMap<&str, Running> = BTreeMap::new();
+fn deadlines(log: &[Recorded]) -> BTreeMap<DeadlineKind, DeadlineCounts> {
+    let mut counted: BTreeMap<DeadlineKind, DeadlineCounts> = BTreeMap::new();
+    let mut running: BTreeMap<&str, RunningDeadline> = BTreeMap::new();
     for recorded in log {
         match &recorded.event {
             Event::DeadlineSet { name, from, due, rule, .. } => {
-                let duty = Duty::of(*from, rule.as_deref());
-                running.insert(name, Running { duty, due: *due, missed: false });
+                let duty = DeadlineKind::of(*from, rule.as_deref());
+                running.insert(name, RunningDeadline { duty, due: *due, missed: false });
             }
             Event::DeadlineMissed { name } => {
                 if let Some(deadline) = running.get_mut(name.as_str()).filter(|deadline| !deadline.missed) {

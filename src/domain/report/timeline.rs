@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident;
@@ -143,7 +143,7 @@ impl Reader {
 
     /// What people call a step, as it was called when it was first spoken of.
     pub(crate) fn name(&mut self, run: RunId, key: &StepKey) -> String {
-        let main = key.part(Part::Main);
+        let main = key.part(StepPart::Main);
         let known = self.names.get(&(run, main.clone())).cloned();
         let name = known.unwrap_or_else(|| {
             let incident = self.incident.as_ref();
@@ -153,9 +153,9 @@ impl Reader {
             name
         });
         match key.part {
-            Part::Main => name,
-            Part::Verify => format!("check of {name}"),
-            Part::Undo => format!("taking back {name}"),
+            StepPart::Main => name,
+            StepPart::Verify => format!("check of {name}"),
+            StepPart::Undo => format!("taking back {name}"),
         }
     }
 }

@@ -208,7 +208,7 @@ impl Timetable {
 
 /// A runbook in an environment by a schedule.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct ScheduledRunbook {
     /// The runbook's id.
     pub runbook: String,
     /// Its title.
@@ -221,7 +221,7 @@ pub struct Plan {
     pub timetable: Timetable,
 }
 
-impl Plan {
+impl ScheduledRunbook {
     /// Every plan of these runbooks. A schedule that names no environment, where the estate has no default, has none.
     pub fn all<'a>(runbooks: impl IntoIterator<Item = &'a Runbook>, default: Option<&str>) -> Vec<Self> {
         let mut plans = Vec::new();

@@ -26,7 +26,7 @@ pub struct Trigger {
     pub condition: Option<String>,
     /// Whether it starts by itself or a person is asked.
     #[serde(default)]
-    pub start: Launch,
+    pub start: StartMode,
     /// The runbook's parameters; templates over the alert.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
@@ -35,7 +35,7 @@ pub struct Trigger {
 /// Whether a runbook starts by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Launch {
+pub enum StartMode {
     /// It does.
     Auto,
     /// A person is asked.
@@ -65,7 +65,7 @@ pub struct PassedOver {
 
 /// What was found for an alert.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found<'a> {
+pub struct TriggerMatch<'a> {
     /// The runbook, if there is one.
     pub choice: Option<Choice<'a>>,
     /// The others.
@@ -93,7 +93,7 @@ pub fn speaks_of(runbook: &Runbook, name: &str) -> bool {
 }
 
 /// The runbook that is for an alert.
-pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>) -> Found<'a> {
+pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>) -> TriggerMatch<'a> {
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
     let scope = template_scope::of(alert);
     for runbook in runbooks {
@@ -112,7 +112,7 @@ pub fn choose<'a>(alert: &Alert, runbooks: impl IntoIterator<Item = &'a Runbook>
         passed_over.extend(others);
     }
     let choice = best.map(|best| chosen(&best, &scope));
-    Found { choice, passed_over }
+    TriggerMatch { choice, passed_over }
 }
 
 fn candidate<'a>(alert: &Alert, runbook: &'a Runbook, scope: &minijinja::Value) -> Result<Candidate<'a>, String> {
@@ -151,8 +151,8 @@ fn chosen<'a>(best: &Candidate<'a>, scope: &minijinja::Value) -> Choice<'a> {
     let (params, wrong) = params(trigger, scope);
     let asks = match (wrong, trigger.start) {
         (Some(wrong), _) => Some(wrong),
-        (None, Launch::Auto) => None,
-        (None, Launch::Ask) => Some("it starts when a person says so".to_owned()),
+        (None, StartMode::Auto) => None,
+        (None, StartMode::Ask) => Some("it starts when a person says so".to_owned()),
     };
     Choice { runbook, params, asks }
 }

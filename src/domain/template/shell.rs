@@ -96,7 +96,7 @@ pub(crate) fn lint(script: &str) -> Vec<ExpressionError> {
 
 /// Why an interpolation cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
+struct UnsafeInterpolation {
     /// Where the mark stands in the marked script.
     at: usize,
     /// Which value it is, where the mark is whole.
@@ -105,7 +105,7 @@ struct Refusal {
     hint: &'static str,
 }
 
-impl Refusal {
+impl UnsafeInterpolation {
     fn into_error(self, source: &str, range: Range<usize>) -> ExpressionError {
         ExpressionError::at(source, range, self.message).hint(self.hint)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::Office;
+use super::DeliveryService;
 use super::spawn::Programs;
 use crate::domain::config::estate;
 use crate::domain::config::estate::Email;
@@ -20,7 +20,7 @@ use crate::notify::{Channel, Undelivered};
 /// The largest file of certificates that is read, in bytes: a system's whole list is half of it.
 const CERTIFICATES_LIMIT: u64 = 1024 * 1024;
 
-impl Office {
+impl DeliveryService {
     /// The way to a channel; a phrase when there is none.
     pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn Channel>, String> {
         let closed = |error: Undelivered| error.reason;

@@ -20,14 +20,14 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
-use crate::domain::incident::due::Parcel;
+use crate::domain::incident::due::PendingDelivery;
 use crate::domain::incident::event::Event;
 use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
-use crate::notify::{Channel, Letter, Receipt, Undelivered};
+use crate::notify::{Channel, OutgoingMessage, Receipt, Undelivered};
 
-use self::priority_queue::{Rank, Turns};
+use self::priority_queue::{PriorityQueue, QueuePriority};
 
 mod connect;
 mod priority_queue;
@@ -40,46 +40,46 @@ pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 const REASON_LIMIT: usize = 400;
 
 /// A channel of an incident.
-type Lane = (IncidentId, String);
+type ThreadKey = (IncidentId, String);
 
 /// One lock a lane.
-type Lanes = BTreeMap<Lane, Arc<tokio::sync::Mutex<Option<Thread>>>>;
+type Threads = BTreeMap<ThreadKey, Arc<tokio::sync::Mutex<Option<Thread>>>>;
 
 /// What all deliveries of an engine share: open ways to channels, whose turn it is, and the order of messages in each
 /// thread.
-pub struct Office {
+pub struct DeliveryService {
     secrets: Arc<Secrets>,
     redactor: Arc<Redactor>,
     clock: SharedClock,
     basics: Arc<BTreeMap<String, String>>,
     directory: PathBuf,
-    ways: Mutex<BTreeMap<String, Way>>,
+    ways: Mutex<BTreeMap<String, OpenRoute>>,
     /// One message at a time, so that two first messages do not open two threads; behind the lock is the thread that
     /// this process has opened, which the log may not hold yet.
-    lanes: Arc<Mutex<Lanes>>,
+    lanes: Arc<Mutex<Threads>>,
 }
 
 /// An open way to a channel, and the queue before it.
 #[derive(Debug, Clone)]
-struct Way {
+struct OpenRoute {
     channel: Arc<dyn Channel>,
-    turns: Arc<Turns>,
+    turns: Arc<PriorityQueue>,
 }
 
 /// A message with what a channel needs to know of its incident.
 #[derive(Debug, Clone)]
-pub struct Sending {
+pub struct DeliveryRequest {
     /// What is sent.
-    pub parcel: Parcel,
+    pub parcel: PendingDelivery,
     incident: IncidentId,
     severity: Severity,
     estate: Arc<Estate>,
     thread: Option<Thread>,
 }
 
-impl Sending {
+impl DeliveryRequest {
     /// A message of an incident; none when the run that it belongs to is gone.
-    pub fn of(incident: &Incident, parcel: Parcel) -> Option<Self> {
+    pub fn of(incident: &Incident, parcel: PendingDelivery) -> Option<Self> {
         let run = match &parcel.id {
             MessageId::Step(run, _) => incident.run(*run),
             MessageId::Notice(_) => incident.runs.last(),
@@ -94,7 +94,7 @@ impl Sending {
     }
 }
 
-impl Office {
+impl DeliveryService {
     /// An office that finds tokens in `secrets`, and starts programs in `directory` with the environment `basics`. Costs
     /// nothing until a message is sent.
     pub fn new(
@@ -114,7 +114,7 @@ impl Office {
     }
 
     /// Tries once to deliver a message; the fact that says what became of it.
-    pub async fn deliver(&self, sending: &Sending) -> Event {
+    pub async fn deliver(&self, sending: &DeliveryRequest) -> Event {
         let sent = match self.way(sending) {
             Ok(way) => self.in_turn(&way, sending).await,
             Err(error) => Err(error),
@@ -122,8 +122,8 @@ impl Office {
         self.fact(&sending.parcel, sent)
     }
 
-    async fn in_turn(&self, way: &Way, sending: &Sending) -> Result<Receipt, Undelivered> {
-        let rank = Rank { severity: sending.severity, owed_at: sending.parcel.owed_at };
+    async fn in_turn(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+        let rank = QueuePriority { severity: sending.severity, owed_at: sending.parcel.owed_at };
         let _turn = way.turns.take(rank).await;
         let clock = &*self.clock;
         if let Some(wait) = way.turns.closed_for(clock.now()) {
@@ -142,12 +142,12 @@ impl Office {
         sent
     }
 
-    async fn send(&self, way: &Way, sending: &Sending) -> Result<Receipt, Undelivered> {
+    async fn send(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
         let parcel = &sending.parcel;
         let lane = self.lane((sending.incident.clone(), parcel.channel.clone()));
         let mut opened = lane.lock().await;
         let thread = sending.thread.as_ref().or(opened.as_ref());
-        let letter = Letter {
+        let letter = OutgoingMessage {
             key: key(&sending.incident, parcel),
             text: self.redactor.scrub(&parcel.text).into_owned(),
             thread: thread.and_then(|thread| thread.message.clone()),
@@ -161,12 +161,12 @@ impl Office {
         Ok(receipt)
     }
 
-    fn lane(&self, lane: Lane) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
+    fn lane(&self, lane: ThreadKey) -> Arc<tokio::sync::Mutex<Option<Thread>>> {
         Arc::clone(lock(&self.lanes).entry(lane).or_default())
     }
 
     /// The way to a channel, opened when it is first needed.
-    fn way(&self, sending: &Sending) -> Result<Way, Undelivered> {
+    fn way(&self, sending: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
         let name = &sending.parcel.channel;
         let unusable = |reason: String| Undelivered {
             reason: format!("channel `{name}` cannot be used: {reason}"),
@@ -179,12 +179,12 @@ impl Office {
         if let Some(way) = lock(&self.ways).get(&key) {
             return Ok(way.clone());
         }
-        let way = Way { channel: self.open(channel).map_err(unusable)?, turns: Arc::default() };
+        let way = OpenRoute { channel: self.open(channel).map_err(unusable)?, turns: Arc::default() };
         Ok(lock(&self.ways).entry(key).or_insert(way).clone())
     }
 
     /// What became of a try, as a fact.
-    fn fact(&self, parcel: &Parcel, sent: Result<Receipt, Undelivered>) -> Event {
+    fn fact(&self, parcel: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
         let (run, step, notice) = match &parcel.id {
             MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
             MessageId::Notice(notice) => (None, None, Some(*notice)),
@@ -209,7 +209,7 @@ impl Office {
     }
 }
 
-impl std::fmt::Debug for Office {
+impl std::fmt::Debug for DeliveryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Office")
     }
@@ -233,7 +233,7 @@ fn closed(wait: Span) -> Undelivered {
 }
 
 /// The name of a message: the same for every try, so that a repeat can be recognised.
-fn key(incident: &IncidentId, parcel: &Parcel) -> String {
+fn key(incident: &IncidentId, parcel: &PendingDelivery) -> String {
     let message = match &parcel.id {
         MessageId::Step(run, step) => format!("{run}\n{step}"),
         MessageId::Notice(notice) => format!("notice\n{notice}"),

@@ -18,37 +18,37 @@ const KEPT: usize = 1;
 
 /// Who goes before whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
+pub(super) struct QueuePriority {
     pub(super) severity: Severity,
     pub(super) owed_at: Timestamp,
 }
 
 /// The queue before one channel.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<Queue>);
+pub(super) struct PriorityQueue(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
     taken: usize,
     next: u64,
-    waiting: BTreeMap<(Rank, u64), oneshot::Sender<Turn>>,
+    waiting: BTreeMap<(QueuePriority, u64), oneshot::Sender<QueuePermit>>,
     closed_until: Option<Timestamp>,
 }
 
 /// A place at the channel, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Turns>);
+pub(super) struct QueuePermit(Arc<PriorityQueue>);
 
-impl Drop for Turn {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         lock(&self.0.0).taken -= 1;
         self.0.call();
     }
 }
 
-impl Turns {
+impl PriorityQueue {
     /// Waits for a place.
-    pub(super) async fn take(self: &Arc<Self>, rank: Rank) -> Turn {
+    pub(super) async fn take(self: &Arc<Self>, rank: QueuePriority) -> QueuePermit {
         let (sender, turn) = oneshot::channel();
         {
             let mut queue = lock(&self.0);
@@ -72,7 +72,7 @@ impl Turns {
         }
     }
 
-    fn next(self: &Arc<Self>) -> Option<(oneshot::Sender<Turn>, Turn)> {
+    fn next(self: &Arc<Self>) -> Option<(oneshot::Sender<QueuePermit>, QueuePermit)> {
         let mut queue = lock(&self.0);
         while queue.waiting.first_entry().is_some_and(|first| first.get().is_closed()) {
             queue.waiting.pop_first();
@@ -85,7 +85,7 @@ impl Turns {
         }
         let sender = queue.waiting.remove(&ticket)?;
         queue.taken += 1;
-        Some((sender, Turn(Arc::clone(self))))
+        Some((sender, QueuePermit(Arc::clone(self))))
     }
 
     /// Nobody sends before this instant.
@@ -107,15 +107,16 @@ mod tests {
 
     use super::*;
 
-    fn rank(severity: Severity, second: i64) -> Rank {
-        Rank { severity, owed_at: DateTime::from_timestamp(second, 0).expect("an instant") }
+    fn rank(severity: Severity, second: i64) -> QueuePriority {
+        QueuePriority { severity, owed_at: DateTime::from_timestamp(second, 0).expect("an instant") }
     }
 
     #[tokio::test]
     async fn a_p1_waits_for_none_of_a_thousand_lesser_messages() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(PriorityQueue::default());
         let mut waiting: Vec<_> = (0..1_000).map(|second| Box::pin(turns.take(rank(Severity::P4, second)))).collect();
-        let mut hanging: Vec<Turn> = waiting.iter_mut().filter_map(|turn| turn.as_mut().now_or_never()).collect();
+        let mut hanging: Vec<QueuePermit> =
+            waiting.iter_mut().filter_map(|turn| turn.as_mut().now_or_never()).collect();
         assert_eq!(hanging.len(), PLACES, "the rest waits");
         let first = turns.take(rank(Severity::P1, 9_999)).now_or_never();
         let mut second = Box::pin(turns.take(rank(Severity::P1, 9_999)));
@@ -128,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn among_equals_the_oldest_goes_first_and_who_has_gone_holds_up_nobody() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(PriorityQueue::default());
         let mut held = Vec::new();
         for _ in 0..PLACES {
             held.push(turns.take(rank(Severity::P2, 0)).await);

@@ -16,7 +16,7 @@ use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Span;
 use crate::domain::redact::Redactor;
-use crate::notify::command::{Ended, Runner};
+use crate::notify::command::{ProgramExit, Runner};
 
 /// What a program is given besides its message.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Programs {
 
 #[async_trait]
 impl Runner for Programs {
-    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<Ended, String> {
+    async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<ProgramExit, String> {
         let context = self.context();
         let mut job = Job { input: Some(input), ..Job::new(argv, &context) };
         job.environment.extend(env);
@@ -40,7 +40,7 @@ impl Runner for Programs {
             Ending::Signal(_) | Ending::TimedOut | Ending::Cancelled | Ending::Lost => None,
         };
         let last = printed.stderr().lines().next_back().unwrap_or_default().to_owned();
-        Ok(Ended { code, said: last })
+        Ok(ProgramExit { code, said: last })
     }
 }
 

@@ -6,28 +6,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::alert_routing::Asked;
-use super::commit_queue::{Flight, Posting};
+use super::alert_routing::RoutingRequest;
+use super::commit_queue::{InFlightBatch, PendingUpdate};
 use super::incident_index::{Firing, Slot};
-use super::{Job, Officer, Received};
+use super::{DispatcherTask, Received, ReportJob};
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::command::{Command, Report, Request};
+use crate::domain::incident::command::{AlertReport, Command, Request};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::due::is_live;
 use crate::domain::incident::event::{Actor, Event};
 use crate::domain::incident::{Incident, extend};
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, recorded};
-use crate::store::{Draft, Write};
+use crate::store::{NewEvent, Write};
 
 /// A firing that has been repeated often is recorded again when the number has grown by this part of it.
 const GROWTH: u32 = 10;
 
 /// One alert of one report.
-pub(super) struct Item {
+pub(super) struct BatchItem {
     /// The report, as its number in the batch, and which of its alerts this is.
     pub(super) job: usize,
     pub(super) place: usize,
@@ -41,27 +41,27 @@ pub(super) struct Item {
 struct Addition {
     /// After which event; 0 opens the incident.
     expected: u64,
-    drafts: Vec<Draft>,
+    drafts: Vec<NewEvent>,
     keys: Vec<String>,
-    items: Vec<Item>,
+    items: Vec<BatchItem>,
 }
 
 /// What became of an alert for now.
 enum Added {
     Received(Received),
     /// Its incident is on its way to the log in another batch.
-    Later(Item),
+    Later(BatchItem),
 }
 
-impl Officer {
+impl DispatcherTask {
     /// Takes a batch of reports.
-    pub(super) async fn take_in(&mut self, jobs: Vec<Job>) {
-        let (mut flight, mut items) = (Flight::default(), Vec::new());
-        for (job, Job { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
+    pub(super) async fn take_in(&mut self, jobs: Vec<ReportJob>) {
+        let (mut flight, mut items) = (InFlightBatch::default(), Vec::new());
+        for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
             let begun = items.len();
-            items.extend(keyed.enumerate().map(|(place, (alert, key))| Item {
+            items.extend(keyed.enumerate().map(|(place, (alert, key))| BatchItem {
                 job,
                 place,
                 alert: Arc::new(alert),
@@ -81,7 +81,7 @@ impl Officer {
     }
 
     /// Decides on alerts and sends what that comes to on its way to the log.
-    pub(super) async fn dispatch(&mut self, mut flight: Flight, items: Vec<Item>) {
+    pub(super) async fn dispatch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
@@ -117,7 +117,7 @@ impl Officer {
     /// Decides on one alert, and adds what that comes to.
     fn add(
         &mut self,
-        mut item: Item,
+        mut item: BatchItem,
         estate: &Estate,
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
@@ -141,9 +141,9 @@ impl Officer {
         }
         let incident = gathering.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
         let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
-        let asked = Asked { alert, key, place: &place, id: &id, incident };
+        let asked = RoutingRequest { alert, key, place: &place, id: &id, incident };
         let plan = Some(self.plan(&asked, estate, now));
-        let report = Report {
+        let report = AlertReport {
             incident: id.clone(),
             key,
             alert: Arc::clone(&item.alert),
@@ -161,7 +161,7 @@ impl Officer {
     /// A firing that is known: it is resolved, or repeated.
     fn again(
         &mut self,
-        item: Item,
+        item: BatchItem,
         key: AlertKey,
         firing: Firing,
         estate: &Estate,
@@ -189,7 +189,7 @@ impl Officer {
         }
         let resolve_after = estate.alerts.resolve_after;
         let report =
-            Report { incident: id.clone(), key, alert: Arc::clone(&item.alert), times, resolve_after, plan: None };
+            AlertReport { incident: id.clone(), key, alert: Arc::clone(&item.alert), times, resolve_after, plan: None };
         self.apply(Some(firing.slot), item, report, now, additions)?;
         if let Some(firing) = self.docket.firing_of(&key).filter(|_| !ends) {
             firing.unrecorded = 0;
@@ -201,8 +201,8 @@ impl Officer {
     fn apply(
         &mut self,
         slot: Option<Slot>,
-        item: Item,
-        report: Report,
+        item: BatchItem,
+        report: AlertReport,
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
@@ -220,12 +220,12 @@ impl Officer {
     }
 
     /// Events as they are written, without secrets.
-    pub(super) fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<Draft> {
+    pub(super) fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<NewEvent> {
         events.into_iter().map(|event| self.engine.drafted(now, by.clone(), event)).collect()
     }
 
     /// What is kept of an incident, after these drafts.
-    fn advance(&mut self, slot: Option<Slot>, seq: u64, drafts: &[Draft]) -> Result<Slot, EngineError> {
+    fn advance(&mut self, slot: Option<Slot>, seq: u64, drafts: &[NewEvent]) -> Result<Slot, EngineError> {
         let foreseen: Vec<_> = (seq + 1..).zip(drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
         let slot = match slot {
             Some(slot) => {
@@ -254,7 +254,7 @@ impl Officer {
         slot: Slot,
         addition: Addition,
         now: Timestamp,
-    ) -> Result<(Posting, Write), (Vec<Item>, EngineError)> {
+    ) -> Result<(PendingUpdate, Write), (Vec<BatchItem>, EngineError)> {
         let Addition { expected, drafts, keys, items } = addition;
         let Some(live) = self.docket.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
@@ -269,14 +269,14 @@ impl Officer {
             return match opened.await {
                 Ok((worker, write)) => {
                     let (expected, keys) = (write.expected, write.keys.clone());
-                    Ok((Posting { slot, id, worker: Some(worker), expected, keys, items }, write))
+                    Ok((PendingUpdate { slot, id, worker: Some(worker), expected, keys, items }, write))
                 }
                 Err(error) => Err((items, error)),
             };
         }
         let live = is_live(&live.incident);
         let write = Write { keys: keys.clone(), live, ..Write::of(&id, expected, drafts) };
-        Ok((Posting { slot, id, worker: None, expected, keys, items }, write))
+        Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, write))
     }
 }
 

@@ -1,15 +1,15 @@
 //! What the shop makes of an alert: where it belongs, which runbook is for it, and what that is given.
 
-use super::Officer;
+use super::DispatcherTask;
 use super::fallback_runbook;
 use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::config::alert_policy::Place;
+use crate::domain::config::alert_policy::AlertPlacement;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Answer, Plan, Start};
+use crate::domain::incident::command::{AlertPlan, AlertResponse, Start};
 use crate::domain::incident::decide::alert::is_answered;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::Runbook;
@@ -20,18 +20,18 @@ use crate::domain::runbook::trigger::Choice;
 const SEVERITY: Severity = Severity::P4;
 
 /// A firing that is to be planned for.
-pub(super) struct Asked<'a> {
+pub(super) struct RoutingRequest<'a> {
     pub(super) alert: &'a Alert,
     pub(super) key: AlertKey,
-    pub(super) place: &'a Place,
+    pub(super) place: &'a AlertPlacement,
     /// The incident that it goes into: a new one's id, or what is true of the one that gathers it.
     pub(super) id: &'a IncidentId,
     pub(super) incident: Option<&'a Incident>,
 }
 
-impl Officer {
+impl DispatcherTask {
     /// What the estate's policy says an alert is about, and the alert with that filled in.
-    pub(super) fn placed(&self, alert: &mut Alert, estate: &Estate) -> Place {
+    pub(super) fn placed(&self, alert: &mut Alert, estate: &Estate) -> AlertPlacement {
         let place = estate.alerts.place(alert, estate);
         alert.environment = Some(place.environment.clone());
         alert.service = place.service.clone().or_else(|| alert.service.take());
@@ -39,15 +39,15 @@ impl Officer {
     }
 
     /// What is to be done about a firing.
-    pub(super) fn plan(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> Plan {
+    pub(super) fn plan(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertPlan {
         let policy = &estate.alerts;
         let answer = self.answer(asked, estate, now);
-        let known = asked.incident.is_some() && answer == Answer::Notice;
+        let known = asked.incident.is_some() && answer == AlertResponse::Notice;
         let notice = (!known).then(|| {
             let (runbook, params) = fallback_runbook::of(asked.alert, &policy.notify);
             Box::new(Start { params, ..start(asked, estate, &runbook, String::new()) })
         });
-        Plan {
+        AlertPlan {
             environment: asked.place.environment.clone(),
             group: asked.place.group.clone(),
             severity: asked.alert.severity.unwrap_or(SEVERITY),
@@ -57,26 +57,26 @@ impl Officer {
         }
     }
 
-    fn answer(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> Answer {
+    fn answer(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> AlertResponse {
         if self.all_answered(asked, estate, now) {
-            return Answer::Notice;
+            return AlertResponse::Notice;
         }
         let catalog = &self.engine.parts().catalog;
         let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
         let Some(Choice { runbook, params, asks }) = trigger::choose(asked.alert, runbooks).choice else {
-            return Answer::Notice;
+            return AlertResponse::Notice;
         };
         let digest = catalog.sheet(&runbook.id).map(|sheet| sheet.digest.clone()).unwrap_or_default();
         let start = Box::new(Start { params, ..start(asked, estate, runbook, digest) });
         match asks {
-            None => Answer::Start(start),
-            Some(reason) => Answer::Propose { start, reason },
+            None => AlertResponse::Start(start),
+            Some(reason) => AlertResponse::Propose { start, reason },
         }
     }
 
     /// Whether every runbook that speaks of such alerts has been started in the incident already: in a storm that is so
     /// for almost every alert, and nothing has to be evaluated.
-    fn all_answered(&self, asked: &Asked<'_>, estate: &Estate, now: Timestamp) -> bool {
+    fn all_answered(&self, asked: &RoutingRequest<'_>, estate: &Estate, now: Timestamp) -> bool {
         let Some(incident) = asked.incident.filter(|_| asked.alert.runbook.is_none()) else { return false };
         let runbooks = self.engine.parts().catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
         let mut speaking = runbooks.filter(|runbook| trigger::speaks_of(runbook, &asked.alert.name));
@@ -84,7 +84,7 @@ impl Officer {
     }
 }
 
-fn start(asked: &Asked<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> Start {
+fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> Start {
     Start {
         incident: asked.id.clone(),
         runbook: runbook.clone(),

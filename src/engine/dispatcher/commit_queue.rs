@@ -13,9 +13,9 @@ use std::sync::atomic::Ordering;
 use futures_util::future::{BoxFuture, poll_immediate};
 use tokio::sync::oneshot;
 
-use super::alert_batch::{Item, key_of};
+use super::alert_batch::{BatchItem, key_of};
 use super::incident_index::Slot;
-use super::{Officer, Received};
+use super::{DispatcherTask, Received};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 use crate::engine::CONFLICT_LIMIT;
@@ -26,38 +26,38 @@ use crate::store::{EventStore, StoreError, Write};
 /// Batches on their way at a time: one at the disk, and one behind it.
 const AT_ONCE: usize = 2;
 
-type Reply = oneshot::Sender<Result<Vec<Received>, String>>;
+type ReportReply = oneshot::Sender<Result<Vec<Received>, String>>;
 
 /// What the store made of each write.
-type Written = Vec<Result<Vec<Recorded>, StoreError>>;
+type BatchResult = Vec<Result<Vec<Recorded>, StoreError>>;
 
 /// A batch on its way.
 #[derive(Default)]
-pub(super) struct Flight {
-    replies: Vec<Reply>,
+pub(super) struct InFlightBatch {
+    replies: Vec<ReportReply>,
     /// The answers to each report, as far as they are known.
     received: Vec<Vec<Option<Received>>>,
     trouble: HashMap<usize, String>,
-    pub(super) postings: Vec<Posting>,
+    pub(super) postings: Vec<PendingUpdate>,
     /// What is decided when this has landed.
-    pub(super) later: Vec<Item>,
+    pub(super) later: Vec<BatchItem>,
     tries: usize,
-    writing: Option<BoxFuture<'static, Written>>,
+    writing: Option<BoxFuture<'static, BatchResult>>,
 }
 
 /// An addition to an incident on its way: what is needed of it afterwards.
-pub(super) struct Posting {
+pub(super) struct PendingUpdate {
     pub(super) slot: Slot,
     pub(super) id: IncidentId,
     pub(super) worker: Option<Worker>,
     pub(super) expected: u64,
     pub(super) keys: Vec<String>,
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<BatchItem>,
 }
 
-impl Flight {
+impl InFlightBatch {
     /// Takes up a report of so many alerts.
-    pub(super) fn owes(&mut self, reply: Reply, alerts: usize) {
+    pub(super) fn owes(&mut self, reply: ReportReply, alerts: usize) {
         self.replies.push(reply);
         self.received.push(vec![None; alerts]);
     }
@@ -82,7 +82,7 @@ impl Flight {
 }
 
 /// What became of the batch that departed first. Nothing, for ever, while none is on its way.
-pub(super) async fn landing(flights: &mut VecDeque<Flight>) -> Written {
+pub(super) async fn landing(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
     match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
         Some(writing) => writing.await,
         None => pending().await,
@@ -90,22 +90,22 @@ pub(super) async fn landing(flights: &mut VecDeque<Flight>) -> Written {
 }
 
 /// Hands writes to the store at once, and waits for nothing.
-async fn handed(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, Written> {
-    let mut writing: BoxFuture<'static, Written> = Box::pin(async move { store.write_all(writes).await });
+async fn handed(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, BatchResult> {
+    let mut writing: BoxFuture<'static, BatchResult> = Box::pin(async move { store.write_all(writes).await });
     match poll_immediate(&mut writing).await {
         Some(written) => Box::pin(ready(written)),
         None => writing,
     }
 }
 
-impl Officer {
+impl DispatcherTask {
     /// Whether there is room for another batch, and nothing has to be decided before it.
     pub(super) fn has_room(&self) -> bool {
         self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
     }
 
     /// Sends a batch on its way.
-    pub(super) async fn depart(&mut self, mut flight: Flight, writes: Vec<Write>) {
+    pub(super) async fn depart(&mut self, mut flight: InFlightBatch, writes: Vec<Write>) {
         if flight.postings.is_empty() && flight.later.is_empty() {
             return flight.ends();
         }
@@ -117,7 +117,7 @@ impl Officer {
     }
 
     /// The batch that departed first has landed: what is durable begins, the rest is decided again.
-    pub(super) async fn landed(&mut self, written: Written) {
+    pub(super) async fn landed(&mut self, written: BatchResult) {
         let Some(mut flight) = self.flights.pop_front() else { return };
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
@@ -142,8 +142,8 @@ impl Officer {
     }
 
     /// An incident's write is durable.
-    fn stand(&mut self, posting: Posting, events: Vec<Recorded>) {
-        let Posting { slot, id, worker, expected, .. } = posting;
+    fn stand(&mut self, posting: PendingUpdate, events: Vec<Recorded>) {
+        let PendingUpdate { slot, id, worker, expected, .. } = posting;
         self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
         match worker {
             Some(mut worker) => {
@@ -160,12 +160,12 @@ impl Officer {
     /// An incident's write is not in the log: what is to be decided again.
     fn fall(
         &mut self,
-        posting: Posting,
+        posting: PendingUpdate,
         error: StoreError,
-        flight: &mut Flight,
+        flight: &mut InFlightBatch,
         behind: &mut BTreeSet<IncidentId>,
-    ) -> Vec<Item> {
-        let Posting { slot, id, expected, keys, items, .. } = posting;
+    ) -> Vec<BatchItem> {
+        let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
         if expected > 0 {
             keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
             behind.insert(id);
@@ -187,7 +187,7 @@ impl Officer {
     }
 
     /// Reads incidents again of which what is kept has run ahead of the log, or behind it.
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[Item], flight: &mut Flight) {
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], flight: &mut InFlightBatch) {
         for id in behind {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,

@@ -23,8 +23,8 @@ const PAUSE: Span = Span::seconds(5);
 
 /// The live incidents.
 #[derive(Debug, Default)]
-pub(super) struct Docket {
-    live: HashMap<Slot, Live>,
+pub(super) struct IncidentIndex {
+    live: HashMap<Slot, LiveIncident>,
     slots: HashMap<IncidentId, Slot>,
     groups: HashMap<String, Slot>,
     firings: HashMap<AlertKey, Firing>,
@@ -34,7 +34,7 @@ pub(super) struct Docket {
     /// Incidents of which something may have changed since they were looked at.
     restless: BTreeSet<Slot>,
     /// Incidents that owe something and wait for somebody to work on them, the worst and oldest first.
-    waiting: BTreeSet<Turn>,
+    waiting: BTreeSet<WakePriority>,
     /// When incidents that rest are to be looked at again.
     timers: BTreeSet<(Timestamp, Slot)>,
     /// How many alerts fire, as far as was looked.
@@ -43,11 +43,11 @@ pub(super) struct Docket {
 }
 
 /// Whose turn it is: the worst first, then the oldest.
-type Turn = (Severity, Timestamp, Slot);
+type WakePriority = (Severity, Timestamp, Slot);
 
 /// One live incident.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveIncident {
     pub(super) incident: Incident,
     /// Whether somebody of this process works on it.
     pub(super) at_work: bool,
@@ -63,7 +63,7 @@ pub(super) struct Live {
     /// How many of its alerts are counted as firing.
     firing: usize,
     /// Its place among those that wait: its severity may have changed since.
-    turn: Option<Turn>,
+    turn: Option<WakePriority>,
 }
 
 /// One firing of a live incident.
@@ -83,7 +83,7 @@ struct Recurring {
     firing: bool,
 }
 
-impl Docket {
+impl IncidentIndex {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.live.len()
@@ -98,11 +98,11 @@ impl Docket {
         self.slots.get(id).copied()
     }
 
-    pub(super) fn get(&self, slot: Slot) -> Option<&Live> {
+    pub(super) fn get(&self, slot: Slot) -> Option<&LiveIncident> {
         self.live.get(&slot)
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Live> {
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut LiveIncident> {
         self.live.get_mut(&slot)
     }
 
@@ -136,7 +136,7 @@ impl Docket {
                 self.groups.insert(group.clone(), slot);
             }
         }
-        let fresh = Live {
+        let fresh = LiveIncident {
             incident,
             at_work: false,
             stale: false,
@@ -148,7 +148,7 @@ impl Docket {
             turn: None,
         };
         let live = match self.live.remove(&slot) {
-            Some(live) => Live { incident: fresh.incident, stale: false, rested: 0, ..live },
+            Some(live) => LiveIncident { incident: fresh.incident, stale: false, rested: 0, ..live },
             None => fresh,
         };
         self.live.insert(slot, live);
@@ -378,7 +378,7 @@ impl Docket {
     }
 }
 
-impl Live {
+impl LiveIncident {
     /// The end of a pause: never later than the next instant at which something else may be owed, such as a deadline.
     pub(super) fn paused(&self, pause: Span, now: Timestamp) -> Timestamp {
         let end = pause.after(now);

@@ -28,9 +28,9 @@ use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 
-use self::commit_queue::{Flight, landing};
-use self::incident_index::Docket;
-use self::scheduler::Rota;
+use self::commit_queue::{InFlightBatch, landing};
+use self::incident_index::IncidentIndex;
+use self::scheduler::Scheduler;
 
 mod alert_batch;
 mod alert_routing;
@@ -55,7 +55,7 @@ pub const AT_WORK: usize = 16;
 pub const KEPT: usize = 16;
 
 /// What the one on duty needs besides the engine.
-pub struct Terms {
+pub struct DispatcherConfig {
     /// 32 random bits, for the ids of incidents.
     pub chance: fn() -> u32,
     /// Told of every incident that is opened, before that is durable.
@@ -84,7 +84,7 @@ pub enum Received {
 
 /// What has been counted, for who watches this process.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct DispatcherMetrics {
     /// Incidents that are live.
     pub live: AtomicU64,
     /// Incidents that are worked on.
@@ -100,7 +100,7 @@ pub struct Figures {
 }
 
 /// What one report asks for.
-struct Job {
+struct ReportJob {
     alerts: Vec<Alert>,
     /// The sender of whom these are all that fire: what else of it is known to fire is over.
     whole_of: Option<String>,
@@ -109,18 +109,18 @@ struct Job {
 
 /// The door to the one on duty; clones lead to the same.
 #[derive(Debug, Clone)]
-pub struct Duty {
-    jobs: mpsc::Sender<Job>,
-    figures: Arc<Figures>,
+pub struct Dispatcher {
+    jobs: mpsc::Sender<ReportJob>,
+    figures: Arc<DispatcherMetrics>,
 }
 
-impl std::fmt::Debug for Job {
+impl std::fmt::Debug for ReportJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Job")
     }
 }
 
-impl Duty {
+impl Dispatcher {
     /// Takes up duty: reads every live incident, then begins. Ends when `stop` is cancelled, after what is being done
     /// has been parked.
     ///
@@ -128,16 +128,16 @@ impl Duty {
     /// When the log cannot be read.
     pub async fn begin(
         engine: Engine,
-        terms: Terms,
+        terms: DispatcherConfig,
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), EngineError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let figures = Arc::new(Figures::default());
-        let mut officer = Officer {
+        let figures = Arc::new(DispatcherMetrics::default());
+        let mut officer = DispatcherTask {
             hints: engine.hub.listen(),
-            docket: Docket::default(),
+            docket: IncidentIndex::default(),
             flights: VecDeque::new(),
-            rota: Rota::new(terms.schedules.as_deref()),
+            rota: Scheduler::new(terms.schedules.as_deref()),
             workers: JoinSet::new(),
             seen: None,
             figures: Arc::clone(&figures),
@@ -162,7 +162,7 @@ impl Duty {
     /// Takes all that fires at a sender: what else of it is known to fire is over.
     ///
     /// # Errors
-    /// As [`Duty::report`].
+    /// As [`Dispatcher::report`].
     pub async fn now_firing(&self, sender: &str, alerts: Vec<Alert>) -> Result<Vec<Received>, String> {
         self.ask(alerts, Some(sender.to_owned())).await
     }
@@ -170,34 +170,34 @@ impl Duty {
     async fn ask(&self, alerts: Vec<Alert>, whole_of: Option<String>) -> Result<Vec<Received>, String> {
         let (reply, answer) = oneshot::channel();
         let ended = || "nobody is on duty any more".to_owned();
-        self.jobs.send(Job { alerts, whole_of, reply }).await.map_err(|_| ended())?;
+        self.jobs.send(ReportJob { alerts, whole_of, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
     /// What has been counted.
-    pub fn figures(&self) -> &Figures {
+    pub fn figures(&self) -> &DispatcherMetrics {
         &self.figures
     }
 }
 
 /// The one on duty.
-struct Officer {
+struct DispatcherTask {
     engine: Engine,
-    terms: Terms,
-    docket: Docket,
-    rota: Rota,
+    terms: DispatcherConfig,
+    docket: IncidentIndex,
+    rota: Scheduler,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Batches of reports that are being written, in their order.
-    flights: VecDeque<Flight>,
+    flights: VecDeque<InFlightBatch>,
     workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
     /// Up to where the log has been looked at for what others wrote.
     seen: Option<u64>,
-    figures: Arc<Figures>,
+    figures: Arc<DispatcherMetrics>,
     stop: CancellationToken,
 }
 
-impl Officer {
-    async fn serve(mut self, mut queue: mpsc::Receiver<Job>) {
+impl DispatcherTask {
+    async fn serve(mut self, mut queue: mpsc::Receiver<ReportJob>) {
         let mut jobs = Vec::new();
         let stop = self.stop.clone();
         let clock = Arc::clone(&self.engine.parts().clock);

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use super::Officer;
+use super::DispatcherTask;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::{Actor, Mode};
-use crate::domain::runbook::schedule::{Occurrence, Overlap, Plan, Skipped, name};
+use crate::domain::runbook::schedule::{Occurrence, Overlap, ScheduledRunbook, Skipped, name};
 use crate::engine::catalog::Catalog;
-use crate::engine::schedule_state::Force;
+use crate::engine::schedule_state::ScheduleState;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, recorded};
 use crate::store::{StoreError, Write};
@@ -24,9 +24,9 @@ const AFTER_TROUBLE: Span = Span::seconds(10);
 
 /// The schedules that are looked after.
 #[derive(Debug, Default)]
-pub(super) struct Rota {
-    force: Force,
-    planned: Vec<Planned>,
+pub(super) struct Scheduler {
+    force: ScheduleState,
+    planned: Vec<DueOccurrence>,
     /// The files that they come from.
     catalog: Option<Arc<Catalog>>,
     /// When to look again, and when that was found out: a clock that was set back is looked at anew.
@@ -34,23 +34,23 @@ pub(super) struct Rota {
 }
 
 #[derive(Debug)]
-struct Planned {
-    plan: Plan,
+struct DueOccurrence {
+    plan: ScheduledRunbook,
     /// The last occurrence that was seen to, or since when it is in force.
     since: Timestamp,
 }
 
 /// What became of what is due.
-enum Became {
+enum OccurrenceResult {
     /// It was seen to, here or by another process.
     SeenTo,
     /// It waits until the run before is over.
     Waits,
 }
 
-impl Rota {
+impl Scheduler {
     pub(super) fn new(file: Option<&std::path::Path>) -> Self {
-        Self { force: Force::read(file), ..Self::default() }
+        Self { force: ScheduleState::read(file), ..Self::default() }
     }
 
     /// When something may be due.
@@ -59,7 +59,7 @@ impl Rota {
     }
 }
 
-impl Officer {
+impl DispatcherTask {
     /// Sees to every schedule whose time has come.
     pub(super) async fn keep_schedules(&mut self) {
         let now = self.now();
@@ -85,7 +85,7 @@ impl Officer {
 
     /// Reads the schedules of the files that are in force now, and what of each was seen to.
     async fn take_up_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
-        let plans: Vec<Plan> =
+        let plans: Vec<ScheduledRunbook> =
             self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
         if let Err(error) = self.rota.force.take_up(&plans, now) {
             tracing::warn!(%error, "since when the schedules are in force cannot be written down");
@@ -95,7 +95,7 @@ impl Officer {
             // A name from a time to come was given while the clock was wrong.
             let seen = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
             let since = self.rota.force.since(&plan).max(seen).unwrap_or(now);
-            self.rota.planned.push(Planned { plan, since });
+            self.rota.planned.push(DueOccurrence { plan, since });
         }
         Ok(())
     }
@@ -104,14 +104,14 @@ impl Officer {
     async fn look_at_schedules(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
         let mut next: Option<Timestamp> = None;
         for at in 0..self.rota.planned.len() {
-            let Planned { plan, since } = &self.rota.planned[at];
+            let DueOccurrence { plan, since } = &self.rota.planned[at];
             let (plan, since) = (plan.clone(), *since);
             let mut wake = plan.timetable.next(now);
             if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
                 let due = occurrence.due;
                 match self.see_to(&plan, occurrence, now).await? {
-                    Became::SeenTo => self.rota.planned[at].since = due,
-                    Became::Waits => wake = Some(Span(POLL).after(now)),
+                    OccurrenceResult::SeenTo => self.rota.planned[at].since = due,
+                    OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
                 }
             }
             next = [next, wake].into_iter().flatten().min();
@@ -119,29 +119,39 @@ impl Officer {
         Ok(next)
     }
 
-    async fn see_to(&mut self, plan: &Plan, occurrence: Occurrence, now: Timestamp) -> Result<Became, EngineError> {
+    async fn see_to(
+        &mut self,
+        plan: &ScheduledRunbook,
+        occurrence: Occurrence,
+        now: Timestamp,
+    ) -> Result<OccurrenceResult, EngineError> {
         let going_on = self.docket.going_on(&plan.runbook, &plan.environment).cloned();
         let written = match (going_on, plan.schedule.overlap) {
-            (Some(_), Overlap::Queue) => return Ok(Became::Waits),
+            (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::Waits),
             (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
             (Some(_), Overlap::Allow) | (None, _) => self.open_record(plan, occurrence, now).await,
         };
         match written {
-            Ok(()) => Ok(Became::SeenTo),
+            Ok(()) => Ok(OccurrenceResult::SeenTo),
             // Another process was first.
-            Err(EngineError::Store(StoreError::Taken { .. })) => Ok(Became::SeenTo),
+            Err(EngineError::Store(StoreError::Taken { .. })) => Ok(OccurrenceResult::SeenTo),
             // The record has gone on meanwhile, and may be over.
-            Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(Became::Waits),
+            Err(EngineError::Store(StoreError::Conflict { .. })) => Ok(OccurrenceResult::Waits),
             Err(EngineError::Refused(why)) => {
                 tracing::error!(runbook = plan.runbook, environment = plan.environment, %why, "a scheduled run cannot start");
-                Ok(Became::SeenTo)
+                Ok(OccurrenceResult::SeenTo)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Opens the record of an occurrence.
-    async fn open_record(&mut self, plan: &Plan, occurrence: Occurrence, now: Timestamp) -> Result<(), EngineError> {
+    async fn open_record(
+        &mut self,
+        plan: &ScheduledRunbook,
+        occurrence: Occurrence,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
         let id = IncidentId::from_bits((self.terms.chance)());
         let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
         let due = occurrence.due;
@@ -152,7 +162,7 @@ impl Officer {
     /// Says in the record that goes on that an occurrence was skipped because of it.
     async fn skip_occurrence(
         &mut self,
-        plan: &Plan,
+        plan: &ScheduledRunbook,
         incident: &Incident,
         occurrence: Occurrence,
         now: Timestamp,
@@ -165,7 +175,7 @@ impl Officer {
     /// Writes what an occurrence comes to, together with its name.
     async fn write_occurrence(
         &mut self,
-        plan: &Plan,
+        plan: &ScheduledRunbook,
         due: Timestamp,
         (id, present): (&IncidentId, Option<&Incident>),
         request: Request,
@@ -191,7 +201,7 @@ impl Officer {
     }
 
     /// The runbook as it stands, to be started in the plan's environment; none when it has problems now.
-    fn start_of(&self, plan: &Plan, id: &IncidentId) -> Option<Start> {
+    fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<Start> {
         let catalog = &self.engine.parts().catalog;
         let sheet = catalog.sheet(&plan.runbook)?;
         Some(Start {

@@ -3,16 +3,16 @@
 use tokio::task::JoinError;
 
 use super::incident_index::Slot;
-use super::{AT_WORK, KEPT, Officer};
+use super::{AT_WORK, DispatcherTask, KEPT};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Span;
 use crate::engine::worker::Worker;
-use crate::engine::{EngineError, Patience, Stop};
+use crate::engine::{EngineError, ReturnWhen, Stop};
 
 /// How long an incident is left alone after our own trouble with it.
 const AFTER_TROUBLE: Span = Span::seconds(10);
 
-impl Officer {
+impl DispatcherTask {
     /// Begins to work on what owes something, as far as there is room.
     pub(super) async fn set_to_work(&mut self) {
         let now = self.now();
@@ -23,7 +23,7 @@ impl Officer {
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
             self.docket.taken(slot);
             self.workers.spawn(async move {
-                let stopped = engine.drive(&id, Patience::UntilQuiet, &stop).await;
+                let stopped = engine.drive(&id, ReturnWhen::UntilQuiet, &stop).await;
                 (id, stopped)
             });
         }
@@ -35,7 +35,7 @@ impl Officer {
         self.docket.taken(slot);
         let stop = self.stop.clone();
         self.workers.spawn(async move {
-            let stopped = worker.drive(Patience::UntilQuiet, &stop).await;
+            let stopped = worker.drive(ReturnWhen::UntilQuiet, &stop).await;
             (id, stopped)
         });
     }

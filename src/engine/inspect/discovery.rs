@@ -14,12 +14,12 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use crate::actions::kinds::systemd::inventory;
-use crate::actions::kinds::systemd::inventory::Known;
+use crate::actions::kinds::systemd::inventory::KnownService;
 use crate::actions::{self, Context};
 use crate::domain::config::estate::ManagerBus;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::scaffold;
-use crate::domain::host::scaffold::{Found, Health, STORES, Service, Store, Tree};
+use crate::domain::host::scaffold::{DiscoveredProject, Health, STORES, Service, Store, Tree};
 
 mod listeners;
 
@@ -51,17 +51,17 @@ const CLIMB: usize = 32;
 ///
 /// # Errors
 /// When the manager cannot be reached.
-pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) -> Result<Found, String> {
+pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) -> Result<DiscoveredProject, String> {
     let bus = &context.environment.systemd;
     let everything = inventory::services(bus, "*.service").await?;
-    let (stores, others): (Vec<Known>, Vec<Known>) =
+    let (stores, others): (Vec<KnownService>, Vec<KnownService>) =
         everything.into_iter().partition(|known| scaffold::store_of(&known.unit).is_some());
     let (own, prefix) = chosen(others, pattern, bus);
     let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
     let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
     let services: Vec<Service> = stream::iter(looked).buffered(AT_ONCE).collect().await;
     let taken = services.iter().flat_map(|service| service.ports.iter().copied()).collect();
-    Ok(Found {
+    Ok(DiscoveredProject {
         hostname,
         systemd: bus.0.clone(),
         prefix,
@@ -73,21 +73,22 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
 }
 
 /// The shop's own services, and what they begin with.
-fn chosen(known: Vec<Known>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<Known>, Option<String>) {
+fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> (Vec<KnownService>, Option<String>) {
     if let Some(pattern) = pattern {
         let begins = pattern.split(['*', '?']).next().filter(|begins| !begins.is_empty()).map(str::to_owned);
-        let fits =
-            |known: &Known| matches(pattern, &known.unit) || matches(pattern, known.unit.trim_end_matches(".service"));
+        let fits = |known: &KnownService| {
+            matches(pattern, &known.unit) || matches(pattern, known.unit.trim_end_matches(".service"))
+        };
         return (known.into_iter().filter(fits).collect(), begins);
     }
-    let own: Vec<Known> = known.into_iter().filter(|known| is_the_shops(known, bus)).collect();
+    let own: Vec<KnownService> = known.into_iter().filter(|known| is_the_shops(known, bus)).collect();
     match scaffold::prefix(own.iter().map(|known| known.unit.as_str())) {
         Some(prefix) => (own.into_iter().filter(|known| known.unit.starts_with(&prefix)).collect(), Some(prefix)),
         None => (own, None),
     }
 }
 
-fn is_the_shops(known: &Known, bus: &ManagerBus) -> bool {
+fn is_the_shops(known: &KnownService, bus: &ManagerBus) -> bool {
     let never = NEVER.iter().any(|pattern| matches(pattern, &known.unit));
     // A private manager keeps its units anywhere; the distribution's are in one place on every machine.
     let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");
@@ -95,7 +96,7 @@ fn is_the_shops(known: &Known, bus: &ManagerBus) -> bool {
     !never && (own || (elsewhere && !known.file.is_empty()))
 }
 
-async fn service(known: Known, context: &Context) -> Service {
+async fn service(known: KnownService, context: &Context) -> Service {
     let ports = listeners::ports(&known.processes);
     let language = known.processes.iter().find_map(|process| language(*process));
     let mut health = None;
@@ -147,7 +148,7 @@ fn language(process: u32) -> Option<String> {
 }
 
 /// The datastores: by their units, and where there is none, by the port that is theirs and nobody else's.
-fn stores(units: &[Known], taken: &BTreeSet<u16>) -> Vec<Store> {
+fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<Store> {
     let listening = listeners::listening();
     let mut found: BTreeMap<&str, Store> = BTreeMap::new();
     for (kind, patterns, usual) in STORES {

@@ -20,7 +20,7 @@ use crate::actions::{self, Context};
 use crate::domain::config::estate::Environment;
 use crate::domain::config::host::Host;
 use crate::domain::core::time::Span;
-use crate::domain::host::requirement::{Finding, Needs, State, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, Needs, State, Topic, Users};
 use crate::domain::incident::outcome::Outcome;
 
 mod disk;
@@ -47,7 +47,7 @@ const NAMED: usize = 5;
 const OF_THIS_MACHINE: [Topic; 3] = [Topic::Disk, Topic::Log, Topic::Slack];
 
 /// A look at one topic.
-type Look<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+type CheckFuture<'a> = Pin<Box<dyn Future<Output = Vec<CheckResult>> + Send + 'a>>;
 
 /// One round of looks.
 #[derive(Debug, Clone)]
@@ -90,11 +90,11 @@ pub struct Words {
 
 impl Checkup {
     /// Looks at everything, each topic for itself and all at the same time.
-    pub async fn run(&self) -> Vec<Finding> {
+    pub async fn run(&self) -> Vec<CheckResult> {
         let (own, further) = tokio::join!(self.own_connection(), self.further_connections());
         let is_reached = own.as_ref().is_none_or(|finding| finding.state == State::Fine);
-        let mut findings: Vec<Finding> = own.into_iter().chain(further).collect();
-        let looks: [(Topic, Look<'_>); 9] = [
+        let mut findings: Vec<CheckResult> = own.into_iter().chain(further).collect();
+        let looks: [(Topic, CheckFuture<'_>); 9] = [
             (Topic::Host, Box::pin(self.host())),
             (Topic::Disk, Box::pin(self.disk())),
             (Topic::Log, Box::pin(self.log())),
@@ -110,7 +110,7 @@ impl Checkup {
         let looks = looks.map(|(topic, look)| async move {
             let found = tokio::time::timeout(LOOK_LIMIT, look).await;
             let late = || format!("it was not known within {}", Span(LOOK_LIMIT));
-            found.unwrap_or_else(|_| vec![Finding::doubtful(topic, topic.word(), late())])
+            found.unwrap_or_else(|_| vec![CheckResult::doubtful(topic, topic.word(), late())])
         });
         findings.extend(futures_util::future::join_all(looks).await.concat());
         findings.extend(self.senders());

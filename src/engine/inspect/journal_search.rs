@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use self::ordered_merge::{Lane, merged};
+use self::ordered_merge::{Slice, merged};
 use crate::actions::Context;
 use crate::actions::kinds::journal::query::Query;
 use crate::domain::core::time::Timestamp;
@@ -52,7 +52,7 @@ pub struct Searched {
 
 /// The order in which lines are handed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum LineOrder {
     /// The oldest first.
     Forwards,
     /// The newest first.
@@ -68,18 +68,18 @@ pub enum Order {
 /// When journalctl cannot be started at all, in words.
 pub async fn search(
     filter: &Filter,
-    order: Order,
+    order: LineOrder,
     context: &Context,
     take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
     let whole = Query {
-        reverse: order == Order::Backwards,
-        follow: order == Order::Following,
+        reverse: order == LineOrder::Backwards,
+        follow: order == LineOrder::Following,
         directory: context.environment.journal.as_ref().map(PathBuf::from),
         ..Query::of(filter)
     };
     let slices = if worth_slicing(&whole, order) { slices(&whole, context).await? } else { vec![whole] };
-    merged(slices.into_iter().map(|query| Lane::new(query, filter, context)).collect(), readers(), context, take).await
+    merged(slices.into_iter().map(|query| Slice::new(query, filter, context)).collect(), readers(), context, take).await
 }
 
 /// The newest lines that are found, the oldest of them first; whether there are more is in `stopped`.
@@ -99,7 +99,7 @@ pub async fn newest(filter: &Filter, most: usize, context: &Context) -> Result<(
         }
         ControlFlow::Continue(())
     };
-    let searched = search(filter, Order::Backwards, context, &mut take).await?;
+    let searched = search(filter, LineOrder::Backwards, context, &mut take).await?;
     kept.reverse();
     Ok((kept, searched))
 }
@@ -111,9 +111,9 @@ fn readers() -> usize {
 
 /// Whether several readers can be of use: not where the index rules out most lines, nor where the newest lines come
 /// first and soon are enough.
-fn worth_slicing(whole: &Query, order: Order) -> bool {
-    let every_line_is_read = order == Order::Forwards || whole.is_prefiltered();
-    order != Order::Following && every_line_is_read && !whole.is_indexed() && readers() > 1
+fn worth_slicing(whole: &Query, order: LineOrder) -> bool {
+    let every_line_is_read = order == LineOrder::Forwards || whole.is_prefiltered();
+    order != LineOrder::Following && every_line_is_read && !whole.is_indexed() && readers() > 1
 }
 
 /// The query cut into equal stretches of the time from which there are lines, in the order in which they are read.
@@ -143,7 +143,7 @@ async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> 
 async fn oldest(whole: &Query, context: &Context) -> Result<Option<Timestamp>, String> {
     let query = Query { reverse: false, ..whole.clone() }.of_instants();
     let (first, found) = (Arc::new(Mutex::new(None)), CancellationToken::new());
-    let mut take = |record: &crate::domain::journal::export::Record<'_>| {
+    let mut take = |record: &crate::domain::journal::export::ExportRecord<'_>| {
         first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(record.at);
         found.cancel();
     };

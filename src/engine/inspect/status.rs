@@ -20,10 +20,10 @@ use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
-use crate::domain::host::status::{Probe, Row, Sighting, Subject, Unit};
+use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
 use crate::engine::catalog::Catalog;
 
-pub use crate::actions::kinds::systemd::watch::Lookout;
+pub use crate::actions::kinds::systemd::watch::UnitWatch;
 
 mod probe;
 
@@ -38,9 +38,9 @@ const FAR_STRIDE: Duration = Duration::from_millis(500);
 
 /// Somebody who looks.
 #[derive(Debug)]
-pub struct Survey {
+pub struct StatusSurvey {
     context: Context,
-    subjects: Vec<Subject>,
+    subjects: Vec<StatusSubject>,
     /// How long one probe may take; none when nobody is asked.
     limit: Option<Duration>,
     gate: Semaphore,
@@ -51,7 +51,7 @@ pub type Units = Result<HashMap<String, Unit>, String>;
 
 /// What a look has found.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct StatusReport {
     /// When.
     pub at: Timestamp,
     /// Where.
@@ -59,12 +59,12 @@ pub struct Report {
     /// Why systemd cannot be reached, if it cannot.
     pub systemd: Option<String>,
     /// Every subject, trouble first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<StatusRow>,
 }
 
-impl Survey {
+impl StatusSurvey {
     /// Looks at these subjects; asks each what it answers itself for as long as `limit`, or not at all without one.
-    pub fn new(context: Context, mut subjects: Vec<Subject>, limit: Option<Duration>) -> Self {
+    pub fn new(context: Context, mut subjects: Vec<StatusSubject>, limit: Option<Duration>) -> Self {
         if limit.is_none() {
             // Of what has no unit nothing could be known.
             subjects.retain(|subject| subject.unit.is_some());
@@ -73,7 +73,7 @@ impl Survey {
     }
 
     /// What is looked at, in the estate's order.
-    pub fn subjects(&self) -> &[Subject] {
+    pub fn subjects(&self) -> &[StatusSubject] {
         &self.subjects
     }
 
@@ -107,8 +107,8 @@ impl Survey {
     ///
     /// # Errors
     /// A sentence that says why systemd cannot be reached.
-    pub async fn lookout(&self) -> Result<Lookout, String> {
-        Lookout::take(&self.names(), &self.context).await
+    pub async fn lookout(&self) -> Result<UnitWatch, String> {
+        UnitWatch::take(&self.names(), &self.context).await
     }
 
     fn names(&self) -> Vec<&str> {
@@ -116,7 +116,7 @@ impl Survey {
     }
 
     /// What one subject answers itself; none when there is nothing to ask it.
-    pub async fn probe(&self, subject: &Subject) -> Option<Probe> {
+    pub async fn probe(&self, subject: &StatusSubject) -> Option<Probe> {
         let limit = self.limit?;
         if let Err(unasked) = approach(subject, &self.context).await {
             return Some(unasked);
@@ -136,20 +136,20 @@ impl Survey {
     }
 
     /// Looks at everything once.
-    pub async fn look(&self) -> Report {
+    pub async fn look(&self) -> StatusReport {
         let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
         let (units, probes) = futures_util::join!(self.units(), probes);
         let judged = self.subjects.iter().zip(probes);
-        let mut rows: Vec<Row> =
-            judged.map(|(subject, health)| Row::of(subject, sighting(subject, &units), health)).collect();
+        let mut rows: Vec<StatusRow> =
+            judged.map(|(subject, health)| StatusRow::of(subject, sighting(subject, &units), health)).collect();
         status::sort(&mut rows);
         let (at, environment) = (self.context.clock.now(), self.environment().to_owned());
-        Report { at, environment, systemd: units.err(), rows }
+        StatusReport { at, environment, systemd: units.err(), rows }
     }
 }
 
 /// What is known of a subject's unit.
-pub fn sighting(subject: &Subject, units: &Units) -> Sighting {
+pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
     match (&subject.unit, units) {
         (None, _) => Sighting::None,
         (Some(_), Err(_)) => Sighting::Blind,
@@ -158,7 +158,7 @@ pub fn sighting(subject: &Subject, units: &Units) -> Sighting {
 }
 
 /// The words that start the runbook for a row, without the program's name.
-pub fn start_words(row: &Row, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
+pub fn start_words(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
     let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
     let remedy = status::remedy(row, runbooks, environment)?;
     let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];

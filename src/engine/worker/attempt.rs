@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::over_budget;
-use super::{Flight, LOOK_LIMIT, Landed, Launch, Place, Worker};
+use super::{LOOK_LIMIT, PendingStart, RunStep, RunningTask, TaskResult, Worker};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::RunId;
 use crate::domain::core::time::Timestamp;
@@ -54,29 +54,29 @@ impl Worker {
         self.draft(started, now)?;
         // A message is owed from now on, and delivered as every other is.
         if !attempt.action.is_message() {
-            self.launches.push(Launch { place, attempt, deadline });
+            self.launches.push(PendingStart { place, attempt, deadline });
         }
         Ok(())
     }
 
     /// What the world looks like before a change: at once when the kind needs not wait for it.
-    async fn look(&mut self, place: &Place, attempt: &Attempt, now: Timestamp) -> Option<Value> {
+    async fn look(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
         let mut looking = Box::pin(execute::observe(Arc::clone(&attempt.action), context));
         if let std::task::Poll::Ready(before) = futures_util::poll!(&mut looking) {
             return Some(before);
         }
-        self.flights.insert(place.clone(), Flight { cancel, effect, acting: false });
+        self.flights.insert(place.clone(), RunningTask { cancel, effect, acting: false });
         let (place, digest) = (place.clone(), attempt.digest.clone());
-        self.tasks.spawn(async move { Landed::Observed { place, digest, before: looking.await } });
+        self.tasks.spawn(async move { TaskResult::Observed { place, digest, before: looking.await } });
         None
     }
 
     /// Lets the readings begin whose intents are on their way to the disk; where they are made.
-    pub(super) fn launch_readings(&mut self) -> Vec<Place> {
+    pub(super) fn launch_readings(&mut self) -> Vec<RunStep> {
         let launches = std::mem::take(&mut self.launches);
-        let is_reading = |launch: &Launch| launch.attempt.action.effect == EffectClass::Read;
+        let is_reading = |launch: &PendingStart| launch.attempt.action.effect == EffectClass::Read;
         let (readings, changes): (Vec<_>, Vec<_>) = launches.into_iter().partition(is_reading);
         self.launches = changes;
         let places = readings.iter().map(|launch| launch.place.clone()).collect();
@@ -85,7 +85,7 @@ impl Worker {
     }
 
     /// Stops readings whose intents were not written after all: what they find is of no use.
-    pub(super) fn call_off(&mut self, readings: &[Place]) {
+    pub(super) fn call_off(&mut self, readings: &[RunStep]) {
         for flight in readings.iter().filter_map(|place| self.flights.get(place)) {
             flight.cancel.cancel();
         }
@@ -98,19 +98,19 @@ impl Worker {
         self.launch_all(launches);
     }
 
-    fn launch_all(&mut self, launches: Vec<Launch>) {
-        for Launch { place, attempt, deadline } in launches {
+    fn launch_all(&mut self, launches: Vec<PendingStart>) {
+        for PendingStart { place, attempt, deadline } in launches {
             let cancel = CancellationToken::new();
             let Some(context) = self.context(&place, &attempt.action, deadline, cancel.clone()) else {
                 continue;
             };
             let effect = attempt.action.effect;
             tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
-            self.flights.insert(place.clone(), Flight { cancel, effect, acting: true });
+            self.flights.insert(place.clone(), RunningTask { cancel, effect, acting: true });
             let mut flying = Box::pin(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = execute::attempt(&action, poll, context).await.into();
-                Landed::Ended { place, attempt: number, outcome }
+                TaskResult::Ended { place, attempt: number, outcome }
             });
             // A child is on its way before the faces are told, so that both take place at once.
             match flying.as_mut().now_or_never() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::domain::config::alert_policy::Budget;
-use crate::domain::core::id::{Part, RunId};
+use crate::domain::core::id::{RunId, StepPart};
 use crate::domain::core::time::Span;
 use crate::domain::incident::Incident;
 use crate::domain::incident::due::{Confirmation, occasion};
@@ -28,7 +28,7 @@ impl Worker {
         let approved = run.state(&attempt.step).and_then(|state| state.approved.as_ref());
         let agreed = approved.is_some_and(|agreed| agreed.covers(&attempt.digest, now));
         run.mode == Mode::Unattended
-            && attempt.step.part == Part::Main
+            && attempt.step.part == StepPart::Main
             && attempt.action.effect.changes()
             && attempt.action.kind != "notify"
             && !agreed

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::actions::{Context, Kind, Reconciled};
 use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::incident::event::Finding;
+use crate::domain::incident::event::Reconciliation;
 use crate::domain::incident::outcome::{OUTPUT_LIMIT, Outcome, Verdict};
 use crate::domain::incident::plan::{Poll, RenderedAction};
 use crate::domain::runbook::time_limits::STOP_GRACE;
@@ -33,16 +33,16 @@ pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context
 }
 
 /// Asks the world what became of an attempt that was cut off.
-pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Finding {
+pub(crate) async fn reconcile(action: &RenderedAction, before: &Value, context: Context) -> Reconciliation {
     let Some(kind) = crate::actions::kind(&action.kind) else {
-        return Finding::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
+        return Reconciliation::CannotTell { detail: format!("this version knows no kind `{}`", action.kind) };
     };
     let looked = bounded(kind.reconcile(&action.spec, before, &context), &context).await;
     match looked {
-        Some(Reconciled::Happened(outcome)) => Finding::Happened(limited(outcome).into()),
-        Some(Reconciled::DidNotHappen(detail)) => Finding::DidNotHappen { detail },
-        Some(Reconciled::CannotTell(detail)) => Finding::CannotTell { detail },
-        None => Finding::CannotTell { detail: "looking took too long".to_owned() },
+        Some(Reconciled::Happened(outcome)) => Reconciliation::Happened(limited(outcome).into()),
+        Some(Reconciled::DidNotHappen(detail)) => Reconciliation::DidNotHappen { detail },
+        Some(Reconciled::CannotTell(detail)) => Reconciliation::CannotTell { detail },
+        None => Reconciliation::CannotTell { detail: "looking took too long".to_owned() },
     }
 }
 

@@ -5,21 +5,21 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
 use crate::domain::incident::{Incident, fold};
-use crate::engine::lease::Held;
+use crate::engine::lease::HeldLease;
 use crate::engine::{Engine, EngineError, recorded};
-use crate::store::{Draft, Write};
+use crate::store::{NewEvent, Write};
 
 impl Worker {
     /// A worker of an incident that these drafts open. Nothing is written yet.
     pub(in crate::engine) fn opening(
         engine: &Engine,
         id: &IncidentId,
-        drafts: Vec<Draft>,
+        drafts: Vec<NewEvent>,
         now: Timestamp,
     ) -> Result<Self, EngineError> {
         let foreseen: Vec<Recorded> = (1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
         let incident = fold(&foreseen)?.ok_or_else(|| EngineError::NotFound(id.to_string()))?;
-        let (held, hold) = Held::opening(id, &engine.parts().holder, now);
+        let (held, hold) = HeldLease::opening(id, &engine.parts().holder, now);
         Ok(Self { hold: Some(hold), drafts, ..Self::new(engine, held, incident) })
     }
 

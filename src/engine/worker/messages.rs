@@ -4,25 +4,25 @@
 
 use std::sync::Arc;
 
-use super::{Landed, Worker};
+use super::{TaskResult, Worker};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::due::Parcel;
+use crate::domain::incident::due::PendingDelivery;
 use crate::domain::incident::event::Event;
 use crate::domain::incident::message::MessageId;
 use crate::engine::EngineError;
-use crate::engine::delivery::Sending;
+use crate::engine::delivery::DeliveryRequest;
 
 /// A message, the channel that it is for and the one that it goes to.
-pub(super) type Way = (MessageId, String, String);
+pub(super) type RouteKey = (MessageId, String, String);
 
-fn way(parcel: &Parcel) -> Way {
+fn way(parcel: &PendingDelivery) -> RouteKey {
     (parcel.id.clone(), parcel.target.clone(), parcel.channel.clone())
 }
 
 impl Worker {
     /// A try is owed: it begins when what was drafted is durable, unless it is under way.
-    pub(super) fn hand_in(&mut self, parcel: Parcel) {
+    pub(super) fn hand_in(&mut self, parcel: PendingDelivery) {
         let way = way(&parcel);
         let waits = self.parcels.iter().any(|other| self::way(other) == way);
         if !waits && !self.sending.contains(&way) {
@@ -34,10 +34,10 @@ impl Worker {
     pub(super) fn post(&mut self) {
         for parcel in std::mem::take(&mut self.parcels) {
             let way = way(&parcel);
-            let Some(sending) = Sending::of(&self.incident, parcel) else { continue };
+            let Some(sending) = DeliveryRequest::of(&self.incident, parcel) else { continue };
             self.sending.insert(way);
             let office = Arc::clone(&self.engine.office);
-            self.tasks.spawn(async move { Landed::Told { event: office.deliver(&sending).await } });
+            self.tasks.spawn(async move { TaskResult::Told { event: office.deliver(&sending).await } });
         }
     }
 
@@ -55,7 +55,7 @@ impl Worker {
     }
 }
 
-fn way_of(event: &Event) -> Option<Way> {
+fn way_of(event: &Event) -> Option<RouteKey> {
     match event {
         Event::Notified { run, step, notice, channel, instead_of, .. }
         | Event::NotifyFailed { run, step, notice, channel, instead_of, .. } => {

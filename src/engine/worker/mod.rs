@@ -15,21 +15,21 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::messages::Way;
-use super::lease::Held;
+use self::messages::RouteKey;
+use super::lease::HeldLease;
 use super::subscription::Hint;
-use super::{Engine, EngineError, Patience, Stop};
+use super::{Engine, EngineError, ReturnWhen, Stop};
 use crate::domain::config::host::Host;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::due::{Confirmation, Effect, Parcel, due, is_live};
-use crate::domain::incident::event::{Actor, Event, Finding, Gate, Recorded};
+use crate::domain::incident::due::{Confirmation, Effect, PendingDelivery, due, is_live};
+use crate::domain::incident::event::{Actor, Event, Gate, Reconciliation, Recorded};
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::{Attempt, Change, RenderedAction};
-use crate::domain::incident::step::Standing;
-use crate::store::{Draft, Hold, StoreError, Write};
+use crate::domain::incident::plan::{Attempt, PlannedChange, RenderedAction};
+use crate::domain::incident::step::StepStatus;
+use crate::store::{InitialLease, NewEvent, StoreError, Write};
 
 mod attempt;
 mod budget;
@@ -44,18 +44,18 @@ const LOOK_LIMIT: Span = Span::seconds(60);
 /// How many rounds of facts one turn may follow from one another: more is a fault of ours, not of a runbook.
 const ROUND_LIMIT: usize = 100_000;
 
-type Place = (RunId, StepKey);
+type RunStep = (RunId, StepKey);
 
 /// What came of a task.
-enum Landed {
-    Observed { place: Place, digest: String, before: Value },
-    Ended { place: Place, attempt: u32, outcome: Arc<Outcome> },
-    Settled { place: Place, attempt: u32, finding: Finding },
+enum TaskResult {
+    Observed { place: RunStep, digest: String, before: Value },
+    Ended { place: RunStep, attempt: u32, outcome: Arc<Outcome> },
+    Settled { place: RunStep, attempt: u32, finding: Reconciliation },
     Told { event: Event },
 }
 
-impl Landed {
-    fn place(&self) -> Option<&Place> {
+impl TaskResult {
+    fn place(&self) -> Option<&RunStep> {
         match self {
             Self::Observed { place, .. } | Self::Ended { place, .. } | Self::Settled { place, .. } => Some(place),
             Self::Told { .. } => None,
@@ -64,15 +64,15 @@ impl Landed {
 }
 
 /// A task that is under way.
-struct Flight {
+struct RunningTask {
     cancel: CancellationToken,
     effect: EffectClass,
     acting: bool,
 }
 
 /// An attempt whose intent is about to become durable.
-struct Launch {
-    place: Place,
+struct PendingStart {
+    place: RunStep,
     attempt: Box<Attempt>,
     deadline: Timestamp,
 }
@@ -83,22 +83,22 @@ pub(super) struct Worker {
     incident: Incident,
     /// The last event that is in the store; `incident` may be ahead by `drafts`.
     stored: u64,
-    held: Held,
+    held: HeldLease,
     /// The claim that the first write of a new incident takes.
-    hold: Option<Hold>,
-    drafts: Vec<Draft>,
+    hold: Option<InitialLease>,
+    drafts: Vec<NewEvent>,
     /// Names that are given with the drafts.
     keys: Vec<String>,
-    launches: Vec<Launch>,
+    launches: Vec<PendingStart>,
     /// Messages that are about to be sent, and those that are under way.
-    parcels: Vec<Parcel>,
-    sending: BTreeSet<Way>,
-    observed: HashMap<Place, (String, Value)>,
+    parcels: Vec<PendingDelivery>,
+    sending: BTreeSet<RouteKey>,
+    observed: HashMap<RunStep, (String, Value)>,
     /// Attempts that broke off with a connection.
     lost: recovery::Losses,
-    flights: HashMap<Place, Flight>,
-    tasks: JoinSet<Landed>,
-    landed: Vec<Landed>,
+    flights: HashMap<RunStep, RunningTask>,
+    tasks: JoinSet<TaskResult>,
+    landed: Vec<TaskResult>,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Why the draft is not on disk, and the event at which it was tried: the rest of the work goes on, and the
     /// face hears of it at the end.
@@ -110,11 +110,11 @@ impl Engine {
     pub async fn drive(
         &self,
         incident: &IncidentId,
-        patience: Patience,
+        patience: ReturnWhen,
         detach: &CancellationToken,
     ) -> Result<Stop, EngineError> {
         let parts = self.parts();
-        let taken = Held::take(&*parts.store, incident, &parts.holder, &parts.hostname, parts.clock.now()).await?;
+        let taken = HeldLease::take(&*parts.store, incident, &parts.holder, &parts.hostname, parts.clock.now()).await?;
         let held = match taken {
             Ok(held) => held,
             Err(claim) => return Ok(Stop::Taken(claim)),
@@ -133,7 +133,7 @@ impl Engine {
 }
 
 impl Worker {
-    fn new(engine: &Engine, held: Held, incident: Incident) -> Self {
+    fn new(engine: &Engine, held: HeldLease, incident: Incident) -> Self {
         Self {
             hints: engine.hub.listen(),
             engine: engine.clone(),
@@ -157,7 +157,7 @@ impl Worker {
     }
 
     /// Works, and gives the claim back.
-    pub(super) async fn drive(mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
+    pub(super) async fn drive(mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         let stop = self.work(patience, detach).await;
         if self.incident.seq == self.stored {
             self.engine.known.keep(&self.incident);
@@ -167,7 +167,7 @@ impl Worker {
         stop
     }
 
-    async fn work(&mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
+    async fn work(&mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         loop {
             if let Some(claim) = self.turn().await? {
                 return Ok(Stop::Taken(claim));
@@ -184,7 +184,7 @@ impl Worker {
 
     /// One turn: everything that follows from the state is recorded, then what is owed begins. The other's
     /// claim when ours was lost.
-    async fn turn(&mut self) -> Result<Option<crate::store::Claim>, EngineError> {
+    async fn turn(&mut self) -> Result<Option<crate::store::Lease>, EngineError> {
         self.engine.refresh();
         loop {
             let parts = self.engine.parts();
@@ -256,7 +256,7 @@ impl Worker {
         let describe = |action: &RenderedAction| {
             crate::actions::kind(&action.kind).map(|kind| kind.describe(&action.spec)).unwrap_or_default()
         };
-        let mut change = Change { why: asked.why, ..describe(&asked.action) };
+        let mut change = PlannedChange { why: asked.why, ..describe(&asked.action) };
         if let Some(undo) = &asked.undo {
             change.undo = Some(describe(undo).what);
         }
@@ -295,38 +295,38 @@ impl Worker {
         }
     }
 
-    fn land(&mut self, landed: Landed) -> Result<(), EngineError> {
+    fn land(&mut self, landed: TaskResult) -> Result<(), EngineError> {
         let now = self.engine.parts().clock.now();
         if let Some(place) = landed.place() {
             self.flights.remove(place);
         }
         match landed {
-            Landed::Told { event } => self.told(event, now),
-            Landed::Observed { place, digest, before } => {
+            TaskResult::Told { event } => self.told(event, now),
+            TaskResult::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
                 Ok(())
             }
-            Landed::Ended { place, attempt, .. } | Landed::Settled { place, attempt, .. }
+            TaskResult::Ended { place, attempt, .. } | TaskResult::Settled { place, attempt, .. }
                 if !self.awaits(&place, attempt) =>
             {
                 // Another worker has settled it meanwhile.
                 Ok(())
             }
             // It is settled like one that was cut off with its worker.
-            Landed::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
-            Landed::Ended { place: (run, step), attempt, outcome } => {
+            TaskResult::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
+            TaskResult::Ended { place: (run, step), attempt, outcome } => {
                 self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
             }
-            Landed::Settled { place, attempt, finding } => {
+            TaskResult::Settled { place, attempt, finding } => {
                 let (finding, (run, step)) = (self.lost.told(&place, finding), place);
                 self.draft(Event::Reconciled { run, step, attempt, finding }, now)
             }
         }
     }
 
-    fn awaits(&self, place: &Place, attempt: u32) -> bool {
+    fn awaits(&self, place: &RunStep, attempt: u32) -> bool {
         let state = self.incident.run(place.0).and_then(|run| run.state(&place.1));
-        state.is_some_and(|state| state.standing == Standing::Running && state.attempts == attempt)
+        state.is_some_and(|state| state.standing == StepStatus::Running && state.attempts == attempt)
     }
 
     /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
@@ -378,18 +378,18 @@ impl Worker {
     }
 
     /// What the world has answered stays true, whoever else has written meanwhile.
-    fn keep_results(&mut self, drafts: Vec<Draft>) {
+    fn keep_results(&mut self, drafts: Vec<NewEvent>) {
         for draft in drafts {
             match draft.into_event() {
                 event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
-                    self.landed.push(Landed::Told { event })
+                    self.landed.push(TaskResult::Told { event })
                 }
                 // That of a message follows from the state.
                 Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
-                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome });
+                    self.landed.push(TaskResult::Ended { place: (run, step), attempt, outcome });
                 }
                 Event::Reconciled { run, step, attempt, finding } => {
-                    self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
+                    self.landed.push(TaskResult::Settled { place: (run, step), attempt, finding });
                 }
                 _ => {}
             }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Flight, LOOK_LIMIT, Landed, Place, Worker};
+use super::{LOOK_LIMIT, RunStep, RunningTask, TaskResult, Worker};
 use crate::actions::{Context, Progress};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Event, Finding, Gate};
+use crate::domain::incident::event::{Event, Gate, Reconciliation};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::RenderedAction;
 use crate::engine::EngineError;
@@ -24,11 +24,11 @@ const LOSSES: u32 = 3;
 
 /// Attempts that broke off with a connection, and how often each step's did.
 #[derive(Debug, Default)]
-pub(super) struct Losses(HashMap<Place, (u32, String)>);
+pub(super) struct Losses(HashMap<RunStep, (u32, String)>);
 
 impl Losses {
     /// Takes an outcome that says that a connection was lost, so that the world is looked at instead; not too often.
-    pub(super) fn take(&mut self, place: &Place, outcome: &Outcome) -> bool {
+    pub(super) fn take(&mut self, place: &RunStep, outcome: &Outcome) -> bool {
         let count = self.0.get(place).map_or(0, |(count, _)| *count);
         if !outcome.is_lost() || count >= LOSSES {
             return false;
@@ -38,19 +38,21 @@ impl Losses {
     }
 
     /// A finding, with why it had to be looked for.
-    pub(super) fn told(&self, place: &Place, finding: Finding) -> Finding {
+    pub(super) fn told(&self, place: &RunStep, finding: Reconciliation) -> Reconciliation {
         let Some((_, why)) = self.0.get(place) else { return finding };
         match finding {
-            Finding::DidNotHappen { detail } => Finding::DidNotHappen { detail: format!("{why}; {detail}") },
-            Finding::CannotTell { detail } => Finding::CannotTell { detail: format!("{why}; {detail}") },
-            happened @ Finding::Happened(_) => happened,
+            Reconciliation::DidNotHappen { detail } => {
+                Reconciliation::DidNotHappen { detail: format!("{why}; {detail}") }
+            }
+            Reconciliation::CannotTell { detail } => Reconciliation::CannotTell { detail: format!("{why}; {detail}") },
+            happened @ Reconciliation::Happened(_) => happened,
         }
     }
 }
 
 impl Worker {
     /// An attempt has begun and not ended. Ours goes on, or is told to stop; another's is settled.
-    pub(super) fn settle(&mut self, place: Place, halt: bool, now: Timestamp) -> Result<(), EngineError> {
+    pub(super) fn settle(&mut self, place: RunStep, halt: bool, now: Timestamp) -> Result<(), EngineError> {
         if let Some(flight) = self.flights.get(&place) {
             if halt {
                 flight.cancel.cancel();
@@ -71,13 +73,13 @@ impl Worker {
             EffectClass::Repeatable => "it may be repeated without harm",
             EffectClass::Once => return self.look_back(place, attempt, begun.action, begun.before, now),
         };
-        let finding = self.lost.told(&place, Finding::DidNotHappen { detail: detail.to_owned() });
+        let finding = self.lost.told(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
         self.draft(Event::Reconciled { run: place.0, step: place.1, attempt, finding }, now)
     }
 
     fn look_back(
         &mut self,
-        place: Place,
+        place: RunStep,
         attempt: u32,
         action: Arc<RenderedAction>,
         before: Arc<Value>,
@@ -87,10 +89,10 @@ impl Worker {
         let Some(context) = self.context(&place, &action, LOOK_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
-        self.flights.insert(place.clone(), Flight { cancel, effect: EffectClass::Read, acting: false });
+        self.flights.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
             let finding = execute::reconcile(&action, &before, context).await;
-            Landed::Settled { place, attempt, finding }
+            TaskResult::Settled { place, attempt, finding }
         });
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Worker {
     /// What an action is given besides its spec.
     pub(super) fn context(
         &self,
-        place: &Place,
+        place: &RunStep,
         action: &RenderedAction,
         deadline: Timestamp,
         cancel: CancellationToken,
@@ -120,7 +122,7 @@ impl Worker {
         })
     }
 
-    fn progress(&self, place: &Place) -> Progress {
+    fn progress(&self, place: &RunStep) -> Progress {
         let (engine, id, place) = (self.engine.clone(), self.id.clone(), place.clone());
         Progress::new(move |line| {
             engine.hub.tell(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Landed, Worker};
+use super::{TaskResult, Worker};
 use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::due::wake_after;
 use crate::domain::incident::event::Gate;
 use crate::domain::incident::extend;
 use crate::domain::incident::run::Run;
-use crate::domain::incident::step::Standing;
+use crate::domain::incident::step::StepStatus;
 use crate::engine::subscription::{Hint, POLL};
-use crate::engine::{EngineError, Patience, Stop};
+use crate::engine::{EngineError, ReturnWhen, Stop};
 
 /// How long a face that leaves waits for a change that is being made: longer than most restarts take.
 const LEAVE_LIMIT: Span = Span::seconds(10);
 
 impl Worker {
     /// Whether the work is at rest in the way that the caller waits for.
-    pub(super) fn rest(&self, patience: Patience) -> Option<Stop> {
+    pub(super) fn rest(&self, patience: ReturnWhen) -> Option<Stop> {
         if !self.flights.is_empty() || !self.sending.is_empty() || !self.landed.is_empty() {
             return None;
         }
@@ -28,12 +28,12 @@ impl Worker {
         if self.incident.live_runs().next().is_none() && !undoing {
             return Some(Stop::Over);
         }
-        if patience == Patience::UntilQuiet {
+        if patience == ReturnWhen::UntilQuiet {
             return Some(Stop::Quiet);
         }
         let person = !self.incident.waiting_for_person().is_empty();
         let timer = self.incident.runs.iter().any(waits_for_timer);
-        (patience == Patience::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
+        (patience == ReturnWhen::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
     }
 
     /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
@@ -105,7 +105,7 @@ impl Worker {
         Ok(Stop::Detached)
     }
 
-    fn keep_if_change(&mut self, landed: Landed) -> Result<(), EngineError> {
+    fn keep_if_change(&mut self, landed: TaskResult) -> Result<(), EngineError> {
         let Some(place) = landed.place() else { return self.land(landed) };
         if self.flights.get(place).is_some_and(|flight| flight.acting && flight.effect.changes()) {
             return self.land(landed);
@@ -123,5 +123,5 @@ impl Worker {
 fn waits_for_timer(run: &Run) -> bool {
     run.steps
         .values()
-        .any(|state| matches!(state.standing, Standing::Ready { .. } | Standing::Waiting(Gate::Timer { .. })))
+        .any(|state| matches!(state.standing, StepStatus::Ready { .. } | StepStatus::Waiting(Gate::Timer { .. })))
 }

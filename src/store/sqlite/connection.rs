@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use super::error_help::fault;
 use super::log_file::{APPLICATION_ID, FORMAT, PAGE_SIZE, SCHEMA, examined};
 use super::shared_file::{Database, SharedFile};
@@ -48,13 +48,13 @@ enum Use {
 
 /// A connection that may not be open yet.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct LazyConnection {
     path: PathBuf,
     usage: Use,
     connection: Option<Database>,
 }
 
-impl Link {
+impl LazyConnection {
     /// For reading.
     pub(super) fn reader(path: &Path) -> Self {
         Self { path: path.to_owned(), usage: Use::Reading, connection: None }
@@ -71,14 +71,17 @@ impl Link {
     }
 
     /// Asks something, of a log as it is at one moment.
-    pub(super) fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, StoreError> {
         self.within(TransactionBehavior::Deferred, question)
     }
 
     /// Changes something under the lock for writing: all of it, durably, or nothing.
     pub(super) fn change<T>(
         &mut self,
-        change: impl FnOnce(&Connection) -> Result<T, Trouble>,
+        change: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
         self.within(TransactionBehavior::Immediate, change)
     }
@@ -86,7 +89,7 @@ impl Link {
     /// Asks something that is not about the log's contents, and outside of a transaction.
     pub(super) fn beside<T>(
         &mut self,
-        question: impl FnOnce(&Connection) -> Result<T, Trouble>,
+        question: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
         let answer = question(self.open()?);
         self.worded(answer)
@@ -95,10 +98,10 @@ impl Link {
     fn within<T>(
         &mut self,
         behavior: TransactionBehavior,
-        work: impl FnOnce(&Connection) -> Result<T, Trouble>,
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, StoreError> {
         let connection = self.open()?;
-        let done = connection.transaction_with_behavior(behavior).map_err(Trouble::Sql).and_then(|transaction| {
+        let done = connection.transaction_with_behavior(behavior).map_err(SqliteError::Sql).and_then(|transaction| {
             // What fails is rolled back when the transaction is dropped.
             let done = work(&transaction)?;
             transaction.commit()?;
@@ -115,9 +118,9 @@ impl Link {
         }
     }
 
-    fn worded<T>(&mut self, answer: Result<T, Trouble>) -> Result<T, StoreError> {
+    fn worded<T>(&mut self, answer: Result<T, SqliteError>) -> Result<T, StoreError> {
         answer.map_err(|trouble| {
-            if matches!(trouble, Trouble::Sql(_)) {
+            if matches!(trouble, SqliteError::Sql(_)) {
                 self.connection = None;
             }
             trouble.worded(&self.path)
@@ -135,7 +138,7 @@ impl Link {
     }
 }
 
-fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, Trouble> {
+fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, SqliteError> {
     let (access, cache) = match usage {
         Use::Reading => (OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB),
         Use::Writing => (OpenFlags::SQLITE_OPEN_READ_WRITE, WRITER_CACHE_KIB),
@@ -155,7 +158,7 @@ fn connect(path: &Path, file: SharedFile, usage: Use) -> Result<Database, Troubl
 }
 
 /// Refuses a database whose tables are not exactly those of the format.
-fn recognise(connection: &Connection) -> Result<(), Trouble> {
+fn recognise(connection: &Connection) -> Result<(), SqliteError> {
     const IDENTITY: &str = "SELECT (SELECT application_id FROM pragma_application_id), \
         (SELECT user_version FROM pragma_user_version), (SELECT journal_mode FROM pragma_journal_mode), \
         (SELECT group_concat(sql, ';' ORDER BY rowid) FROM sqlite_schema WHERE sql IS NOT NULL)";
@@ -164,13 +167,13 @@ fn recognise(connection: &Connection) -> Result<(), Trouble> {
     });
     let (application, format, journal, schema) = identity?;
     if application != APPLICATION_ID || format != FORMAT {
-        return Err(Trouble::damaged("the file has changed while it was opened"));
+        return Err(SqliteError::damaged("the file has changed while it was opened"));
     }
     if journal != "wal" {
-        return Err(Trouble::damaged(format!("the journal is in mode `{journal}` instead of `wal`")));
+        return Err(SqliteError::damaged(format!("the journal is in mode `{journal}` instead of `wal`")));
     }
     if bare(&schema.unwrap_or_default()) != bare(SCHEMA) {
-        return Err(Trouble::damaged("the tables are not those of a log"));
+        return Err(SqliteError::damaged("the tables are not those of a log"));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// Why a question has no answer.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum SqliteError {
     /// SQLite, or the disk below it: the connection is not used again.
     Sql(rusqlite::Error),
     /// What was read is not what was written.
@@ -20,7 +20,7 @@ pub(super) enum Trouble {
     Refused(StoreError),
 }
 
-impl Trouble {
+impl SqliteError {
     /// What was read is not what was written.
     pub(super) fn damaged(why: impl Into<String>) -> Self {
         Self::Damaged(why.into())
@@ -36,20 +36,20 @@ impl Trouble {
     }
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
 }
 
 /// A column that is missing or of another type than the format says.
-impl From<FromSqlError> for Trouble {
+impl From<FromSqlError> for SqliteError {
     fn from(error: FromSqlError) -> Self {
         Self::Damaged(error.to_string())
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for SqliteError {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
     }

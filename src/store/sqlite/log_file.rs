@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::OpenFlags;
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use super::error_help::{damaged, refused};
 use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
@@ -83,7 +83,7 @@ fn fill(unfinished: &Path) -> Result<(), StoreError> {
     // An earlier process of the same number may have been killed here.
     let _ = fs::remove_file(unfinished);
     let file = SharedFile::create(unfinished, FILE_MODE).map_err(|error| refused(unfinished, &error))?;
-    let filled = || -> Result<(), Trouble> {
+    let filled = || -> Result<(), SqliteError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Database::open(unfinished, file, flags)?;
         database.execute_batch(&format!(

@@ -4,47 +4,47 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::store::chained_stream::{Head, Row};
+use crate::store::chained_stream::{EventRow, Head};
 use crate::store::codec::{parse_instant, written};
 use crate::store::hash_chain;
 use crate::store::hash_chain::Hash;
-use crate::store::{Claim, Key, Summary};
+use crate::store::{Lease, Summary, UniqueName};
 
 /// Reads columns of one row.
-struct Columns<'a>(&'a rusqlite::Row<'a>);
+struct RowColumns<'a>(&'a rusqlite::Row<'a>);
 
-impl<'a> Columns<'a> {
-    fn bytes(&self, index: usize) -> Result<&'a [u8], Trouble> {
+impl<'a> RowColumns<'a> {
+    fn bytes(&self, index: usize) -> Result<&'a [u8], SqliteError> {
         Ok(self.0.get_ref(index)?.as_bytes()?)
     }
 
-    fn hash(&self, index: usize) -> Result<Hash, Trouble> {
-        self.bytes(index)?.try_into().map_err(|_| Trouble::damaged("a hash is not 32 bytes long"))
+    fn hash(&self, index: usize) -> Result<Hash, SqliteError> {
+        self.bytes(index)?.try_into().map_err(|_| SqliteError::damaged("a hash is not 32 bytes long"))
     }
 
-    fn number(&self, index: usize) -> Result<u64, Trouble> {
-        u64::try_from(self.0.get_ref(index)?.as_i64()?).map_err(|_| Trouble::damaged("a number is below zero"))
+    fn number(&self, index: usize) -> Result<u64, SqliteError> {
+        u64::try_from(self.0.get_ref(index)?.as_i64()?).map_err(|_| SqliteError::damaged("a number is below zero"))
     }
 
-    fn text(&self, index: usize) -> Result<&'a str, Trouble> {
-        str::from_utf8(self.bytes(index)?).map_err(|_| Trouble::damaged("a text is not UTF-8"))
+    fn text(&self, index: usize) -> Result<&'a str, SqliteError> {
+        str::from_utf8(self.bytes(index)?).map_err(|_| SqliteError::damaged("a text is not UTF-8"))
     }
 
-    fn incident(&self, index: usize) -> Result<IncidentId, Trouble> {
-        self.text(index)?.parse().map_err(|why: String| Trouble::damaged(why))
+    fn incident(&self, index: usize) -> Result<IncidentId, SqliteError> {
+        self.text(index)?.parse().map_err(|why: String| SqliteError::damaged(why))
     }
 
-    fn instant(&self, index: usize) -> Result<Timestamp, Trouble> {
-        parse_instant(self.bytes(index)?).map_err(Trouble::damaged)
+    fn instant(&self, index: usize) -> Result<Timestamp, SqliteError> {
+        parse_instant(self.bytes(index)?).map_err(SqliteError::damaged)
     }
 }
 
 /// A stream: its number and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Stream {
+pub(super) struct StreamRow {
     /// Its number in the file.
     pub number: u64,
     /// The place of its last event.
@@ -53,7 +53,7 @@ pub(super) struct Stream {
     pub head: Head,
 }
 
-impl Stream {
+impl StreamRow {
     /// A checksum over the row, since it stands outside the chain.
     pub(super) fn seal(&self) -> Hash {
         let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
@@ -79,8 +79,8 @@ macro_rules! stream_columns {
 pub(super) use stream_columns;
 
 /// A stream, from [`stream_columns`].
-pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<Stream, Trouble> {
-    let columns = Columns(row);
+pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<StreamRow, SqliteError> {
+    let columns = RowColumns(row);
     let summary = Summary {
         id: columns.incident(2)?,
         seq: columns.number(3)?,
@@ -89,9 +89,9 @@ pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<Stream, Trouble> {
         live: columns.number(6)? != 0,
     };
     let head = Head { summary, hash: columns.hash(7)? };
-    let stream = Stream { number: columns.number(0)?, last: columns.number(1)?, head };
+    let stream = StreamRow { number: columns.number(0)?, last: columns.number(1)?, head };
     if stream.seal() != columns.hash(8)? {
-        return Err(Trouble::damaged(format!("the head of incident `{}` was changed", stream.head.summary.id)));
+        return Err(SqliteError::damaged(format!("the head of incident `{}` was changed", stream.head.summary.id)));
     }
     Ok(stream)
 }
@@ -101,8 +101,8 @@ pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
-    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, Trouble>,
-) -> Result<Vec<T>, Trouble> {
+    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, SqliteError>,
+) -> Result<Vec<T>, SqliteError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
     let mut all = Vec::new();
@@ -117,34 +117,35 @@ pub(super) fn one<T>(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
-    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, Trouble>,
-) -> Result<Option<T>, Trouble> {
+    value: impl Fn(&rusqlite::Row<'_>) -> Result<T, SqliteError>,
+) -> Result<Option<T>, SqliteError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
     rows.next()?.map(value).transpose()
 }
 
 /// A number that is the whole answer.
-pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, Trouble> {
-    one(connection, sql, [], |row| Columns(row).number(0))?.ok_or_else(|| Trouble::damaged("it cannot be counted"))
+pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, SqliteError> {
+    one(connection, sql, [], |row| RowColumns(row).number(0))?
+        .ok_or_else(|| SqliteError::damaged("it cannot be counted"))
 }
 
 /// Where the stream of an incident stands, if there is one.
-pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Result<Option<Stream>, Trouble> {
+pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Result<Option<StreamRow>, SqliteError> {
     const HEAD: &str = concat!("SELECT ", stream_columns!(), " FROM streams WHERE incident = ?1");
     one(connection, HEAD, [incident.as_str()], stream)
 }
 
 /// That the event which a stream names as its last is there.
-pub(super) fn is_last(connection: &Connection, stream: &Stream) -> Result<(), Trouble> {
+pub(super) fn is_last(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
     const HASH: &str = "SELECT hash FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
     let Summary { id, seq, .. } = &stream.head.summary;
     let place = [signed(stream.last), signed(stream.number), signed(*seq)];
-    let last = one(connection, HASH, place, |row| Columns(row).hash(0))?;
+    let last = one(connection, HASH, place, |row| RowColumns(row).hash(0))?;
     if last == Some(stream.head.hash) {
         return Ok(());
     }
-    Err(Trouble::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
+    Err(SqliteError::damaged(format!("event {seq} of incident `{id}` is not the one that was written last")))
 }
 
 /// Where the events of a stream are.
@@ -158,7 +159,7 @@ pub(super) struct Places {
 
 /// Where the events of a stream are from number `from` on: each names the place of the one before it. Where that is broken,
 /// all events of the file are looked through, so that what is wrong can be named.
-pub(super) fn places(connection: &Connection, stream: &Stream, from: u64) -> Result<Places, Trouble> {
+pub(super) fn places(connection: &Connection, stream: &StreamRow, from: u64) -> Result<Places, SqliteError> {
     const BEFORE: &str = "SELECT before FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
     const ALL: &str = "SELECT place FROM events WHERE stream = ?1 AND seq >= ?2 ORDER BY seq, place";
     let number = signed(stream.number);
@@ -183,18 +184,18 @@ pub(super) fn places(connection: &Connection, stream: &Stream, from: u64) -> Res
 pub(super) const UNLINKED: &str = "an event does not name the place of the one before it";
 
 /// The event at a place.
-pub(super) fn event(connection: &Connection, place: i64) -> Result<Row, Trouble> {
+pub(super) fn event(connection: &Connection, place: i64) -> Result<EventRow, SqliteError> {
     const EVENT: &str = "SELECT seq, at, body, hash FROM events WHERE place = ?1";
     let event = one(connection, EVENT, [place], |row| {
-        let columns = Columns(row);
-        Ok(Row {
+        let columns = RowColumns(row);
+        Ok(EventRow {
             seq: columns.number(0)?,
             at: columns.bytes(1)?.to_owned(),
             body: columns.bytes(2)?.to_owned(),
             hash: columns.hash(3)?,
         })
     })?;
-    event.ok_or_else(|| Trouble::damaged(format!("there is no event at place {place}")))
+    event.ok_or_else(|| SqliteError::damaged(format!("there is no event at place {place}")))
 }
 
 /// The ends of the file: what the next stream and the next event follow.
@@ -210,79 +211,81 @@ pub(super) struct Ends {
 const LAST_PLACE: &str = "SELECT coalesce(max(place), 0) FROM events";
 
 /// The ends of the file.
-pub(super) fn ends(connection: &Connection) -> Result<Ends, Trouble> {
+pub(super) fn ends(connection: &Connection) -> Result<Ends, SqliteError> {
     let stream = number(connection, "SELECT coalesce(max(number), 0) FROM streams")?;
     Ok(Ends { stream, place: number(connection, LAST_PLACE)? })
 }
 
 /// That no stream is gone, before some are listed: numbers have no gaps, and all events belong to one.
-pub(super) fn count(connection: &Connection) -> Result<(), Trouble> {
+pub(super) fn count(connection: &Connection) -> Result<(), SqliteError> {
     let rows = number(connection, "SELECT count(*) FROM streams")?;
     let events = number(connection, "SELECT coalesce(sum(seq), 0) FROM streams")?;
     agree(connection, rows, events)
 }
 
 /// That no stream is gone or has a damaged name: for when one is not found.
-pub(super) fn census(connection: &Connection) -> Result<(), Trouble> {
+pub(super) fn census(connection: &Connection) -> Result<(), SqliteError> {
     const ALL: &str = concat!("SELECT ", stream_columns!(), " FROM streams");
     let streams = all(connection, ALL, [], |row| {
-        let Stream { number, head, .. } = stream(row)?;
+        let StreamRow { number, head, .. } = stream(row)?;
         Ok((number, head.summary.seq))
     })?;
     let events = streams.iter().map(|(_, seq)| seq).sum();
     let numbers: BTreeSet<u64> = streams.iter().map(|(number, _)| *number).collect();
     if numbers.len() < streams.len() {
-        return Err(Trouble::damaged("two incidents have the same number"));
+        return Err(SqliteError::damaged("two incidents have the same number"));
     }
     agree(connection, streams.len() as u64, events)
 }
 
 /// That the streams are as many as were numbered, and have as many events as were written.
-fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), Trouble> {
+fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), SqliteError> {
     let Ends { stream, place } = ends(connection)?;
     if streams != stream {
-        return Err(Trouble::damaged(format!("there should be {stream} incidents, but there are {streams}")));
+        return Err(SqliteError::damaged(format!("there should be {stream} incidents, but there are {streams}")));
     }
     if events != place {
         let lost = "there should be as many, and an incident or its end is gone";
-        return Err(Trouble::damaged(format!("the incidents have {events} events and the file has {place}: {lost}")));
+        return Err(SqliteError::damaged(format!(
+            "the incidents have {events} events and the file has {place}: {lost}"
+        )));
     }
     Ok(())
 }
 
 /// `incident, holder, epoch, expires_at, seal` of a claim.
-pub(super) fn claim(row: &rusqlite::Row<'_>) -> Result<Claim, Trouble> {
-    let columns = Columns(row);
-    let claim = Claim {
+pub(super) fn claim(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
+    let columns = RowColumns(row);
+    let claim = Lease {
         incident: columns.incident(0)?,
         holder: columns.text(1)?.to_owned(),
         epoch: columns.number(2)?,
         expires_at: columns.instant(3)?,
     };
     if seal(&claim) != columns.hash(4)? {
-        return Err(Trouble::damaged(format!("the claim on incident `{}` was changed", claim.incident)));
+        return Err(SqliteError::damaged(format!("the claim on incident `{}` was changed", claim.incident)));
     }
     Ok(claim)
 }
 
 /// `key, incident, at, seal` of a name.
-pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<Key, Trouble> {
-    let columns = Columns(row);
-    let key = Key { key: columns.text(0)?.to_owned(), incident: columns.incident(1)?, at: columns.instant(2)? };
+pub(super) fn key(row: &rusqlite::Row<'_>) -> Result<UniqueName, SqliteError> {
+    let columns = RowColumns(row);
+    let key = UniqueName { key: columns.text(0)?.to_owned(), incident: columns.incident(1)?, at: columns.instant(2)? };
     if key_seal(&key) != columns.hash(3)? {
-        return Err(Trouble::damaged(format!("the name `{}` of an incident was changed", key.key.escape_debug())));
+        return Err(SqliteError::damaged(format!("the name `{}` of an incident was changed", key.key.escape_debug())));
     }
     Ok(key)
 }
 
 /// A checksum over a name.
-pub(super) fn key_seal(key: &Key) -> Hash {
+pub(super) fn key_seal(key: &UniqueName) -> Hash {
     hash_chain::seal(&[key.key.as_bytes(), key.incident.as_str().as_bytes(), written(key.at).as_bytes()])
 }
 
 /// A checksum over a claim.
-pub(super) fn seal(claim: &Claim) -> Hash {
-    let Claim { incident, holder, epoch, expires_at } = claim;
+pub(super) fn seal(claim: &Lease) -> Hash {
+    let Lease { incident, holder, epoch, expires_at } = claim;
     let (incident, expires_at) = (incident.as_str(), written(*expires_at));
     hash_chain::seal(&[incident.as_bytes(), holder.as_bytes(), &epoch.to_be_bytes(), expires_at.as_bytes()])
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use super::error_help::refused;
 use crate::store::StoreError;
 
@@ -136,7 +136,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Lets SQLite open the file at `path`, which has to be `file`.
-    pub(super) fn open(path: &Path, file: SharedFile, flags: OpenFlags) -> Result<Self, Trouble> {
+    pub(super) fn open(path: &Path, file: SharedFile, flags: OpenFlags) -> Result<Self, SqliteError> {
         let database = Self { connection: Connection::open_with_flags(path, flags)?, file };
         // SQLite takes its first lock at the first statement, so a connection to another file has none to lose.
         is_still(path, database.file.identity)?;
@@ -231,6 +231,6 @@ mod tests {
         SharedFile::create(&other, 0o600).unwrap();
         fs::rename(&other, &path).unwrap();
         let opened = Database::open(&path, file, OpenFlags::SQLITE_OPEN_READ_WRITE).map(drop);
-        assert!(matches!(opened, Err(Trouble::Refused(StoreError::Unavailable(_)))), "{opened:?}");
+        assert!(matches!(opened, Err(SqliteError::Refused(StoreError::Unavailable(_)))), "{opened:?}");
     }
 }

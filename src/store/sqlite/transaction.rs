@@ -10,16 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use super::rows;
-use super::rows::{Ends, Stream, signed};
+use super::rows::{Ends, StreamRow, signed};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
-use crate::store::chained_stream::{Extension, Row, extend};
+use crate::store::chained_stream::{EventRow, Extension, extend};
 use crate::store::codec::{Prepared, written};
 use crate::store::lease::begun;
-use crate::store::{Claim, Key, StoreError, Summary, Write};
+use crate::store::{Lease, StoreError, Summary, UniqueName, Write};
 
 const STREAM: &str = "INSERT INTO streams (number, last, incident, seq, opened_at, changed_at, live, head, seal) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (incident) DO UPDATE SET last = excluded.last, \
@@ -34,24 +34,24 @@ const CLAIM: &str = "INSERT INTO claims (incident, holder, epoch, expires_at, se
 
 /// What is known of the file from the last transaction.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownState {
     ends: Option<Ends>,
     /// Where streams stand that were written to.
-    streams: HashMap<IncidentId, Stream>,
+    streams: HashMap<IncidentId, StreamRow>,
 }
 
 /// More streams than this are not remembered: some hundred bytes each.
 const KNOWN_LIMIT: usize = 1_000;
 
-impl Known {
-    fn ends(&mut self, connection: &Connection) -> Result<&mut Ends, Trouble> {
+impl KnownState {
+    fn ends(&mut self, connection: &Connection) -> Result<&mut Ends, SqliteError> {
         if self.ends.is_none() {
             self.ends = Some(rows::ends(connection)?);
         }
         Ok(self.ends.as_mut().expect("it was read above"))
     }
 
-    fn keep(&mut self, stream: Stream) {
+    fn keep(&mut self, stream: StreamRow) {
         if self.streams.len() >= KNOWN_LIMIT {
             self.streams.clear();
         }
@@ -61,28 +61,28 @@ impl Known {
 
 /// What becomes of one stream.
 #[derive(Debug)]
-struct Change {
+struct StreamChange {
     /// Where it stands, with what was added; none when it is not there yet.
-    stream: Option<Stream>,
-    rows: Vec<Row>,
-    claim: Option<Claim>,
+    stream: Option<StreamRow>,
+    rows: Vec<EventRow>,
+    claim: Option<Lease>,
 }
 
 /// What is written in one transaction.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
-    known: &'a mut Known,
-    changes: BTreeMap<IncidentId, Change>,
+    known: &'a mut KnownState,
+    changes: BTreeMap<IncidentId, StreamChange>,
 }
 
 impl<'a> Batch<'a> {
     /// A batch with nothing in it. What is `known` is to be forgotten when the batch does not become durable.
-    pub(super) fn new(connection: &'a Connection, known: &'a mut Known) -> Self {
+    pub(super) fn new(connection: &'a Connection, known: &'a mut KnownState) -> Self {
         Self { connection, known, changes: BTreeMap::new() }
     }
 
     /// Adds a write to its stream as it stands in the log, or where this batch leaves it.
-    pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, Trouble> {
+    pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, SqliteError> {
         let Write { incident, expected, keys, claim, live, .. } = write;
         self.look_up(incident)?;
         let change = self.changes.get_mut(incident).expect("it was looked up");
@@ -95,7 +95,7 @@ impl<'a> Batch<'a> {
             none => {
                 let ends = self.known.ends(self.connection)?;
                 ends.stream += 1;
-                *none = Some(Stream { number: ends.stream, last: 0, head });
+                *none = Some(StreamRow { number: ends.stream, last: 0, head });
                 change.claim = claim.clone().map(|hold| begun(incident, hold));
             }
         }
@@ -103,7 +103,7 @@ impl<'a> Batch<'a> {
         Ok(recorded)
     }
 
-    fn look_up(&mut self, incident: &IncidentId) -> Result<(), Trouble> {
+    fn look_up(&mut self, incident: &IncidentId) -> Result<(), SqliteError> {
         if !self.changes.contains_key(incident) {
             let stream = match self.known.streams.get(incident) {
                 Some(stream) => Some(stream.clone()),
@@ -113,14 +113,14 @@ impl<'a> Batch<'a> {
                     stream
                 }
             };
-            let change = Change { stream, rows: Vec::new(), claim: None };
+            let change = StreamChange { stream, rows: Vec::new(), claim: None };
             self.changes.insert(incident.clone(), change);
         }
         Ok(())
     }
 
     /// Writes it.
-    pub(super) fn write(self) -> Result<(), Trouble> {
+    pub(super) fn write(self) -> Result<(), SqliteError> {
         let Self { connection, known, changes } = self;
         for change in changes.into_values().filter(|change| !change.rows.is_empty()) {
             let Some(mut stream) = change.stream else { continue };
@@ -134,10 +134,10 @@ impl<'a> Batch<'a> {
 }
 
 /// Gives names to an incident: all of them, or none when one was given before, in the log or in this transaction.
-fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Timestamp) -> Result<(), Trouble> {
+fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Timestamp) -> Result<(), SqliteError> {
     let mut statement = connection.prepare_cached(KEY)?;
     for (given, key) in keys.iter().enumerate() {
-        let fresh = Key { key: key.clone(), incident: incident.clone(), at };
+        let fresh = UniqueName { key: key.clone(), incident: incident.clone(), at };
         if statement.execute(params![key, incident.as_str(), written(at), rows::key_seal(&fresh)])? > 0 {
             continue;
         }
@@ -152,9 +152,14 @@ fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Tim
 }
 
 /// Writes events behind all others, and moves the stream's end to the last of them.
-fn write_events(connection: &Connection, stream: &mut Stream, rows: &[Row], ends: &mut Ends) -> Result<(), Trouble> {
+fn write_events(
+    connection: &Connection,
+    stream: &mut StreamRow,
+    rows: &[EventRow],
+    ends: &mut Ends,
+) -> Result<(), SqliteError> {
     let mut statement = connection.prepare_cached(EVENT)?;
-    for Row { seq, at, body, hash } in rows {
+    for EventRow { seq, at, body, hash } in rows {
         ends.place += 1;
         let (place, before) = (signed(ends.place), signed(stream.last));
         statement.execute(params![place, signed(stream.number), signed(*seq), before, text(at), text(body), hash])?;
@@ -163,7 +168,7 @@ fn write_events(connection: &Connection, stream: &mut Stream, rows: &[Row], ends
     Ok(())
 }
 
-fn write_stream(connection: &Connection, stream: &Stream) -> Result<(), Trouble> {
+fn write_stream(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
     let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
     connection.prepare_cached(STREAM)?.execute(params![
         signed(stream.number),
@@ -180,8 +185,8 @@ fn write_stream(connection: &Connection, stream: &Stream) -> Result<(), Trouble>
 }
 
 /// Writes a claim, in the place of the one before.
-pub(super) fn write_claim(connection: &Connection, claim: &Claim) -> Result<(), Trouble> {
-    let Claim { incident, holder, epoch, expires_at } = claim;
+pub(super) fn write_claim(connection: &Connection, claim: &Lease) -> Result<(), SqliteError> {
+    let Lease { incident, holder, epoch, expires_at } = claim;
     let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), rows::seal(claim)];
     connection.prepare_cached(CLAIM)?.execute(values)?;
     Ok(())

@@ -33,7 +33,7 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
     let journal = beside(path, "-wal");
     for _ in 0..LOOKS {
         let seen = look(&journal).map_err(|error| refused(&journal, &error))?;
-        let Seen { header, why: Some(why) } = seen else { return Ok(()) };
+        let WalFinding { header, why: Some(why) } = seen else { return Ok(()) };
         let again = first_bytes(&journal).map_err(|error| refused(&journal, &error))?;
         if again == Some(header) {
             return Err(damaged(path, &format!("in the journal beside it, {why}")));
@@ -43,7 +43,7 @@ pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
 }
 
 /// What a look at a journal found.
-struct Seen {
+struct WalFinding {
     header: [u8; HEADER],
     why: Option<String>,
 }
@@ -57,9 +57,9 @@ fn first_bytes(journal: &Path) -> io::Result<Option<[u8; HEADER]>> {
     }
 }
 
-fn look(journal: &Path) -> io::Result<Seen> {
-    let Some(header) = first_bytes(journal)? else { return Ok(Seen { header: [0; HEADER], why: None }) };
-    let seen = |why: Option<String>| Ok(Seen { header, why });
+fn look(journal: &Path) -> io::Result<WalFinding> {
+    let Some(header) = first_bytes(journal)? else { return Ok(WalFinding { header: [0; HEADER], why: None }) };
+    let seen = |why: Option<String>| Ok(WalFinding { header, why });
     let mut frames = BufReader::with_capacity(16 * PAGE, File::open(journal)?);
     frames.read_exact(&mut [0; HEADER])?;
     let Some(mut sum) = Sum::of_header(&header) else {
@@ -90,9 +90,9 @@ fn look(journal: &Path) -> io::Result<Seen> {
 }
 
 /// A page with its header.
-struct Frame(Box<[u8; FRAME_HEADER + PAGE]>);
+struct WalFrame(Box<[u8; FRAME_HEADER + PAGE]>);
 
-impl Frame {
+impl WalFrame {
     fn salts(&self) -> &[u8] {
         &self.0[8..16]
     }
@@ -104,8 +104,8 @@ impl Frame {
 }
 
 /// The next whole frame.
-fn next(frames: &mut impl Read) -> io::Result<Option<Frame>> {
-    let mut frame = Frame(Box::new([0; FRAME_HEADER + PAGE]));
+fn next(frames: &mut impl Read) -> io::Result<Option<WalFrame>> {
+    let mut frame = WalFrame(Box::new([0; FRAME_HEADER + PAGE]));
     match frames.read_exact(&mut *frame.0) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
         other => other.map(|()| Some(frame)),
@@ -130,7 +130,7 @@ impl Sum {
     }
 
     /// Goes on over a frame; whether its checksum is right.
-    fn accepts(&mut self, frame: &Frame) -> bool {
+    fn accepts(&mut self, frame: &WalFrame) -> bool {
         self.add(&frame.0[..8]);
         self.add(&frame.0[FRAME_HEADER..]);
         self.is(&frame.0[16..])

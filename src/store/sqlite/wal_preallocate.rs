@@ -12,7 +12,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::connection::{JOURNAL_KEPT, Link};
+use super::connection::{JOURNAL_KEPT, LazyConnection};
 use super::log_file::beside;
 
 /// After so many commits the journal's length is looked at: a command that only says something makes fewer.
@@ -23,14 +23,14 @@ const AHEAD: usize = 1024 * 1024;
 
 /// What is known of the journal's length.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct WalPreallocation {
     commits: u32,
     length: u64,
 }
 
-impl Room {
+impl WalPreallocation {
     /// To be called after a commit. Room is only for speed: what goes wrong here is no trouble yet.
-    pub(super) fn keep(&mut self, link: &mut Link) {
+    pub(super) fn keep(&mut self, link: &mut LazyConnection) {
         self.commits += 1;
         if !self.commits.is_multiple_of(LOOK) {
             return;

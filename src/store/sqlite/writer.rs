@@ -11,17 +11,17 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::connection::Link;
-use super::error::Trouble;
+use super::connection::LazyConnection;
+use super::error::SqliteError;
 use super::error_help::damaged;
 use super::rows;
-use super::transaction::{Batch, Known, write_claim};
-use super::wal_preallocate::Room;
+use super::transaction::{Batch, KnownState, write_claim};
+use super::wal_preallocate::WalPreallocation;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 use crate::store::codec::Prepared;
-use crate::store::lease::{Wish, answer, released};
-use crate::store::{Claim, Claiming, StoreError, Write};
+use crate::store::lease::{LeaseRequest, answer, released};
+use crate::store::{Lease, LeaseAnswer, StoreError, Write};
 
 /// Requests that may wait; who comes later waits for a place.
 const QUEUE: usize = 1024;
@@ -32,36 +32,36 @@ const BATCH: usize = 256;
 /// The most events and names in one transaction, for the same reason.
 const BATCH_EVENTS: usize = 2_000;
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+type WriterReply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What became of one write.
-type Written = Result<Vec<Recorded>, StoreError>;
+type AppendResult = Result<Vec<Recorded>, StoreError>;
 
 /// Writes that came together and wait for their turn.
 struct Append {
     writes: Vec<(Write, Vec<Prepared>)>,
-    reply: Reply<Vec<Written>>,
+    reply: WriterReply<Vec<AppendResult>>,
 }
 
-enum Job {
+enum AppendJob {
     Append(Append),
-    Errand(Errand),
+    Errand(WriterRequest),
 }
 
 /// What is not an append, and is done by itself after those that came with it.
-enum Errand {
-    Claim(Wish, Reply<Claiming>),
-    Release(Claim, Reply<()>),
-    Close(Reply<()>),
+enum WriterRequest {
+    Claim(LeaseRequest, WriterReply<LeaseAnswer>),
+    Release(Lease, WriterReply<()>),
+    Close(WriterReply<()>),
 }
 
 /// The door to the writer.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<AppendJob>,
 }
 
-impl std::fmt::Debug for Job {
+impl std::fmt::Debug for AppendJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Job")
     }
@@ -69,9 +69,9 @@ impl std::fmt::Debug for Job {
 
 impl Writer {
     /// Starts the writer; it ends when the last door to it is gone.
-    pub(super) fn start(link: Link) -> Result<Self, StoreError> {
+    pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = Desk { link, known: Known::default(), version: 0, room: Room::default() };
+        let desk = WriterThread { link, known: KnownState::default(), version: 0, room: WalPreallocation::default() };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || desk.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
@@ -79,23 +79,23 @@ impl Writer {
     }
 
     /// Says of each write what became of it, or of all why nothing was written.
-    pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<Written>, StoreError> {
-        self.send(|reply| Job::Append(Append { writes, reply })).await
+    pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
+        self.send(|reply| AppendJob::Append(Append { writes, reply })).await
     }
 
-    pub(super) async fn claim(&self, wish: Wish) -> Result<Claiming, StoreError> {
-        self.send(|reply| Job::Errand(Errand::Claim(wish, reply))).await
+    pub(super) async fn claim(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+        self.send(|reply| AppendJob::Errand(WriterRequest::Claim(wish, reply))).await
     }
 
-    pub(super) async fn release(&self, claim: Claim) -> Result<(), StoreError> {
-        self.send(|reply| Job::Errand(Errand::Release(claim, reply))).await
+    pub(super) async fn release(&self, claim: Lease) -> Result<(), StoreError> {
+        self.send(|reply| AppendJob::Errand(WriterRequest::Release(claim, reply))).await
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        self.send(|reply| Job::Errand(Errand::Close(reply))).await
+        self.send(|reply| AppendJob::Errand(WriterRequest::Close(reply))).await
     }
 
-    async fn send<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+    async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> AppendJob) -> Result<T, StoreError> {
         let ended = || StoreError::Unavailable("the log has been closed".to_owned());
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| ended())?;
@@ -104,24 +104,24 @@ impl Writer {
 }
 
 /// Where the writing is done.
-struct Desk {
-    link: Link,
+struct WriterThread {
+    link: LazyConnection,
     /// What the file holds, as it was when it had this version. Only another process makes another.
-    known: Known,
+    known: KnownState,
     version: u64,
-    room: Room,
+    room: WalPreallocation,
 }
 
-impl Desk {
-    fn work(mut self, mut queue: mpsc::Receiver<Job>) {
+impl WriterThread {
+    fn work(mut self, mut queue: mpsc::Receiver<AppendJob>) {
         let mut jobs = Vec::new();
         while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
             let mut errands = Vec::new();
             for job in jobs.drain(..) {
                 match job {
-                    Job::Append(append) => appends.push(append),
-                    Job::Errand(errand) => errands.push(errand),
+                    AppendJob::Append(append) => appends.push(append),
+                    AppendJob::Errand(errand) => errands.push(errand),
                 }
             }
             while !appends.is_empty() {
@@ -132,11 +132,11 @@ impl Desk {
         }
     }
 
-    fn serve(&mut self, errand: Errand) {
+    fn serve(&mut self, errand: WriterRequest) {
         match errand {
-            Errand::Claim(wish, reply) => tell(reply, claim(&mut self.link, wish)),
-            Errand::Release(claim, reply) => tell(reply, release(&mut self.link, &claim)),
-            Errand::Close(reply) => tell(reply, self.link.close()),
+            WriterRequest::Claim(wish, reply) => tell(reply, claim(&mut self.link, wish)),
+            WriterRequest::Release(claim, reply) => tell(reply, release(&mut self.link, &claim)),
+            WriterRequest::Close(reply) => tell(reply, self.link.close()),
         }
     }
 
@@ -154,7 +154,7 @@ impl Desk {
             }
             Err(error) => {
                 // What was counted on was not written.
-                self.known = Known::default();
+                self.known = KnownState::default();
                 replies.into_iter().for_each(|(reply, _)| tell(reply, Err(error.again())));
             }
         }
@@ -162,22 +162,22 @@ impl Desk {
     }
 
     /// Writes in one transaction what follows where the streams stand, and says of each write what became of it.
-    fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<Written>, StoreError> {
+    fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
         let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
         link.change(|connection| {
             let now = rows::number(connection, "PRAGMA data_version")?;
             if *version != now {
-                (*version, *known) = (now, Known::default());
+                (*version, *known) = (now, KnownState::default());
             }
             let mut batch = Batch::new(connection, known);
             let mut answers = Vec::with_capacity(writes.len());
             for (write, prepared) in writes {
                 answers.push(match batch.add(&write, prepared) {
-                    Err(Trouble::Sql(error)) => return Err(error.into()),
+                    Err(SqliteError::Sql(error)) => return Err(error.into()),
                     // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
-                    Err(Trouble::Damaged(why)) => Err(damaged(&path, &why)),
-                    Err(Trouble::Refused(error)) => Err(error),
+                    Err(SqliteError::Damaged(why)) => Err(damaged(&path, &why)),
+                    Err(SqliteError::Refused(error)) => Err(error),
                     Ok(recorded) => Ok(recorded),
                 });
             }
@@ -198,21 +198,21 @@ fn batch_length(appends: &[Append]) -> usize {
 }
 
 /// A reply is lost when its caller has gone away; the write stands all the same.
-fn tell<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
+fn tell<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
     let _ = reply.send(answer);
 }
 
-fn claim(link: &mut Link, wish: Wish) -> Result<Claiming, StoreError> {
+fn claim(link: &mut LazyConnection, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
     link.change(|connection| {
         let answer = answer(claimed(connection, &wish.incident)?, wish);
-        if let Claiming::Held(claim) = &answer {
+        if let LeaseAnswer::Held(claim) = &answer {
             write_claim(connection, claim)?;
         }
         Ok(answer)
     })
 }
 
-fn release(link: &mut Link, claim: &Claim) -> Result<(), StoreError> {
+fn release(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreError> {
     link.change(|connection| {
         let current = claimed(connection, &claim.incident)?;
         match current.filter(|current| current.holder == claim.holder && current.epoch == claim.epoch) {
@@ -223,7 +223,7 @@ fn release(link: &mut Link, claim: &Claim) -> Result<(), StoreError> {
 }
 
 /// The claim on record. When there is none, every other is checked, so that it is not there under a damaged name.
-pub(super) fn claimed(connection: &Connection, incident: &IncidentId) -> Result<Option<Claim>, Trouble> {
+pub(super) fn claimed(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";
     let found = rows::one(connection, ONE, [incident.as_str()], rows::claim)?;

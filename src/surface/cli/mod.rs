@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use self::commands::{authoring, incident, inspect, operate};
-use self::context::session::Station;
+use self::context::session::Session;
 use self::context::settings::{Environment, Flags, Settings};
 use self::output::error::{Failure, Result};
 use crate::domain::core::text::printable;
@@ -61,7 +61,7 @@ enum Command {
     Ack(incident::ack::Ack),
     Role(incident::role::Role),
     Update(incident::update::Update),
-    Severity(incident::severity::Grade),
+    Severity(incident::severity::SetSeverity),
     Resolve(incident::resolve::Resolve),
     Handoff(inspect::handoff::Handoff),
     Timeline(inspect::timeline::Timeline),
@@ -81,18 +81,18 @@ enum Command {
     Demo(operate::demo::Demo),
     Completions(operate::completions::Completions),
     Slack(operate::slack::Slack),
-    Unit(operate::unit::Unit),
+    Unit(operate::unit::UnitCommand),
     Man(operate::man::Man),
     #[command(hide = true)]
     DemoService(operate::demo_service::DemoService),
     #[command(hide = true)]
     Reference(authoring::reference::Reference),
     #[command(hide = true)]
-    Work(incident::background_worker::Work),
+    Work(incident::background_worker::BackgroundWorker),
 }
 
 impl Command {
-    fn run(self, station: &Station) -> Result {
+    fn run(self, station: &Session) -> Result {
         match self {
             Self::Start(command) => command.run(station),
             Self::Serve(command) => command.run(station),
@@ -169,10 +169,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
-fn settled(flags: Flags, usual: Option<&str>) -> Result<Station> {
+fn settled(flags: Flags, usual: Option<&str>) -> Result<Session> {
     let environment = Environment::of_process();
     trace(environment.text("RUNBOOK_LOG").or(usual));
-    Ok(Station::new(Settings::resolve(&flags, environment)?))
+    Ok(Session::new(Settings::resolve(&flags, environment)?))
 }
 
 /// Tells on standard error what the program does, for those who mend it: `RUNBOOK_LOG=debug`, or `runbook::engine=debug`.

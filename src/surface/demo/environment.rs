@@ -3,7 +3,7 @@
 //! What is missing on a machine makes the demo smaller, never impossible: without a user manager the services are
 //! plain children, without root there is no private journal, without git the fault is planted by hand.
 //!
-//! **Invariant:** nothing that was started here outlives its [`Stage`].
+//! **Invariant:** nothing that was started here outlives its [`DemoEnvironment`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -61,9 +61,9 @@ pub struct Ground {
 
 /// The shop, running.
 #[derive(Debug)]
-pub struct Stage {
+pub struct DemoEnvironment {
     ground: Ground,
-    keeper: Keeper,
+    keeper: Supervisor,
     journal: Option<Journald>,
     repository: Option<Repository>,
     slack: Slack,
@@ -72,12 +72,12 @@ pub struct Stage {
 
 /// What keeps the services running.
 #[derive(Debug)]
-enum Keeper {
+enum Supervisor {
     Systemd(Box<PrivateManager>),
     Processes(Processes),
 }
 
-impl Stage {
+impl DemoEnvironment {
     /// Brings the shop up, whole and well. Its `runbooks/` are in the directory when this returns.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl Stage {
 
     /// Whether the services run under systemd.
     pub fn has_systemd(&self) -> bool {
-        matches!(self.keeper, Keeper::Systemd(_))
+        matches!(self.keeper, Supervisor::Systemd(_))
     }
 
     /// Takes everything away that was started, and the files of what was started.
@@ -137,11 +137,11 @@ impl Stage {
     /// When something does not end, or its files cannot be removed.
     pub async fn strike(self) -> io::Result<()> {
         match self.keeper {
-            Keeper::Systemd(manager) => {
+            Supervisor::Systemd(manager) => {
                 let stopped = tokio::task::spawn_blocking(move || manager.stop().map_err(io::Error::other));
                 stopped.await.map_err(io::Error::other)??;
             }
-            Keeper::Processes(processes) => processes.stop().await,
+            Supervisor::Processes(processes) => processes.stop().await,
         }
         drop(self.journal);
         std::fs::remove_dir_all(self.ground.parts())
@@ -154,8 +154,8 @@ impl Stage {
         let services: Vec<Value> =
             SERVICES.iter().zip(ports).map(|(name, port)| json!({ "name": name, "port": port })).collect();
         let bus = match &self.keeper {
-            Keeper::Systemd(manager) => manager.bus_address(),
-            Keeper::Processes(_) => String::new(),
+            Supervisor::Systemd(manager) => manager.bus_address(),
+            Supervisor::Processes(_) => String::new(),
         };
         let scope = json!({
             "services": services,
@@ -222,7 +222,7 @@ async fn keeper(
     ports: &[u16],
     repository: Option<&Repository>,
     missing: &mut Vec<String>,
-) -> io::Result<(Keeper, Option<Journald>)> {
+) -> io::Result<(Supervisor, Option<Journald>)> {
     let services: Vec<Service> = SERVICES
         .iter()
         .zip(ports)
@@ -244,12 +244,12 @@ async fn keeper(
     match manager {
         Ok(manager) => {
             let journal = journal.map_err(|error| missing.push(error.to_string())).ok();
-            Ok((Keeper::Systemd(Box::new(manager)), journal))
+            Ok((Supervisor::Systemd(Box::new(manager)), journal))
         }
         Err(error) => {
             missing.push(format!("{error}; the services are plain children"));
             let processes = Processes::start(services, &ground.processes(), ground.clock.clone())?;
-            Ok((Keeper::Processes(processes), None))
+            Ok((Supervisor::Processes(processes), None))
         }
     }
 }

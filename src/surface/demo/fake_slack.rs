@@ -18,7 +18,7 @@ const KEPT: usize = 100;
 
 /// A message that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct FakeMessage {
     /// Its text.
     pub text: String,
     /// Whether it is an answer in the thread of an earlier one.
@@ -29,7 +29,7 @@ pub struct Message {
 #[derive(Debug)]
 pub struct Slack {
     address: String,
-    messages: Arc<Mutex<Vec<Message>>>,
+    messages: Arc<Mutex<Vec<FakeMessage>>>,
     server: JoinHandle<()>,
 }
 
@@ -56,7 +56,7 @@ impl Slack {
     }
 
     /// What has arrived so far.
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn messages(&self) -> Vec<FakeMessage> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -67,14 +67,14 @@ impl Drop for Slack {
     }
 }
 
-async fn take(State(messages): State<Arc<Mutex<Vec<Message>>>>, Json(body): Json<Value>) -> Json<Value> {
+async fn take(State(messages): State<Arc<Mutex<Vec<FakeMessage>>>>, Json(body): Json<Value>) -> Json<Value> {
     let text = body["text"].as_str().unwrap_or_default().to_owned();
     let thread = body.get("thread_ts").filter(|thread| !thread.is_null()).cloned();
     let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
     if messages.len() >= KEPT {
         return Json(json!({ "ok": false, "error": "ratelimited" }));
     }
-    messages.push(Message { text: text.clone(), in_thread: thread.is_some() });
+    messages.push(FakeMessage { text: text.clone(), in_thread: thread.is_some() });
     let ts = format!("1700000000.{:06}", messages.len());
     let mut message =
         json!({ "type": "message", "subtype": "bot_message", "text": text, "bot_id": "B0DEMO", "ts": ts });

@@ -1,6 +1,6 @@
 //! A tiny real service: it answers health checks and logs as the shop's services do, and can be broken from outside.
 //!
-//! What is wrong with it stands in a file, so that anybody can break it while it runs: see [`Trouble`].
+//! What is wrong with it stands in a file, so that anybody can break it while it runs: see [`Fault`].
 //!
 //! Deliberately absent: any business. It sells nothing.
 
@@ -58,7 +58,7 @@ pub struct Options {
 ///
 /// A last word `until-restart` means that a process which started after the file was written is well again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Trouble {
+enum Fault {
     /// `crash`: it ends with status 1.
     Crash,
     /// `unready postgres`: it lives, but says 503 and names what it misses.
@@ -69,7 +69,7 @@ enum Trouble {
     ErrorLog,
 }
 
-impl Trouble {
+impl Fault {
     /// The trouble that a file's text means for a process that started before or after it was written.
     fn of(text: &str, started_after: bool) -> Option<Self> {
         let mut words: Vec<&str> = text.split_whitespace().take(8).collect();
@@ -131,30 +131,30 @@ pub async fn serve(options: Options) -> io::Result<()> {
 }
 
 impl Service {
-    fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self) -> Option<Fault> {
         let file = std::fs::File::open(self.broken_file.as_ref()?).ok()?;
         let written = file.metadata().ok()?.modified().ok()?;
         let text = io::read_to_string(io::Read::take(file, TROUBLE_LIMIT)).ok()?;
-        Trouble::of(&text, self.started > Timestamp::from(written))
+        Fault::of(&text, self.started > Timestamp::from(written))
     }
 
     /// Looks for trouble again and again; returns when it is to crash.
     async fn suffer(&self) -> io::Error {
         loop {
             match self.trouble() {
-                Some(Trouble::Crash) => {
+                Some(Fault::Crash) => {
                     let stack = "TypeError: Cannot read properties of undefined (reading 'total')";
                     self.log(FATAL, "unhandled exception", json!({ "err": { "type": "TypeError", "stack": stack } }));
                     return io::Error::other("told to crash");
                 }
-                Some(Trouble::Unready(dependency)) => {
+                Some(Fault::Unready(dependency)) => {
                     self.log(ERROR, "dependency is not reachable", json!({ "dependency": dependency }));
                 }
-                Some(Trouble::ErrorLog) => {
+                Some(Fault::ErrorLog) => {
                     let order = format!("A-{}", 1000 + self.lines.load(Ordering::Relaxed) % 7);
                     self.log(ERROR, "payment.process failed", json!({ "orderId": order, "gateway": "PawaPay" }));
                 }
-                Some(Trouble::Slow) => self.log(40, "event loop is blocked", json!({})),
+                Some(Fault::Slow) => self.log(40, "event loop is blocked", json!({})),
                 None => {}
             }
             sleep(&SystemClock, LOOK).await;
@@ -178,13 +178,13 @@ impl Service {
     }
 
     /// Counts and logs a request, and takes as long as it takes.
-    async fn accept(&self, path: &str) -> Option<Trouble> {
+    async fn accept(&self, path: &str) -> Option<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let trouble = self.trouble();
-        if trouble == Some(Trouble::Slow) {
+        if trouble == Some(Fault::Slow) {
             sleep(&SystemClock, SLOW).await;
         }
-        let status = if matches!(trouble, Some(Trouble::Unready(_))) && path.ends_with("ready") { 503 } else { 200 };
+        let status = if matches!(trouble, Some(Fault::Unready(_))) && path.ends_with("ready") { 503 } else { 200 };
         self.log(INFO, "request completed", json!({ "method": "GET", "url": path, "statusCode": status }));
         trouble
     }
@@ -197,7 +197,7 @@ async fn live(State(service): State<Arc<Service>>) -> Response {
 
 async fn ready(State(service): State<Arc<Service>>) -> Response {
     let mut dependencies = json!({ "postgres": "ok", "redis": "ok" });
-    if let Some(Trouble::Unready(dependency)) = service.accept("/health/ready").await {
+    if let Some(Fault::Unready(dependency)) = service.accept("/health/ready").await {
         dependencies[dependency] = json!("unreachable");
         let body = json!({ "status": "not_ready", "dependencies": dependencies });
         return answer(StatusCode::SERVICE_UNAVAILABLE, &body);
@@ -229,10 +229,10 @@ mod tests {
 
     #[test]
     fn a_restart_heals_only_what_says_so() {
-        assert_eq!(Trouble::of("crash\n", true), Some(Trouble::Crash));
-        assert_eq!(Trouble::of("crash until-restart", true), None);
-        assert_eq!(Trouble::of("unready redis until-restart", false), Some(Trouble::Unready("redis".to_owned())));
-        assert_eq!(Trouble::of("", false), None);
-        assert_eq!(Trouble::of("something else", false), None);
+        assert_eq!(Fault::of("crash\n", true), Some(Fault::Crash));
+        assert_eq!(Fault::of("crash until-restart", true), None);
+        assert_eq!(Fault::of("unready redis until-restart", false), Some(Fault::Unready("redis".to_owned())));
+        assert_eq!(Fault::of("", false), None);
+        assert_eq!(Fault::of("something else", false), None);
     }
 }

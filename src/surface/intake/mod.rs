@@ -50,7 +50,7 @@ pub const NOT_READ: &str = "alerts_not_read";
 
 /// One request of a sender.
 #[derive(Debug, Clone, Copy)]
-pub struct Post<'a> {
+pub struct SenderRequest<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Its body, every byte as it came.
@@ -59,7 +59,7 @@ pub struct Post<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Post<'a> {
+impl<'a> SenderRequest<'a> {
     /// A header that is there once, as text.
     fn header(&self, name: &str) -> Option<&'a str> {
         parse::field_reader::header(self.headers, name)
@@ -68,7 +68,7 @@ impl<'a> Post<'a> {
 
 /// What a post says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Reading {
+pub enum ParsedBody {
     /// Alerts, at least one, each firing or resolved by itself.
     Alerts(Vec<Alert>),
     /// A topic asks whether it may post here, or says that it does no longer. Nothing was asked in return.
@@ -108,25 +108,27 @@ pub enum SubscriptionEvent {
 }
 
 /// A post at the desk: whose it is, and what is known before it is read.
-pub(crate) struct Desk<'a> {
+pub(crate) struct SenderInput<'a> {
     name: &'a str,
     sender: &'a Sender,
-    post: &'a Post<'a>,
+    post: &'a SenderRequest<'a>,
 }
 
 /// Reads a post of the sender `name`. It is the caller's to have [admitted](admit) it.
-pub fn read(name: &str, sender: &Sender, post: &Post<'_>) -> Reading {
-    let desk = Desk { name, sender, post };
+pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody {
+    let desk = SenderInput { name, sender, post };
     match desk.read() {
-        Ok(Reading::Alerts(alerts)) => Reading::Alerts(alerts.into_iter().map(|alert| desk.finished(alert)).collect()),
+        Ok(ParsedBody::Alerts(alerts)) => {
+            ParsedBody::Alerts(alerts.into_iter().map(|alert| desk.finished(alert)).collect())
+        }
         Ok(other) => other,
-        Err(why) => Reading::Alerts(vec![desk.finished(desk.unrecognised(post.body, &why))]),
+        Err(why) => ParsedBody::Alerts(vec![desk.finished(desk.unrecognised(post.body, &why))]),
     }
 }
 
-impl Desk<'_> {
+impl SenderInput<'_> {
     /// What the body says in the words of the sender's form; else why it does not fit.
-    fn read(&self) -> Result<Reading, String> {
+    fn read(&self) -> Result<ParsedBody, String> {
         match self.sender.form {
             Form::Alertmanager => senders::alertmanager::read(self),
             Form::Grafana => senders::grafana::read(self),
@@ -199,8 +201,12 @@ impl Desk<'_> {
 }
 
 /// Alerts, or why there are none.
-fn alerts(alerts: Vec<Alert>) -> Reading {
-    if alerts.is_empty() { Reading::Ignored("there is no alert in it".to_owned()) } else { Reading::Alerts(alerts) }
+fn alerts(alerts: Vec<Alert>) -> ParsedBody {
+    if alerts.is_empty() {
+        ParsedBody::Ignored("there is no alert in it".to_owned())
+    } else {
+        ParsedBody::Alerts(alerts)
+    }
 }
 
 /// 16 bytes of SHA-256 over the parts, in hex; no byte moves from one part to the next.

@@ -21,10 +21,10 @@ use super::auth::Certificates;
 use crate::domain::config::sender::Sender;
 use crate::engine::Engine;
 use crate::engine::catalog::Catalog;
-use crate::engine::dispatcher::Duty;
-use crate::engine::reload::Files;
+use crate::engine::dispatcher::Dispatcher;
+use crate::engine::reload::ProjectFiles;
 
-use self::metrics::Figures;
+use self::metrics::IntakeMetrics;
 
 mod calendar;
 pub mod catch_up;
@@ -63,11 +63,11 @@ pub const HEADERS_LIMIT: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
-    duty: Duty,
+    duty: Dispatcher,
     /// The names of the secrets of which one is asked for at the routes that are nobody's; none on loopback alone.
     tokens: Vec<String>,
     certificates: Certificates,
-    figures: Figures,
+    figures: IntakeMetrics,
     large: tokio::sync::Semaphore,
 }
 
@@ -76,18 +76,18 @@ impl Server {
     ///
     /// # Errors
     /// When the certificate that a sender names cannot be used.
-    pub fn new(engine: Engine, duty: Duty, tokens: Vec<String>) -> Result<Self, String> {
+    pub fn new(engine: Engine, duty: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
         let certificates = Certificates::default();
         pin(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
-        Ok(Self { engine, duty, tokens, certificates, figures: Figures::default(), large })
+        Ok(Self { engine, duty, tokens, certificates, figures: IntakeMetrics::default(), large })
     }
 
     /// Takes up the shop's files anew: what begins from now on goes by them.
     ///
     /// # Errors
     /// When the certificate that a sender names cannot be used; then nothing has changed.
-    pub fn renew(&self, files: Files) -> Result<(), String> {
+    pub fn renew(&self, files: ProjectFiles) -> Result<(), String> {
         let directory = &self.engine.parts().directory;
         pin(&Certificates::default(), &files.catalog, directory)?;
         pin(&self.certificates, &files.catalog, directory)?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use self::backoff::Trouble;
+use self::backoff::PostError;
 use super::render::block_kit::masked;
 use super::render::card;
 use super::render::card::Card;
@@ -25,7 +25,7 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::due::is_live;
 use crate::domain::incident::event::Recorded;
-use crate::domain::incident::slack_post::{Post, Subject};
+use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::{Web, plain};
@@ -33,7 +33,7 @@ use crate::notify::slack::{Web, plain};
 mod backoff;
 mod post_once;
 
-use self::post_once::{Errand, Turn, record};
+use self::post_once::{PostPermit, SinglePost, record};
 
 pub(super) use self::post_once::Unrecorded;
 
@@ -55,7 +55,7 @@ const AT_A_TIME: usize = 4;
 const RECENT: u32 = 20;
 
 /// Whose turn it is: the worst first, then the oldest.
-type Rank = (Severity, Timestamp);
+type UpdatePriority = (Severity, Timestamp);
 
 /// What is shown of one incident.
 #[derive(Debug, Default)]
@@ -63,22 +63,22 @@ struct Watched {
     /// The last event that is shown whole.
     seq: u64,
     /// Its place among those that are to be shown.
-    rank: Option<Rank>,
+    rank: Option<UpdatePriority>,
     /// How often Slack has refused to show it.
     refused: u32,
     /// A digest of what each message shows.
-    shown: BTreeMap<Subject, [u8; 32]>,
+    shown: BTreeMap<PostSubject, [u8; 32]>,
     /// Questions that are not posted yet, each with when it was there for certain.
-    noticed: BTreeMap<Subject, Timestamp>,
+    noticed: BTreeMap<PostSubject, Timestamp>,
     /// When the first of those is to be posted.
     held: Option<Timestamp>,
     /// The questions that say who has answered: nothing of them changes any more.
-    settled: BTreeSet<Subject>,
+    settled: BTreeSet<PostSubject>,
 }
 
 /// The board.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct IncidentMessages {
     engine: Engine,
     web: Arc<Web>,
     news: Arc<Notify>,
@@ -92,7 +92,7 @@ pub(super) struct Board {
     unrecorded: Unrecorded,
 }
 
-impl Board {
+impl IncidentMessages {
     pub(super) fn new(engine: Engine, web: Arc<Web>, news: Arc<Notify>, unrecorded: Unrecorded) -> Self {
         Self { engine, web, news, watched: BTreeMap::new(), changes: VecDeque::new(), began: false, unrecorded }
     }
@@ -118,16 +118,16 @@ impl Board {
     }
 
     /// Shows the worst of what is not as it should be; whether there is more.
-    async fn look(&mut self) -> Result<bool, Trouble> {
+    async fn look(&mut self) -> Result<bool, PostError> {
         self.engine.refresh();
         let stale = self.stale().await?;
         let mut trouble = None;
         for id in stale.iter().take(AT_A_TIME) {
             match self.show(id).await {
                 // What is wrong with one message holds up no other: its incident goes behind the others.
-                Err(Trouble::Slack(error)) if error.permanent => {
+                Err(PostError::Slack(error)) if error.permanent => {
                     self.watched.entry(id.clone()).or_default().refused += 1;
-                    trouble = Some(Trouble::Slack(error));
+                    trouble = Some(PostError::Slack(error));
                 }
                 Err(other) => return Err(other),
                 Ok(()) => {}
@@ -137,7 +137,7 @@ impl Board {
     }
 
     /// The incidents that are not shown as they stand, the worst first.
-    async fn stale(&mut self) -> Result<Vec<IncidentId>, Trouble> {
+    async fn stale(&mut self) -> Result<Vec<IncidentId>, PostError> {
         let store = Arc::clone(&self.engine.parts().store);
         let mut known = store.live().await?;
         if !self.began {
@@ -164,7 +164,7 @@ impl Board {
     }
 
     /// How bad an incident was when it was shown last; none when it cannot be shown.
-    async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<Rank>, Trouble> {
+    async fn rank(&mut self, id: &IncidentId, seq: u64) -> Result<Option<UpdatePriority>, PostError> {
         let watched = self.watched.entry(id.clone()).or_default();
         if watched.rank.is_none() {
             match self.engine.incident(id).await {
@@ -174,19 +174,19 @@ impl Board {
                     tracing::warn!(incident = %id, %error, "it cannot be shown");
                     watched.seq = seq;
                 }
-                Err(error) => return Err(Trouble::Log(error)),
+                Err(error) => return Err(PostError::Log(error)),
             }
         }
         Ok(watched.rank)
     }
 
     /// Posts what is missing, then changes what is not as it should be.
-    async fn show(&mut self, id: &IncidentId) -> Result<(), Trouble> {
+    async fn show(&mut self, id: &IncidentId) -> Result<(), PostError> {
         let incident = loop {
             // What another board has begun, with the tokens of before, is written down before it is looked what is missing.
             let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
             record(&self.engine, &mut turn).await?;
-            let incident = self.engine.incident(id).await.map_err(Trouble::Log)?;
+            let incident = self.engine.incident(id).await.map_err(PostError::Log)?;
             let Some(subject) = self.owed(&incident) else { break incident };
             self.post(&incident, subject, turn).await?;
         };
@@ -206,16 +206,16 @@ impl Board {
     }
 
     /// What is to be posted next of an incident: a question only when it was there for a while.
-    fn owed(&mut self, incident: &Incident) -> Option<Subject> {
+    fn owed(&mut self, incident: &Incident) -> Option<PostSubject> {
         let now = self.engine.parts().clock.now();
         let unposted = incident.unposted();
         let watched = self.watched.entry(incident.id.clone()).or_default();
         watched.noticed.retain(|subject, _| unposted.contains(subject));
-        for subject in unposted.iter().filter(|subject| matches!(subject, Subject::Waits { .. })) {
+        for subject in unposted.iter().filter(|subject| matches!(subject, PostSubject::Waits { .. })) {
             watched.noticed.entry(subject.clone()).or_insert(incident.at);
         }
         watched.held = watched.noticed.values().map(|at| GRACE.after(*at)).filter(|at| *at > now).min();
-        let ripe = |subject: &Subject| watched.noticed.get(subject).is_none_or(|at| GRACE.after(*at) <= now);
+        let ripe = |subject: &PostSubject| watched.noticed.get(subject).is_none_or(|at| GRACE.after(*at) <= now);
         unposted.into_iter().find(ripe)
     }
 
@@ -225,30 +225,34 @@ impl Board {
     }
 
     /// Changes every message that may not be as it should be; those that are settled now.
-    async fn renew(&mut self, incident: &Incident, settled: &BTreeSet<Subject>) -> Result<Vec<Subject>, Trouble> {
-        let is_over = |subject: &Subject| match subject {
-            Subject::Waits { run, step, round } => incident.waits(*run, step, *round).is_none(),
+    async fn renew(
+        &mut self,
+        incident: &Incident,
+        settled: &BTreeSet<PostSubject>,
+    ) -> Result<Vec<PostSubject>, PostError> {
+        let is_over = |subject: &PostSubject| match subject {
+            PostSubject::Waits { run, step, round } => incident.waits(*run, step, *round).is_none(),
             _ => false,
         };
-        let open = |post: &&Post| post.subject != Subject::Channel && !settled.contains(&post.subject);
-        let posts: Vec<&Post> = incident.posts.values().filter(open).collect();
-        let over: Vec<Subject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
+        let open = |post: &&SlackPost| post.subject != PostSubject::Channel && !settled.contains(&post.subject);
+        let posts: Vec<&SlackPost> = incident.posts.values().filter(open).collect();
+        let over: Vec<PostSubject> = posts.iter().map(|post| post.subject.clone()).filter(is_over).collect();
         // Who has answered stands in the log alone.
         let log =
-            if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(Trouble::Log)? };
+            if over.is_empty() { Vec::new() } else { self.engine.log(&incident.id).await.map_err(PostError::Log)? };
         let tail = self.engine.parts().store.read(&incident.id, incident.seq.saturating_sub(TAIL)).await?;
         for post in posts {
-            let log = if post.subject == Subject::Live { &tail } else { &log };
+            let log = if post.subject == PostSubject::Live { &tail } else { &log };
             self.change(&incident.id, post, &self.card(incident, log, &post.subject)).await?;
         }
         Ok(over)
     }
 
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
-    async fn post(&mut self, incident: &Incident, subject: Subject, turn: Turn) -> Result<(), Trouble> {
-        let Some((channel, place)) = self.place() else { return Err(Trouble::nowhere()) };
-        let errand = Errand { engine: self.engine.clone(), web: Arc::clone(&self.web), channel, turn };
-        if subject == Subject::Channel {
+    async fn post(&mut self, incident: &Incident, subject: PostSubject, turn: PostPermit) -> Result<(), PostError> {
+        let Some((channel, place)) = self.place() else { return Err(PostError::nowhere()) };
+        let errand = SinglePost { engine: self.engine.clone(), web: Arc::clone(&self.web), channel, turn };
+        if subject == PostSubject::Channel {
             return errand.channel(incident).await;
         }
         let card = self.card(incident, &[], &subject);
@@ -259,7 +263,7 @@ impl Board {
         message["channel"] = json!(place);
         if let Some(own) = incident.own_channel() {
             message["channel"] = json!(own);
-        } else if let Some(live) = incident.posted(&Subject::Live) {
+        } else if let Some(live) = incident.posted(&PostSubject::Live) {
             message["channel"] = json!(live.place);
             message["thread_ts"] = json!(live.message);
             message["reply_broadcast"] = json!(true);
@@ -270,7 +274,7 @@ impl Board {
         Ok(())
     }
 
-    async fn change(&mut self, id: &IncidentId, post: &Post, card: &Card) -> Result<(), Trouble> {
+    async fn change(&mut self, id: &IncidentId, post: &SlackPost, card: &Card) -> Result<(), PostError> {
         let shown = self.watched.get(id).and_then(|watched| watched.shown.get(&post.subject));
         if shown == Some(&digest(card)) {
             return Ok(());
@@ -285,7 +289,7 @@ impl Board {
             Err(error) if error.permanent => {
                 tracing::warn!(incident = %id, reason = error.reason, "a message is not changed")
             }
-            Err(error) => return Err(Trouble::Slack(error)),
+            Err(error) => return Err(PostError::Slack(error)),
         }
         self.remember(id, &post.subject, card);
         Ok(())
@@ -304,11 +308,11 @@ impl Board {
         }
     }
 
-    fn card(&self, incident: &Incident, log: &[Recorded], subject: &Subject) -> Card {
+    fn card(&self, incident: &Incident, log: &[Recorded], subject: &PostSubject) -> Card {
         card::of(incident, log, subject, self.engine.page_link(&incident.id).as_deref())
     }
 
-    fn remember(&mut self, id: &IncidentId, subject: &Subject, card: &Card) {
+    fn remember(&mut self, id: &IncidentId, subject: &PostSubject, card: &Card) {
         self.watched.entry(id.clone()).or_default().shown.insert(subject.clone(), digest(card));
     }
 

@@ -23,10 +23,10 @@ use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
 use crate::notify::slack::Web;
 
-use self::board::{Board, Unrecorded};
+use self::board::{IncidentMessages, Unrecorded};
 use self::connect::payload::{Act, Inbound};
 use self::connect::reply::Replies;
-use self::handlers::{Answer, Desk, say};
+use self::handlers::{HandlerReply, Handlers, say};
 use self::render::modal::Carried;
 
 mod board;
@@ -35,7 +35,7 @@ mod handlers;
 pub mod parse;
 pub mod render;
 
-pub use self::connect::app::Face;
+pub use self::connect::app::SlackInterface;
 
 /// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -48,17 +48,17 @@ const AT_ONCE: usize = 64;
 const REMEMBERED: usize = 4_096;
 
 /// The names of the requests that came last.
-type Seen = Arc<Mutex<VecDeque<String>>>;
+type SeenRequests = Arc<Mutex<VecDeque<String>>>;
 
 /// What the face needs besides the engine.
-pub struct Terms {
+pub struct SlackConfig {
     /// 32 random bits, for the ids of incidents.
     pub chance: fn() -> u32,
     /// Told of every incident that is opened, before that is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
 }
 
-impl std::fmt::Debug for Terms {
+impl std::fmt::Debug for SlackConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Terms")
     }
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Terms {
 /// The Slack app of an estate.
 #[derive(Debug)]
 pub(crate) struct App {
-    desk: Desk,
+    desk: Handlers,
     web: Arc<Web>,
     /// The API with the app's own token, for Socket Mode.
     socket: Option<Web>,
@@ -76,7 +76,7 @@ pub(crate) struct App {
     /// Whether the Web API is a stand-in: only then a socket may be unencrypted.
     stand_in: bool,
     replies: Replies,
-    seen: Seen,
+    seen: SeenRequests,
     unrecorded: Unrecorded,
     places: Arc<Semaphore>,
     news: Arc<Notify>,
@@ -89,8 +89,8 @@ impl App {
     /// Why it cannot be used, such as a secret that is not there.
     fn open(
         engine: Engine,
-        terms: Arc<Terms>,
-        seen: Seen,
+        terms: Arc<SlackConfig>,
+        seen: SeenRequests,
         unrecorded: Unrecorded,
     ) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
@@ -115,14 +115,14 @@ impl App {
             unrecorded,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             news: Arc::default(),
-            desk: Desk { engine, terms },
+            desk: Handlers { engine, terms },
         })))
     }
 
     /// Shows incidents, and listens on the socket where there is a token for it, until `stop` is cancelled.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
-        let board = Board::new(self.desk.engine.clone(), web, news, Arc::clone(&self.unrecorded));
+        let board = IncidentMessages::new(self.desk.engine.clone(), web, news, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
@@ -180,16 +180,16 @@ impl App {
             }
         };
         match answer {
-            Answer::Say(card) => self.replies.tell(address, &card).await,
-            Answer::Form { title, fields, purpose } => {
+            HandlerReply::Say(card) => self.replies.tell(address, &card).await,
+            HandlerReply::Form { title, fields, purpose } => {
                 let response_url = address.map(str::to_owned);
                 let carried = Carried { purpose, response_url, alone: inbound.alone };
                 if let Err(why) = self.show_form(&inbound, &title, fields, &carried).await {
                     self.replies.tell(address, &say(&format!("The form cannot be shown: {why}. Type it again."))).await;
                 }
             }
-            Answer::Done(Some(card)) => self.replies.replace(address, &card).await,
-            Answer::Done(None) => {}
+            HandlerReply::Done(Some(card)) => self.replies.replace(address, &card).await,
+            HandlerReply::Done(None) => {}
         }
         self.news.notify_one();
     }

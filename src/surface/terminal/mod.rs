@@ -16,10 +16,10 @@
 //! Deliberately absent: decisions about the incident. A face submits commands and shows what the log says; the settings
 //! of the terminal (colour, letters) are read by the command line and passed in.
 //!
-//! **Invariant:** text of others reaches the terminal only as an [`widgets::styled_text::Span`], which holds no control character.
+//! **Invariant:** text of others reaches the terminal only as an [`widgets::styled_text::StyledSpan`], which holds no control character.
 
 use crate::domain::incident::event::Actor;
-use crate::engine::Patience;
+use crate::engine::ReturnWhen;
 
 pub mod status;
 pub mod stepper;
@@ -39,18 +39,18 @@ pub struct Options {
     /// What was recorded up to this event is known already and not told again.
     pub after: u64,
     /// How long plain lines go on; the stepper always goes on until it is over.
-    pub patience: Patience,
+    pub patience: ReturnWhen,
     /// Whether to use colours.
     pub colour: Colour,
     /// Which letters the terminal shows.
     pub letters: Letters,
     /// Whether to work on the incident or only to watch.
-    pub work: Work,
+    pub work: WorkMode,
 }
 
 /// Whether this process works on the incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub enum WorkMode {
     /// It does, unless another process does.
     Drive,
     /// It only watches; a person may still answer.

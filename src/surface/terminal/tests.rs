@@ -366,7 +366,7 @@ fn a_low_terminal_keeps_the_countdown_and_the_keys() {
     for (columns, rows) in [(40, 6), (30, 10), (20, 5), (200, 8)] {
         let frame = view(&story.model, story.now, Size { columns, rows });
         assert!(frame.rows.len() < rows, "{columns}x{rows}: {} rows", frame.rows.len());
-        let text: Vec<String> = frame.rows.iter().map(wrap::Row::text).collect();
+        let text: Vec<String> = frame.rows.iter().map(wrap::WrappedRow::text).collect();
         assert!(text.iter().any(|row| row.contains("notify")), "{text:#?}");
         assert!(text.iter().any(|row| row.contains("y do it")), "{text:#?}");
     }

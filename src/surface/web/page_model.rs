@@ -22,29 +22,29 @@ const REFRESH: u32 = 30;
 
 /// The page.
 #[derive(Debug, Serialize)]
-pub(super) struct Sheet {
+pub(super) struct PageModel {
     id: String,
     title: String,
     severity: String,
     state: &'static str,
-    tone: Tone,
+    tone: PageTone,
     next: String,
     environment: String,
     shop: String,
     opened: Instant,
     opened_by: String,
-    acknowledged: Option<Deed>,
-    resolved: Option<Deed>,
+    acknowledged: Option<PageAction>,
+    resolved: Option<PageAction>,
     resolution: Option<String>,
-    completed: Option<Deed>,
+    completed: Option<PageAction>,
     waits: Vec<String>,
     deadlines: Vec<Term>,
-    roles: Vec<Role>,
+    roles: Vec<PageRole>,
     told: Vec<String>,
     days: Vec<Day>,
     /// How many lines had no place.
     earlier: usize,
-    draft: Option<Draft>,
+    draft: Option<PageDraft>,
     live: bool,
     refresh: u32,
     made: Instant,
@@ -53,7 +53,7 @@ pub(super) struct Sheet {
 /// What a colour stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Tone {
+enum PageTone {
     Bad,
     Wait,
     Hand,
@@ -72,7 +72,7 @@ impl Serialize for Instant {
 }
 
 #[derive(Debug, Serialize)]
-struct Deed {
+struct PageAction {
     by: String,
     at: Instant,
 }
@@ -80,14 +80,14 @@ struct Deed {
 #[derive(Debug, Serialize)]
 struct Term {
     name: String,
-    tone: Tone,
+    tone: PageTone,
     words: String,
     due: Instant,
     at: Option<Instant>,
 }
 
 #[derive(Debug, Serialize)]
-struct Role {
+struct PageRole {
     role: String,
     person: Option<String>,
     since: Option<Instant>,
@@ -96,34 +96,34 @@ struct Role {
 #[derive(Debug, Serialize)]
 struct Day {
     date: String,
-    lines: Vec<Line>,
+    lines: Vec<PageLine>,
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct PageLine {
     at: Instant,
     clock: String,
     who: String,
-    tone: Tone,
+    tone: PageTone,
     text: String,
     detail: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Draft {
+struct PageDraft {
     path: String,
     /// Made harmless: it goes into the page as it is.
     html: String,
 }
 
-impl Sheet {
+impl PageModel {
     /// How it stands at `now`; `written` is the draft of its post-mortem, where it is at hand.
     pub(super) fn of(incident: &Incident, log: &[Recorded], written: Option<&str>, now: Timestamp) -> Self {
         let handover = Handover::of(incident, log, now);
         let timeline = Timeline::of(log);
         let notable: Vec<&Entry> = timeline.notable().collect();
         let earlier = notable.len().saturating_sub(LINES);
-        let deed = |mark: &Mark| Deed { by: mark.by.name().to_owned(), at: Instant(mark.at) };
+        let deed = |mark: &Mark| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
         Self {
             id: incident.id.to_string(),
             title: handover.title,
@@ -141,11 +141,11 @@ impl Sheet {
             completed: incident.completed.as_ref().map(deed),
             waits: handover.waits.iter().map(ToString::to_string).collect(),
             deadlines: incident.deadlines.iter().map(|deadline| Term::of(deadline, now)).collect(),
-            roles: handover.roles.into_iter().map(Role::of).collect(),
+            roles: handover.roles.into_iter().map(PageRole::of).collect(),
             told: handover.told.iter().map(ToString::to_string).collect(),
             days: days(&notable[earlier..]),
             earlier,
-            draft: written.and_then(|text| Draft::of(incident, text)),
+            draft: written.and_then(|text| PageDraft::of(incident, text)),
             live: incident.status != IncidentStatus::Resolved || incident.completed.is_none(),
             refresh: REFRESH,
             made: Instant(now),
@@ -153,12 +153,12 @@ impl Sheet {
     }
 }
 
-fn tone(incident: &Incident) -> Tone {
+fn tone(incident: &Incident) -> PageTone {
     match incident.status {
-        IncidentStatus::Resolved => Tone::Good,
-        _ if !incident.waiting_for_person().is_empty() => Tone::Wait,
-        IncidentStatus::Open => Tone::Bad,
-        IncidentStatus::Acknowledged => Tone::Hand,
+        IncidentStatus::Resolved => PageTone::Good,
+        _ if !incident.waiting_for_person().is_empty() => PageTone::Wait,
+        IncidentStatus::Open => PageTone::Bad,
+        IncidentStatus::Acknowledged => PageTone::Hand,
     }
 }
 
@@ -166,13 +166,13 @@ impl Term {
     fn of(deadline: &Deadline, now: Timestamp) -> Self {
         let (tone, words, at) = match &deadline.status {
             DeadlineStatus::Running if deadline.warned => {
-                (Tone::Wait, "at risk: ".to_owned() + &left(deadline, now), None)
+                (PageTone::Wait, "at risk: ".to_owned() + &left(deadline, now), None)
             }
-            DeadlineStatus::Running => (Tone::Hand, left(deadline, now), None),
-            DeadlineStatus::Missed => (Tone::Bad, "missed".to_owned(), None),
-            DeadlineStatus::Met { at, .. } => (Tone::Good, "met".to_owned(), Some(*at)),
-            DeadlineStatus::MetLate { at, .. } => (Tone::Bad, "done late".to_owned(), Some(*at)),
-            DeadlineStatus::Lifted => (Tone::Plain, "not asked for any more".to_owned(), None),
+            DeadlineStatus::Running => (PageTone::Hand, left(deadline, now), None),
+            DeadlineStatus::Missed => (PageTone::Bad, "missed".to_owned(), None),
+            DeadlineStatus::Met { at, .. } => (PageTone::Good, "met".to_owned(), Some(*at)),
+            DeadlineStatus::MetLate { at, .. } => (PageTone::Bad, "done late".to_owned(), Some(*at)),
+            DeadlineStatus::Lifted => (PageTone::Plain, "not asked for any more".to_owned(), None),
         };
         Self { name: deadline.name.clone(), tone, words, due: Instant(deadline.due), at: at.map(Instant) }
     }
@@ -184,8 +184,8 @@ fn left(deadline: &Deadline, now: Timestamp) -> String {
     format!("{} left", Span::seconds(if seconds > 120 { seconds - seconds % 60 } else { seconds }))
 }
 
-impl Role {
-    fn of(role: crate::domain::report::handover::Role) -> Self {
+impl PageRole {
+    fn of(role: crate::domain::report::handover::HandoverRole) -> Self {
         Self { role: role.role, person: role.person, since: role.since.map(Instant) }
     }
 }
@@ -199,24 +199,24 @@ fn days(entries: &[&Entry]) -> Vec<Day> {
             days.push(Day { date, lines: Vec::new() });
         }
         if let Some(day) = days.last_mut() {
-            day.lines.push(Line::of(entry));
+            day.lines.push(PageLine::of(entry));
         }
     }
     days
 }
 
-impl Line {
+impl PageLine {
     fn of(entry: &Entry) -> Self {
         Self {
             at: Instant(entry.at),
             clock: entry.at.format("%H:%M:%S").to_string(),
             who: entry.who.clone(),
             tone: match entry.sign {
-                Sign::Failed => Tone::Bad,
-                Sign::Question | Sign::Deadline => Tone::Wait,
-                Sign::Words | Sign::Incident => Tone::Hand,
-                Sign::Done | Sign::Told => Tone::Good,
-                Sign::Begun | Sign::Skipped | Sign::Inner => Tone::Plain,
+                Sign::Failed => PageTone::Bad,
+                Sign::Question | Sign::Deadline => PageTone::Wait,
+                Sign::Words | Sign::Incident => PageTone::Hand,
+                Sign::Done | Sign::Told => PageTone::Good,
+                Sign::Begun | Sign::Skipped | Sign::Inner => PageTone::Plain,
             },
             text: entry.text.clone(),
             detail: entry.detail.clone(),
@@ -224,7 +224,7 @@ impl Line {
     }
 }
 
-impl Draft {
+impl PageDraft {
     fn of(incident: &Incident, text: &str) -> Option<Self> {
         let html = markdown::html(&Redactor::default().mask_phones(text));
         Some(Self { path: incident.draft.as_ref()?.path.clone(), html })

@@ -9,7 +9,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, escape_formatter};
 use sha2::{Digest as _, Sha256};
 
-use super::page_model::Sheet;
+use super::page_model::PageModel;
 use crate::domain::core::id::IncidentId;
 use crate::domain::redact::Redactor;
 use crate::engine::{Engine, EngineError, report_files};
@@ -45,11 +45,11 @@ impl Form {
         let (incident, log) = (engine.incident(id).await?, engine.log(id).await?);
         let parts = engine.parts();
         let written = report_files::read(&parts.directory, &incident);
-        Ok(self.drawn(&Sheet::of(&incident, &log, written.as_deref(), parts.clock.now())))
+        Ok(self.drawn(&PageModel::of(&incident, &log, written.as_deref(), parts.clock.now())))
     }
 
     /// A sheet as HTML.
-    pub(super) fn drawn(&self, sheet: &Sheet) -> String {
+    pub(super) fn drawn(&self, sheet: &PageModel) -> String {
         let page = self.0.get_template("page").expect("it was added");
         page.render(Value::from(Serde(sheet))).expect("the template names what a sheet has")
     }
@@ -76,7 +76,7 @@ fn moment(at: &str) -> Value {
 mod tests {
     use super::*;
     use crate::domain::incident::event::Recorded;
-    use crate::domain::incident::{Draft, fold};
+    use crate::domain::incident::{PostmortemDraft, fold};
 
     const LOG: &str = include_str!("../../../tests/fixtures/postmortem/p1.jsonl");
     const DRAFT: &str = include_str!("../../../tests/fixtures/postmortem/p1.md");
@@ -88,9 +88,10 @@ mod tests {
         for length in 1..=log.len() {
             let mut incident = fold(&log[..length]).unwrap().unwrap();
             if incident.resolved.is_some() {
-                incident.draft = Some(Draft { path: "postmortems/p1.md".to_owned(), digest: String::new(), seq: 1 });
+                incident.draft =
+                    Some(PostmortemDraft { path: "postmortems/p1.md".to_owned(), digest: String::new(), seq: 1 });
             }
-            let page = form.drawn(&Sheet::of(&incident, &log[..length], Some(DRAFT), incident.at));
+            let page = form.drawn(&PageModel::of(&incident, &log[..length], Some(DRAFT), incident.at));
             let state = crate::domain::report::headline::state(&incident);
             assert!(page.contains(&format!("<span class=\"badge\">{state}</span>")), "{page}");
             assert_eq!(page.contains("<h2>Post-mortem, a draft"), incident.draft.is_some());

@@ -15,7 +15,7 @@ use runbook::domain::incident::event::{Actor, Event, Identity, Mode, Recorded};
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
-use runbook::engine::dispatcher::{Duty, Terms};
+use runbook::engine::dispatcher::{Dispatcher, DispatcherConfig};
 use runbook::engine::{self, Engine, EngineError, Parts};
 use runbook::store::EventStore as _;
 use runbook::store::memory::Memory;
@@ -37,7 +37,7 @@ pub struct Watch {
     estate: Estate,
     directory: tempfile::TempDir,
     /// Its door: the one on duty goes home when nobody holds it.
-    duty: Option<Duty>,
+    duty: Option<Dispatcher>,
     task: JoinHandle<()>,
 }
 
@@ -95,8 +95,9 @@ impl Watch {
     }
 
     async fn take_up_duty(&mut self) {
-        let terms = Terms { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
-        let begun = Duty::begin(self.engine.clone(), terms, CancellationToken::new()).await;
+        let terms =
+            DispatcherConfig { chance: || 1, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+        let begun = Dispatcher::begin(self.engine.clone(), terms, CancellationToken::new()).await;
         let (duty, task) = begun.expect("the log can be read");
         (self.duty, self.task) = (Some(duty), task);
     }

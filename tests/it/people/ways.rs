@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
-use runbook::domain::incident::due::Parcel;
+use runbook::domain::incident::due::PendingDelivery;
 use runbook::domain::incident::event::Event;
 use runbook::domain::incident::message::MessageId;
-use runbook::engine::delivery::Sending;
+use runbook::engine::delivery::DeliveryRequest;
 use serde_json::{Value, json};
 
 use super::watch::{KEY, Watch, question};
@@ -53,8 +53,8 @@ async fn send(watch: &Watch, number: u32, text: &str) -> Event {
     let id = watch.open(number, json!({"steps": [question("cause")]})).await;
     let incident = watch.incident(&id).await;
     let (target, channel, text) = ("way".to_owned(), "way".to_owned(), text.to_owned());
-    let parcel = Parcel { id: MessageId::Notice(1), target, channel, text, owed_at: incident.opened.at };
-    watch.engine.office().deliver(&Sending::of(&incident, parcel).unwrap()).await
+    let parcel = PendingDelivery { id: MessageId::Notice(1), target, channel, text, owed_at: incident.opened.at };
+    watch.engine.office().deliver(&DeliveryRequest::of(&incident, parcel).unwrap()).await
 }
 
 fn mail(port: u16, more: Value) -> Value {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use runbook::actions::Secrets;
 use runbook::domain::core::time::Timestamp;
-use runbook::surface::intake::{self, Admission, Certificates, Post, Rejected};
+use runbook::surface::intake::{self, Admission, Certificates, Rejected, SenderRequest};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub fn secrets() -> Secrets {
 fn admit_at(now: Timestamp, sender: &str, pairs: &[(&str, &str)], body: &str) -> Result<(), Rejected> {
     let estate = estate();
     let headers = headers(pairs);
-    let post = Post { headers: &headers, body: body.as_bytes(), now };
+    let post = SenderRequest { headers: &headers, body: body.as_bytes(), now };
     intake::admit(&estate.senders[sender], &secrets(), &post, &Certificates::default())
 }
 
@@ -138,7 +138,7 @@ fn github_s_known_answer_is_known() {
     );
     let (estate, headers) = (estate(), headers(&[("x-hub-signature-256", text("X-Hub-Signature-256"))]));
     let admit = |body: &str| {
-        let post = Post { headers: &headers, body: body.as_bytes(), now: now() };
+        let post = SenderRequest { headers: &headers, body: body.as_bytes(), now: now() };
         intake::admit(&estate.senders["github"], &secrets, &post, &Certificates::default())
     };
     assert_eq!(admit(text("raw_body")), Ok(()));

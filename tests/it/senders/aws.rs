@@ -1,7 +1,7 @@
 //! What AWS SNS brings: alarms of CloudWatch, plain messages, subscriptions.
 
 use runbook::domain::alert::AlertStatus;
-use runbook::surface::intake::{Reading, SubscriptionEvent};
+use runbook::surface::intake::{ParsedBody, SubscriptionEvent};
 use serde_json::{Value, json};
 
 use super::{at, one, read, read_with, sample};
@@ -69,10 +69,10 @@ fn sns_without_an_envelope_and_within_a_function_s_records_is_read() {
     let body = sample("sns_notification_cloudwatch_alarm_2015");
     let message = body["Message"].as_str().unwrap();
     let enveloped = one("sns_raw", &body);
-    let Reading::Alerts(raw) = read_with("sns_raw", &[], message.as_bytes()) else { panic!("no alert") };
+    let ParsedBody::Alerts(raw) = read_with("sns_raw", &[], message.as_bytes()) else { panic!("no alert") };
     assert_eq!(raw[0].identity(), enveloped.identity());
     let raw = [("x-amz-sns-rawdelivery", "true"), ("x-amz-sns-message-id", "m1")];
-    let Reading::Alerts(raw) = read_with("sns_raw", &raw, b"hello") else { panic!("no alert") };
+    let ParsedBody::Alerts(raw) = read_with("sns_raw", &raw, b"hello") else { panic!("no alert") };
     assert_eq!((raw[0].firing.as_str(), raw[0].summary.as_deref()), ("message m1", Some("hello")));
     assert_eq!(one("sns_raw", &json!({ "Records": [{ "Sns": body }] })).identity(), enveloped.identity());
 }
@@ -80,7 +80,7 @@ fn sns_without_an_envelope_and_within_a_function_s_records_is_read() {
 #[test]
 fn a_subscription_is_never_an_alert_and_its_address_is_aws_s_own() {
     let mut body = sample("sns_subscription_confirmation");
-    let Reading::Subscription(asked) = read_with("sns", &[], body.to_string().as_bytes()) else {
+    let ParsedBody::Subscription(asked) = read_with("sns", &[], body.to_string().as_bytes()) else {
         panic!("no subscription")
     };
     assert_eq!(
@@ -98,7 +98,7 @@ fn a_subscription_is_never_an_alert_and_its_address_is_aws_s_own() {
         "https://a@sns.eu-west-1.amazonaws.com/",
     ] {
         body["SubscribeURL"] = json!(elsewhere);
-        let Reading::Subscription(ended) = read_with("sns", &[], body.to_string().as_bytes()) else {
+        let ParsedBody::Subscription(ended) = read_with("sns", &[], body.to_string().as_bytes()) else {
             panic!("no subscription")
         };
         assert_eq!(

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use runbook::domain::core::time::Timestamp;
 use runbook::surface::intake::auth::CertificateUrl;
-use runbook::surface::intake::{self, Certificates, Post, Rejected};
+use runbook::surface::intake::{self, Certificates, Rejected, SenderRequest};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,7 +77,7 @@ impl Signer {
 
 fn judge(sender: &str, message: &Value, now: Timestamp, certificates: &Certificates) -> Result<(), Rejected> {
     let (estate, headers, body) = (estate(), headers(&[]), message.to_string());
-    let post = Post { headers: &headers, body: body.as_bytes(), now };
+    let post = SenderRequest { headers: &headers, body: body.as_bytes(), now };
     intake::admit(&estate.senders[sender], &secrets(), &post, certificates)
 }
 

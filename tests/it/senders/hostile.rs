@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use runbook::domain::alert::{ALERT_LIMIT, Alert};
-use runbook::surface::intake::{self, Post, Reading};
+use runbook::surface::intake::{self, ParsedBody, SenderRequest};
 use serde_json::{Value, json};
 
 use super::{estate, headers, now, one, read, read_with, sample};
@@ -12,7 +12,7 @@ const FORMS: [&str; 7] = ["alertmanager", "grafana", "sns", "sns_raw", "github",
 
 fn unrecognised(sender: &str, body: &[u8]) -> Alert {
     match read_with(sender, &[], body) {
-        Reading::Alerts(alerts) if alerts.len() == 1 && alerts[0].name == intake::UNRECOGNISED => alerts[0].clone(),
+        ParsedBody::Alerts(alerts) if alerts.len() == 1 && alerts[0].name == intake::UNRECOGNISED => alerts[0].clone(),
         other => panic!("{sender}: {other:?}"),
     }
 }
@@ -43,7 +43,7 @@ fn one_bad_number_or_half_a_character_costs_no_alert() {
         ("\"version\":\"4\"", "\"version\":\"a\nb\0\""),
     ] {
         assert!(text.contains(from), "{from}");
-        let Reading::Alerts(alerts) = read_with("alertmanager", &[], text.replace(from, to).as_bytes()) else {
+        let ParsedBody::Alerts(alerts) = read_with("alertmanager", &[], text.replace(from, to).as_bytes()) else {
             panic!("{to}")
         };
         assert_eq!((alerts.len(), alerts[0].firing.as_str()), (1, good.firing.as_str()), "{to}");
@@ -152,17 +152,17 @@ proptest! {
         let estate = estate();
         let headers = headers(&[("x-github-event", if event.is_empty() { "workflow_run" } else { &event }), ("x-amz-sns-rawdelivery", "true")]);
         for sender in FORMS {
-            let post = Post { headers: &headers, body: &body, now: now() };
+            let post = SenderRequest { headers: &headers, body: &body, now: now() };
             match intake::read(sender, &estate.senders[sender], &post) {
-                Reading::Alerts(alerts) => {
+                ParsedBody::Alerts(alerts) => {
                     prop_assert!(!alerts.is_empty());
                     for alert in alerts {
                         prop_assert!(!alert.name.is_empty() && !alert.firing.is_empty() && alert.sender == sender);
                         prop_assert!(serde_json::to_vec(&alert).unwrap().len() <= ALERT_LIMIT);
                     }
                 }
-                Reading::Ignored(why) => prop_assert!(!why.is_empty()),
-                Reading::Subscription(asked) => prop_assert!(!asked.topic.is_empty()),
+                ParsedBody::Ignored(why) => prop_assert!(!why.is_empty()),
+                ParsedBody::Subscription(asked) => prop_assert!(!asked.topic.is_empty()),
             }
         }
     }
@@ -175,7 +175,7 @@ proptest! {
         pairs.extend([("x-time", time.as_str()), ("webhook-timestamp", &time)]);
         let headers = headers(&pairs);
         for (name, sender) in estate.senders.iter().filter(|(_, sender)| !sender.auth.is_open()) {
-            let post = Post { headers: &headers, body: &body, now: now() };
+            let post = SenderRequest { headers: &headers, body: &body, now: now() };
             prop_assert!(intake::admit(sender, &super::admission::secrets(), &post, &intake::Certificates::default()).is_err(), "{name}");
         }
     }

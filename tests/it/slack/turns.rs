@@ -15,7 +15,7 @@ use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
 use runbook::engine::{self, Engine, Parts};
 use runbook::store::memory::Memory;
-use runbook::surface::slack::{Face, Terms};
+use runbook::surface::slack::{SlackConfig, SlackInterface};
 use secrecy::SecretString;
 use serde_json::Map;
 use tempfile::TempDir;
@@ -50,8 +50,8 @@ impl Shop {
         let clock = SimClock::new("2026-03-29T00:50:00Z".parse().unwrap());
         let engine = engine(&clock, &directory);
         let stop = CancellationToken::new();
-        let terms = Terms { chance: || 1, opening: Box::new(|_| {}) };
-        Face::new(engine.clone(), terms, stop.clone()).renew().await.expect("the app can be used");
+        let terms = SlackConfig { chance: || 1, opening: Box::new(|_| {}) };
+        SlackInterface::new(engine.clone(), terms, stop.clone()).renew().await.expect("the app can be used");
         Self { slack, clock, engine, stop, _directory: directory }
     }
 

@@ -7,7 +7,9 @@ use runbook::domain::core::id::{RunId, StepKey};
 use runbook::domain::incident::event::{Actor, Event, Recorded};
 use runbook::store::memory::Memory;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, Hold, KEY_LIMIT, StoreError, Write};
+use runbook::store::{
+    EVENT_BYTES_LIMIT, EventStore, InitialLease, KEY_LIMIT, LeaseAnswer, NewEvent, StoreError, Write,
+};
 use serde_json::json;
 
 use super::{at, id, note, notes};
@@ -120,7 +122,9 @@ async fn nothing_can_be_appended_when_it_is_too_large(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     let answered = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer: deep };
-    for drafts in [notes(1_001), vec![Draft::new(at(0), Actor::Engine, answered)], vec![note(0, "x".repeat(1 << 20))]] {
+    for drafts in
+        [notes(1_001), vec![NewEvent::new(at(0), Actor::Engine, answered)], vec![note(0, "x".repeat(1 << 20))]]
+    {
         assert!(matches!(store.append(&inc, 0, drafts).await, Err(StoreError::TooLarge(_))));
     }
     store.append(&inc, 0, notes(1_000)).await.unwrap();
@@ -152,7 +156,7 @@ async fn what_is_returned_is_what_is_read(store: impl EventStore) {
     });
     let event = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer };
     let fine = at(0) + TimeDelta::nanoseconds(123_456_789);
-    let draft = Draft::new(fine, Actor::Engine, event);
+    let draft = NewEvent::new(fine, Actor::Engine, event);
     let returned = store.append(&inc, 0, vec![draft.clone()]).await.unwrap();
     let read = store.read(&inc, 0).await.unwrap();
     assert_eq!(returned, read);
@@ -168,7 +172,8 @@ async fn text_of_every_kind_survives(store: impl EventStore) {
     let recorded = store.append(&inc, 0, drafts.clone()).await.unwrap();
     let back = store.read(&inc, 0).await.unwrap();
     assert_eq!(recorded, back);
-    let back: Vec<Draft> = back.into_iter().map(|Recorded { at, by, event, .. }| Draft::new(at, by, event)).collect();
+    let back: Vec<NewEvent> =
+        back.into_iter().map(|Recorded { at, by, event, .. }| NewEvent::new(at, by, event)).collect();
     assert_eq!(back, drafts);
 }
 
@@ -176,8 +181,11 @@ async fn the_incident_changed_last_is_listed_first(store: impl EventStore) {
     for (name, opened) in [("a", 10), ("b", 20), ("c", 30)] {
         store.append(&id(name), 0, vec![note(opened, "opened")]).await.unwrap();
     }
-    let later =
-        Draft::new(at(30) + TimeDelta::milliseconds(5), Actor::Engine, Event::NoteAdded { text: "later".to_owned() });
+    let later = NewEvent::new(
+        at(30) + TimeDelta::milliseconds(5),
+        Actor::Engine,
+        Event::NoteAdded { text: "later".to_owned() },
+    );
     store.append(&id("a"), 1, vec![later]).await.unwrap();
     let all = store.incidents(10, 0).await.unwrap();
     let names: Vec<&str> = all.iter().map(|summary| summary.id.as_str()).collect();
@@ -345,7 +353,7 @@ async fn a_stream_is_live_until_its_writer_says_that_nothing_is_owed(store: impl
 
 async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
     let begin = |holder: &str, expected| Write {
-        claim: Some(Hold { holder: holder.to_owned(), until: at(10) }),
+        claim: Some(InitialLease { holder: holder.to_owned(), until: at(10) }),
         ..Write::of(&id("one"), expected, notes(1))
     };
     store.write(begin("a", 0)).await.unwrap();
@@ -357,10 +365,10 @@ async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
 }
 
 /// Held with this epoch, or taken by this holder.
-fn seen(claiming: &Claiming) -> String {
+fn seen(claiming: &LeaseAnswer) -> String {
     match claiming {
-        Claiming::Held(claim) => format!("held by {} in epoch {}", claim.holder, claim.epoch),
-        Claiming::Taken(claim) => format!("taken by {} in epoch {}", claim.holder, claim.epoch),
+        LeaseAnswer::Held(claim) => format!("held by {} in epoch {}", claim.holder, claim.epoch),
+        LeaseAnswer::Taken(claim) => format!("taken by {} in epoch {}", claim.holder, claim.epoch),
     }
 }
 
@@ -389,7 +397,7 @@ async fn a_claim_passes_from_a_holder_that_is_gone(store: impl EventStore) {
 
 async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(store: impl EventStore) {
     let inc = id("lusab-fidok");
-    let Claiming::Held(first) = store.claim(&inc, "a", None, at(0), at(100)).await.unwrap() else { panic!() };
+    let LeaseAnswer::Held(first) = store.claim(&inc, "a", None, at(0), at(100)).await.unwrap() else { panic!() };
     store.release(&first).await.unwrap();
     assert_eq!(store.claimed(&inc).await.unwrap(), None);
     let second = store.claim(&inc, "a", None, at(1), at(101)).await.unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::event::Recorded;
 use runbook::store::sqlite::Sqlite;
-use runbook::store::{Audit, Claim, EventStore, StoreError, Summary, Write};
+use runbook::store::{Audit, EventStore, Lease, StoreError, Summary, Write};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ const JOURNAL_FLIPS: usize = 500;
 struct Everything {
     list: Vec<Summary>,
     found: Vec<IncidentId>,
-    streams: Vec<(u64, Vec<Recorded>, Audit, Option<Claim>)>,
+    streams: Vec<(u64, Vec<Recorded>, Audit, Option<Lease>)>,
 }
 
 const INCIDENTS: [&str; 3] = ["lusab-fidok", "lusab-fidoj", "zuzuz-zuzuz"];

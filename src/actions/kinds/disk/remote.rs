@@ -8,7 +8,7 @@ use std::path::Path;
 use super::mounts;
 use super::mounts::Mount;
 use super::{SHOWN, Usage, share};
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
@@ -21,15 +21,15 @@ const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f --
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled`, `unreachable` or `system`, with the path.
-pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, Trouble> {
+pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, ActionError> {
     let shown = one_line(path, SHOWN);
-    let trouble = |kind, reason: &str| Trouble::new(kind, format!("`{shown}`: {reason}"));
+    let trouble = |kind, reason: &str| ActionError::new(kind, format!("`{shown}`: {reason}"));
     let place = context.there(path);
     let place = if path.starts_with('/') { place } else { Path::new(".").join(place) };
     let quiet = Context { progress: Progress::none(), ..context.clone() };
     let argv = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).into_iter().chain([place.display().to_string()]);
     let job = Job::new(argv, &quiet).env("LC_ALL", "C");
-    let ended = host::run(&job, &quiet).await.map_err(|error| Trouble::new("unreachable", error.to_string()))?;
+    let ended = host::run(&job, &quiet).await.map_err(|error| ActionError::new("unreachable", error.to_string()))?;
     let (exit, printed) = ended;
     match exit.ending {
         Ending::Code(0) => usage(path, &printed.stdout())
@@ -38,9 +38,9 @@ pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, Trouble
         Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
         Ending::Lost => Err(trouble("connection", "the connection was lost")),
         Ending::Code(_) | Ending::Signal(_) => Err(match printed.stderr() {
-            said if said.contains("No such file") => Trouble::new("missing", format!("there is no `{shown}`")),
+            said if said.contains("No such file") => ActionError::new("missing", format!("there is no `{shown}`")),
             said if said.contains("Permission denied") => {
-                Trouble::new("access", format!("`{shown}` may not be looked at"))
+                ActionError::new("access", format!("`{shown}` may not be looked at"))
             }
             said => trouble("system", &one_line(said.lines().next_back().unwrap_or_default(), SHOWN)),
         }),

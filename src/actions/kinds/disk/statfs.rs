@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::apart;
 use crate::domain::core::text::one_line;
 
@@ -28,9 +28,9 @@ const LOOKS: usize = 16;
 static WAITING: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 /// A look that has begun; it is over with the value.
-struct Look(PathBuf);
+struct PendingStatfs(PathBuf);
 
-impl Look {
+impl PendingStatfs {
     fn begin(place: &Path) -> Option<Self> {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.entry(place.to_owned()).or_default();
@@ -41,7 +41,7 @@ impl Look {
     }
 }
 
-impl Drop for Look {
+impl Drop for PendingStatfs {
     fn drop(&mut self) {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = waiting.get_mut(&self.0) {
@@ -57,28 +57,28 @@ impl Drop for Look {
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
-pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, Trouble> {
+pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, ActionError> {
     let shown = one_line(path, SHOWN);
     let (directory, named) = (context.directory.clone(), path.to_owned());
-    let Some(begun) = Look::begin(&directory.join(path)) else {
-        return Err(Trouble::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
+    let Some(begun) = PendingStatfs::begin(&directory.join(path)) else {
+        return Err(ActionError::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
     };
     let looked = apart(PATIENCE, context, move || {
         let found = found(&directory, &named);
         drop(begun);
         found
     });
-    looked.await.map_err(|trouble| Trouble { message: format!("`{shown}`: {}", trouble.message), ..trouble })?
+    looked.await.map_err(|trouble| ActionError { message: format!("`{shown}`: {}", trouble.message), ..trouble })?
 }
 
-fn found(directory: &Path, path: &str) -> Result<Usage, Trouble> {
+fn found(directory: &Path, path: &str) -> Result<Usage, ActionError> {
     let place = directory.join(path);
     let refused = |error: io::Error| {
         let shown = one_line(path, SHOWN);
         match error.kind() {
-            io::ErrorKind::NotFound => Trouble::new("missing", format!("there is no `{shown}`")),
-            io::ErrorKind::PermissionDenied => Trouble::new("access", format!("`{shown}` may not be looked at")),
-            _ => Trouble::new("system", format!("`{shown}`: {error}")),
+            io::ErrorKind::NotFound => ActionError::new("missing", format!("there is no `{shown}`")),
+            io::ErrorKind::PermissionDenied => ActionError::new("access", format!("`{shown}` may not be looked at")),
+            _ => ActionError::new("system", format!("`{shown}`: {error}")),
         }
     };
     let about = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;
@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn so_many_looks_wait_for_one_path_and_no_more() {
         let place = Path::new("/no/such/server");
-        let waiting: Vec<Option<Look>> = (0..=LOOKS).map(|_| Look::begin(place)).collect();
+        let waiting: Vec<Option<PendingStatfs>> = (0..=LOOKS).map(|_| PendingStatfs::begin(place)).collect();
         assert_eq!(waiting.iter().flatten().count(), LOOKS);
-        assert!(Look::begin(Path::new("/another")).is_some(), "others are looked at");
+        assert!(PendingStatfs::begin(Path::new("/another")).is_some(), "others are looked at");
         drop(waiting);
-        assert!(Look::begin(place).is_some());
+        assert!(PendingStatfs::begin(place).is_some());
     }
 }

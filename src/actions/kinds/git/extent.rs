@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::repository::{Repository, Trouble};
+use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
 /// A file's mode and object; nothing where there is no file.
@@ -86,12 +86,12 @@ impl Extent {
 
 impl Repository<'_> {
     /// What lies between two commits.
-    pub(super) async fn extent(&self, from: &str, to: &str) -> Result<Extent, Trouble> {
+    pub(super) async fn extent(&self, from: &str, to: &str) -> Result<Extent, GitError> {
         read(&self.differing(&["--no-renames", "--raw", "--numstat"], [from, to]).await?)
     }
 
     /// What `diff-tree` prints about the files of two commits.
-    async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, Trouble> {
+    async fn differing(&self, how: &[&str], commits: [&str; 2]) -> Result<String, GitError> {
         let mut arguments =
             vec!["-c", "core.quotePath=true", "diff-tree", "-r", "--no-abbrev", "--ignore-submodules=none"];
         arguments.extend(how);
@@ -104,10 +104,10 @@ impl Repository<'_> {
         &self,
         [before, target]: [&str; 2],
         [base, revert]: [&str; 2],
-    ) -> Result<Extent, Trouble> {
+    ) -> Result<Extent, GitError> {
         let parents = self.parents_of(revert).await?;
         if parents.all != [base] {
-            return Err(Trouble::new(
+            return Err(GitError::new(
                 "the revert is not one commit upon the branch; a hook of the repository may have added another",
             ));
         }
@@ -124,11 +124,11 @@ impl Repository<'_> {
             Some(Excess::Deleted(path)) => format!("would delete {}, which the commit did not add", shown(path)),
             Some(Excess::Other(path)) => format!("would not leave {} as it was before the commit", shown(path)),
         };
-        Err(Trouble::new(format!("the revert {said}; nothing was changed, and a person has to revert it")))
+        Err(GitError::new(format!("the revert {said}; nothing was changed, and a person has to revert it")))
     }
 
     /// The present names of files that a commit touched and that were renamed after it.
-    async fn renamed(&self, own: &Extent, from: &str, to: &str) -> Result<BTreeSet<String>, Trouble> {
+    async fn renamed(&self, own: &Extent, from: &str, to: &str) -> Result<BTreeSet<String>, GitError> {
         let listed = self.differing(&["--find-renames", "--diff-filter=R", "--name-status"], [from, to]).await?;
         let names = listed.lines().filter_map(|line| {
             let mut fields = line.split('\t').skip(1);
@@ -143,10 +143,10 @@ fn shown(path: &str) -> String {
 }
 
 /// Reads what `diff-tree --raw --numstat` prints.
-fn read(printed: &str) -> Result<Extent, Trouble> {
+fn read(printed: &str) -> Result<Extent, GitError> {
     let mut extent = Extent::default();
     for line in printed.lines() {
-        line_read(line, &mut extent).ok_or_else(|| Trouble::new("`git diff-tree` printed what is not understood"))?;
+        line_read(line, &mut extent).ok_or_else(|| GitError::new("`git diff-tree` printed what is not understood"))?;
     }
     Ok(extent)
 }

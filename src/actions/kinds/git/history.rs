@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** "is not there" is said of a complete history only.
 
-use super::repository::{Repository, Trouble};
+use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
 /// Commits that one call of git is asked about: their names are far from the limit of a command line.
@@ -32,7 +32,7 @@ pub(super) struct Apart {
 
 impl Repository<'_> {
     /// The parents of each of these commits, in the same order.
-    pub(super) async fn parents(&self, commits: &[&str]) -> Result<Vec<Parents>, Trouble> {
+    pub(super) async fn parents(&self, commits: &[&str]) -> Result<Vec<Parents>, GitError> {
         let mut all = Vec::with_capacity(commits.len());
         for commits in commits.chunks(AT_ONCE) {
             let mut arguments = vec!["rev-list", "--no-walk=unsorted", "--parents", "--header"];
@@ -43,23 +43,23 @@ impl Repository<'_> {
         if all.len() == commits.len() {
             return Ok(all);
         }
-        Err(Trouble::new("`git rev-list` left commits out"))
+        Err(GitError::new("`git rev-list` left commits out"))
     }
 
     /// The parents of one commit.
-    pub(super) async fn parents_of(&self, commit: &str) -> Result<Parents, Trouble> {
-        self.parents(&[commit]).await?.pop().ok_or_else(|| Trouble::new("`git rev-list` left the commit out"))
+    pub(super) async fn parents_of(&self, commit: &str) -> Result<Parents, GitError> {
+        self.parents(&[commit]).await?.pop().ok_or_else(|| GitError::new("`git rev-list` left the commit out"))
     }
 
     /// Whether history is missing here at all. A git that does not know the question prints it back.
-    pub(super) async fn is_shallow(&self) -> Result<bool, Trouble> {
+    pub(super) async fn is_shallow(&self) -> Result<bool, GitError> {
         Ok(self.ask(&["rev-parse", "--is-shallow-repository"]).await? != "false")
     }
 
     /// Whether commits of this range are missing: one that is here has parents that are not.
     ///
     /// Of `a..b` that is not so, hence `a` is no ancestor of `b` unless git finds it, and no descendant of `a` is missing.
-    pub(super) async fn is_cut(&self, range: &[&str]) -> Result<bool, Trouble> {
+    pub(super) async fn is_cut(&self, range: &[&str]) -> Result<bool, GitError> {
         if !self.is_shallow().await? {
             return Ok(false);
         }
@@ -76,23 +76,23 @@ impl Repository<'_> {
     }
 
     /// Whether one commit is an ancestor of another, or the same; nothing when the history is too short to tell.
-    pub(super) async fn is_ancestor(&self, ancestor: &str, of: &str) -> Result<Option<bool>, Trouble> {
+    pub(super) async fn is_ancestor(&self, ancestor: &str, of: &str) -> Result<Option<bool>, GitError> {
         let answer = self.git(&["merge-base", "--is-ancestor", ancestor, of]).await?;
         match answer.code {
             0 => Ok(Some(true)),
             1 if self.is_cut(&[&format!("{ancestor}..{of}")]).await? => Ok(None),
             1 => Ok(Some(false)),
-            _ => Err(Trouble::new(format!("`git merge-base` failed: {}", answer.said()))),
+            _ => Err(GitError::new(format!("`git merge-base` failed: {}", answer.said()))),
         }
     }
 
     /// How two commits stand to each other; nothing when the history is too short to tell.
-    pub(super) async fn apart(&self, first: &str, second: &str) -> Result<Option<Apart>, Trouble> {
+    pub(super) async fn apart(&self, first: &str, second: &str) -> Result<Option<Apart>, GitError> {
         let range = format!("{first}...{second}");
         let counts = self.ask(&["rev-list", "--left-right", "--count", &range]).await?;
         let counts: Option<Vec<u64>> = counts.split_whitespace().map(|count| count.parse().ok()).collect();
         let Some([first, second]) = counts.as_deref() else {
-            return Err(Trouble::new("`git rev-list` did not print two numbers"));
+            return Err(GitError::new("`git rev-list` did not print two numbers"));
         };
         let (first, second) = (*first, *second);
         if (first, second) == (0, 0) || !self.is_shallow().await? {
@@ -106,7 +106,7 @@ impl Repository<'_> {
     }
 
     /// Asks the remote for the parents of the oldest commits that are here, so many times over; whether it answered.
-    pub(super) async fn deepen(&self, remote: &str, branch: &str, by: u32) -> Result<bool, Trouble> {
+    pub(super) async fn deepen(&self, remote: &str, branch: &str, by: u32) -> Result<bool, GitError> {
         let deepen = format!("--deepen={by}");
         let refspec = format!("+refs/heads/{branch}:refs/remotes/{remote}/{branch}");
         let fetch = ["fetch", "--quiet", "--no-tags", &deepen, remote, &refspec];

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::history::{Apart, Parents};
-use super::repository::{Repository, Trouble};
+use super::repository::{GitError, Repository};
 use crate::actions::Context;
 use crate::domain::core::text;
 use crate::domain::core::time::stamp;
@@ -40,10 +40,10 @@ impl Log {
         repository: &Repository<'_>,
         remote: &str,
         context: &Context,
-    ) -> Result<Outcome, Trouble> {
+    ) -> Result<Outcome, GitError> {
         let now = context.clock.now();
         let since = self.since.as_deref().map(|since| moment(since, now)).transpose();
-        let since = since.map_err(|wrong| Trouble::new(format!("`since` is {wrong}")))?;
+        let since = since.map_err(|wrong| GitError::new(format!("`since` is {wrong}")))?;
         let branch = self.branch.as_ref().or(context.environment.branch.as_ref());
         let from = self.start(branch.map(String::as_str), repository, remote).await?;
         let (count, after) = (format!("--max-count={}", self.limit.unwrap_or(COMMITS)), since.map(stamp));
@@ -74,7 +74,7 @@ impl Log {
         mut listed: Vec<Value>,
         range: &[&str],
         repository: &Repository<'_>,
-    ) -> Result<(Vec<Value>, bool), Trouble> {
+    ) -> Result<(Vec<Value>, bool), GitError> {
         if !repository.is_cut(range).await? {
             return Ok((listed, true));
         }
@@ -94,7 +94,7 @@ impl Log {
     }
 
     /// The commit to begin with: the remote's branch when it is fetched, else ours, else our copy of the remote's.
-    async fn start(&self, branch: Option<&str>, repository: &Repository<'_>, remote: &str) -> Result<String, Trouble> {
+    async fn start(&self, branch: Option<&str>, repository: &Repository<'_>, remote: &str) -> Result<String, GitError> {
         let Some(branch) = branch else {
             return repository.commit("HEAD").await;
         };
@@ -107,7 +107,7 @@ impl Log {
             Ok(found) => Ok(found),
             Err(_) => match repository.commit(&format!("refs/remotes/{remote}/{branch}")).await {
                 Ok(found) => Ok(found),
-                Err(_) => Err(Trouble::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT)))),
+                Err(_) => Err(GitError::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT)))),
             },
         }
     }
@@ -151,13 +151,13 @@ fn commit(line: &str) -> Option<Value> {
 }
 
 /// How the work tree stands, by what is known here of the remote.
-pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &str) -> Result<Outcome, Trouble> {
+pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &str) -> Result<Outcome, GitError> {
     repository.checked_branch(branch).await?;
     let (current, head) = (repository.branch().await?, repository.commit("HEAD").await?);
     let (changes, under_way) = (repository.changes().await?, repository.under_way().await?);
     let copy = repository.commit(&format!("refs/remotes/{remote}/{branch}")).await.ok();
     if copy.is_none() && repository.commit(&format!("refs/heads/{branch}")).await.is_err() {
-        return Err(Trouble::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));
+        return Err(GitError::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));
     }
     let apart = match &copy {
         Some(copy) => repository.apart(copy, &head).await?,

@@ -47,12 +47,12 @@ const UNDER_WAY: [(&str, &str); 6] = [
 
 /// Why something was not done.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct GitError {
     verdict: Verdict,
     summary: String,
 }
 
-impl Trouble {
+impl GitError {
     pub(super) fn new(summary: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed, summary: summary.into() }
     }
@@ -62,8 +62,8 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for Outcome {
-    fn from(trouble: Trouble) -> Self {
+impl From<GitError> for Outcome {
+    fn from(trouble: GitError) -> Self {
         if trouble.verdict == Verdict::Unknown {
             return Outcome::lost(trouble.summary);
         }
@@ -72,14 +72,14 @@ impl From<Trouble> for Outcome {
 }
 
 /// What git answered.
-pub(super) struct Answer {
+pub(super) struct GitOutput {
     pub(super) code: i32,
     pub(super) stdout: String,
     pub(super) stderr: String,
     is_whole: bool,
 }
 
-impl Answer {
+impl GitOutput {
     /// The last lines that git said, the remote's own words included, as one.
     pub(super) fn said(&self) -> String {
         let spoken = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:") && !line.starts_with("To ");
@@ -97,10 +97,10 @@ pub(super) struct Repository<'c> {
 
 impl<'c> Repository<'c> {
     /// The repository of a step, else of the environment.
-    pub(super) fn of(given: Option<&str>, context: &'c Context) -> Result<Self, Trouble> {
+    pub(super) fn of(given: Option<&str>, context: &'c Context) -> Result<Self, GitError> {
         let given = given.or(context.environment.repository.as_deref());
         let name = &context.environment_name;
-        let given = given.ok_or_else(|| Trouble::new(format!("environment `{name}` has no `repository`")))?;
+        let given = given.ok_or_else(|| GitError::new(format!("environment `{name}` has no `repository`")))?;
         let quiet = Context { progress: Progress::none(), ..context.clone() };
         Ok(Self { context, quiet, directory: context.there(given) })
     }
@@ -126,17 +126,17 @@ impl<'c> Repository<'c> {
     }
 
     /// Runs git without showing what it says.
-    pub(super) async fn git(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+    pub(super) async fn git(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         self.run(arguments, &[], KEPT, &self.quiet).await
     }
 
     /// Runs git where it may reach a remote: what it says is shown, and ssh asks nobody.
-    pub(super) async fn git_remotely(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+    pub(super) async fn git_remotely(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         self.run(arguments, &[("GIT_SSH_COMMAND", &self.ssh().await?)], KEPT, self.context).await
     }
 
     /// Runs git where it makes a commit: by who is configured, else by `runbook`. In a partial clone it may reach the remote.
-    pub(super) async fn git_committing(&self, arguments: &[&str]) -> Result<Answer, Trouble> {
+    pub(super) async fn git_committing(&self, arguments: &[&str]) -> Result<GitOutput, GitError> {
         let ssh = self.ssh().await?;
         let mut more = vec![("GIT_SSH_COMMAND", ssh.as_str())];
         for key in ["user.name", "user.email"] {
@@ -149,31 +149,31 @@ impl<'c> Repository<'c> {
     }
 
     /// All that git prints when it succeeds, without showing it. In a partial clone it may reach the remote.
-    pub(super) async fn listing(&self, arguments: &[&str]) -> Result<String, Trouble> {
+    pub(super) async fn listing(&self, arguments: &[&str]) -> Result<String, GitError> {
         let more = [("GIT_SSH_COMMAND", &*self.ssh().await?)];
         let answer = self.run(arguments, &more, LISTED, &self.quiet).await?;
         let verb = verb(arguments);
         match answer {
-            Answer { code: 0, is_whole: true, stdout, .. } => Ok(stdout),
-            Answer { code: 0, .. } => Err(Trouble::new(format!("`git {verb}` printed more than can be compared"))),
-            failed => Err(Trouble::new(format!("`git {verb}` failed: {}", failed.said()))),
+            GitOutput { code: 0, is_whole: true, stdout, .. } => Ok(stdout),
+            GitOutput { code: 0, .. } => Err(GitError::new(format!("`git {verb}` printed more than can be compared"))),
+            failed => Err(GitError::new(format!("`git {verb}` failed: {}", failed.said()))),
         }
     }
 
     /// How git calls ssh so that it asks nobody.
-    async fn ssh(&self) -> Result<String, Trouble> {
+    async fn ssh(&self) -> Result<String, GitError> {
         let configured = self.git(&["config", "--get", "core.sshCommand"]).await?;
         let ssh = configured.stdout.trim();
         Ok(format!("{} -oBatchMode=yes", if ssh.is_empty() { "ssh" } else { ssh }))
     }
 
     /// What git prints when it succeeds; else trouble in git's own words.
-    pub(super) async fn ask(&self, arguments: &[&str]) -> Result<String, Trouble> {
+    pub(super) async fn ask(&self, arguments: &[&str]) -> Result<String, GitError> {
         let answer = self.git(arguments).await?;
         if answer.code == 0 {
             return Ok(answer.stdout.trim_end().to_owned());
         }
-        Err(Trouble::new(format!("`git {}` failed: {}", arguments[0], answer.said())))
+        Err(GitError::new(format!("`git {}` failed: {}", arguments[0], answer.said())))
     }
 
     /// What a script of ours prints on the repository's host, about files that git has no words for.
@@ -181,16 +181,16 @@ impl<'c> Repository<'c> {
         &self,
         script: &'a str,
         arguments: impl IntoIterator<Item = &'a str>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, GitError> {
         let argv = ["sh", "-c", script, "sh"].into_iter().chain(arguments);
         let (exit, printed) =
-            host::run(&Job::new(argv, &self.quiet), &self.quiet).await.map_err(|e| Trouble::new(e.to_string()))?;
+            host::run(&Job::new(argv, &self.quiet), &self.quiet).await.map_err(|e| GitError::new(e.to_string()))?;
         match exit.ending {
             Ending::Code(0) => Ok(printed.stdout()),
-            Ending::Lost => Err(Trouble { verdict: Verdict::Unknown, summary: "the connection was lost".to_owned() }),
+            Ending::Lost => Err(GitError { verdict: Verdict::Unknown, summary: "the connection was lost".to_owned() }),
             _ => {
                 let said = text::one_line(&printed.stderr(), SAID);
-                Err(Trouble::new(format!("the git directory could not be looked at: {said}")))
+                Err(GitError::new(format!("the git directory could not be looked at: {said}")))
             }
         }
     }
@@ -201,7 +201,7 @@ impl<'c> Repository<'c> {
         more: &[(&str, &str)],
         kept: usize,
         context: &Context,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<GitOutput, GitError> {
         let mut job = Job::new(["git", "--no-pager"].iter().chain(arguments).copied(), context)
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -213,16 +213,16 @@ impl<'c> Repository<'c> {
         }
         job.directory = self.directory.clone();
         let mut capture = Capture::keeping(kept, context);
-        let exit = host::run_into(&job, context, &mut capture).await.map_err(|e| Trouble::new(e.to_string()))?;
+        let exit = host::run_into(&job, context, &mut capture).await.map_err(|e| GitError::new(e.to_string()))?;
         capture.finish();
         let verb = verb(arguments);
-        let stopped = |verdict, how: &str| Err(Trouble { verdict, summary: format!("`git {verb}` {how}") });
+        let stopped = |verdict, how: &str| Err(GitError { verdict, summary: format!("`git {verb}` {how}") });
         match exit.ending {
             Ending::Code(code) => {
                 let is_whole = capture.is_whole();
-                Ok(Answer { code, stdout: capture.stdout(), stderr: capture.stderr(), is_whole })
+                Ok(GitOutput { code, stdout: capture.stdout(), stderr: capture.stderr(), is_whole })
             }
-            Ending::Signal(signal) => Err(Trouble::new(format!("`git {verb}` was ended by signal {signal}"))),
+            Ending::Signal(signal) => Err(GitError::new(format!("`git {verb}` was ended by signal {signal}"))),
             Ending::TimedOut => stopped(Verdict::TimedOut, "had not ended in time and was stopped"),
             Ending::Cancelled => stopped(Verdict::Cancelled, "was cancelled"),
             Ending::Lost => stopped(Verdict::Unknown, "was under way when the connection was lost"),
@@ -230,8 +230,8 @@ impl<'c> Repository<'c> {
     }
 
     /// The full name of the commit that a revision means.
-    pub(super) async fn commit(&self, revision: &str) -> Result<String, Trouble> {
-        let unknown = || Trouble::new(format!("there is no commit `{}`", text::one_line(revision, 80)));
+    pub(super) async fn commit(&self, revision: &str) -> Result<String, GitError> {
+        let unknown = || GitError::new(format!("there is no commit `{}`", text::one_line(revision, 80)));
         // No revision starts with a dash, and none holds a control character.
         if revision.is_empty() || revision.starts_with('-') || revision.contains(char::is_control) {
             return Err(unknown());
@@ -243,52 +243,52 @@ impl<'c> Repository<'c> {
     }
 
     /// The branch that is checked out; nothing when none is.
-    pub(super) async fn branch(&self) -> Result<Option<String>, Trouble> {
+    pub(super) async fn branch(&self) -> Result<Option<String>, GitError> {
         let answer = self.git(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await?;
         match answer.code {
             0 => Ok(Some(answer.stdout.trim_end().to_owned())),
             1 => Ok(None),
-            _ => Err(Trouble::new(format!("`{}`: {}", self.directory.display(), answer.said()))),
+            _ => Err(GitError::new(format!("`{}`: {}", self.directory.display(), answer.said()))),
         }
     }
 
     /// Whether git would take this as the name of a branch.
-    pub(super) async fn checked_branch(&self, branch: &str) -> Result<(), Trouble> {
+    pub(super) async fn checked_branch(&self, branch: &str) -> Result<(), GitError> {
         let shown = || format!("`{}` is no name of a branch", text::one_line(branch, 80));
         // Git would take a leading dash, but whoever types such a name next would not be understood.
         let refused = branch.starts_with('-') || branch.contains('\0');
         if refused || self.git(&["check-ref-format", &format!("refs/heads/{branch}")]).await?.code != 0 {
-            return Err(Trouble::new(shown()));
+            return Err(GitError::new(shown()));
         }
         Ok(())
     }
 
     /// Whether the repository has this remote.
-    pub(super) async fn checked_remote(&self, remote: &str) -> Result<(), Trouble> {
+    pub(super) async fn checked_remote(&self, remote: &str) -> Result<(), GitError> {
         if self.ask(&["remote"]).await?.lines().any(|line| line == remote) && !remote.starts_with('-') {
             return Ok(());
         }
-        Err(Trouble::new(format!("the repository has no remote `{}`", text::one_line(remote, 80))))
+        Err(GitError::new(format!("the repository has no remote `{}`", text::one_line(remote, 80))))
     }
 
     /// What the remote's branch stands on now; our copy of it is brought up to date.
-    pub(super) async fn fetched(&self, remote: &str, branch: &str) -> Result<String, Trouble> {
+    pub(super) async fn fetched(&self, remote: &str, branch: &str) -> Result<String, GitError> {
         let copy = format!("refs/remotes/{remote}/{branch}");
         let refspec = format!("+refs/heads/{branch}:{copy}");
         let answer = self.git_remotely(&["fetch", "--quiet", "--no-tags", remote, &refspec]).await?;
         if answer.code != 0 {
-            return Err(Trouble::new(format!("`{branch}` could not be fetched from `{remote}`: {}", answer.said())));
+            return Err(GitError::new(format!("`{branch}` could not be fetched from `{remote}`: {}", answer.said())));
         }
         self.commit(&copy).await
     }
 
     /// The directory that all work trees share.
-    pub(super) async fn common(&self) -> Result<PathBuf, Trouble> {
+    pub(super) async fn common(&self) -> Result<PathBuf, GitError> {
         Ok(PathBuf::from(self.ask(&["rev-parse", "--path-format=absolute", "--git-common-dir"]).await?))
     }
 
     /// What is going on in the work tree: a merge, a rebase.
-    pub(super) async fn under_way(&self) -> Result<Option<&'static str>, Trouble> {
+    pub(super) async fn under_way(&self) -> Result<Option<&'static str>, GitError> {
         let directory = self.ask(&["rev-parse", "--absolute-git-dir"]).await?;
         let script =
             "cd -- \"$1\" && shift && for file; do if [ -e \"$file\" ]; then printf %s \"$file\"; exit; fi; done";
@@ -299,7 +299,7 @@ impl<'c> Repository<'c> {
     }
 
     /// Changed files that git knows; others, such as installed packages, do not matter.
-    pub(super) async fn changes(&self) -> Result<Vec<String>, Trouble> {
+    pub(super) async fn changes(&self) -> Result<Vec<String>, GitError> {
         let status = self.ask(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]).await?;
         Ok(status.lines().map(|line| line.get(3..).unwrap_or(line).to_owned()).collect())
     }

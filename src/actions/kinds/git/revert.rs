@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use super::extent::Extent;
 use super::history::Apart;
-use super::repository::{Repository, Trouble};
+use super::repository::{GitError, Repository};
 use super::target::Target;
-use super::worktree::Workshop;
+use super::worktree::Worktree;
 use crate::actions::Reconciled;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
@@ -38,7 +38,7 @@ pub(super) struct Revert<'c> {
 }
 
 /// Where both sides stand.
-struct Stand {
+struct BranchState {
     /// Our branch.
     head: String,
     /// What the revert is built upon: the remote's branch when it is pushed, else ours.
@@ -49,7 +49,7 @@ struct Stand {
 
 impl Revert<'_> {
     /// Does it.
-    pub(super) async fn perform(&self) -> Result<Outcome, Trouble> {
+    pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
         self.check_tree().await?;
         let stand = self.stand().await?;
         let target = self.target(&stand.base).await?;
@@ -58,7 +58,7 @@ impl Revert<'_> {
             return self.described(&done, &target.commit, "is already reverted by", extent.as_ref()).await;
         }
         let workshop = match stand.ahead {
-            0 => Some(Workshop::new(&self.repository).await?),
+            0 => Some(Worktree::new(&self.repository).await?),
             _ => None,
         };
         let done = self.carried_out(workshop.as_ref(), &target, &stand).await;
@@ -70,10 +70,10 @@ impl Revert<'_> {
 
     async fn carried_out(
         &self,
-        workshop: Option<&Workshop>,
+        workshop: Option<&Worktree>,
         target: &Target,
-        stand: &Stand,
-    ) -> Result<Outcome, Trouble> {
+        stand: &BranchState,
+    ) -> Result<Outcome, GitError> {
         let (before, commit) = (self.before(target)?, target.commit.as_str());
         let revert = match workshop {
             Some(workshop) => self.make(workshop, target, &stand.base).await?,
@@ -87,7 +87,7 @@ impl Revert<'_> {
         // The remote has it; that the tree here could not follow is a remark then, and a failure only without a push.
         let forward = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
         if forward.code != 0 && !self.push {
-            return Err(Trouble::new(format!("the work tree could not be brought forward: {}", forward.said())));
+            return Err(GitError::new(format!("the work tree could not be brought forward: {}", forward.said())));
         }
         outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
         if forward.code != 0 {
@@ -97,10 +97,10 @@ impl Revert<'_> {
     }
 
     /// What the commit was built upon. A root commit has nothing that a revert could restore.
-    fn before<'t>(&self, target: &'t Target) -> Result<&'t str, Trouble> {
+    fn before<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
         target.parents.first().map(String::as_str).ok_or_else(|| {
             let (branch, short) = (&self.branch, short(&target.commit));
-            Trouble::new(format!(
+            GitError::new(format!(
                 "{short} is a root commit of `{branch}`: a revert would delete every file that it added; \
                  nothing was changed, and a person has to revert it"
             ))
@@ -108,7 +108,7 @@ impl Revert<'_> {
     }
 
     /// What there is to compare with after a crash.
-    pub(super) async fn observe(&self) -> Result<Value, Trouble> {
+    pub(super) async fn observe(&self) -> Result<Value, GitError> {
         let head = self.repository.commit(&format!("refs/heads/{}", self.branch)).await?;
         let base = match self.push {
             true => {
@@ -129,7 +129,7 @@ impl Revert<'_> {
     }
 
     /// Whether the revert has arrived since `before`.
-    pub(super) async fn reconcile(&self, before: &Value) -> Result<Reconciled, Trouble> {
+    pub(super) async fn reconcile(&self, before: &Value) -> Result<Reconciled, GitError> {
         let (Some(base), Some(target)) = (before["base"].as_str(), before["target"].as_str()) else {
             return Ok(Reconciled::CannotTell("where the branch stood before was not recorded".to_owned()));
         };
@@ -160,45 +160,48 @@ impl Revert<'_> {
     }
 
     /// Refuses a work tree that a person, or another program, is in the middle of using.
-    async fn check_tree(&self) -> Result<(), Trouble> {
+    async fn check_tree(&self) -> Result<(), GitError> {
         let current = self.repository.branch().await?;
         let branch = &self.branch;
         self.repository.checked_branch(branch).await?;
         if let Some(what) = self.repository.under_way().await? {
-            return Err(Trouble::new(format!("the work tree is in the middle of {what}; end or abort it first")));
+            return Err(GitError::new(format!("the work tree is in the middle of {what}; end or abort it first")));
         }
         if current.as_deref() != Some(branch) {
             let current = current.map_or_else(|| "no branch".to_owned(), |current| format!("`{current}`"));
-            return Err(Trouble::new(format!("the work tree is on {current}, not on `{branch}`")));
+            return Err(GitError::new(format!("the work tree is on {current}, not on `{branch}`")));
         }
         let changes = self.repository.changes().await?;
         if !changes.is_empty() {
-            return Err(Trouble::new(format!("the work tree has changes that are not committed: {}", names(&changes))));
+            return Err(GitError::new(format!(
+                "the work tree has changes that are not committed: {}",
+                names(&changes)
+            )));
         }
         Ok(())
     }
 
-    async fn stand(&self) -> Result<Stand, Trouble> {
+    async fn stand(&self) -> Result<BranchState, GitError> {
         let head = self.repository.commit("HEAD").await?;
         if !self.push {
-            return Ok(Stand { base: head.clone(), head, ahead: 0 });
+            return Ok(BranchState { base: head.clone(), head, ahead: 0 });
         }
         self.repository.checked_remote(&self.remote).await?;
         let base = self.repository.fetched(&self.remote, &self.branch).await?;
         let (branch, remote) = (&self.branch, &self.remote);
         let Some(apart) = self.repository.apart(&base, &head).await? else {
             let missing = format!("how `{branch}` and `{remote}` stand to each other is unknown in this shallow clone");
-            return Err(Trouble::new(self.to_be_completed(&missing).await));
+            return Err(GitError::new(self.to_be_completed(&missing).await));
         };
         let Apart { first: behind, second: ahead, at_most } = apart;
         let commits = |count| format!("{}{}", if at_most { "at most " } else { "" }, commits(count));
         match (behind, ahead) {
-            (0, _) => Ok(Stand { head, base, ahead }),
-            (_, 0) => Err(Trouble::new(format!(
+            (0, _) => Ok(BranchState { head, base, ahead }),
+            (_, 0) => Err(GitError::new(format!(
                 "`{branch}` is {} behind `{remote}`; look at what came and pull it first",
                 commits(behind)
             ))),
-            _ => Err(Trouble::new(format!(
+            _ => Err(GitError::new(format!(
                 "`{branch}` and `{remote}` have diverged: {} here, {} there",
                 commits(ahead),
                 commits(behind)
@@ -206,19 +209,19 @@ impl Revert<'_> {
         }
     }
 
-    pub(super) async fn message(&self, commit: &str) -> Result<String, Trouble> {
+    pub(super) async fn message(&self, commit: &str) -> Result<String, GitError> {
         self.repository.ask(&["log", "--max-count=1", "--format=%B", commit]).await
     }
 
     /// The newest commit after `from`, up to `to`, that says it reverts `target`.
-    async fn newest_revert(&self, target: &str, from: &str, to: &str) -> Result<Option<String>, Trouble> {
+    async fn newest_revert(&self, target: &str, from: &str, to: &str) -> Result<Option<String>, GitError> {
         let (grep, range) = (format!("--grep=This reverts commit {target}"), format!("{from}..{to}"));
         let found = self.repository.ask(&["log", "--format=%H", "--fixed-strings", &grep, &range]).await?;
         Ok(found.lines().next().map(str::to_owned))
     }
 
     /// The revert that is in force: a revert may have been reverted in its turn.
-    async fn reverted_by(&self, target: &str, base: &str) -> Result<Option<String>, Trouble> {
+    async fn reverted_by(&self, target: &str, base: &str) -> Result<Option<String>, GitError> {
         let (mut current, mut in_force) = (target.to_owned(), None);
         for _ in 0..BACK_AND_FORTH {
             let Some(found) = self.newest_revert(&current, &current, base).await? else {
@@ -231,24 +234,24 @@ impl Revert<'_> {
     }
 
     /// The one commit that is not pushed yet, if it is this very revert.
-    async fn unpushed(&self, target: &str, stand: &Stand) -> Result<String, Trouble> {
+    async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
         let is_ours =
             stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
         if is_ours {
             return Ok(stand.head.clone());
         }
         let (branch, ahead) = (&self.branch, commits(stand.ahead));
-        Err(Trouble::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
+        Err(GitError::new(format!("`{branch}` has {ahead} that `{}` lacks; push or remove them first", self.remote)))
     }
 
     /// Makes the revert in a work tree of its own.
-    async fn make(&self, workshop: &Workshop, target: &Target, base: &str) -> Result<String, Trouble> {
+    async fn make(&self, workshop: &Worktree, target: &Target, base: &str) -> Result<String, GitError> {
         let path = workshop.path();
         // Hooks of a checkout are for people who switch branches.
         let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
         let added = self.repository.git(&quiet).await?;
         if added.code != 0 {
-            return Err(Trouble::new(format!("no second work tree could be made: {}", added.said())));
+            return Err(GitError::new(format!("no second work tree could be made: {}", added.said())));
         }
         let there = self.repository.at(path.as_ref());
         let mut arguments = vec!["revert", "--no-edit"];
@@ -263,7 +266,7 @@ impl Revert<'_> {
         let conflicts = there.ask(&["diff", "--name-only", "--diff-filter=U"]).await?;
         let conflicts: Vec<String> = conflicts.lines().map(str::to_owned).collect();
         let short = short(&target.commit);
-        Err(Trouble::new(if !conflicts.is_empty() {
+        Err(GitError::new(if !conflicts.is_empty() {
             format!("reverting {short} conflicts with later changes in {}; nothing was changed", names(&conflicts))
         } else if answer.code == 1 && there.changes().await?.is_empty() {
             // With another code git could not do it: it lacks an object of a partial clone, for example.
@@ -274,7 +277,7 @@ impl Revert<'_> {
     }
 
     /// What a commit with one parent changed; nothing when the parent is not here.
-    async fn extent_of(&self, commit: &str) -> Result<Option<Extent>, Trouble> {
+    async fn extent_of(&self, commit: &str) -> Result<Option<Extent>, GitError> {
         let parents = self.repository.parents_of(commit).await?;
         match &parents.all[..] {
             [parent] if !parents.hidden => Ok(Some(self.repository.extent(parent, commit).await?)),
@@ -282,13 +285,13 @@ impl Revert<'_> {
         }
     }
 
-    async fn publish(&self, revert: &str) -> Result<(), Trouble> {
+    async fn publish(&self, revert: &str) -> Result<(), GitError> {
         let refspec = format!("{revert}:refs/heads/{}", self.branch);
         let answer = self.repository.git_remotely(&["push", "--quiet", &self.remote, &refspec]).await?;
         if answer.code == 0 {
             return Ok(());
         }
-        Err(Trouble::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
+        Err(GitError::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
     }
 
     async fn described(
@@ -297,7 +300,7 @@ impl Revert<'_> {
         target: &str,
         how: &str,
         extent: Option<&Extent>,
-    ) -> Result<Outcome, Trouble> {
+    ) -> Result<Outcome, GitError> {
         let line = self.repository.ask(&["log", "--max-count=1", "--format=%s", target]).await?;
         let subject = text::one_line(&line, 80);
         let changed = extent.map(|extent| format!(", {}", extent.summary())).unwrap_or_default();

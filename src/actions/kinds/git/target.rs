@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** a target's parents are here, and so are all commits of the branch that came after it.
 
-use super::repository::Trouble;
+use super::repository::GitError;
 use super::revert::{Revert, short};
 use crate::domain::core::text;
 
@@ -32,7 +32,7 @@ enum Search {
 
 impl Revert<'_> {
     /// The commit to revert. `HEAD` means the newest that both sides have.
-    pub(super) async fn target(&self, base: &str) -> Result<Target, Trouble> {
+    pub(super) async fn target(&self, base: &str) -> Result<Target, GitError> {
         let mut search = self.search(base).await?;
         for by in if self.push { &DEEPEN[..] } else { &[] } {
             if matches!(search, Search::Found(_)) || !self.repository.deepen(&self.remote, &self.branch, *by).await? {
@@ -42,7 +42,7 @@ impl Revert<'_> {
         }
         match search {
             Search::Found(target) => Ok(target),
-            Search::TooShort(missing) => Err(Trouble::new(self.to_be_completed(&missing).await)),
+            Search::TooShort(missing) => Err(GitError::new(self.to_be_completed(&missing).await)),
         }
     }
 
@@ -52,7 +52,7 @@ impl Revert<'_> {
         format!("{missing}; nothing was changed. Complete the history, then try again: `{command}`")
     }
 
-    async fn search(&self, base: &str) -> Result<Search, Trouble> {
+    async fn search(&self, base: &str) -> Result<Search, GitError> {
         let commit = match self.named(base).await? {
             Ok(commit) => commit,
             Err(missing) => return Ok(Search::TooShort(missing)),
@@ -72,12 +72,14 @@ impl Revert<'_> {
     }
 
     /// The commit that was named, on the branch; else what the history is too short for.
-    async fn named(&self, base: &str) -> Result<Result<String, String>, Trouble> {
+    async fn named(&self, base: &str) -> Result<Result<String, String>, GitError> {
         let given = self.revision.trim();
         let shown = text::one_line(given, 80);
         if given.contains("@{") {
             // It would mean another commit when it is asked for again.
-            return Err(Trouble::new(format!("`{shown}` depends on what was done in this work tree; name the commit")));
+            return Err(GitError::new(format!(
+                "`{shown}` depends on what was done in this work tree; name the commit"
+            )));
         }
         let relative = given.strip_prefix("HEAD").or_else(|| given.strip_prefix('@'));
         let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with(['~', '^']));
@@ -93,12 +95,12 @@ impl Revert<'_> {
         if relative.is_none() {
             return match self.repository.is_ancestor(&target, base).await? {
                 Some(true) => Ok(Ok(target)),
-                Some(false) => Err(Trouble::new(format!("{short} is not on `{branch}`"))),
+                Some(false) => Err(GitError::new(format!("{short} is not on `{branch}`"))),
                 None => Ok(Err(format!("whether {short} is on `{branch}` is unknown in this shallow clone"))),
             };
         }
         if self.message(&target).await?.contains("This reverts commit ") {
-            return Err(Trouble::new(format!(
+            return Err(GitError::new(format!(
                 "`{shown}` of `{branch}` is a revert already ({short}); name the commit to revert"
             )));
         }

@@ -18,9 +18,9 @@ use crate::domain::config::estate::Environment;
 use crate::domain::incident::outcome::Verdict;
 
 /// A work tree on `production` whose newest commit is a merge, and its remote, side by side.
-struct Shop(TempDir);
+struct TestRepository(TempDir);
 
-impl Shop {
+impl TestRepository {
     fn new() -> Self {
         let shop = Self(tempfile::tempdir().expect("a temporary directory can be made"));
         shop.git_in("", "init -q --bare --initial-branch=production remote.git");
@@ -113,7 +113,7 @@ fn head() -> Value {
 
 #[tokio::test]
 async fn a_merge_is_reverted_and_pushed() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     let (context, merge) = (shop.context(), shop.git("rev-parse HEAD"));
     let outcome = Git.perform(&head(), &context).await;
     assert_eq!(outcome.verdict, Verdict::Succeeded, "{}", outcome.summary);
@@ -142,7 +142,7 @@ async fn a_merge_is_reverted_and_pushed() {
 
 #[tokio::test]
 async fn without_a_push_the_remote_stays_and_a_later_push_makes_no_second_revert() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     let (context, merge) = (shop.context(), shop.git("rev-parse HEAD"));
     let local = Git.perform(&json!({"revert": "HEAD"}), &context).await;
     assert_eq!(local.verdict, Verdict::Succeeded, "{}", local.summary);
@@ -156,7 +156,7 @@ async fn without_a_push_the_remote_stays_and_a_later_push_makes_no_second_revert
 
 #[tokio::test]
 async fn what_somebody_is_in_the_middle_of_is_refused() {
-    type Spoil = fn(&Shop);
+    type Spoil = fn(&TestRepository);
     let cases: [(Spoil, &str); 7] = [
         (
             |shop| fs::write(shop.path("work/a.txt"), "edited").expect("written"),
@@ -164,7 +164,7 @@ async fn what_somebody_is_in_the_middle_of_is_refused() {
         ),
         (|shop| drop(shop.git("checkout -q feature")), "on `feature`, not on `production`"),
         (|shop| drop(shop.git("checkout -q --detach")), "on no branch, not on `production`"),
-        (Shop::colleague_pushes, "1 commit behind `origin`"),
+        (TestRepository::colleague_pushes, "1 commit behind `origin`"),
         (|shop| drop(shop.commit("d.txt", "d", "mine")), "has 1 commit that `origin` lacks"),
         (
             |shop| (shop.colleague_pushes(), shop.commit("d.txt", "d", "mine")).0,
@@ -173,7 +173,7 @@ async fn what_somebody_is_in_the_middle_of_is_refused() {
         (|shop| fs::write(shop.path("work/.git/MERGE_HEAD"), "").expect("written"), "in the middle of a merge"),
     ];
     for (spoil, said) in cases {
-        let shop = Shop::new();
+        let shop = TestRepository::new();
         spoil(&shop);
         let before = (shop.path("work/.git/MERGE_HEAD").exists(), shop.git("rev-parse HEAD"));
         let outcome = Git.perform(&head(), &shop.context()).await;
@@ -186,14 +186,14 @@ async fn what_somebody_is_in_the_middle_of_is_refused() {
 
 #[tokio::test]
 async fn files_that_git_does_not_know_do_not_matter() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     fs::write(shop.path("work/.env.local"), "x").expect("a file can be written");
     assert_eq!(Git.perform(&head(), &shop.context()).await.verdict, Verdict::Succeeded);
 }
 
 #[tokio::test]
 async fn a_conflict_or_a_refusal_leaves_the_tree_as_it_was() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     let merge = shop.git("rev-parse HEAD");
     shop.commit("a.txt", "one\nTWO\n", "later");
     shop.git("push -q origin production");
@@ -221,7 +221,7 @@ async fn a_conflict_or_a_refusal_leaves_the_tree_as_it_was() {
 
 #[tokio::test]
 async fn hostile_names_are_data() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     let context = shop.context();
     let before = shop.state();
     for hostile in
@@ -248,7 +248,7 @@ async fn hostile_names_are_data() {
 
 #[tokio::test]
 async fn the_log_tells_what_was_deployed() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     let context = shop.context();
     let log = Git.perform(&json!({"log": {"since": "24h"}}), &context).await;
     assert_eq!(log.verdict, Verdict::Succeeded, "{}", log.summary);
@@ -269,14 +269,14 @@ async fn the_log_tells_what_was_deployed() {
 
 #[tokio::test]
 async fn nobody_configured_means_runbook_commits() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     shop.git("config --unset user.name");
     assert_eq!(Git.perform(&head(), &shop.context()).await.verdict, Verdict::Succeeded);
     assert_eq!(shop.git("log -1 --format=%an/%ce"), "runbook/runbook@localhost");
 }
 
 /// A `git` that stops for ever before its n-th call, when it has said so by making a file.
-fn stopping(shop: &Shop, at: usize) -> Context {
+fn stopping(shop: &TestRepository, at: usize) -> Context {
     let bin = shop.path("bin");
     fs::create_dir_all(&bin).expect("a directory can be made");
     let script = format!(
@@ -290,7 +290,7 @@ fn stopping(shop: &Shop, at: usize) -> Context {
 }
 
 /// Calls the `git` in the shop's `bin`.
-fn calling(shop: &Shop) -> Context {
+fn calling(shop: &TestRepository) -> Context {
     let mut basics = (*shop.context().basics).clone();
     basics.insert("PATH".to_owned(), format!("{}:/usr/bin:/bin", shop.path("bin").display()));
     Context { basics: Arc::new(basics), ..shop.context() }
@@ -298,7 +298,7 @@ fn calling(shop: &Shop) -> Context {
 
 #[tokio::test]
 async fn killed_between_any_two_commands_and_done_again_there_is_one_revert() {
-    let (template, mut happened) = (Shop::new(), 0);
+    let (template, mut happened) = (TestRepository::new(), 0);
     let merge = template.git("rev-parse HEAD");
     for at in 1.. {
         let shop = template.copy();
@@ -336,7 +336,7 @@ async fn killed_between_any_two_commands_and_done_again_there_is_one_revert() {
 
 #[tokio::test]
 async fn what_a_killed_process_left_is_swept_up() {
-    let shop = Shop::new();
+    let shop = TestRepository::new();
     fs::create_dir_all(shop.path("work/.git/runbook")).expect("a directory can be made");
     // No process has this number: the kernel's largest is four million.
     shop.git("worktree add -q --detach .git/runbook/revert-4999999-0 HEAD");

@@ -26,14 +26,14 @@ const LINE: usize = 400;
 const ALL_LINES: usize = 40 * 1024;
 
 /// The newest come first, as `journalctl --reverse` gives them.
-pub(super) struct Tally {
+pub(super) struct Digest {
     limit: usize,
     pub(super) summary: Summary,
     lines: Vec<String>,
     lines_size: usize,
 }
 
-impl Tally {
+impl Digest {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, summary: Summary::default(), lines: Vec::new(), lines_size: 0 }
     }

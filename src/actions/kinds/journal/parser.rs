@@ -2,10 +2,10 @@
 //!
 //! **Invariant:** memory is bounded: one record, and the beginning of the words.
 
-use super::query::Read;
+use super::query::JournalctlExit;
 use crate::actions::transport::process::Ending;
 use crate::actions::transport::process::capture::{Sink, Source};
-use crate::domain::journal::export::{Export, Record};
+use crate::domain::journal::export::{Export, ExportRecord};
 
 /// What is kept of journalctl's own words.
 const COMPLAINT: usize = 4 * 1024;
@@ -14,17 +14,17 @@ const COMPLAINT: usize = 4 * 1024;
 pub(super) struct Reader<'t> {
     export: Export,
     complaint: Vec<u8>,
-    take: &'t mut (dyn FnMut(&Record<'_>) + Send),
+    take: &'t mut (dyn FnMut(&ExportRecord<'_>) + Send),
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(take: &'t mut (dyn FnMut(&Record<'_>) + Send)) -> Self {
+    pub(super) fn new(take: &'t mut (dyn FnMut(&ExportRecord<'_>) + Send)) -> Self {
         Self { export: Export::default(), complaint: Vec::new(), take }
     }
 
-    pub(super) fn ended(self, ending: Ending) -> Read {
+    pub(super) fn ended(self, ending: Ending) -> JournalctlExit {
         let complaint = String::from_utf8_lossy(&self.complaint).into_owned();
-        Read { ending, complaint, records: self.export.records, oversized: self.export.oversized }
+        JournalctlExit { ending, complaint, records: self.export.records, oversized: self.export.oversized }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::actions::transport::process::{Ending, Job, NotStarted};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
-use crate::domain::journal::export::Record;
+use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};
 
 /// So many units are looked up in the journal's index. Each costs as much as a quarter of reading every line of a busy
@@ -66,7 +66,7 @@ pub struct Narrowing {
 
 /// What is left of journalctl when it has ended.
 #[derive(Debug)]
-pub struct Read {
+pub struct JournalctlExit {
     /// How it ended.
     pub ending: Ending,
     /// What it said on its standard error.
@@ -157,8 +157,8 @@ impl Query {
     pub async fn read(
         &self,
         context: &Context,
-        take: &mut (dyn FnMut(&Record<'_>) + Send),
-    ) -> Result<Read, NotStarted> {
+        take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
+    ) -> Result<JournalctlExit, NotStarted> {
         let read = self.read_once(context, take).await?;
         if self.narrowing.prefilter.is_some() && read.records == 0 && read.cannot_search() {
             return self.clone().of_every_line().read_once(context, take).await;
@@ -169,15 +169,15 @@ impl Query {
     async fn read_once(
         &self,
         context: &Context,
-        take: &mut (dyn FnMut(&Record<'_>) + Send),
-    ) -> Result<Read, NotStarted> {
+        take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
+    ) -> Result<JournalctlExit, NotStarted> {
         let mut reader = Reader::new(take);
         let exit = host::run_into(&self.job(context), context, &mut reader).await?;
         Ok(reader.ended(exit.ending))
     }
 }
 
-impl Read {
+impl JournalctlExit {
     /// Why not everything was read, if that is so.
     pub fn trouble(&self, context: &Context) -> Option<String> {
         match self.ending {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use super::exposition::{Page, Sample};
-use super::measured::{Found, Reading};
+use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
 
 /// How alike a name must be to be suggested.
@@ -64,34 +64,34 @@ pub(super) fn reading(
     per: Option<&Selector>,
     before: Option<&Page>,
     page: &Page,
-) -> Reading {
+) -> Measurement {
     let mut reading = one(aggregate, select, before, page);
-    let (Some(per), Found::Number(value)) = (per, reading.found) else { return reading };
+    let (Some(per), MeasuredValue::Number(value)) = (per, reading.found) else { return reading };
     let by = one(aggregate, per, before, page);
     match by.found {
         // None of none is not a number, as with Prometheus.
-        Found::Number(by) => reading.found = Found::Number(value / by),
+        MeasuredValue::Number(by) => reading.found = MeasuredValue::Number(value / by),
         _ => return by,
     }
     reading
 }
 
-fn one(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, page: &Page) -> Reading {
+fn one(aggregate: Option<Aggregate>, select: &Selector, before: Option<&Page>, page: &Page) -> Measurement {
     let samples: Vec<&Sample> = select.of(&select.name, page).collect();
     if samples.is_empty() {
-        let mut reading = Reading::plain(&samples);
+        let mut reading = Measurement::plain(&samples);
         reading.hint = similar(&select.name, page);
         return reading;
     }
     match (aggregate, before) {
-        (None, _) => Reading::plain(&samples),
+        (None, _) => Measurement::plain(&samples),
         (Some(Aggregate::Rate), Some(before)) => {
             let seconds = (page.at - before.at).as_seconds_f64();
             let before = Before::new(before);
             let growth: f64 = samples.iter().map(|sample| before.grown(sample)).sum();
-            Reading::new(Found::Number(growth / seconds), samples.into_iter())
+            Measurement::new(MeasuredValue::Number(growth / seconds), samples.into_iter())
         }
-        (Some(aggregate), _) => Reading::new(Found::Number(aggregate.of(&samples)), samples.into_iter()),
+        (Some(aggregate), _) => Measurement::new(MeasuredValue::Number(aggregate.of(&samples)), samples.into_iter()),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
         Page::parse(text, Timestamp::UNIX_EPOCH + TimeDelta::seconds(second)).unwrap()
     }
 
-    fn value(aggregate: Option<Aggregate>, select: &str, per: Option<&str>, pages: (&str, &str)) -> Found {
+    fn value(aggregate: Option<Aggregate>, select: &str, per: Option<&str>, pages: (&str, &str)) -> MeasuredValue {
         let per = per.map(|per| Selector::parse(per).unwrap());
         let (before, now) = (page(pages.0, 0), page(pages.1, 10));
         reading(aggregate, &Selector::parse(select).unwrap(), per.as_ref(), Some(&before), &now).found
@@ -142,25 +142,25 @@ mod tests {
         let text = "a{x=\"1\"} 1\na{x=\"2\"} 5\n";
         let of = |aggregate| value(Some(aggregate), "a", None, ("", text));
         let all = [Aggregate::Sum, Aggregate::Avg, Aggregate::Min, Aggregate::Max, Aggregate::Count].map(of);
-        assert_eq!(all, [6.0, 3.0, 1.0, 5.0, 2.0].map(Found::Number));
-        assert_eq!(value(None, "a", None, ("", text)), Found::Several);
-        assert_eq!(value(None, "a{x=\"2\"}", None, ("", text)), Found::Number(5.0));
-        assert_eq!(value(Some(Aggregate::Count), "b", None, ("", text)), Found::Empty);
+        assert_eq!(all, [6.0, 3.0, 1.0, 5.0, 2.0].map(MeasuredValue::Number));
+        assert_eq!(value(None, "a", None, ("", text)), MeasuredValue::Several);
+        assert_eq!(value(None, "a{x=\"2\"}", None, ("", text)), MeasuredValue::Number(5.0));
+        assert_eq!(value(Some(Aggregate::Count), "b", None, ("", text)), MeasuredValue::Empty);
     }
 
     #[test]
     fn a_rate_knows_new_series_and_counters_that_started_again() {
         let before = "a{x=\"1\"} 100\na{x=\"2\"} 50\n";
         let now = "a{x=\"1\"} 130\na{x=\"2\"} 10\na{x=\"3\"} 20\n";
-        assert_eq!(value(Some(Aggregate::Rate), "a", None, (before, now)), Found::Number(6.0));
+        assert_eq!(value(Some(Aggregate::Rate), "a", None, (before, now)), MeasuredValue::Number(6.0));
     }
 
     #[test]
     fn errors_per_request_are_a_share_and_none_of_none_is_not_a_number() {
         let now = "r{code=\"500\"} 5\nr{code=\"200\"} 45\n";
         let errors = |before| value(Some(Aggregate::Rate), "r{code=\"500\"}", Some("r"), (before, now));
-        assert_eq!(errors(""), Found::Number(0.1));
-        assert!(matches!(errors(now), Found::Number(share) if share.is_nan()));
+        assert_eq!(errors(""), MeasuredValue::Number(0.1));
+        assert!(matches!(errors(now), MeasuredValue::Number(share) if share.is_nan()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::exposition::Sample;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
@@ -16,8 +16,8 @@ const LENGTH: usize = 120;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Reading {
-    pub(super) found: Found,
+pub(super) struct Measurement {
+    pub(super) found: MeasuredValue,
     /// How many series there are.
     pub(super) count: usize,
     /// The first of them.
@@ -28,7 +28,7 @@ pub(super) struct Reading {
 
 /// The number, or what there is instead.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Found {
+pub(super) enum MeasuredValue {
     Number(f64),
     /// No series at all.
     Empty,
@@ -36,8 +36,8 @@ pub(super) enum Found {
     Several,
 }
 
-impl Reading {
-    pub(super) fn new<'s>(found: Found, series: impl Iterator<Item = &'s Sample>) -> Self {
+impl Measurement {
+    pub(super) fn new<'s>(found: MeasuredValue, series: impl Iterator<Item = &'s Sample>) -> Self {
         let mut reading = Self { found, count: 0, series: Vec::new(), hint: None };
         for sample in series {
             reading.count += 1;
@@ -51,9 +51,9 @@ impl Reading {
     /// The value of the only series, or whatever there is.
     pub(super) fn plain(samples: &[&Sample]) -> Self {
         let found = match samples {
-            [] => Found::Empty,
-            [one] => Found::Number(one.value),
-            _ => Found::Several,
+            [] => MeasuredValue::Empty,
+            [one] => MeasuredValue::Number(one.value),
+            _ => MeasuredValue::Several,
         };
         Self::new(found, samples.iter().copied())
     }
@@ -65,37 +65,37 @@ impl Reading {
         let summary = format!("{what}: {}", self.line());
         let trouble = match self.found {
             _ if !threshold.is_given() => None,
-            Found::Number(number) if number.is_nan() => Some("nan"),
-            Found::Number(number) => threshold.broken(number).map(|_| "threshold"),
-            Found::Empty => Some("empty"),
-            Found::Several => Some("several"),
+            MeasuredValue::Number(number) if number.is_nan() => Some("nan"),
+            MeasuredValue::Number(number) => threshold.broken(number).map(|_| "threshold"),
+            MeasuredValue::Empty => Some("empty"),
+            MeasuredValue::Several => Some("several"),
         };
         match (trouble, self.found) {
             (None, _) => Outcome::succeeded(summary, output),
-            (Some(kind), Found::Number(number)) => {
+            (Some(kind), MeasuredValue::Number(number)) => {
                 let broken = threshold.broken(number).unwrap_or_default();
-                Trouble::new(kind, format!("{summary}, {broken}")).outcome(output)
+                ActionError::new(kind, format!("{summary}, {broken}")).outcome(output)
             }
-            (Some(kind), _) => Trouble::new(kind, summary).outcome(output),
+            (Some(kind), _) => ActionError::new(kind, summary).outcome(output),
         }
     }
 
     fn word(&self) -> (&'static str, Value) {
         match self.found {
-            Found::Number(number) if number.is_nan() => ("nan", Value::Null),
-            Found::Number(number) if number.is_infinite() => ("infinite", Value::Null),
-            Found::Number(number) => ("number", json!(number)),
-            Found::Empty => ("empty", Value::Null),
-            Found::Several => ("several", Value::Null),
+            MeasuredValue::Number(number) if number.is_nan() => ("nan", Value::Null),
+            MeasuredValue::Number(number) if number.is_infinite() => ("infinite", Value::Null),
+            MeasuredValue::Number(number) => ("number", json!(number)),
+            MeasuredValue::Empty => ("empty", Value::Null),
+            MeasuredValue::Several => ("several", Value::Null),
         }
     }
 
     fn line(&self) -> String {
         match self.found {
-            Found::Number(value) if value.is_nan() => "not a number".to_owned(),
-            Found::Number(value) => number(value),
-            Found::Empty => format!("no series{}", self.hint.as_deref().unwrap_or_default()),
-            Found::Several => format!("{} series and no `aggregate`", self.count),
+            MeasuredValue::Number(value) if value.is_nan() => "not a number".to_owned(),
+            MeasuredValue::Number(value) => number(value),
+            MeasuredValue::Empty => format!("no series{}", self.hint.as_deref().unwrap_or_default()),
+            MeasuredValue::Several => format!("{} series and no `aggregate`", self.count),
         }
     }
 }
@@ -111,14 +111,18 @@ fn shown(sample: &Sample) -> Value {
 mod tests {
     use super::*;
 
-    fn judged(found: Found, below: Option<f64>) -> Outcome {
-        Reading::new(found, std::iter::empty()).judged("a", Threshold { above: None, below })
+    fn judged(found: MeasuredValue, below: Option<f64>) -> Outcome {
+        Measurement::new(found, std::iter::empty()).judged("a", Threshold { above: None, below })
     }
 
     #[test]
     fn no_data_is_not_zero() {
-        assert!(judged(Found::Number(0.0), Some(1.0)).is_success());
-        for (found, word) in [(Found::Empty, "empty"), (Found::Several, "several"), (Found::Number(f64::NAN), "nan")] {
+        assert!(judged(MeasuredValue::Number(0.0), Some(1.0)).is_success());
+        for (found, word) in [
+            (MeasuredValue::Empty, "empty"),
+            (MeasuredValue::Several, "several"),
+            (MeasuredValue::Number(f64::NAN), "nan"),
+        ] {
             let failed = judged(found, Some(1.0));
             assert!(!failed.is_success(), "{failed:?}");
             assert_eq!((&failed.output["value"], &failed.output["found"]), (&Value::Null, &json!(word)));
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_value_that_breaks_its_limit_says_which() {
-        assert_eq!(judged(Found::Number(0.0712), Some(0.05)).summary, "a: 0.0712, not below 0.05");
-        assert_eq!(judged(Found::Number(f64::INFINITY), Some(1.0)).output["found"], "infinite");
+        assert_eq!(judged(MeasuredValue::Number(0.0712), Some(0.05)).summary, "a: 0.0712, not below 0.05");
+        assert_eq!(judged(MeasuredValue::Number(f64::INFINITY), Some(1.0)).output["found"], "infinite");
     }
 }

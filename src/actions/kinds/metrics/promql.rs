@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::exposition::Sample;
-use super::measured::{Found, Reading};
+use super::measured::{MeasuredValue, Measurement};
 use super::{Spec, address, place};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// The label that holds the name of a series.
@@ -20,7 +20,7 @@ const NAME: &str = "__name__";
 const SAID: usize = 300;
 
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct PromqlResponse {
     status: String,
     #[serde(default)]
     data: Data,
@@ -46,35 +46,35 @@ struct Series {
 }
 
 /// Asks.
-pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Reading, Trouble> {
+pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, ActionError> {
     let url = query(prometheus, spec.query.as_deref().unwrap_or_default())?;
     let answer = spec.get(&url, context).await?;
-    let body: Answer = serde_json::from_slice(&answer.body).map_err(|_| {
-        Trouble::new("status", format!("{}: status {} and no answer of a Prometheus", place(&url), answer.status))
+    let body: PromqlResponse = serde_json::from_slice(&answer.body).map_err(|_| {
+        ActionError::new("status", format!("{}: status {} and no answer of a Prometheus", place(&url), answer.status))
     })?;
     if body.status != "success" {
         let message = format!("{}: {}", one_line(&body.error_type, 40), one_line(&body.error, SAID));
-        return Err(Trouble::new("query", message));
+        return Err(ActionError::new("query", message));
     }
     let samples = samples(body.data)?;
     let samples: Vec<&Sample> = samples.iter().collect();
     Ok(match spec.aggregate {
         Some(aggregate) if !samples.is_empty() => {
-            Reading::new(Found::Number(aggregate.of(&samples)), samples.into_iter())
+            Measurement::new(MeasuredValue::Number(aggregate.of(&samples)), samples.into_iter())
         }
-        _ => Reading::plain(&samples),
+        _ => Measurement::plain(&samples),
     })
 }
 
-fn query(prometheus: &str, query: &str) -> Result<Url, Trouble> {
+fn query(prometheus: &str, query: &str) -> Result<Url, ActionError> {
     let mut url = address(&format!("{}/api/v1/query", prometheus.trim_end_matches('/')))?;
     url.query_pairs_mut().append_pair("query", query);
     Ok(url)
 }
 
 /// The series of a vector; a scalar is one without a name.
-fn samples(data: Data) -> Result<Vec<Sample>, Trouble> {
-    let unreadable = || Trouble::new("query", "its answer cannot be read");
+fn samples(data: Data) -> Result<Vec<Sample>, ActionError> {
+    let unreadable = || ActionError::new("query", "its answer cannot be read");
     let series: Vec<Series> = match data.result_type.as_str() {
         "vector" => serde_json::from_value(data.result).map_err(|_| unreadable())?,
         "scalar" => {
@@ -83,7 +83,7 @@ fn samples(data: Data) -> Result<Vec<Sample>, Trouble> {
         }
         other => {
             let message = format!("the query gives a {}, not a number: leave the range out", one_line(other, 40));
-            return Err(Trouble::new("query", message));
+            return Err(ActionError::new("query", message));
         }
     };
     let sample = |mut series: Series| {

@@ -5,18 +5,23 @@
 
 use super::evaluate::Before;
 use super::exposition::{Page, Sample};
-use super::measured::{Found, Reading};
+use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 
 /// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
 const BUCKET: &str = "_bucket";
 const BOUND: &str = "le";
 
 /// The quantile of a histogram, which may be named with or without `_bucket`; with a page of before, of what came since.
-pub(super) fn reading(q: f64, select: &Selector, before: Option<&Page>, page: &Page) -> Result<Reading, Trouble> {
+pub(super) fn reading(
+    q: f64,
+    select: &Selector,
+    before: Option<&Page>,
+    page: &Page,
+) -> Result<Measurement, ActionError> {
     if !(0.0..=1.0).contains(&q) {
-        return Err(Trouble::new("spec", format!("metrics: a quantile is between 0 and 1, not {q}")));
+        return Err(ActionError::new("spec", format!("metrics: a quantile is between 0 and 1, not {q}")));
     }
     let name = format!("{}{BUCKET}", select.name.strip_suffix(BUCKET).unwrap_or(&select.name));
     let samples: Vec<&Sample> = select.of(&name, page).collect();
@@ -34,8 +39,9 @@ pub(super) fn reading(q: f64, select: &Selector, before: Option<&Page>, page: &P
         }
     }
     buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    let found = if samples.is_empty() { Found::Empty } else { Found::Number(interpolated(q, &buckets)) };
-    Ok(Reading::new(found, samples.into_iter()))
+    let found =
+        if samples.is_empty() { MeasuredValue::Empty } else { MeasuredValue::Number(interpolated(q, &buckets)) };
+    Ok(Measurement::new(found, samples.into_iter()))
 }
 
 /// The quantile of cumulative buckets in the order of their bounds; not a number without observations, or without the
@@ -68,7 +74,7 @@ mod tests {
                         h_bucket{le=\"0.1\",r=\"b\"} 0\nh_bucket{le=\"0.5\",r=\"b\"} 0\nh_bucket{le=\"+Inf\",r=\"b\"} 0\n\
                         h_sum{r=\"a\"} 3\nh_count{r=\"a\"} 10\n";
 
-    fn quantile(q: f64, select: &str, before: Option<&str>) -> Found {
+    fn quantile(q: f64, select: &str, before: Option<&str>) -> MeasuredValue {
         let page = |text: &str| Page::parse(text, Timestamp::UNIX_EPOCH).unwrap();
         let before = before.map(page);
         reading(q, &Selector::parse(select).unwrap(), before.as_ref(), &page(PAGE)).unwrap().found
@@ -76,15 +82,15 @@ mod tests {
 
     #[test]
     fn it_lies_within_the_bucket_of_its_rank() {
-        assert_eq!(quantile(0.5, "h", None), Found::Number(0.1));
-        assert_eq!(quantile(0.7, "h_bucket{r=\"a\"}", None), Found::Number(0.1 + 0.4 * 0.5));
-        assert_eq!(quantile(0.99, "h", None), Found::Number(0.5), "beyond the last bound is the last bound");
+        assert_eq!(quantile(0.5, "h", None), MeasuredValue::Number(0.1));
+        assert_eq!(quantile(0.7, "h_bucket{r=\"a\"}", None), MeasuredValue::Number(0.1 + 0.4 * 0.5));
+        assert_eq!(quantile(0.99, "h", None), MeasuredValue::Number(0.5), "beyond the last bound is the last bound");
     }
 
     #[test]
     fn without_observations_there_is_none() {
-        assert!(matches!(quantile(0.5, "h{r=\"b\"}", None), Found::Number(value) if value.is_nan()));
-        assert!(matches!(quantile(0.5, "h", Some(PAGE)), Found::Number(value) if value.is_nan()));
-        assert_eq!(quantile(0.5, "other", None), Found::Empty);
+        assert!(matches!(quantile(0.5, "h{r=\"b\"}", None), MeasuredValue::Number(value) if value.is_nan()));
+        assert!(matches!(quantile(0.5, "h", Some(PAGE)), MeasuredValue::Number(value) if value.is_nan()));
+        assert_eq!(quantile(0.5, "other", None), MeasuredValue::Empty);
     }
 }

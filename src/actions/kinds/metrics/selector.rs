@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::exposition::{Page, Sample, name, quoted};
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// How large a compiled expression may become.
@@ -35,14 +35,14 @@ impl Selector {
     ///
     /// # Errors
     /// `selector`, with the place from which on it cannot be read.
-    pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
+    pub(super) fn parse(text: &str) -> Result<Self, ActionError> {
         let wrong = |rest: &str, what: &str| {
             let place = if rest.trim().is_empty() {
                 "at its end".to_owned()
             } else {
                 format!("at `{}`", one_line(rest, SHOWN))
             };
-            Trouble::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
+            ActionError::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
         };
         let (name, rest) = name(text.trim()).ok_or_else(|| wrong(text, "the name of a metric"))?;
         let mut selector = Self { name: name.to_owned(), matchers: Vec::new() };
@@ -82,11 +82,11 @@ impl Selector {
 }
 
 impl Matcher {
-    fn new(operator: &str, value: String) -> Result<Self, Trouble> {
+    fn new(operator: &str, value: String) -> Result<Self, ActionError> {
         let regex = || {
             let whole = format!("^(?s:{value})$");
             RegexBuilder::new(&whole).size_limit(REGEX).build().map_err(|_| {
-                Trouble::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN)))
+                ActionError::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN)))
             })
         };
         Ok(match operator {

@@ -8,7 +8,7 @@ use sqlx::{Arguments, Column, Row};
 use super::client::{Wire, why};
 use super::value::Cell;
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;
@@ -32,14 +32,14 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Trouble> {
+    pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, ActionError> {
         let first = first_word(sql);
         if !WORDS.contains(&first.as_str()) {
             let message = format!("a query begins with {}, not `{first}`", WORDS.join(", "));
-            return Err(Trouble::new("read_only", message));
+            return Err(ActionError::new("read_only", message));
         }
         if params.len() > PARAMS {
-            return Err(Trouble::new("spec", format!("postgres: more than {PARAMS} values")));
+            return Err(ActionError::new("spec", format!("postgres: more than {PARAMS} values")));
         }
         let mut values = PgArguments::default();
         for param in params {
@@ -64,7 +64,7 @@ fn first_word(sql: &str) -> String {
 }
 
 /// A value by its own type: numbers, text, truth, nothing, lists of one of them, and anything else as JSON.
-fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Trouble> {
+fn bind(values: &mut PgArguments, param: &Value) -> Result<(), ActionError> {
     let bound = match param {
         Value::Null => values.add(None::<String>),
         Value::Bool(truth) => values.add(*truth),
@@ -81,30 +81,30 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Trouble> {
         }
         other => values.add(Json(other.clone())),
     };
-    bound.map_err(|error| Trouble::new("spec", format!("postgres: a value cannot be given: {error}")))
+    bound.map_err(|error| ActionError::new("spec", format!("postgres: a value cannot be given: {error}")))
 }
 
 /// Runs it.
-pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
+pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
     let Query { sql, values, rows: limit } = query;
     let mut rows = wire.read(sql, values, limit).await?;
     let is_more = rows.len() > limit;
     rows.truncate(limit);
-    let answer = Answer::of(&rows, is_more, wire.context)?;
+    let answer = RowSet::of(&rows, is_more, wire.context)?;
     Ok(answer.report(threshold))
 }
 
 /// What is kept of the rows.
 #[derive(Debug, Default)]
-struct Answer {
+struct RowSet {
     columns: Vec<String>,
     rows: Vec<Value>,
     first: Value,
     is_cut: bool,
 }
 
-impl Answer {
-    fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, Trouble> {
+impl RowSet {
+    fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, ActionError> {
         let mut answer = Self { is_cut: is_more, ..Self::default() };
         let Some(head) = rows.first() else { return Ok(answer) };
         answer.is_cut |= head.columns().len() > COLUMNS;
@@ -124,7 +124,7 @@ impl Answer {
         Ok(answer)
     }
 
-    fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, Trouble> {
+    fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, ActionError> {
         let mut values = Map::new();
         for (at, name) in self.columns.iter().enumerate() {
             let cell = row.try_get_unchecked::<Option<Cell>, _>(at).map_err(|error| why(&error, context))?;
@@ -154,9 +154,9 @@ impl Answer {
         match value.map(|value| (value, threshold.broken(value))) {
             Some((_, None)) => Outcome::succeeded(summary, output),
             Some((value, Some(broken))) => {
-                Trouble::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
+                ActionError::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
             }
-            None => Trouble::new("threshold", format!("{summary}: no number to compare")).outcome(output),
+            None => ActionError::new("threshold", format!("{summary}: no number to compare")).outcome(output),
         }
     }
 }

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::client::Wire;
 use super::keys::NAMES;
-use super::scan::{Key, Scan, closely, shown};
-use crate::actions::kinds::support::error::Trouble;
+use super::scan::{Scan, ScannedKey, closely, shown};
+use crate::actions::kinds::support::error::ActionError;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 
 /// Which keys are taken.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct KeySelection {
     pub(super) pattern: String,
     pub(super) idle_over: Option<Duration>,
     pub(super) without_ttl: bool,
@@ -25,43 +25,43 @@ pub(super) struct Taken {
 
 /// What is done with what is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum DeleteMode {
     Count,
     Delete,
 }
 
 /// How far it has come.
 #[derive(Debug, Default)]
-struct Progress {
+struct DeleteProgress {
     count: u64,
     names: Vec<String>,
     partial: bool,
 }
 
-impl Taken {
+impl KeySelection {
     /// Those of some keys that are taken.
-    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
+    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, ActionError> {
         if self.idle_over.is_none() && !self.without_ttl {
             return Ok(names);
         }
         let keys = closely(&names, wire).await?;
         if self.idle_over.is_some() && keys.iter().any(|key| key.idle.is_none()) {
             let message = "idle times are not kept under this server's policy, so nothing is taken by them";
-            return Err(Trouble::new("idle_unknown", message));
+            return Err(ActionError::new("idle_unknown", message));
         }
         Ok(keys.into_iter().filter(|key| self.takes(key)).map(|key| key.name).collect())
     }
 
-    fn takes(&self, key: &Key) -> bool {
+    fn takes(&self, key: &ScannedKey) -> bool {
         let is_idle = |over: Duration| key.idle.is_some_and(|idle| idle >= over.as_secs());
         (!self.without_ttl || key.ttl.is_none()) && self.idle_over.is_none_or(is_idle)
     }
 }
 
 /// Counts.
-pub(super) async fn count(taken: &Taken, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
-    let mut progress = Progress::default();
-    walk(taken, wire, &mut progress, Deed::Count).await?;
+pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+    let mut progress = DeleteProgress::default();
+    walk(taken, wire, &mut progress, DeleteMode::Count).await?;
     let more = if progress.partial { " or more" } else { "" };
     let summary = format!("{}{more} keys `{}` would be deleted", grouped(progress.count), super::shown(&taken.pattern));
     let output = json!({ "matched": progress.count, "partial": progress.partial, "names": progress.names });
@@ -69,9 +69,9 @@ pub(super) async fn count(taken: &Taken, wire: &mut Wire<'_>) -> Result<Outcome,
 }
 
 /// Deletes.
-pub(super) async fn delete(taken: &Taken, wire: &mut Wire<'_>) -> Outcome {
-    let mut progress = Progress::default();
-    let walked = walk(taken, wire, &mut progress, Deed::Delete).await;
+pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome {
+    let mut progress = DeleteProgress::default();
+    let walked = walk(taken, wire, &mut progress, DeleteMode::Delete).await;
     let output = json!({
         "deleted": progress.count, "names": progress.names, "partial": progress.partial || walked.is_err(),
     });
@@ -79,11 +79,16 @@ pub(super) async fn delete(taken: &Taken, wire: &mut Wire<'_>) -> Outcome {
     match walked {
         Ok(()) if progress.partial => Outcome::succeeded(format!("{done}; there may be more"), output),
         Ok(()) => Outcome::succeeded(done, output),
-        Err(trouble) => Trouble::new(trouble.kind, format!("{}, after it {done}", trouble.message)).outcome(output),
+        Err(trouble) => ActionError::new(trouble.kind, format!("{}, after it {done}", trouble.message)).outcome(output),
     }
 }
 
-async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, deed: Deed) -> Result<(), Trouble> {
+async fn walk(
+    taken: &KeySelection,
+    wire: &mut Wire<'_>,
+    progress: &mut DeleteProgress,
+    deed: DeleteMode,
+) -> Result<(), ActionError> {
     let mut scan = Scan::new(&taken.pattern);
     while !scan.is_over() {
         let room = taken.limit.saturating_sub(progress.count as usize);
@@ -97,7 +102,7 @@ async fn walk(taken: &Taken, wire: &mut Wire<'_>, progress: &mut Progress, deed:
         names.truncate(room);
         progress.names.extend(names.iter().take(NAMES - progress.names.len()).map(|name| shown(name)));
         progress.count += match deed {
-            Deed::Delete if !names.is_empty() => wire.ask::<u64>(cmd("UNLINK").arg(&names)).await?,
+            DeleteMode::Delete if !names.is_empty() => wire.ask::<u64>(cmd("UNLINK").arg(&names)).await?,
             _ => names.len() as u64,
         };
         if progress.partial {

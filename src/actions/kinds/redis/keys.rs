@@ -8,8 +8,8 @@ use redis::cmd;
 use serde_json::{Value, json};
 
 use super::client::Wire;
-use super::scan::{Key, Scan, closely, shown};
-use crate::actions::kinds::support::error::Trouble;
+use super::scan::{Scan, ScannedKey, closely, shown};
+use crate::actions::kinds::support::error::ActionError;
 use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -26,15 +26,15 @@ const PREFIXES: usize = 1000;
 
 /// Some keys, counted.
 #[derive(Debug, Default)]
-struct Group {
+struct KeyGroup {
     count: u64,
     bytes: u64,
     without_ttl: u64,
     names: Vec<String>,
 }
 
-impl Group {
-    fn add(&mut self, key: &Key) {
+impl KeyGroup {
+    fn add(&mut self, key: &ScannedKey) {
         self.count += 1;
         self.bytes += key.bytes.unwrap_or(0);
         self.without_ttl += u64::from(key.ttl.is_none());
@@ -43,7 +43,7 @@ impl Group {
         }
     }
 
-    fn of<'k>(keys: impl Iterator<Item = &'k Key>) -> Self {
+    fn of<'k>(keys: impl Iterator<Item = &'k ScannedKey>) -> Self {
         let mut group = Self::default();
         keys.for_each(|key| group.add(key));
         group
@@ -60,7 +60,7 @@ pub(super) async fn look(
     sample: usize,
     idle_over: Option<Span>,
     wire: &mut Wire<'_>,
-) -> Result<Outcome, Trouble> {
+) -> Result<Outcome, ActionError> {
     let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
     let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());
     let mut is_cut = false;
@@ -73,10 +73,10 @@ pub(super) async fn look(
     Ok(report(pattern, &keys, total, is_cut || !scan.is_over(), idle_over.unwrap_or(IDLE)))
 }
 
-fn report(pattern: &str, keys: &[Key], total: u64, partial: bool, idle_over: Span) -> Outcome {
-    let all = Group::of(keys.iter());
-    let lasting = Group::of(keys.iter().filter(|key| key.ttl.is_none()));
-    let idle = Group::of(keys.iter().filter(|key| key.idle.is_some_and(|idle| idle >= idle_over.0.as_secs())));
+fn report(pattern: &str, keys: &[ScannedKey], total: u64, partial: bool, idle_over: Span) -> Outcome {
+    let all = KeyGroup::of(keys.iter());
+    let lasting = KeyGroup::of(keys.iter().filter(|key| key.ttl.is_none()));
+    let idle = KeyGroup::of(keys.iter().filter(|key| key.idle.is_some_and(|idle| idle >= idle_over.0.as_secs())));
     let is_idle_known = keys.is_empty() || keys.iter().any(|key| key.idle.is_some());
     let output = json!({
         "keys": total, "sampled": all.count, "partial": partial, "bytes": all.bytes,
@@ -101,16 +101,16 @@ fn report(pattern: &str, keys: &[Key], total: u64, partial: bool, idle_over: Spa
     Outcome::succeeded(summary, output)
 }
 
-fn largest(keys: &[Key]) -> Vec<Value> {
-    let mut keys: Vec<&Key> = keys.iter().collect();
+fn largest(keys: &[ScannedKey]) -> Vec<Value> {
+    let mut keys: Vec<&ScannedKey> = keys.iter().collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.bytes));
-    let told = |key: &Key| json!({ "name": shown(&key.name), "bytes": key.bytes, "ttl": key.ttl });
+    let told = |key: &ScannedKey| json!({ "name": shown(&key.name), "bytes": key.bytes, "ttl": key.ttl });
     keys.into_iter().take(TOP).map(told).collect()
 }
 
 /// What stands before the first colon, the largest groups first.
-fn prefixes(keys: &[Key]) -> Vec<Value> {
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+fn prefixes(keys: &[ScannedKey]) -> Vec<Value> {
+    let mut groups: BTreeMap<String, KeyGroup> = BTreeMap::new();
     for key in keys {
         let first = key.name.split(|byte| *byte == b':').next().filter(|first| first.len() < key.name.len());
         let mut prefix = first.map_or_else(|| "(none)".to_owned(), |first| format!("{}:", shown(first)));
@@ -119,9 +119,9 @@ fn prefixes(keys: &[Key]) -> Vec<Value> {
         }
         groups.entry(prefix).or_default().add(key);
     }
-    let mut groups: Vec<(String, Group)> = groups.into_iter().collect();
+    let mut groups: Vec<(String, KeyGroup)> = groups.into_iter().collect();
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.bytes));
-    let told = |(prefix, group): (String, Group)| json!({ "prefix": prefix, "count": group.count, "bytes": group.bytes, "without_ttl": group.without_ttl });
+    let told = |(prefix, group): (String, KeyGroup)| json!({ "prefix": prefix, "count": group.count, "bytes": group.bytes, "without_ttl": group.without_ttl });
     groups.into_iter().take(TOP).map(told).collect()
 }
 
@@ -129,8 +129,8 @@ fn prefixes(keys: &[Key]) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    fn key(name: &str, ttl: Option<u64>, idle: Option<u64>, bytes: u64) -> Key {
-        Key { name: name.as_bytes().to_vec(), ttl, idle, bytes: Some(bytes) }
+    fn key(name: &str, ttl: Option<u64>, idle: Option<u64>, bytes: u64) -> ScannedKey {
+        ScannedKey { name: name.as_bytes().to_vec(), ttl, idle, bytes: Some(bytes) }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::pause;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
@@ -48,7 +48,7 @@ impl Counters {
 }
 
 /// Looks; with `over`, twice.
-pub(super) async fn look(below: Option<f64>, over: Option<Span>, wire: &mut Wire<'_>) -> Result<Outcome, Trouble> {
+pub(super) async fn look(below: Option<f64>, over: Option<Span>, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
     let mut before = Counters::default();
     if let Some(over) = over {
         before = Counters::of(&wire.ask(&cmd("INFO")).await?);
@@ -78,9 +78,9 @@ fn judged(summary: String, percent: Option<f64>, below: Option<f64>, output: Val
     match (below, percent) {
         (None, _) => Outcome::succeeded(summary, output),
         (Some(below), Some(percent)) if percent < below => Outcome::succeeded(summary, output),
-        (Some(below), Some(_)) => Trouble::new("memory", format!("{summary}; not below {below} %")).outcome(output),
+        (Some(below), Some(_)) => ActionError::new("memory", format!("{summary}; not below {below} %")).outcome(output),
         (Some(_), None) => {
-            Trouble::new("memory", format!("{summary}; without a limit there is no share")).outcome(output)
+            ActionError::new("memory", format!("{summary}; without a limit there is no share")).outcome(output)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use redis::{Pipeline, Value, cmd};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 
 /// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
 const BATCH: usize = 1000;
@@ -27,7 +27,7 @@ pub(super) struct Scan {
 
 /// A key and what is known of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct ScannedKey {
     pub(super) name: Vec<u8>,
     /// Seconds; nothing for a key that never expires.
     pub(super) ttl: Option<u64>,
@@ -47,7 +47,7 @@ impl Scan {
     }
 
     /// The next keys, each once; perhaps none although there are more.
-    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
+    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, ActionError> {
         let Some(cursor) = self.cursor else { return Ok(Vec::new()) };
         let mut command = cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
@@ -62,7 +62,7 @@ impl Scan {
 }
 
 /// Looks at some keys closely. Those that are gone are left out.
-pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<Key>, Trouble> {
+pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<ScannedKey>, ActionError> {
     let mut keys = Vec::with_capacity(names.len());
     for names in names.chunks(CLOSELY) {
         let mut commands = Pipeline::with_capacity(names.len() * 3);
@@ -78,7 +78,7 @@ pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Ve
     Ok(keys)
 }
 
-fn key(name: &[u8], answers: &[Option<Value>]) -> Option<Key> {
+fn key(name: &[u8], answers: &[Option<Value>]) -> Option<ScannedKey> {
     let number = |at: usize| match answers.get(at) {
         Some(Some(Value::Int(number))) => Some(*number),
         _ => None,
@@ -86,7 +86,12 @@ fn key(name: &[u8], answers: &[Option<Value>]) -> Option<Key> {
     let positive = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
     // -1 is a key that never expires, -2 one that is gone.
     let ttl = number(1).filter(|ttl| *ttl != -2)?;
-    Some(Key { name: name.to_vec(), ttl: positive(Some(ttl)), idle: positive(number(0)), bytes: positive(number(2)) })
+    Some(ScannedKey {
+        name: name.to_vec(),
+        ttl: positive(Some(ttl)),
+        idle: positive(number(0)),
+        bytes: positive(number(2)),
+    })
 }
 
 /// A key's name for people: what follows its last colon may be a session's token or a customer's number, so that only

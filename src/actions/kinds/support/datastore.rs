@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::error::Trouble;
+use super::error::ActionError;
 use crate::actions::{Context, SecretText};
 use crate::domain::config::estate::Datastore;
 use crate::domain::config::kind_schema::{Field, Shape};
@@ -33,28 +33,28 @@ pub const URL: Field = Field::optional(
 
 /// What a spec says about where.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Place {
+pub struct DatastoreAddress {
     /// By name in the estate.
     pub datastore: Option<String>,
     /// By address.
     pub url: Option<SecretText>,
 }
 
-impl Place {
+impl DatastoreAddress {
     /// The address, secret values put in. `kind` is the estate's word for it, `port` its usual port.
     ///
     /// # Errors
     /// `no_such_datastore`, `secret` or `address`.
-    pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, Trouble> {
+    pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, ActionError> {
         let reveal = |text: &SecretText| {
-            let text = text.reveal(&context.secrets).map_err(|reason| Trouble::new("secret", reason))?;
+            let text = text.reveal(&context.secrets).map_err(|reason| ActionError::new("secret", reason))?;
             parsed(text.trim(), kind)
         };
         if let Some(text) = &self.url {
             let url = reveal(text)?;
             return match text {
                 SecretText::Plain(_) if url.password().is_some() => {
-                    Err(Trouble::new("address", "an address with a password is given as `{secret: name}`"))
+                    Err(ActionError::new("address", "an address with a password is given as `{secret: name}`"))
                 }
                 _ => Ok(url),
             };
@@ -75,8 +75,8 @@ impl Place {
         }
     }
 
-    fn store<'e>(&self, kind: &str, context: &'e Context) -> Result<&'e Datastore, Trouble> {
-        let unknown = |message: String| Trouble::new("no_such_datastore", message);
+    fn store<'e>(&self, kind: &str, context: &'e Context) -> Result<&'e Datastore, ActionError> {
+        let unknown = |message: String| ActionError::new("no_such_datastore", message);
         let stores = &context.estate.datastores;
         let Some(name) = &self.datastore else {
             let mut of_kind = stores.iter().filter(|(_, store)| store.kind == kind);
@@ -98,8 +98,8 @@ impl Place {
 }
 
 /// An address of this kind: `redis` also as `rediss`, `postgres` also as `postgresql`.
-fn parsed(text: &str, kind: &str) -> Result<Url, Trouble> {
-    let wrong = |message: String| Trouble::new("address", message);
+fn parsed(text: &str, kind: &str) -> Result<Url, ActionError> {
+    let wrong = |message: String| ActionError::new("address", message);
     let url =
         Url::parse(text).map_err(|error| wrong(format!("what should be the address of a {kind} is none: {error}")))?;
     match url.scheme() {
@@ -126,7 +126,7 @@ mod tests {
     fn the_only_datastore_of_a_kind_need_not_be_named() {
         let context = with(json!({ "cache": { "kind": "redis", "port": 6380 }, "db": { "kind": "postgres" } }));
         let address = |name: Option<&str>| {
-            Place { datastore: name.map(str::to_owned), url: None }.address("redis", 6379, &context)
+            DatastoreAddress { datastore: name.map(str::to_owned), url: None }.address("redis", 6379, &context)
         };
         assert_eq!(address(None).unwrap().as_str(), "redis://127.0.0.1:6380/");
         assert_eq!(address(Some("cache")).unwrap().port(), Some(6380));
@@ -136,7 +136,7 @@ mod tests {
         );
         assert_eq!(address(Some("cash")).unwrap_err().message, "the estate has no datastore `cash`");
         let two = with(json!({ "a": { "kind": "redis" }, "b": { "kind": "redis" } }));
-        assert_eq!(Place::default().address("redis", 6379, &two).unwrap_err().kind, "no_such_datastore");
+        assert_eq!(DatastoreAddress::default().address("redis", 6379, &two).unwrap_err().kind, "no_such_datastore");
     }
 
     #[test]

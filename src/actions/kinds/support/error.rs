@@ -8,14 +8,14 @@ use crate::domain::incident::outcome::{LOST, Outcome, Verdict};
 
 /// A reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct ActionError {
     /// A word for programs: `timeout`, `refused`, `spec`.
     pub kind: &'static str,
     /// A line for people.
     pub message: String,
 }
 
-impl Trouble {
+impl ActionError {
     /// A reason.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::actions::kinds::support::datastore::Place;
+use crate::actions::kinds::support::datastore::DatastoreAddress;
 use crate::actions::kinds::support::libpq;
 use crate::actions::transport::process::capture::{Capture, KEPT};
 use crate::actions::transport::process::{Ending, Exit, Job, NotStarted};
@@ -146,7 +146,7 @@ impl Surroundings {
     fn job(&self, argv: Vec<String>, context: &Context) -> Result<Job, String> {
         let mut job = Job::new(argv, context);
         if let Some(datastore) = &self.postgres {
-            let place = Place { datastore: Some(datastore.clone()), url: None };
+            let place = DatastoreAddress { datastore: Some(datastore.clone()), url: None };
             let address = place.address("postgres", 5432, context).map_err(|trouble| trouble.message)?;
             job.environment.extend(libpq::variables(&address));
         }

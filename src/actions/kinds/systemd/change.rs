@@ -7,7 +7,7 @@ use zbus::OwnedObjectPath;
 
 use super::dbus;
 use super::dbus::ManagerProxy;
-use super::error::Trouble;
+use super::error::SystemdError;
 use super::unit::Unit;
 use super::{job, names, unit_files};
 use crate::actions::Context;
@@ -75,15 +75,16 @@ pub(super) async fn change(
     words: &[String],
     settle: Duration,
     context: &Context,
-) -> Result<Outcome, Trouble> {
+) -> Result<Outcome, SystemdError> {
     let units = names::named(words, &context.estate)?;
-    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
+    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
     if verb.is_about_files() {
         return unit_files::change(&manager, verb, &units).await;
     }
     let mut done: Vec<(Unit, Unit)> = Vec::new();
     for unit in &units {
-        let before = Unit::one(&manager, unit).await.map_err(|error| Trouble::of_bus(verb.word(), unit, &error))?;
+        let before =
+            Unit::one(&manager, unit).await.map_err(|error| SystemdError::of_bus(verb.word(), unit, &error))?;
         context.progress.line(&format!("{} `{unit}`, which is {}", verb.word(), before.state()));
         match one(&manager, verb, &before, settle, context).await {
             Ok(after) => done.push((before, after)),
@@ -104,13 +105,13 @@ async fn one(
     before: &Unit,
     settle: Duration,
     context: &Context,
-) -> Result<Unit, Trouble> {
+) -> Result<Unit, SystemdError> {
     let name = before.name.as_str();
     if before.load == "not-found" {
         let known: Vec<String> = context.estate.units().filter(|unit| *unit != name).map(str::to_owned).collect();
-        return Err(Trouble::no_such_unit(name, &known));
+        return Err(SystemdError::no_such_unit(name, &known));
     }
-    let of_bus = |error: zbus::Error| Trouble::of_bus(verb.word(), name, &error);
+    let of_bus = |error: zbus::Error| SystemdError::of_bus(verb.word(), name, &error);
     // First the ear, then the request: a job can be over before the answer to the request has arrived.
     let mut removed = manager.receive_job_removed().await.map_err(of_bus)?;
     let job = request(manager, verb, name).await.map_err(of_bus)?;
@@ -118,9 +119,9 @@ async fn one(
     let now = Unit::one(manager, name).await.map_err(of_bus)?;
     let untried = now.invocation_id == before.invocation_id && !now.is_up();
     if result == "failed" && untried && matches!(verb, Verb::Start | Verb::Restart) {
-        return Err(Trouble::start_limit(&now));
+        return Err(SystemdError::start_limit(&now));
     }
-    if let Some(trouble) = Trouble::of_job(verb.word(), &now, &result) {
+    if let Some(trouble) = SystemdError::of_job(verb.word(), &now, &result) {
         return Err(trouble);
     }
     match verb {
@@ -132,9 +133,9 @@ async fn one(
             trouble.map_or(Ok(unit), Err)
         }
         Verb::Stop if now.active == "active" => {
-            Err(Trouble::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
+            Err(SystemdError::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
         }
-        Verb::Reload if !now.is_up() => Err(Trouble::of_unit(verb.word(), &now)),
+        Verb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.word(), &now)),
         _ => Ok(now),
     }
 }
@@ -161,7 +162,7 @@ pub(super) async fn snapshot(units: &[String], context: &Context) -> Option<Valu
 }
 
 /// The outcome of a change that did not go well.
-pub(super) fn failed(trouble: &Trouble, mut output: Value) -> Outcome {
+pub(super) fn failed(trouble: &SystemdError, mut output: Value) -> Outcome {
     output["trouble"] = trouble.output();
     let outcome = Outcome::failed(trouble.message.clone(), output);
     if trouble.uncertain { Outcome { verdict: Verdict::Unknown, ..outcome } } else { outcome }

@@ -63,10 +63,10 @@ pub(super) trait Manager {
 
 /// Connections by bus. A connection is served by tasks of the runtime in which it was made, and is of no use to
 /// another one.
-static CONNECTIONS: Mutex<Option<HashMap<Key, Connection>>> = Mutex::new(None);
+static CONNECTIONS: Mutex<Option<HashMap<BusKey, Connection>>> = Mutex::new(None);
 
 /// Where a bus is, and the runtime that serves the connection.
-type Key = (Host, ManagerBus, Id);
+type BusKey = (Host, ManagerBus, Id);
 
 /// The manager of the environment's host, over the kept connection; connects when there is none or it has died.
 ///
@@ -122,7 +122,7 @@ pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, Stri
 
 /// The kept connection's manager, if it still answers. One that has broken is often noticed only when it is used; a change must
 /// not be what notices it.
-async fn alive(key: &Key) -> Option<ManagerProxy<'static>> {
+async fn alive(key: &BusKey) -> Option<ManagerProxy<'static>> {
     let manager = proxy(&kept(key)?).await.ok()?;
     let answer = tokio::time::timeout(host::SILENCE, manager.version()).await;
     answer.ok()?.ok().map(|_| manager)
@@ -158,12 +158,12 @@ fn builder(bus: &str) -> Builder<'_> {
     }
 }
 
-fn kept(key: &Key) -> Option<Connection> {
+fn kept(key: &BusKey) -> Option<Connection> {
     let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
 }
 
-fn keep(key: Key, connection: Connection) {
+fn keep(key: BusKey, connection: Connection) {
     let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());

@@ -15,7 +15,7 @@ const OFFERED: usize = 3;
 
 /// One reason why it did not go well.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Trouble {
+pub(super) struct SystemdError {
     /// A word for programs: `start_limit_hit`, `access_denied`, …
     pub kind: &'static str,
     /// For people.
@@ -26,7 +26,7 @@ pub(super) struct Trouble {
     pub more: Value,
 }
 
-impl Trouble {
+impl SystemdError {
     /// A reason of this kind.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), uncertain: false, more: Value::Null }
@@ -218,11 +218,11 @@ mod tests {
     #[test]
     fn a_refusal_by_polkit_names_the_action() {
         let denied = "org.freedesktop.DBus.Error.AccessDenied";
-        let of = |verb| Trouble::of_error(verb, "a.service", denied, "Access denied").more["action"].clone();
+        let of = |verb| SystemdError::of_error(verb, "a.service", denied, "Access denied").more["action"].clone();
         assert_eq!(of("restart"), "org.freedesktop.systemd1.manage-units");
         assert_eq!(of("enable"), "org.freedesktop.systemd1.manage-unit-files");
         let interactive = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
-        assert_eq!(Trouble::of_error("stop", "a.service", interactive, "").kind, "access_denied");
+        assert_eq!(SystemdError::of_error("stop", "a.service", interactive, "").kind, "access_denied");
     }
 
     #[test]
@@ -241,8 +241,8 @@ mod tests {
             exit: Some(exit.to_owned()),
             ..Unit::default()
         };
-        assert_eq!(Trouble::of_unit("start", &unit("start-limit-hit", "exited 1")).kind, "start_limit_hit");
-        let failed = Trouble::of_unit("start", &unit("exit-code", "exited 203"));
+        assert_eq!(SystemdError::of_unit("start", &unit("start-limit-hit", "exited 1")).kind, "start_limit_hit");
+        let failed = SystemdError::of_unit("start", &unit("exit-code", "exited 203"));
         assert_eq!(failed.kind, "start_failed");
         assert!(failed.message.contains("cannot be run"), "{}", failed.message);
     }

@@ -13,7 +13,7 @@ const MOST: usize = 1_000;
 
 /// A service as its manager has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownService {
     /// Its unit.
     pub unit: String,
     /// The file that describes it; empty when there is none.
@@ -28,7 +28,7 @@ pub struct Known {
 ///
 /// # Errors
 /// When the manager cannot be reached, or does not answer.
-pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, String> {
+pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<KnownService>, String> {
     let manager = dbus::here(bus).await?;
     let said = |error: zbus::Error| error.to_string();
     let loaded = manager.list_units_by_patterns(&[], &[pattern]).await.map_err(said)?;
@@ -47,14 +47,18 @@ pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<Known>, Str
     futures_util::future::try_join_all(known).await.map_err(said)
 }
 
-async fn described(manager: &dbus::ManagerProxy<'_>, unit: String, path: OwnedObjectPath) -> zbus::Result<Known> {
+async fn described(
+    manager: &dbus::ManagerProxy<'_>,
+    unit: String,
+    path: OwnedObjectPath,
+) -> zbus::Result<KnownService> {
     let connection = manager.inner().connection();
     let about = properties(connection, &path, "org.freedesktop.systemd1.Unit", &["FragmentPath"]).await?;
     let own = properties(connection, &path, "org.freedesktop.systemd1.Service", &["WorkingDirectory"]).await?;
     // One that does not run has none, and an older manager no such method.
     let processes = manager.get_unit_processes(&unit).await.unwrap_or_default();
     let directory = text(&own, "WorkingDirectory").unwrap_or_default();
-    Ok(Known {
+    Ok(KnownService {
         unit,
         file: text(&about, "FragmentPath").unwrap_or_default(),
         directory: directory.trim_start_matches(['!', '-']).to_owned(),

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use zbus::OwnedObjectPath;
 
 use super::dbus::{JobRemovedStream, ManagerProxy};
-use super::error::{CRASH_LOOP, Trouble};
+use super::error::{CRASH_LOOP, SystemdError};
 use super::unit::Unit;
 use crate::actions::Context;
 use crate::clock;
@@ -42,7 +42,7 @@ pub(super) async fn result(
     removed: &mut JobRemovedStream,
     job: &OwnedObjectPath,
     context: &Context,
-) -> Result<String, Trouble> {
+) -> Result<String, SystemdError> {
     let number = job.as_str().rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0);
     loop {
         tokio::select! {
@@ -59,15 +59,15 @@ pub(super) async fn result(
             }
             why = over(context) => {
                 let message = format!("{why} while systemd was still working on it (job {number}, which goes on)");
-                return Err(Trouble { uncertain: true, ..Trouble::new("still_running", message) });
+                return Err(SystemdError { uncertain: true, ..SystemdError::new("still_running", message) });
             }
         }
     }
 }
 
-fn lost(job: &OwnedObjectPath) -> Trouble {
+fn lost(job: &OwnedObjectPath) -> SystemdError {
     let message = format!("the connection to systemd broke while it was working (job `{job}`)");
-    Trouble { uncertain: true, ..Trouble::new("connection", message) }
+    SystemdError { uncertain: true, ..SystemdError::new("connection", message) }
 }
 
 /// Waits until no job is left for the unit; returns it as it is then.
@@ -93,7 +93,7 @@ pub(super) async fn settled(
     restarts: u32,
     settle: Duration,
     context: &Context,
-) -> zbus::Result<(Unit, Option<Trouble>)> {
+) -> zbus::Result<(Unit, Option<SystemdError>)> {
     let until = crate::domain::core::time::Span(settle).after(context.clock.now());
     let mut first: Option<String> = None;
     let (mut looping, mut exit) = (false, None);
@@ -111,7 +111,7 @@ pub(super) async fn settled(
         let is_late = context.deadline.is_some_and(|deadline| now >= deadline);
         let is_over = now >= until || is_late || context.cancel.is_cancelled();
         if is_final || is_over {
-            let trouble = fallen.or_else(|| looping.then(|| Trouble::crash_loop(&unit)));
+            let trouble = fallen.or_else(|| looping.then(|| SystemdError::crash_loop(&unit)));
             return Ok((unit, trouble));
         }
         tokio::select! {
@@ -122,15 +122,15 @@ pub(super) async fn settled(
 }
 
 /// What is wrong with a unit that should be up.
-fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<Trouble> {
+fn fallen(unit: &Unit, invocation: &str, restarts: u32) -> Option<SystemdError> {
     let restarted = unit.n_restarts.unwrap_or(0) > restarts || unit.invocation_id != invocation;
     match unit.active.as_str() {
         // It was started again, and now it is not any more.
-        "failed" if unit.n_restarts.unwrap_or(0) > restarts => Some(Trouble::start_limit(unit)),
-        "failed" => Some(Trouble::of_unit("start", unit)),
-        "activating" if unit.sub.starts_with("auto-restart") => Some(Trouble::crash_loop(unit)),
-        _ if restarted => Some(Trouble::crash_loop(unit)),
-        "inactive" | "deactivating" if !unit.is_up() => Some(Trouble::of_unit("start", unit)),
+        "failed" if unit.n_restarts.unwrap_or(0) > restarts => Some(SystemdError::start_limit(unit)),
+        "failed" => Some(SystemdError::of_unit("start", unit)),
+        "activating" if unit.sub.starts_with("auto-restart") => Some(SystemdError::crash_loop(unit)),
+        _ if restarted => Some(SystemdError::crash_loop(unit)),
+        "inactive" | "deactivating" if !unit.is_up() => Some(SystemdError::of_unit("start", unit)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::error::Trouble;
+use super::error::SystemdError;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::glob_name::suffixed;
 
@@ -16,16 +16,16 @@ const LONGEST: usize = 255;
 
 /// Names to look at: some whole, some patterns.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct UnitNames {
     /// Whole names.
     pub names: Vec<String>,
     /// Patterns.
     pub patterns: Vec<String>,
 }
 
-impl Wanted {
+impl UnitNames {
     /// What these words mean: a unit, a service of the estate, or a pattern.
-    pub fn of(words: &[String], estate: &Estate) -> Result<Self, Trouble> {
+    pub fn of(words: &[String], estate: &Estate) -> Result<Self, SystemdError> {
         let mut wanted = Self::default();
         for word in limited(words)? {
             let name = full(word, estate)?;
@@ -43,19 +43,19 @@ impl Wanted {
 }
 
 /// The units that a change is for: each named whole, and each in the estate.
-pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Trouble> {
+pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, SystemdError> {
     let known: Vec<String> = estate.units().map(|unit| suffixed(unit.to_owned())).collect();
     let mut names: Vec<String> = Vec::new();
     for word in limited(words)? {
         let name = full(word, estate)?;
         if is_pattern(&name) {
             let message = format!("`{word}` is a pattern, and a change must name each unit");
-            return Err(Trouble::new("pattern", message));
+            return Err(SystemdError::new("pattern", message));
         }
         if !known.contains(&name) {
-            let unknown = Trouble::no_such_unit(&name, &known);
+            let unknown = SystemdError::no_such_unit(&name, &known);
             let message = unknown.message.replacen("there is no unit", "the estate has no unit", 1);
-            return Err(Trouble { kind: "outside_estate", message, ..unknown });
+            return Err(SystemdError { kind: "outside_estate", message, ..unknown });
         }
         if !names.contains(&name) {
             names.push(name);
@@ -64,20 +64,20 @@ pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Tr
     Ok(names)
 }
 
-fn limited(words: &[String]) -> Result<&[String], Trouble> {
+fn limited(words: &[String]) -> Result<&[String], SystemdError> {
     match words.len() {
-        0 => Err(Trouble::new("no_units", "no unit is named")),
+        0 => Err(SystemdError::new("no_units", "no unit is named")),
         1..=MOST => Ok(words),
-        many => Err(Trouble::new("too_many_units", format!("{many} units are named, and {MOST} is the most"))),
+        many => Err(SystemdError::new("too_many_units", format!("{many} units are named, and {MOST} is the most"))),
     }
 }
 
 /// A service's unit, or the name with the suffix that it left out. What no unit can be called is refused here.
-fn full(word: &str, estate: &Estate) -> Result<String, Trouble> {
+fn full(word: &str, estate: &Estate) -> Result<String, SystemdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@*?[]!^".contains(c);
     if word.is_empty() || word.len() > LONGEST || word.starts_with('-') || !word.chars().all(allowed) {
         let shown = crate::domain::core::text::one_line(word, 80);
-        return Err(Trouble::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
+        return Err(SystemdError::new("invalid_name", format!("`{shown}` cannot be the name of a unit")));
     }
     let unit = estate.services.get(word).map_or(word, |service| &service.unit);
     Ok(suffixed(unit.to_owned()))
@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn hostile_names_are_refused_before_they_leave() {
         for hostile in ["--now", "-H root@x", "../../x", "a b", "a\nb", "a\0b", "\u{1b}[31m", "", "é"] {
-            assert_eq!(Wanted::of(&words(&[hostile]), &estate()).unwrap_err().kind, "invalid_name", "{hostile:?}");
+            assert_eq!(UnitNames::of(&words(&[hostile]), &estate()).unwrap_err().kind, "invalid_name", "{hostile:?}");
         }
     }
 
     #[test]
     fn a_pattern_finds_the_units_of_the_estate() {
-        let found = |pattern: &str| Wanted::of(&words(&[pattern]), &estate()).unwrap().of_estate(&estate()).len();
+        let found = |pattern: &str| UnitNames::of(&words(&[pattern]), &estate()).unwrap().of_estate(&estate()).len();
         assert_eq!(found("pakashop-*"), 2);
         assert_eq!(found("pakashop-[a-h]*"), 1);
         assert_eq!(found("*.socket"), 0);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::change::{self, Verb};
 use super::dbus;
 use super::dbus::ManagerProxy;
-use super::error::Trouble;
+use super::error::SystemdError;
 use super::unit::Unit;
 use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
@@ -17,7 +17,7 @@ use crate::domain::incident::outcome::Outcome;
 
 /// What was found about one unit.
 #[derive(Debug, PartialEq)]
-enum Found {
+enum UnitFinding {
     Happened,
     DidNotHappen(String),
     CannotTell(String),
@@ -44,15 +44,15 @@ fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
     units.iter().map(|name| seen.iter().find(|unit| unit.name == *name).cloned()).collect()
 }
 
-type Looked = Vec<(Unit, Unit, Found)>;
+type UnitFindings = Vec<(Unit, Unit, UnitFinding)>;
 
-async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<Looked, String> {
+async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<UnitFindings, String> {
     let manager = dbus::manager(context).await?;
     let mut looked = Vec::new();
     for was in recorded {
         let now = job::quiet(&manager, &was.name, context).await.map_err(|error| error.to_string())?;
         let found = if now.job != 0 {
-            Found::CannotTell(format!("systemd is still working on `{}`", now.name))
+            UnitFinding::CannotTell(format!("systemd is still working on `{}`", now.name))
         } else if verb.is_about_files() {
             file(&manager, verb, &was, before).await
         } else {
@@ -63,45 +63,45 @@ async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Co
     Ok(looked)
 }
 
-async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value) -> Found {
+async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value) -> UnitFinding {
     let now = unit_files::state(manager, &was.name).await.unwrap_or_default();
     let wanted = if verb == Verb::Enable { "enabled" } else { "disabled" };
     if now == wanted && before["files"][&was.name] != json!(now) {
-        return Found::Happened;
+        return UnitFinding::Happened;
     }
-    Found::DidNotHappen(format!("`{}` is {now}", was.name))
+    UnitFinding::DidNotHappen(format!("`{}` is {now}", was.name))
 }
 
 /// What one unit says of one verb.
-fn found(verb: Verb, was: &Unit, now: &Unit) -> Found {
+fn found(verb: Verb, was: &Unit, now: &Unit) -> UnitFinding {
     let same = was.invocation_id == now.invocation_id;
     let by_itself = now.n_restarts.unwrap_or(0) > was.n_restarts.unwrap_or(0);
     let name = &now.name;
     match verb {
-        Verb::Start | Verb::Restart if same && verb == Verb::Start && now.is_up() => Found::Happened,
+        Verb::Start | Verb::Restart if same && verb == Verb::Start && now.is_up() => UnitFinding::Happened,
         Verb::Start | Verb::Restart if same => {
-            Found::DidNotHappen(format!("`{name}` is still in the invocation that it was in before"))
+            UnitFinding::DidNotHappen(format!("`{name}` is still in the invocation that it was in before"))
         }
         Verb::Start | Verb::Restart if by_itself => {
-            Found::CannotTell(format!("`{name}` was started again since, and systemd restarts it by itself"))
+            UnitFinding::CannotTell(format!("`{name}` was started again since, and systemd restarts it by itself"))
         }
-        Verb::Start | Verb::Restart => Found::Happened,
-        Verb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => Found::Happened,
-        Verb::Stop if same => Found::DidNotHappen(format!("`{name}` still runs")),
-        Verb::Stop => Found::CannotTell(format!("`{name}` runs, but was started again since")),
-        _ => Found::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.word())),
+        Verb::Start | Verb::Restart => UnitFinding::Happened,
+        Verb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => UnitFinding::Happened,
+        Verb::Stop if same => UnitFinding::DidNotHappen(format!("`{name}` still runs")),
+        Verb::Stop => UnitFinding::CannotTell(format!("`{name}` runs, but was started again since")),
+        _ => UnitFinding::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.word())),
     }
 }
 
-fn concluded(verb: Verb, looked: Looked) -> Reconciled {
+fn concluded(verb: Verb, looked: UnitFindings) -> Reconciled {
     let all = looked.len();
     let mut reasons: Vec<(bool, String)> = Vec::new();
     let mut done: Vec<(Unit, Unit)> = Vec::new();
     for (was, now, found) in looked {
         match found {
-            Found::Happened => done.push((was, now)),
-            Found::DidNotHappen(reason) => reasons.push((true, reason)),
-            Found::CannotTell(reason) => reasons.push((false, reason)),
+            UnitFinding::Happened => done.push((was, now)),
+            UnitFinding::DidNotHappen(reason) => reasons.push((true, reason)),
+            UnitFinding::CannotTell(reason) => reasons.push((false, reason)),
         }
     }
     if reasons.is_empty() {
@@ -121,8 +121,8 @@ fn outcome(verb: Verb, done: &[(Unit, Unit)]) -> Outcome {
     let output = change::output(done);
     let fallen = done.iter().find(|(_, now)| matches!(verb, Verb::Start | Verb::Restart) && !now.is_up());
     match fallen {
-        Some((_, now)) if now.sub.starts_with("auto-restart") => change::failed(&Trouble::crash_loop(now), output),
-        Some((_, now)) => change::failed(&Trouble::of_unit(verb.word(), now), output),
+        Some((_, now)) if now.sub.starts_with("auto-restart") => change::failed(&SystemdError::crash_loop(now), output),
+        Some((_, now)) => change::failed(&SystemdError::of_unit(verb.word(), now), output),
         None => Outcome::succeeded(change::summary(verb, done), output),
     }
 }
@@ -144,21 +144,23 @@ mod tests {
     #[test]
     fn a_new_invocation_is_a_restart_unless_systemd_restarts_by_itself() {
         let was = unit("a1", "active", 0);
-        assert_eq!(found(Verb::Restart, &was, &unit("b2", "active", 0)), Found::Happened);
-        assert!(matches!(found(Verb::Restart, &was, &unit("a1", "active", 0)), Found::DidNotHappen(_)));
-        assert!(matches!(found(Verb::Restart, &was, &unit("b2", "active", 1)), Found::CannotTell(_)));
+        assert_eq!(found(Verb::Restart, &was, &unit("b2", "active", 0)), UnitFinding::Happened);
+        assert!(matches!(found(Verb::Restart, &was, &unit("a1", "active", 0)), UnitFinding::DidNotHappen(_)));
+        assert!(matches!(found(Verb::Restart, &was, &unit("b2", "active", 1)), UnitFinding::CannotTell(_)));
     }
 
     #[test]
     fn a_restart_of_a_unit_that_kept_restarting_begins_the_count_anew() {
-        assert_eq!(found(Verb::Restart, &unit("a1", "activating", 7), &unit("c3", "active", 0)), Found::Happened);
+        assert_eq!(found(Verb::Restart, &unit("a1", "activating", 7), &unit("c3", "active", 0)), UnitFinding::Happened);
     }
 
     #[test]
     fn units_that_say_different_things_are_for_a_person_to_judge() {
         let (was, now) = (unit("a1", "active", 0), unit("b2", "active", 0));
-        let looked =
-            vec![(was.clone(), now, Found::Happened), (was.clone(), was, Found::DidNotHappen("not".to_owned()))];
+        let looked = vec![
+            (was.clone(), now, UnitFinding::Happened),
+            (was.clone(), was, UnitFinding::DidNotHappen("not".to_owned())),
+        ];
         assert!(
             matches!(concluded(Verb::Restart, looked), Reconciled::CannotTell(reason) if reason.contains("a.service"))
         );

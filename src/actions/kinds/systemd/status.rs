@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::error::Trouble;
-use super::names::Wanted;
+use super::error::SystemdError;
+use super::names::UnitNames;
 use super::unit::Unit;
 use super::{change, dbus};
 use crate::actions::Context;
@@ -15,10 +15,10 @@ use crate::domain::incident::outcome::Outcome;
 const NAMED: usize = 5;
 
 /// Looks at units; with `expect`, fails when one is in another state.
-pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, Trouble> {
-    let wanted = Wanted::of(words, &context.estate)?;
-    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
-    let trouble = |error: zbus::Error| Trouble::of_bus("be looked at", &words.join(", "), &error);
+pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, SystemdError> {
+    let wanted = UnitNames::of(words, &context.estate)?;
+    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
+    let trouble = |error: zbus::Error| SystemdError::of_bus("be looked at", &words.join(", "), &error);
     let mut names = wanted.of_estate(&context.estate);
     names.extend(wanted.names.iter().cloned());
     if !wanted.patterns.is_empty() {
@@ -27,7 +27,7 @@ pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Con
         names.extend(rows.into_iter().map(|row| row.0));
     }
     if names.is_empty() {
-        return Err(Trouble::new("no_units", format!("no unit matches `{}`", words.join("`, `"))));
+        return Err(SystemdError::new("no_units", format!("no unit matches `{}`", words.join("`, `"))));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let units = Unit::many(&manager, &names).await.map_err(trouble)?;
@@ -40,11 +40,11 @@ pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Con
 }
 
 /// A unit that was asked for by its whole name must exist.
-fn unknown(wanted: &Wanted, units: &[Unit], context: &Context) -> Option<Trouble> {
+fn unknown(wanted: &UnitNames, units: &[Unit], context: &Context) -> Option<SystemdError> {
     let missing = units.iter().find(|unit| unit.load == "not-found" && wanted.names.contains(&unit.name))?;
     let loaded = units.iter().filter(|unit| unit.load != "not-found").map(|unit| unit.name.as_str());
     let known = context.estate.units().chain(loaded).filter(|known| *known != missing.name);
-    Some(Trouble::no_such_unit(&missing.name, &known.map(str::to_owned).collect::<Vec<_>>()))
+    Some(SystemdError::no_such_unit(&missing.name, &known.map(str::to_owned).collect::<Vec<_>>()))
 }
 
 fn report(units: &[Unit], expect: Option<&str>) -> Outcome {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::change::Verb;
 use super::dbus;
 use super::dbus::{FileChange, ManagerProxy};
-use super::error::Trouble;
+use super::error::SystemdError;
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
@@ -13,26 +13,26 @@ use crate::domain::incident::outcome::Outcome;
 const RELOAD: &str = "reload the unit files of";
 
 /// Reads all unit files again.
-pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, Trouble> {
-    let manager = dbus::manager(context).await.map_err(|error| Trouble::new("no_manager", error))?;
-    manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
+pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdError> {
+    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
+    manager.reload().await.map_err(|error| SystemdError::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }
 
 /// Makes or removes the symlinks by which units start at boot, and has systemd notice.
-pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, Trouble> {
+pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, SystemdError> {
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let said = names.join(", ");
-    let trouble = |error: zbus::Error| Trouble::of_bus(verb.word(), &said, &error);
+    let trouble = |error: zbus::Error| SystemdError::of_bus(verb.word(), &said, &error);
     let (installable, changes) = match verb {
         Verb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
         _ => (true, manager.disable_unit_files(&names, false).await.map_err(trouble)?),
     };
     if !installable && changes.is_empty() {
         let message = format!("`{said}` has no `[Install]` section, so that nothing says when it would start");
-        return Err(Trouble::new("not_installable", message));
+        return Err(SystemdError::new("not_installable", message));
     }
-    manager.reload().await.map_err(|error| Trouble::of_bus(RELOAD, "the manager", &error))?;
+    manager.reload().await.map_err(|error| SystemdError::of_bus(RELOAD, "the manager", &error))?;
     Ok(report(verb, &said, &changes))
 }
 

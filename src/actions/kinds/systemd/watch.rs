@@ -20,12 +20,12 @@ const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
 /// Somebody who hears when one of some units changes.
 #[derive(Debug)]
-pub struct Lookout {
+pub struct UnitWatch {
     signals: MessageStream,
     paths: HashSet<String>,
 }
 
-impl Lookout {
+impl UnitWatch {
     /// Begins to listen.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::domain::core::text::one_line;
 
@@ -46,7 +46,7 @@ pub(super) async fn make(
     port: u16,
     name: ServerName<'static>,
     context: &Context,
-) -> Result<Handshake, Trouble> {
+) -> Result<Handshake, ActionError> {
     let Some(passage) = host::passage(host, port, context).await? else {
         let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
         return shaken(stream, name).await;
@@ -58,10 +58,13 @@ pub(super) async fn make(
     }
 }
 
-async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'static>) -> Result<Handshake, Trouble> {
+async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    name: ServerName<'static>,
+) -> Result<Handshake, ActionError> {
     let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::new("tls", error.to_string()))?
+        .map_err(|error| ActionError::new("tls", error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TakesAny))
         .with_no_client_auth();
@@ -70,7 +73,7 @@ async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'
     let chain: Vec<_> =
         connection.peer_certificates().unwrap_or_default().iter().cloned().map(CertificateDer::into_owned).collect();
     if chain.is_empty() {
-        return Err(Trouble::new("tls", "it shows no certificate"));
+        return Err(ActionError::new("tls", "it shows no certificate"));
     }
     let protocol = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
@@ -81,30 +84,30 @@ async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'
     Ok(Handshake { chain, protocol, cipher })
 }
 
-fn unreachable(error: &io::Error) -> Trouble {
+fn unreachable(error: &io::Error) -> ActionError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            Trouble::new("refused", "the connection was refused: nothing listens there")
+            ActionError::new("refused", "the connection was refused: nothing listens there")
         }
-        io::ErrorKind::TimedOut => Trouble::new("timeout", "no connection in time"),
+        io::ErrorKind::TimedOut => ActionError::new("timeout", "no connection in time"),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            Trouble::new("unreachable", one_line(&error.to_string(), SAID))
+            ActionError::new("unreachable", one_line(&error.to_string(), SAID))
         }
         // The resolver's errors have no number of the system.
-        _ if error.raw_os_error().is_none() => Trouble::new("dns", "the name of the host is not known"),
-        _ => Trouble::new("closed", one_line(&error.to_string(), SAID)),
+        _ if error.raw_os_error().is_none() => ActionError::new("dns", "the name of the host is not known"),
+        _ => ActionError::new("closed", one_line(&error.to_string(), SAID)),
     }
 }
 
-fn refused(error: &io::Error) -> Trouble {
+fn refused(error: &io::Error) -> ActionError {
     let reason = one_line(&error.to_string(), SAID);
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(_)) => Trouble::new("not_tls", "what it answers is not TLS"),
+        Some(Error::InvalidMessage(_)) => ActionError::new("not_tls", "what it answers is not TLS"),
         Some(Error::AlertReceived(_) | Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)) => {
-            Trouble::new("protocol", format!("no handshake: {reason}"))
+            ActionError::new("protocol", format!("no handshake: {reason}"))
         }
-        Some(_) => Trouble::new("tls", format!("no handshake: {reason}")),
-        None => Trouble::new("closed", format!("it closed the connection: {reason}")),
+        Some(_) => ActionError::new("tls", format!("no handshake: {reason}")),
+        None => ActionError::new("closed", format!("it closed the connection: {reason}")),
     }
 }
 

@@ -30,7 +30,7 @@ const DEATH: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 * 1024;
 
 /// A child that has been started.
-pub(crate) struct Running {
+pub(crate) struct RunningChild {
     /// Gone when it has been reaped, or handed to who waits for it.
     child: Option<Child>,
     tree: Tree,
@@ -58,7 +58,7 @@ static SPARE: Mutex<Option<Outlets>> = Mutex::new(None);
 struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
 /// What happened next.
-enum Next {
+enum ChildEvent {
     Moved,
     Exited,
     Drained,
@@ -89,7 +89,7 @@ impl Outlets {
     }
 }
 
-impl Running {
+impl RunningChild {
     pub(super) fn new(
         mut child: Child,
         mark: Option<Mark>,
@@ -98,8 +98,8 @@ impl Running {
     ) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         let tree = Tree::new(pid, mark);
-        let made = Parts::of(&mut child, pid, outlets, input);
-        let Parts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
+        let made = ChildParts::of(&mut child, pid, outlets, input);
+        let ChildParts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
         Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
     }
 
@@ -124,12 +124,12 @@ impl Running {
 
     /// Moves some data; whether the child has ended.
     pub(crate) async fn flow(&mut self, sink: &mut (dyn Sink + Send)) -> bool {
-        matches!(self.next(sink, true).await, Next::Exited)
+        matches!(self.next(sink, true).await, ChildEvent::Exited)
     }
 
     /// Moves data until the child itself has ended.
     pub(crate) async fn flow_until_exit(&mut self, sink: &mut (dyn Sink + Send)) {
-        while !matches!(self.next(sink, true).await, Next::Exited) {}
+        while !matches!(self.next(sink, true).await, ChildEvent::Exited) {}
     }
 
     /// After the child has ended: the rest of its output, and how it ended.
@@ -166,26 +166,26 @@ impl Running {
             while self.take(Source::Stdout, sink) + self.take(Source::Stderr, sink) > 0 {
                 tokio::task::yield_now().await;
             }
-            while !matches!(self.next(sink, false).await, Next::Drained) {}
+            while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
         };
         let _ = tokio::time::timeout(longest, drained).await;
     }
 
-    async fn next(&mut self, sink: &mut (dyn Sink + Send), watch_exit: bool) -> Next {
+    async fn next(&mut self, sink: &mut (dyn Sink + Send), watch_exit: bool) -> ChildEvent {
         if !watch_exit && self.stdout.0.is_none() && self.stderr.0.is_none() {
-            return Next::Drained;
+            return ChildEvent::Drained;
         }
         let source = tokio::select! {
             () = self.stdout.readable(), if self.stdout.0.is_some() => Source::Stdout,
             () = self.stderr.readable(), if self.stderr.0.is_some() => Source::Stderr,
-            () = feed(&mut self.stdin), if self.stdin.is_some() => return Next::Moved,
-            _ = self.end.readable(), if watch_exit => return Next::Exited,
+            () = feed(&mut self.stdin), if self.stdin.is_some() => return ChildEvent::Moved,
+            _ = self.end.readable(), if watch_exit => return ChildEvent::Exited,
         };
         if self.take(source, sink) == PIECE {
             // Output without end must not keep who waits beside us, for a deadline, from being asked.
             tokio::task::yield_now().await;
         }
-        Next::Moved
+        ChildEvent::Moved
     }
 
     /// Hands on what has been written to a pipe; how many bytes.
@@ -204,7 +204,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningChild {
     fn drop(&mut self) {
         if self.child.is_none() {
             return;
@@ -253,7 +253,7 @@ impl Pipe {
 }
 
 /// The parts that are made from a child.
-struct Parts {
+struct ChildParts {
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
@@ -269,7 +269,7 @@ struct Input {
     held: bool,
 }
 
-impl Parts {
+impl ChildParts {
     fn of(child: &mut Child, pid: Pid, outlets: Outlets, input: Option<Vec<u8>>) -> io::Result<Self> {
         let end = watched(pidfd_open(pid, PidfdFlags::NONBLOCK)?)?;
         let (stdout, stderr) = (Pipe::new(outlets.stdout)?, Pipe::new(outlets.stderr)?);

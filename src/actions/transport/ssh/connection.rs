@@ -53,12 +53,12 @@ pub(crate) const HUNG_UP: &str = "kex_exchange_identification";
 const SAID: usize = 16 * 1024;
 
 /// What tells one connection from another: the host, the name that it must have, and where its configuration is looked for.
-type Key = (SshHost, Option<String>, PathBuf);
+type ConnectionKey = (SshHost, Option<String>, PathBuf);
 
-static LINKS: Mutex<BTreeMap<Key, Arc<Link>>> = Mutex::new(BTreeMap::new());
+static LINKS: Mutex<BTreeMap<ConnectionKey, Arc<SshConnection>>> = Mutex::new(BTreeMap::new());
 
 /// The way to one host.
-pub(crate) struct Link {
+pub(crate) struct SshConnection {
     host: SshHost,
     /// What its name must be like.
     guard: Option<String>,
@@ -76,18 +76,18 @@ struct Control {
 }
 
 /// The link to a host; the same one for all who ask.
-pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<Link> {
+pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<SshConnection> {
     let guard = context.environment.hostname.clone();
     let key = (host.clone(), guard.clone(), context.directory.clone());
     let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
     let link = links.entry(key).or_insert_with(|| {
         let (control, sessions) = (Gate::new(Control::default()), Semaphore::new(SESSIONS));
-        Arc::new(Link { host: host.clone(), guard, control, sessions })
+        Arc::new(SshConnection { host: host.clone(), guard, control, sessions })
     });
     Arc::clone(link)
 }
 
-impl Link {
+impl SshConnection {
     /// A place among the sessions that run at the same time.
     pub(crate) async fn place(&self) -> SemaphorePermit<'_> {
         self.sessions.acquire().await.expect("it is never closed")
@@ -136,7 +136,7 @@ impl Link {
     pub(crate) async fn is_alive(&self, path: &Path, context: &Context) -> bool {
         let words =
             ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
-        let (job, mut said) = (local(words.to_vec(), context), Said::default());
+        let (job, mut said) = (local(words.to_vec(), context), SshMessages::default());
         let checked = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
         if matches!(checked, Ok(Ok(Ending::Code(0)))) {
             return true;
@@ -158,7 +158,7 @@ impl Link {
         let mut job = local(self.master(&config, &path), context);
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
-        let mut said = Said::default();
+        let mut said = SshMessages::default();
         let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
         match ended.map_err(|trouble| failed(trouble.message))? {
             Ok(Ending::Code(0)) => Ok(path),
@@ -181,7 +181,7 @@ impl Link {
         if !said.contains(HUNG_UP) {
             return said;
         }
-        let (job, mut again) = (local(self.words(config, &["-T"]), context), Said::default());
+        let (job, mut again) = (local(self.words(config, &["-T"]), context), SshMessages::default());
         // It fails as it did before; were it not to, what was said first is all there is.
         let ended = within(CONNECT, context, process::run_apart(&job, context, &mut again)).await;
         if matches!(ended, Ok(Ok(Ending::Code(255)))) { again.text() } else { said }
@@ -233,7 +233,7 @@ impl Link {
     /// The host must be called as the environment says, or it is another one.
     async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), String> {
         let tag = crate::actions::transport::host::random();
-        let mut said = Said::default();
+        let mut said = SshMessages::default();
         let mut job = local(session(control), context);
         job.input = Some(remote_supervisor::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
         let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
@@ -309,18 +309,18 @@ pub(crate) fn hang_up() {
 
 /// What ssh prints, as much of it as is worth keeping.
 #[derive(Default)]
-struct Said {
+struct SshMessages {
     stdout: String,
     stderr: String,
 }
 
-impl Said {
+impl SshMessages {
     fn text(&self) -> String {
         self.stderr.replace(remote_supervisor::BEGIN, "").trim().to_owned()
     }
 }
 
-impl Sink for Said {
+impl Sink for SshMessages {
     fn take(&mut self, source: Source, bytes: &[u8]) {
         let kept = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
         if kept.len() < SAID {

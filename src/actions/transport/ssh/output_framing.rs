@@ -16,7 +16,7 @@ const REPORT: usize = 4 * 1024;
 
 /// What the far side said became of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Report {
+pub(crate) enum RemoteExit {
     /// It ended by itself, with this code, and may have left something running.
     Code(i32, bool),
     /// The far side has ended it.
@@ -28,7 +28,7 @@ pub(crate) enum Report {
 }
 
 /// Lets through what the program prints, and keeps the rest.
-pub(crate) struct Frame<'s> {
+pub(crate) struct FrameReader<'s> {
     inner: &'s mut (dyn Sink + Send),
     tag: Vec<u8>,
     stdout: Front,
@@ -36,7 +36,7 @@ pub(crate) struct Frame<'s> {
     /// The end of standard error that may be the beginning of a report, or a report that is not whole yet.
     held: Vec<u8>,
     /// What was reported first.
-    pub(crate) report: Option<Report>,
+    pub(crate) report: Option<RemoteExit>,
 }
 
 /// What came on a stream before the beginning.
@@ -69,7 +69,7 @@ impl Front {
     }
 }
 
-impl<'s> Frame<'s> {
+impl<'s> FrameReader<'s> {
     /// A frame around what `inner` is to see; `tag` is the word that reports begin with.
     pub(crate) fn new(tag: &str, inner: &'s mut (dyn Sink + Send)) -> Self {
         let tag = format!("{tag} ").into_bytes();
@@ -116,7 +116,7 @@ impl<'s> Frame<'s> {
     }
 }
 
-impl Sink for Frame<'_> {
+impl Sink for FrameReader<'_> {
     fn take(&mut self, source: Source, bytes: &[u8]) {
         match source {
             Source::Stdout => {
@@ -131,16 +131,16 @@ impl Sink for Frame<'_> {
     }
 }
 
-fn read(words: &str) -> Report {
+fn read(words: &str) -> RemoteExit {
     let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
     match word {
         "code" => {
             let (code, left) = rest.split_once(' ').unwrap_or((rest, ""));
-            Report::Code(code.parse().unwrap_or(-1), left == "1")
+            RemoteExit::Code(code.parse().unwrap_or(-1), left == "1")
         }
-        "missing" => Report::Missing(rest.to_owned()),
-        "directory" => Report::NoDirectory,
-        _ => Report::Halted,
+        "missing" => RemoteExit::Missing(rest.to_owned()),
+        "directory" => RemoteExit::NoDirectory,
+        _ => RemoteExit::Halted,
     }
 }
 
@@ -172,11 +172,11 @@ mod tests {
         let stderr = b"motd\nrunbook:begin\nerr 4f 4f2 4f2acode 0\n4f2a code 7 1\nlater";
         for size in 1..stderr.len() {
             let mut kept = Kept::default();
-            let mut frame = Frame::new("4f2a", &mut kept);
+            let mut frame = FrameReader::new("4f2a", &mut kept);
             stdout.chunks(size).for_each(|piece| frame.take(Source::Stdout, piece));
             stderr.chunks(size).for_each(|piece| frame.take(Source::Stderr, piece));
             frame.finish();
-            assert_eq!((frame.begun(), frame.report.clone()), (true, Some(Report::Code(7, true))), "{size}");
+            assert_eq!((frame.begun(), frame.report.clone()), (true, Some(RemoteExit::Code(7, true))), "{size}");
             assert_eq!(String::from_utf8_lossy(&kept.0), "runbook:begin\nout");
             assert_eq!(String::from_utf8_lossy(&kept.1), "err 4f 4f2 4f2acode 0\n");
         }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_was_held_back_is_not_lost_when_no_report_comes() {
         let mut kept = Kept::default();
-        let mut frame = Frame::new("4f2a", &mut kept);
+        let mut frame = FrameReader::new("4f2a", &mut kept);
         frame.take(Source::Stderr, b"runbook:begin\nabc 4f2");
         frame.finish();
         assert_eq!((frame.report.clone(), String::from_utf8_lossy(&kept.1).as_ref()), (None, "abc 4f2"));
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_login_shell_that_refuses_is_heard() {
         let mut kept = Kept::default();
-        let mut frame = Frame::new("4f2a", &mut kept);
+        let mut frame = FrameReader::new("4f2a", &mut kept);
         frame.take(Source::Stderr, b"This account is currently not available.\n");
         assert!(!frame.begun() && frame.complaint().contains("not available"));
         assert!(kept.1.is_empty());

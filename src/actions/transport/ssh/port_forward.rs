@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{connection, remote_supervisor};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Piped;
 use crate::actions::transport::timeout::within;
@@ -35,39 +35,39 @@ const SAID: usize = 200;
 
 /// A stream to an address as it is reached from a host.
 #[derive(Debug)]
-pub struct Passage {
+pub struct ForwardedStream {
     /// The stream. Whether anybody listens at its other end shows when it is used.
     pub stream: UnixStream,
     /// Why it has ended, when it has.
-    pub fate: Fate,
+    pub fate: StreamEnd,
 }
 
 /// Why a stream has ended.
 #[derive(Debug)]
-pub struct Fate {
+pub struct StreamEnd {
     said: oneshot::Receiver<String>,
     place: String,
     control: PathBuf,
 }
 
-impl Fate {
+impl StreamEnd {
     /// Why nothing came of a stream; none when it did not end, or nobody knows.
-    pub async fn reason(self) -> Option<Trouble> {
+    pub async fn reason(self) -> Option<ActionError> {
         let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(remote_supervisor::BEGIN, "");
         let said = said.trim();
         if said.contains(connection::HUNG_UP) {
             // The connection had ended without taking its socket along; the next who comes makes another.
             let _ = std::fs::remove_file(&self.control);
-            return Some(Trouble::new("unreachable", format!("the connection to {} was lost", self.place)));
+            return Some(ActionError::new("unreachable", format!("the connection to {} was lost", self.place)));
         }
         if said.contains("open refused") || said.contains("open failed") {
-            return Some(Trouble::new(
+            return Some(ActionError::new(
                 "refused",
                 format!("the connection was refused: nothing listens there on {}", self.place),
             ));
         }
         let last = said.lines().next_back()?;
-        Some(Trouble::new("closed", format!("no connection from {}: {}", self.place, one_line(last, SAID))))
+        Some(ActionError::new("closed", format!("no connection from {}: {}", self.place, one_line(last, SAID))))
     }
 }
 
@@ -75,22 +75,22 @@ impl Fate {
 ///
 /// # Errors
 /// `unreachable` when the host itself is not reached.
-pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<Passage>, Trouble> {
+pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, ActionError> {
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
     let control =
-        connection::to(ssh, context).up(context).await.map_err(|reason| Trouble::new("unreachable", reason))?;
+        connection::to(ssh, context).up(context).await.map_err(|reason| ActionError::new("unreachable", reason))?;
     let name = host.trim_matches(['[', ']']);
     let piped = process::piped(&connection::local(connection::passage(&control, name, port), context), context);
-    let piped = piped.map_err(|error| Trouble::new("system", error.to_string()))?;
-    let fate = Fate { said: piped.fate, place: format!("`{}`", ssh.to), control };
-    Ok(Some(Passage { stream: piped.stream, fate }))
+    let piped = piped.map_err(|error| ActionError::new("system", error.to_string()))?;
+    let fate = StreamEnd { said: piped.fate, place: format!("`{}`", ssh.to), control };
+    Ok(Some(ForwardedStream { stream: piped.stream, fate }))
 }
 
 /// What a program on a host reads and writes, as a stream. The program ends with the stream.
 ///
 /// # Errors
 /// A sentence that says why it does not run.
-pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, Fate), String> {
+pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, StreamEnd), String> {
     let link = connection::to(ssh, context);
     let mut is_second = false;
     loop {
@@ -98,7 +98,7 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
         let piped = process::piped(&connection::local(connection::session(&control), context), context);
         let Piped { mut stream, fate } = piped.map_err(|error| error.to_string())?;
         match within(BEGIN, context, begin(&mut stream, argv)).await {
-            Ok(Ok(())) => return Ok((stream, Fate { said: fate, place: format!("`{}`", ssh.to), control })),
+            Ok(Ok(())) => return Ok((stream, StreamEnd { said: fate, place: format!("`{}`", ssh.to), control })),
             Err(trouble) => return Err(format!("`{}`: {}", ssh.to, trouble.message)),
             Ok(Err(error)) => {
                 drop(stream);

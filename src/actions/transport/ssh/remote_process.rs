@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::connection;
-use super::output_framing::{Frame, Report};
+use super::output_framing::{FrameReader, RemoteExit};
 use super::remote_supervisor;
-use super::remote_supervisor::Work;
+use super::remote_supervisor::SupervisorScript;
 use crate::actions::Context;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::Sink;
-use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, Running};
+use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, RunningChild};
 use crate::domain::config::estate::SshHost;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
@@ -31,7 +31,7 @@ const SPARE: Duration = Duration::from_secs(10);
 const SAID: usize = 200;
 
 /// What came of one session.
-enum Tried {
+enum SessionResult {
     Over(Exit),
     /// Nothing was started; what was said.
     NotBegun(String),
@@ -65,8 +65,8 @@ pub(crate) async fn run_into(
     loop {
         let control = link.up(context).await.map_err(NotStarted::Unreachable)?;
         match call.session(&control, sink).await? {
-            Tried::Over(exit) => return Ok(exit),
-            Tried::NotBegun(said) => {
+            SessionResult::Over(exit) => return Ok(exit),
+            SessionResult::NotBegun(said) => {
                 // A connection that has died is often noticed only when it is used.
                 if is_second || link.is_alive(&control, context).await {
                     let said = one_line(&context.redactor.scrub(&said), SAID);
@@ -99,18 +99,18 @@ fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarte
     let rest = context.deadline.map(|deadline| Span::between(context.clock.now(), deadline).0 + SPARE);
     let (argv, environment, directory) = (&job.argv[..], &job.environment, job.directory.as_path());
     Ok(remote_supervisor::of(
-        &Work { argv, environment, directory, input, limit: rest, mark: process::new_mark() },
+        &SupervisorScript { argv, environment, directory, input, limit: rest, mark: process::new_mark() },
         tag,
     ))
 }
 
 impl Call<'_> {
-    async fn session(&self, control: &Path, sink: &mut (dyn Sink + Send)) -> Result<Tried, NotStarted> {
+    async fn session(&self, control: &Path, sink: &mut (dyn Sink + Send)) -> Result<SessionResult, NotStarted> {
         let mut ssh = connection::local(connection::session(control), self.context);
         ssh.input = Some(Vec::new());
         let mut running = process::start(&ssh, self.context)?;
         running.hold();
-        let mut frame = Frame::new(&self.tag, sink);
+        let mut frame = FrameReader::new(&self.tag, sink);
         let (mut is_sent, mut stop) = (false, std::pin::pin!(stopped(self.context)));
         loop {
             let has_ended = tokio::select! {
@@ -129,7 +129,12 @@ impl Call<'_> {
     }
 
     /// It has ended by itself, or the connection has.
-    async fn ended(&self, mut running: Running, mut frame: Frame<'_>, is_sent: bool) -> Result<Tried, NotStarted> {
+    async fn ended(
+        &self,
+        mut running: RunningChild,
+        mut frame: FrameReader<'_>,
+        is_sent: bool,
+    ) -> Result<SessionResult, NotStarted> {
         let in_time = tokio::time::timeout(LINGER, running.flow_until_exit(&mut frame)).await.is_ok();
         if in_time {
             running.ended(&mut frame).await;
@@ -137,31 +142,31 @@ impl Call<'_> {
             drop(running);
         }
         frame.finish();
-        let over = |ending, left_behind| Ok(Tried::Over(Exit { ending, left_behind }));
+        let over = |ending, left_behind| Ok(SessionResult::Over(Exit { ending, left_behind }));
         match frame.report.take() {
-            Some(Report::Code(code, left)) => over(Ending::Code(code), left || !in_time),
-            Some(Report::Halted) => over(Ending::TimedOut, false),
-            Some(Report::Missing(path)) => {
+            Some(RemoteExit::Code(code, left)) => over(Ending::Code(code), left || !in_time),
+            Some(RemoteExit::Halted) => over(Ending::TimedOut, false),
+            Some(RemoteExit::Missing(path)) => {
                 let name = one_line(self.job.argv.first().map_or("", String::as_str), SAID);
                 Err(NotStarted::Unreachable(format!("`{name}` is not in `{}` on `{}`", one_line(&path, SAID), self.to)))
             }
-            Some(Report::NoDirectory) => {
+            Some(RemoteExit::NoDirectory) => {
                 let directory = one_line(&self.job.directory.display().to_string(), SAID);
                 Err(NotStarted::Unreachable(format!("there is no directory `{directory}` on `{}`", self.to)))
             }
             None if is_sent => over(Ending::Lost, false),
-            None => Ok(Tried::NotBegun(frame.complaint())),
+            None => Ok(SessionResult::NotBegun(frame.complaint())),
         }
     }
 }
 
 /// It is to end: the end of its input is what the far side watches for.
 async fn halted(
-    mut running: Running,
-    mut frame: Frame<'_>,
+    mut running: RunningChild,
+    mut frame: FrameReader<'_>,
     is_sent: bool,
     ending: Ending,
-) -> Result<Tried, NotStarted> {
+) -> Result<SessionResult, NotStarted> {
     running.close_input();
     let farewell = if is_sent { FAREWELL } else { Duration::ZERO };
     if tokio::time::timeout(farewell, running.flow_until_exit(&mut frame)).await.is_ok() {
@@ -170,7 +175,7 @@ async fn halted(
         running.stop(Duration::ZERO, &mut frame).await;
     }
     frame.finish();
-    Ok(Tried::Over(Exit { ending, left_behind: false }))
+    Ok(SessionResult::Over(Exit { ending, left_behind: false }))
 }
 
 /// Completes when the context's time is over, or it is to stop.

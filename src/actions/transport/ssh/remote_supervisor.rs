@@ -109,7 +109,7 @@ become() {
 "#;
 
 /// What the script of one job is made of.
-pub(crate) struct Work<'a> {
+pub(crate) struct SupervisorScript<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) environment: &'a BTreeMap<String, String>,
     /// Relative to the account's own directory.
@@ -122,7 +122,7 @@ pub(crate) struct Work<'a> {
 }
 
 /// The whole standard input of a session that does `work`.
-pub(crate) fn of(work: &Work<'_>, tag: &str) -> String {
+pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
     let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", quoted(tag), work.mark, GRACE.as_secs());
     let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
     body.push_str(&format!("limit={}\n", quoted(&limit)));

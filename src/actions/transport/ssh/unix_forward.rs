@@ -10,30 +10,30 @@ use tokio::task::JoinHandle;
 
 use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::Trouble;
+use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host::random;
 
 /// The socket's directory.
 #[derive(Debug)]
-pub struct Door {
+pub struct UnixForward {
     directory: PathBuf,
     task: JoinHandle<()>,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    trouble: Arc<Mutex<Option<ActionError>>>,
 }
 
-impl Door {
+impl UnixForward {
     /// The directory that the socket is in.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Why a connection through it came to nothing, where that is known.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<ActionError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for Door {
+impl Drop for UnixForward {
     fn drop(&mut self) {
         self.task.abort();
         // What is left is swept with the directory that it is in.
@@ -45,11 +45,11 @@ impl Drop for Door {
 ///
 /// # Errors
 /// `system` when there is no place for the socket.
-pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Result<Option<Door>, Trouble> {
+pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Result<Option<UnixForward>, ActionError> {
     if !context.environment.host.ssh().is_some_and(|ssh| ssh.reaches(host)) {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| Trouble::new("system", format!("there is no place for a socket: {error}"));
+    let failed = |error: std::io::Error| ActionError::new("system", format!("there is no place for a socket: {error}"));
     let directory = socket_dir::room().map_err(failed)?.join(format!("d{}", &random()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
@@ -62,11 +62,11 @@ pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Resul
             }
         }
     });
-    Ok(Some(Door { directory, task, trouble }))
+    Ok(Some(UnixForward { directory, task, trouble }))
 }
 
 /// Carries one connection to its end. One that ends without an answer says why.
-async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Trouble> {
+async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), ActionError> {
     let Some(mut passage) = port_forward::passage(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
     match carried {

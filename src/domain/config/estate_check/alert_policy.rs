@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use super::Checker;
-use crate::domain::config::alert_policy::{AlertPolicy, Budget, Grouping, Permission};
+use super::EstateChecker;
+use crate::domain::config::alert_policy::{AlertPolicy, Budget, GroupBy, Permission};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
@@ -26,17 +26,17 @@ pub(in crate::domain) const BUDGET_KEYS: &[&str] = &["at_most", "within"];
 pub(in crate::domain) const PERMISSION_KEYS: &[&str] = &["action", "of", "environments"];
 
 /// What alerts of one incident may have in common, as it is written.
-pub(in crate::domain) const GROUPINGS: &[(&str, Grouping)] = &[
-    ("environment", Grouping::Environment),
-    ("service", Grouping::Service),
-    ("name", Grouping::Name),
-    ("sender", Grouping::Sender),
+pub(in crate::domain) const GROUPINGS: &[(&str, GroupBy)] = &[
+    ("environment", GroupBy::Environment),
+    ("service", GroupBy::Service),
+    ("name", GroupBy::Name),
+    ("sender", GroupBy::Sender),
 ];
 
 /// The most changes of one sort that a budget may allow: more is no budget.
 const MAX_BUDGET: i64 = 1_000;
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn alerts(&mut self, node: &Node) -> Option<AlertPolicy> {
         let fields = Fields::open(&mut self.report, node, "`alerts`", ALERTS_KEYS)?;
         let usual = AlertPolicy::default();
@@ -77,7 +77,7 @@ impl Checker<'_> {
         fields.get(key).and_then(|node| self.report.duration(node)).unwrap_or(usual)
     }
 
-    fn grouping(&mut self, node: &Node) -> Vec<Grouping> {
+    fn grouping(&mut self, node: &Node) -> Vec<GroupBy> {
         let words = self.report.one_or_many(node);
         words.iter().filter_map(|word| self.report.word(word, GROUPINGS)).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Checker;
+use super::EstateChecker;
 use super::sections::is_variable;
 use crate::domain::config::channel::Variable;
 use crate::domain::config::estate::{Channel, Email, Program, Tls, Webhook};
@@ -28,7 +28,7 @@ const PORTS: [(Tls, u16); 3] = [(Tls::Starttls, 587), (Tls::Implicit, 465), (Tls
 /// The most people that one letter goes to: a channel is no mailing list.
 const MAX_ADDRESSES: usize = 50;
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn channel(&mut self, entry: &Entry) -> Option<Channel> {
         let fields = self.open(entry, "a channel", CHANNEL_KEYS)?;
         let channel = Channel {

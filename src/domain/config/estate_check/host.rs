@@ -1,6 +1,6 @@
 //! An environment's host: `local`, or a mapping that says how it is reached by SSH.
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::host::{Host, LOCAL, SshHost, is_destination};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
@@ -39,7 +39,7 @@ const LONGEST_VALUE: usize = 1_000;
 /// The most patterns of what is reached from a host.
 const MOST_PATTERNS: usize = 100;
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn host(&mut self, node: &Node) -> Option<Host> {
         if let Content::Map(_) = &node.content {
             return self.ssh_host(node).map(Host::Ssh);

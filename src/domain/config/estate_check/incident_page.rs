@@ -1,6 +1,6 @@
 //! The page of an incident: an address that people reach, and the secret that makes its links.
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::incident_page::Page;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::Node;
@@ -8,7 +8,7 @@ use crate::domain::core::diagnostic::Problem;
 
 pub(in crate::domain) const PAGE_KEYS: &[&str] = &["url", "secret"];
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn page(&mut self, node: &Node) -> Option<Page> {
         let fields = Fields::open(&mut self.report, node, "`page`", PAGE_KEYS)?;
         let url = fields.required(&mut self.report, "url", "`page`").and_then(|node| self.front(node));

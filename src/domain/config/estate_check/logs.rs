@@ -1,13 +1,13 @@
 //! How the services' lines are read: by which fields they say where in a trace they belong.
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::journal::trace_tree::TraceFields;
 
 pub(in crate::domain) const LOGS_KEYS: &[&str] = &["trace", "span", "parent", "span_name"];
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn logs(&mut self, node: &Node) -> Option<TraceFields> {
         let fields = Fields::open(&mut self.report, node, "`logs`", LOGS_KEYS)?;
         let usual = TraceFields::default();

@@ -1,6 +1,6 @@
 //! The parts of an estate, each held against what it may say.
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::estate::{
     Criticality, Datastore, Environment, ManagerBus, Person, Role, SecretSource, Service, live_path, metrics_path,
     ready_path,
@@ -26,7 +26,7 @@ pub(in crate::domain) const CRITICALITY: &[(&str, Criticality)] =
 /// The longest name of a systemd unit, from systemd's own limit.
 const MAX_UNIT: usize = 255;
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     /// The fields of one entry; an entry with nothing in it has none.
     pub(super) fn open<'n>(&mut self, entry: &'n Entry, what: &str, keys: &[&str]) -> Option<Fields<'n>> {
         let mut fields = Fields::open(&mut self.report, &entry.value, what, keys)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::estate::Environment;
 use crate::domain::config::sender::{Auth, Form, Mapping, Pairs, Sender, StatusMapping, Workflow};
 use crate::domain::config::yaml::fields::{Fields, list};
@@ -28,7 +28,7 @@ pub(in crate::domain) fn mapping_keys() -> Vec<&'static str> {
 /// Secrets of one sender at a time: two during a rotation, and one more while the old one is forgotten.
 const MAX_SECRETS: usize = 4;
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn sender(&mut self, entry: &Entry) -> Option<Sender> {
         let fields = Fields::open(&mut self.report, &entry.value, "a sender", SENDER_KEYS)?;
         let form = self.form(entry, &fields);

@@ -1,6 +1,6 @@
 //! The Slack app of an estate: a Slack channel of it, and at least one way in.
 
-use super::Checker;
+use super::EstateChecker;
 use crate::domain::config::slack_app::{SlackApp, Strangers};
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::Node;
@@ -13,7 +13,7 @@ pub(in crate::domain) const SLACK_KEYS: &[&str] =
 pub(in crate::domain) const STRANGERS: &[(&str, Strangers)] =
     &[("nothing", Strangers::Nothing), ("look", Strangers::Look), ("acknowledge", Strangers::Acknowledge)];
 
-impl Checker<'_> {
+impl EstateChecker<'_> {
     pub(super) fn slack(&mut self, node: &Node) -> Option<SlackApp> {
         let fields = Fields::open(&mut self.report, node, "`slack`", SLACK_KEYS)?;
         let channel = fields.required(&mut self.report, "channel", "`slack`").and_then(|node| self.board(node));

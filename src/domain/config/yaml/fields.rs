@@ -13,14 +13,14 @@ use crate::domain::core::time;
 const MAX_TEXT: usize = 64 << 10;
 
 /// The problems of one file, gathered.
-pub(in crate::domain) struct Report<'a> {
+pub(in crate::domain) struct FileProblems<'a> {
     /// The file.
     pub source: &'a Source,
     /// What is wrong, in the order in which it was found.
     pub problems: Vec<Problem>,
 }
 
-impl<'a> Report<'a> {
+impl<'a> FileProblems<'a> {
     /// A report with nothing in it.
     pub const fn new(source: &'a Source) -> Self {
         Self { source, problems: Vec::new() }
@@ -201,7 +201,7 @@ pub(in crate::domain) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Opens a mapping; unknown and doubled keys are reported.
-    pub fn open(report: &mut Report<'_>, node: &'n Node, what: &str, known: &[&str]) -> Option<Self> {
+    pub fn open(report: &mut FileProblems<'_>, node: &'n Node, what: &str, known: &[&str]) -> Option<Self> {
         let mut fields = Self::open_any(report, node, what)?;
         let (kept, unknown): (Vec<&Entry>, Vec<&Entry>) =
             fields.entries.iter().partition(|entry| known.contains(&entry.key.as_str()));
@@ -213,7 +213,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Opens a mapping whose unknown keys somebody else looks at.
-    pub fn open_any(report: &mut Report<'_>, node: &'n Node, what: &str) -> Option<Self> {
+    pub fn open_any(report: &mut FileProblems<'_>, node: &'n Node, what: &str) -> Option<Self> {
         let entries = report.entries(node, what)?;
         let span = entries.first().map_or_else(|| node.span.clone(), |entry| entry.key_span.clone());
         Some(Self { entries, span })
@@ -230,7 +230,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The value under a key that must be there.
-    pub fn required(&self, report: &mut Report<'_>, key: &str, what: &str) -> Option<&'n Node> {
+    pub fn required(&self, report: &mut FileProblems<'_>, key: &str, what: &str) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
             report
@@ -246,7 +246,7 @@ impl<'n> Fields<'n> {
 }
 
 /// Reports a key that nobody knows.
-pub(in crate::domain) fn unknown_key(report: &mut Report<'_>, entry: &Entry, what: &str, known: &[&str]) {
+pub(in crate::domain) fn unknown_key(report: &mut FileProblems<'_>, entry: &Entry, what: &str, known: &[&str]) {
     let message = format!("unknown key `{}` in {what}", visible(&entry.key, MAX_QUOTED));
     let problem = Problem::new(entry.key_span.clone(), message).did_you_mean(&entry.key, known.iter().copied());
     report.add(if entry.key == "<<" {

@@ -4,9 +4,9 @@ use super::*;
 use crate::domain::config::estate_check;
 use crate::domain::core::diagnostic::Source;
 
-fn found() -> Found {
+fn found() -> DiscoveredProject {
     let health = Health { port: 8000, live: "/healthz".into(), ready: None, metrics: Some("/metrics".into()) };
-    Found {
+    DiscoveredProject {
         hostname: "host-1.example".into(),
         systemd: "unix:path=/run/x,guid=1".into(),
         prefix: Some("shop-".into()),
@@ -29,13 +29,13 @@ fn found() -> Found {
 #[test]
 fn each_stack_is_an_environment_and_in_those_elsewhere_nothing_runs_yet() {
     let environments = vec!["staging".to_owned(), "production".to_owned()];
-    let estate = checked(&Found { environments, ..found() });
+    let estate = checked(&DiscoveredProject { environments, ..found() });
     assert_eq!(estate.default_environment.as_deref(), Some("staging"));
     assert_eq!(estate.environments["staging"].refuses("host-1.example"), None);
     assert!(estate.environments["production"].refuses("host-1.example").is_some());
 }
 
-fn checked(found: &Found) -> crate::domain::config::estate::Estate {
+fn checked(found: &DiscoveredProject) -> crate::domain::config::estate::Estate {
     let text = estate(found);
     estate_check::check(&Source::new("estate.yaml", text.clone()))
         .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
@@ -56,13 +56,13 @@ fn what_was_found_stands_in_an_estate_that_is_sound() {
 
 #[test]
 fn where_nothing_was_found_the_estate_is_sound_all_the_same() {
-    let nothing = Found { hostname: "h".into(), systemd: "system".into(), ..Found::default() };
+    let nothing = DiscoveredProject { hostname: "h".into(), systemd: "system".into(), ..DiscoveredProject::default() };
     assert!(checked(&nothing).services.is_empty());
 }
 
 #[test]
 fn a_runbook_asks_git_only_where_there_is_a_work_tree() {
-    for found in [found(), Found { tree: None, ..found() }] {
+    for found in [found(), DiscoveredProject { tree: None, ..found() }] {
         let asking = runbooks(&found).into_iter().filter(|(_, text)| text.contains("git:")).count();
         assert_eq!(asking, if found.tree.is_some() { 3 } else { 0 });
         assert!(runbooks(&found).iter().all(|(_, text)| !text.contains("#{") && !text.contains("#}")));

@@ -2,27 +2,27 @@
 //!
 //! Deliberately absent: when. Whoever looks knows that.
 
-use super::{Grade, Row};
+use super::{HealthGrade, StatusRow};
 
 /// What is new about a subject; nothing when a reader would not call it news.
-pub fn changes(before: &Row, after: &Row) -> Option<String> {
+pub fn changes(before: &StatusRow, after: &StatusRow) -> Option<String> {
     let reason = after.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     if before.grade != after.grade {
         return Some(match (before.grade, after.grade) {
             // Before the first answer nothing is known, and that is no news.
-            (Grade::Unknown, Grade::Up) => return None,
-            (_, Grade::Up) => format!("up again, was {}{reason}", before.grade.word()),
+            (HealthGrade::Unknown, HealthGrade::Up) => return None,
+            (_, HealthGrade::Up) => format!("up again, was {}{reason}", before.grade.word()),
             (_, grade) => format!("{}{reason}", grade.word()),
         });
     }
     restarted(before, after).or_else(|| {
-        let is_news = before.reason != after.reason && after.grade != Grade::Up;
+        let is_news = before.reason != after.reason && after.grade != HealthGrade::Up;
         is_news.then(|| format!("{}{reason}", after.grade.word()))
     })
 }
 
 /// That it was started again in between.
-fn restarted(before: &Row, after: &Row) -> Option<String> {
+fn restarted(before: &StatusRow, after: &StatusRow) -> Option<String> {
     let (before, after) = (before.seen()?, after.seen()?);
     let (was, is) = (before.restarts.unwrap_or(0), after.restarts.unwrap_or(0));
     match is {

@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: starting it.
 
-use super::Row;
+use super::StatusRow;
 use crate::domain::core::severity::Severity;
 use crate::domain::runbook::{Param, ParamKind, Runbook};
 
@@ -18,7 +18,7 @@ pub struct Remedy {
 /// The runbook for a row, if there is one that needs to be told nothing else. For a service it is one that takes a
 /// service: for a critical one the gravest, for another the one that cannot do without. What services lean on is no
 /// parameter of anything: for that, the gravest runbook that needs none.
-pub fn remedy<'r>(row: &Row, runbooks: impl Iterator<Item = &'r Runbook>, environment: &str) -> Option<Remedy> {
+pub fn remedy<'r>(row: &StatusRow, runbooks: impl Iterator<Item = &'r Runbook>, environment: &str) -> Option<Remedy> {
     let fits = |runbook: &Runbook| {
         runbook.environments.is_empty() || runbook.environments.iter().any(|name| name == environment)
     };
@@ -32,7 +32,7 @@ pub fn remedy<'r>(row: &Row, runbooks: impl Iterator<Item = &'r Runbook>, enviro
 }
 
 /// The smaller, the better. A runbook that an alert starts is for that alert, and only then for others.
-fn rank<'r>(row: &Row, runbook: &'r Runbook, param: Option<&Param>) -> (bool, bool, Severity, &'r str) {
+fn rank<'r>(row: &StatusRow, runbook: &'r Runbook, param: Option<&Param>) -> (bool, bool, Severity, &'r str) {
     let is_vague = row.is_service() && !row.critical && param.is_some_and(|param| param.default.is_some());
     (!runbook.on.is_empty(), is_vague, runbook.severity, &runbook.id)
 }

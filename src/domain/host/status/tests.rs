@@ -2,8 +2,13 @@
 
 use super::*;
 
-fn subject(name: &str) -> Subject {
-    Subject { name: name.to_owned(), kind: SERVICE.to_owned(), critical: false, unit: Some(format!("{name}.service")) }
+fn subject(name: &str) -> StatusSubject {
+    StatusSubject {
+        name: name.to_owned(),
+        kind: SERVICE.to_owned(),
+        critical: false,
+        unit: Some(format!("{name}.service")),
+    }
 }
 
 fn unit(active: &str, sub: &str) -> Unit {
@@ -15,11 +20,11 @@ fn well() -> Probe {
     Probe { live: Some(true), ready: Some(true), latency_ms: Some(3), ..Probe::default() }
 }
 
-fn row(unit: Sighting, health: Option<Probe>) -> Row {
-    Row::of(&subject("fraud"), unit, health)
+fn row(unit: Sighting, health: Option<Probe>) -> StatusRow {
+    StatusRow::of(&subject("fraud"), unit, health)
 }
 
-fn judged_as(unit: Sighting, health: Option<Probe>) -> (Grade, String) {
+fn judged_as(unit: Sighting, health: Option<Probe>) -> (HealthGrade, String) {
     let row = row(unit, health);
     (row.grade, row.reason.unwrap_or_default())
 }
@@ -31,23 +36,23 @@ fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
     let missing = Unit { load: "not-found".to_owned(), name: "x.service".to_owned(), ..unit("inactive", "dead") };
     let unready = Probe { ready: Some(false), trouble: Some("postgres is timeout".to_owned()), ..well() };
     let table = [
-        (running(), Some(well()), Grade::Up, ""),
-        (running(), None, Grade::Up, ""),
-        (running(), Some(unready), Grade::Degraded, "postgres is timeout"),
-        (running(), Some(Probe::dead("no answer within 3s")), Grade::Down, "no answer within 3s"),
-        (running(), Some(Probe::unasked("secret `x`: gone")), Grade::Unknown, "secret `x`: gone"),
-        (Sighting::Seen(looping), Some(Probe::dead("refused")), Grade::Down, "restarting: exited 1"),
-        (Sighting::Seen(missing), None, Grade::Down, "not installed"),
-        (Sighting::Seen(unit("inactive", "dead")), None, Grade::Down, "stopped"),
+        (running(), Some(well()), HealthGrade::Up, ""),
+        (running(), None, HealthGrade::Up, ""),
+        (running(), Some(unready), HealthGrade::Degraded, "postgres is timeout"),
+        (running(), Some(Probe::dead("no answer within 3s")), HealthGrade::Down, "no answer within 3s"),
+        (running(), Some(Probe::unasked("secret `x`: gone")), HealthGrade::Unknown, "secret `x`: gone"),
+        (Sighting::Seen(looping), Some(Probe::dead("refused")), HealthGrade::Down, "restarting: exited 1"),
+        (Sighting::Seen(missing), None, HealthGrade::Down, "not installed"),
+        (Sighting::Seen(unit("inactive", "dead")), None, HealthGrade::Down, "stopped"),
         (
             Sighting::Seen(unit("inactive", "dead")),
             Some(well()),
-            Grade::Degraded,
+            HealthGrade::Degraded,
             "it answers, and its unit is inactive",
         ),
-        (Sighting::Blind, Some(well()), Grade::Up, ""),
-        (Sighting::Blind, None, Grade::Unknown, "systemd cannot be reached"),
-        (Sighting::None, None, Grade::Unknown, "nobody has been asked"),
+        (Sighting::Blind, Some(well()), HealthGrade::Up, ""),
+        (Sighting::Blind, None, HealthGrade::Unknown, "systemd cannot be reached"),
+        (Sighting::None, None, HealthGrade::Unknown, "nobody has been asked"),
     ];
     for (unit, health, grade, reason) in table {
         let shown = format!("{unit:?} {health:?}");
@@ -58,9 +63,9 @@ fn a_unit_and_an_answer_together_make_one_word_and_one_reason() {
 #[test]
 fn trouble_comes_first_and_of_that_what_the_shop_cannot_do_without() {
     let of = |name: &str, kind: &str, critical, up| {
-        let subject = Subject { kind: kind.to_owned(), critical, ..subject(name) };
+        let subject = StatusSubject { kind: kind.to_owned(), critical, ..subject(name) };
         let sighting = Sighting::Seen(unit(if up { "active" } else { "failed" }, "x"));
-        Row::of(&subject, sighting, None)
+        StatusRow::of(&subject, sighting, None)
     };
     let mut rows = vec![
         of("redis", "redis", false, false),
@@ -70,7 +75,7 @@ fn trouble_comes_first_and_of_that_what_the_shop_cannot_do_without() {
     ];
     sort(&mut rows);
     assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["gateway", "b", "redis", "a"]);
-    assert_eq!((count(&rows, Grade::Down), count(&rows, Grade::Up)), (3, 1));
+    assert_eq!((count(&rows, HealthGrade::Down), count(&rows, HealthGrade::Up)), (3, 1));
 }
 
 #[test]
@@ -80,7 +85,7 @@ fn news_is_what_a_reader_would_call_so() {
     let seen = |unit: Unit| row(Sighting::Seen(unit), Some(well()));
     let down = row(Sighting::Seen(Unit { exit: Some("exited 1".to_owned()), ..unit("failed", "failed") }), None);
     let first = row(Sighting::None, None);
-    let told = |before: &Row, after: &Row| changes(before, after).unwrap_or_default();
+    let told = |before: &StatusRow, after: &StatusRow| changes(before, after).unwrap_or_default();
     assert_eq!(told(&seen(since(1, 0)), &down), "down: failed: exited 1");
     assert_eq!(told(&down, &seen(since(9, 0))), "up again, was down");
     assert_eq!(told(&seen(since(1, 1)), &seen(since(9, 3))), "restarted by systemd, 3 times now");
@@ -118,7 +123,7 @@ fn the_runbook_for_a_row_is_one_that_takes_its_name() {
         book("p3", Severity::P3, &[(ParamKind::Service, false)]),
         book("p4", Severity::P4, &[(ParamKind::Text, false)]),
     ];
-    let ask = |row: &Row| remedy(row, books.iter(), "production").map(|remedy| (remedy.runbook, remedy.param));
+    let ask = |row: &StatusRow| remedy(row, books.iter(), "production").map(|remedy| (remedy.runbook, remedy.param));
     let mut down = row(Sighting::None, None);
     assert_eq!(ask(&down), Some(("p3".to_owned(), Some("service".to_owned()))));
     down.critical = true;

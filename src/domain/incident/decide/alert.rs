@@ -14,14 +14,14 @@ use super::start_run;
 use crate::domain::alert::AlertStatus;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::alert_set::ALERT_LIMIT;
-use crate::domain::incident::command::{Answer, Plan, Refused, Report, Start};
+use crate::domain::incident::command::{AlertPlan, AlertReport, AlertResponse, Refused, Start};
 use crate::domain::incident::event::{Event, Proposal};
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The parameter of the notice that says which runbook a person may start, and why it did not start by itself.
 pub const PROPOSAL: &str = "proposal";
 
-pub(super) fn decide(incident: Option<&Incident>, report: &Report, now: Timestamp) -> Result<Vec<Event>, Refused> {
+pub(super) fn decide(incident: Option<&Incident>, report: &AlertReport, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let known = incident.and_then(|incident| incident.alerts.state(&report.key));
     match (incident, known.map(|state| state.status), report.alert.status) {
         (None, _, AlertStatus::Firing) => Ok(open(report, planned(report)?, now)),
@@ -38,15 +38,15 @@ pub(super) fn decide(incident: Option<&Incident>, report: &Report, now: Timestam
     }
 }
 
-fn planned(report: &Report) -> Result<&Plan, Refused> {
+fn planned(report: &AlertReport) -> Result<&AlertPlan, Refused> {
     report.plan.as_ref().ok_or_else(|| Refused::usage("nothing says what is to be done about this alert"))
 }
 
-fn open(report: &Report, plan: &Plan, now: Timestamp) -> Vec<Event> {
+fn open(report: &AlertReport, plan: &AlertPlan, now: Timestamp) -> Vec<Event> {
     let alert = &report.alert;
     let runbook = match &plan.answer {
-        Answer::Start(start) | Answer::Propose { start, .. } => Some(&start.runbook),
-        Answer::Notice => None,
+        AlertResponse::Start(start) | AlertResponse::Propose { start, .. } => Some(&start.runbook),
+        AlertResponse::Notice => None,
     };
     let words = || alert.summary.clone().unwrap_or_else(|| alert.name.clone());
     let opened = Event::IncidentOpened {
@@ -61,7 +61,7 @@ fn open(report: &Report, plan: &Plan, now: Timestamp) -> Vec<Event> {
     std::iter::once(opened).chain([fired(report)]).chain(response).collect()
 }
 
-fn join(incident: &Incident, report: &Report, plan: &Plan, now: Timestamp) -> Result<Vec<Event>, Refused> {
+fn join(incident: &Incident, report: &AlertReport, plan: &AlertPlan, now: Timestamp) -> Result<Vec<Event>, Refused> {
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("the incident is resolved"));
     }
@@ -71,16 +71,16 @@ fn join(incident: &Incident, report: &Report, plan: &Plan, now: Timestamp) -> Re
     Ok(std::iter::once(fired(report)).chain(respond(Some(incident), plan, now)).collect())
 }
 
-fn fired(report: &Report) -> Event {
+fn fired(report: &AlertReport) -> Event {
     Event::AlertFired { key: report.key, alert: Arc::clone(&report.alert) }
 }
 
 /// What is done about a firing that is new to the incident.
-fn respond(incident: Option<&Incident>, plan: &Plan, now: Timestamp) -> Vec<Event> {
+fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec<Event> {
     let (start, proposed) = match &plan.answer {
-        Answer::Notice => return notice(incident, plan, None, now),
-        Answer::Start(start) => (start, None),
-        Answer::Propose { start, reason } => (start, Some(reason.clone())),
+        AlertResponse::Notice => return notice(incident, plan, None, now),
+        AlertResponse::Start(start) => (start, None),
+        AlertResponse::Propose { start, reason } => (start, Some(reason.clone())),
     };
     if incident.is_some_and(|incident| is_answered(incident, &start.runbook.id, plan.cool_down, now)) {
         return Vec::new();
@@ -112,7 +112,7 @@ fn begun(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<V
 }
 
 /// The run that tells people of an alert that nothing else is done about.
-fn notice(incident: Option<&Incident>, plan: &Plan, proposal: Option<String>, now: Timestamp) -> Vec<Event> {
+fn notice(incident: Option<&Incident>, plan: &AlertPlan, proposal: Option<String>, now: Timestamp) -> Vec<Event> {
     let Some(start) = &plan.notice else { return Vec::new() };
     let mut start = (**start).clone();
     if let Some(words) = proposal {

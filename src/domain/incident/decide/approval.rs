@@ -9,7 +9,7 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Refused, WORDS_LIMIT};
 use crate::domain::incident::event::{Actor, Event, Gate};
-use crate::domain::incident::permission::{Refusal, RefusalCause, counted, is_one_of, named};
+use crate::domain::incident::permission::{ApprovalRefusal, RefusalCause, counted, is_one_of, named};
 use crate::domain::incident::run::Run;
 
 /// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.
@@ -20,25 +20,25 @@ const REFUSALS_LIMIT: u32 = 200;
 const STRANGERS_LIMIT: u32 = 100;
 
 /// A change that waits.
-struct Change<'a> {
+struct WaitingChange<'a> {
     run: &'a Run,
     step: StepKey,
     gate: &'a Gate,
 }
 
 /// What was asked, for the record of a no.
-struct Asked<'a> {
+struct ApprovalRequest<'a> {
     incident: &'a Incident,
     step: Option<&'a StepKey>,
     digest: Option<&'a str>,
 }
 
-impl Asked<'_> {
+impl ApprovalRequest<'_> {
     fn no(&self, run: Option<RunId>, step: Option<&StepKey>, cause: RefusalCause, refused: Refused) -> Refused {
         if self.incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
-        let event = Event::ApprovalRefused(Refusal {
+        let event = Event::ApprovalRefused(ApprovalRefusal {
             run,
             step: step.or(self.step).cloned(),
             digest: self.digest.map(|digest| one_line(digest, 64)),
@@ -56,9 +56,9 @@ pub(super) fn approve(
     seen: Option<&str>,
     now: Timestamp,
 ) -> Result<Vec<Event>, Refused> {
-    let asked = Asked { incident, step, digest: seen };
+    let asked = ApprovalRequest { incident, step, digest: seen };
     let change = change(&asked)?;
-    let Change { run, step, gate } = &change;
+    let WaitingChange { run, step, gate } = &change;
     let Gate::Approve { by: roles, digest, not_requester, expires_at, given, .. } = gate else {
         return Err(Refused::usage("no change waits for agreement"));
     };
@@ -92,8 +92,8 @@ pub(super) fn deny(
     step: Option<&StepKey>,
     reason: &str,
 ) -> Result<Vec<Event>, Refused> {
-    let asked = Asked { incident, step, digest: None };
-    let Change { run, step, gate } = change(&asked)?;
+    let asked = ApprovalRequest { incident, step, digest: None };
+    let WaitingChange { run, step, gate } = change(&asked)?;
     if let Gate::Approve { by: roles, .. } = gate
         && let Err(refused) = may(incident, run, by, roles)
     {
@@ -108,17 +108,17 @@ pub(super) fn turn_away(incident: &Incident, by: &Actor, step: Option<&StepKey>,
         return Vec::new();
     }
     let refused = Refused::not_allowed(format!("`{}` may not {wanted}", by.name()));
-    let asked = Asked { incident, step, digest: None };
+    let asked = ApprovalRequest { incident, step, digest: None };
     let recorded = asked.no(None, None, RefusalCause::Stranger, refused).record;
     recorded.into_iter().map(|event| *event).collect()
 }
 
 /// The change that a person speaks of: the step named, or the only one that waits.
-fn change<'a>(asked: &Asked<'a>) -> Result<Change<'a>, Refused> {
+fn change<'a>(asked: &ApprovalRequest<'a>) -> Result<WaitingChange<'a>, Refused> {
     let (incident, step) = (asked.incident, asked.step);
     let mut open = incident.waiting_for_person().into_iter().filter_map(|(run, key, gate)| {
         let fits = matches!(gate, Gate::Approve { .. }) && step.is_none_or(|step| step == key);
-        Some(Change { run: incident.run(run).filter(|_| fits)?, step: key.clone(), gate })
+        Some(WaitingChange { run: incident.run(run).filter(|_| fits)?, step: key.clone(), gate })
     });
     let none = |refused| Err(asked.no(None, None, RefusalCause::NotWaiting, refused));
     match (open.next(), open.next(), step) {

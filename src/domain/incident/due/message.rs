@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::position::Walk;
-use super::{Effect, Parcel};
+use super::{Effect, PendingDelivery};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
@@ -48,11 +48,11 @@ fn given_up(id: &MessageId, message: &Message, target: &str) -> Event {
     }
 }
 
-fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<Parcel> {
+fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<PendingDelivery> {
     let Some(estate) = estate(incident, id) else { return Vec::new() };
     let tries = message.owed(&incident.id, id, estate, incident.fallback_at(message));
     let due = tries.into_iter().filter(|one| one.at <= now);
-    let parcel = |one: crate::domain::incident::message::Try| Parcel {
+    let parcel = |one: crate::domain::incident::message::Try| PendingDelivery {
         id: id.clone(),
         target: one.target,
         channel: one.channel,

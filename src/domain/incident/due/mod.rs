@@ -11,9 +11,9 @@ use super::event::{Actor, Event, Gate, RunOutcome};
 use super::message::MessageId;
 use super::plan::{Attempt, RenderedAction};
 use super::run::{Run, RunStatus};
-use super::step::Standing;
+use super::step::StepStatus;
 use super::{Incident, IncidentStatus};
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::{Span, Timestamp};
 
 mod deadline;
@@ -47,7 +47,7 @@ pub enum Effect {
         halt: bool,
     },
     /// One try to deliver a message; extinguished by `Notified`, and put off by `NotifyFailed`.
-    Deliver(Box<Parcel>),
+    Deliver(Box<PendingDelivery>),
     /// A further run of the same incident; extinguished by its `RunStarted`.
     StartRun {
         /// The run that starts it.
@@ -65,7 +65,7 @@ pub enum Effect {
 
 /// One try to deliver a message by one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub struct PendingDelivery {
     /// The message.
     pub id: MessageId,
     /// The channel that it is for.
@@ -136,12 +136,12 @@ fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let states = incident.runs.iter().flat_map(|run| {
         let reached = position::reached(run);
         let is_reached = move |key: &StepKey| reached.as_ref().is_none_or(|ids| ids.contains(&key.id.as_str()));
-        run.steps.iter().filter(move |(key, _)| key.part == Part::Undo || is_reached(key)).map(|(_, state)| state)
+        run.steps.iter().filter(move |(key, _)| key.part == StepPart::Undo || is_reached(key)).map(|(_, state)| state)
     });
     let steps = states.filter_map(|state| match &state.standing {
-        Standing::Ready { at } | Standing::Waiting(Gate::Timer { until: at }) => Some(*at),
-        Standing::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,
-        Standing::Running => state.attempt.as_ref().filter(|attempt| attempt.action.is_message())?.deadline,
+        StepStatus::Ready { at } | StepStatus::Waiting(Gate::Timer { until: at }) => Some(*at),
+        StepStatus::Waiting(Gate::Approve { expires_at, .. }) => *expires_at,
+        StepStatus::Running => state.attempt.as_ref().filter(|attempt| attempt.action.is_message())?.deadline,
         _ => None,
     });
     let quiet = incident.alerts.quiet_until().filter(|_| follows_alerts(incident) && is_quiet(incident));

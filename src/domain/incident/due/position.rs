@@ -7,19 +7,19 @@ use std::num::NonZeroU32;
 use serde_json::Value;
 
 use super::Effect;
-use crate::domain::core::id::{Part, StepKey};
+use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, SkipReason, StopCause};
 use crate::domain::incident::run::{Run, RunStatus};
-use crate::domain::incident::step::{Standing, StepState};
+use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
 use crate::domain::runbook::{Body, ITEM_LIMIT, OnFailure, Step};
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
 /// How far a sequence has come.
-enum Progress {
+enum SequenceProgress {
     /// Something is being done or waited for.
     Blocked,
     /// Nothing is left.
@@ -52,9 +52,9 @@ impl Walk<'_> {
         let run = self.run;
         match &run.status {
             RunStatus::Running => match self.sequence(&run.runbook.steps[run.passed..]) {
-                Progress::Blocked => {}
-                Progress::Passed => self.finish(RunOutcome::Succeeded),
-                Progress::Stopped(step) => {
+                SequenceProgress::Blocked => {}
+                SequenceProgress::Passed => self.finish(RunOutcome::Succeeded),
+                SequenceProgress::Stopped(step) => {
                     self.record(Event::RunStopping { run: run.id, cause: StopCause::StepFailed { step } });
                 }
             },
@@ -73,10 +73,10 @@ impl Walk<'_> {
         let run = self.run;
         self.closing = true;
         let outcome = match self.sequence(&run.runbook.finally) {
-            Progress::Blocked => return,
-            Progress::Passed => outcome,
-            Progress::Stopped(_) if outcome == RunOutcome::Succeeded => RunOutcome::Failed,
-            Progress::Stopped(_) => outcome,
+            SequenceProgress::Blocked => return,
+            SequenceProgress::Passed => outcome,
+            SequenceProgress::Stopped(_) if outcome == RunOutcome::Succeeded => RunOutcome::Failed,
+            SequenceProgress::Stopped(_) => outcome,
         };
         self.record(Event::RunEnded { run: run.id, outcome });
     }
@@ -87,12 +87,12 @@ impl Walk<'_> {
         let last: Vec<&str> = finally_ids(run);
         let mut busy = false;
         for key in &run.order {
-            if key.part == Part::Undo || last.contains(&key.id.as_str()) {
+            if key.part == StepPart::Undo || last.contains(&key.id.as_str()) {
                 continue;
             }
             match run.standing(key) {
-                Standing::Concluded(_) => continue,
-                Standing::Running => self.settle(key, true),
+                StepStatus::Concluded(_) => continue,
+                StepStatus::Running => self.settle(key, true),
                 _ => self.conclude(key, Conclusion::Cancelled, Some("the run was stopped".to_owned())),
             }
             busy = true;
@@ -103,69 +103,72 @@ impl Walk<'_> {
     /// Changes that a person wants taken back: they may be asked for at any time, also after the run.
     fn undoings(&mut self) {
         let run = self.run;
-        for key in run.order.iter().filter(|key| key.part == Part::Undo) {
+        for key in run.order.iter().filter(|key| key.part == StepPart::Undo) {
             let Some(action) = run.runbook.step(&key.id).and_then(|step| step.undo.as_ref()) else {
                 continue;
             };
             match run.standing(key) {
-                Standing::Pending => self.attempt(key, action, None, None),
-                Standing::Ready { at } if self.now >= *at => self.attempt(key, action, None, None),
-                Standing::Running => self.settle(key, false),
-                Standing::Acted => self.conclude(key, Conclusion::Succeeded, None),
-                Standing::Faltered => {
+                StepStatus::Pending => self.attempt(key, action, None, None),
+                StepStatus::Ready { at } if self.now >= *at => self.attempt(key, action, None, None),
+                StepStatus::Running => self.settle(key, false),
+                StepStatus::Acted => self.conclude(key, Conclusion::Succeeded, None),
+                StepStatus::Faltered => {
                     let error = last_summary(run.state(key));
                     self.ask(key, Gate::Failure { error });
                 }
-                Standing::Unclear => self.unclear(key),
-                Standing::Ready { .. } | Standing::Expanded | Standing::Waiting(_) | Standing::Concluded(_) => {}
+                StepStatus::Unclear => self.unclear(key),
+                StepStatus::Ready { .. } | StepStatus::Expanded | StepStatus::Waiting(_) | StepStatus::Concluded(_) => {
+                }
             }
         }
     }
 
-    fn sequence(&mut self, steps: &[Step]) -> Progress {
+    fn sequence(&mut self, steps: &[Step]) -> SequenceProgress {
         for step in steps {
             match self.step(step, &StepKey::main(step.id.clone())) {
-                Progress::Passed => {}
+                SequenceProgress::Passed => {}
                 other => return other,
             }
         }
-        Progress::Passed
+        SequenceProgress::Passed
     }
 
-    fn step(&mut self, step: &Step, key: &StepKey) -> Progress {
+    fn step(&mut self, step: &Step, key: &StepKey) -> SequenceProgress {
         let run = self.run;
         if self.is_moot(step, key) {
             self.record(Event::StepSkipped { run: run.id, step: key.clone(), reason: SkipReason::AlertResolved });
-            return Progress::Blocked;
+            return SequenceProgress::Blocked;
         }
         match run.standing(key) {
-            Standing::Concluded(Conclusion::Succeeded | Conclusion::Skipped | Conclusion::Tolerated) => {
-                return Progress::Passed;
+            StepStatus::Concluded(Conclusion::Succeeded | Conclusion::Skipped | Conclusion::Tolerated) => {
+                return SequenceProgress::Passed;
             }
-            Standing::Concluded(Conclusion::Failed | Conclusion::Cancelled) => return Progress::Stopped(key.clone()),
-            Standing::Pending => self.enter(step, key),
-            Standing::Expanded => self.members(step, key),
-            Standing::Ready { at } => {
+            StepStatus::Concluded(Conclusion::Failed | Conclusion::Cancelled) => {
+                return SequenceProgress::Stopped(key.clone());
+            }
+            StepStatus::Pending => self.enter(step, key),
+            StepStatus::Expanded => self.members(step, key),
+            StepStatus::Ready { at } => {
                 if self.now >= *at {
                     // A group whose items could not be found out begins from its beginning.
                     if step.is_group(key) { self.enter(step, key) } else { self.body(step, key) }
                 }
             }
-            Standing::Running => self.settle(key, false),
-            Standing::Acted => self.after_action(step, key),
-            Standing::Faltered => self.fail(step, key, last_summary(run.state(key))),
-            Standing::Unclear => self.unclear(key),
-            Standing::Waiting(Gate::Timer { until }) => {
+            StepStatus::Running => self.settle(key, false),
+            StepStatus::Acted => self.after_action(step, key),
+            StepStatus::Faltered => self.fail(step, key, last_summary(run.state(key))),
+            StepStatus::Unclear => self.unclear(key),
+            StepStatus::Waiting(Gate::Timer { until }) => {
                 if self.now >= *until {
                     self.answer(key, Value::Null);
                 }
             }
-            Standing::Waiting(gate @ Gate::Approve { expires_at: Some(at), .. }) if self.now >= *at => {
+            StepStatus::Waiting(gate @ Gate::Approve { expires_at: Some(at), .. }) if self.now >= *at => {
                 self.lapse(step, key, gate);
             }
-            Standing::Waiting(_) => {}
+            StepStatus::Waiting(_) => {}
         }
-        Progress::Blocked
+        SequenceProgress::Blocked
     }
 
     /// Whether the alerts that an unattended run began for are all resolved, so that nothing more is changed and nobody is
@@ -175,18 +178,18 @@ impl Walk<'_> {
             return false;
         }
         match self.run.standing(key) {
-            Standing::Waiting(_) => true,
-            Standing::Pending | Standing::Ready { .. } => match &step.body {
+            StepStatus::Waiting(_) => true,
+            StepStatus::Pending | StepStatus::Ready { .. } => match &step.body {
                 Body::Action(action) => action.is_change(),
                 Body::Ask(_) | Body::Manual(_) | Body::Wait(_) | Body::Start(_) => true,
                 Body::Parallel(_) => false,
             },
-            Standing::Expanded
-            | Standing::Running
-            | Standing::Acted
-            | Standing::Faltered
-            | Standing::Unclear
-            | Standing::Concluded(_) => false,
+            StepStatus::Expanded
+            | StepStatus::Running
+            | StepStatus::Acted
+            | StepStatus::Faltered
+            | StepStatus::Unclear
+            | StepStatus::Concluded(_) => false,
         }
     }
 
@@ -229,12 +232,12 @@ impl Walk<'_> {
         let progress = match (&step.body, self.run.state(key).and_then(|state| state.items.as_ref())) {
             (_, Some(items)) => self.each(step, key, items.len()),
             (Body::Parallel(children), None) => self.all(children),
-            _ => Progress::Passed,
+            _ => SequenceProgress::Passed,
         };
         match progress {
-            Progress::Blocked => {}
-            Progress::Passed => self.conclude(key, Conclusion::Succeeded, None),
-            Progress::Stopped(member) => {
+            SequenceProgress::Blocked => {}
+            SequenceProgress::Passed => self.conclude(key, Conclusion::Succeeded, None),
+            SequenceProgress::Stopped(member) => {
                 let tolerated = step.on_failure == OnFailure::Continue;
                 let conclusion = if tolerated { Conclusion::Tolerated } else { Conclusion::Failed };
                 self.conclude(key, conclusion, Some(format!("`{member}` failed")));
@@ -243,11 +246,11 @@ impl Walk<'_> {
     }
 
     /// Items begin in their order, so many at once. After one that stops the run none begins any more.
-    fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> Progress {
+    fn each(&mut self, step: &Step, key: &StepKey, count: usize) -> SequenceProgress {
         let (run, most) = (self.run, step.max_parallel.map_or(1, NonZeroU32::get) as usize);
         let keys: Vec<StepKey> = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(|index| key.at(index)).collect();
-        let is_begun = |key: &StepKey| !matches!(run.standing(key), Standing::Pending);
-        let is_over = |key: &StepKey| matches!(run.standing(key), Standing::Concluded(_));
+        let is_begun = |key: &StepKey| !matches!(run.standing(key), StepStatus::Pending);
+        let is_over = |key: &StepKey| matches!(run.standing(key), StepStatus::Concluded(_));
         let mut room = most.saturating_sub(keys.iter().filter(|key| is_begun(key) && !is_over(key)).count());
         let (mut blocked, mut stopped) = (false, None);
         for key in &keys {
@@ -258,21 +261,21 @@ impl Walk<'_> {
                 room -= 1;
             }
             match self.step(step, key) {
-                Progress::Blocked => blocked = true,
-                Progress::Passed => {}
-                Progress::Stopped(member) => stopped = stopped.or(Some(member)),
+                SequenceProgress::Blocked => blocked = true,
+                SequenceProgress::Passed => {}
+                SequenceProgress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
         joined(blocked, stopped)
     }
 
-    fn all(&mut self, children: &[Step]) -> Progress {
+    fn all(&mut self, children: &[Step]) -> SequenceProgress {
         let (mut blocked, mut stopped) = (false, None);
         for child in children {
             match self.step(child, &StepKey::main(child.id.clone())) {
-                Progress::Blocked => blocked = true,
-                Progress::Passed => {}
-                Progress::Stopped(member) => stopped = stopped.or(Some(member)),
+                SequenceProgress::Blocked => blocked = true,
+                SequenceProgress::Passed => {}
+                SequenceProgress::Stopped(member) => stopped = stopped.or(Some(member)),
             }
         }
         joined(blocked, stopped)
@@ -324,11 +327,11 @@ impl Walk<'_> {
 }
 
 /// How far several have come that go on at the same time.
-fn joined(blocked: bool, stopped: Option<StepKey>) -> Progress {
+fn joined(blocked: bool, stopped: Option<StepKey>) -> SequenceProgress {
     match (blocked, stopped) {
-        (true, _) => Progress::Blocked,
-        (false, Some(member)) => Progress::Stopped(member),
-        (false, None) => Progress::Passed,
+        (true, _) => SequenceProgress::Blocked,
+        (false, Some(member)) => SequenceProgress::Stopped(member),
+        (false, None) => SequenceProgress::Passed,
     }
 }
 

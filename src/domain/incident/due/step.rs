@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::position::{Walk, last_summary};
 use super::{Confirmation, Effect};
-use crate::domain::core::id::{Part, StepKey};
+use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
@@ -12,7 +12,7 @@ use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome};
 use crate::domain::incident::plan;
 use crate::domain::incident::plan::{Attempt, Poll, RenderedAction};
 use crate::domain::incident::run::{Run, RunStatus};
-use crate::domain::incident::step::{Standing, StepState};
+use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
 use crate::domain::runbook::check::MAX_PEOPLE;
 use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, CHANGE_TIMEOUT, usual_timeout};
@@ -59,7 +59,7 @@ impl Walk<'_> {
     fn start(&mut self, step: &Step, key: &StepKey, start: &Start) -> Result<(), ExpressionError> {
         let ours = |run: &&Run| run.parent.as_ref().is_some_and(|p| p.run == self.run.id && &p.step == key);
         let child = self.incident.runs.iter().rev().find(ours);
-        let again = |run: &Run| matches!(self.run.standing(key), Standing::Ready { at } if run.ended_at <= Some(*at));
+        let again = |run: &Run| matches!(self.run.standing(key), StepStatus::Ready { at } if run.ended_at <= Some(*at));
         match child.map(|run| (run, &run.status)) {
             Some((run, RunStatus::Ended(outcome))) if !again(run) => match outcome {
                 RunOutcome::Succeeded => self.conclude(key, Conclusion::Succeeded, None),
@@ -173,28 +173,28 @@ impl Walk<'_> {
         let Some(verify) = &step.verify else {
             return self.conclude(key, Conclusion::Succeeded, None);
         };
-        let check = key.part(Part::Verify);
+        let check = key.part(StepPart::Verify);
         let (main, seen) = (self.run.state(key), self.run.state(&check));
         let stale = begun(seen).is_some_and(|seen| Some(seen) < begun(main));
         match self.run.standing(&check) {
-            Standing::Pending => self.check(&check, verify),
-            Standing::Ready { at } if self.now >= *at => self.check(&check, verify),
-            Standing::Running => self.settle(&check, false),
-            Standing::Acted => self.conclude(&check, Conclusion::Succeeded, None),
-            Standing::Faltered | Standing::Unclear => {
+            StepStatus::Pending => self.check(&check, verify),
+            StepStatus::Ready { at } if self.now >= *at => self.check(&check, verify),
+            StepStatus::Running => self.settle(&check, false),
+            StepStatus::Acted => self.conclude(&check, Conclusion::Succeeded, None),
+            StepStatus::Faltered | StepStatus::Unclear => {
                 self.conclude(&check, Conclusion::Failed, Some(last_summary(seen)));
             }
-            Standing::Concluded(_) if stale => {
+            StepStatus::Concluded(_) if stale => {
                 self.record(Event::RetryScheduled { run: self.run.id, step: check, at: self.now });
             }
-            Standing::Concluded(Conclusion::Succeeded | Conclusion::Skipped) => {
+            StepStatus::Concluded(Conclusion::Succeeded | Conclusion::Skipped) => {
                 self.conclude(key, Conclusion::Succeeded, None);
             }
-            Standing::Concluded(_) => {
+            StepStatus::Concluded(_) => {
                 let reason = seen.and_then(|state| state.reason.clone()).unwrap_or_else(|| last_summary(seen));
                 self.fail(step, key, format!("not verified: {reason}"));
             }
-            Standing::Ready { .. } | Standing::Expanded | Standing::Waiting(_) => {}
+            StepStatus::Ready { .. } | StepStatus::Expanded | StepStatus::Waiting(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::domain::core::time::{Timestamp, stamp};
 
 /// A line; written out, its instants are in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line(pub Vec<Piece>);
+pub struct HandoverLine(pub Vec<Piece>);
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,13 @@ pub(super) fn at(at: Timestamp) -> Piece {
     Piece::At(at)
 }
 
-impl From<String> for Line {
+impl From<String> for HandoverLine {
     fn from(said: String) -> Self {
         Self(vec![words(said)])
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for HandoverLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|piece| match piece {
             Piece::Words(words) => f.write_str(words),
@@ -45,7 +45,7 @@ impl fmt::Display for Line {
     }
 }
 
-impl Serialize for Line {
+impl Serialize for HandoverLine {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Moment;
 use crate::domain::core::id::{RunId, StepKey};
-use crate::domain::incident::event::{Event, Finding, Gate, Recorded};
+use crate::domain::incident::event::{Event, Gate, Reconciliation, Recorded};
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::{Change, RenderedAction};
+use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 
 /// One attempt, as the log has it.
 #[derive(Debug, Clone)]
-pub(super) struct Tried<'a> {
+pub(super) struct StepAttempt<'a> {
     pub run: RunId,
     pub step: &'a StepKey,
     pub number: u32,
@@ -20,11 +20,11 @@ pub(super) struct Tried<'a> {
     /// How it ended; none when it was cut off, or goes on.
     pub ended: Option<(Moment, &'a Outcome)>,
     /// What a person was shown, and who agreed.
-    pub change: Option<&'a Change>,
+    pub change: Option<&'a PlannedChange>,
     pub approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
 }
 
-impl Tried<'_> {
+impl StepAttempt<'_> {
     /// Whether it is known to have worked.
     pub fn worked(&self) -> bool {
         self.ended.is_some_and(|(_, outcome)| outcome.is_success())
@@ -33,13 +33,13 @@ impl Tried<'_> {
 
 #[derive(Debug, Default)]
 struct Agreement<'a> {
-    change: Option<&'a Change>,
+    change: Option<&'a PlannedChange>,
     approved: Vec<(Moment, &'a crate::domain::incident::event::Actor)>,
 }
 
 /// Every attempt of a log, in the order in which they began.
-pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
-    let mut attempts: Vec<Tried<'_>> = Vec::new();
+pub(super) fn gather(log: &[Recorded]) -> Vec<StepAttempt<'_>> {
+    let mut attempts: Vec<StepAttempt<'_>> = Vec::new();
     let mut agreements: BTreeMap<(RunId, &StepKey), Agreement<'_>> = BTreeMap::new();
     for recorded in log {
         let moment = Moment::of(recorded.seq, recorded.at);
@@ -53,7 +53,7 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
             }
             Event::StepStarted { run, step, attempt, action, before, .. } => {
                 let agreement = agreements.get(&(*run, step));
-                attempts.push(Tried {
+                attempts.push(StepAttempt {
                     run: *run,
                     step,
                     number: *attempt,
@@ -66,8 +66,9 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<Tried<'_>> {
                 });
             }
             Event::StepEnded { run, step, attempt, outcome }
-            | Event::Reconciled { run, step, attempt, finding: Finding::Happened(outcome) } => {
-                let of = |tried: &&mut Tried<'_>| tried.run == *run && tried.step == step && tried.number == *attempt;
+            | Event::Reconciled { run, step, attempt, finding: Reconciliation::Happened(outcome) } => {
+                let of =
+                    |tried: &&mut StepAttempt<'_>| tried.run == *run && tried.step == step && tried.number == *attempt;
                 if let Some(tried) = attempts.iter_mut().rev().find(of) {
                     tried.ended = Some((moment, outcome));
                 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attempt::Tried;
+use super::attempt::StepAttempt;
 use super::{Length, Moment, Postmortem, who};
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Actor, Event, Gate, Recorded};
@@ -30,7 +30,7 @@ const LINE_LIMIT: usize = 200;
 
 /// What a reading found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Finding {
+pub struct CheckedFact {
     /// What the step is called.
     pub name: String,
     /// When it ended.
@@ -45,7 +45,7 @@ pub struct Finding {
 
 /// What was changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct ChangeFact {
     /// What the step is called.
     pub name: String,
     /// What was done, as the person was told, else kind and fields.
@@ -96,7 +96,7 @@ pub struct Verification {
 
 /// A message that arrived, or did not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Message {
+pub struct MessageFact {
     /// When.
     pub at: Moment,
     /// The channel.
@@ -115,13 +115,13 @@ pub struct Participant {
 }
 
 /// What every reading found: the last attempt of each, in the order in which they began.
-pub(super) fn findings(incident: &Incident, attempts: &[Tried<'_>]) -> Vec<Finding> {
+pub(super) fn findings(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec<CheckedFact> {
     let readings = last_of_each(attempts).filter(|tried| !tried.action.effect.changes());
     readings
-        .filter(|tried| tried.step.part == Part::Main)
+        .filter(|tried| tried.step.part == StepPart::Main)
         .filter_map(|tried| {
             let (at, outcome) = tried.ended?;
-            Some(Finding {
+            Some(CheckedFact {
                 name: name(incident, tried.run, tried.step),
                 at,
                 ok: outcome.is_success(),
@@ -133,25 +133,25 @@ pub(super) fn findings(incident: &Incident, attempts: &[Tried<'_>]) -> Vec<Findi
 }
 
 /// What was changed: every change that was begun, with its last attempt. A message is no change.
-pub(super) fn changes(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>]) -> Vec<Change> {
+pub(super) fn changes(incident: &Incident, log: &[Recorded], attempts: &[StepAttempt<'_>]) -> Vec<ChangeFact> {
     let told: BTreeSet<(RunId, &StepKey)> = log.iter().filter_map(|recorded| message_place(&recorded.event)).collect();
     last_of_each(attempts)
-        .filter(|tried| tried.action.effect.changes() && tried.step.part == Part::Main)
+        .filter(|tried| tried.action.effect.changes() && tried.step.part == StepPart::Main)
         .filter(|tried| !told.contains(&(tried.run, tried.step)) && !is_message(step(incident, tried.run, tried.step)))
         .map(|tried| change(incident, attempts, tried))
         .collect()
 }
 
-fn change(incident: &Incident, attempts: &[Tried<'_>], tried: &Tried<'_>) -> Change {
+fn change(incident: &Incident, attempts: &[StepAttempt<'_>], tried: &StepAttempt<'_>) -> ChangeFact {
     let (ended, outcome) = tried.ended.unzip();
     let action = format!("{}: {}", tried.action.kind, tried.action.spec);
     let told = tried.change.filter(|change| !change.what.is_empty());
-    let last = |part: Part| {
+    let last = |part: StepPart| {
         let key = tried.step.part(part);
         let other = attempts.iter().rev().find(|other| other.run == tried.run && *other.step == key);
         other.map(verification)
     };
-    Change {
+    ChangeFact {
         name: name(incident, tried.run, tried.step),
         what: one_line(told.map_or(action.as_str(), |change| change.what.as_str()), TEXT_LIMIT),
         place: told.map(|change| one_line(&change.place, TEXT_LIMIT)).filter(|place| !place.is_empty()),
@@ -168,12 +168,12 @@ fn change(incident: &Incident, attempts: &[Tried<'_>], tried: &Tried<'_>) -> Cha
         summary: outcome.map_or_else(|| "nobody knows how it ended".to_owned(), verdict),
         before: json(tried.before),
         after: outcome.and_then(|outcome| json(afterwards(&outcome.output))),
-        check: last(Part::Verify),
-        undone: last(Part::Undo),
+        check: last(StepPart::Verify),
+        undone: last(StepPart::Undo),
     }
 }
 
-fn verification(tried: &Tried<'_>) -> Verification {
+fn verification(tried: &StepAttempt<'_>) -> Verification {
     let (at, outcome) = tried.ended.unzip();
     Verification {
         ok: tried.worked(),
@@ -182,14 +182,14 @@ fn verification(tried: &Tried<'_>) -> Verification {
     }
 }
 
-fn why(incident: &Incident, tried: &Tried<'_>) -> Option<String> {
+fn why(incident: &Incident, tried: &StepAttempt<'_>) -> Option<String> {
     let run = incident.run(tried.run)?;
     let why = run.runbook.step(&tried.step.id)?.why.as_deref()?;
     template_scope::text(incident, run, tried.step, why).ok().map(|why| one_line(&why, TEXT_LIMIT))
 }
 
 /// Who was told, and who was not.
-pub(super) fn messages(log: &[Recorded]) -> Vec<Message> {
+pub(super) fn messages(log: &[Recorded]) -> Vec<MessageFact> {
     log.iter()
         .filter_map(|recorded| {
             let (channel, error) = match &recorded.event {
@@ -200,7 +200,7 @@ pub(super) fn messages(log: &[Recorded]) -> Vec<Message> {
                 _ => return None,
             };
             let at = Moment::of(recorded.seq, recorded.at);
-            Some(Message { at, channel: one_line(&channel, NAME_LIMIT), error })
+            Some(MessageFact { at, channel: one_line(&channel, NAME_LIMIT), error })
         })
         .collect()
 }
@@ -210,7 +210,7 @@ fn named(channel: &str, instead_of: Option<&String>) -> String {
 }
 
 /// The services of the estate that parameters and changes name.
-pub(super) fn services(incident: &Incident, attempts: &[Tried<'_>]) -> Vec<String> {
+pub(super) fn services(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec<String> {
     let mut named = BTreeSet::new();
     for run in &incident.runs {
         let kinds =
@@ -219,7 +219,7 @@ pub(super) fn services(incident: &Incident, attempts: &[Tried<'_>]) -> Vec<Strin
             gather_words(value, &mut named);
         }
     }
-    for tried in attempts.iter().filter(|tried| tried.action.effect.changes() && tried.step.part == Part::Main) {
+    for tried in attempts.iter().filter(|tried| tried.action.effect.changes() && tried.step.part == StepPart::Main) {
         gather_words(&tried.action.spec, &mut named);
     }
     let estates = incident.runs.iter().flat_map(|run| run.estate.services.iter());
@@ -299,7 +299,7 @@ pub(super) fn prompts(facts: &Postmortem) -> (Vec<String>, Vec<String>) {
             _ => {}
         }
     }
-    let checked = |change: &Change| change.check.as_ref().is_some_and(|check| check.ok);
+    let checked = |change: &ChangeFact| change.check.as_ref().is_some_and(|check| check.ok);
     if !facts.changes.is_empty() && facts.changes.iter().all(checked) {
         well.push("Every change was checked, and every check came true.".to_owned());
     }
@@ -343,7 +343,7 @@ pub(super) fn is_by_hand(gate: &Gate) -> bool {
     matches!(gate, Gate::Manual { .. })
 }
 
-fn last_of_each<'a, 'b>(attempts: &'b [Tried<'a>]) -> impl Iterator<Item = &'b Tried<'a>> {
+fn last_of_each<'a, 'b>(attempts: &'b [StepAttempt<'a>]) -> impl Iterator<Item = &'b StepAttempt<'a>> {
     let last: BTreeMap<(RunId, &StepKey), usize> =
         attempts.iter().enumerate().map(|(at, tried)| ((tried.run, tried.step), at)).collect();
     attempts

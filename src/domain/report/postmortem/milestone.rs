@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::attempt::Tried;
+use super::attempt::StepAttempt;
 use super::facts;
-use super::facts::Change;
+use super::facts::ChangeFact;
 use super::{Length, Moment, margin};
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Event, Gate, Recorded};
@@ -48,7 +48,12 @@ pub struct Notice {
 }
 
 /// Every milestone, in the order in which they are meant to come.
-pub(super) fn of(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], changes: &[Change]) -> Vec<Milestone> {
+pub(super) fn of(
+    incident: &Incident,
+    log: &[Recorded],
+    attempts: &[StepAttempt<'_>],
+    changes: &[ChangeFact],
+) -> Vec<Milestone> {
     let opened = Moment::mark(&incident.opened);
     let detected = incident.detected_at.map_or(opened, |at| Moment { at, seq: Some(incident.opened.seq) });
     let of = |name, at: Option<Moment>, meaning| Milestone {
@@ -131,16 +136,21 @@ fn notified(incident: &Incident, log: &[Recorded]) -> Option<Moment> {
 
 /// The end of the last remedy that worked: a change whose check came true and which was not taken back, or a step of
 /// the phase `mitigate` that waits until things are well or is done by hand.
-fn mitigated(incident: &Incident, log: &[Recorded], attempts: &[Tried<'_>], changes: &[Change]) -> Option<Moment> {
+fn mitigated(
+    incident: &Incident,
+    log: &[Recorded],
+    attempts: &[StepAttempt<'_>],
+    changes: &[ChangeFact],
+) -> Option<Moment> {
     let checked = changes.iter().filter(|change| change.ok && !change.undone.as_ref().is_some_and(|undone| undone.ok));
     let checked = checked.filter_map(|change| change.check.as_ref().filter(|check| check.ok)?.at);
-    let waited = attempts.iter().filter(|tried| tried.worked() && tried.step.part == Part::Main);
+    let waited = attempts.iter().filter(|tried| tried.worked() && tried.step.part == StepPart::Main);
     let waited = waited.filter(|tried| !tried.action.effect.changes() && waits_to_mitigate(incident, tried));
     let waited = waited.filter_map(|tried| Some(tried.ended?.0));
     checked.chain(waited).chain(by_hand(incident, log)).max_by_key(|moment| (moment.at, moment.seq))
 }
 
-fn waits_to_mitigate(incident: &Incident, tried: &Tried<'_>) -> bool {
+fn waits_to_mitigate(incident: &Incident, tried: &StepAttempt<'_>) -> bool {
     facts::step(incident, tried.run, tried.step)
         .is_some_and(|step| step.until.is_some() && step.phase.as_deref() == Some(MITIGATE))
 }

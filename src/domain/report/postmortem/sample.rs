@@ -5,14 +5,14 @@
 use chrono::DateTime;
 
 use super::{
-    Change, DeadlineFacts, Finding, Length, Line, Message, Milestone, Moment, Notice, Participant, Postmortem,
-    Resolution, RunFacts, Verification,
+    ChangeFact, CheckedFact, DeadlineFacts, Length, MessageFact, Milestone, Moment, Notice, Participant, Postmortem,
+    Resolution, RunFacts, TimelineRow, Verification,
 };
 use crate::domain::core::time::Span;
 
 /// An incident with everything in it; of each sort of thing also one with nothing in it that need not be there.
 pub(super) fn whole() -> Postmortem {
-    let (change, message) = (change(), Message { at: moment(), channel: text(), error: Some(text()) });
+    let (change, message) = (change(), MessageFact { at: moment(), channel: text(), error: Some(text()) });
     let milestone =
         Milestone { name: "Opened", at: Some(moment()), after: Some(length()), before_opening: true, meaning: "text" };
     Postmortem {
@@ -34,7 +34,7 @@ pub(super) fn whole() -> Postmortem {
         timeline: [true, false].map(line).into(),
         findings: [true, false].map(finding).into(),
         changes: vec![bare_change(&change), change],
-        messages: vec![Message { error: None, ..message.clone() }, message],
+        messages: vec![MessageFact { error: None, ..message.clone() }, message],
         failures: vec![line(false)],
         well: vec![text()],
         badly: vec![text()],
@@ -91,17 +91,17 @@ fn deadline(state: &'static str) -> DeadlineFacts {
     DeadlineFacts { name: text(), from: "opened", due: moment(), state, met: at, margin }
 }
 
-fn line(new_day: bool) -> Line {
-    Line { at: moment(), new_day, who: text(), text: text() }
+fn line(new_day: bool) -> TimelineRow {
+    TimelineRow { at: moment(), new_day, who: text(), text: text() }
 }
 
-fn finding(ok: bool) -> Finding {
-    Finding { name: text(), at: moment(), ok, summary: text(), transcript: ok.then(text) }
+fn finding(ok: bool) -> CheckedFact {
+    CheckedFact { name: text(), at: moment(), ok, summary: text(), transcript: ok.then(text) }
 }
 
-fn change() -> Change {
+fn change() -> ChangeFact {
     let verification = || Verification { ok: true, at: Some(moment()), summary: text() };
-    Change {
+    ChangeFact {
         name: text(),
         what: text(),
         place: Some(text()),
@@ -122,8 +122,8 @@ fn change() -> Change {
     }
 }
 
-fn bare_change(change: &Change) -> Change {
-    Change {
+fn bare_change(change: &ChangeFact) -> ChangeFact {
+    ChangeFact {
         place: None,
         why: None,
         approved_by: None,

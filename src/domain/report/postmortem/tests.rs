@@ -49,7 +49,7 @@ fn the_notice_is_measured_against_the_deadline_in_the_log() {
 #[test]
 fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
     let unchecked = facts_until(
-        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::core::id::Part::Verify),
+        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::core::id::StepPart::Verify),
     );
     assert_eq!(clock(&unchecked, "Mitigated"), None);
     assert!(unchecked.changes[0].ok && !unchecked.changes[0].check.as_ref().unwrap().ok);

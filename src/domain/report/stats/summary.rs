@@ -1,6 +1,6 @@
 //! Measures of many incidents, put together by what they have in common.
 //!
-//! **Invariant:** an incident is counted once in [`Summary::all`], and once in each group that it belongs to: one that
+//! **Invariant:** an incident is counted once in [`StatsSummary::all`], and once in each group that it belongs to: one that
 //! concerned two services stands under both.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::quantile::Quantiles;
-use super::{Duty, Kept, Measure, Phase};
+use super::{DeadlineCounts, DeadlineKind, Measure, Phase};
 
 /// The group of incidents that belong to none: no service was named, or no runbook ran.
 pub const NONE: &str = "(none)";
@@ -59,7 +59,7 @@ impl By {
 
 /// What some incidents have in common.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Group {
+pub struct IncidentGroup {
     /// What they have in common.
     pub key: String,
     /// How many there are.
@@ -75,21 +75,21 @@ pub struct Group {
     /// What they took.
     pub times: BTreeMap<Phase, Quantiles>,
     /// How their deadlines ended.
-    pub deadlines: BTreeMap<Duty, Kept>,
+    pub deadlines: BTreeMap<DeadlineKind, DeadlineCounts>,
 }
 
 /// Every group, in the order of its key, and all incidents together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Summary {
+pub struct StatsSummary {
     /// What they are put together by.
     pub by: By,
     /// All of them.
-    pub all: Group,
+    pub all: IncidentGroup,
     /// The groups.
-    pub groups: Vec<Group>,
+    pub groups: Vec<IncidentGroup>,
 }
 
-impl Summary {
+impl StatsSummary {
     /// The summary of these incidents.
     pub fn of(measures: &[Measure], by: By) -> Self {
         let mut groups: BTreeMap<String, Vec<&Measure>> = BTreeMap::new();
@@ -103,14 +103,15 @@ impl Summary {
     }
 }
 
-fn group(key: String, measures: &[&Measure]) -> Group {
+fn group(key: String, measures: &[&Measure]) -> IncidentGroup {
     let sum = |of: fn(&Measure) -> u64| measures.iter().map(|measure| of(measure)).sum();
     let times = |phase: Phase| Quantiles::of(measures.iter().map(|measure| measure.times.get(&phase).copied()));
-    let mut deadlines: BTreeMap<Duty, Kept> = Duty::ALL.into_iter().map(|duty| (duty, Kept::default())).collect();
+    let mut deadlines: BTreeMap<DeadlineKind, DeadlineCounts> =
+        DeadlineKind::ALL.into_iter().map(|duty| (duty, DeadlineCounts::default())).collect();
     for (duty, kept) in measures.iter().flat_map(|measure| &measure.deadlines) {
         deadlines.entry(*duty).or_default().add(*kept);
     }
-    Group {
+    IncidentGroup {
         key,
         incidents: measures.len() as u64,
         open: sum(|measure| u64::from(measure.open)),

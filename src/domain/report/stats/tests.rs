@@ -1,6 +1,6 @@
 //! Measures of the golden logs, and of small ones made here.
 
-use super::summary::{By, NONE, Summary};
+use super::summary::{By, NONE, StatsSummary};
 use super::*;
 use crate::domain::incident::fold;
 
@@ -49,7 +49,7 @@ fn what_nobody_has_said_is_not_zero() {
     let measure = measure(&opened_and(&[], None)).unwrap();
     assert_eq!(measure.times, BTreeMap::new(), "not even detection, when nobody said when it began");
     assert!(measure.open);
-    let summary = Summary::of(&[measure], By::Service);
+    let summary = StatsSummary::of(&[measure], By::Service);
     assert_eq!(summary.groups[0].key, NONE);
     assert!(summary.all.times.values().all(|times| (times.known, times.unknown) == (0, 1)));
     assert!(summary.all.times.values().all(|times| times.median.is_none()));
@@ -66,9 +66,9 @@ fn a_clock_that_was_set_back_gives_no_time() {
 fn every_word_to_stakeholders_is_a_deadline_of_its_own() {
     let measure = measure(&people()).unwrap();
     let kept = |duty| measure.deadlines.get(&duty).map(|kept| (kept.kept, kept.missed, kept.running));
-    assert_eq!(kept(Duty::Notify), Some((1, 0, 0)));
-    assert_eq!(kept(Duty::Role), Some((1, 0, 0)));
-    assert_eq!(kept(Duty::Update), Some((2, 0, 0)), "the third was lifted by the resolution");
+    assert_eq!(kept(DeadlineKind::Notify), Some((1, 0, 0)));
+    assert_eq!(kept(DeadlineKind::Role), Some((1, 0, 0)));
+    assert_eq!(kept(DeadlineKind::Update), Some((2, 0, 0)), "the third was lifted by the resolution");
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn a_deadline_that_was_missed_stays_missed() {
         step: None,
     };
     let missed = Event::DeadlineMissed { name: "notify".to_owned() };
-    let of = |events: &[(u64, Event)]| deadlines(&opened_and(events, None)).get(&Duty::Notify).copied().unwrap();
+    let of =
+        |events: &[(u64, Event)]| deadlines(&opened_and(events, None)).get(&DeadlineKind::Notify).copied().unwrap();
     let set = set(100, &bare);
     let late = of(&[(0, set.clone()), (100, missed), (120, met(120))]);
     assert_eq!((late.kept, late.missed), (0, 1));
@@ -105,7 +106,7 @@ fn runs_that_an_alert_started_are_automatic() {
     assert_eq!(measure.alerts, 2);
     assert_eq!(measure.runs, 3);
     assert!(measure.automatic > 0 && measure.automatic <= measure.runs, "{measure:?}");
-    assert_eq!(measure.deadlines[&Duty::Notify].missed, 1);
+    assert_eq!(measure.deadlines[&DeadlineKind::Notify].missed, 1);
     let names: Vec<&str> = measure.runbooks.iter().map(String::as_str).collect();
     assert_eq!(names, ["disk", "notice", "queue"]);
 }
@@ -113,11 +114,11 @@ fn runs_that_an_alert_started_are_automatic() {
 #[test]
 fn an_incident_stands_once_in_all_and_in_every_group_of_its_own() {
     let measures: Vec<Measure> = [alerts(), people()].iter().filter_map(|log| measure(log)).collect();
-    let summary = Summary::of(&measures, By::Runbook);
+    let summary = StatsSummary::of(&measures, By::Runbook);
     assert_eq!(summary.all.incidents, 2);
     let keys: Vec<(&str, u64)> = summary.groups.iter().map(|group| (group.key.as_str(), group.incidents)).collect();
     assert_eq!(keys, [("disk", 1), ("down", 1), ("notice", 1), ("queue", 1)]);
-    let month = Summary::of(&measures, By::Month);
+    let month = StatsSummary::of(&measures, By::Month);
     assert_eq!(month.groups.iter().map(|group| group.key.as_str()).collect::<Vec<_>>(), ["2026-11"]);
 }
 

@@ -4,7 +4,7 @@ use super::phrase::{Phrase, Sign};
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Event, Recorded};
 use crate::domain::incident::message::{MessageId, NoticeCause};
-use crate::domain::incident::permission::{Holder, Refusal, RefusalCause};
+use crate::domain::incident::permission::{ApprovalRefusal, Holder, RefusalCause};
 
 /// The words for an event of a message, a role or a refusal.
 pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
@@ -27,11 +27,11 @@ pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
             Phrase::notable(Sign::Words, taken(role, person, before, recorded.by.name()))
         }
         Event::RoleReleased { role } => Phrase::notable(Sign::Words, format!("nobody is {role} any more")),
-        Event::ApprovalRefused(Refusal { cause: RefusalCause::Stranger, step, reason, .. }) => {
+        Event::ApprovalRefused(ApprovalRefusal { cause: RefusalCause::Stranger, step, reason, .. }) => {
             let step = step.as_ref().map(|step| format!(" at {step}")).unwrap_or_default();
             Phrase::notable(Sign::Failed, format!("turned away{step}: {reason}"))
         }
-        Event::ApprovalRefused(Refusal { step, reason, digest, .. }) => {
+        Event::ApprovalRefused(ApprovalRefusal { step, reason, digest, .. }) => {
             let step = step.as_ref().map(|step| format!(" to {step}")).unwrap_or_default();
             let seen = digest.as_ref().map(|digest| format!("the digest that was given: {digest}"));
             Phrase::notable(Sign::Failed, format!("agreement{step} refused: {reason}")).detail(seen)

@@ -8,7 +8,7 @@ use super::Reader;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::event::{
-    Actor, Conclusion, Event, Finding, Gate, Mode, Parent, Recorded, RunOutcome, SkipReason, StopCause,
+    Actor, Conclusion, Event, Gate, Mode, Parent, Reconciliation, Recorded, RunOutcome, SkipReason, StopCause,
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
@@ -312,17 +312,17 @@ fn outcome_of(name: &str, attempt: u32, outcome: &Outcome) -> Phrase {
     Phrase::notable(sign, of_step(name, &format!("{how}{}{}", outcome.summary, again(attempt))))
 }
 
-fn reconciled(name: &str, finding: &Finding) -> Phrase {
+fn reconciled(name: &str, finding: &Reconciliation) -> Phrase {
     const AFTER: &str = "after an interruption";
     match finding {
-        Finding::Happened(outcome) => {
+        Reconciliation::Happened(outcome) => {
             let phrase = outcome_of(name, 1, outcome);
             Phrase { text: format!("{} ({AFTER}: it had happened)", phrase.text), ..phrase }
         }
-        Finding::DidNotHappen { detail } => {
+        Reconciliation::DidNotHappen { detail } => {
             Phrase::notable(Sign::Begun, of_step(name, &format!("{AFTER}: it had not happened{}", because(detail))))
         }
-        Finding::CannotTell { detail } => {
+        Reconciliation::CannotTell { detail } => {
             Phrase::notable(Sign::Failed, of_step(name, &format!("{AFTER}: it cannot be told{}", because(detail))))
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
@@ -11,7 +11,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::Action;
 use crate::domain::template::expression;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// The action that an entry `kind: spec` asks for.
     pub(super) fn action(&mut self, entry: &Entry, form: &'static KindForm) -> Option<Action> {
         let found = self.report.problems.len();

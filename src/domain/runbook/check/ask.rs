@@ -1,6 +1,6 @@
 //! What the machine itself knows how to do: ask.
 
-use super::Checker;
+use super::RunbookChecker;
 use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
@@ -13,7 +13,7 @@ pub(in crate::domain) const ASK_KEYS: &[&str] = &["choices", "suggest", "auto", 
 /// Choices of one question: more do not fit a screen.
 const MAX_CHOICES: usize = 20;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// A question: a mapping, a list of its choices, or nothing for a free answer.
     pub(super) fn ask(&mut self, entry: &Entry, step: &Node) -> Option<Body> {
         let node = &entry.value;

@@ -1,6 +1,6 @@
 //! Deadlines: what must be done by when, by whom, and who hears of it.
 
-use super::Checker;
+use super::RunbookChecker;
 use super::worst_case;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Entry, Node};
@@ -18,7 +18,7 @@ const FROM: &[(&str, DeadlineFrom)] = &[("opened", DeadlineFrom::Opened), ("reso
 /// The shortest time between two words to stakeholders: a shorter one would only be noise.
 const SHORTEST_EVERY: Span = Span::seconds(60);
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     pub(super) fn deadlines(&mut self, node: &Node) -> Vec<DeadlineRule> {
         let entries = self.report.entries(node, "a mapping of deadlines by name").unwrap_or_default();
         entries.into_iter().filter_map(|entry| self.deadline(entry)).collect()

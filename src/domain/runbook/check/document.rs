@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
@@ -32,7 +32,7 @@ pub(in crate::domain) const PARAM_TYPES: &[&str] =
 /// Params that one runbook may have: a form of more is no form for three in the morning.
 const MAX_PARAMS: usize = 50;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     pub(super) fn document(&mut self, node: &Node) -> Option<Runbook> {
         let fields = Fields::open(&mut self.report, node, "a runbook", RUNBOOK_KEYS)?;
         let id = self.id(&fields);

@@ -1,12 +1,12 @@
 //! The host that a step is done on: one that some environment of the estate has by this name.
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::host::LOCAL;
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::template::expression;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     pub(super) fn host(&mut self, node: &Node) -> Option<String> {
         let host = self.template(node)?;
         let Some(estate) = self.world.estate.filter(|_| !expression::is_template(&host)) else { return Some(host) };

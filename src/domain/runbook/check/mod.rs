@@ -27,7 +27,7 @@ use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::{Problem, Source, Span};
 
-use crate::domain::config::yaml::fields::Report;
+use crate::domain::config::yaml::fields::FileProblems;
 
 pub(in crate::domain) use self::action::all_fields;
 pub(in crate::domain) use self::ask::ASK_KEYS;
@@ -42,7 +42,7 @@ pub(in crate::domain) use self::trigger::{LAUNCHES, TRIGGER_KEYS};
 
 /// What a runbook may speak of.
 #[derive(Debug, Clone, Copy)]
-pub struct World<'a> {
+pub struct CheckContext<'a> {
     /// The shop; without one (its own file has problems) names of the estate are not checked.
     pub estate: Option<&'a Estate>,
     /// Every kind.
@@ -57,9 +57,9 @@ pub struct World<'a> {
 ///
 /// # Errors
 /// Every problem of the file.
-pub fn check(source: &Source, world: &World<'_>) -> Result<Runbook, Vec<Problem>> {
+pub fn check(source: &Source, world: &CheckContext<'_>) -> Result<Runbook, Vec<Problem>> {
     let node = reader::read(source).map_err(|problem| vec![*problem])?;
-    let mut checker = Checker::new(source, world);
+    let mut checker = RunbookChecker::new(source, world);
     let runbook = checker.document(&node);
     let mut problems = checker.report.problems;
     problems.sort_by_key(|problem| problem.span.range.start);
@@ -70,9 +70,9 @@ pub fn check(source: &Source, world: &World<'_>) -> Result<Runbook, Vec<Problem>
 }
 
 /// What is known while a file is walked.
-struct Checker<'a> {
-    report: Report<'a>,
-    world: &'a World<'a>,
+struct RunbookChecker<'a> {
+    report: FileProblems<'a>,
+    world: &'a CheckContext<'a>,
     params: Vec<Param>,
     /// Every step's id and where it is given.
     ids: BTreeMap<String, Span>,
@@ -92,10 +92,10 @@ struct Checker<'a> {
     met: BTreeSet<String>,
 }
 
-impl<'a> Checker<'a> {
-    const fn new(source: &'a Source, world: &'a World<'a>) -> Self {
+impl<'a> RunbookChecker<'a> {
+    const fn new(source: &'a Source, world: &'a CheckContext<'a>) -> Self {
         Self {
-            report: Report::new(source),
+            report: FileProblems::new(source),
             world,
             params: Vec::new(),
             ids: BTreeMap::new(),

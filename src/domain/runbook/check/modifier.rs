@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::core::diagnostic::Problem;
@@ -41,7 +41,7 @@ pub(in crate::domain) const PAUSE: Span = Span::seconds(5);
 /// How long a change may take to show, unless the file says otherwise.
 pub(in crate::domain) const WITHIN: Span = Span::seconds(60);
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// Who must agree: roles or people, or a mapping; nothing for anybody.
     pub(super) fn approve(&mut self, node: &Node) -> Option<Approve> {
         match &node.content {

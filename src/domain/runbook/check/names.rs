@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: values. Whether a step really leaves a field is known when it has run.
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
@@ -23,7 +23,7 @@ const STEP_FACTS: &[&str] = &["status", "answer", "summary", "error", "output", 
 pub(super) const ENVIRONMENT: &[&str] =
     &["name", "branch", "domain", "host", "hosts", "hostname", "systemd", "repository", "journal", "vars"];
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// A text that may hold `{{ … }}`: its syntax and its names.
     pub(super) fn template(&mut self, node: &Node) -> Option<String> {
         let text = self.report.text(node)?;

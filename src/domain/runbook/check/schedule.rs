@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
@@ -21,7 +21,7 @@ pub(in crate::domain) const OVERLAPS: &[(&str, Overlap)] =
 /// What happens after a time without anybody on duty, as it is written.
 pub(in crate::domain) const CATCH_UPS: &[(&str, CatchUp)] = &[("once", CatchUp::Once), ("none", CatchUp::None)];
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// One schedule; what is wrong with it is reported.
     pub(super) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
         let fields = Fields::open(&mut self.report, node, "a schedule", SCHEDULE_KEYS)?;

@@ -1,6 +1,6 @@
 //! Steps: their ids, their order, exactly one body, and the modifiers around it.
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::kind_schema::KindForm;
 use crate::domain::config::yaml::fields::{Fields, list, unknown_key};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
@@ -37,7 +37,7 @@ const FOR_ACTIONS: &[&str] = &["timeout", "retry", "until", "undo", "effect", "h
 /// Steps that may run at once in one group.
 const MAX_PARALLEL: usize = 100;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     // ── ids ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Learns every id before the walk, so that a use before its step is told from a name that nobody has.

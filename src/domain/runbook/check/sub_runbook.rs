@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Checker;
+use super::RunbookChecker;
 use super::action::is_literal;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
@@ -14,7 +14,7 @@ use crate::domain::runbook::{Body, Runbook, Start};
 /// The keys of a start.
 pub(in crate::domain) const START_KEYS: &[&str] = &["runbook", "params"];
 
-impl<'a> Checker<'a> {
+impl<'a> RunbookChecker<'a> {
     /// Another runbook: its id, or a mapping with its params.
     pub(super) fn start(&mut self, entry: &Entry) -> Option<Body> {
         let node = &entry.value;

@@ -30,7 +30,7 @@ fn checked(text: &str) -> (Source, Result<Runbook, Vec<Problem>>) {
     let estate =
         crate::domain::config::estate_check::check(&Source::new("estate.yaml", ESTATE)).expect("the estate is right");
     let runbooks = ["p1".to_owned(), "p2".to_owned(), "failover".to_owned()];
-    let world = World { estate: Some(&estate), forms: FORMS, runbooks: &runbooks, peers: &[] };
+    let world = CheckContext { estate: Some(&estate), forms: FORMS, runbooks: &runbooks, peers: &[] };
     let source = Source::new("runbooks/p1.yaml", text);
     let result = check(&source, &world);
     (source, result)

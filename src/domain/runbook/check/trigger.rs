@@ -2,25 +2,25 @@
 
 use serde_json::{Map, Value};
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::alert::template_scope::NAMES;
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::core::severity::Severity;
 use crate::domain::runbook::schedule::Schedule;
-use crate::domain::runbook::trigger::{Launch, Trigger};
+use crate::domain::runbook::trigger::{StartMode, Trigger};
 
 /// The keys of a trigger.
 pub(in crate::domain) const TRIGGER_KEYS: &[&str] = &["alert", "where", "start", "params"];
 
 /// How a runbook may start, as it is written.
-pub(in crate::domain) const LAUNCHES: &[(&str, Launch)] = &[("auto", Launch::Auto), ("ask", Launch::Ask)];
+pub(in crate::domain) const LAUNCHES: &[(&str, StartMode)] = &[("auto", StartMode::Auto), ("ask", StartMode::Ask)];
 
 /// Triggers that one runbook may have.
 const MAX_TRIGGERS: usize = 50;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// One trigger or schedule, or a list of them.
     pub(super) fn triggers(&mut self, node: &Node, severity: Option<Severity>) -> (Vec<Trigger>, Vec<Schedule>) {
         let given = match &node.content {
@@ -45,9 +45,9 @@ impl Checker<'_> {
         let fields = Fields::open(&mut self.report, node, "a trigger", TRIGGER_KEYS)?;
         let alert = fields.required(&mut self.report, "alert", "a trigger").map(|node| self.alert_names(node));
         let condition = fields.get("where").and_then(|node| self.with_only(NAMES, |checker| checker.expression(node)));
-        let start = fields.get("start").map_or(Some(Launch::Ask), |node| self.report.word(node, LAUNCHES));
+        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.word(node, LAUNCHES));
         let params = fields.get("params").map(|node| self.params_from_alert(node)).unwrap_or_default();
-        if start == Some(Launch::Auto) {
+        if start == Some(StartMode::Auto) {
             self.params_are_given(&fields, &params);
         }
         Some(Trigger { alert: alert?, condition, start: start?, params })

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Checker;
+use super::RunbookChecker;
 use crate::domain::config::kind_schema::{Field, Shape};
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::glob;
@@ -12,7 +12,7 @@ use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
 use crate::domain::template::expression;
 
-impl Checker<'_> {
+impl RunbookChecker<'_> {
     /// The value as plain data; every mistake in it reported.
     pub(crate) fn shaped(&mut self, node: &Node, shape: &Shape) -> Value {
         if let Content::Text(text) = &node.content

@@ -8,7 +8,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::World;
+use super::CheckContext;
 use crate::domain::config::yaml::fields::list;
 use crate::domain::core::time::Span;
 use crate::domain::runbook::time_limits::{BACKOFF_LIMIT, STOP_GRACE, usual_timeout};
@@ -29,11 +29,11 @@ struct Endless {
 
 /// The way so far.
 #[derive(Default)]
-struct Way {
+struct WorstCasePath {
     taken: Vec<(String, Duration)>,
 }
 
-impl Way {
+impl WorstCasePath {
     fn length(&self) -> Duration {
         self.taken.iter().fold(Duration::ZERO, |sum, (_, one)| sum.saturating_add(*one))
     }
@@ -51,7 +51,7 @@ pub(super) fn judge(
     rule: &DeadlineRule,
     steps: &[Step],
     finally: &[Step],
-    world: &World<'_>,
+    world: &CheckContext<'_>,
 ) -> Option<(String, String)> {
     if let Some(fallback_at) = rule.fallback_at {
         return by_fallback(rule, fallback_at);
@@ -114,8 +114,8 @@ fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
 }
 
 /// The way until the step is done, or, where it is a message, until that is sent.
-fn way_to(steps: &[&Step], goal: &Step, world: &World<'_>) -> Result<Way, Endless> {
-    let mut way = Way::default();
+fn way_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
+    let mut way = WorstCasePath::default();
     for step in steps {
         let children = match &step.body {
             Body::Parallel(children) => children.as_slice(),
@@ -142,7 +142,13 @@ fn is_message(step: &Step) -> bool {
 }
 
 /// Adds what a step may take. `fails` says whether its failing matters for what comes after.
-fn take(step: &Step, fails: bool, way: &mut Way, world: &World<'_>, depth: usize) -> Result<(), Endless> {
+fn take(
+    step: &Step,
+    fails: bool,
+    way: &mut WorstCasePath,
+    world: &CheckContext<'_>,
+    depth: usize,
+) -> Result<(), Endless> {
     let endless = |why: &str| Err(Endless { step: step.id.clone(), why: why.to_owned() });
     let once = match &step.body {
         Body::Ask(_) => return endless("asks a person"),
@@ -164,7 +170,7 @@ fn take(step: &Step, fails: bool, way: &mut Way, world: &World<'_>, depth: usize
 }
 
 /// The wait for people who have to agree.
-fn agreed(step: &Step, way: &mut Way) -> Result<(), Endless> {
+fn agreed(step: &Step, way: &mut WorstCasePath) -> Result<(), Endless> {
     let Some(approve) = &step.approve else { return Ok(()) };
     match approve.expires.filter(|_| step.on_failure == OnFailure::Continue) {
         Some(expires) => way.taken.push((format!("{} (agreement)", step.id), expires.0)),
@@ -204,13 +210,13 @@ fn group(
     step: &Step,
     children: &[Step],
     fails: bool,
-    way: &mut Way,
-    world: &World<'_>,
+    way: &mut WorstCasePath,
+    world: &CheckContext<'_>,
     depth: usize,
 ) -> Result<(), Endless> {
     let mut longest = Duration::ZERO;
     for child in children {
-        let mut alone = Way::default();
+        let mut alone = WorstCasePath::default();
         take(child, fails, &mut alone, world, depth)?;
         longest = longest.max(alone.length());
     }
@@ -219,13 +225,19 @@ fn group(
 }
 
 /// Another runbook takes as long as all its steps.
-fn started(step: &Step, id: &str, way: &mut Way, world: &World<'_>, depth: usize) -> Result<(), Endless> {
+fn started(
+    step: &Step,
+    id: &str,
+    way: &mut WorstCasePath,
+    world: &CheckContext<'_>,
+    depth: usize,
+) -> Result<(), Endless> {
     let peer = world.peers.iter().find(|peer| peer.id == id).filter(|_| depth > 0);
     let Some(peer) = peer else {
         let why = format!("starts {}, whose length is not known", list(&[id]));
         return Err(Endless { step: step.id.clone(), why });
     };
-    let mut alone = Way::default();
+    let mut alone = WorstCasePath::default();
     for inner in peer.steps.iter().chain(&peer.finally) {
         take(inner, true, &mut alone, world, depth - 1).map_err(|Endless { step: inner, why }| Endless {
             step: step.id.clone(),

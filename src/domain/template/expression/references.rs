@@ -51,7 +51,7 @@ pub(super) fn in_code(
     references: &mut Vec<Reference>,
     filters: &mut Vec<FilterUse>,
 ) {
-    let mut walk = Walk { bytes: &source.as_bytes()[..code.end], source, at: code.start };
+    let mut walk = ReferenceWalk { bytes: &source.as_bytes()[..code.end], source, at: code.start };
     let mut before = Before::Start;
     while let Some(token) = walk.token() {
         before = match token {
@@ -94,13 +94,13 @@ enum Token {
     Byte(u8),
 }
 
-struct Walk<'a> {
+struct ReferenceWalk<'a> {
     bytes: &'a [u8],
     source: &'a str,
     at: usize,
 }
 
-impl Walk<'_> {
+impl ReferenceWalk<'_> {
     fn token(&mut self) -> Option<Token> {
         self.blanks();
         let start = self.at;

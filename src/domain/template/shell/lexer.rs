@@ -10,8 +10,8 @@ mod here_document;
 mod substitute;
 
 use self::here_document::Pending;
-use super::quoting::Place;
-use super::{Datum, MARK, Refusal};
+use super::quoting::QuotingContext;
+use super::{Datum, MARK, UnsafeInterpolation};
 
 /// Frames that may be open at once; more are refused rather than followed.
 const MAX_FRAMES: usize = 100;
@@ -25,21 +25,21 @@ const REREAD: &str = "this command reads its words a second time, as code";
 const CONDITION: &str = "`[[` evaluates numbers as code; use `[`";
 
 /// What came of walking a script.
-pub(super) struct Read {
+pub(super) struct LexedScript {
     pub script: String,
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<UnsafeInterpolation>,
 }
 
 /// Walks `marked` and writes each value in the quoting of its place.
-pub(super) fn read(marked: &str, values: &[Datum]) -> Read {
-    let mut lexer = Lexer::new(marked, values, 0, Frame::Bare { parens: 0, substitution: false });
+pub(super) fn read(marked: &str, values: &[Datum]) -> LexedScript {
+    let mut lexer = Lexer::new(marked, values, 0, OpenConstruct::Bare { parens: 0, substitution: false });
     lexer.run();
-    Read { script: lexer.out, refusals: lexer.refusals }
+    LexedScript { script: lexer.out, refusals: lexer.refusals }
 }
 
 /// An open construct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Frame {
+enum OpenConstruct {
     Bare {
         parens: usize,
         substitution: bool,
@@ -63,18 +63,18 @@ struct Lexer<'a> {
     at: usize,
     values: &'a [Datum],
     out: String,
-    frames: Vec<Frame>,
+    frames: Vec<OpenConstruct>,
     pending: Vec<Pending>,
     /// Whether the next character would start a word, which is where `#` starts a comment.
     word_start: bool,
     lost: Option<&'static str>,
     /// Commands that read their words a second time, each with the number of frames that were open where it stands.
     hazards: Vec<(usize, &'static str)>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<UnsafeInterpolation>,
 }
 
 impl<'a> Lexer<'a> {
-    fn new(text: &'a str, values: &'a [Datum], base: usize, frame: Frame) -> Self {
+    fn new(text: &'a str, values: &'a [Datum], base: usize, frame: OpenConstruct) -> Self {
         Self {
             text,
             base,
@@ -97,10 +97,10 @@ impl<'a> Lexer<'a> {
                 self.frames.truncate(1);
             }
             match *self.frames.last().expect("the outermost frame is never popped") {
-                Frame::Bare { .. } => self.bare(next),
-                Frame::Double | Frame::Expanded => self.double(next),
-                Frame::Arithmetic { .. } => self.arithmetic(next),
-                Frame::Parameter { quoted } => self.parameter(next, quoted),
+                OpenConstruct::Bare { .. } => self.bare(next),
+                OpenConstruct::Double | OpenConstruct::Expanded => self.double(next),
+                OpenConstruct::Arithmetic { .. } => self.arithmetic(next),
+                OpenConstruct::Parameter { quoted } => self.parameter(next, quoted),
             }
         }
         if !self.pending.is_empty() || self.frames.len() > 1 {
@@ -159,10 +159,10 @@ impl<'a> Lexer<'a> {
 
     fn bare(&mut self, next: char) {
         match next {
-            MARK => self.value(Place::Bare),
+            MARK => self.value(QuotingContext::Bare),
             '\\' => self.backslash(),
             '\'' => self.single(),
-            '"' => self.open(Frame::Double),
+            '"' => self.open(OpenConstruct::Double),
             '`' => self.backticks(),
             '$' => self.dollar(),
             '#' if self.word_start => self.comment(),
@@ -189,7 +189,7 @@ impl<'a> Lexer<'a> {
         if self.word_start {
             let word: &str =
                 self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
-            let inside = matches!(self.frames.last(), Some(Frame::Bare { substitution: true, .. }));
+            let inside = matches!(self.frames.last(), Some(OpenConstruct::Bare { substitution: true, .. }));
             match word {
                 "" if self.rest().starts_with("[[") => self.hazards.push((self.frames.len(), CONDITION)),
                 "" if self.rest().starts_with("]]") => self.hazards.retain(|(_, why)| *why != CONDITION),
@@ -213,7 +213,7 @@ impl<'a> Lexer<'a> {
         let doubled = self.rest().starts_with("((");
         self.take();
         self.word_start = true;
-        let Some(Frame::Bare { parens, substitution }) = self.frames.last_mut() else { return };
+        let Some(OpenConstruct::Bare { parens, substitution }) = self.frames.last_mut() else { return };
         match next {
             '(' => {
                 *parens += 1;
@@ -231,9 +231,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn double(&mut self, next: char) {
-        let body = self.frames.last() == Some(&Frame::Expanded);
+        let body = self.frames.last() == Some(&OpenConstruct::Expanded);
         match next {
-            MARK => self.value(if body { Place::Expanded } else { Place::Double }),
+            MARK => self.value(if body { QuotingContext::Expanded } else { QuotingContext::Double }),
             '\\' => self.backslash(),
             '"' if !body => {
                 self.take();
@@ -251,7 +251,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn open(&mut self, frame: Frame) {
+    fn open(&mut self, frame: OpenConstruct) {
         self.take();
         self.frames.push(frame);
         self.word_start = false;
@@ -280,7 +280,7 @@ impl<'a> Lexer<'a> {
         self.word_start = false;
         while let Some(next) = self.peek() {
             match next {
-                MARK => self.value(Place::Single),
+                MARK => self.value(QuotingContext::Single),
                 '\'' => {
                     self.take();
                     return;
@@ -326,7 +326,7 @@ impl<'a> Lexer<'a> {
         while let Some(next) = self.peek() {
             match next {
                 '\n' => return,
-                MARK => self.value(Place::Comment),
+                MARK => self.value(QuotingContext::Comment),
                 _ => {
                     self.take();
                 }

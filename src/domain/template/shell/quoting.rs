@@ -4,7 +4,7 @@ use super::Datum;
 
 /// Where in a script a value can stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum QuotingContext {
     /// Outside quotes.
     Bare,
     /// Inside `'…'`.
@@ -21,7 +21,7 @@ pub(super) enum Place {
     Expanded,
 }
 
-impl Place {
+impl QuotingContext {
     /// The place's name in a message.
     const fn name(self) -> &'static str {
         match self {
@@ -39,15 +39,15 @@ impl Place {
 pub(super) type Unwritable = (String, &'static str);
 
 /// Writes one value in the quoting of its place.
-pub(super) fn write(datum: &Datum, place: Place) -> Result<String, Unwritable> {
+pub(super) fn write(datum: &Datum, place: QuotingContext) -> Result<String, Unwritable> {
     match datum {
-        Datum::Unknown => Ok(if place == Place::Arithmetic { "1".to_owned() } else { "x".to_owned() }),
+        Datum::Unknown => Ok(if place == QuotingContext::Arithmetic { "1".to_owned() } else { "x".to_owned() }),
         Datum::Unfit(what) => Err((
             format!("{what} has no form in a script"),
             "Interpolate one of its parts, or its text with `| tojson`.",
         )),
         Datum::Text(text) => scalar(text, place),
-        Datum::Words(words) if place == Place::Bare => {
+        Datum::Words(words) if place == QuotingContext::Bare => {
             let quoted: Result<Vec<String>, Unwritable> = words.iter().map(|word| scalar(word, place)).collect();
             Ok(quoted?.join(" "))
         }
@@ -58,7 +58,7 @@ pub(super) fn write(datum: &Datum, place: Place) -> Result<String, Unwritable> {
     }
 }
 
-fn scalar(text: &str, place: Place) -> Result<String, Unwritable> {
+fn scalar(text: &str, place: QuotingContext) -> Result<String, Unwritable> {
     if text.contains('\0') {
         return Err((
             "the value holds a NUL byte, which no program can be given".to_owned(),
@@ -72,13 +72,13 @@ fn scalar(text: &str, place: Place) -> Result<String, Unwritable> {
         ));
     }
     match place {
-        Place::Bare => Ok(format!("'{}'", text.replace('\'', r"'\''"))),
-        Place::Single => Ok(text.replace('\'', r"'\''")),
-        Place::Double => Ok(escaped(text, &['\\', '$', '`', '"'])),
-        Place::Expanded => Ok(escaped(text, &['\\', '$', '`'])),
-        Place::Verbatim => Ok(text.to_owned()),
-        Place::Comment => Ok(text.chars().map(|c| if harmless(c) { c } else { '_' }).collect()),
-        Place::Arithmetic => integer(text),
+        QuotingContext::Bare => Ok(format!("'{}'", text.replace('\'', r"'\''"))),
+        QuotingContext::Single => Ok(text.replace('\'', r"'\''")),
+        QuotingContext::Double => Ok(escaped(text, &['\\', '$', '`', '"'])),
+        QuotingContext::Expanded => Ok(escaped(text, &['\\', '$', '`'])),
+        QuotingContext::Verbatim => Ok(text.to_owned()),
+        QuotingContext::Comment => Ok(text.chars().map(|c| if harmless(c) { c } else { '_' }).collect()),
+        QuotingContext::Arithmetic => integer(text),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Checkup;
 use crate::domain::core::text::bytes;
-use crate::domain::host::requirement::{Finding, Topic};
+use crate::domain::host::requirement::{CheckResult, Topic};
 
 /// From here on somebody should look, and from there on it is wrong, in percent of bytes or inodes.
 const NEARLY_FULL: f64 = 90.0;
@@ -16,7 +16,7 @@ const FULL: f64 = 97.0;
 const LEAST: u64 = 64 * 1024 * 1024;
 
 impl Checkup {
-    pub(super) async fn disk(&self) -> Vec<Finding> {
+    pub(super) async fn disk(&self) -> Vec<CheckResult> {
         let directory = self.context.estate.postmortem.directory.as_deref().unwrap_or("postmortems");
         let places = [("log", self.log.clone()), ("post-mortems", self.context.directory.join(directory))];
         let mut findings = Vec::new();
@@ -25,9 +25,12 @@ impl Checkup {
             let seen = self.ask_here("disk", json!({ "path": path })).await;
             findings.push(match seen.output["disks"].get(0) {
                 Some(usage) => judged(what, &path, usage),
-                None => {
-                    Finding::wrong(Topic::Disk, what, seen.summary, format!("install -d -m 700 {}", place.display()))
-                }
+                None => CheckResult::wrong(
+                    Topic::Disk,
+                    what,
+                    seen.summary,
+                    format!("install -d -m 700 {}", place.display()),
+                ),
             });
         }
         findings
@@ -39,7 +42,7 @@ pub(super) fn existing(place: &Path) -> PathBuf {
     place.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn judged(what: &str, path: &Path, usage: &Value) -> Finding {
+fn judged(what: &str, path: &Path, usage: &Value) -> CheckResult {
     let number = |name: &str| usage[name].as_f64().unwrap_or(0.0);
     let (percent, free) = (number("percent").max(number("inodes_percent")), usage["free"].as_u64().unwrap_or(0));
     let found = format!("`{}` is {percent} % full, {} free", path.display(), bytes(free));
@@ -47,14 +50,14 @@ fn judged(what: &str, path: &Path, usage: &Value) -> Finding {
     if usage["read_only"] == json!(true) {
         let mount = usage["mount"].as_str().unwrap_or("/");
         let found = format!("`{}` cannot be written: its file system is read-only", path.display());
-        return Finding::wrong(Topic::Disk, what, found, format!("mount -o remount,rw {mount}"));
+        return CheckResult::wrong(Topic::Disk, what, found, format!("mount -o remount,rw {mount}"));
     }
     if percent >= FULL || free < LEAST {
-        return Finding::wrong(Topic::Disk, what, found, mend);
+        return CheckResult::wrong(Topic::Disk, what, found, mend);
     }
     match percent >= NEARLY_FULL {
-        true => Finding::doubtful(Topic::Disk, what, found).mend(mend),
-        false => Finding::fine(Topic::Disk, what, found),
+        true => CheckResult::doubtful(Topic::Disk, what, found).mend(mend),
+        false => CheckResult::fine(Topic::Disk, what, found),
     }
 }
 

@@ -9,13 +9,13 @@ use serde_json::json;
 use super::Checkup;
 use crate::domain::config::host::Host;
 use crate::domain::core::glob_name::matches;
-use crate::domain::host::requirement::{Finding, Topic};
+use crate::domain::host::requirement::{CheckResult, Topic};
 
 /// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 impl Checkup {
-    pub(super) async fn host(&self) -> Vec<Finding> {
+    pub(super) async fn host(&self) -> Vec<CheckResult> {
         let clock = match Path::new(SYNCHRONIZED).exists() {
             true => clock("yes"),
             false => self.timedatectl().await,
@@ -27,45 +27,45 @@ impl Checkup {
         self.name().into_iter().chain([clock]).chain(there).collect()
     }
 
-    fn name(&self) -> Option<Finding> {
+    fn name(&self) -> Option<CheckResult> {
         // Another machine is asked for its name when it is connected to.
         let environment = &self.context.environment;
         let pattern = environment.hostname.as_ref().filter(|_| environment.host == Host::Local)?;
         let subject = "name";
         Some(match matches(pattern, &self.hostname) {
-            true => Finding::fine(Topic::Host, subject, format!("`{}` is a host of `{pattern}`", self.hostname)),
+            true => CheckResult::fine(Topic::Host, subject, format!("`{}` is a host of `{pattern}`", self.hostname)),
             false => {
                 let found = format!(
                     "this is `{}`, and environment `{}` is for `{pattern}` only",
                     self.hostname, self.context.environment_name
                 );
-                Finding::wrong(Topic::Host, subject, found, self.edit(&super::Users::default()))
+                CheckResult::wrong(Topic::Host, subject, found, self.edit(&super::Users::default()))
             }
         })
     }
 
-    async fn timedatectl(&self) -> Finding {
+    async fn timedatectl(&self) -> CheckResult {
         let argv = ["timedatectl", "show", "--property=NTPSynchronized", "--value"];
         let said = self.ask_here("command", json!({ "argv": argv })).await;
         if said.is_success() {
             return clock(said.output["stdout"].as_str().unwrap_or_default());
         }
-        Finding::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised")
+        CheckResult::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised")
             .mend("timedatectl timesync-status")
     }
 }
 
 /// What `NTPSynchronized` means.
-fn clock(word: &str) -> Finding {
+fn clock(word: &str) -> CheckResult {
     match word {
-        "yes" => Finding::fine(Topic::Host, "clock", "synchronised"),
-        "no" => Finding::wrong(
+        "yes" => CheckResult::fine(Topic::Host, "clock", "synchronised"),
+        "no" => CheckResult::wrong(
             Topic::Host,
             "clock",
             "not synchronised, so deadlines and the order of events cannot be relied on",
             "timedatectl set-ntp true",
         ),
-        _ => Finding::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised"),
+        _ => CheckResult::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Checkup;
 use super::disk::existing;
 use crate::clock::SharedClock;
 use crate::domain::core::time::Span;
-use crate::domain::host::requirement::{Finding, Topic};
+use crate::domain::host::requirement::{CheckResult, Topic};
 use crate::store::EventStore as _;
 use crate::store::sqlite::Sqlite;
 
@@ -28,28 +28,28 @@ const PAGE: usize = 4096;
 const SLOW: Duration = Duration::from_millis(50);
 
 impl Checkup {
-    pub(super) async fn log(&self) -> Vec<Finding> {
+    pub(super) async fn log(&self) -> Vec<CheckResult> {
         vec![self.opened().await, self.written().await]
     }
 
-    async fn opened(&self) -> Finding {
+    async fn opened(&self) -> CheckResult {
         let subject = self.log.display().to_string();
         if !self.log.exists() {
-            return Finding::fine(Topic::Log, subject, "not there yet; the first incident makes it");
+            return CheckResult::fine(Topic::Log, subject, "not there yet; the first incident makes it");
         }
         let verify = format!("{} verify", self.words.runbook);
         let store = match Sqlite::open_existing(&self.log).await {
             Ok(store) => store,
-            Err(error) => return Finding::wrong(Topic::Log, subject, error.to_string(), verify),
+            Err(error) => return CheckResult::wrong(Topic::Log, subject, error.to_string(), verify),
         };
         match audited(&store).await {
-            Ok(0) => Finding::fine(Topic::Log, subject, "opens, and holds no incident"),
-            Ok(read) => Finding::fine(Topic::Log, subject, format!("opens; {} whole", counted(read))),
-            Err(reason) => Finding::wrong(Topic::Log, subject, reason, verify),
+            Ok(0) => CheckResult::fine(Topic::Log, subject, "opens, and holds no incident"),
+            Ok(read) => CheckResult::fine(Topic::Log, subject, format!("opens; {} whole", counted(read))),
+            Err(reason) => CheckResult::wrong(Topic::Log, subject, reason, verify),
         }
     }
 
-    async fn written(&self) -> Finding {
+    async fn written(&self) -> CheckResult {
         let (clock, place) = (self.context.clock.clone(), existing(&self.log));
         let shown = place.display().to_string();
         let measured = tokio::task::spawn_blocking(move || fsyncs(&place, &clock)).await;
@@ -57,15 +57,16 @@ impl Checkup {
         match measured {
             Ok(each) if each >= SLOW => {
                 let found = format!("{} an fsync in `{shown}`: every step waits for two or three", Span(each));
-                Finding::doubtful(Topic::Log, "disk", found).mend(format!("{} --state DIR doctor", self.words.runbook))
+                CheckResult::doubtful(Topic::Log, "disk", found)
+                    .mend(format!("{} --state DIR doctor", self.words.runbook))
             }
             Ok(each) => {
                 let found = format!("{:.1} ms an fsync in `{shown}`", each.as_secs_f64() * 1000.0);
-                Finding::fine(Topic::Log, "disk", found)
+                CheckResult::fine(Topic::Log, "disk", found)
             }
             Err(reason) => {
                 let mend = format!("install -d -m 700 -o {} {shown}", self.account.name);
-                Finding::wrong(Topic::Log, "disk", format!("`{shown}` cannot be written: {reason}"), mend)
+                CheckResult::wrong(Topic::Log, "disk", format!("`{shown}` cannot be written: {reason}"), mend)
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::actions::kinds::git::remote_check::reach;
 use crate::domain::config::estate::Channel;
 use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
-use crate::domain::host::requirement::{Finding, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
 /// Slack's own address.
 const SLACK: &str = "https://slack.com/api";
@@ -25,20 +25,20 @@ const WRITE: &str = "chat:write";
 const REASON: usize = 300;
 
 impl Checkup {
-    pub(super) async fn git(&self) -> Vec<Finding> {
+    pub(super) async fn git(&self) -> Vec<CheckResult> {
         join_all(self.needs.repositories.iter().map(|(tree, users)| self.remote(tree, users))).await
     }
 
-    async fn remote(&self, tree: &str, users: &Users) -> Finding {
+    async fn remote(&self, tree: &str, users: &Users) -> CheckResult {
         let is_here = self.context.environment.host == Host::Local;
         if is_here && !self.context.there(tree).is_dir() {
             let found = format!("there is no such directory; {}", by(users));
-            return Finding::wrong(Topic::Git, tree, found, self.edit(users));
+            return CheckResult::wrong(Topic::Git, tree, found, self.edit(users));
         }
         let reached = match reach(tree, &self.context()).await {
             Ok(reached) => reached,
             Err(reason) => {
-                return Finding::wrong(
+                return CheckResult::wrong(
                     Topic::Git,
                     tree,
                     one_line(&reason, REASON),
@@ -51,13 +51,13 @@ impl Checkup {
         match branch.filter(|branch| !reached.branches.contains(*branch)) {
             Some(branch) => {
                 let found = format!("`{}` answers, and has no branch `{branch}`", reached.address);
-                Finding::wrong(Topic::Git, tree, found, self.edit(&Users::default()))
+                CheckResult::wrong(Topic::Git, tree, found, self.edit(&Users::default()))
             }
-            None => Finding::fine(Topic::Git, tree, format!("`{}` answers", reached.address)),
+            None => CheckResult::fine(Topic::Git, tree, format!("`{}` answers", reached.address)),
         }
     }
 
-    pub(super) async fn slack(&self) -> Vec<Finding> {
+    pub(super) async fn slack(&self) -> Vec<CheckResult> {
         // Two channels may use one token, which is asked about once.
         let mut tokens: BTreeMap<(&str, &str), (&Channel, Vec<&str>)> = BTreeMap::new();
         for (name, channel) in &self.context.estate.channels {
@@ -70,7 +70,7 @@ impl Checkup {
         join_all(tokens.into_iter().map(|((api, token), (_, channels))| self.token(api, token, channels))).await
     }
 
-    async fn token(&self, api: &str, token: &str, channels: Vec<&str>) -> Finding {
+    async fn token(&self, api: &str, token: &str, channels: Vec<&str>) -> CheckResult {
         let subject = format!("token {token}");
         let spec = json!({ "post": format!("{api}/auth.test"), "token": { "secret": token }, "timeout": "10s" });
         let seen = self.ask("http", spec).await;
@@ -78,7 +78,7 @@ impl Checkup {
         if body["ok"] != json!(true) {
             let word = body["error"].as_str().map(|word| format!("Slack says `{}`", one_line(word, 80)));
             let found = word.unwrap_or_else(|| one_line(&seen.summary, REASON));
-            return Finding::wrong(Topic::Slack, subject, found, format!("xdg-open {APPS}"));
+            return CheckResult::wrong(Topic::Slack, subject, found, format!("xdg-open {APPS}"));
         }
         let has: Vec<&str> = seen.output["headers"]["x-oauth-scopes"].as_str().unwrap_or_default().split(',').collect();
         let has: Vec<&str> = has.into_iter().map(str::trim).filter(|scope| !scope.is_empty()).collect();
@@ -86,13 +86,17 @@ impl Checkup {
         let wanted: Vec<&str> = if is_app { self.scopes.iter().map(String::as_str).collect() } else { vec![WRITE] };
         let missing: Vec<&str> = wanted.into_iter().filter(|scope| !has.contains(scope)).collect();
         if has.is_empty() {
-            return Finding::doubtful(Topic::Slack, subject, "the token is good; Slack does not say what it may do");
+            return CheckResult::doubtful(
+                Topic::Slack,
+                subject,
+                "the token is good; Slack does not say what it may do",
+            );
         }
         if missing.is_empty() {
-            return Finding::fine(Topic::Slack, subject, format!("good, and may {}", has.join(", ")));
+            return CheckResult::fine(Topic::Slack, subject, format!("good, and may {}", has.join(", ")));
         }
         let found = format!("the token is good, and may not {}", missing.join(", "));
-        Finding::wrong(
+        CheckResult::wrong(
             Topic::Slack,
             subject,
             found,

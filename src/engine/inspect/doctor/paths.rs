@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Checkup, by};
 use crate::domain::config::host::Host;
-use crate::domain::host::requirement::{Finding, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
 /// Programs whose Debian package has another name.
 const PACKAGES: &[(&str, &str)] = &[
@@ -28,7 +28,7 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 impl Checkup {
-    pub(super) async fn places(&self) -> Vec<Finding> {
+    pub(super) async fn places(&self) -> Vec<CheckResult> {
         match &self.context.environment.host {
             Host::Local => self.places_here().await,
             Host::Ssh(there) => {
@@ -40,12 +40,12 @@ impl Checkup {
     }
 
     /// A file system that does not answer holds fast whoever asks, so a thread of its own asks.
-    async fn places_here(&self) -> Vec<Finding> {
+    async fn places_here(&self) -> Vec<CheckResult> {
         let looker = self.clone();
         tokio::task::spawn_blocking(move || looker.seen()).await.unwrap_or_default()
     }
 
-    fn seen(&self) -> Vec<Finding> {
+    fn seen(&self) -> Vec<CheckResult> {
         let needs = &self.needs;
         let paths = self.here(&needs.paths).map(|(path, users)| self.path(path, users));
         let arguments = self.here(&needs.arguments).filter(|(path, _)| needs.is_argument_alone(path));
@@ -60,42 +60,42 @@ impl Checkup {
         names.iter().filter(move |(name, _)| is_local || self.needs.here.contains_key(*name))
     }
 
-    fn path(&self, path: &str, users: &Users) -> Finding {
+    fn path(&self, path: &str, users: &Users) -> CheckResult {
         let place = self.context.directory.join(path);
         match std::fs::metadata(&place) {
-            Ok(about) if about.is_dir() => Finding::fine(Topic::Paths, path, "a directory"),
-            Ok(_) => Finding::fine(Topic::Paths, path, "a file"),
+            Ok(about) if about.is_dir() => CheckResult::fine(Topic::Paths, path, "a directory"),
+            Ok(_) => CheckResult::fine(Topic::Paths, path, "a file"),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 let mend = format!("setfacl -m u:{}:rX {}", self.account.name, place.display());
-                Finding::wrong(Topic::Paths, path, format!("may not be looked at; {}", by(users)), mend)
+                CheckResult::wrong(Topic::Paths, path, format!("may not be looked at; {}", by(users)), mend)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Finding::wrong(Topic::Paths, path, format!("not there; {}", by(users)), self.edit(users))
+                CheckResult::wrong(Topic::Paths, path, format!("not there; {}", by(users)), self.edit(users))
             }
-            Err(error) => Finding::wrong(Topic::Paths, path, format!("{error}; {}", by(users)), self.edit(users)),
+            Err(error) => CheckResult::wrong(Topic::Paths, path, format!("{error}; {}", by(users)), self.edit(users)),
         }
     }
 
-    fn program(&self, program: &str, users: &Users) -> Finding {
+    fn program(&self, program: &str, users: &Users) -> CheckResult {
         if program.contains('/') {
             let place = self.context.directory.join(program);
             return match (is_program(&place), place.exists()) {
-                (true, _) => Finding::fine(Topic::Programs, program, "can be run"),
+                (true, _) => CheckResult::fine(Topic::Programs, program, "can be run"),
                 (false, true) => {
                     let mend = format!("chmod +x {}", place.display());
-                    Finding::wrong(Topic::Programs, program, format!("cannot be run; {}", by(users)), mend)
+                    CheckResult::wrong(Topic::Programs, program, format!("cannot be run; {}", by(users)), mend)
                 }
                 (false, false) => {
-                    Finding::wrong(Topic::Programs, program, format!("not there; {}", by(users)), self.edit(users))
+                    CheckResult::wrong(Topic::Programs, program, format!("not there; {}", by(users)), self.edit(users))
                 }
             };
         }
         match self.in_path(program) {
-            Some(place) => Finding::fine(Topic::Programs, program, place.display().to_string()),
+            Some(place) => CheckResult::fine(Topic::Programs, program, place.display().to_string()),
             None => {
                 let package = package(program);
                 let found = format!("not in PATH; {}", by(users));
-                Finding::wrong(Topic::Programs, program, found, format!("apt-get install {package}"))
+                CheckResult::wrong(Topic::Programs, program, found, format!("apt-get install {package}"))
             }
         }
     }
@@ -108,8 +108,8 @@ impl Checkup {
 }
 
 /// What is found of something that a program is given, which may be there to make it.
-pub(super) fn loosely(seen: Finding) -> Finding {
-    if seen.mend.is_none() { seen } else { Finding::doubtful(Topic::Paths, seen.subject, seen.found) }
+pub(super) fn loosely(seen: CheckResult) -> CheckResult {
+    if seen.mend.is_none() { seen } else { CheckResult::doubtful(Topic::Paths, seen.subject, seen.found) }
 }
 
 /// The Debian package with a program.

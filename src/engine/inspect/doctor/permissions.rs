@@ -16,7 +16,7 @@ use crate::actions::transport::process;
 use crate::actions::transport::process::Job;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::domain::config::host::Host;
-use crate::domain::host::requirement::{Finding, Topic};
+use crate::domain::host::requirement::{CheckResult, Topic};
 
 /// How long the stand-in for the account lives, in seconds: as long as a look may take.
 const STAND_IN: &str = "echo $$; exec sleep 15";
@@ -40,10 +40,10 @@ impl Sink for FirstLine {
 }
 
 impl Checkup {
-    pub(super) async fn rights(&self) -> Vec<Finding> {
+    pub(super) async fn rights(&self) -> Vec<CheckResult> {
         let grant = &self.needs.grant;
         if grant.units.values().all(|units| units.is_empty()) && !grant.unit_files && !grant.daemon_reload {
-            return vec![Finding::fine(Topic::Rights, "units", "no runbook changes a unit")];
+            return vec![CheckResult::fine(Topic::Rights, "units", "no runbook changes a unit")];
         }
         if self.context.environment.host != Host::Local {
             // What is done there is done by the account that ssh arrives at.
@@ -52,19 +52,19 @@ impl Checkup {
         match (self.account.is_own, self.context.environment.systemd.0.as_str()) {
             (true, "system") if self.account.asks_as_root => {
                 let found = "this is root, whom systemd lets do everything; `--user ACCOUNT` asks for another account";
-                vec![Finding::fine(Topic::Rights, "units", found)]
+                vec![CheckResult::fine(Topic::Rights, "units", found)]
             }
             (true, _) => self.own().await,
             (false, "system") => self.of_another().await,
             (false, _) => {
                 let found = "a manager of a user obeys that user alone";
-                vec![Finding::doubtful(Topic::Rights, &*self.account.name, found)]
+                vec![CheckResult::doubtful(Topic::Rights, &*self.account.name, found)]
             }
         }
     }
 
     /// By systemd itself.
-    async fn own(&self) -> Vec<Finding> {
+    async fn own(&self) -> Vec<CheckResult> {
         let manager = &self.context.environment.systemd;
         let mut findings = Vec::new();
         for (verb, units) in &self.needs.grant.units {
@@ -78,13 +78,13 @@ impl Checkup {
         let is_asked = manager.0 == "system";
         for (_, what) in whole.into_iter().filter(|(used, _)| *used && is_asked) {
             let found = format!("root can ask: `sudo {} doctor --user {}`", self.words.runbook, self.account.name);
-            findings.push(Finding::doubtful(Topic::Rights, what, found));
+            findings.push(CheckResult::doubtful(Topic::Rights, what, found));
         }
         findings
     }
 
     /// By polkit, as root, about a process that the account runs for as long as it is asked.
-    async fn of_another(&self) -> Vec<Finding> {
+    async fn of_another(&self) -> Vec<CheckResult> {
         let context = self.context();
         let job = Job::new(["runuser", "-u", &self.account.name, "--", "sh", "-c", STAND_IN], &context);
         let (whole, mut line) = mpsc::channel(1);
@@ -102,12 +102,12 @@ impl Checkup {
                 let reason = ended.err().map_or_else(|| "there is no such account".to_owned(), |error| error.to_string());
                 let found = format!("no process can be run as `{}`: {reason}", self.account.name);
                 let mend = format!("useradd --system --groups systemd-journal {}", self.account.name);
-                vec![Finding::wrong(Topic::Rights, &*self.account.name, found, mend)]
+                vec![CheckResult::wrong(Topic::Rights, &*self.account.name, found, mend)]
             }
         }
     }
 
-    async fn polkit(&self, process: u32) -> Vec<Finding> {
+    async fn polkit(&self, process: u32) -> Vec<CheckResult> {
         use std::os::unix::fs::MetadataExt as _;
         let owner = std::fs::metadata(Path::new("/proc").join(process.to_string())).map(|about| about.uid());
         let polkit = match owner {
@@ -118,7 +118,7 @@ impl Checkup {
             Ok(polkit) => polkit,
             Err(reason) => {
                 let found = format!("polkit does not answer, so only root may change a unit: {reason}");
-                return vec![Finding::wrong(Topic::Rights, "polkit", found, "apt-get install polkitd")];
+                return vec![CheckResult::wrong(Topic::Rights, "polkit", found, "apt-get install polkitd")];
             }
         };
         let mut findings = Vec::new();
@@ -136,7 +136,7 @@ impl Checkup {
         findings
     }
 
-    fn judged(&self, verb: &str, answers: Vec<(&str, Right)>) -> Finding {
+    fn judged(&self, verb: &str, answers: Vec<(&str, Right)>) -> CheckResult {
         let (account, at) = match &self.context.environment.host {
             Host::Local => (self.account.name.as_str(), String::new()),
             // What is done there is done by the account that ssh arrives at.
@@ -150,7 +150,7 @@ impl Checkup {
             let found = format!("`{account}` may not {verb} {}", few(refused));
             let rule = "/etc/polkit-1/rules.d/50-runbook.rules";
             let mend = format!("{} unit polkit --user {account} | {at}sudo tee {rule}", self.words.runbook);
-            return Finding::wrong(Topic::Rights, verb, found, mend);
+            return CheckResult::wrong(Topic::Rights, verb, found, mend);
         }
         let unknown = answers.iter().find_map(|(unit, right)| match right {
             Right::Unknown(reason) => Some((unit, reason)),
@@ -158,11 +158,11 @@ impl Checkup {
         });
         match unknown {
             Some((unit, reason)) => {
-                Finding::doubtful(Topic::Rights, verb, format!("there is no telling for {unit}: {reason}"))
+                CheckResult::doubtful(Topic::Rights, verb, format!("there is no telling for {unit}: {reason}"))
             }
             None => {
                 let units = few(answers.iter().map(|(unit, _)| *unit));
-                Finding::fine(Topic::Rights, verb, format!("`{account}` may {verb} {units}"))
+                CheckResult::fine(Topic::Rights, verb, format!("`{account}` may {verb} {units}"))
             }
         }
     }

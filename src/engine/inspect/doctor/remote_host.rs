@@ -14,7 +14,7 @@ use crate::actions::transport::host;
 use crate::domain::config::estate::{Environment, SshHost};
 use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
-use crate::domain::host::requirement::{Finding, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
 /// What each path is, a line each, in the words of coreutils; the directory that paths are relative to is the account's own.
 const PATHS: &str = "for path; do LC_ALL=C stat -L -c 'is %F' -- \"$path\" 2>&1; done; true";
@@ -33,7 +33,7 @@ type Named<'n> = (&'n String, &'n Users);
 
 impl Checkup {
     /// Whether the environment's host lets us in; this machine always does.
-    pub(super) async fn own_connection(&self) -> Option<Finding> {
+    pub(super) async fn own_connection(&self) -> Option<CheckResult> {
         let there = self.context.environment.host.ssh()?;
         let mut finding = self.connection(&there.to, there).await;
         if finding.mend.is_some() {
@@ -43,42 +43,42 @@ impl Checkup {
     }
 
     /// Whether each further host of the environment lets us in.
-    pub(super) async fn further_connections(&self) -> Vec<Finding> {
+    pub(super) async fn further_connections(&self) -> Vec<CheckResult> {
         let hosts = self.context.environment.hosts.iter().filter_map(|(name, host)| Some((name, host.ssh()?)));
         join_all(hosts.map(|(name, there)| self.connection(name, there))).await
     }
 
-    async fn connection(&self, name: &str, there: &SshHost) -> Finding {
+    async fn connection(&self, name: &str, there: &SshHost) -> CheckResult {
         let environment = Environment { host: Host::Ssh(there.clone()), ..(*self.context.environment).clone() };
         let context = Context { environment: environment.into(), ..self.context() };
         match host::reach(&context).await {
-            Ok(()) => Finding::fine(Topic::Host, name, format!("`{}` lets us in", host::by_hand(there))),
+            Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` lets us in", host::by_hand(there))),
             Err(reason) => {
                 let reason = reason.strip_prefix(&format!("`{}` ", there.to)).unwrap_or(&reason);
-                Finding::wrong(Topic::Host, name, reason, format!("{} true", host::by_hand(there)))
+                CheckResult::wrong(Topic::Host, name, reason, format!("{} true", host::by_hand(there)))
             }
         }
     }
 
     /// Whether the clock there is the one here, which orders what both write down.
-    pub(super) async fn clock_there(&self, there: &SshHost) -> Finding {
+    pub(super) async fn clock_there(&self, there: &SshHost) -> CheckResult {
         let subject = format!("clock of {}", there.to);
         let before = self.context.clock.now().timestamp();
         let said = self.ask("command", json!({ "argv": ["date", "+%s"] })).await;
         let after = self.context.clock.now().timestamp();
         let Some(at) = said.output["stdout"].as_str().and_then(|text| text.trim().parse::<i64>().ok()) else {
-            return Finding::doubtful(Topic::Host, subject, one_line(&said.summary, 200));
+            return CheckResult::doubtful(Topic::Host, subject, one_line(&said.summary, 200));
         };
         let apart = (before - at).max(at - after).max(0);
         if apart < APART {
-            return Finding::fine(Topic::Host, subject, "as here");
+            return CheckResult::fine(Topic::Host, subject, "as here");
         }
         let found = format!("{apart} s from the clock here, so lines of its journal stand in the wrong order");
-        Finding::wrong(Topic::Host, subject, found, format!("{} timedatectl set-ntp true", host::by_hand(there)))
+        CheckResult::wrong(Topic::Host, subject, found, format!("{} timedatectl set-ntp true", host::by_hand(there)))
     }
 
     /// The files and programs there.
-    pub(super) async fn places_there<'n>(&'n self, host: &SshHost) -> Vec<Finding> {
+    pub(super) async fn places_there<'n>(&'n self, host: &SshHost) -> Vec<CheckResult> {
         let needs = &self.needs;
         let there = |names: &'n BTreeMap<String, Users>| -> Vec<Named<'n>> {
             names.iter().filter(|(name, users)| needs.is_there(name, users)).collect()
@@ -90,15 +90,16 @@ impl Checkup {
         paths.into_iter().chain(arguments.into_iter().map(loosely)).chain(programs).collect()
     }
 
-    async fn paths(&self, paths: &[Named<'_>], there: &SshHost) -> Vec<Finding> {
+    async fn paths(&self, paths: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
         let said = self.said_there(PATHS, paths).await;
         let judge = |((path, users), line): (&Named<'_>, Result<String, String>)| {
             let path = path.as_str();
-            let wrong =
-                |found: &str, mend: String| Finding::wrong(Topic::Paths, path, format!("{found}; {}", by(users)), mend);
+            let wrong = |found: &str, mend: String| {
+                CheckResult::wrong(Topic::Paths, path, format!("{found}; {}", by(users)), mend)
+            };
             match line {
-                Ok(line) if line == "is directory" => Finding::fine(Topic::Paths, path, "a directory"),
-                Ok(line) if line.starts_with("is ") => Finding::fine(Topic::Paths, path, "a file"),
+                Ok(line) if line == "is directory" => CheckResult::fine(Topic::Paths, path, "a directory"),
+                Ok(line) if line.starts_with("is ") => CheckResult::fine(Topic::Paths, path, "a file"),
                 Ok(line) if line.ends_with("Permission denied") => {
                     let account = there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account);
                     wrong(
@@ -108,26 +109,31 @@ impl Checkup {
                 }
                 Ok(line) if line.ends_with("No such file or directory") => wrong("not there", self.edit(users)),
                 Ok(line) => wrong(&one_line(&line, 200), self.edit(users)),
-                Err(reason) => Finding::doubtful(Topic::Paths, path, reason),
+                Err(reason) => CheckResult::doubtful(Topic::Paths, path, reason),
             }
         };
         paths.iter().zip(said).map(judge).collect()
     }
 
-    async fn programs(&self, programs: &[Named<'_>], there: &SshHost) -> Vec<Finding> {
+    async fn programs(&self, programs: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
         let said = self.said_there(PROGRAMS, programs).await;
         let judge = |((name, users), line): (&Named<'_>, Result<String, String>)| match line {
             Ok(line) if line.is_empty() && name.contains('/') => {
                 let found = format!("not there, or cannot be run; {}", by(users));
-                Finding::wrong(Topic::Programs, name.as_str(), found, format!("{} ls -l {name}", host::by_hand(there)))
+                CheckResult::wrong(
+                    Topic::Programs,
+                    name.as_str(),
+                    found,
+                    format!("{} ls -l {name}", host::by_hand(there)),
+                )
             }
             Ok(line) if line.is_empty() => {
                 let found = format!("not in the PATH of `{}`; {}", there.to, by(users));
                 let mend = format!("{} sudo apt-get install {}", host::by_hand(there), package(name));
-                Finding::wrong(Topic::Programs, name.as_str(), found, mend)
+                CheckResult::wrong(Topic::Programs, name.as_str(), found, mend)
             }
-            Ok(line) => Finding::fine(Topic::Programs, name.as_str(), one_line(&line, 200)),
-            Err(reason) => Finding::doubtful(Topic::Programs, name.as_str(), reason),
+            Ok(line) => CheckResult::fine(Topic::Programs, name.as_str(), one_line(&line, 200)),
+            Err(reason) => CheckResult::doubtful(Topic::Programs, name.as_str(), reason),
         };
         programs.iter().zip(said).map(judge).collect()
     }

@@ -3,54 +3,56 @@
 use super::{Checkup, by, few};
 use crate::domain::config::estate::SecretSource;
 use crate::domain::config::sender::Auth;
-use crate::domain::host::requirement::{Finding, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
 /// Where systemd finds the credentials of a service, plain and encrypted.
 const CREDENTIALS: [&str; 2] = ["/etc/credstore", "/etc/credstore.encrypted"];
 
 impl Checkup {
-    pub(super) fn senders(&self) -> Vec<Finding> {
+    pub(super) fn senders(&self) -> Vec<CheckResult> {
         let senders = self.context.estate.senders.iter();
         senders.map(|(name, sender)| self.sender(name, &sender.auth)).collect()
     }
 
-    fn sender(&self, name: &str, auth: &Auth) -> Finding {
+    fn sender(&self, name: &str, auth: &Auth) -> CheckResult {
         let missing: Vec<&str> =
             auth.secrets().iter().map(String::as_str).filter(|secret| self.missing(secret).is_some()).collect();
         match (auth, missing.first()) {
-            (Auth::None, _) => Finding::doubtful(Topic::Senders, name, "whoever reaches the port is believed"),
-            (Auth::Sns, _) => Finding::fine(Topic::Senders, name, "proves itself by a signature of AWS"),
+            (Auth::None, _) => CheckResult::doubtful(Topic::Senders, name, "whoever reaches the port is believed"),
+            (Auth::Sns, _) => CheckResult::fine(Topic::Senders, name, "proves itself by a signature of AWS"),
             (_, Some(first)) => {
                 let found = format!("cannot prove itself without {}", few(missing.iter().copied()));
-                Finding::wrong(Topic::Senders, name, found, self.provide(first))
+                CheckResult::wrong(Topic::Senders, name, found, self.provide(first))
             }
-            (_, None) => Finding::fine(Topic::Senders, name, "what it proves itself with is here"),
+            (_, None) => CheckResult::fine(Topic::Senders, name, "what it proves itself with is here"),
         }
     }
 
-    pub(super) fn secrets(&self) -> Vec<Finding> {
+    pub(super) fn secrets(&self) -> Vec<CheckResult> {
         let named = self.needs.secrets.keys().filter(|name| !self.context.estate.secrets.contains_key(*name));
         let unknown = named.map(|name| {
             let users = &self.needs.secrets[name];
             let found = format!("the estate does not say where it is; {}", by(users));
-            Finding::wrong(Topic::Secrets, name, found, self.edit(&Users::default()))
+            CheckResult::wrong(Topic::Secrets, name, found, self.edit(&Users::default()))
         });
         let known = self.context.estate.secrets.keys().map(|name| self.secret(name));
         known.chain(unknown).collect()
     }
 
-    fn secret(&self, name: &str) -> Finding {
+    fn secret(&self, name: &str) -> CheckResult {
         let Some(reason) = self.missing(name) else {
-            return Finding::fine(Topic::Secrets, name, "can be read");
+            return CheckResult::fine(Topic::Secrets, name, "can be read");
         };
         if let Some(finding) = self.of_service(name) {
             return finding;
         }
         match self.needs.secrets.get(name) {
-            Some(users) => Finding::wrong(Topic::Secrets, name, format!("{reason}; {}", by(users)), self.provide(name)),
+            Some(users) => {
+                CheckResult::wrong(Topic::Secrets, name, format!("{reason}; {}", by(users)), self.provide(name))
+            }
             None => {
                 let found = format!("{reason}; nothing needs it, but it cannot be kept out of what is written");
-                Finding::doubtful(Topic::Secrets, name, found).mend(self.provide(name))
+                CheckResult::doubtful(Topic::Secrets, name, found).mend(self.provide(name))
             }
         }
     }
@@ -66,11 +68,11 @@ impl Checkup {
     }
 
     /// A credential is the service's alone: here it can only be seen whether systemd will find it.
-    fn of_service(&self, name: &str) -> Option<Finding> {
+    fn of_service(&self, name: &str) -> Option<CheckResult> {
         let credential = self.context.estate.secrets.get(name)?.credential.as_ref()?;
         let there = CREDENTIALS.iter().map(|folder| format!("{folder}/{credential}"));
         let there = there.into_iter().find(|path| std::path::Path::new(path).exists())?;
-        Some(Finding::fine(Topic::Secrets, name, format!("systemd gives `{there}` to the service")))
+        Some(CheckResult::fine(Topic::Secrets, name, format!("systemd gives `{there}` to the service")))
     }
 
     /// The command that gives a secret its value.

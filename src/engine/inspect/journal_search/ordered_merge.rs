@@ -11,35 +11,35 @@ use std::task::{Context as Waking, Poll};
 
 use super::{AHEAD, Searched};
 use crate::actions::Context;
-use crate::actions::kinds::journal::query::{Query, Read};
+use crate::actions::kinds::journal::query::{JournalctlExit, Query};
 use crate::actions::transport::process::NotStarted;
 use crate::domain::journal::entry::Entry;
-use crate::domain::journal::export::Record;
+use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::Filter;
 
 /// One slice, read or to be read.
-pub(super) struct Lane<'s> {
+pub(super) struct Slice<'s> {
     /// Gone when it has been read.
-    reading: Option<Reading<'s>>,
-    found: Arc<Mutex<Found>>,
+    reading: Option<SliceReader<'s>>,
+    found: Arc<Mutex<SliceEntries>>,
 }
 
-type Reading<'s> = Pin<Box<dyn Future<Output = Result<Read, NotStarted>> + Send + 's>>;
+type SliceReader<'s> = Pin<Box<dyn Future<Output = Result<JournalctlExit, NotStarted>> + Send + 's>>;
 
 /// What a lane has found and not handed on.
 #[derive(Default)]
-struct Found {
+struct SliceEntries {
     entries: Vec<Entry>,
     bytes: usize,
 }
 
-impl<'s> Lane<'s> {
+impl<'s> Slice<'s> {
     /// A lane that begins to read when it is polled.
     pub(super) fn new(query: Query, filter: &'s Filter, context: &'s Context) -> Self {
-        let found = Arc::new(Mutex::new(Found::default()));
+        let found = Arc::new(Mutex::new(SliceEntries::default()));
         let into = Arc::clone(&found);
         let reading = Box::pin(async move {
-            let mut take = |record: &Record<'_>| {
+            let mut take = |record: &ExportRecord<'_>| {
                 if filter.may_match(record) {
                     let entry = Entry::of(record);
                     if filter.matches(&entry) {
@@ -54,7 +54,7 @@ impl<'s> Lane<'s> {
         Self { reading: Some(reading), found }
     }
 
-    fn poll(&mut self, waking: &mut Waking<'_>) -> Poll<Result<Read, NotStarted>> {
+    fn poll(&mut self, waking: &mut Waking<'_>) -> Poll<Result<JournalctlExit, NotStarted>> {
         let Some(reading) = &mut self.reading else {
             return Poll::Pending;
         };
@@ -76,12 +76,12 @@ impl<'s> Lane<'s> {
 
 /// Reads the lanes, so many at once, and hands on what they find in their order.
 pub(super) async fn merged(
-    lanes: Vec<Lane<'_>>,
+    lanes: Vec<Slice<'_>>,
     readers: usize,
     context: &Context,
     take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
-    let mut lanes: VecDeque<Lane<'_>> = lanes.into();
+    let mut lanes: VecDeque<Slice<'_>> = lanes.into();
     let mut searched = Searched::default();
     let read = poll_fn(|waking| {
         while !lanes.is_empty() {
@@ -112,13 +112,13 @@ pub(super) async fn merged(
 }
 
 impl Searched {
-    fn add(&mut self, read: &Read, context: &Context) {
+    fn add(&mut self, read: &JournalctlExit, context: &Context) {
         self.oversized += read.oversized;
         let trouble = read.trouble(context).map(|trouble| format!("journalctl {trouble}"));
         self.trouble = self.trouble.take().or(trouble);
     }
 }
 
-fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+fn lock(found: &Mutex<SliceEntries>) -> MutexGuard<'_, SliceEntries> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }

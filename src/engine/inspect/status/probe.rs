@@ -17,7 +17,7 @@ use crate::actions::transport::timeout::within;
 use crate::domain::config::estate::Datastore;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
-use crate::domain::host::status::{Probe, Subject};
+use crate::domain::host::status::{Probe, StatusSubject};
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// The longest text of a subject that is kept.
@@ -34,7 +34,7 @@ const MEILISEARCH: u16 = 7700;
 const EXPIRED: [&str; 2] = ["expired", "not_yet_valid"];
 
 /// Asks a subject; none when there is nothing to ask.
-pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context) -> Option<Probe> {
+pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Probe> {
     let (kind, spec) = match question(subject, limit, context)? {
         Ok(question) => question,
         Err(reason) => return Some(Probe::unasked(reason)),
@@ -61,7 +61,7 @@ pub(super) async fn probe(subject: &Subject, limit: Duration, context: &Context)
 
 /// Makes the connection behind which a subject is, outside of the time that is measured. Where there is none, nothing is known of
 /// the subject, and that is its answer.
-pub(super) async fn approach(subject: &Subject, context: &Context) -> Result<(), Probe> {
+pub(super) async fn approach(subject: &StatusSubject, context: &Context) -> Result<(), Probe> {
     if is_asked_there(subject, context) && host::reach(context).await.is_err() {
         return Err(Probe::unasked(UNREACHED));
     }
@@ -69,7 +69,7 @@ pub(super) async fn approach(subject: &Subject, context: &Context) -> Result<(),
 }
 
 /// Whether the environment's host is another machine, and what is asked stands behind it.
-fn is_asked_there(subject: &Subject, context: &Context) -> bool {
+fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
     let Some(ssh) = context.environment.host.ssh() else { return false };
     let address = match context.estate.services.get(&subject.name).filter(|_| subject.is_service()) {
         Some(service) => service.health.clone(),
@@ -103,9 +103,9 @@ fn short(reason: &str) -> String {
 }
 
 /// A kind of action, and what is asked of it.
-type Question = (&'static str, Value);
+type ProbeQuery = (&'static str, Value);
 
-fn question(subject: &Subject, limit: Duration, context: &Context) -> Option<Result<Question, String>> {
+fn question(subject: &StatusSubject, limit: Duration, context: &Context) -> Option<Result<ProbeQuery, String>> {
     let (name, timeout) = (&subject.name, Span(limit));
     if subject.is_service() {
         let service = context.estate.services.get(name)?;
@@ -132,7 +132,7 @@ fn meilisearch(store: &Datastore, context: &Context) -> Result<String, String> {
     Ok(format!("{}/health", base.trim_end_matches('/')))
 }
 
-fn nginx(port: u16, timeout: Span, context: &Context) -> Question {
+fn nginx(port: u16, timeout: Span, context: &Context) -> ProbeQuery {
     if port % 1000 != 443 {
         let any: Vec<u16> = (200..500).collect();
         return ("http", json!({ "get": format!("http://127.0.0.1:{port}/"), "expect": any, "timeout": timeout }));
@@ -145,7 +145,7 @@ fn nginx(port: u16, timeout: Span, context: &Context) -> Question {
 }
 
 /// What the outcome of a question says.
-fn read(subject: &Subject, outcome: &Outcome) -> Probe {
+fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
     let output = &outcome.output;
     if subject.is_service() {
         return health(&output["services"][&subject.name], outcome);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::session;
-use super::session::Station;
+use super::session::Session;
 use crate::actions::{Context, Progress, Secrets};
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey};
@@ -26,7 +26,7 @@ pub struct Scene {
 }
 
 /// The surroundings of a look, in which these secrets may be used and are scrubbed.
-pub fn context(station: &Station, scene: Scene, secrets: Secrets) -> Result<Context> {
+pub fn context(station: &Session, scene: Scene, secrets: Secrets) -> Result<Context> {
     let Scene { directory, estate, name, environment } = scene;
     Ok(Context {
         place: (RunId(0), StepKey::main("look")),

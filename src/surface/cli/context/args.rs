@@ -12,7 +12,7 @@ pub struct Incident {
 
 /// The incident to look at.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Looked {
+pub struct ReadTarget {
     /// The incident: its id, or how that begins [default: the one changed last]
     #[arg(value_name = "INCIDENT")]
     pub incident: Option<String>,

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::session::hostname;
-use super::settings::{Settings, ShopSource, quoted};
+use super::settings::{ProjectSource, Settings, quoted};
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::diagnostic;
 use crate::domain::core::diagnostic::{Problem, Source, Style};
@@ -20,14 +20,14 @@ const CLIMB_LIMIT: usize = 64;
 
 /// A shop whose files have been read.
 #[derive(Debug)]
-pub struct Shop {
+pub struct Project {
     /// Its directory.
     pub directory: PathBuf,
     /// What is in it.
     pub catalog: Catalog,
 }
 
-impl Shop {
+impl Project {
     /// Finds the shop's directory and reads it.
     pub fn open(settings: &Settings) -> Result<Self> {
         Self::at(directory(settings)?, settings)
@@ -130,13 +130,13 @@ fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
 
 fn directory(settings: &Settings) -> Result<PathBuf> {
     match &settings.shop {
-        ShopSource::Named(path) if path.join(RUNBOOKS).is_dir() => Ok(path.clone()),
+        ProjectSource::Named(path) if path.join(RUNBOOKS).is_dir() => Ok(path.clone()),
         // The folder itself is often named instead of its parent.
-        ShopSource::Named(path) if path.ends_with(RUNBOOKS) && path.is_dir() => {
+        ProjectSource::Named(path) if path.ends_with(RUNBOOKS) && path.is_dir() => {
             Ok(path.parent().unwrap_or(path).to_owned())
         }
-        ShopSource::Named(path) => Err(Failure::usage(format!("`{}` holds no `{RUNBOOKS}/`", path.display()))),
-        ShopSource::Found(fallback) => found(settings, fallback),
+        ProjectSource::Named(path) => Err(Failure::usage(format!("`{}` holds no `{RUNBOOKS}/`", path.display()))),
+        ProjectSource::Found(fallback) => found(settings, fallback),
     }
 }
 

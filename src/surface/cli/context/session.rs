@@ -1,6 +1,6 @@
 //! What commands work with: the settings, the output, and, once a command asks for it, the engine with its runtime.
 //!
-//! **Invariant:** making a [`Station`] opens nothing. Only [`Station::open`] and its like start a runtime or touch the store.
+//! **Invariant:** making a [`Session`] opens nothing. Only [`Session::open`] and its like start a runtime or touch the store.
 
 use std::fs::DirBuilder;
 use std::future::Future;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 
-use super::project::Shop;
-use super::settings::{Settings, ShopSource};
+use super::project::Project;
+use super::settings::{ProjectSource, Settings};
 use super::{local_user, secrets};
 use crate::actions::Secrets;
 use crate::clock::{SharedClock, SystemClock};
@@ -38,7 +38,7 @@ const LAST: &str = "last";
 
 /// Where a command works.
 #[derive(Debug)]
-pub struct Station {
+pub struct Session {
     /// The settings.
     pub settings: Settings,
     /// Where it writes.
@@ -47,9 +47,9 @@ pub struct Station {
 
 /// An engine with everything that a command needs to use it.
 #[derive(Debug)]
-pub struct Desk<'a> {
+pub struct OpenEngine<'a> {
     /// The station.
-    pub station: &'a Station,
+    pub station: &'a Session,
     /// The engine.
     pub engine: Engine,
     /// Who types.
@@ -57,7 +57,7 @@ pub struct Desk<'a> {
     runtime: Runtime,
 }
 
-impl Station {
+impl Session {
     /// A station with these settings.
     pub fn new(settings: Settings) -> Self {
         let output = Output::new(&settings);
@@ -88,19 +88,19 @@ impl Station {
     }
 
     /// Opens the log, making it when there is none, for work on this shop.
-    pub fn open(&self, shop: Shop) -> Result<Desk<'_>> {
+    pub fn open(&self, shop: Project) -> Result<OpenEngine<'_>> {
         self.open_on(self.runtime()?, shop)
     }
 
     /// The same with a runtime of several threads: who is asked by many reads some while another is decided on.
-    pub fn open_for_many(&self, shop: Shop) -> Result<Desk<'_>> {
+    pub fn open_for_many(&self, shop: Project) -> Result<OpenEngine<'_>> {
         /// One that reads, one that decides; writing has a thread of its own.
         const THREADS: usize = 2;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         self.open_on(built(runtime.worker_threads(THREADS))?, shop)
     }
 
-    fn open_on(&self, runtime: Runtime, shop: Shop) -> Result<Desk<'_>> {
+    fn open_on(&self, runtime: Runtime, shop: Project) -> Result<OpenEngine<'_>> {
         let state = self.state()?;
         // Only its owner may look: the log holds what commands printed.
         DirBuilder::new()
@@ -114,10 +114,10 @@ impl Station {
     }
 
     /// Opens a log that is there already, only to look: the shop may be missing.
-    pub fn look(&self) -> Result<Desk<'_>> {
+    pub fn look(&self) -> Result<OpenEngine<'_>> {
         self.require_log()?;
-        let nowhere = || Shop { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
-        self.desk(self.runtime()?, Shop::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
+        let nowhere = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
+        self.desk(self.runtime()?, Project::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
     }
 
     /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
@@ -141,18 +141,18 @@ impl Station {
     }
 
     /// The secrets that an estate names, as far as they can be read.
-    pub fn secrets(&self, estate: &Estate, shop: &Shop) -> Secrets {
+    pub fn secrets(&self, estate: &Estate, shop: &Project) -> Secrets {
         secrets::read(estate, &shop.directory, &self.settings.environment)
     }
 
-    fn desk(&self, runtime: Runtime, shop: Shop, secrets: Secrets) -> Result<Desk<'_>> {
+    fn desk(&self, runtime: Runtime, shop: Project, secrets: Secrets) -> Result<OpenEngine<'_>> {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
-        Ok(Desk { station: self, engine, who, runtime })
+        Ok(OpenEngine { station: self, engine, who, runtime })
     }
 
-    fn parts(&self, store: Arc<dyn EventStore>, shop: Shop, secrets: Secrets) -> Result<Parts> {
+    fn parts(&self, store: Arc<dyn EventStore>, shop: Project, secrets: Secrets) -> Result<Parts> {
         let hostname = hostname();
         Ok(Parts {
             store,
@@ -173,7 +173,7 @@ fn built(builder: &mut tokio::runtime::Builder) -> Result<Runtime> {
     runtime.map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))
 }
 
-impl Desk<'_> {
+impl OpenEngine<'_> {
     /// Waits for a future.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
@@ -200,13 +200,13 @@ impl Desk<'_> {
     }
 
     /// The shop that an incident belongs to: the one that is named or that it was opened in.
-    fn shop_of(&self, id: &IncidentId) -> Result<Shop> {
+    fn shop_of(&self, id: &IncidentId) -> Result<Project> {
         let remembered = std::fs::read_to_string(self.shop_file(id)?).ok().map(PathBuf::from);
         match (&self.station.settings.shop, remembered) {
-            (ShopSource::Found(_), Some(directory)) if directory.is_dir() => {
-                Shop::at(directory, &self.station.settings)
+            (ProjectSource::Found(_), Some(directory)) if directory.is_dir() => {
+                Project::at(directory, &self.station.settings)
             }
-            _ => Shop::open(&self.station.settings),
+            _ => Project::open(&self.station.settings),
         }
     }
 

@@ -90,7 +90,7 @@ impl Environment {
 
 /// Where the shop's directory comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShopSource {
+pub enum ProjectSource {
     /// A flag or `RUNBOOK_DIR` names it.
     Named(PathBuf),
     /// It is to be found upwards of the working directory, else in the system's place.
@@ -105,7 +105,7 @@ pub struct Settings {
     /// The state directory; a sentence when none can be found.
     pub state: std::result::Result<PathBuf, String>,
     /// Where to look for the shop.
-    pub shop: ShopSource,
+    pub shop: ProjectSource,
     /// The flags that a command to type next has to repeat.
     pub repeat: Vec<String>,
     /// The environment.
@@ -141,8 +141,8 @@ impl Settings {
             .map_err(|error| Failure::error(format!("the working directory cannot be read: {error}")))?;
         let named = flags.directory.clone().or_else(|| environment.get("RUNBOOK_DIR").map(PathBuf::from));
         let shop = match named {
-            Some(path) => ShopSource::Named(working_directory.join(path)),
-            None => ShopSource::Found(PathBuf::from(SYSTEM_DIRECTORY)),
+            Some(path) => ProjectSource::Named(working_directory.join(path)),
+            None => ProjectSource::Found(PathBuf::from(SYSTEM_DIRECTORY)),
         };
         let capable = environment.text("TERM").is_some_and(|term| term != "dumb");
         let streams =

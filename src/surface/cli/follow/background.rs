@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::domain::core::id::IncidentId;
-use crate::surface::cli::context::session::Desk;
+use crate::surface::cli::context::session::OpenEngine;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// Starts a worker in the background, and ends with what to type next.
-pub fn work(desk: &Desk<'_>, id: &IncidentId) -> Result {
+pub fn work(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
     start(desk, id)?;
     let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
     desk.station.output.next(&[typed("watch"), format!("{} 'why'", typed("cancel"))]);
@@ -28,7 +28,7 @@ pub fn work(desk: &Desk<'_>, id: &IncidentId) -> Result {
 }
 
 /// Starts a worker in the background and comes back when it has the incident in its hands.
-pub fn start(desk: &Desk<'_>, id: &IncidentId) -> Result<()> {
+pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
     let log = desk.station.state()?.join(format!("{id}.log"));
     let mut child = spawn(desk, id, &log)?;
     let pid = child.id();
@@ -42,7 +42,7 @@ pub fn start(desk: &Desk<'_>, id: &IncidentId) -> Result<()> {
 }
 
 /// Waits until the worker holds the incident or has ended; says whether it has ended.
-async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
+async fn claimed(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
     let parts = desk.engine.parts();
     let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());
     loop {
@@ -64,7 +64,7 @@ async fn claimed(desk: &Desk<'_>, id: &IncidentId, child: &mut Child) -> Result<
 }
 
 #[expect(clippy::disallowed_methods, reason = "the child is this program, not an action, and outlives this process")]
-fn spawn(desk: &Desk<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
+fn spawn(desk: &OpenEngine<'_>, id: &IncidentId, log: &Path) -> Result<Child> {
     let cannot = |what: &str, error: std::io::Error| Failure::error(format!("{what}: {error}"));
     let program = std::env::current_exe().map_err(|error| cannot("this program cannot be found", error))?;
     let file = File::options()

@@ -3,13 +3,13 @@
 use super::until_done;
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.
-pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
+pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
     let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
     let before = desk.prepare(&id)?.seq;
@@ -25,7 +25,7 @@ pub fn then_go_on(station: &Station, target: &Incident, going: &Going, said: &st
 }
 
 /// Asks, says so, and leaves the rest to whoever works on it.
-pub fn only(station: &Station, target: &Incident, said: &str, request: Request) -> Result {
+pub fn only(station: &Session, target: &Incident, said: &str, request: Request) -> Result {
     let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
     desk.prepare(&id)?;

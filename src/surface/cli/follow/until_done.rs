@@ -16,46 +16,46 @@ use crate::domain::incident::event::{Conclusion, Recorded, RunOutcome};
 use crate::domain::incident::outcome::Verdict;
 use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::engine::{EngineError, Feed, News, Patience, Stop};
-use crate::surface::cli::context::session::Desk;
+use crate::engine::{EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
+use crate::surface::cli::context::session::OpenEngine;
 use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::{pending, undelivered, writer};
 use crate::surface::exit::Exit;
-use crate::surface::terminal::{self, Left, Work};
+use crate::surface::terminal::{self, Left, WorkMode};
 
 /// Signals after which we leave and the log stays as it is.
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
 /// Steps through an incident on the terminal.
-pub fn step(desk: &Desk<'_>, id: &IncidentId) -> Result {
-    let options = options(desk, 0, Patience::UntilOver);
+pub fn step(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
+    let options = options(desk, 0, ReturnWhen::UntilOver);
     let left = desk.wait(terminal::step(&desk.engine, id, options))?;
     hand_over(desk, id, left)?;
     conclude(desk, id, left)
 }
 
 /// Goes on without asking anybody, telling what happens after event `after`, until a person is needed.
-pub fn plain(desk: &Desk<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = told(desk, id, after, Patience::UntilPerson)?;
+pub fn plain(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = told(desk, id, after, ReturnWhen::UntilPerson)?;
     hand_over(desk, id, left)?;
     conclude(desk, id, left)
 }
 
 /// Goes on until it is over: the worker in the background. A signal ends it, and nobody takes over.
-pub fn to_the_end(desk: &Desk<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = told(desk, id, after, Patience::UntilOver)?;
+pub fn to_the_end(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = told(desk, id, after, ReturnWhen::UntilOver)?;
     conclude(desk, id, left)
 }
 
 /// A run that its person leaves goes on in the background.
-fn hand_over(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result<()> {
+fn hand_over(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
     if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
         background::start(desk, id)?;
     }
     Ok(())
 }
 
-fn told(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Result<Left> {
+fn told(desk: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
     let output = &desk.station.output;
     match output.format() {
         Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),
@@ -64,7 +64,7 @@ fn told(desk: &Desk<'_>, id: &IncidentId, after: u64, patience: Patience) -> Res
     }
 }
 
-fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options {
+fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::Options {
     let settings = &desk.station.settings;
     terminal::Options {
         actor: desk.who.clone(),
@@ -72,7 +72,7 @@ fn options(desk: &Desk<'_>, after: u64, patience: Patience) -> terminal::Options
         patience,
         colour: settings.colour(),
         letters: settings.letters(),
-        work: Work::Drive,
+        work: WorkMode::Drive,
     }
 }
 
@@ -100,10 +100,10 @@ const AGAIN: Span = Span::seconds(2);
 
 /// Works on the incident, or watches who does, and hands over every event.
 async fn follow(
-    desk: &Desk<'_>,
+    desk: &OpenEngine<'_>,
     id: &IncidentId,
     after: u64,
-    patience: Patience,
+    patience: ReturnWhen,
     mut show: impl FnMut(&Recorded) -> Result<()>,
 ) -> Result<Left> {
     let detach = leaving();
@@ -144,9 +144,9 @@ fn left(stop: &Stop) -> Left {
     }
 }
 
-async fn heard(feed: &mut Feed) -> std::result::Result<Vec<Recorded>, EngineError> {
+async fn heard(feed: &mut Subscription) -> std::result::Result<Vec<Recorded>, EngineError> {
     loop {
-        if let News::Events(events) = feed.next().await? {
+        if let IncidentUpdate::Events(events) = feed.next().await? {
             return Ok(events);
         }
     }
@@ -159,7 +159,7 @@ fn shown(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Res
 
 /// How an incident stands, for programs.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct FollowReport<'a> {
     incident: &'a IncidentId,
     status: &'static str,
     runs: Vec<RunReport<'a>>,
@@ -176,7 +176,7 @@ struct RunReport<'a> {
 }
 
 /// Says how it stands and what to type next; the exit code says the same.
-fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
+fn conclude(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
     let incident = desk.incident(id)?;
     let exit = match left {
         Left::Detached => Exit::INTERRUPTED,
@@ -192,7 +192,7 @@ fn conclude(desk: &Desk<'_>, id: &IncidentId, left: Left) -> Result {
     Ok(exit)
 }
 
-fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
+fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> {
     let output = &desk.station.output;
     let program = desk.station.settings.command();
     let (waiting, proposed) = (pending::of(incident, &program), pending::proposed(incident, &program));
@@ -202,12 +202,12 @@ fn report(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Result<()> {
     let runs = incident.runs.iter();
     let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
     let (status, exit) = (status_word(incident), exit.code());
-    let report = Report { incident: &incident.id, status, runs, waiting, proposed, exit };
+    let report = FollowReport { incident: &incident.id, status, runs, waiting, proposed, exit };
     output.text(&writer::json(&report, output.format() == Format::Json))
 }
 
 /// What may be typed next.
-fn next(desk: &Desk<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
+fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     let id = &incident.id;
     let typed = |words: String| desk.station.command(&words);
     match exit {

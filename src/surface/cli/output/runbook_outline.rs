@@ -11,7 +11,7 @@ use super::writer::json;
 use crate::actions;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::event::Mode;
-use crate::domain::runbook::trigger::{Launch, Trigger};
+use crate::domain::runbook::trigger::{StartMode, Trigger};
 use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
 
 /// How wide an outline is when nobody says.
@@ -38,7 +38,7 @@ pub struct Outline {
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
     /// The steps, those inside groups after their group.
-    pub steps: Vec<Item>,
+    pub steps: Vec<OutlineItem>,
     /// What is missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Outline {
 
 /// One step, outlined.
 #[derive(Debug, Serialize)]
-pub struct Item {
+pub struct OutlineItem {
     /// Its id.
     pub id: String,
     /// Its name.
@@ -63,7 +63,7 @@ pub struct Item {
     pub effect: Option<EffectClass>,
     /// The action's kind and what it is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub action: Option<Planned>,
+    pub action: Option<PlannedStep>,
     /// Everything else, in the order in which it matters.
     pub details: Vec<Detail>,
     /// Whether it stands under `finally`.
@@ -73,7 +73,7 @@ pub struct Item {
 
 /// Exactly what would be done.
 #[derive(Debug, Serialize)]
-pub struct Planned {
+pub struct PlannedStep {
     /// The kind.
     pub kind: String,
     /// What it is given.
@@ -137,8 +137,8 @@ fn head(runbook: &Runbook, outline: &Outline, filling: &Filling) -> Vec<String> 
 
 fn trigger_line(trigger: &Trigger) -> String {
     let starts = match trigger.start {
-        Launch::Auto => "starts by itself",
-        Launch::Ask => "asks to be started",
+        StartMode::Auto => "starts by itself",
+        StartMode::Ask => "asks to be started",
     };
     let condition = trigger.condition.as_ref().map(|condition| format!(" where {condition}")).unwrap_or_default();
     format!("{starts} on alert {}{condition}", trigger.alert.join(", "))
@@ -167,7 +167,7 @@ fn deadline_line(rule: &DeadlineRule) -> String {
     format!("deadline {}: within {} of {from}{warned}", rule.name, rule.within)
 }
 
-fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &mut Vec<Item>) {
+fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &mut Vec<OutlineItem>) {
     for step in steps {
         into.push(item(step, depth, finally, filling));
         match &step.body {
@@ -181,7 +181,7 @@ fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &
     }
 }
 
-fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> Item {
+fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> OutlineItem {
     let action = match &step.body {
         Body::Action(action) => Some(planned(action, filling)),
         _ => None,
@@ -194,7 +194,7 @@ fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> Item {
         Body::Parallel(_) => "parallel",
         Body::Start(_) => "start",
     };
-    Item {
+    OutlineItem {
         id: step.id.clone(),
         name: filling.text(&step.name).text,
         depth,
@@ -207,10 +207,10 @@ fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> Item {
     }
 }
 
-fn planned(action: &Action, filling: &Filling) -> Planned {
+fn planned(action: &Action, filling: &Filling) -> PlannedStep {
     let (spec, depends_on_results) = filling.spec(action);
     let host = action.host.as_deref().map(|host| filling.host(Some(host)).unwrap_or_else(|| host.to_owned()));
-    Planned { kind: action.kind.clone(), spec, depends_on_results, host }
+    PlannedStep { kind: action.kind.clone(), spec, depends_on_results, host }
 }
 
 /// The lines below a step's name.
@@ -225,7 +225,7 @@ impl Details {
         self.0.push(Detail { what, text: filled.text, depends_on_results: filled.open });
     }
 
-    fn does(&mut self, what: &'static str, planned: &Planned) {
+    fn does(&mut self, what: &'static str, planned: &PlannedStep) {
         let change = actions::kind(&planned.kind).map(|kind| kind.describe(&planned.spec));
         let told = change.map(|change| change.what).filter(|told| !told.is_empty());
         let on = planned.host.as_ref().map_or_else(String::new, |host| format!(" on {host}"));
@@ -234,7 +234,7 @@ impl Details {
     }
 }
 
-fn details(step: &Step, action: Option<&Planned>, filling: &Filling) -> Vec<Detail> {
+fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<Detail> {
     let mut details = Details(Vec::new());
     if let Some(planned) = action {
         details.does("does", planned);
@@ -340,7 +340,7 @@ impl Outline {
     }
 }
 
-impl Item {
+impl OutlineItem {
     fn render(&self, width: usize) -> String {
         let indent = "  ".repeat(self.depth);
         let class = self.effect.map_or_else(|| self.sort.to_owned(), |effect| effect.to_string());

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::error::Result;
 use crate::domain::incident::Incident;
 use crate::engine;
-use crate::surface::cli::context::session::Desk;
+use crate::surface::cli::context::session::OpenEngine;
 
 /// The file that keeps a second server from the same log.
 pub(crate) const LOCK: &str = "serve.lock";
@@ -25,7 +25,7 @@ pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()>
 }
 
 /// Says which messages are still owed when nobody is at work who delivers them; what to type then.
-pub(crate) fn owed(desk: &Desk<'_>, incident: &Incident) -> Result<Option<String>> {
+pub(crate) fn owed(desk: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
     let now = desk.engine.parts().clock.now();
     let owed = incident.messages.values().filter(|message| message.is_owed(now));
     let mut to: Vec<&str> = owed.flat_map(|message| message.open()).map(String::as_str).collect();
@@ -40,7 +40,7 @@ pub(crate) fn owed(desk: &Desk<'_>, incident: &Incident) -> Result<Option<String
 }
 
 /// Whether a server that lives takes care of the incident's shop.
-fn is_served(desk: &Desk<'_>, incident: &Incident) -> Result<bool> {
+fn is_served(desk: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     let state = desk.station.state()?;
     let read = |name: &str| {
         let mut text = String::new();

@@ -15,7 +15,7 @@ use super::{Admission, REPLAY_WINDOW, Rejected, any};
 use crate::actions::Secrets;
 use crate::domain::config::sender::Auth;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::surface::intake::Post;
+use crate::surface::intake::SenderRequest;
 use crate::surface::intake::parse::field_reader;
 
 /// The signatures of one post that are tried: during a rotation there are two.
@@ -40,7 +40,7 @@ pub(super) fn is_there(auth: &Auth, headers: &HeaderMap, now: Timestamp) -> Resu
 }
 
 /// Whether a signature in the headers is that of the body.
-pub(super) fn admit(auth: &Auth, secrets: &Secrets, post: &Post<'_>) -> Result<(), Rejected> {
+pub(super) fn admit(auth: &Auth, secrets: &Secrets, post: &SenderRequest<'_>) -> Result<(), Rejected> {
     let signed = signed(auth, post.headers, post.now)?;
     let wrong = Rejected::Signature("the signature is not that of the body".to_owned());
     any(auth.secrets(), secrets, wrong, |secret| {

@@ -13,7 +13,7 @@ mod sns_signature;
 
 use axum::http::HeaderMap;
 
-use super::Post;
+use super::SenderRequest;
 use crate::actions::Secrets;
 use crate::domain::config::sender::{Auth, Sender};
 use crate::domain::core::time::{Span, Timestamp};
@@ -90,7 +90,12 @@ pub fn admit_headers(
 ///
 /// # Errors
 /// Why not. [`Rejected::CertificateWanted`] means: fetch it, then ask again.
-pub fn admit(sender: &Sender, secrets: &Secrets, post: &Post<'_>, certificates: &Certificates) -> Result<(), Rejected> {
+pub fn admit(
+    sender: &Sender,
+    secrets: &Secrets,
+    post: &SenderRequest<'_>,
+    certificates: &Certificates,
+) -> Result<(), Rejected> {
     match admit_headers(sender, secrets, post.headers, post.now)? {
         Admission::Granted if sender.topics.is_empty() => Ok(()),
         Admission::Granted => sns_signature::topics_are_known(sender, post),

@@ -25,7 +25,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate, parse_x509_pem};
 use super::Rejected;
 use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
-use crate::surface::intake::Post;
+use crate::surface::intake::SenderRequest;
 use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
 
 /// The largest certificate, in bytes; AWS's have two KiB.
@@ -206,7 +206,7 @@ fn reason(error: &reqwest::Error) -> String {
 }
 
 /// Whether every envelope of a post comes from one of the sender's topics and is signed by AWS.
-pub(super) fn admit(sender: &Sender, post: &Post<'_>, certificates: &Certificates) -> Result<(), Rejected> {
+pub(super) fn admit(sender: &Sender, post: &SenderRequest<'_>, certificates: &Certificates) -> Result<(), Rejected> {
     let envelopes =
         envelopes(post.body).map_err(|why| Rejected::Missing(format!("there is no signature in it: {why}")))?;
     // Each topic is known to be the sender's before the first certificate is asked for.
@@ -215,7 +215,7 @@ pub(super) fn admit(sender: &Sender, post: &Post<'_>, certificates: &Certificate
 }
 
 /// Whether every topic that a post names is one of the sender's.
-pub(super) fn topics_are_known(sender: &Sender, post: &Post<'_>) -> Result<(), Rejected> {
+pub(super) fn topics_are_known(sender: &Sender, post: &SenderRequest<'_>) -> Result<(), Rejected> {
     let topics = topics(post);
     if topics.is_empty() || topics.iter().any(|topic| !sender.topics.contains(topic)) {
         return Err(Rejected::Topic("its topic is none of the sender's".to_owned()));

@@ -15,7 +15,7 @@ use crate::domain::core::time::Timestamp;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Reading};
+use crate::surface::intake::{ParsedBody, SenderInput};
 
 /// Labels that name the environment and the service, the most exact first.
 const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
@@ -25,7 +25,7 @@ const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
 const RUNBOOK_NAMES: [&str; 3] = ["runbook", "runbook_url", "runbook_id"];
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(desk.post.body)?;
     if let Value::Array(listed) = &body.value {
         return Ok(crate::surface::intake::alerts(active(desk, listed)));
@@ -35,13 +35,13 @@ pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
 
 /// The alerts of a webhook's body, each read by `one`.
 pub(crate) fn group(
-    desk: &Desk<'_>,
+    desk: &SenderInput<'_>,
     body: &lenient_json::Body<'_>,
-    one: impl Fn(&mut Object<'_>, &Group) -> Alert,
-) -> Result<Reading, String> {
+    one: impl Fn(&mut Object<'_>, &AlertGroup) -> Alert,
+) -> Result<ParsedBody, String> {
     let mut whole = Object::new(&body.value)?;
     let Some(Value::Array(items)) = whole.get("alerts") else { return Err("it has no list `alerts`".to_owned()) };
-    let group = Group {
+    let group = AlertGroup {
         status: whole.get("status").and_then(status),
         external: whole.text("externalURL"),
         warnings: body.warning.iter().cloned().collect(),
@@ -61,7 +61,7 @@ pub(crate) fn group(
 
 /// What a body says of all its alerts.
 #[derive(Debug, Default)]
-pub(crate) struct Group {
+pub(crate) struct AlertGroup {
     status: Option<AlertStatus>,
     /// The address of the sender's own pages.
     pub external: Option<String>,
@@ -69,13 +69,13 @@ pub(crate) struct Group {
 }
 
 /// Whatever fires, of what the API lists. What is silenced or inhibited would not have been posted either.
-fn active(desk: &Desk<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
+fn active(desk: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
     let is_quiet = |item: &Value<'_>| {
         let mut item = Object::new(item).ok();
         item.as_mut().and_then(|item| item.object("status").text("state")).is_some_and(|state| state == "suppressed")
     };
     let fires: Vec<Value<'_>> = listed.iter().filter(|item| !is_quiet(item)).cloned().collect();
-    let group = Group { status: Some(AlertStatus::Firing), ..Group::default() };
+    let group = AlertGroup { status: Some(AlertStatus::Firing), ..AlertGroup::default() };
     desk.each(&fires, b"listed", |item| {
         let mut object = Object::new(item)?;
         let alert = alert(desk, &mut object, &group);
@@ -84,7 +84,7 @@ fn active(desk: &Desk<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
 }
 
 /// One alert.
-pub(crate) fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
+pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
     let mut warnings = Vec::new();
     let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
     let status = object.get("status").and_then(status).or(group.status).unwrap_or_else(|| {
@@ -135,7 +135,7 @@ fn firing(fingerprint: &str, starts_at: Option<Timestamp>) -> String {
 }
 
 fn severity(
-    desk: &Desk<'_>,
+    desk: &SenderInput<'_>,
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Option<crate::domain::core::severity::Severity> {

@@ -18,10 +18,10 @@ use crate::domain::core::severity::Severity;
 use crate::domain::template::expression::{Evaluator, ExpressionError};
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Reading, alerts};
+use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
     let mut body = lenient_json::json(desk.post.body)?;
     let compiled = Compiled::new(mapping).map_err(|error| format!("its mapping is wrong: {error}"))?;
@@ -89,8 +89,8 @@ impl<'m> CompiledPairs<'m> {
 }
 
 /// One alert: the whole body, or an item of it.
-fn alert(desk: &Desk<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
-    let mut given = Given { scope: context(body, item), compiled, warnings: Vec::new() };
+fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
+    let mut given = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
     let Some(name) = given.text("name") else {
         return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
     };
@@ -125,13 +125,13 @@ fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
 }
 
 /// What the expressions give for one alert.
-struct Given<'g> {
+struct MappedFields<'g> {
     scope: Scope,
     compiled: &'g Compiled<'g>,
     warnings: Vec<String>,
 }
 
-impl Given<'_> {
+impl MappedFields<'_> {
     /// The value of an expression; what is undefined or null is absent, and only the first is worth a warning.
     fn value(&mut self, what: &str, expression: &Evaluator<'_>) -> Option<Value> {
         match expression.evaluate(&self.scope) {

@@ -14,16 +14,16 @@ use crate::domain::core::time::Timestamp;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Reading};
+use crate::surface::intake::{ParsedBody, SenderInput};
 
 /// Conclusions that are a failure. A run that was cancelled or skipped says nothing.
 const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let event = desk.post.header("x-github-event");
     if let Some(other) = event.filter(|event| *event != "workflow_run") {
-        return Ok(Reading::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
+        return Ok(ParsedBody::Ignored(format!("event `{}` is no run of a workflow", one_line(other, 80))));
     }
     let form = form_field(desk);
     let body = lenient_json::json(form.as_deref().unwrap_or(desk.post.body))?;
@@ -34,15 +34,15 @@ pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
         return Err("it has no `workflow_run.id`".to_owned());
     };
     if action != "completed" {
-        return Ok(Reading::Ignored("the run has not ended".to_owned()));
+        return Ok(ParsedBody::Ignored("the run has not ended".to_owned()));
     }
     let repository = whole.object("repository").text("full_name").unwrap_or_default();
-    let ended = Ended::read(&mut run, run_id, repository);
+    let ended = EndedWorkflow::read(&mut run, run_id, repository);
     Ok(ended.reading(desk, body.warning.into_iter().chain(run.warnings).collect()))
 }
 
 /// The body within a form, when GitHub was told to send one.
-fn form_field(desk: &Desk<'_>) -> Option<Vec<u8>> {
+fn form_field(desk: &SenderInput<'_>) -> Option<Vec<u8>> {
     let kind = desk.post.header("content-type")?;
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
@@ -52,7 +52,7 @@ fn form_field(desk: &Desk<'_>) -> Option<Vec<u8>> {
 }
 
 /// A run that has ended.
-struct Ended {
+struct EndedWorkflow {
     id: String,
     attempt: String,
     repository: String,
@@ -68,7 +68,7 @@ struct Ended {
     link: Option<String>,
 }
 
-impl Ended {
+impl EndedWorkflow {
     fn read(run: &mut Object<'_>, id: String, repository: String) -> Self {
         let path = run.text("path").unwrap_or_default();
         // A run of a reusable workflow has `@ref` behind the path.
@@ -90,29 +90,35 @@ impl Ended {
         }
     }
 
-    fn reading(&self, desk: &Desk<'_>, warnings: Vec<String>) -> Reading {
+    fn reading(&self, desk: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
         let Some(workflow) = desk.sender.workflows.get(&self.file) else {
-            return Reading::Ignored(format!("workflow `{}` is none that the estate names", one_line(&self.file, 80)));
+            return ParsedBody::Ignored(format!(
+                "workflow `{}` is none that the estate names",
+                one_line(&self.file, 80)
+            ));
         };
         if self.event.starts_with("pull_request")
             || self.source.as_ref().is_some_and(|source| *source != self.repository)
         {
-            return Reading::Ignored("it ran for a pull request or a fork".to_owned());
+            return ParsedBody::Ignored("it ran for a pull request or a fork".to_owned());
         }
         let base = Alert { warnings, ..self.base(desk, workflow) };
         let alerts: Vec<Alert> = match self.conclusion.as_str() {
             "success" => self.recovered(workflow, &base).into_iter().chain(self.news(workflow, &base)).collect(),
             word if FAILURES.contains(&word) => self.failed(workflow, &base).into_iter().collect(),
-            word => return Reading::Ignored(format!("a run that ended as `{}` says nothing", one_line(word, 80))),
+            word => return ParsedBody::Ignored(format!("a run that ended as `{}` says nothing", one_line(word, 80))),
         };
         if alerts.is_empty() {
-            return Reading::Ignored(format!("the estate has no alert for `{}` of `{}`", self.conclusion, self.file));
+            return ParsedBody::Ignored(format!(
+                "the estate has no alert for `{}` of `{}`",
+                self.conclusion, self.file
+            ));
         }
-        Reading::Alerts(alerts)
+        ParsedBody::Alerts(alerts)
     }
 
     /// What every alert of this run has.
-    fn base(&self, desk: &Desk<'_>, workflow: &Workflow) -> Alert {
+    fn base(&self, desk: &SenderInput<'_>, workflow: &Workflow) -> Alert {
         let labels = [
             ("workflow", Some(self.file.clone())),
             ("repository", Some(self.repository.clone())),

@@ -2,24 +2,24 @@
 
 use serde_json_borrow::Value;
 
-use super::alertmanager::{self, Group};
+use super::alertmanager::{self, AlertGroup};
 use crate::domain::alert::Alert;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Reading};
+use crate::surface::intake::{ParsedBody, SenderInput};
 
 /// Pages of an alert that are kept beside its own, and the annotation that each becomes.
 const PAGES: [(&str, &str); 4] =
     [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(desk.post.body)?;
     alertmanager::group(desk, &body, |object, group| alert(desk, object, group))
 }
 
-fn alert(desk: &Desk<'_>, object: &mut Object<'_>, group: &Group) -> Alert {
+fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
     let mut alert = alertmanager::alert(desk, object, group);
     for (key, annotation) in PAGES {
         if let Some(page) = field_reader::link(object.text(key)) {
@@ -45,7 +45,7 @@ fn values(object: &mut Object<'_>) -> Vec<(String, f64)> {
 }
 
 /// The page of the rule where its address is relative to Grafana's own.
-fn page_of(object: &mut Object<'_>, group: &Group) -> Option<String> {
+fn page_of(object: &mut Object<'_>, group: &AlertGroup) -> Option<String> {
     let relative = object.text("generatorURL").filter(|path| path.starts_with('/'))?;
     let base = field_reader::link(group.external.clone())?;
     Some(url::Url::parse(&base).ok()?.join(&relative).ok()?.to_string())

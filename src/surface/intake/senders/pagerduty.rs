@@ -12,7 +12,7 @@ use crate::domain::core::time::Timestamp;
 use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Reading, alerts};
+use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
 /// The events that say how an incident stands.
 const EVENTS: [(&str, AlertStatus); 3] = [
@@ -22,12 +22,12 @@ const EVENTS: [(&str, AlertStatus); 3] = [
 ];
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(desk.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
     let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
     let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
-        return Ok(Reading::Ignored(format!("`{}` says nothing of how an alert stands", one_line(&kind, 80))));
+        return Ok(ParsedBody::Ignored(format!("`{}` says nothing of how an alert stands", one_line(&kind, 80))));
     };
     let at = event.instant("occurred_at");
     let mut data = event.object("data");

@@ -13,7 +13,7 @@ use crate::domain::core::time::Timestamp;
 use crate::surface::intake::auth::on_aws;
 use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{Desk, Post, Reading, Subscription, SubscriptionEvent, alerts};
+use crate::surface::intake::{ParsedBody, SenderInput, SenderRequest, Subscription, SubscriptionEvent, alerts};
 
 /// The most envelopes of one body: SNS puts one into a post, and so does a function that passes it on.
 const ENVELOPES: usize = 100;
@@ -103,13 +103,13 @@ impl Envelope {
         lines.filter_map(|(name, value)| Some(format!("{name}\n{}\n", value?))).collect()
     }
 
-    fn subscription(self, desk: &Desk<'_>, event: SubscriptionEvent) -> Reading {
+    fn subscription(self, desk: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
         let confirm = self.confirm.as_deref().and_then(on_aws);
         let mut warnings = self.warnings;
         if confirm.is_none() {
             warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
         }
-        Reading::Subscription(Box::new(Subscription {
+        ParsedBody::Subscription(Box::new(Subscription {
             sender: desk.name.to_owned(),
             event,
             topic: self.topic,
@@ -130,7 +130,7 @@ impl Envelope {
 }
 
 /// Reads a body.
-pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
+pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let envelopes = match envelopes(desk.post.body) {
         Ok(envelopes) => envelopes,
         Err(why) => return raw(desk).map(alerts).ok_or(why),
@@ -148,7 +148,7 @@ pub(crate) fn read(desk: &Desk<'_>) -> Result<Reading, String> {
 }
 
 /// The topic that a post names, in its envelope or, where it is delivered raw, in a header.
-pub(crate) fn topics(post: &Post<'_>) -> Vec<String> {
+pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     match envelopes(post.body) {
         Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
         Err(_) => post.header("x-amz-sns-topic-arn").map(str::to_owned).into_iter().collect(),
@@ -156,7 +156,7 @@ pub(crate) fn topics(post: &Post<'_>) -> Vec<String> {
 }
 
 /// A message that was delivered without an envelope.
-fn raw(desk: &Desk<'_>) -> Option<Vec<Alert>> {
+fn raw(desk: &SenderInput<'_>) -> Option<Vec<Alert>> {
     let message = String::from_utf8_lossy(desk.post.body);
     if let Some(alerts) = cloudwatch::read(&message, Some(desk.post.now)) {
         return Some(alerts);

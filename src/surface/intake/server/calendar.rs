@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Server;
 use super::health::allowed;
 use crate::domain::runbook::schedule;
-use crate::engine::schedule_state::{Force, entries};
+use crate::engine::schedule_state::{ScheduleState, entries};
 
 /// What a calendar is (RFC 5545, 8.1).
 const CALENDAR: &str = "text/calendar; charset=utf-8; method=PUBLISH";
@@ -23,7 +23,7 @@ pub(super) async fn calendar(State(server): State<Arc<Server>>, headers: HeaderM
     let engine = server.engine();
     let parts = engine.parts();
     // What was missed is not shown, so it does not matter since when a schedule is in force.
-    match engine.agenda(&Force::default()).await {
+    match engine.agenda(&ScheduleState::default()).await {
         Ok(standings) => {
             let shop = parts.catalog.estate().content.as_ref().map(|estate| estate.estate.as_str()).unwrap_or_default();
             let now = parts.clock.now();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{BODY_LIMIT, Server};
 use crate::domain::config::sender::Sender;
 use crate::engine::dispatcher::Received;
-use crate::surface::intake::{self, Post, Reading};
+use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
 /// How long an Alertmanager may take.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -30,11 +30,12 @@ pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Ve
     let listed = tokio::time::timeout(WITHIN, listed(address)).await;
     let listed = listed.unwrap_or_else(|_| Err(format!("no answer within {} s", WITHIN.as_secs())))?;
     let body = json!({"version": "4", "status": "firing", "receiver": "catch-up", "alerts": listed}).to_string();
-    let post = Post { headers: &HeaderMap::new(), body: body.as_bytes(), now: server.engine.parts().clock.now() };
+    let post =
+        SenderRequest { headers: &HeaderMap::new(), body: body.as_bytes(), now: server.engine.parts().clock.now() };
     let alerts = match intake::read(name, sender, &post) {
         _ if listed.is_empty() => Vec::new(),
-        Reading::Alerts(alerts) => alerts,
-        Reading::Subscription(_) | Reading::Ignored(_) => return Err("what it lists are no alerts".to_owned()),
+        ParsedBody::Alerts(alerts) => alerts,
+        ParsedBody::Subscription(_) | ParsedBody::Ignored(_) => return Err("what it lists are no alerts".to_owned()),
     };
     if alerts.iter().any(|alert| alert.name == intake::UNRECOGNISED || alert.name == intake::NOT_READ) {
         return Err("what it lists was not understood whole".to_owned());

@@ -10,7 +10,7 @@ use crate::engine::dispatcher;
 
 /// How a post was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum PostOutcome {
     /// With 2xx: the log has it.
     Taken,
     /// With 4xx.
@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     Unavailable,
 }
 
-impl Outcome {
+impl PostOutcome {
     fn word(self) -> &'static str {
         match self {
             Self::Taken => "taken",
@@ -31,23 +31,23 @@ impl Outcome {
 
 /// What is counted.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(super) struct IntakeMetrics {
     /// By sender and answer. Senders are those of the estate, so that no stranger can make the table grow.
-    posts: Mutex<BTreeMap<(String, Outcome), u64>>,
+    posts: Mutex<BTreeMap<(String, PostOutcome), u64>>,
     /// Whether the shop's files are in force as they were when they were read last.
     reloaded: AtomicBool,
     /// How often they were read since the start.
     reloads: AtomicU64,
 }
 
-impl Default for Figures {
+impl Default for IntakeMetrics {
     fn default() -> Self {
         Self { posts: Mutex::default(), reloaded: AtomicBool::new(true), reloads: AtomicU64::new(0) }
     }
 }
 
-impl Figures {
-    pub(super) fn count(&self, sender: &str, outcome: Outcome) {
+impl IntakeMetrics {
+    pub(super) fn count(&self, sender: &str, outcome: PostOutcome) {
         let mut posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
         match posts.get_mut(&(sender.to_owned(), outcome)) {
             Some(count) => *count += 1,
@@ -61,7 +61,7 @@ impl Figures {
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.
-    pub(super) fn text(&self, duty: &dispatcher::Figures) -> String {
+    pub(super) fn text(&self, duty: &dispatcher::DispatcherMetrics) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::metrics::Outcome;
+use super::metrics::PostOutcome;
 use super::{BODY_LIMIT, BODY_WITHIN, LARGE, Server};
 use crate::domain::alert::Alert;
 use crate::domain::config::sender::Sender;
@@ -18,7 +18,7 @@ use crate::domain::core::time::Timestamp;
 use crate::engine::Parts;
 use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
-use crate::surface::intake::{self, Post, Reading};
+use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
 /// When a sender should come again after our own trouble, in seconds.
 const AGAIN: &str = "5";
@@ -27,7 +27,7 @@ const AGAIN: &str = "5";
 const TOO_LARGE: &str = "body_too_large";
 
 /// What is kept of a body.
-enum Read {
+enum ReadBody {
     Whole(Vec<u8>),
     /// It is larger than is read; its beginning.
     Beginning(Vec<u8>),
@@ -36,7 +36,7 @@ enum Read {
 }
 
 /// What a post goes by from its beginning to its end, also when the shop's files are taken up anew meanwhile.
-struct Desk<'a> {
+struct IntakeState<'a> {
     server: &'a Server,
     parts: &'a Parts,
     name: &'a str,
@@ -53,41 +53,42 @@ pub(super) async fn take(
     let engine = server.engine();
     let estate = engine.parts().catalog.estate().content.as_ref().ok();
     let Some(sender) = estate.and_then(|estate| estate.senders.get(&name)) else {
-        server.figures.count("unknown", Outcome::Rejected);
+        server.figures.count("unknown", PostOutcome::Rejected);
         let known = "its name stands under `senders` in estate.yaml";
         return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
     };
-    let taken = taken(&Desk { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
+    let taken =
+        taken(&IntakeState { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
     let outcome = match &taken {
-        Ok(_) => Outcome::Taken,
-        Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
-        Err(_) => Outcome::Rejected,
+        Ok(_) => PostOutcome::Taken,
+        Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => PostOutcome::Unavailable,
+        Err(_) => PostOutcome::Rejected,
     };
     server.figures.count(&name, outcome);
     taken.unwrap_or_else(|response| *response)
 }
 
-async fn taken(desk: &Desk<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
-    let Desk { server, parts, name, sender } = *desk;
+async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *desk;
     let now = parts.clock.now();
     let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
     let body = match read(server, body).await {
-        Read::Whole(body) => body,
-        Read::Beginning(beginning) if admission == Admission::Granted => {
+        ReadBody::Whole(body) => body,
+        ReadBody::Beginning(beginning) if admission == Admission::Granted => {
             let alert = too_large(name, &beginning, now);
             return told(server.duty.report(vec![alert]).await);
         }
-        Read::Beginning(_) => {
+        ReadBody::Beginning(_) => {
             return Err(said(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {BODY_LIMIT} bytes")));
         }
-        Read::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
+        ReadBody::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
     };
-    let post = Post { headers, body: &body, now };
+    let post = SenderRequest { headers, body: &body, now };
     proven(desk, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
-        Reading::Alerts(alerts) => alerts,
-        Reading::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
-        Reading::Ignored(reason) => {
+        ParsedBody::Alerts(alerts) => alerts,
+        ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
+        ParsedBody::Ignored(reason) => {
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }
     };
@@ -95,8 +96,8 @@ async fn taken(desk: &Desk<'_>, headers: &HeaderMap, body: Body) -> Result<Respo
 }
 
 /// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
-async fn proven(desk: &Desk<'_>, post: &Post<'_>) -> Result<(), Box<Response>> {
-    let Desk { server, parts, name, sender } = *desk;
+async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *desk;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
         Ok(()) => return Ok(()),
@@ -113,15 +114,15 @@ async fn proven(desk: &Desk<'_>, post: &Post<'_>) -> Result<(), Box<Response>> {
 }
 
 /// Reads a body: within a time, up to a size, and large ones a few at a time.
-async fn read(server: &Server, body: Body) -> Read {
+async fn read(server: &Server, body: Body) -> ReadBody {
     let read = async {
         let (mut kept, mut stream) = (Vec::new(), body.into_data_stream());
         let mut place = None;
         while let Some(piece) = stream.next().await {
-            let Ok(piece) = piece else { return Read::Broken };
+            let Ok(piece) = piece else { return ReadBody::Broken };
             if kept.len() + piece.len() > BODY_LIMIT {
                 kept.truncate(LARGE);
-                return Read::Beginning(kept);
+                return ReadBody::Beginning(kept);
             }
             kept.extend_from_slice(&piece);
             if kept.len() > LARGE && place.is_none() {
@@ -129,9 +130,9 @@ async fn read(server: &Server, body: Body) -> Read {
             }
         }
         drop(place);
-        Read::Whole(kept)
+        ReadBody::Whole(kept)
     };
-    tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(Read::Broken)
+    tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(ReadBody::Broken)
 }
 
 /// A body that is larger than is read is not lost: it is one alert that says so.
@@ -153,14 +154,14 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
 
 /// What a sender is told of each of its alerts.
 #[derive(Serialize)]
-struct Answer {
+struct AlertReceipt {
     received: Vec<Received>,
 }
 
 /// The answer to what was taken in, or was not.
 fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
-        Ok(received) => Ok(axum::Json(Answer { received }).into_response()),
+        Ok(received) => Ok(axum::Json(AlertReceipt { received }).into_response()),
         Err(why) => {
             tracing::warn!(%why, "a post could not be taken in");
             Err(unavailable("the log cannot take it now; nothing was lost, post it again"))

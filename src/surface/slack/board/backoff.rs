@@ -16,20 +16,20 @@ const PAUSES: [Duration; 5] = [
 ];
 
 /// Why something is not shown yet.
-pub(super) enum Trouble {
+pub(super) enum PostError {
     /// Slack's.
     Slack(Undelivered),
     /// The log's.
     Log(EngineError),
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for PostError {
     fn from(error: StoreError) -> Self {
         Self::Log(error.into())
     }
 }
 
-impl Trouble {
+impl PostError {
     pub(super) fn nowhere() -> Self {
         let reason = "there is no channel to show incidents in".to_owned();
         Self::Slack(Undelivered { reason, retry_after: None, permanent: true })

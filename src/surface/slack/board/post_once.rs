@@ -8,56 +8,56 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::backoff::Trouble;
+use super::backoff::PostError;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
-use crate::domain::incident::slack_post::{Post, Subject};
+use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::engine::{Engine, EngineError};
 use crate::notify::slack::Web;
 
 /// Posts that the log does not hold yet; who has the lock is the only one who posts.
-pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, Post)>>>;
+pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, SlackPost)>>>;
 
 /// The turn of who posts.
-pub(super) type Turn = OwnedMutexGuard<Vec<(IncidentId, Post)>>;
+pub(super) type PostPermit = OwnedMutexGuard<Vec<(IncidentId, SlackPost)>>;
 
 /// The most people that are invited into an incident's channel: what Slack takes at a time.
 const INVITED: usize = 100;
 
 /// Something that is posted.
-pub(super) struct Errand {
+pub(super) struct SinglePost {
     pub(super) engine: Engine,
     pub(super) web: Arc<Web>,
     /// The estate's name of the board's channel.
     pub(super) channel: String,
-    pub(super) turn: Turn,
+    pub(super) turn: PostPermit,
 }
 
-impl Errand {
+impl SinglePost {
     /// Posts a message, and writes down where it stands.
     pub(super) async fn message(
         mut self,
         id: &IncidentId,
-        subject: Subject,
+        subject: PostSubject,
         message: Value,
         place: String,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), PostError> {
         let id = id.clone();
         to_its_end(async move {
             let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await;
-            let answer = answer.map_err(Trouble::Slack)?;
+            let answer = answer.map_err(PostError::Slack)?;
             let text = |name: &str| answer[name].as_str().map(str::to_owned);
-            let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(Trouble::nowhere()) };
-            self.turn.push((id, Post { subject, channel: self.channel, place, message }));
+            let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(PostError::nowhere()) };
+            self.turn.push((id, SlackPost { subject, channel: self.channel, place, message }));
             record(&self.engine, &mut self.turn).await
         })
         .await
     }
 
     /// Makes the incident's own channel. One that cannot be had is done without: the thread serves as well.
-    pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), Trouble> {
+    pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), PostError> {
         let (id, people) = (incident.id.clone(), people(incident));
         to_its_end(async move {
             let asked = json!({"name": format!("inc-{id}"), "is_private": false});
@@ -67,12 +67,13 @@ impl Errand {
                     tracing::warn!(incident = %id, reason = error.reason, "it gets no channel of its own");
                     String::new()
                 }
-                Err(error) => return Err(Trouble::Slack(error)),
+                Err(error) => return Err(PostError::Slack(error)),
             };
             if !place.is_empty() {
                 self.invite(&id, &place, &people).await;
             }
-            let post = Post { subject: Subject::Channel, channel: self.channel, place, message: String::new() };
+            let post =
+                SlackPost { subject: PostSubject::Channel, channel: self.channel, place, message: String::new() };
             self.turn.push((id, post));
             record(&self.engine, &mut self.turn).await
         })
@@ -100,17 +101,17 @@ fn people(incident: &Incident) -> String {
 }
 
 /// Does something that goes on although nobody waits for it any more.
-async fn to_its_end(errand: impl Future<Output = Result<(), Trouble>> + Send + 'static) -> Result<(), Trouble> {
-    tokio::spawn(errand).await.unwrap_or_else(|_| Err(Trouble::nowhere()))
+async fn to_its_end(errand: impl Future<Output = Result<(), PostError>> + Send + 'static) -> Result<(), PostError> {
+    tokio::spawn(errand).await.unwrap_or_else(|_| Err(PostError::nowhere()))
 }
 
 /// Writes down where posts stand.
-pub(super) async fn record(engine: &Engine, posts: &mut Vec<(IncidentId, Post)>) -> Result<(), Trouble> {
+pub(super) async fn record(engine: &Engine, posts: &mut Vec<(IncidentId, SlackPost)>) -> Result<(), PostError> {
     while let Some((id, post)) = posts.first().cloned() {
         let command = Command { by: Actor::Engine, request: Request::Post(post) };
         match engine.submit(&id, command).await {
             Ok(_) | Err(EngineError::Refused(_) | EngineError::Illegal(_)) => drop(posts.remove(0)),
-            Err(error) => return Err(Trouble::Log(error)),
+            Err(error) => return Err(PostError::Log(error)),
         }
     }
     Ok(())

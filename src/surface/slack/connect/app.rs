@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::http;
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
-use crate::surface::slack::{App, Seen, Terms};
+use crate::surface::slack::{App, SeenRequests, SlackConfig};
 
 /// How long a server that stops waits for Slack's answer to what was being posted.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// The app in force, with what it does by itself.
-struct Running {
+struct RunningApp {
     app: Arc<App>,
     /// What it was opened with.
     grounds: [u8; 32],
@@ -29,20 +29,20 @@ struct Running {
 }
 
 /// The face.
-pub struct Face {
+pub struct SlackInterface {
     engine: Engine,
-    terms: Arc<Terms>,
+    terms: Arc<SlackConfig>,
     stop: CancellationToken,
-    seen: Seen,
+    seen: SeenRequests,
     unrecorded: Unrecorded,
-    running: Mutex<Option<Running>>,
+    running: Mutex<Option<RunningApp>>,
 }
 
-impl Face {
+impl SlackInterface {
     /// The face of an engine, until `stop` is cancelled; nothing is in force before it is [renewed](Self::renew).
-    pub fn new(engine: Engine, terms: Terms, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(engine: Engine, terms: SlackConfig, stop: CancellationToken) -> Arc<Self> {
         let (terms, seen, unrecorded, running) =
-            (Arc::new(terms), Seen::default(), Unrecorded::default(), Mutex::default());
+            (Arc::new(terms), SeenRequests::default(), Unrecorded::default(), Mutex::default());
         Arc::new(Self { engine, terms, stop, seen, unrecorded, running })
     }
 
@@ -64,7 +64,7 @@ impl Face {
         let stop = self.stop.child_token();
         let fresh = app.zip(grounds).map(|(app, grounds)| {
             let tasks = app.begin(&stop);
-            Running { app, grounds, stop, tasks }
+            RunningApp { app, grounds, stop, tasks }
         });
         *self.lock() = fresh;
         Ok(true)
@@ -88,12 +88,12 @@ impl Face {
         self.lock().as_ref().map(|running| Arc::clone(&running.app))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<RunningApp>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Face {
+impl std::fmt::Debug for SlackInterface {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Face")
     }

@@ -22,7 +22,7 @@ use url::form_urlencoded;
 use super::payload;
 use super::payload::Inbound;
 use crate::domain::core::time::Timestamp;
-use crate::surface::slack::Face;
+use crate::surface::slack::SlackInterface;
 
 /// The largest body, in bytes: a message with all its blocks is a tenth of it.
 const BODY: usize = 1024 * 1024;
@@ -32,7 +32,7 @@ const WINDOW: i64 = 300;
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
-pub(crate) fn router(face: Arc<Face>) -> Router {
+pub(crate) fn router(face: Arc<SlackInterface>) -> Router {
     Router::new()
         .route("/slack/command", post(command))
         .route("/slack/interactive", post(interactive))
@@ -40,7 +40,7 @@ pub(crate) fn router(face: Arc<Face>) -> Router {
         .with_state(face)
 }
 
-async fn command(State(face): State<Arc<Face>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn command(State(face): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
     taken(&face, &headers, &body, |body| {
         let fields = form_urlencoded::parse(body);
         let fields: Map<String, Value> =
@@ -49,14 +49,19 @@ async fn command(State(face): State<Arc<Face>>, headers: HeaderMap, body: Bytes)
     })
 }
 
-async fn interactive(State(face): State<Arc<Face>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn interactive(State(face): State<Arc<SlackInterface>>, headers: HeaderMap, body: Bytes) -> Response {
     taken(&face, &headers, &body, |body| {
         let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload")?.1;
         Inbound::interaction(&serde_json::from_str(&payload).ok()?)
     })
 }
 
-fn taken(face: &Face, headers: &HeaderMap, body: &[u8], read: impl FnOnce(&[u8]) -> Option<Inbound>) -> Response {
+fn taken(
+    face: &SlackInterface,
+    headers: &HeaderMap,
+    body: &[u8],
+    read: impl FnOnce(&[u8]) -> Option<Inbound>,
+) -> Response {
     // Without a signing secret nobody is believed over HTTP.
     let Some(app) = face.app().filter(|app| app.signing.is_some()) else {
         return StatusCode::NOT_FOUND.into_response();

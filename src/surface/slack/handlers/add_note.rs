@@ -1,10 +1,10 @@
 //! "Add to timeline": a message of the channel becomes a note of an incident.
 
 use super::super::parse::identity;
-use super::super::parse::identity::Wish;
+use super::super::parse::identity::RequestedIdentity;
 use super::super::render::modal;
-use super::super::render::modal::Purpose;
-use super::{Answer, Said, Visit, say};
+use super::super::render::modal::ModalPurpose;
+use super::{HandlerReply, HandlerResult, Interaction, say};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
@@ -13,9 +13,9 @@ use crate::domain::incident::command::Request;
 /// The most characters of a message that is kept.
 const KEPT: usize = 2_000;
 
-impl Visit<'_> {
-    pub(super) async fn kept(&self, text: &str, author: Option<&str>, messages: &[String]) -> Said {
-        let (open, allowed) = (self.open().await?, self.may(Wish::Act));
+impl Interaction<'_> {
+    pub(super) async fn kept(&self, text: &str, author: Option<&str>, messages: &[String]) -> HandlerResult {
+        let (open, allowed) = (self.open().await?, self.may(RequestedIdentity::Act));
         let of_thread = |incident: &&Incident| incident.posts.values().any(|post| messages.contains(&post.message));
         let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));
         if let Err(refused) = allowed {
@@ -33,7 +33,7 @@ impl Visit<'_> {
             Some(incident) => {
                 let id = incident.id.clone();
                 self.act(&id, Request::Note(note)).await?;
-                Ok(Answer::Say(say(&kept(&id))))
+                Ok(HandlerReply::Say(say(&kept(&id))))
             }
             None if open.is_empty() => {
                 Err(say("There is no open incident that it could belong to. `/runbook start` opens one."))
@@ -42,7 +42,7 @@ impl Visit<'_> {
                 let choices: Vec<_> =
                     open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();
                 let (title, fields) = modal::keep(&choices);
-                Ok(Answer::Form { title, fields, purpose: Purpose::Keep(note) })
+                Ok(HandlerReply::Form { title, fields, purpose: ModalPurpose::Keep(note) })
             }
         }
     }

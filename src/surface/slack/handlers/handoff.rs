@@ -1,21 +1,21 @@
 //! The hand-over, for somebody who comes on duty with a telephone in the hand.
 
 use super::super::parse::command::Typed;
-use super::super::parse::identity::Wish;
-use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::parse::identity::RequestedIdentity;
+use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
-use super::{Answer, Said, Visit, no};
+use super::{HandlerReply, HandlerResult, Interaction, no};
 use crate::domain::core::text::one_line;
-use crate::domain::report::handover::{Handover, Line, Piece};
+use crate::domain::report::handover::{Handover, HandoverLine, Piece};
 
 /// The most lines of each part, the latest: the page and the timeline have the rest.
 const LINES: usize = 10;
 /// The most characters of a line.
 const LINE: usize = 160;
 
-impl Visit<'_> {
-    pub(super) async fn handoff(&self, typed: &Typed) -> Said {
-        self.may(Wish::Look)?;
+impl Interaction<'_> {
+    pub(super) async fn handoff(&self, typed: &Typed) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let log = self.desk.engine.log(&incident.id).await.map_err(|error| no(&error))?;
         let handover = Handover::of(&incident, &log, self.desk.engine.parts().clock.now());
@@ -28,23 +28,23 @@ impl Visit<'_> {
         part(&mut sheet, "What was done", handover.done, "Nothing was done yet.");
         part(&mut sheet, "Who was told", handover.told, "Nobody was told yet.");
         part(&mut sheet, "What people said", handover.said, "Nobody wrote anything down.");
-        Ok(Answer::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Say(Card { summary, sheet }))
     }
 }
 
-fn part(sheet: &mut Sheet, title: &str, lines: Vec<Line>, none: &str) {
+fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
     let lines = if lines.is_empty() { vec![none.to_owned().into()] } else { lines };
     let earlier = lines.len().saturating_sub(LINES);
     let left_out = (earlier > 0).then(|| vec![text(format!("({earlier} earlier ones are left out)"))]);
     let latest = lines.into_iter().skip(earlier).map(parts);
-    let title = vec![Part::Strong(title.to_owned())];
+    let title = vec![Text::Strong(title.to_owned())];
     sheet.lines(std::iter::once(title).chain(left_out).chain(latest));
 }
 
-fn parts(line: Line) -> Vec<Part> {
+fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
         Piece::Words(words) => text(limited(&words)),
-        Piece::At(at) | Piece::Clock(at) => Part::Time(at),
+        Piece::At(at) | Piece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()
 }

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use super::Terms;
+use super::SlackConfig;
 use super::connect::payload::{Act, Inbound};
-use super::parse::button_value::Press;
+use super::parse::button_value::ButtonValue;
 use super::parse::command::Typed;
 use super::parse::identity;
-use super::parse::identity::Wish;
+use super::parse::identity::RequestedIdentity;
 use super::render::card;
 use super::render::card::Card;
 use super::render::modal;
-use super::render::modal::{Carried, Purpose};
+use super::render::modal::{Carried, ModalPurpose};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::{IncidentId, StepKey};
 use crate::domain::incident::command::{Command, Request};
@@ -37,7 +37,7 @@ use self::refusal::{near, no, no_at, none, unknown, which};
 
 /// What who did something gets to see.
 #[derive(Debug)]
-pub enum Answer {
+pub enum HandlerReply {
     /// Words, to nobody else.
     Say(Card),
     /// A form.
@@ -47,44 +47,44 @@ pub enum Answer {
         /// Its fields.
         fields: Vec<serde_json::Value>,
         /// What it is for.
-        purpose: Purpose,
+        purpose: ModalPurpose,
     },
     /// Nothing but that it is done; the board's messages show it, and a message that only one person sees becomes this.
     Done(Option<Card>),
 }
 
 /// Why there is no answer but a no.
-pub type Said = Result<Answer, Card>;
+pub type HandlerResult = Result<HandlerReply, Card>;
 
 /// Where what comes is dealt with.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Handlers {
     pub(super) engine: Engine,
-    pub(super) terms: Arc<Terms>,
+    pub(super) terms: Arc<SlackConfig>,
 }
 
 /// One who did something, at the desk.
-struct Visit<'a> {
-    desk: &'a Desk,
+struct Interaction<'a> {
+    desk: &'a Handlers,
     estate: &'a Estate,
     from: &'a Inbound,
 }
 
-impl Desk {
+impl Handlers {
     /// What is answered, by the shop's files as they were read last.
-    pub async fn answer(&self, from: &Inbound) -> Answer {
+    pub async fn answer(&self, from: &Inbound) -> HandlerReply {
         Self { engine: self.engine.refreshed(), terms: Arc::clone(&self.terms) }.answered(from).await
     }
 
-    async fn answered(&self, from: &Inbound) -> Answer {
+    async fn answered(&self, from: &Inbound) -> HandlerReply {
         let sheet = self.engine.parts().catalog.estate();
         let Ok(estate) = &sheet.content else {
-            return Answer::Say(say("estate.yaml has problems; `runbook lint` shows them"));
+            return HandlerReply::Say(say("estate.yaml has problems; `runbook lint` shows them"));
         };
-        let visit = Visit { desk: self, estate, from };
+        let visit = Interaction { desk: self, estate, from };
         let said = match &from.act {
             Act::Typed(words) => visit.typed(Typed::read(words)).await,
-            Act::Pressed(value) => match Press::decoded(value) {
+            Act::Pressed(value) => match ButtonValue::decoded(value) {
                 Some(press) => visit.pressed(press).await,
                 None => Err(say("This button is of another version. Type `/runbook` for what waits now.")),
             },
@@ -92,20 +92,20 @@ impl Desk {
                 Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
                 Err(_) => Err(say("This form is of another version. Type the command again.")),
             },
-            Act::Submitted { .. } => Ok(Answer::Done(None)),
+            Act::Submitted { .. } => Ok(HandlerReply::Done(None)),
             Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
         };
         match said {
             // Who may not even look is told whom to ask, and nothing leads on from there.
-            Err(card) if visit.may(Wish::Look).is_err() => Answer::Say(card),
-            Ok(Answer::Say(card)) | Err(card) => Answer::Say(card.leading_on()),
+            Err(card) if visit.may(RequestedIdentity::Look).is_err() => HandlerReply::Say(card),
+            Ok(HandlerReply::Say(card)) | Err(card) => HandlerReply::Say(card.leading_on()),
             Ok(other) => other,
         }
     }
 }
 
-impl Visit<'_> {
-    fn may(&self, wish: Wish) -> Result<Actor, Card> {
+impl Interaction<'_> {
+    fn may(&self, wish: RequestedIdentity) -> Result<Actor, Card> {
         identity::may(self.estate, &self.from.user, wish).map_err(|why| say(&why))
     }
 
@@ -117,12 +117,18 @@ impl Visit<'_> {
 
     /// What only people of the estate may ask for.
     async fn act(&self, id: &IncidentId, request: Request) -> Result<Incident, Card> {
-        let by = self.may(Wish::Act)?;
+        let by = self.may(RequestedIdentity::Act)?;
         self.ask(id, by, request).await
     }
 
     /// Whether who came may do something to an incident. Who may not is told, and that is written down.
-    async fn may_at(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str, wish: Wish) -> Result<Actor, Card> {
+    async fn may_at(
+        &self,
+        id: &IncidentId,
+        step: Option<&StepKey>,
+        wanted: &str,
+        wish: RequestedIdentity,
+    ) -> Result<Actor, Card> {
         let refused = match self.may(wish) {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
@@ -133,7 +139,7 @@ impl Visit<'_> {
 
     /// Whether who came may do what was typed. Who may not is told; that is written down in the incident that was meant, and
     /// where none is, only in the log of this process.
-    async fn may_typed(&self, typed: &Typed, wish: Wish) -> Result<Actor, Card> {
+    async fn may_typed(&self, typed: &Typed, wish: RequestedIdentity) -> Result<Actor, Card> {
         let refused = match self.may(wish) {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
@@ -211,7 +217,7 @@ impl Visit<'_> {
     /// The incident whose name begins with what was typed after a word that takes nothing else.
     async fn named(&self, mut typed: Typed) -> Result<Typed, Card> {
         if typed.incident.is_none() && !typed.rest.is_empty() {
-            self.may(Wish::Look)?;
+            self.may(RequestedIdentity::Look)?;
             let found = self.desk.engine.find(Some(&typed.rest.to_lowercase())).await;
             typed.incident = Some(found.map_err(|error| unknown(&typed, &error))?);
         }

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::super::parse::button_value::{Deed, Press};
+use super::super::parse::button_value::{ButtonAction, ButtonValue};
 use super::super::parse::command::{Typed, opens_quote};
 use super::super::parse::identity;
-use super::super::parse::identity::Wish;
-use super::super::render::block_kit::{Button, Look, Part, Sheet, text};
+use super::super::parse::identity::RequestedIdentity;
+use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
 use super::super::render::question::Waiting;
-use super::{Answer, Said, Visit, say};
+use super::{HandlerReply, HandlerResult, Interaction, say};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
@@ -23,10 +23,10 @@ const LISTED: usize = 20;
 /// The most questions that are shown at once.
 const QUESTIONS: usize = 10;
 
-impl Visit<'_> {
+impl Interaction<'_> {
     /// What waits for who asks, in every incident that is not over; then what waits for others.
-    pub(super) async fn waiting(&self) -> Said {
-        let by = self.may(Wish::Look)?;
+    pub(super) async fn waiting(&self) -> HandlerResult {
+        let by = self.may(RequestedIdentity::Look)?;
         let open = self.open().await?;
         let all = open.iter().flat_map(question::all);
         let (own, others): (Vec<Waiting<'_>>, Vec<Waiting<'_>>) = all.partition(|one| is_for(one, &by));
@@ -35,8 +35,8 @@ impl Visit<'_> {
             (open, 0) => format!("Nothing waits for you; open incidents: {open}"),
             (_, own) => format!("Questions that wait for you: {own}"),
         };
-        let mut sheet = Sheet::default();
-        sheet.line(vec![Part::Strong(summary.clone())]);
+        let mut sheet = Blocks::default();
+        sheet.line(vec![Text::Strong(summary.clone())]);
         for one in own.iter().take(QUESTIONS) {
             sheet.note(&format!("{} {} {}", one.incident.severity, one.incident.id, one.incident.title));
             one.draw(&mut sheet);
@@ -45,33 +45,33 @@ impl Visit<'_> {
             sheet.note(&format!("{} questions more: `/runbook status <incident>` shows them", own.len() - QUESTIONS));
         }
         if !others.is_empty() {
-            let title = vec![Part::Strong("For others".to_owned())];
+            let title = vec![Text::Strong("For others".to_owned())];
             sheet.lines(std::iter::once(title).chain(others.iter().take(QUESTIONS).map(for_others)));
         }
         if own.is_empty() {
             listed(&mut sheet, &open);
         }
         if open.is_empty() {
-            sheet.line(vec![Part::Code("/runbook start".to_owned()), text(" opens one")]);
+            sheet.line(vec![Text::Code("/runbook start".to_owned()), text(" opens one")]);
         }
-        Ok(Answer::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Say(Card { summary, sheet }))
     }
 
-    pub(super) async fn list(&self) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn list(&self) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let open = self.open().await?;
         let summary = format!("Open incidents: {}", open.len());
-        let mut sheet = Sheet::default();
-        sheet.line(vec![Part::Strong(summary.clone())]);
+        let mut sheet = Blocks::default();
+        sheet.line(vec![Text::Strong(summary.clone())]);
         listed(&mut sheet, &open);
         if open.is_empty() {
-            sheet.line(vec![Part::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
+            sheet.line(vec![Text::Code("/runbook incidents".to_owned()), text(" shows earlier ones")]);
         }
-        Ok(Answer::Say(Card { summary, sheet }))
+        Ok(HandlerReply::Say(Card { summary, sheet }))
     }
 
     /// Shows the change with its button; with the digest of what was shown, agrees at once.
-    pub(super) async fn approve(&self, typed: &Typed) -> Said {
+    pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
         let step: Option<StepKey> =
@@ -81,13 +81,13 @@ impl Visit<'_> {
             let request = Request::Approve { step, digest: Some(digest.to_owned()) };
             return Ok(done("Agreed", &self.ask(&incident.id, by, request).await?));
         }
-        self.may(Wish::Look)?;
+        self.may(RequestedIdentity::Look)?;
         let is_change = |one: &Waiting<'_>| matches!(one.gate, Gate::Approve { .. });
         self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
     }
 
     /// Refuses the only change that waits, or the one whose step is named first.
-    pub(super) async fn deny(&self, typed: &Typed) -> Said {
+    pub(super) async fn deny(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
             return Err(say("Type `/runbook deny <reason>`."));
         }
@@ -105,8 +105,8 @@ impl Visit<'_> {
     }
 
     /// The only question that waits, or the one whose step is named first; without an answer it is shown.
-    pub(super) async fn answer(&self, typed: &Typed) -> Said {
-        self.may_typed(typed, Wish::Act).await?;
+    pub(super) async fn answer(&self, typed: &Typed) -> HandlerResult {
+        self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
         let asks =
             |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
@@ -145,8 +145,8 @@ impl Visit<'_> {
         wanted: impl Fn(&Waiting<'_>) -> bool,
         before: &str,
         after: &str,
-    ) -> Said {
-        let mut sheet = Sheet::default();
+    ) -> HandlerResult {
+        let mut sheet = Blocks::default();
         let all = question::all(incident).into_iter();
         let wanted = all.filter(|one| wanted(one) && step.is_none_or(|step| step == one.step));
         if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
@@ -154,7 +154,7 @@ impl Visit<'_> {
                 format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
             return Err(say(said.trim_start()));
         }
-        Ok(Answer::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
+        Ok(HandlerReply::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
     }
 }
 
@@ -167,18 +167,18 @@ fn meant(gate: Option<&Gate>, words: &str) -> String {
 }
 
 /// What was done, how it stands now, and what to type to see more of it.
-pub(super) fn done(what: &str, incident: &Incident) -> Answer {
+pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     let next = crate::domain::report::headline::next(incident);
     let command = match incident.completed {
         Some(_) => format!("/runbook postmortem {}", incident.id),
         None => format!("/runbook status {}", incident.id),
     };
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     sheet.lines([
         vec![text(format!("{what}: {} {}", incident.id, one_line(&incident.title, 80)))],
-        vec![text(format!("Next: {next} · ")), Part::Code(command)],
+        vec![text(format!("Next: {next} · ")), Text::Code(command)],
     ]);
-    Answer::Say(Card { summary: what.to_owned(), sheet })
+    HandlerReply::Say(Card { summary: what.to_owned(), sheet })
 }
 
 /// Whether somebody may answer a question, as far as can be said before it is asked.
@@ -195,17 +195,22 @@ fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
     }
 }
 
-fn for_others(one: &Waiting<'_>) -> Vec<Part> {
+fn for_others(one: &Waiting<'_>) -> Vec<Text> {
     let words = format!(" {} {}", one.incident.severity, one.next());
-    vec![Part::Code(format!("/runbook status {}", one.incident.id)), text(words)]
+    vec![Text::Code(format!("/runbook status {}", one.incident.id)), text(words)]
 }
 
-fn listed(sheet: &mut Sheet, open: &[Incident]) {
+fn listed(sheet: &mut Blocks, open: &[Incident]) {
     for incident in open.iter().take(LISTED) {
         let words = format!(" {} {} on {}", incident.severity, one_line(&incident.title, 100), incident.environment);
-        sheet.line(vec![Part::Code(incident.id.to_string()), text(words)]);
-        let value = Press { incident: incident.id.clone(), deed: Deed::Status }.encoded();
-        sheet.buttons([Button { label: format!("Show {}", incident.id), value, look: Look::Plain, confirm: None }]);
+        sheet.line(vec![Text::Code(incident.id.to_string()), text(words)]);
+        let value = ButtonValue { incident: incident.id.clone(), deed: ButtonAction::Status }.encoded();
+        sheet.buttons([Button {
+            label: format!("Show {}", incident.id),
+            value,
+            look: ButtonStyle::Plain,
+            confirm: None,
+        }]);
     }
     if open.len() > LISTED {
         sheet.note(&format!("{} more: type `/runbook incidents`", open.len() - LISTED));

@@ -1,10 +1,10 @@
 //! Looking without changing anything: incidents, the timeline, the page, a runbook, whether a log is whole.
 
 use super::super::parse::command::Typed;
-use super::super::parse::identity::Wish;
-use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::parse::identity::RequestedIdentity;
+use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
-use super::{Answer, Said, Visit, no, say};
+use super::{HandlerReply, HandlerResult, Interaction, no, say};
 use crate::domain::core::text::one_line;
 use crate::domain::report::headline;
 use crate::domain::report::timeline::{Entry, Timeline};
@@ -17,10 +17,10 @@ const LINES: usize = 25;
 /// The most characters of one line.
 const LINE: usize = 110;
 
-impl Visit<'_> {
+impl Interaction<'_> {
     /// The incidents that changed last.
-    pub(super) async fn latest(&self) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn latest(&self) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let all = self.desk.engine.parts().store.incidents(LISTED, 0).await.map_err(|error| no(&error.into()))?;
         let mut lines = Vec::new();
         for summary in all {
@@ -33,50 +33,50 @@ impl Visit<'_> {
                 one_line(&incident.title, LINE),
                 incident.environment
             );
-            lines.push(vec![Part::Code(incident.id.to_string()), text(words), Part::Time(incident.opened.at)]);
+            lines.push(vec![Text::Code(incident.id.to_string()), text(words), Text::Time(incident.opened.at)]);
         }
         Ok(listed("The latest incidents", "There is no incident yet.", lines))
     }
 
-    pub(super) async fn timeline(&self, typed: &Typed) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn timeline(&self, typed: &Typed) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let log = self.desk.engine.log(&incident.id).await.map_err(|error| no(&error))?;
         let timeline = Timeline::of(&log);
         let entries: Vec<&Entry> = timeline.notable().collect();
         let earlier = entries.len().saturating_sub(LINES);
-        let mut lines: Vec<Vec<Part>> = Vec::new();
+        let mut lines: Vec<Vec<Text>> = Vec::new();
         if earlier > 0 {
             lines.push(vec![text(format!("{earlier} earlier ones are left out"))]);
         }
         lines.extend(entries[earlier..].iter().map(|entry| {
             let words = format!(" {}: {}", one_line(&entry.who, 40), one_line(&entry.text, LINE));
-            vec![Part::Time(entry.at), text(words)]
+            vec![Text::Time(entry.at), text(words)]
         }));
         Ok(listed(&format!("What has happened in {}", incident.id), "Nothing yet.", lines))
     }
 
-    pub(super) async fn page(&self, typed: &Typed) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn page(&self, typed: &Typed) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let Some(url) = self.desk.engine.page_link(&incident.id) else {
             return Err(say("The estate names no page: add `page` to estate.yaml."));
         };
         let mut card = say(&format!("{} has a page", incident.id));
-        card.sheet = Sheet::default();
-        card.sheet.line(vec![Part::Link { url, words: "All of it" }, text(format!(" of {}", incident.id))]);
-        Ok(Answer::Say(card))
+        card.sheet = Blocks::default();
+        card.sheet.line(vec![Text::Link { url, words: "All of it" }, text(format!(" of {}", incident.id))]);
+        Ok(HandlerReply::Say(card))
     }
 
     /// The runbook that is named; without a name, all of them.
-    pub(super) async fn show(&self, typed: &Typed) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn show(&self, typed: &Typed) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let catalog = &self.desk.engine.parts().catalog;
         let id = typed.rest.as_str();
         if id.is_empty() {
             let known = catalog.sheets().filter_map(|(id, sheet)| Some((id, sheet.content.as_ref().ok()?)));
             let line = |(id, runbook): (&str, &Runbook)| {
-                vec![Part::Code(id.to_owned()), text(format!(" {}", one_line(&runbook.title, LINE)))]
+                vec![Text::Code(id.to_owned()), text(format!(" {}", one_line(&runbook.title, LINE)))]
             };
             return Ok(listed("Runbooks", "There is none.", known.take(LISTED as usize).map(line).collect()));
         }
@@ -84,25 +84,25 @@ impl Visit<'_> {
         let mut lines = vec![vec![text(one_line(runbook.summary.as_deref().unwrap_or_default(), 4 * LINE))]];
         lines.extend(runbook.all_steps().into_iter().take(LISTED as usize).map(|step| {
             let asks = if step.approve.is_some() { ", after agreement" } else { "" };
-            vec![Part::Code(step.id.clone()), text(format!(" {}{asks}", one_line(&step.name, LINE)))]
+            vec![Text::Code(step.id.clone()), text(format!(" {}{asks}", one_line(&step.name, LINE)))]
         }));
         Ok(listed(&format!("{}: {}", runbook.id, one_line(&runbook.title, LINE)), "", lines))
     }
 
-    pub(super) async fn verify(&self, typed: &Typed) -> Said {
-        self.may(Wish::Look)?;
+    pub(super) async fn verify(&self, typed: &Typed) -> HandlerResult {
+        self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let audit = self.desk.engine.parts().store.audit(&incident.id).await.map_err(|error| no(&error.into()))?;
-        Ok(Answer::Say(say(&match audit.broken {
+        Ok(HandlerReply::Say(say(&match audit.broken {
             None => format!("{} is whole: {} events, the last with hash {}", incident.id, audit.events, audit.head),
             Some((seq, why)) => format!("{} is damaged from event {seq} on: {why}", incident.id),
         })))
     }
 }
 
-fn listed(title: &str, none: &str, lines: Vec<Vec<Part>>) -> Answer {
-    let mut sheet = Sheet::default();
+fn listed(title: &str, none: &str, lines: Vec<Vec<Text>>) -> HandlerReply {
+    let mut sheet = Blocks::default();
     let lines = if lines.is_empty() { vec![vec![text(none)]] } else { lines };
-    sheet.lines(std::iter::once(vec![Part::Strong(title.to_owned())]).chain(lines));
-    Answer::Say(Card { summary: title.to_owned(), sheet })
+    sheet.lines(std::iter::once(vec![Text::Strong(title.to_owned())]).chain(lines));
+    HandlerReply::Say(Card { summary: title.to_owned(), sheet })
 }

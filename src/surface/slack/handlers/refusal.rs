@@ -1,7 +1,7 @@
 //! Our no in words: what cannot be, and what to type instead.
 
 use super::super::parse::command::{Typed, first};
-use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question::capital;
 use crate::domain::core::id::IncidentId;
@@ -20,7 +20,7 @@ const LIKENESS: f64 = 0.9;
 
 /// One sentence.
 pub fn say(words: &str) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     sheet.line(vec![text(words)]);
     Card { summary: words.to_owned(), sheet }
 }
@@ -61,12 +61,12 @@ pub fn refusal(refused: &Refused) -> Card {
 
 /// More than one is open: they are listed, each with what to type.
 pub fn which(typed: &Typed, open: &[Incident]) -> Card {
-    let mut lines = vec![vec![Part::Strong("More than one incident is open. Name one:".to_owned())]];
+    let mut lines = vec![vec![Text::Strong("More than one incident is open. Name one:".to_owned())]];
     lines.extend(open.iter().take(NAMED).map(|incident| {
         let shown = format!(" {} {}", incident.severity, one_line(&incident.title, COMMAND));
-        vec![Part::Code(command(typed, &incident.id)), text(shown)]
+        vec![Text::Code(command(typed, &incident.id)), text(shown)]
     }));
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     sheet.lines(lines);
     Card { summary: "More than one incident is open".to_owned(), sheet }
 }

@@ -3,14 +3,14 @@
 use super::super::parse::command::{Typed, first};
 use super::super::render::question;
 use super::super::render::question::Waiting;
-use super::{Said, Visit, say};
+use super::{HandlerResult, Interaction, say};
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
 
-impl Visit<'_> {
+impl Interaction<'_> {
     /// The step named, or the only one that has failed.
-    pub(super) async fn retry(&self, typed: &Typed) -> Said {
+    pub(super) async fn retry(&self, typed: &Typed) -> HandlerResult {
         let step = match typed.rest.as_str() {
             "" => self.failed(typed).await?,
             word => key(word)?,
@@ -18,7 +18,7 @@ impl Visit<'_> {
         self.request(typed, &format!("`{step}` is tried again"), Request::Retry { step }).await
     }
 
-    pub(super) async fn skip(&self, typed: &Typed) -> Said {
+    pub(super) async fn skip(&self, typed: &Typed) -> HandlerResult {
         let (step, reason) = first(&typed.rest);
         if step.is_empty() || reason.is_empty() {
             return Err(say("Type `/runbook skip <step> <reason>`."));
@@ -27,7 +27,7 @@ impl Visit<'_> {
         self.request(typed, &format!("`{step}` is skipped"), request).await
     }
 
-    pub(super) async fn undo(&self, typed: &Typed) -> Said {
+    pub(super) async fn undo(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
             return Err(say("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
         }
@@ -36,7 +36,7 @@ impl Visit<'_> {
     }
 
     async fn failed(&self, typed: &Typed) -> Result<StepKey, super::Card> {
-        self.may_typed(typed, super::Wish::Act).await?;
+        self.may_typed(typed, super::RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
         let failed = |one: &Waiting<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
         let mut failed = question::all(&incident).into_iter().filter(failed);

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::super::parse::command::{Typed, first};
-use super::super::parse::identity::Wish;
-use super::super::parse::start_args::{Known, Order};
+use super::super::parse::identity::RequestedIdentity;
+use super::super::parse::start_args::{StartArgs, StartVocabulary};
 use super::super::render::card::Card;
 use super::super::render::modal;
-use super::super::render::modal::{ENVIRONMENT, Purpose};
+use super::super::render::modal::{ENVIRONMENT, ModalPurpose};
 use super::super::render::question::capital;
 use super::refusal::refusal;
-use super::{Answer, Said, Visit, no, say};
+use super::{HandlerReply, HandlerResult, Interaction, no, say};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
@@ -21,10 +21,10 @@ use crate::domain::runbook::{Param, Runbook};
 /// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
 const ID_ATTEMPTS: usize = 8;
 
-impl Visit<'_> {
+impl Interaction<'_> {
     /// `start p1 [k=v …]`, in the incident that was named or a new one.
-    pub(super) async fn start_typed(&self, typed: &Typed) -> Said {
-        self.may_typed(typed, Wish::Act).await?;
+    pub(super) async fn start_typed(&self, typed: &Typed) -> HandlerResult {
+        self.may_typed(typed, RequestedIdentity::Act).await?;
         let (id, rest) = first(&typed.rest);
         let catalog = &self.desk.engine.parts().catalog;
         if id.is_empty() {
@@ -32,19 +32,24 @@ impl Visit<'_> {
             return Err(say(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
         }
         let (runbook, _) = self.runbook(id)?;
-        let known = Known {
+        let known = StartVocabulary {
             runbook: &runbook.id,
             params: runbook.params.iter().map(|param| param.name.as_str()).collect(),
             environments: self.estate.environments.keys().map(String::as_str).collect(),
             now: self.desk.engine.parts().clock.now(),
         };
-        let mut order = Order::read(rest, &known).map_err(|refused| refusal(&refused))?;
+        let mut order = StartArgs::read(rest, &known).map_err(|refused| refusal(&refused))?;
         order.incident = typed.incident.as_ref().map(ToString::to_string).or(order.incident);
         self.start(id, order).await
     }
 
     /// With what the form asked for.
-    pub(super) async fn start_filled(&self, runbook: &str, mut order: Order, fields: &[(String, String)]) -> Said {
+    pub(super) async fn start_filled(
+        &self,
+        runbook: &str,
+        mut order: StartArgs,
+        fields: &[(String, String)],
+    ) -> HandlerResult {
         for (name, value) in fields {
             match name.as_str() {
                 ENVIRONMENT => order.environment = Some(value.clone()),
@@ -55,17 +60,17 @@ impl Visit<'_> {
     }
 
     /// What an alert has proposed, with what it gave.
-    pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> Said {
-        self.may(Wish::Act)?;
+    pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> HandlerResult {
+        self.may(RequestedIdentity::Act)?;
         let incident = self.incident(id).await?;
         if !incident.proposals.iter().any(|proposal| proposal.runbook == runbook) {
             return Err(say("It was started already, or is not proposed any more."));
         }
-        self.start(runbook, Order { incident: Some(id.to_string()), ..Order::default() }).await
+        self.start(runbook, StartArgs { incident: Some(id.to_string()), ..StartArgs::default() }).await
     }
 
-    async fn start(&self, id: &str, mut order: Order) -> Said {
-        let by = self.may(Wish::Act)?;
+    async fn start(&self, id: &str, mut order: StartArgs) -> HandlerResult {
+        let by = self.may(RequestedIdentity::Act)?;
         let (runbook, digest) = self.runbook(id)?;
         let within = self.within(id, &mut order).await?;
         let only = || self.estate.environments.keys().next().filter(|_| self.estate.environments.len() == 1);
@@ -74,7 +79,11 @@ impl Visit<'_> {
         let missing: Vec<&Param> = runbook.params.iter().filter(|param| lacks(&order, param)).collect();
         if order.environment.is_none() || !missing.is_empty() {
             let (title, fields) = modal::start(&runbook, self.estate, &missing, order.environment.is_none());
-            return Ok(Answer::Form { title, fields, purpose: Purpose::Start { runbook: runbook.id, order } });
+            return Ok(HandlerReply::Form {
+                title,
+                fields,
+                purpose: ModalPurpose::Start { runbook: runbook.id, order },
+            });
         }
         let incident = match within {
             Some(incident) => incident,
@@ -84,7 +93,7 @@ impl Visit<'_> {
         (self.desk.terms.opening)(&incident);
         let start = self.started(runbook, digest, order, incident.clone());
         let opened = self.ask_to_start(&incident, by, start).await?;
-        Ok(Answer::Say(self.live(&opened)))
+        Ok(HandlerReply::Say(self.live(&opened)))
     }
 
     /// A no is not about an incident that is only to be opened.
@@ -95,7 +104,7 @@ impl Visit<'_> {
     }
 
     /// The incident that it goes into, from which it has its environment and what an alert has proposed.
-    async fn within(&self, runbook: &str, order: &mut Order) -> Result<Option<IncidentId>, Card> {
+    async fn within(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
         let Some(named) = &order.incident else { return Ok(None) };
         let id = self.desk.engine.find(Some(named)).await.map_err(|error| no(&error))?;
         let incident = self.incident(&id).await?;
@@ -127,7 +136,7 @@ impl Visit<'_> {
         })
     }
 
-    fn started(&self, runbook: Runbook, digest: String, order: Order, incident: IncidentId) -> Start {
+    fn started(&self, runbook: Runbook, digest: String, order: StartArgs, incident: IncidentId) -> Start {
         let params: Map<String, Value> =
             order.params.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         Start {
@@ -158,6 +167,6 @@ impl Visit<'_> {
     }
 }
 
-fn lacks(order: &Order, param: &Param) -> bool {
+fn lacks(order: &StartArgs, param: &Param) -> bool {
     param.default.is_none() && !order.params.iter().any(|(name, _)| *name == param.name)
 }

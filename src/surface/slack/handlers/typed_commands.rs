@@ -1,11 +1,11 @@
 //! Typed commands: a function a word.
 
 use super::super::parse::command::{HELP, Typed, first};
-use super::super::parse::identity::Wish;
-use super::super::render::block_kit::{Part, Sheet, text};
+use super::super::parse::identity::RequestedIdentity;
+use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::questions::done;
-use super::{Answer, Said, Visit, say};
+use super::{HandlerReply, HandlerResult, Interaction, say};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::decide::nearest;
@@ -13,16 +13,16 @@ use crate::domain::incident::decide::nearest;
 /// The words after which nothing but an incident makes sense.
 const ALONE: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];
 
-impl Visit<'_> {
-    pub(super) async fn typed(&self, typed: Typed) -> Said {
+impl Interaction<'_> {
+    pub(super) async fn typed(&self, typed: Typed) -> HandlerResult {
         let typed = if ALONE.contains(&typed.verb.as_str()) { self.named(typed).await? } else { typed };
         match typed.verb.as_str() {
             "" => self.waiting().await,
-            "help" => Ok(Answer::Say(help())),
+            "help" => Ok(HandlerReply::Say(help())),
             "start" => self.start_typed(&typed).await,
             "status" | "watch" => {
-                self.may(Wish::Look)?;
-                Ok(Answer::Say(self.live(&self.meant_or_last(&typed).await?)))
+                self.may(RequestedIdentity::Look)?;
+                Ok(HandlerReply::Say(self.live(&self.meant_or_last(&typed).await?)))
             }
             "list" => self.list().await,
             "incidents" => self.latest().await,
@@ -35,7 +35,7 @@ impl Visit<'_> {
             "undo" => self.undo(&typed).await,
             "cancel" => self.words(&typed, "Stopped", |reason| Request::Cancel { reason }).await,
             "ack" => {
-                let by = self.may_typed(&typed, Wish::Acknowledge).await?;
+                let by = self.may_typed(&typed, RequestedIdentity::Acknowledge).await?;
                 let incident = self.meant(&typed).await?;
                 Ok(done("Acknowledged", &self.ask(&incident.id, by, Request::Acknowledge).await?))
             }
@@ -57,13 +57,13 @@ impl Visit<'_> {
     }
 
     /// Does something to the incident that is meant, and says so.
-    pub(super) async fn request(&self, typed: &Typed, what: &str, request: Request) -> Said {
-        self.may_typed(typed, Wish::Act).await?;
+    pub(super) async fn request(&self, typed: &Typed, what: &str, request: Request) -> HandlerResult {
+        self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
         Ok(done(what, &self.act(&incident.id, request).await?))
     }
 
-    async fn words(&self, typed: &Typed, what: &str, request: fn(String) -> Request) -> Said {
+    async fn words(&self, typed: &Typed, what: &str, request: fn(String) -> Request) -> HandlerResult {
         if typed.rest.is_empty() {
             let wanted = if typed.verb == "cancel" { "reason" } else { "words" };
             return Err(say(&format!("Type `/runbook {} <{wanted}>`.", typed.verb)));
@@ -71,8 +71,8 @@ impl Visit<'_> {
         self.request(typed, what, request(typed.rest.clone())).await
     }
 
-    async fn severity(&self, typed: &Typed) -> Said {
-        self.may_typed(typed, Wish::Act).await?;
+    async fn severity(&self, typed: &Typed) -> HandlerResult {
+        self.may_typed(typed, RequestedIdentity::Act).await?;
         self.meant(typed).await?;
         let severity = typed.rest.to_lowercase().parse().map_err(|_| {
             let word = one_line(&typed.rest, 40);
@@ -83,7 +83,7 @@ impl Visit<'_> {
     }
 
     /// `take`, `release` or `give` a role; a role alone is taken.
-    async fn role(&self, typed: &Typed) -> Said {
+    async fn role(&self, typed: &Typed) -> HandlerResult {
         let (verb, rest) = typed.split();
         let (role, to) = first(rest);
         let (what, request) = match (verb, role, to) {
@@ -107,40 +107,40 @@ impl Visit<'_> {
         )
     }
 
-    async fn postmortem(&self, typed: &Typed) -> Said {
+    async fn postmortem(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant_or_last(typed).await?;
         if matches!(typed.rest.as_str(), "complete" | "done" | "--done") {
-            self.may_typed(typed, Wish::Act).await?;
+            self.may_typed(typed, RequestedIdentity::Act).await?;
             return Ok(done(
                 "The post-mortem is complete",
                 &self.act(&incident.id, Request::CompletePostmortem).await?,
             ));
         }
-        self.may(Wish::Look)?;
+        self.may(RequestedIdentity::Look)?;
         let id = &incident.id;
         let mut line = Vec::new();
         match (&incident.completed, &incident.draft) {
             (Some(mark), _) => {
                 line.extend([
                     text(format!("{} completed the post-mortem of {id} ", mark.by.name())),
-                    Part::Time(mark.at),
+                    Text::Time(mark.at),
                 ]);
             }
             (None, Some(draft)) => {
                 line.push(text(format!("The draft of {id} is {}. When it is complete: ", draft.path)));
-                line.push(Part::Code(format!("/runbook postmortem {id} complete")));
+                line.push(Text::Code(format!("/runbook postmortem {id} complete")));
             }
             (None, None) => {
                 line.push(text(format!("There is no draft of {id} yet; it is written when the incident is over. ")));
-                line.push(Part::Code(format!("/runbook status {id}")));
+                line.push(Text::Code(format!("/runbook status {id}")));
             }
         }
         if let Some(url) = self.desk.engine.page_link(id).filter(|_| incident.draft.is_some()) {
-            line.extend([text(" · "), Part::Link { url, words: "Read it" }]);
+            line.extend([text(" · "), Text::Link { url, words: "Read it" }]);
         }
-        let mut sheet = Sheet::default();
+        let mut sheet = Blocks::default();
         sheet.line(line);
-        Ok(Answer::Say(Card { summary: format!("The post-mortem of {id}"), sheet }))
+        Ok(HandlerReply::Say(Card { summary: format!("The post-mortem of {id}"), sheet }))
     }
 }
 
@@ -157,8 +157,8 @@ fn unheard(word: &str) -> String {
 }
 
 fn help() -> Card {
-    let mut sheet = Sheet::default();
-    sheet.lines(HELP.iter().map(|(typed, what)| vec![Part::Code((*typed).to_owned()), text(format!(" {what}"))]));
+    let mut sheet = Blocks::default();
+    sheet.lines(HELP.iter().map(|(typed, what)| vec![Text::Code((*typed).to_owned()), text(format!(" {what}"))]));
     sheet.note("With more than one incident open, its name comes after the first word: /runbook note lusab-fidok the disk is full");
     Card { summary: "What `/runbook` can do".to_owned(), sheet }
 }

@@ -9,19 +9,19 @@ use crate::domain::core::id::{IncidentId, RunId, StepKey};
 
 /// What a button carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Press {
+pub struct ButtonValue {
     /// The incident.
     #[serde(rename = "i")]
     pub incident: IncidentId,
     /// What it does.
     #[serde(rename = "d")]
-    pub deed: Deed,
+    pub deed: ButtonAction,
 }
 
 /// What a button does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Deed {
+pub enum ButtonAction {
     /// Takes notice.
     Acknowledge,
     /// Says that the trouble is over.
@@ -31,22 +31,22 @@ pub enum Deed {
     /// Starts the runbook that an alert has proposed.
     Start(String),
     /// Agrees to the change with this digest.
-    Approve(Question, String),
+    Approve(StepQuestion, String),
     /// Opens a form for the reason of a refusal.
-    Deny(Question),
+    Deny(StepQuestion),
     /// Answers a question.
-    Answer(Question, String),
+    Answer(StepQuestion, String),
     /// Opens a form for an answer.
-    Ask(Question),
+    Ask(StepQuestion),
     /// Tries again.
-    Retry(Question),
+    Retry(StepQuestion),
     /// Goes on without it.
-    Skip(Question),
+    Skip(StepQuestion),
 }
 
 /// One question of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Question {
+pub struct StepQuestion {
     /// The run.
     #[serde(rename = "r")]
     pub run: RunId,
@@ -58,7 +58,7 @@ pub struct Question {
     pub round: u32,
 }
 
-impl Press {
+impl ButtonValue {
     /// As a button's value.
     pub fn encoded(&self) -> String {
         serde_json::to_string(self).expect("names and numbers are always JSON")

@@ -12,7 +12,7 @@ const VIA: &str = "slack";
 
 /// What is asked for, as far as it matters who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum RequestedIdentity {
     /// To see something.
     Look,
     /// To take notice.
@@ -30,13 +30,13 @@ pub fn actor(estate: &Estate, user: &str) -> Actor {
 ///
 /// # Errors
 /// The sentence.
-pub fn may(estate: &Estate, user: &str, wish: Wish) -> Result<Actor, String> {
+pub fn may(estate: &Estate, user: &str, wish: RequestedIdentity) -> Result<Actor, String> {
     let known = estate.person(&Identity::Slack(user.to_owned())).is_some();
     let strangers = estate.slack.as_ref().map(|app| app.strangers).unwrap_or_default();
     let allowed = match wish {
-        Wish::Look => strangers >= Strangers::Look,
-        Wish::Acknowledge => strangers >= Strangers::Acknowledge,
-        Wish::Act => false,
+        RequestedIdentity::Look => strangers >= Strangers::Look,
+        RequestedIdentity::Acknowledge => strangers >= Strangers::Acknowledge,
+        RequestedIdentity::Act => false,
     };
     if known || allowed {
         return Ok(actor(estate, user));

@@ -21,7 +21,7 @@ const SHOWN: usize = 40;
 
 /// What somebody wants to start, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct StartArgs {
     /// The incident that it goes into, as it was typed; a new one without.
     pub incident: Option<String>,
     /// The environment.
@@ -38,7 +38,7 @@ pub struct Order {
 
 /// What words are read against.
 #[derive(Debug)]
-pub struct Known<'a> {
+pub struct StartVocabulary<'a> {
     /// The runbook's id, for hints.
     pub runbook: &'a str,
     /// The names of its parameters, which go before options of the same name.
@@ -49,12 +49,12 @@ pub struct Known<'a> {
     pub now: Timestamp,
 }
 
-impl Order {
+impl StartArgs {
     /// Reads what follows the runbook's name.
     ///
     /// # Errors
     /// The word that means nothing, with what to type.
-    pub fn read(typed: &str, known: &Known<'_>) -> Result<Self, Refused> {
+    pub fn read(typed: &str, known: &StartVocabulary<'_>) -> Result<Self, Refused> {
         let mut order = Self::default();
         let mut words = words(typed).into_iter();
         while let Some(word) = words.next() {
@@ -74,7 +74,7 @@ impl Order {
     }
 
     /// A word that begins with hyphens.
-    fn option(&mut self, name: &str, value: Option<String>, known: &Known<'_>) -> Result<(), Refused> {
+    fn option(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         match (name, value) {
             ("auto" | "yes" | "y", None) => self.how(Mode::Auto),
             ("step", None) => self.how(Mode::Step),
@@ -98,7 +98,7 @@ impl Order {
     }
 
     /// Any other word.
-    fn word(&mut self, name: &str, value: Option<String>, known: &Known<'_>) -> Result<(), Refused> {
+    fn word(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         let is_param = known.params.contains(&name);
         match (name, value) {
             (name, Some(value)) if is_param => self.param(name, value),
@@ -136,7 +136,7 @@ impl Order {
     }
 }
 
-fn nothing(word: &str, known: &Known<'_>) -> Refused {
+fn nothing(word: &str, known: &StartVocabulary<'_>) -> Refused {
     let refused = Refused::usage(format!("`{}` is no `name=value`", one_line(word, SHOWN)));
     let params = known.params.first().map_or("name", |name| name);
     refused.hint(format!("Type `/runbook start {} {params}=<value>`.", known.runbook))
@@ -168,10 +168,11 @@ fn words(typed: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn read(typed: &str) -> Result<Order, String> {
+    fn read(typed: &str) -> Result<StartArgs, String> {
         let now = "2026-11-22T03:00:00Z".parse().unwrap();
-        let known = Known { runbook: "p1", params: vec!["service", "step"], environments: vec!["production"], now };
-        Order::read(typed, &known).map_err(|no| format!("{}. {}", no.message, no.hint.unwrap_or_default()))
+        let known =
+            StartVocabulary { runbook: "p1", params: vec!["service", "step"], environments: vec!["production"], now };
+        StartArgs::read(typed, &known).map_err(|no| format!("{}. {}", no.message, no.hint.unwrap_or_default()))
     }
 
     #[test]

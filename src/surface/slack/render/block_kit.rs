@@ -3,7 +3,7 @@
 //! Text is rich text or plain text and never Slack's markup, so foreign words are data: they can mention nobody, format
 //! nothing and break no block. Source of shapes and limits: <https://docs.slack.dev/reference/block-kit/blocks>.
 //!
-//! **Invariant:** whatever goes in, a [`Sheet`] has at most [`BLOCKS`] blocks, a block at most [`TEXT`] characters, a button
+//! **Invariant:** whatever goes in, a [`Blocks`] has at most [`BLOCKS`] blocks, a block at most [`TEXT`] characters, a button
 //! at most [`LABEL`]; a cut is visible.
 
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ const CUT: &str = "…";
 
 /// A piece of a line.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum Text {
     /// Words, whatever they hold.
     Text(String),
     /// The same, bold.
@@ -56,13 +56,13 @@ pub enum Part {
 }
 
 /// Words as a part.
-pub fn text(words: impl Into<String>) -> Part {
-    Part::Text(words.into())
+pub fn text(words: impl Into<String>) -> Text {
+    Text::Text(words.into())
 }
 
 /// How a button looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum ButtonStyle {
     /// As any other.
     Plain,
     /// The one that goes on.
@@ -79,14 +79,14 @@ pub struct Button {
     /// What it carries. One that is too long is left out: a part of it would mean something else.
     pub value: String,
     /// How it looks.
-    pub look: Look,
+    pub look: ButtonStyle,
     /// What is asked once more before it counts.
     pub confirm: Option<String>,
 }
 
 /// Blocks of a message or a view.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sheet {
+pub struct Blocks {
     blocks: Vec<Value>,
     /// Characters so far.
     length: usize,
@@ -96,9 +96,9 @@ pub struct Sheet {
     buttons: usize,
 }
 
-impl Sheet {
+impl Blocks {
     /// Lines of text as one block.
-    pub fn lines(&mut self, lines: impl IntoIterator<Item = Vec<Part>>) -> &mut Self {
+    pub fn lines(&mut self, lines: impl IntoIterator<Item = Vec<Text>>) -> &mut Self {
         let mut room = TEXT.min(SHEET_TEXT.saturating_sub(self.length));
         let before = room;
         let mut elements = Vec::new();
@@ -117,7 +117,7 @@ impl Sheet {
     }
 
     /// One line of text as a block.
-    pub fn line(&mut self, parts: Vec<Part>) -> &mut Self {
+    pub fn line(&mut self, parts: Vec<Text>) -> &mut Self {
         self.lines([parts])
     }
 
@@ -190,9 +190,9 @@ impl Sheet {
             "type": "button", "action_id": format!("press_{}", self.buttons), "text": plain(&shown), "value": button.value,
         });
         match button.look {
-            Look::Plain => {}
-            Look::Primary => element["style"] = json!("primary"),
-            Look::Danger => element["style"] = json!("danger"),
+            ButtonStyle::Plain => {}
+            ButtonStyle::Primary => element["style"] = json!("primary"),
+            ButtonStyle::Danger => element["style"] = json!("danger"),
         }
         if let Some(question) = button.confirm.as_deref().map(|words| label(words, CONFIRM)).filter(|q| !q.is_empty()) {
             element["confirm"] = json!({
@@ -225,7 +225,7 @@ pub(crate) fn plain(words: &str) -> Value {
 }
 
 /// Puts a part into a line as far as there is room.
-fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
+fn push(elements: &mut Vec<Value>, part: &Text, room: &mut usize) {
     let style = |words: &str, style: Option<&str>| {
         let mut element = json!({"type": "text", "text": words});
         if let Some(style) = style {
@@ -234,7 +234,7 @@ fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
         element
     };
     let element = match part {
-        Part::Time(at) => {
+        Text::Time(at) => {
             let shown = json!({
                 "type": "date", "timestamp": at.timestamp(), "format": "{date_short_pretty} {time}", "fallback": stamp(*at),
             });
@@ -243,21 +243,21 @@ fn push(elements: &mut Vec<Value>, part: &Part, room: &mut usize) {
                 shown
             })
         }
-        Part::Channel(id) => (*room > id.len()).then(|| {
+        Text::Channel(id) => (*room > id.len()).then(|| {
             *room -= id.len();
             json!({"type": "channel", "channel_id": id})
         }),
-        Part::Link { url, words } => (*room > words.len()).then(|| {
+        Text::Link { url, words } => (*room > words.len()).then(|| {
             *room -= words.len();
             json!({"type": "link", "url": url, "text": words})
         }),
-        Part::Emoji(name) => (*room > name.len()).then(|| {
+        Text::Emoji(name) => (*room > name.len()).then(|| {
             *room -= name.len();
             json!({"type": "emoji", "name": name})
         }),
-        Part::Text(words) => fit(words, room).map(|words| style(&words, None)),
-        Part::Strong(words) => fit(words, room).map(|words| style(&words, Some("bold"))),
-        Part::Code(words) => fit(words, room).map(|words| style(&words, Some("code"))),
+        Text::Text(words) => fit(words, room).map(|words| style(&words, None)),
+        Text::Strong(words) => fit(words, room).map(|words| style(&words, Some("bold"))),
+        Text::Code(words) => fit(words, room).map(|words| style(&words, Some("code"))),
     };
     elements.extend(element);
 }
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn foreign_words_call_nobody() {
-        let mut sheet = Sheet::default();
+        let mut sheet = Blocks::default();
         sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
         let blocks = sheet.blocks().to_string();
         assert!(!blocks.contains("@here") && !blocks.contains("@everyone") && !blocks.contains("mrkdwn"), "{blocks}");
@@ -305,14 +305,14 @@ mod tests {
 
     #[test]
     fn a_customers_number_is_masked() {
-        let mut sheet = Sheet::default();
+        let mut sheet = Blocks::default();
         sheet.line(vec![text("called +260971234556")]).note("+260971234556");
         assert_eq!(sheet.blocks().to_string().matches("+26097*****56").count(), 2);
     }
 
     #[test]
     fn what_has_no_place_is_counted() {
-        let mut sheet = Sheet::default();
+        let mut sheet = Blocks::default();
         for number in 0..60 {
             sheet.line(vec![text(format!("{number}"))]);
         }
@@ -328,12 +328,12 @@ mod tests {
             words in proptest::collection::vec("\\PC{0,4000}", 0..8),
             repeat in 1usize..20,
         ) {
-            let mut sheet = Sheet::default();
+            let mut sheet = Blocks::default();
             for one in words.iter().cycle().take(words.len() * repeat) {
                 let button = Button {
-                    label: one.clone(), value: one.clone(), look: Look::Danger, confirm: Some(one.clone()),
+                    label: one.clone(), value: one.clone(), look: ButtonStyle::Danger, confirm: Some(one.clone()),
                 };
-                sheet.lines([vec![Part::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
+                sheet.lines([vec![Text::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
                 sheet.buttons(vec![button; 30]);
             }
             let blocks = sheet.blocks();

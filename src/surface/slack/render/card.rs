@@ -1,18 +1,18 @@
-//! Messages on the board: pure functions from an incident, and its log where a question is over, to a [`Sheet`].
+//! Messages on the board: pure functions from an incident, and its log where a question is over, to a [`Blocks`].
 //!
 //! **Invariant:** the first three lines of the live message say how it stands, what is next, and where all of it is.
 
-use super::block_kit::{Button, Look, Part, Sheet, text};
+use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::question::{Waiting, all};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::deadline::DeadlineStatus;
 use crate::domain::incident::event::Recorded;
 use crate::domain::incident::run::RunStatus;
-use crate::domain::incident::slack_post::Subject;
+use crate::domain::incident::slack_post::PostSubject;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::report::headline;
-use crate::surface::slack::parse::button_value::{Deed, Press};
+use crate::surface::slack::parse::button_value::{ButtonAction, ButtonValue};
 
 mod answered;
 
@@ -29,7 +29,7 @@ pub struct Card {
     /// What notifications and readers for the blind say.
     pub summary: String,
     /// What is seen.
-    pub sheet: Sheet,
+    pub sheet: Blocks,
 }
 
 impl Card {
@@ -42,7 +42,7 @@ impl Card {
     /// The same, with what to type next unless it says that.
     pub fn leading_on(mut self) -> Self {
         if !self.leads_on() {
-            self.sheet.line(vec![Part::Code("/runbook".to_owned()), text(" shows what waits for you")]);
+            self.sheet.line(vec![Text::Code("/runbook".to_owned()), text(" shows what waits for you")]);
         }
         self
     }
@@ -50,28 +50,28 @@ impl Card {
     /// The same, with what is next in an incident.
     pub fn leading_to(mut self, incident: &Incident) -> Self {
         let next = text(format!("Next: {} · ", headline::next(incident)));
-        self.sheet.line(vec![next, Part::Code(format!("/runbook status {}", incident.id))]);
+        self.sheet.line(vec![next, Text::Code(format!("/runbook status {}", incident.id))]);
         self
     }
 }
 
 /// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
-pub fn of(incident: &Incident, log: &[Recorded], subject: &Subject, link: Option<&str>) -> Card {
+pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Option<&str>) -> Card {
     match subject {
-        Subject::Live | Subject::Channel => live(incident, log, link),
-        Subject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
+        PostSubject::Live | PostSubject::Channel => live(incident, log, link),
+        PostSubject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
             Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
         },
-        Subject::Failed { run } => failed(incident, *run),
-        Subject::AtRisk { deadline, missed, .. } => at_risk(incident, deadline, *missed),
-        Subject::Resolved => resolved(incident),
+        PostSubject::Failed { run } => failed(incident, *run),
+        PostSubject::AtRisk { deadline, missed, .. } => at_risk(incident, deadline, *missed),
+        PostSubject::Resolved => resolved(incident),
     }
 }
 
 /// How it stands; with the end of the log, also who has answered last.
 pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     let waiting = all(incident);
     sheet.lines(head(incident, &waiting, link));
     for one in waiting.iter().take(QUESTIONS) {
@@ -82,7 +82,7 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     }
     if let Some((recorded, name)) = answered(incident, log) {
         let words = format!("{} {}", recorded.by.name(), deed(&recorded.event));
-        sheet.line(vec![Part::Strong(words), text(format!(" ({name}) ")), Part::Time(recorded.at)]);
+        sheet.line(vec![Text::Strong(words), text(format!(" ({name}) ")), Text::Time(recorded.at)]);
     }
     sheet.buttons(controls(incident));
     for deadline in &incident.deadlines {
@@ -91,7 +91,7 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
             DeadlineStatus::Missed => "missed at ",
             _ => continue,
         };
-        sheet.line(vec![text(format!("{}: {words}", deadline.name)), Part::Time(deadline.due)]);
+        sheet.line(vec![text(format!("{}: {words}", deadline.name)), Text::Time(deadline.due)]);
     }
     if !incident.roles.is_empty() {
         let roles: Vec<String> =
@@ -102,28 +102,28 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
 }
 
 /// The three lines that a person in a hurry reads.
-fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Part>> {
+fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
     let state = vec![
-        Part::Emoji(sign(incident, waiting)),
-        Part::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
+        Text::Emoji(sign(incident, waiting)),
+        Text::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
         text(format!("{} on {}", one_line(&incident.title, TITLE), incident.environment)),
     ];
     let next = vec![text("Next: "), text(headline::next(incident))];
     let mut whole = Vec::new();
     if let Some(url) = link {
-        whole.extend([Part::Link { url: url.to_owned(), words: "All of it" }, text(" · ")]);
+        whole.extend([Text::Link { url: url.to_owned(), words: "All of it" }, text(" · ")]);
     }
     if let Some(channel) = incident.own_channel() {
-        whole.extend([Part::Channel(channel.to_owned()), text(" · ")]);
+        whole.extend([Text::Channel(channel.to_owned()), text(" · ")]);
     }
     whole.extend([
-        Part::Code(format!("/runbook status {}", incident.id)),
+        Text::Code(format!("/runbook status {}", incident.id)),
         text(" · opened "),
-        Part::Time(incident.opened.at),
+        Text::Time(incident.opened.at),
     ]);
     if let Some(mark) = &incident.acknowledged {
         whole.push(text(format!(" · acknowledged by {} ", mark.by.name())));
-        whole.push(Part::Time(mark.at));
+        whole.push(Text::Time(mark.at));
     }
     vec![state, next, whole]
 }
@@ -141,7 +141,7 @@ fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
 fn controls(incident: &Incident) -> Vec<Button> {
     let button = |label: String, look, deed| Button {
         label,
-        value: Press { incident: incident.id.clone(), deed }.encoded(),
+        value: ButtonValue { incident: incident.id.clone(), deed }.encoded(),
         look,
         confirm: None,
     };
@@ -151,12 +151,12 @@ fn controls(incident: &Incident) -> Vec<Button> {
     }
     for proposal in &incident.proposals {
         let label = format!("Start {} on {}", proposal.runbook, incident.environment);
-        buttons.push(button(label, Look::Primary, Deed::Start(proposal.runbook.clone())));
+        buttons.push(button(label, ButtonStyle::Primary, ButtonAction::Start(proposal.runbook.clone())));
     }
     if incident.status == IncidentStatus::Open {
-        buttons.push(button(format!("Acknowledge {}", incident.id), Look::Plain, Deed::Acknowledge));
+        buttons.push(button(format!("Acknowledge {}", incident.id), ButtonStyle::Plain, ButtonAction::Acknowledge));
     }
-    let resolve = button(format!("Resolve {}", incident.id), Look::Plain, Deed::Resolve);
+    let resolve = button(format!("Resolve {}", incident.id), ButtonStyle::Plain, ButtonAction::Resolve);
     let sure = format!("{} is over: {}", incident.id, one_line(&incident.title, TITLE));
     buttons.push(Button { confirm: Some(sure), ..resolve });
     buttons
@@ -164,7 +164,7 @@ fn controls(incident: &Incident) -> Vec<Button> {
 
 /// A person is needed.
 fn asked(waiting: &Waiting<'_>) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     let incident = waiting.incident;
     whose(&mut sheet, incident);
     waiting.draw(&mut sheet);
@@ -173,20 +173,20 @@ fn asked(waiting: &Waiting<'_>) -> Card {
 }
 
 /// Which incident it is: a message of a thread is seen in the channel without what it belongs to.
-fn whose(sheet: &mut Sheet, incident: &Incident) {
+fn whose(sheet: &mut Blocks, incident: &Incident) {
     sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
 
 fn failed(incident: &Incident, run: RunId) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     whose(&mut sheet, incident);
     let run = incident.run(run);
     let title = run.map(|run| run.runbook.title.clone()).unwrap_or_default();
-    sheet.line(vec![Part::Emoji("x"), Part::Strong(format!(" Failed: {title}"))]);
+    sheet.line(vec![Text::Emoji("x"), Text::Strong(format!(" Failed: {title}"))]);
     for (key, state) in run.into_iter().flat_map(|run| &run.steps) {
         let bad = state.outcome.as_ref().filter(|outcome| !outcome.is_success());
         if let Some(outcome) = bad {
-            sheet.line(vec![Part::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
+            sheet.line(vec![Text::Code(key.to_string()), text(format!(" {}", outcome.summary))]);
             if let Some(transcript) = &outcome.transcript {
                 sheet.output(transcript);
             }
@@ -196,13 +196,13 @@ fn failed(incident: &Incident, run: RunId) -> Card {
 }
 
 fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     let words = if missed { "missed" } else { "at risk" };
-    let mut line = vec![Part::Emoji("hourglass"), Part::Strong(format!(" Deadline {name} {words}"))];
+    let mut line = vec![Text::Emoji("hourglass"), Text::Strong(format!(" Deadline {name} {words}"))];
     if let Some(deadline) = incident.deadlines.iter().find(|deadline| deadline.name == name) {
-        line.extend([text(": due "), Part::Time(deadline.due)]);
+        line.extend([text(": due "), Text::Time(deadline.due)]);
         if let DeadlineStatus::Met { at, .. } | DeadlineStatus::MetLate { at, .. } = &deadline.status {
-            line.extend([text(", met "), Part::Time(*at)]);
+            line.extend([text(", met "), Text::Time(*at)]);
         }
     }
     whose(&mut sheet, incident);
@@ -211,11 +211,11 @@ fn at_risk(incident: &Incident, name: &str, missed: bool) -> Card {
 }
 
 fn resolved(incident: &Incident) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     let mut line =
-        vec![Part::Emoji("white_check_mark"), Part::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
+        vec![Text::Emoji("white_check_mark"), Text::Strong(format!(" Resolved: {}", one_line(&incident.title, TITLE)))];
     if let Some(mark) = &incident.resolved {
-        line.extend([text(format!(" by {} ", mark.by.name())), Part::Time(mark.at)]);
+        line.extend([text(format!(" by {} ", mark.by.name())), Text::Time(mark.at)]);
     }
     let mut lines = vec![line];
     lines.extend(incident.resolution.iter().map(|words| vec![text(words.clone())]));
@@ -278,7 +278,7 @@ mod tests {
     /// Every card at every moment of a log.
     fn cards(log: &[Recorded]) -> Vec<Card> {
         let mut cards = Vec::new();
-        let mut seen: Vec<Subject> = vec![Subject::Live, Subject::Resolved];
+        let mut seen: Vec<PostSubject> = vec![PostSubject::Live, PostSubject::Resolved];
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
             for subject in incident.unposted() {

@@ -9,8 +9,8 @@ use super::block_kit::{LABEL, label, plain};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::runbook::{Param, ParamKind, Runbook};
-use crate::surface::slack::parse::button_value::Question;
-use crate::surface::slack::parse::start_args::Order;
+use crate::surface::slack::parse::button_value::StepQuestion;
+use crate::surface::slack::parse::start_args::StartArgs;
 
 /// The most characters of a title or of the button that submits.
 const TITLE: usize = 24;
@@ -33,18 +33,18 @@ pub const WORDS: &str = "words";
 /// What a form is for, carried until it is submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Purpose {
+pub enum ModalPurpose {
     /// Starts a runbook, with what was typed already.
     Start {
         /// Its id.
         runbook: String,
         /// What was typed.
-        order: Order,
+        order: StartArgs,
     },
     /// Answers a question.
-    Answer(IncidentId, Question),
+    Answer(IncidentId, StepQuestion),
     /// Refuses a change.
-    Deny(IncidentId, Question),
+    Deny(IncidentId, StepQuestion),
     /// Writes a message down in an incident that is picked.
     Keep(String),
 }
@@ -53,7 +53,7 @@ pub enum Purpose {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// What it is for.
-    pub purpose: Purpose,
+    pub purpose: ModalPurpose,
     /// Where the answer goes.
     pub response_url: Option<String>,
     /// Whether what opened it is a message that only one person sees.

@@ -2,13 +2,13 @@
 //!
 //! Deliberately absent: who may press them; that is decided when somebody does.
 
-use super::block_kit::{Button, Look, Part, Sheet, text};
+use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
 use crate::domain::report::headline;
-use crate::surface::slack::parse::button_value::{Deed, Press, Question};
+use crate::surface::slack::parse::button_value::{ButtonAction, ButtonValue, StepQuestion};
 
 /// The most choices that become buttons; more are picked in a form.
 pub const CHOICES: usize = 8;
@@ -51,13 +51,13 @@ impl Waiting<'_> {
     }
 
     /// The question and its buttons.
-    pub fn draw(&self, sheet: &mut Sheet) {
+    pub fn draw(&self, sheet: &mut Blocks) {
         sheet.lines(self.lines()).buttons(self.buttons());
     }
 
     /// The question with all that a person has to know before answering.
-    pub fn lines(&self) -> Vec<Vec<Part>> {
-        let strong = |words: String| vec![Part::Strong(words)];
+    pub fn lines(&self) -> Vec<Vec<Text>> {
+        let strong = |words: String| vec![Text::Strong(words)];
         match self.gate {
             Gate::Ask { prompt, suggest, .. } => {
                 let mut lines = vec![strong(prompt.clone())];
@@ -72,14 +72,14 @@ impl Waiting<'_> {
             Gate::Unclear { detail } => {
                 vec![strong(format!("Nobody knows whether {} happened", self.name())), vec![text(detail.clone())]]
             }
-            Gate::Timer { until } => vec![vec![text("until "), Part::Time(*until)]],
+            Gate::Timer { until } => vec![vec![text("until "), Text::Time(*until)]],
         }
     }
 
-    fn change(&self) -> Vec<Vec<Part>> {
+    fn change(&self) -> Vec<Vec<Text>> {
         let Gate::Approve { by, change, digest, expires_at, given, .. } = self.gate else { return Vec::new() };
         let mut lines =
-            vec![vec![Part::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
+            vec![vec![Text::Strong(capital(&self.on(&change.what)))], vec![text(format!("Where: {}", change.place))]];
         lines.extend(change.why.as_ref().map(|why| vec![text(format!("Why: {why}"))]));
         lines.extend(change.undo.as_ref().map(|undo| vec![text(format!("Taken back by: {undo}"))]));
         let mut who = vec![text("Agreement: ")];
@@ -91,10 +91,10 @@ impl Waiting<'_> {
             who.push(text(format!(", given by {}", given.join(", "))));
         }
         if let Some(at) = expires_at {
-            who.extend([text(", until "), Part::Time(*at)]);
+            who.extend([text(", until "), Text::Time(*at)]);
         }
         lines.push(who);
-        lines.push(vec![text("Plan "), Part::Code(digest.chars().take(12).collect())]);
+        lines.push(vec![text("Plan "), Text::Code(digest.chars().take(12).collect())]);
         lines
     }
 
@@ -102,51 +102,52 @@ impl Waiting<'_> {
         let name = self.name();
         let again = |look| {
             [
-                self.button(format!("Try {name} again"), look, Deed::Retry),
-                self.button(format!("Skip {name}"), Look::Plain, Deed::Skip),
+                self.button(format!("Try {name} again"), look, ButtonAction::Retry),
+                self.button(format!("Skip {name}"), ButtonStyle::Plain, ButtonAction::Skip),
             ]
         };
         match self.gate {
             Gate::Ask { choices, many: false, .. } if (1..=CHOICES).contains(&choices.len()) => {
                 let one = |choice: &String| {
-                    self.button(choice.clone(), Look::Plain, |question| Deed::Answer(question, choice.clone()))
+                    self.button(choice.clone(), ButtonStyle::Plain, |question| {
+                        ButtonAction::Answer(question, choice.clone())
+                    })
                 };
                 choices.iter().map(one).collect()
             }
-            Gate::Ask { .. } => vec![self.button(format!("Answer {name}…"), Look::Primary, Deed::Ask)],
+            Gate::Ask { .. } => vec![self.button(format!("Answer {name}…"), ButtonStyle::Primary, ButtonAction::Ask)],
             Gate::Manual { .. } => {
-                vec![
-                    self.button(format!("{name} is done"), Look::Primary, |question| {
-                        Deed::Answer(question, String::new())
-                    }),
-                ]
+                vec![self.button(format!("{name} is done"), ButtonStyle::Primary, |question| {
+                    ButtonAction::Answer(question, String::new())
+                })]
             }
             Gate::Approve { change, digest, .. } => {
                 let what = self.on(&change.what);
                 let sure =
                     format!("{} ({}), plan {}", capital(&what), change.place, digest.get(..12).unwrap_or(digest));
-                let agree =
-                    self.button(capital(&what), Look::Danger, |question| Deed::Approve(question, digest.clone()));
+                let agree = self.button(capital(&what), ButtonStyle::Danger, |question| {
+                    ButtonAction::Approve(question, digest.clone())
+                });
                 vec![
                     Button { confirm: Some(sure), ..agree },
-                    self.button(format!("Refuse to {what}…"), Look::Plain, Deed::Deny),
+                    self.button(format!("Refuse to {what}…"), ButtonStyle::Plain, ButtonAction::Deny),
                 ]
             }
-            Gate::Failure { .. } => again(Look::Primary).into(),
+            Gate::Failure { .. } => again(ButtonStyle::Primary).into(),
             Gate::Unclear { .. } => {
-                let happened = self.button(format!("{name} happened"), Look::Plain, |question| {
-                    Deed::Answer(question, HAPPENED.to_owned())
+                let happened = self.button(format!("{name} happened"), ButtonStyle::Plain, |question| {
+                    ButtonAction::Answer(question, HAPPENED.to_owned())
                 });
-                std::iter::once(happened).chain(again(Look::Plain)).collect()
+                std::iter::once(happened).chain(again(ButtonStyle::Plain)).collect()
             }
             Gate::Timer { .. } => Vec::new(),
         }
     }
 
-    fn button(&self, label: String, look: Look, deed: impl FnOnce(Question) -> Deed) -> Button {
+    fn button(&self, label: String, look: ButtonStyle, deed: impl FnOnce(StepQuestion) -> ButtonAction) -> Button {
         let round = self.incident.round(self.run, self.step);
-        let question = Question { run: self.run, step: self.step.clone(), round };
-        let value = Press { incident: self.incident.id.clone(), deed: deed(question) }.encoded();
+        let question = StepQuestion { run: self.run, step: self.step.clone(), round };
+        let value = ButtonValue { incident: self.incident.id.clone(), deed: deed(question) }.encoded();
         Button { label, value, look, confirm: None }
     }
 

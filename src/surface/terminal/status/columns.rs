@@ -4,9 +4,9 @@
 //! **Invariant:** a row is one line. State is a sign and a word, never a colour alone.
 
 use crate::domain::core::time::{Span as Length, Timestamp};
-use crate::domain::host::status::{Grade, Row as Subject};
-use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};
-use crate::surface::terminal::widgets::wrap::{Row, cut};
+use crate::domain::host::status::{HealthGrade, StatusRow as Subject};
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
+use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
 /// From this width on every cell has a column of its own.
 const WIDE: usize = 100;
@@ -85,13 +85,13 @@ impl Columns {
     }
 
     /// The line above the rows.
-    pub fn heading(&self) -> Row {
+    pub fn heading(&self) -> WrappedRow {
         let curve = format!("{:width$}", if self.spark > 0 { "LATELY" } else { "" }, width = self.spark);
-        self.line(self.headings(), vec![Span::new(Tone::Faint, &curve)], Cell::text(Tone::Faint, "DETAIL"))
+        self.line(self.headings(), vec![StyledSpan::new(Tone::Faint, &curve)], Cell::text(Tone::Faint, "DETAIL"))
     }
 
     /// A row, with its curve where there is room for one.
-    pub fn row(&self, row: &Subject, curve: Vec<Span>, now: Timestamp) -> Row {
+    pub fn row(&self, row: &Subject, curve: Vec<StyledSpan>, now: Timestamp) -> WrappedRow {
         self.line(self.cells(row, now), curve, self.detail(row))
     }
 
@@ -112,7 +112,7 @@ impl Columns {
 
     fn cells(&self, row: &Subject, now: Timestamp) -> Vec<Cell> {
         let (sign, tone) = look(row.grade, self.signs);
-        let name = Cell::text(if row.grade == Grade::Up { Tone::Plain } else { Tone::Strong }, row.name.as_str());
+        let name = Cell::text(if row.grade == HealthGrade::Up { Tone::Plain } else { Tone::Strong }, row.name.as_str());
         if self.breadth == Breadth::Narrow {
             return vec![Cell::text(tone, sign), name];
         }
@@ -148,14 +148,14 @@ impl Columns {
             Breadth::Narrow | Breadth::Medium | Breadth::Wide => {}
         }
         let tone = match row.grade {
-            Grade::Up if row.reason.is_none() => Tone::Faint,
-            Grade::Up => Tone::Warn,
+            HealthGrade::Up if row.reason.is_none() => Tone::Faint,
+            HealthGrade::Up => Tone::Warn,
             grade => look(grade, self.signs).1,
         };
         Cell::text(tone, said)
     }
 
-    fn line(&self, cells: Vec<Cell>, curve: Vec<Span>, detail: Cell) -> Row {
+    fn line(&self, cells: Vec<Cell>, curve: Vec<StyledSpan>, detail: Cell) -> WrappedRow {
         let mut spans = Vec::new();
         let mut used = 0;
         for (cell, &wide) in cells.into_iter().zip(&self.widths) {
@@ -163,30 +163,30 @@ impl Columns {
             let gap = " ".repeat(wide.saturating_sub(width(&text)));
             let text = if cell.is_number { format!("{gap}{text} ") } else { format!("{text}{gap} ") };
             used += width(&text);
-            spans.push(Span::new(cell.tone, &text));
+            spans.push(StyledSpan::new(cell.tone, &text));
         }
         if self.spark > 0 {
             spans.extend(curve);
-            spans.push(Span::new(Tone::Plain, " "));
+            spans.push(StyledSpan::new(Tone::Plain, " "));
             used += self.spark + 1;
         }
         // One blank more than between the others: the numbers before stand close.
-        spans.push(Span::new(Tone::Plain, " "));
+        spans.push(StyledSpan::new(Tone::Plain, " "));
         let rest = self.room.map_or(usize::MAX, |room| room.saturating_sub(used + 1));
         if rest >= DETAIL.min(width(&detail.text)) {
-            spans.push(Span::new(detail.tone, &cut(&detail.text, rest, self.signs)));
+            spans.push(StyledSpan::new(detail.tone, &cut(&detail.text, rest, self.signs)));
         }
-        Row(spans)
+        WrappedRow(spans)
     }
 }
 
 /// The sign of a grade, and its tone.
-pub fn look(grade: Grade, signs: &Signs) -> (&'static str, Tone) {
+pub fn look(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
     match grade {
-        Grade::Down => (signs.failed, Tone::Bad),
-        Grade::Degraded => (signs.warning, Tone::Warn),
-        Grade::Unknown => (signs.question, Tone::Warn),
-        Grade::Up => (signs.done, Tone::Good),
+        HealthGrade::Down => (signs.failed, Tone::Bad),
+        HealthGrade::Degraded => (signs.warning, Tone::Warn),
+        HealthGrade::Unknown => (signs.question, Tone::Warn),
+        HealthGrade::Up => (signs.done, Tone::Good),
     }
 }
 

@@ -9,7 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::sparkline::Sample;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
-use crate::domain::host::status::{Grade, Row};
+use crate::domain::host::status::{HealthGrade, StatusRow};
 
 /// How many latencies of a row are kept: more than the widest curve has letters.
 const SAMPLES: usize = 60;
@@ -22,7 +22,7 @@ const PAGE: usize = 10;
 
 /// Something that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub struct StatusChange {
     /// When it was seen.
     pub at: Timestamp,
     /// Of what.
@@ -30,12 +30,12 @@ pub struct News {
     /// What is new.
     pub text: String,
     /// How well it is now.
-    pub grade: Grade,
+    pub grade: HealthGrade,
 }
 
 /// What a key asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Intent {
+pub enum StatusIntent {
     /// Nothing more than is on the screen already.
     None,
     /// To end.
@@ -52,13 +52,13 @@ pub enum Intent {
 
 /// The board.
 #[derive(Debug)]
-pub struct Model {
+pub struct StatusModel {
     /// The shop's name and the environment's.
     pub title: (String, String),
     /// Trouble first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<StatusRow>,
     /// The latest first.
-    pub news: VecDeque<News>,
+    pub news: VecDeque<StatusChange>,
     /// Why systemd cannot be reached, if it cannot.
     pub blind: Option<String>,
     /// A word to the person, until the next key.
@@ -71,9 +71,9 @@ pub struct Model {
     chosen: Option<String>,
 }
 
-impl Model {
+impl StatusModel {
     /// A board of these rows.
-    pub fn new(title: (String, String), mut rows: Vec<Row>) -> Self {
+    pub fn new(title: (String, String), mut rows: Vec<StatusRow>) -> Self {
         status::sort(&mut rows);
         Self {
             title,
@@ -89,7 +89,7 @@ impl Model {
     }
 
     /// What is known of one subject now; `whole` when all that can be seen of it has been.
-    pub fn put(&mut self, row: Row, whole: bool, now: Timestamp) {
+    pub fn put(&mut self, row: StatusRow, whole: bool, now: Timestamp) {
         let name = row.name.clone();
         let Some(old) = self.rows.iter_mut().find(|old| old.name == name) else { return };
         let text = status::changes(old, &row).filter(|_| self.known.contains(&name));
@@ -99,7 +99,7 @@ impl Model {
             self.known.insert(name.clone());
         }
         if let Some(text) = text {
-            self.news.push_front(News { at: now, name, text, grade });
+            self.news.push_front(StatusChange { at: now, name, text, grade });
             self.news.truncate(NEWS);
         }
         status::sort(&mut self.rows);
@@ -126,36 +126,36 @@ impl Model {
     }
 
     /// The chosen row.
-    pub fn row(&self) -> Option<&Row> {
+    pub fn row(&self) -> Option<&StatusRow> {
         self.rows.get(self.chosen())
     }
 
     /// What a key asks for.
-    pub fn key(&mut self, key: KeyEvent) -> Intent {
+    pub fn key(&mut self, key: KeyEvent) -> StatusIntent {
         if key.kind == KeyEventKind::Release {
-            return Intent::None;
+            return StatusIntent::None;
         }
         self.notice = None;
         let offered = self.offered.take();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {
-                KeyCode::Char('c' | 'd') => Intent::Leave,
-                KeyCode::Char('l') => Intent::Look,
-                _ => Intent::None,
+                KeyCode::Char('c' | 'd') => StatusIntent::Leave,
+                KeyCode::Char('l') => StatusIntent::Look,
+                _ => StatusIntent::None,
             };
         }
         match (key.code, offered) {
-            (KeyCode::Enter | KeyCode::Char('y'), Some(words)) => return Intent::Start(words),
+            (KeyCode::Enter | KeyCode::Char('y'), Some(words)) => return StatusIntent::Start(words),
             // Whatever else is pressed is a no, and nothing more.
-            (_, Some(_)) => return Intent::None,
+            (_, Some(_)) => return StatusIntent::None,
             _ => {}
         }
         let at = self.chosen();
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return Intent::Leave,
-            KeyCode::Char(' ') => return Intent::Look,
-            KeyCode::Char('l') => return Intent::Logs,
-            KeyCode::Char('r') | KeyCode::Enter => return Intent::Offer,
+            KeyCode::Char('q') | KeyCode::Esc => return StatusIntent::Leave,
+            KeyCode::Char(' ') => return StatusIntent::Look,
+            KeyCode::Char('l') => return StatusIntent::Logs,
+            KeyCode::Char('r') | KeyCode::Enter => return StatusIntent::Offer,
             KeyCode::Up | KeyCode::Char('k') => self.choose(at.saturating_sub(1)),
             KeyCode::Down | KeyCode::Char('j') => self.choose(at + 1),
             KeyCode::PageUp => self.choose(at.saturating_sub(PAGE)),
@@ -164,7 +164,7 @@ impl Model {
             KeyCode::End => self.choose(usize::MAX),
             _ => {}
         }
-        Intent::None
+        StatusIntent::None
     }
 
     fn choose(&mut self, at: usize) {

@@ -1,7 +1,7 @@
 //! Latencies as a curve: one letter a look, the latest at the right.
 
 use crate::surface::terminal::widgets::palette::Letters;
-use crate::surface::terminal::widgets::styled_text::{Span, Tone};
+use crate::surface::terminal::widgets::styled_text::{StyledSpan, Tone};
 
 /// What a curve that never rises above this many milliseconds looks like is flat: nobody waits for so little.
 const CALM: u64 = 20;
@@ -13,7 +13,7 @@ const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 pub type Sample = Option<u64>;
 
 /// The last samples in `columns` letters. A look without an answer is a cross.
-pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<Span> {
+pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<StyledSpan> {
     let latest = &samples[samples.len().saturating_sub(columns)..];
     let highest = latest.iter().flatten().copied().max().unwrap_or(0).max(CALM);
     let (steps, cross) = match letters {
@@ -25,10 +25,10 @@ pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<Span> 
         // The highest stands at the top: no division can go beyond.
         Some(took) => (Tone::Accent, steps[usize::try_from(took * 7 / highest).unwrap_or(7).min(7)]),
     };
-    let mut spans = vec![Span::new(Tone::Plain, &" ".repeat(columns - latest.len()))];
+    let mut spans = vec![StyledSpan::new(Tone::Plain, &" ".repeat(columns - latest.len()))];
     let drawn: Vec<(Tone, &str)> = latest.iter().map(letter).collect();
     for run in drawn.chunk_by(|one, other| one.0 == other.0) {
-        spans.push(Span::new(run[0].0, &run.iter().map(|(_, letter)| *letter).collect::<String>()));
+        spans.push(StyledSpan::new(run[0].0, &run.iter().map(|(_, letter)| *letter).collect::<String>()));
     }
     spans
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn text(samples: &[Sample], columns: usize, letters: Letters) -> String {
-        curve(samples, columns, letters).iter().map(Span::text).collect()
+        curve(samples, columns, letters).iter().map(StyledSpan::text).collect()
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::columns::Columns;
-use super::model::{Intent, Model};
+use super::model::{StatusIntent, StatusModel};
 use super::view::view;
 use crate::domain::core::time::Timestamp;
-use crate::domain::host::status::{Probe, Row, Sighting, Subject, Unit};
+use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
 use crate::surface::terminal::stepper::view::Size;
 use crate::surface::terminal::widgets::palette::Letters;
 
@@ -14,7 +14,7 @@ fn now() -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-fn row(name: &str, active: &str, health: Option<Probe>) -> Row {
+fn row(name: &str, active: &str, health: Option<Probe>) -> StatusRow {
     let unit = Unit {
         name: format!("{name}.service"),
         active: active.to_owned(),
@@ -25,8 +25,8 @@ fn row(name: &str, active: &str, health: Option<Probe>) -> Row {
         memory: Some(88 << 20),
         ..Unit::default()
     };
-    let subject = Subject { name: name.to_owned(), kind: "service".to_owned(), critical: false, unit: None };
-    Row::of(&subject, Sighting::Seen(unit), health)
+    let subject = StatusSubject { name: name.to_owned(), kind: "service".to_owned(), critical: false, unit: None };
+    StatusRow::of(&subject, Sighting::Seen(unit), health)
 }
 
 fn unready() -> Option<Probe> {
@@ -34,13 +34,13 @@ fn unready() -> Option<Probe> {
     Some(Probe { live: Some(true), ready: Some(false), latency_ms: Some(12), trouble, ..Probe::default() })
 }
 
-fn model(many: usize) -> Model {
+fn model(many: usize) -> StatusModel {
     let mut rows = vec![row("backend", "active", unready()), row("fraud", "failed", None)];
     rows.extend((0..many).map(|at| row(&format!("service-{at:02}"), "active", None)));
-    Model::new(("Pakashop".to_owned(), "production".to_owned()), rows)
+    StatusModel::new(("Pakashop".to_owned(), "production".to_owned()), rows)
 }
 
-fn screen(model: &Model, columns: usize, rows: usize) -> Vec<String> {
+fn screen(model: &StatusModel, columns: usize, rows: usize) -> Vec<String> {
     let shown = view(model, now(), Size { columns, rows }, Letters::Unicode);
     assert!(shown.len() == rows.max(5), "{} rows of {rows}", shown.len());
     assert!(shown.iter().all(|row| row.width() <= columns), "{columns}: {shown:?}");
@@ -107,10 +107,10 @@ fn the_first_look_is_no_news_and_the_next_is() {
 fn a_runbook_is_started_only_when_it_is_agreed_to() {
     let mut model = model(1);
     let words = vec!["start".to_owned(), "mend".to_owned()];
-    assert_eq!(model.key(key(KeyCode::Char('r'))), Intent::Offer);
+    assert_eq!(model.key(key(KeyCode::Char('r'))), StatusIntent::Offer);
     model.offered = Some(words.clone());
-    assert_eq!(model.key(key(KeyCode::Char('q'))), Intent::None, "a no is nothing more");
+    assert_eq!(model.key(key(KeyCode::Char('q'))), StatusIntent::None, "a no is nothing more");
     model.offered = Some(words.clone());
-    assert_eq!(model.key(key(KeyCode::Enter)), Intent::Start(words));
-    assert_eq!(model.key(key(KeyCode::Char('q'))), Intent::Leave);
+    assert_eq!(model.key(key(KeyCode::Enter)), StatusIntent::Start(words));
+    assert_eq!(model.key(key(KeyCode::Char('q'))), StatusIntent::Leave);
 }

@@ -3,15 +3,15 @@
 //! **Invariant:** no more rows than the screen has, and none wider; what is hidden is counted.
 
 use super::columns::{Columns, age, look};
-use super::model::Model;
+use super::model::StatusModel;
 use super::sparkline::curve;
 use crate::domain::core::text::bytes;
 use crate::domain::core::time::Timestamp;
-use crate::domain::host::status::{Grade, Row as Subject, Sighting, count};
+use crate::domain::host::status::{HealthGrade, Sighting, StatusRow as Subject, count};
 use crate::surface::terminal::stepper::view::Size;
 use crate::surface::terminal::widgets::palette::Letters;
-use crate::surface::terminal::widgets::styled_text::{Signs, Span, Tone, width};
-use crate::surface::terminal::widgets::wrap::{Row, cut};
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
+use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
 /// The fewest and the most rows of news, where there is room for the rows of the board besides.
 const NEWS: (usize, usize) = (4, 8);
@@ -26,7 +26,7 @@ const NARROW: usize = 60;
 const BROAD: usize = 120;
 
 /// The screen.
-pub fn view(model: &Model, now: Timestamp, size: Size, letters: Letters) -> Vec<Row> {
+pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -> Vec<WrappedRow> {
     let signs = letters.signs();
     let spare = size.rows.saturating_sub(FRAME + model.rows.len());
     let lines = model.news.len() + usize::from(model.blind.is_some());
@@ -39,96 +39,102 @@ pub fn view(model: &Model, now: Timestamp, size: Size, letters: Letters) -> Vec<
     screen.push(rule(model, hidden, size.columns, signs));
     screen.extend(told(model, now, news, size.columns, signs));
     // What is below stays below, however few rows there are.
-    screen.resize(size.rows.saturating_sub(2).max(screen.len()), Row::default());
+    screen.resize(size.rows.saturating_sub(2).max(screen.len()), WrappedRow::default());
     screen.push(chosen(model, size.columns, signs));
     screen.push(keys(model, size.columns, letters));
     screen
 }
 
 /// A row whose spans are cut where the screen ends.
-fn fitted(spans: Vec<Span>, columns: usize, signs: &Signs) -> Row {
-    let mut row = Row::default();
+fn fitted(spans: Vec<StyledSpan>, columns: usize, signs: &Signs) -> WrappedRow {
+    let mut row = WrappedRow::default();
     for span in spans {
         let room = columns.saturating_sub(row.width());
         if room == 0 {
             break;
         }
-        row.0.push(Span::new(span.tone(), &cut(span.text(), room, signs)));
+        row.0.push(StyledSpan::new(span.tone(), &cut(span.text(), room, signs)));
     }
     row
 }
 
 /// Texts at both edges; the right one only where there is room for it.
-fn edged(left: Vec<Span>, right: Span, columns: usize, signs: &Signs) -> Row {
-    let used: usize = left.iter().map(Span::width).sum();
+fn edged(left: Vec<StyledSpan>, right: StyledSpan, columns: usize, signs: &Signs) -> WrappedRow {
+    let used: usize = left.iter().map(StyledSpan::width).sum();
     let mut row = fitted(left, columns, signs);
     if used + 2 + right.width() <= columns {
-        row.0.push(Span::new(Tone::Plain, &" ".repeat(columns - used - right.width())));
+        row.0.push(StyledSpan::new(Tone::Plain, &" ".repeat(columns - used - right.width())));
         row.0.push(right);
     }
     row
 }
 
-fn head(model: &Model, now: Timestamp, columns: usize, signs: &Signs) -> Row {
+fn head(model: &StatusModel, now: Timestamp, columns: usize, signs: &Signs) -> WrappedRow {
     let (shop, environment) = &model.title;
     let mut spans = Vec::new();
     if columns >= NARROW {
-        spans.push(Span::new(Tone::Plain, &format!("{shop} ")));
+        spans.push(StyledSpan::new(Tone::Plain, &format!("{shop} ")));
     }
-    spans.push(Span::new(Tone::Strong, environment));
-    for grade in Grade::ALL {
+    spans.push(StyledSpan::new(Tone::Strong, environment));
+    for grade in HealthGrade::ALL {
         let many = count(&model.rows, grade);
         if many > 0 {
             let (sign, tone) = look(grade, signs);
-            spans.push(Span::new(Tone::Plain, "  "));
+            spans.push(StyledSpan::new(Tone::Plain, "  "));
             let word = if columns >= NARROW { format!(" {}", grade.word()) } else { String::new() };
-            spans.push(Span::new(tone, &format!("{sign} {many}{word}")));
+            spans.push(StyledSpan::new(tone, &format!("{sign} {many}{word}")));
         }
     }
-    edged(spans, Span::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
+    edged(spans, StyledSpan::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
 }
 
 /// The headings and as many rows as there is room for, so that the chosen one is among them; how many are not.
-fn board(model: &Model, now: Timestamp, columns: usize, room: usize, letters: Letters) -> (Vec<Row>, (usize, usize)) {
+fn board(
+    model: &StatusModel,
+    now: Timestamp,
+    columns: usize,
+    room: usize,
+    letters: Letters,
+) -> (Vec<WrappedRow>, (usize, usize)) {
     let signs = letters.signs();
     let pointer = width(signs.pointer) + 1;
     let spark = if columns >= BROAD { 20 } else { 10 };
     let laid = Columns::of(&model.rows, Some(columns.saturating_sub(pointer)), spark, now, signs);
     let chosen = model.chosen();
     let top = (chosen + 1).saturating_sub(room);
-    let mut rows = vec![shifted(Span::new(Tone::Plain, &" ".repeat(pointer)), laid.heading(), columns, signs)];
+    let mut rows = vec![shifted(StyledSpan::new(Tone::Plain, &" ".repeat(pointer)), laid.heading(), columns, signs)];
     for (at, row) in model.rows.iter().enumerate().skip(top).take(room) {
         let mark = if at == chosen { format!("{} ", signs.pointer) } else { " ".repeat(pointer) };
         let curve = curve(&model.samples(&row.name), laid.spark(), letters);
-        rows.push(shifted(Span::new(Tone::Accent, &mark), laid.row(row, curve, now), columns, signs));
+        rows.push(shifted(StyledSpan::new(Tone::Accent, &mark), laid.row(row, curve, now), columns, signs));
     }
     let below = model.rows.len().saturating_sub(top + room);
     (rows, (top, below))
 }
 
-fn shifted(mark: Span, row: Row, columns: usize, signs: &Signs) -> Row {
+fn shifted(mark: StyledSpan, row: WrappedRow, columns: usize, signs: &Signs) -> WrappedRow {
     fitted(std::iter::once(mark).chain(row.0).collect(), columns, signs)
 }
 
-fn rule(model: &Model, (above, below): (usize, usize), columns: usize, signs: &Signs) -> Row {
+fn rule(model: &StatusModel, (above, below): (usize, usize), columns: usize, signs: &Signs) -> WrappedRow {
     let mut words = vec![];
     if above > 0 {
         words.push(format!("{above} above"));
     }
     if below > 0 {
-        let are_well = model.rows.iter().rev().take(below).all(|row| row.grade == Grade::Up);
+        let are_well = model.rows.iter().rev().take(below).all(|row| row.grade == HealthGrade::Up);
         words.push(format!("{below} more{}", if are_well { " up" } else { " below" }));
     }
     words.push(if model.news.is_empty() { "nothing has changed yet" } else { "what has changed" }.to_owned());
     let text = format!("{} {} ", signs.rule.repeat(2), words.join(&format!(" {} ", signs.dot)));
     let rest = signs.rule.repeat(columns.saturating_sub(width(&text)));
-    fitted(vec![Span::new(Tone::Faint, &(text + &rest))], columns, signs)
+    fitted(vec![StyledSpan::new(Tone::Faint, &(text + &rest))], columns, signs)
 }
 
-fn told(model: &Model, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<Row> {
+fn told(model: &StatusModel, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<WrappedRow> {
     let trouble = model.blind.iter().map(|reason| {
-        let (sign, tone) = look(Grade::Unknown, signs);
-        fitted(vec![Span::new(tone, &format!("{sign} {reason}"))], columns, signs)
+        let (sign, tone) = look(HealthGrade::Unknown, signs);
+        fitted(vec![StyledSpan::new(tone, &format!("{sign} {reason}"))], columns, signs)
     });
     let news = model.news.iter().map(|news| {
         let (sign, tone) = look(news.grade, signs);
@@ -137,10 +143,10 @@ fn told(model: &Model, now: Timestamp, room: usize, columns: usize, signs: &Sign
             _ => format!("{} {:>4} ago  ", news.at.format("%H:%M:%S"), age(news.at, now)),
         };
         let spans = vec![
-            Span::new(Tone::Faint, &when),
-            Span::new(tone, &format!("{sign} ")),
-            Span::new(Tone::Strong, &news.name),
-            Span::new(Tone::Plain, &format!(" {}", news.text)),
+            StyledSpan::new(Tone::Faint, &when),
+            StyledSpan::new(tone, &format!("{sign} ")),
+            StyledSpan::new(Tone::Strong, &news.name),
+            StyledSpan::new(Tone::Plain, &format!(" {}", news.text)),
         ];
         fitted(spans, columns, signs)
     });
@@ -148,11 +154,11 @@ fn told(model: &Model, now: Timestamp, room: usize, columns: usize, signs: &Sign
 }
 
 /// What there is no column for of the chosen row, or a word to the person.
-fn chosen(model: &Model, columns: usize, signs: &Signs) -> Row {
+fn chosen(model: &StatusModel, columns: usize, signs: &Signs) -> WrappedRow {
     if let Some(notice) = &model.notice {
-        return fitted(vec![Span::new(Tone::Warn, notice)], columns, signs);
+        return fitted(vec![StyledSpan::new(Tone::Warn, notice)], columns, signs);
     }
-    let Some(row) = model.row() else { return Row::default() };
+    let Some(row) = model.row() else { return WrappedRow::default() };
     let mut facts = Vec::new();
     facts.extend(row.reason.clone());
     facts.extend(dependencies(row));
@@ -164,9 +170,9 @@ fn chosen(model: &Model, columns: usize, signs: &Signs) -> Row {
     facts.extend(row.seen().and_then(|unit| unit.memory).map(bytes));
     let facts = facts.join(&format!(" {} ", signs.dot));
     let spans = vec![
-        Span::new(Tone::Accent, &format!("{} ", signs.pointer)),
-        Span::new(Tone::Strong, &row.name),
-        Span::new(Tone::Plain, &format!(": {facts}")),
+        StyledSpan::new(Tone::Accent, &format!("{} ", signs.pointer)),
+        StyledSpan::new(Tone::Strong, &row.name),
+        StyledSpan::new(Tone::Plain, &format!(": {facts}")),
     ];
     fitted(spans, columns, signs)
 }
@@ -177,7 +183,7 @@ fn dependencies(row: &Subject) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn keys(model: &Model, columns: usize, letters: Letters) -> Row {
+fn keys(model: &StatusModel, columns: usize, letters: Letters) -> WrappedRow {
     let arrows = if letters == Letters::Unicode { "↑↓" } else { "jk" };
     let keys: &[(&str, &str)] = match &model.offered {
         Some(_) => &[("enter", "start it"), ("any other key", "do not")],
@@ -191,8 +197,8 @@ fn keys(model: &Model, columns: usize, letters: Letters) -> Row {
         if used > columns + 2 && !spans.is_empty() {
             break;
         }
-        spans.push(Span::new(Tone::Accent, key));
-        spans.push(Span::new(Tone::Faint, &format!(" {does}  ")));
+        spans.push(StyledSpan::new(Tone::Accent, key));
+        spans.push(StyledSpan::new(Tone::Faint, &format!(" {does}  ")));
     }
     fitted(spans, columns, letters.signs())
 }

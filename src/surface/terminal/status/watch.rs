@@ -13,16 +13,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::model::{Intent, Model};
+use super::model::{StatusIntent, StatusModel};
 use super::subcommand;
 use super::subcommand::Pause;
 use super::view::view;
 use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::host::status::{Probe, Row, Sighting};
+use crate::domain::host::status::{Probe, Sighting, StatusRow};
 use crate::engine::catalog::Catalog;
-use crate::engine::inspect::status::{Lookout, Survey, Units, sighting, start_words};
-use crate::surface::terminal::widgets::alternate_screen::Canvas;
+use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_words};
+use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
 use crate::surface::terminal::widgets::palette::{Colour, Letters};
 
 /// How often ages and the time of day are drawn again.
@@ -55,13 +55,13 @@ type Answered = (usize, Option<Probe>);
 
 /// What was heard of systemd.
 enum Heard {
-    Began(Lookout),
-    Changed(Lookout),
+    Began(UnitWatch),
+    Changed(UnitWatch),
     Lost,
 }
 
 /// Whether the board stays.
-enum Next {
+enum AfterKey {
     On,
     Leave,
     /// Another command has the terminal in the meantime.
@@ -70,16 +70,16 @@ enum Next {
 
 /// Somebody at a terminal who watches.
 struct Watch<'a> {
-    survey: &'a Survey,
+    survey: &'a StatusSurvey,
     catalog: &'a Catalog,
     options: &'a Options,
-    model: Model,
+    model: StatusModel,
     units: Option<Units>,
     answers: HashMap<usize, Option<Probe>>,
 }
 
 /// What goes on while the board is on the screen.
-struct Work<'a> {
+struct WatchTasks<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
     asked: HashSet<usize>,
     look: Option<Pending<'a, Units>>,
@@ -94,22 +94,22 @@ struct Work<'a> {
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::Result<()> {
-    let rows = survey.subjects().iter().map(|subject| Row::of(subject, Sighting::None, None)).collect();
+pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: Options) -> io::Result<()> {
+    let rows = survey.subjects().iter().map(|subject| StatusRow::of(subject, Sighting::None, None)).collect();
     let title = (survey.estate().estate.clone(), survey.environment().to_owned());
     let mut watch = Watch {
         survey,
         catalog,
         options: &options,
-        model: Model::new(title, rows),
+        model: StatusModel::new(title, rows),
         units: None,
         answers: HashMap::new(),
     };
     loop {
-        let mut canvas = Canvas::open(options.colour, options.letters)?;
+        let mut canvas = AlternateScreen::open(options.colour, options.letters)?;
         let next = watch.stay(&mut canvas).await?;
         drop(canvas);
-        let Next::Errand(words, pause) = next else { return Ok(()) };
+        let AfterKey::Errand(words, pause) = next else { return Ok(()) };
         let words: Vec<String> = options.lead.iter().cloned().chain(words).collect();
         if subcommand::run(&words, pause).await? {
             return Ok(());
@@ -118,29 +118,29 @@ pub async fn watch(survey: &Survey, catalog: &Catalog, options: Options) -> io::
 }
 
 impl<'a> Watch<'a> {
-    async fn stay(&mut self, canvas: &mut Canvas) -> io::Result<Next> {
+    async fn stay(&mut self, canvas: &mut AlternateScreen) -> io::Result<AfterKey> {
         let clock = self.survey.clock().clone();
         let mut keys = subcommand::keys();
         let [mut interrupt, mut terminate, mut hangup] = signals()?;
-        let mut work = Work::begin(self.survey, clock.now());
+        let mut work = WatchTasks::begin(self.survey, clock.now());
         // The units are there at once, and the first answers a moment later.
         loop {
             if canvas.show(&view(&self.model, clock.now(), canvas.size(), self.options.letters)).is_err() {
-                return Ok(Next::Leave);
+                return Ok(AfterKey::Leave);
             }
             let next = tokio::select! {
                 biased;
-                _ = hangup.recv() => Next::Leave,
-                _ = terminate.recv() => Next::Leave,
-                _ = interrupt.recv() => Next::Leave,
+                _ = hangup.recv() => AfterKey::Leave,
+                _ = terminate.recv() => AfterKey::Leave,
+                _ = interrupt.recv() => AfterKey::Leave,
                 input = keys.next() => self.input(input, canvas, &mut work)?,
-                Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); Next::On }
-                units = pending(&mut work.look) => { self.seen(units, &mut work); Next::On }
-                heard = &mut work.hear => { work.heard(heard, self.survey); Next::On }
-                () = clock.sleep_until(work.turn) => { work.take_turn(self.survey, self.options.every); Next::On }
-                () = clock::sleep(&*clock, TICK) => Next::On,
+                Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); AfterKey::On }
+                units = pending(&mut work.look) => { self.seen(units, &mut work); AfterKey::On }
+                heard = &mut work.hear => { work.heard(heard, self.survey); AfterKey::On }
+                () = clock.sleep_until(work.turn) => { work.take_turn(self.survey, self.options.every); AfterKey::On }
+                () = clock::sleep(&*clock, TICK) => AfterKey::On,
             };
-            if !matches!(next, Next::On) {
+            if !matches!(next, AfterKey::On) {
                 return Ok(next);
             }
         }
@@ -149,44 +149,44 @@ impl<'a> Watch<'a> {
     fn input(
         &mut self,
         input: Option<io::Result<Input>>,
-        canvas: &mut Canvas,
-        work: &mut Work<'a>,
-    ) -> io::Result<Next> {
-        let Some(Ok(input)) = input else { return Ok(Next::Leave) };
+        canvas: &mut AlternateScreen,
+        work: &mut WatchTasks<'a>,
+    ) -> io::Result<AfterKey> {
+        let Some(Ok(input)) = input else { return Ok(AfterKey::Leave) };
         let intent = match input {
             Input::Key(key) => self.model.key(key),
             Input::Resize(..) => {
                 canvas.measure()?;
-                Intent::None
+                StatusIntent::None
             }
-            _ => Intent::None,
+            _ => StatusIntent::None,
         };
         Ok(match intent {
-            Intent::None => Next::On,
-            Intent::Leave => Next::Leave,
-            Intent::Look => {
+            StatusIntent::None => AfterKey::On,
+            StatusIntent::Leave => AfterKey::Leave,
+            StatusIntent::Look => {
                 canvas.measure()?;
                 work.ask_all(self.survey);
-                Next::On
+                AfterKey::On
             }
-            Intent::Logs => self.logs(),
-            Intent::Offer => {
+            StatusIntent::Logs => self.logs(),
+            StatusIntent::Offer => {
                 self.offer();
-                Next::On
+                AfterKey::On
             }
-            Intent::Start(words) => Next::Errand(words, Pause::Always),
+            StatusIntent::Start(words) => AfterKey::Errand(words, Pause::Always),
         })
     }
 
-    fn logs(&mut self) -> Next {
-        let Some(row) = self.model.row() else { return Next::On };
+    fn logs(&mut self) -> AfterKey {
+        let Some(row) = self.model.row() else { return AfterKey::On };
         if matches!(row.unit, Sighting::None) {
             self.model.notice = Some(format!("`{}` has no unit here, and so no journal", row.name));
-            return Next::On;
+            return AfterKey::On;
         }
         let environment = self.survey.environment();
         let words = ["logs", "--env", environment, "--service", &row.name, "--follow"];
-        Next::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
+        AfterKey::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
     }
 
     /// Says which runbook would be started: it opens an incident, and one key is too easily pressed for that.
@@ -200,7 +200,7 @@ impl<'a> Watch<'a> {
         self.model.offered = words;
     }
 
-    fn answered(&mut self, at: usize, answer: Option<Probe>, work: &mut Work<'a>) {
+    fn answered(&mut self, at: usize, answer: Option<Probe>, work: &mut WatchTasks<'a>) {
         work.asked.remove(&at);
         if let Some(probe) = &answer
             && probe.live.is_some()
@@ -211,7 +211,7 @@ impl<'a> Watch<'a> {
         self.put(at);
     }
 
-    fn seen(&mut self, units: Units, work: &mut Work<'a>) {
+    fn seen(&mut self, units: Units, work: &mut WatchTasks<'a>) {
         work.look = None;
         self.model.blind = units.as_ref().err().cloned();
         self.units = Some(units);
@@ -229,13 +229,13 @@ impl<'a> Watch<'a> {
         let answer = self.answers.get(&at);
         let unit = self.units.as_ref().map_or(Sighting::None, |units| sighting(subject, units));
         let is_whole = self.units.is_some() && (answer.is_some() || !self.survey.probes());
-        let row = Row::of(subject, unit, answer.cloned().flatten());
+        let row = StatusRow::of(subject, unit, answer.cloned().flatten());
         self.model.put(row, is_whole, self.survey.clock().now());
     }
 }
 
-impl<'a> Work<'a> {
-    fn begin(survey: &'a Survey, now: Timestamp) -> Self {
+impl<'a> WatchTasks<'a> {
+    fn begin(survey: &'a StatusSurvey, now: Timestamp) -> Self {
         let mut work = Self {
             probes: FuturesUnordered::new(),
             asked: HashSet::new(),
@@ -250,7 +250,7 @@ impl<'a> Work<'a> {
     }
 
     /// Looks at the units after a while; once more when a look is on its way already.
-    fn look(&mut self, survey: &'a Survey, after: Duration) {
+    fn look(&mut self, survey: &'a StatusSurvey, after: Duration) {
         if self.look.is_some() {
             self.look_again = true;
             return;
@@ -264,7 +264,7 @@ impl<'a> Work<'a> {
     }
 
     /// Asks everything now, except those that have not answered yet.
-    fn ask_all(&mut self, survey: &'a Survey) {
+    fn ask_all(&mut self, survey: &'a StatusSurvey) {
         self.look(survey, Duration::ZERO);
         for at in 0..survey.subjects().len() {
             self.ask(at, survey);
@@ -273,7 +273,7 @@ impl<'a> Work<'a> {
 
     /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
     /// another.
-    fn take_turn(&mut self, survey: &'a Survey, every: Duration) {
+    fn take_turn(&mut self, survey: &'a StatusSurvey, every: Duration) {
         let many = survey.subjects().len().max(1);
         let share = every / u32::try_from(many).unwrap_or(u32::MAX);
         self.turn = Span(share).after(survey.clock().now());
@@ -285,13 +285,13 @@ impl<'a> Work<'a> {
     }
 
     /// Asks a subject, unless it has not answered yet.
-    fn ask(&mut self, at: usize, survey: &'a Survey) {
+    fn ask(&mut self, at: usize, survey: &'a StatusSurvey) {
         if survey.probes() && self.asked.insert(at) {
             self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
         }
     }
 
-    fn heard(&mut self, heard: Heard, survey: &'a Survey) {
+    fn heard(&mut self, heard: Heard, survey: &'a StatusSurvey) {
         let lookout = match heard {
             Heard::Began(lookout) => Some(lookout),
             Heard::Changed(lookout) => {
@@ -308,7 +308,7 @@ impl<'a> Work<'a> {
 }
 
 /// Waits for the next word of systemd; takes a lookout first where there is none.
-fn hear<'a>(survey: &'a Survey, lookout: Option<Lookout>) -> Pending<'a, Heard> {
+fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a, Heard> {
     Box::pin(async move {
         match lookout {
             Some(mut lookout) => match lookout.changed().await {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::domain::core::id::IncidentId;
-use crate::engine::{Engine, EngineError, Patience, Stop};
+use crate::engine::{Engine, EngineError, ReturnWhen, Stop};
 
 /// How long to wait before trying for the work of another process again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Driver {
     engine: Engine,
     incident: IncidentId,
-    patience: Patience,
+    patience: ReturnWhen,
     detach: CancellationToken,
     work: Option<JoinHandle<Result<Stop, EngineError>>>,
 }
@@ -28,11 +28,11 @@ impl Driver {
     /// Nobody works here: the incident is only watched.
     pub fn idle(engine: &Engine, incident: &IncidentId) -> Self {
         let (engine, incident) = (engine.clone(), incident.clone());
-        Self { engine, incident, patience: Patience::UntilOver, detach: CancellationToken::new(), work: None }
+        Self { engine, incident, patience: ReturnWhen::UntilOver, detach: CancellationToken::new(), work: None }
     }
 
     /// Begins to work.
-    pub fn working(engine: &Engine, incident: &IncidentId, patience: Patience) -> Self {
+    pub fn working(engine: &Engine, incident: &IncidentId, patience: ReturnWhen) -> Self {
         let mut driver = Self::idle(engine, incident);
         driver.patience = patience;
         driver.work = Some(driver.start(Duration::ZERO));

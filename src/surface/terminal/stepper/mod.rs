@@ -25,16 +25,16 @@ use self::model::{Intent, Model};
 
 use self::view::view;
 use super::widgets::inline_screen::Screen;
-use super::widgets::styled_text::{Line, Tone};
+use super::widgets::styled_text::{StyledLine, Tone};
 use super::widgets::wrap;
-use super::widgets::wrap::Row;
-use super::{Left, Options, Work};
+use super::widgets::wrap::WrappedRow;
+use super::{Left, Options, WorkMode};
 use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
-use crate::engine::{Engine, EngineError, Feed, News, Patience, Stop};
+use crate::engine::{Engine, EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
 
 /// How often the elapsed times and the countdown are looked at: twice as often as they change.
 const TICK: Duration = Duration::from_millis(500);
@@ -53,13 +53,13 @@ struct Stepper<'a> {
     driver: Driver,
     refusals: mpsc::Sender<Option<String>>,
     /// What has ended and is not printed yet.
-    ended: Vec<Line>,
+    ended: Vec<StyledLine>,
     /// The number of the event to wait for before the end, once the work is over.
     last: Option<u64>,
 }
 
 /// Whether the loop goes on.
-enum Next {
+enum LoopControl {
     On,
     Leave(Left),
     /// The terminal is gone.
@@ -69,8 +69,8 @@ enum Next {
 /// Steps through an incident at this terminal until it is over or the person leaves.
 pub async fn step(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
     let driver = match options.work {
-        Work::Drive => Driver::working(engine, incident, Patience::UntilOver),
-        Work::Watch => Driver::idle(engine, incident),
+        WorkMode::Drive => Driver::working(engine, incident, ReturnWhen::UntilOver),
+        WorkMode::Watch => Driver::idle(engine, incident),
     };
     let screen = Screen::open(options.colour, options.letters).map_err(lost)?;
     let model = Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after);
@@ -107,20 +107,20 @@ impl Stepper<'_> {
         loop {
             let next = tokio::select! {
                 biased;
-                _ = hangup.recv() => Next::Gone,
+                _ = hangup.recv() => LoopControl::Gone,
                 input = keys.next() => self.input(input, clock.now())?,
                 _ = interrupt.recv() => self.detach(),
                 _ = terminate.recv() => self.detach(),
-                Some(refusal) = answers.recv() => { self.model.answered(refusal); Next::On }
+                Some(refusal) = answers.recv() => { self.model.answered(refusal); LoopControl::On }
                 stop = self.driver.stopped() => self.stopped(stop?).await?,
                 news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
                 () = clock::sleep(&*clock, TICK) => self.tick(),
             };
             match next {
-                Next::Gone => return Ok(None),
-                Next::Leave(left) => return Ok(Some(left)),
-                Next::On if self.draw(clock.now()).is_err() => return Ok(None),
-                Next::On => {}
+                LoopControl::Gone => return Ok(None),
+                LoopControl::Leave(left) => return Ok(Some(left)),
+                LoopControl::On if self.draw(clock.now()).is_err() => return Ok(None),
+                LoopControl::On => {}
             }
             if self.last.is_some_and(|last| self.model.seq() >= last) {
                 return Ok(Some(Left::Over));
@@ -138,18 +138,23 @@ impl Stepper<'_> {
         self.screen.show(&record, &view(&self.model, now, size))
     }
 
-    fn hear(&mut self, news: News, feed: &mut Feed, now: Timestamp) -> Result<Next, EngineError> {
+    fn hear(
+        &mut self,
+        news: IncidentUpdate,
+        feed: &mut Subscription,
+        now: Timestamp,
+    ) -> Result<LoopControl, EngineError> {
         self.ended.extend(self.model.hear(&news, now)?);
         for _ in 0..NEWS_AT_ONCE {
             let Some(more) = feed.next().now_or_never() else { break };
             self.ended.extend(self.model.hear(&more?, now)?);
         }
-        Ok(Next::On)
+        Ok(LoopControl::On)
     }
 
-    fn input(&mut self, input: Option<io::Result<Input>>, now: Timestamp) -> Result<Next, EngineError> {
+    fn input(&mut self, input: Option<io::Result<Input>>, now: Timestamp) -> Result<LoopControl, EngineError> {
         let Some(Ok(input)) = input else {
-            return Ok(Next::Gone);
+            return Ok(LoopControl::Gone);
         };
         let intent = match input {
             Input::Key(key) => self.model.key(key, now),
@@ -161,15 +166,15 @@ impl Stepper<'_> {
             _ => Intent::None,
         };
         Ok(match intent {
-            Intent::None => Next::On,
+            Intent::None => LoopControl::On,
             Intent::Submit(request) => {
                 self.submit(request);
-                Next::On
+                LoopControl::On
             }
             Intent::Detach => self.detach(),
             Intent::Redraw => {
                 self.screen.measure().map_err(lost)?;
-                Next::On
+                LoopControl::On
             }
         })
     }
@@ -186,38 +191,38 @@ impl Stepper<'_> {
     }
 
     /// Leaves: at once when nothing is at work or the person insists, else as soon as the work is recorded.
-    fn detach(&mut self) -> Next {
+    fn detach(&mut self) -> LoopControl {
         if self.driver.detach() && !self.model.leaving {
             self.model.leaving = true;
-            return Next::On;
+            return LoopControl::On;
         }
-        Next::Leave(Left::Detached)
+        LoopControl::Leave(Left::Detached)
     }
 
-    async fn stopped(&mut self, stop: Stop) -> Result<Next, EngineError> {
+    async fn stopped(&mut self, stop: Stop) -> Result<LoopControl, EngineError> {
         Ok(match stop {
-            Stop::Detached => Next::Leave(Left::Detached),
+            Stop::Detached => LoopControl::Leave(Left::Detached),
             Stop::Over => {
                 self.model.holder = None;
                 self.last = Some(self.engine.incident(self.incident).await?.seq);
-                Next::On
+                LoopControl::On
             }
             Stop::NeedsPerson | Stop::Quiet => {
                 self.driver.again();
-                Next::On
+                LoopControl::On
             }
             Stop::Taken(claim) => {
                 self.model.holder = Some(holder(&claim.holder));
                 self.driver.again();
-                Next::On
+                LoopControl::On
             }
         })
     }
 
     /// A watcher has no work that ends: it leaves when it has been quiet after the end.
-    fn tick(&mut self) -> Next {
-        let watching = self.options.work == Work::Watch || self.model.holder.is_some();
-        if watching && self.model.is_over() { Next::Leave(Left::Over) } else { Next::On }
+    fn tick(&mut self) -> LoopControl {
+        let watching = self.options.work == WorkMode::Watch || self.model.holder.is_some();
+        if watching && self.model.is_over() { LoopControl::Leave(Left::Over) } else { LoopControl::On }
     }
 
     fn leave(mut self, left: Left, now: Timestamp) -> Result<Left, EngineError> {
@@ -228,7 +233,7 @@ impl Stepper<'_> {
             (_, Some(incident)) => lines.extend(summary::summary(incident, now, signs)),
             (_, None) => {}
         }
-        let rows: Vec<Row> = wrap::all(&lines, self.screen.size().columns);
+        let rows: Vec<WrappedRow> = wrap::all(&lines, self.screen.size().columns);
         self.screen.close(&rows).map_err(lost)?;
         Ok(left)
     }
@@ -270,7 +275,7 @@ pub fn holder(holder: &str) -> String {
 }
 
 /// What a person who leaves must know; what may be typed next is the command line's to say.
-pub fn detached(incident: &IncidentId, sign: &str) -> Line {
+pub fn detached(incident: &IncidentId, sign: &str) -> StyledLine {
     let text = format!(" detached from {incident}: nothing is lost, and nothing was stopped for good");
-    Line::new().with(Tone::Accent, sign).plain(&text).indent(2)
+    StyledLine::new().with(Tone::Accent, sign).plain(&text).indent(2)
 }

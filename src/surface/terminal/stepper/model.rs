@@ -8,13 +8,13 @@ use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::prompt::{Pressed, Prompt, Purpose, Typing};
-use super::scrollback::Record;
+use super::scrollback::Scrollback;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::{Illegal, Incident, IncidentStatus};
-use crate::engine::News;
-use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
+use crate::engine::IncidentUpdate;
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
 /// How many printed lines of a running step are kept for the eye.
 const LINES_KEPT: usize = 200;
@@ -55,7 +55,7 @@ pub struct Model {
     pub signs: &'static Signs,
     /// The person's name.
     pub who: String,
-    record: Record,
+    record: Scrollback,
     /// The question before the person.
     pub prompt: Option<Prompt>,
     /// The line that is being typed.
@@ -81,7 +81,7 @@ impl Model {
         Self {
             signs,
             who,
-            record: Record::new(signs),
+            record: Scrollback::new(signs),
             prompt: None,
             typing: None,
             pane: Pane::default(),
@@ -110,10 +110,10 @@ impl Model {
     }
 
     /// Takes in news; the lines of what has ended.
-    pub fn hear(&mut self, news: &News, now: Timestamp) -> Result<Vec<Line>, Illegal> {
+    pub fn hear(&mut self, news: &IncidentUpdate, now: Timestamp) -> Result<Vec<StyledLine>, Illegal> {
         let mut lines = Vec::new();
         match news {
-            News::Events(events) => {
+            IncidentUpdate::Events(events) => {
                 for recorded in events {
                     let told = self.record.tell(recorded)?;
                     if recorded.seq > self.after {
@@ -123,7 +123,7 @@ impl Model {
                 self.forget_ended();
                 self.attend(now);
             }
-            News::Line { run, step, text } => {
+            IncidentUpdate::Line { run, step, text } => {
                 let kept = self.printed.entry((*run, step.clone())).or_default();
                 kept.push_back(text.clone());
                 if kept.len() > LINES_KEPT {

@@ -14,12 +14,12 @@ use super::{step_name, summary};
 use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
-use crate::engine::{Engine, EngineError, News, Stop};
+use crate::engine::{Engine, EngineError, IncidentUpdate, Stop};
 use crate::surface::terminal::widgets::palette::paint;
-use crate::surface::terminal::widgets::styled_text::{Line, Tone};
+use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::ENDLESS;
-use crate::surface::terminal::{Left, Options, Work};
+use crate::surface::terminal::{Left, Options, WorkMode};
 
 /// How often an incident that is only watched is looked at for its end.
 const TICK: Duration = Duration::from_millis(500);
@@ -27,11 +27,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// Says on standard error what happens until the incident is over or a person is needed.
 pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
     let mut driver = match options.work {
-        Work::Drive => Driver::working(engine, incident, options.patience),
-        Work::Watch => Driver::idle(engine, incident),
+        WorkMode::Drive => Driver::working(engine, incident, options.patience),
+        WorkMode::Watch => Driver::idle(engine, incident),
     };
     let clock = engine.parts().clock.clone();
-    let mut said = Said {
+    let mut said = PrintedLines {
         options: &options,
         model: Model::new(options.letters.signs(), options.actor.name().to_owned(), options.after),
     };
@@ -88,32 +88,33 @@ fn lost(source: io::Error) -> EngineError {
     EngineError::Io { what: "standard error cannot be written".to_owned(), source }
 }
 
-struct Said<'a> {
+struct PrintedLines<'a> {
     options: &'a Options,
     model: Model,
 }
 
-impl Said<'_> {
-    fn hear(&mut self, news: &News, now: Timestamp) -> Result<(), EngineError> {
+impl PrintedLines<'_> {
+    fn hear(&mut self, news: &IncidentUpdate, now: Timestamp) -> Result<(), EngineError> {
         let before = self.model.gates();
         let lines = self.model.hear(news, now)?;
         self.print(&lines)?;
         // A driver that stops for a person says in its summary what it waits for.
-        if self.options.work == Work::Watch || self.model.holder.is_some() {
-            let fresh: Vec<Line> =
+        if self.options.work == WorkMode::Watch || self.model.holder.is_some() {
+            let fresh: Vec<StyledLine> =
                 self.waiting().into_iter().filter(|(place, _)| !before.contains(place)).map(|(_, line)| line).collect();
             self.print(&fresh)?;
         }
         Ok(())
     }
 
-    fn waiting(&self) -> Vec<((crate::domain::core::id::RunId, crate::domain::core::id::StepKey), Line)> {
+    fn waiting(&self) -> Vec<((crate::domain::core::id::RunId, crate::domain::core::id::StepKey), StyledLine)> {
         let Some(incident) = self.model.incident() else { return Vec::new() };
         let gates = incident.waiting_for_person().into_iter();
         gates
             .map(|(run, key, gate)| {
                 let text = summary::asked(gate, &step_name::name(incident, run, key));
-                let line = Line::new().with(Tone::Warn, self.model.signs.question).plain(&format!(" {key}: {text}"));
+                let line =
+                    StyledLine::new().with(Tone::Warn, self.model.signs.question).plain(&format!(" {key}: {text}"));
                 ((run, key.clone()), line)
             })
             .collect()
@@ -124,26 +125,27 @@ impl Said<'_> {
         if self.model.holder.as_ref() == Some(&by) {
             return Ok(());
         }
-        let line = Line::new().with(Tone::Accent, self.model.signs.person).plain(&format!(" {by} drives it; watching"));
+        let line =
+            StyledLine::new().with(Tone::Accent, self.model.signs.person).plain(&format!(" {by} drives it; watching"));
         self.model.holder = Some(by);
         self.print(&[line])
     }
 
     /// Whether what somebody else drives is over, or waits for the person there.
     fn ended_elsewhere(&self) -> Option<Left> {
-        let elsewhere = self.options.work == Work::Watch || self.model.holder.is_some();
+        let elsewhere = self.options.work == WorkMode::Watch || self.model.holder.is_some();
         if elsewhere && self.model.is_over() {
             return Some(Left::Over);
         }
-        let asked = self.options.work == Work::Drive && self.model.holder.is_some() && self.waits_only();
+        let asked = self.options.work == WorkMode::Drive && self.model.holder.is_some() && self.waits_only();
         asked.then_some(Left::Taken)
     }
 
     fn waits_only(&self) -> bool {
-        use crate::domain::incident::step::Standing;
+        use crate::domain::incident::step::StepStatus;
         let Some(incident) = self.model.incident() else { return false };
         let busy = incident.live_runs().any(|run| {
-            run.steps.values().any(|state| matches!(state.standing, Standing::Running | Standing::Ready { .. }))
+            run.steps.values().any(|state| matches!(state.standing, StepStatus::Running | StepStatus::Ready { .. }))
         });
         !busy && !incident.waiting_for_person().is_empty()
     }
@@ -157,7 +159,7 @@ impl Said<'_> {
         }
     }
 
-    fn print(&self, lines: &[Line]) -> Result<(), EngineError> {
+    fn print(&self, lines: &[StyledLine]) -> Result<(), EngineError> {
         let mut text = String::new();
         for row in wrap::all(lines, ENDLESS) {
             text.push_str(&paint(&row, self.options.colour, self.options.letters));

@@ -4,22 +4,22 @@ use super::model::{Model, Pane};
 use super::prompt::Prompt;
 use super::step_name;
 use crate::domain::core::effect::EffectClass;
-use crate::domain::core::id::Part;
+use crate::domain::core::id::StepPart;
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::plan::Change;
-use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
+use crate::domain::incident::plan::PlannedChange;
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
-use crate::surface::terminal::widgets::wrap::{Row, WIDE, at_most};
+use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most};
 
 /// How many choices around the chosen one are shown where there is no room for all.
 const CHOICES_AT_LEAST: usize = 3;
 
 /// The rows of the question, or of the help, in at most `room` rows.
-pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> Vec<Row> {
+pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> Vec<WrappedRow> {
     if model.leaving {
         let text = " detaching: the step at work is being ended and recorded";
-        return at_most(&Line::new().with(Tone::Warn, text).indent(1), columns, room.max(1), model.signs);
+        return at_most(&StyledLine::new().with(Tone::Warn, text).indent(1), columns, room.max(1), model.signs);
     }
     if model.pane == Pane::Help {
         return help(columns, room);
@@ -27,7 +27,7 @@ pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> 
     let Some(prompt) = &model.prompt else {
         return Vec::new();
     };
-    let asked = Asked { model, incident, prompt, columns };
+    let asked = AskedQuestion { model, incident, prompt, columns };
     // As much of each part as there is room for: parts are cut shorter until the whole fits.
     let mut best = Vec::new();
     for limit in [6, 4, 3, 2, 1] {
@@ -40,15 +40,15 @@ pub fn rows(model: &Model, incident: &Incident, columns: usize, room: usize) -> 
     best
 }
 
-struct Asked<'a> {
+struct AskedQuestion<'a> {
     model: &'a Model,
     incident: &'a Incident,
     prompt: &'a Prompt,
     columns: usize,
 }
 
-impl Asked<'_> {
-    fn rows(&self, limit: usize, room: usize) -> Vec<Row> {
+impl AskedQuestion<'_> {
+    fn rows(&self, limit: usize, room: usize) -> Vec<WrappedRow> {
         let lines = match &self.prompt.gate {
             Gate::Ask { prompt, choices, suggest, many } => {
                 let mut rows = self.cut(&[self.head(Tone::Accent, self.signs().question, prompt)], limit);
@@ -78,12 +78,12 @@ impl Asked<'_> {
         self.cut(&lines, limit)
     }
 
-    fn cut(&self, lines: &[Line], limit: usize) -> Vec<Row> {
+    fn cut(&self, lines: &[StyledLine], limit: usize) -> Vec<WrappedRow> {
         lines.iter().flat_map(|line| at_most(line, self.columns, limit, self.signs())).collect()
     }
 
-    fn head(&self, tone: Tone, sign: &str, text: &str) -> Line {
-        let line = Line::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
+    fn head(&self, tone: Tone, sign: &str, text: &str) -> StyledLine {
+        let line = StyledLine::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
         let gates = self.model.gates();
         let here = gates.iter().position(|(run, key)| (*run, key) == (self.prompt.run, &self.prompt.key));
         match here.filter(|_| gates.len() > 1) {
@@ -93,7 +93,7 @@ impl Asked<'_> {
     }
 
     /// What, where, why, how to undo, and who may: what a person reads before they agree.
-    fn change(&self, by: &[String], change: &Change) -> Vec<Line> {
+    fn change(&self, by: &[String], change: &PlannedChange) -> Vec<StyledLine> {
         let mut head = self.head(Tone::Warn, self.signs().change, &self.name());
         if head.right.is_none() {
             head = head.right(Tone::Faint, &self.effect());
@@ -121,7 +121,7 @@ impl Asked<'_> {
         let run = self.incident.run(self.prompt.run);
         let step = run.and_then(|run| run.runbook.step(&self.prompt.key.id))?;
         Some(match (&step.undo, self.prompt.key.part) {
-            (Some(undo), Part::Undo) => undo.effect,
+            (Some(undo), StepPart::Undo) => undo.effect,
             _ => step.effect(),
         })
     }
@@ -135,7 +135,7 @@ impl Asked<'_> {
     }
 
     /// Who may agree, and whether the person here is one of them.
-    fn may(&self, by: &[String]) -> Line {
+    fn may(&self, by: &[String]) -> StyledLine {
         let estate = self.incident.run(self.prompt.run).map(|run| &run.estate);
         let roles: Vec<String> = by
             .iter()
@@ -158,23 +158,23 @@ impl Asked<'_> {
         if allowed { line } else { line.with(Tone::Warn, &format!(" {} not {}", self.signs().dot, self.model.who)) }
     }
 
-    fn manual(&self, instruction: &str) -> Vec<Line> {
+    fn manual(&self, instruction: &str) -> Vec<StyledLine> {
         let mut lines = vec![self.head(Tone::Accent, self.signs().change, &format!("By hand: {}", self.name()))];
         if instruction != self.name() {
-            lines.extend(instruction.lines().map(|line| Line::new().plain("   ").plain(line).indent(3)));
+            lines.extend(instruction.lines().map(|line| StyledLine::new().plain("   ").plain(line).indent(3)));
         }
         lines
     }
 
-    fn fact(&self, label: &str, text: &str, tone: Tone) -> Line {
-        Line::new().faint(&format!("   {label:<6} ")).with(tone, text).indent(10)
+    fn fact(&self, label: &str, text: &str, tone: Tone) -> StyledLine {
+        StyledLine::new().faint(&format!("   {label:<6} ")).with(tone, text).indent(10)
     }
 
     /// The choices, scrolled so that the chosen one is in sight.
-    fn choices(&self, choices: &[String], suggest: Option<&str>, many: bool, room: usize) -> Vec<Row> {
+    fn choices(&self, choices: &[String], suggest: Option<&str>, many: bool, room: usize) -> Vec<WrappedRow> {
         let first = if choices.len() <= room { 0 } else { self.prompt.chosen.saturating_sub(room - 1) };
         let shown = choices.iter().enumerate().skip(first).take(room);
-        let mut rows: Vec<Row> = shown
+        let mut rows: Vec<WrappedRow> = shown
             .flat_map(|(at, choice)| at_most(&self.choice(at, choice, suggest, many), self.columns, 1, self.signs()))
             .collect();
         if rows.is_empty() {
@@ -182,16 +182,17 @@ impl Asked<'_> {
                 || "   any text answers this".to_owned(),
                 |suggest| format!("   enter alone answers: {suggest}"),
             );
-            rows = wrap::rows(&Line::new().faint(&hint).indent(3), self.columns);
+            rows = wrap::rows(&StyledLine::new().faint(&hint).indent(3), self.columns);
         }
         rows
     }
 
-    fn choice(&self, at: usize, choice: &str, suggest: Option<&str>, many: bool) -> Line {
+    fn choice(&self, at: usize, choice: &str, suggest: Option<&str>, many: bool) -> StyledLine {
         let chosen = at == self.prompt.chosen;
         let pointer = if chosen { self.signs().pointer } else { " " };
         let number = if at < 9 { (at + 1).to_string() } else { " ".to_owned() };
-        let mut line = Line::new().with(Tone::Accent, &format!(" {pointer} ")).with(Tone::Accent, &number).plain(" ");
+        let mut line =
+            StyledLine::new().with(Tone::Accent, &format!(" {pointer} ")).with(Tone::Accent, &number).plain(" ");
         if many {
             let ticked = self.prompt.ticked.contains(&at);
             line = line.plain(if ticked { self.signs().ticked } else { self.signs().unticked }).plain(" ");
@@ -213,7 +214,7 @@ impl Asked<'_> {
     }
 }
 
-fn help(columns: usize, room: usize) -> Vec<Row> {
+fn help(columns: usize, room: usize) -> Vec<WrappedRow> {
     const KEYS: &[(&str, &str)] = &[
         ("enter", "take the choice, agree, say it is done"),
         ("1-9", "choose; arrows move"),
@@ -226,8 +227,9 @@ fn help(columns: usize, room: usize) -> Vec<Row> {
         ("x", "stop the run"),
         ("q", "detach; nothing is lost (or ctrl-c)"),
     ];
-    let lines =
-        KEYS.iter().map(|(key, does)| Line::new().with(Tone::Accent, &format!("   {key:<6} ")).plain(does).indent(10));
+    let lines = KEYS
+        .iter()
+        .map(|(key, does)| StyledLine::new().with(Tone::Accent, &format!("   {key:<6} ")).plain(does).indent(10));
     let mut rows = wrap::all(&lines.collect::<Vec<_>>(), columns);
     rows.truncate(room);
     rows

@@ -9,16 +9,16 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::step_name;
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{
-    Actor, Conclusion, Event, Finding, Gate, Proposal, Recorded, RunOutcome, SkipReason, StopCause,
+    Actor, Conclusion, Event, Gate, Proposal, Reconciliation, Recorded, RunOutcome, SkipReason, StopCause,
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::incident::step::StepState;
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::surface::terminal::widgets::countdown::{clock, took};
-use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
 mod people;
 
@@ -27,13 +27,13 @@ const TRANSCRIPT_LINES: usize = 8;
 
 /// Turns events into lines, and remembers what is true on the way.
 #[derive(Debug)]
-pub struct Record {
+pub struct Scrollback {
     signs: &'static Signs,
     incident: Option<Incident>,
     phase: Option<(RunId, String)>,
 }
 
-impl Record {
+impl Scrollback {
     /// A record of nothing yet.
     pub fn new(signs: &'static Signs) -> Self {
         Self { signs, incident: None, phase: None }
@@ -45,7 +45,7 @@ impl Record {
     }
 
     /// Applies an event and says what of it a person should see.
-    pub fn tell(&mut self, recorded: &Recorded) -> Result<Vec<Line>, Illegal> {
+    pub fn tell(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
         let asked = self.gate_before(&recorded.event);
         extend(&mut self.incident, std::slice::from_ref(recorded))?;
         let Some(incident) = &self.incident else {
@@ -72,14 +72,14 @@ impl Record {
         self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
     }
 
-    fn phase_head(&mut self, event: &Event) -> Option<[Line; 2]> {
+    fn phase_head(&mut self, event: &Event) -> Option<[StyledLine; 2]> {
         let (run, key) = crate::domain::incident::step::place(event)?;
         let phase = step_name::phase(self.incident.as_ref()?.run(run)?, key)?.to_owned();
         if self.phase.as_ref().is_some_and(|(old_run, old)| (*old_run, old) == (run, &phase)) {
             return None;
         }
         self.phase = Some((run, phase.clone()));
-        Some([Line::new(), Line::new().with(Tone::Strong, &phase)])
+        Some([StyledLine::new(), StyledLine::new().with(Tone::Strong, &phase)])
     }
 }
 
@@ -95,12 +95,12 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn lines(&self, gate: Option<&Gate>) -> Vec<Line> {
+    fn lines(&self, gate: Option<&Gate>) -> Vec<StyledLine> {
         match &self.recorded.event {
             Event::IncidentOpened { title, severity, environment, .. } => {
                 vec![
-                    Line::new().with(Tone::Strong, &format!("{} {severity} {title}", self.signs.head)).indent(2),
-                    Line::new()
+                    StyledLine::new().with(Tone::Strong, &format!("{} {severity} {title}", self.signs.head)).indent(2),
+                    StyledLine::new()
                         .faint(&format!("  {} {} {environment} {} ", self.incident.id, self.signs.dot, self.signs.dot))
                         .faint(&format!(
                             "opened by {} {}",
@@ -122,7 +122,7 @@ impl Teller<'_> {
         }
     }
 
-    fn incident_lines(&self) -> Vec<Line> {
+    fn incident_lines(&self) -> Vec<StyledLine> {
         match &self.recorded.event {
             Event::Acknowledged => self.one(Tone::Good, self.signs.person, &format!("acknowledged by {}", self.who())),
             Event::NoteAdded { text } => self.one(Tone::Accent, self.signs.person, &format!("{}: {text}", self.who())),
@@ -152,7 +152,7 @@ impl Teller<'_> {
         }
     }
 
-    fn step_lines(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<Line> {
+    fn step_lines(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<StyledLine> {
         match &self.recorded.event {
             Event::StepSkipped { reason, .. } => self.skipped(run, key, reason),
             Event::Answered { answer, .. } => self.answered(run, key, answer, gate),
@@ -161,14 +161,14 @@ impl Teller<'_> {
                 let by = format!(" {} denied by {}: {reason}", self.signs.dot, self.who());
                 vec![self.step(Tone::Warn, self.signs.skipped, run, key).faint(&by)]
             }
-            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Finding::Happened(outcome), .. } => {
+            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
                 self.ended(run, key, outcome)
             }
-            Event::Reconciled { finding: Finding::DidNotHappen { detail }, .. } => {
+            Event::Reconciled { finding: Reconciliation::DidNotHappen { detail }, .. } => {
                 let text = format!(" {} was cut off and did not happen: {detail}", self.signs.dot);
                 vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&text)]
             }
-            Event::Reconciled { finding: Finding::CannotTell { detail }, .. } => {
+            Event::Reconciled { finding: Reconciliation::CannotTell { detail }, .. } => {
                 let text = format!(" {} was cut off; nobody can tell whether it happened: {detail}", self.signs.dot);
                 vec![self.step(Tone::Bad, self.signs.warning, run, key).plain(&text)]
             }
@@ -183,7 +183,7 @@ impl Teller<'_> {
         }
     }
 
-    fn run_started(&self, run: RunId, id: &str, title: &str, further: bool) -> Vec<Line> {
+    fn run_started(&self, run: RunId, id: &str, title: &str, further: bool) -> Vec<StyledLine> {
         let summary = self.incident.run(run).and_then(|run| run.runbook.summary.as_deref()).unwrap_or_default();
         if further {
             let text = format!(" {} runbook {id}, run {run}", self.signs.dot);
@@ -191,7 +191,7 @@ impl Teller<'_> {
         }
         match (run, summary) {
             (RunId(1), "") => Vec::new(),
-            (RunId(1), summary) => vec![Line::new().plain(&format!("  {summary}")).indent(2)],
+            (RunId(1), summary) => vec![StyledLine::new().plain(&format!("  {summary}")).indent(2)],
             _ => vec![
                 self.head(Tone::Accent, self.signs.run)
                     .with(Tone::Strong, title)
@@ -200,7 +200,7 @@ impl Teller<'_> {
         }
     }
 
-    fn stopping(&self, cause: &StopCause) -> Vec<Line> {
+    fn stopping(&self, cause: &StopCause) -> Vec<StyledLine> {
         match cause {
             StopCause::Cancelled { reason } => {
                 self.one(Tone::Warn, self.signs.warning, &format!("stopped by {}: {reason}", self.who()))
@@ -209,7 +209,7 @@ impl Teller<'_> {
         }
     }
 
-    fn run_ended(&self, id: RunId, outcome: RunOutcome) -> Vec<Line> {
+    fn run_ended(&self, id: RunId, outcome: RunOutcome) -> Vec<StyledLine> {
         // The first run's end is told by the closing summary, which says more.
         if id == RunId(1) {
             return Vec::new();
@@ -221,7 +221,7 @@ impl Teller<'_> {
         vec![self.head(tone, sign).plain(&text).indent(2).right(Tone::Faint, &length)]
     }
 
-    fn skipped(&self, run: RunId, key: &StepKey, reason: &SkipReason) -> Vec<Line> {
+    fn skipped(&self, run: RunId, key: &StepKey, reason: &SkipReason) -> Vec<StyledLine> {
         let line = self.head(Tone::Faint, self.signs.skipped).faint(&self.name(run, key)).indent(2);
         vec![match reason {
             SkipReason::Condition { .. } => line.faint(&format!(" {} not needed", self.signs.dot)),
@@ -232,7 +232,7 @@ impl Teller<'_> {
         }]
     }
 
-    fn answered(&self, run: RunId, key: &StepKey, answer: &Value, gate: Option<&Gate>) -> Vec<Line> {
+    fn answered(&self, run: RunId, key: &StepKey, answer: &Value, gate: Option<&Gate>) -> Vec<StyledLine> {
         let length = self.state(run, key).map(|state| took(self.recorded.at - state.begun_at)).unwrap_or_default();
         let line = match gate {
             Some(Gate::Timer { .. }) => self.step(Tone::Good, self.signs.done, run, key).faint(" is over"),
@@ -250,7 +250,7 @@ impl Teller<'_> {
         vec![line.faint(&by).right(Tone::Faint, &length)]
     }
 
-    fn approved(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<Line> {
+    fn approved(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<StyledLine> {
         let what = match gate {
             Some(Gate::Approve { change, .. }) => change.what.clone(),
             _ => self.name(run, key),
@@ -259,7 +259,7 @@ impl Teller<'_> {
         vec![self.head(Tone::Accent, self.signs.person).faint(&by).plain(&what).indent(2)]
     }
 
-    fn ended(&self, run: RunId, key: &StepKey, outcome: &Outcome) -> Vec<Line> {
+    fn ended(&self, run: RunId, key: &StepKey, outcome: &Outcome) -> Vec<StyledLine> {
         let state = self.state(run, key);
         let started = state.and_then(|state| state.attempt.as_ref()).map(|attempt| attempt.started_at);
         let length = started.map(|at| took(self.recorded.at - at)).unwrap_or_default();
@@ -281,7 +281,7 @@ impl Teller<'_> {
         lines
     }
 
-    fn retry(&self, run: RunId, key: &StepKey, at: Timestamp) -> Vec<Line> {
+    fn retry(&self, run: RunId, key: &StepKey, at: Timestamp) -> Vec<StyledLine> {
         let wait = at - self.recorded.at;
         let when = if wait > TimeDelta::zero() { format!(" in {}", took(wait)) } else { String::new() };
         let who = match &self.recorded.by {
@@ -292,7 +292,7 @@ impl Teller<'_> {
     }
 
     /// A success was told when its attempt ended; what is left to tell is what a failure means.
-    fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<Line> {
+    fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<StyledLine> {
         let (tone, sign, meaning) = match conclusion {
             Conclusion::Succeeded | Conclusion::Skipped => return Vec::new(),
             Conclusion::Tolerated => (Tone::Warn, self.signs.warning, "failed; the run goes on"),
@@ -300,7 +300,7 @@ impl Teller<'_> {
             Conclusion::Cancelled => (Tone::Faint, self.signs.skipped, "cancelled"),
         };
         // The check's own failure says it; its step's conclusion follows with what it means.
-        if key.part == Part::Verify {
+        if key.part == StepPart::Verify {
             return Vec::new();
         }
         let told =
@@ -313,7 +313,7 @@ impl Teller<'_> {
         }]
     }
 
-    fn met(&self, name: &str, at: Timestamp) -> Vec<Line> {
+    fn met(&self, name: &str, at: Timestamp) -> Vec<StyledLine> {
         let Some(deadline) = self.incident.deadlines.iter().find(|deadline| deadline.name == name) else {
             return Vec::new();
         };
@@ -330,20 +330,20 @@ impl Teller<'_> {
         deadline.map(|deadline| clock(length(deadline.due))).unwrap_or_default()
     }
 
-    fn summary(&self, line: Line, summary: &str) -> Line {
+    fn summary(&self, line: StyledLine, summary: &str) -> StyledLine {
         if summary.is_empty() { line } else { line.faint(&format!(" {} {summary}", self.signs.dot)) }
     }
 
-    fn head(&self, tone: Tone, sign: &str) -> Line {
-        Line::new().with(tone, sign).plain(" ")
+    fn head(&self, tone: Tone, sign: &str) -> StyledLine {
+        StyledLine::new().with(tone, sign).plain(" ")
     }
 
-    fn one(&self, tone: Tone, sign: &str, text: &str) -> Vec<Line> {
+    fn one(&self, tone: Tone, sign: &str, text: &str) -> Vec<StyledLine> {
         let text_tone = if tone == Tone::Bad || tone == Tone::Warn { tone } else { Tone::Plain };
         vec![self.head(tone, sign).with(text_tone, text).indent(2)]
     }
 
-    fn step(&self, tone: Tone, sign: &str, run: RunId, key: &StepKey) -> Line {
+    fn step(&self, tone: Tone, sign: &str, run: RunId, key: &StepKey) -> StyledLine {
         self.head(tone, sign).plain(&self.name(run, key)).indent(2)
     }
 
@@ -380,9 +380,9 @@ pub fn words(answer: &Value) -> Option<String> {
 }
 
 /// The last lines that were printed, each behind a bar in column `indent`.
-pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<Line> {
+pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<StyledLine> {
     let printed: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let skipped = printed.len().saturating_sub(limit);
     let bar = format!("{}{} ", " ".repeat(indent), signs.bar);
-    printed[skipped..].iter().map(|line| Line::new().faint(&bar).plain(line).hanging(&bar)).collect()
+    printed[skipped..].iter().map(|line| StyledLine::new().faint(&bar).plain(line).hanging(&bar)).collect()
 }

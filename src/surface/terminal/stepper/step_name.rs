@@ -1,6 +1,6 @@
 //! What a step is called on the screen: its name with the templates filled in.
 
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::run::Run;
 use crate::domain::incident::template_scope;
@@ -16,9 +16,9 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
         name.push_str(&format!(" ({} of {})", index + 1, items(run, key).max(index as usize + 1)));
     }
     match key.part {
-        Part::Main => name,
-        Part::Verify => format!("check: {name}"),
-        Part::Undo => format!("undo: {name}"),
+        StepPart::Main => name,
+        StepPart::Verify => format!("check: {name}"),
+        StepPart::Undo => format!("undo: {name}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::scrollback::{run_outcome, transcript};
 use super::step_name;
-use crate::domain::core::id::{Part, RunId, StepKey};
+use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{Conclusion, Gate};
 use crate::domain::incident::outcome::{Outcome, Verdict};
@@ -11,7 +11,7 @@ use crate::domain::incident::step::StepState;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::took;
-use crate::surface::terminal::widgets::styled_text::{Line, Signs, Tone};
+use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
 /// How many printed lines of a failure are shown again.
 const TRANSCRIPT_LINES: usize = 4;
@@ -21,8 +21,8 @@ const FACT_INDENT: usize = 11;
 const MESSAGES: &str = "notify";
 
 /// How the incident stands, for the end of the record.
-pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> {
-    let mut lines = vec![Line::new(), headline(incident, now, signs)];
+pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<StyledLine> {
+    let mut lines = vec![StyledLine::new(), headline(incident, now, signs)];
     lines.extend(failed(incident, signs));
     lines.extend(changed(incident, signs));
     lines.extend(waiting(incident, signs));
@@ -38,10 +38,10 @@ pub fn summary(incident: &Incident, now: Timestamp, signs: &Signs) -> Vec<Line> 
     lines
 }
 
-fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
+fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> StyledLine {
     // A run that another one started is a part of that one.
     let Some(run) = incident.runs.iter().rev().find(|run| run.parent.is_none()) else {
-        return Line::new().with(Tone::Strong, incident.id.as_str());
+        return StyledLine::new().with(Tone::Strong, incident.id.as_str());
     };
     let (tone, sign, word) = match &run.status {
         RunStatus::Ended(outcome) => run_outcome(*outcome, signs),
@@ -50,7 +50,7 @@ fn headline(incident: &Incident, now: Timestamp, signs: &Signs) -> Line {
     };
     let length = took(run.ended_at.unwrap_or(now) - run.started_at);
     let counts = counts(incident);
-    Line::new()
+    StyledLine::new()
         .with(tone, &format!("{sign} "))
         .with(Tone::Strong, &format!("{}: {} {word}", run.runbook.title, run.runbook.id))
         .faint(&format!(" {} {length} {} {counts}", signs.dot, signs.dot))
@@ -65,7 +65,7 @@ fn is_group(state: &StepState) -> bool {
 fn counts(incident: &Incident) -> String {
     let count = |wanted: &[Conclusion]| {
         steps(incident)
-            .filter(|(_, key, state)| key.part == Part::Main && (state.attempt.is_some() || !is_group(state)))
+            .filter(|(_, key, state)| key.part == StepPart::Main && (state.attempt.is_some() || !is_group(state)))
             .filter(|(_, _, state)| state.conclusion().is_some_and(|is| wanted.contains(&is)))
             .count()
     };
@@ -82,7 +82,7 @@ fn counts(incident: &Incident) -> String {
     words.join(", ")
 }
 
-fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
+fn failed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
     let mut lines = Vec::new();
     for (run, key, state) in steps(incident) {
         let (tone, meaning) = match state.conclusion() {
@@ -101,7 +101,7 @@ fn failed(incident: &Incident, signs: &Signs) -> Vec<Line> {
 }
 
 /// Every attempt that changed something, or may have.
-fn changed(incident: &Incident, signs: &Signs) -> Vec<Line> {
+fn changed(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
     let changes = steps(incident).filter_map(|(run, key, state)| {
         let action = &state.attempt.as_ref()?.action;
         if !action.effect.changes() || action.kind == MESSAGES {
@@ -121,7 +121,7 @@ fn changed(incident: &Incident, signs: &Signs) -> Vec<Line> {
     changes.collect()
 }
 
-fn waiting(incident: &Incident, signs: &Signs) -> Vec<Line> {
+fn waiting(incident: &Incident, signs: &Signs) -> Vec<StyledLine> {
     incident
         .waiting_for_person()
         .into_iter()
@@ -152,6 +152,6 @@ fn steps(incident: &Incident) -> impl Iterator<Item = (RunId, &StepKey, &StepSta
     incident.runs.iter().flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))))
 }
 
-fn fact(label: &str, text: &str, tone: Tone) -> Line {
-    Line::new().faint(&format!("  {label:<8} ")).with(tone, text).indent(FACT_INDENT)
+fn fact(label: &str, text: &str, tone: Tone) -> StyledLine {
+    StyledLine::new().faint(&format!("  {label:<8} ")).with(tone, text).indent(FACT_INDENT)
 }

@@ -13,12 +13,12 @@ use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::Gate;
-use crate::domain::incident::step::{Standing, StepState};
+use crate::domain::incident::step::{StepState, StepStatus};
 use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::{Countdown, clock};
-use crate::surface::terminal::widgets::styled_text::{Line, Span, Tone, width};
+use crate::surface::terminal::widgets::styled_text::{StyledLine, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap;
-use crate::surface::terminal::widgets::wrap::{Row, WIDE, at_most, cut};
+use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most, cut};
 
 /// The most rows the region takes of a high terminal: the record above it is what people read.
 const HIGHEST: usize = 18;
@@ -31,9 +31,9 @@ const PRINTED: usize = 8;
 
 /// What is drawn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frame {
+pub struct StepperFrame {
     /// The rows, each no wider than the terminal.
-    pub rows: Vec<Row>,
+    pub rows: Vec<WrappedRow>,
     /// The row and column of the cursor, while text is typed.
     pub cursor: Option<(usize, usize)>,
 }
@@ -48,13 +48,13 @@ pub struct Size {
 }
 
 /// What the live region shows.
-pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
+pub fn view(model: &Model, now: Timestamp, size: Size) -> StepperFrame {
     let columns = size.columns.max(wrap::NARROWEST);
     let Some(incident) = model.incident() else {
-        return Frame::default();
+        return StepperFrame::default();
     };
     let highest = size.rows.saturating_sub(1).clamp(LOWEST, HIGHEST);
-    let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
+    let mut frame = StepperFrame { rows: rule(model, incident, now, columns), cursor: None };
     let mut bottom = bottom(model, columns);
     bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
     let mut said = said(model, columns);
@@ -72,7 +72,7 @@ pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
 }
 
 /// The first row: the incident at the left, the countdown at the right. Two rows where one has no room.
-fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> Vec<Row> {
+fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> Vec<WrappedRow> {
     let dot = format!(" {} ", model.signs.dot);
     let (id, severity, environment) = (incident.id.as_str(), incident.severity.to_string(), &incident.environment);
     let mut left = vec![[id, &severity, environment].join(&dot)];
@@ -95,7 +95,9 @@ fn rule(model: &Model, incident: &Incident, now: Timestamp, columns: usize) -> V
         }
     }
     let mut rows = vec![ruled(model, &cut(id, columns.saturating_sub(overhead), model.signs), &[], columns)];
-    rows.extend(downs.first().map(|down| wrap::rows(&Line::new().with(down.tone, &down.short), columns).remove(0)));
+    rows.extend(
+        downs.first().map(|down| wrap::rows(&StyledLine::new().with(down.tone, &down.short), columns).remove(0)),
+    );
     rows
 }
 
@@ -123,32 +125,32 @@ fn right_ends(downs: &[Countdown], dot: &str) -> Vec<Vec<(Tone, String)>> {
     ]
 }
 
-fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) -> Row {
+fn ruled(model: &Model, left: &str, right: &[(Tone, String)], columns: usize) -> WrappedRow {
     let rule = model.signs.rule;
     let edge = if columns >= WIDE { 2 } else { 1 };
     let right_width: usize = right.iter().map(|(_, text)| width(text)).sum();
     let taken = edge + 2 + width(left) + if right.is_empty() { 0 } else { right_width + 2 + edge };
     let mut row = vec![
-        Span::new(Tone::Faint, &rule.repeat(edge)),
-        Span::new(Tone::Strong, &format!(" {left} ")),
-        Span::new(Tone::Faint, &rule.repeat(columns.saturating_sub(taken))),
+        StyledSpan::new(Tone::Faint, &rule.repeat(edge)),
+        StyledSpan::new(Tone::Strong, &format!(" {left} ")),
+        StyledSpan::new(Tone::Faint, &rule.repeat(columns.saturating_sub(taken))),
     ];
     if !right.is_empty() {
-        row.push(Span::new(Tone::Plain, " "));
-        row.extend(right.iter().map(|(tone, text)| Span::new(*tone, text)));
-        row.push(Span::new(Tone::Faint, &format!(" {}", rule.repeat(edge))));
+        row.push(StyledSpan::new(Tone::Plain, " "));
+        row.extend(right.iter().map(|(tone, text)| StyledSpan::new(*tone, text)));
+        row.push(StyledSpan::new(Tone::Faint, &format!(" {}", rule.repeat(edge))));
     }
-    Row(row)
+    WrappedRow(row)
 }
 
 /// The steps at work, and what the first of them prints when that is wanted.
-fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<Row> {
+fn at_work(model: &Model, incident: &Incident, now: Timestamp, columns: usize, room: usize) -> Vec<WrappedRow> {
     let working: Vec<(RunId, &StepKey, &StepState)> = working(incident, now);
-    let mut rows: Vec<Row> =
+    let mut rows: Vec<WrappedRow> =
         working.iter().take(AT_WORK).map(|one| working_line(model, incident, *one, now, columns)).collect();
     if working.len() > AT_WORK {
         let more = format!("  and {} more at work", working.len() - AT_WORK);
-        rows.extend(at_most(&Line::new().faint(&more), columns, 1, model.signs));
+        rows.extend(at_most(&StyledLine::new().faint(&more), columns, 1, model.signs));
     }
     rows.truncate(room);
     if model.pane == Pane::Output {
@@ -164,8 +166,8 @@ fn working(incident: &Incident, now: Timestamp) -> Vec<(RunId, &StepKey, &StepSt
         .flat_map(|run| run.order.iter().filter_map(move |key| Some((run.id, key, run.state(key)?))));
     steps
         .filter(|(_, _, state)| match &state.standing {
-            Standing::Running | Standing::Waiting(Gate::Timer { .. }) => true,
-            Standing::Ready { at } => *at > now,
+            StepStatus::Running | StepStatus::Waiting(Gate::Timer { .. }) => true,
+            StepStatus::Ready { at } => *at > now,
             _ => false,
         })
         .collect()
@@ -177,12 +179,12 @@ fn working_line(
     (run, key, state): (RunId, &StepKey, &StepState),
     now: Timestamp,
     columns: usize,
-) -> Row {
+) -> WrappedRow {
     let signs = model.signs;
     let left = |until: Timestamp| clock(until - now + TimeDelta::milliseconds(999));
     let (tone, sign, time) = match &state.standing {
-        Standing::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
-        Standing::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
+        StepStatus::Waiting(Gate::Timer { until }) => (Tone::Faint, signs.timer, format!("{} left", left(*until))),
+        StepStatus::Ready { at } => (Tone::Warn, signs.again, format!("again in {}", left(*at))),
         _ => (Tone::Accent, signs.running, at_work_for(state, now)),
     };
     let mut name = step_name::name(incident, run, key);
@@ -190,7 +192,7 @@ fn working_line(
         name.push_str(&format!(" {} attempt {}", signs.dot, state.attempts));
     }
     let room = columns.saturating_sub(width(&time) + 5);
-    let line = Line::new().plain(" ").with(tone, sign).plain(" ").plain(&cut(&name, room, signs));
+    let line = StyledLine::new().plain(" ").with(tone, sign).plain(" ").plain(&cut(&name, room, signs));
     wrap::rows(&line.right(Tone::Plain, &time), columns).remove(0)
 }
 
@@ -202,12 +204,12 @@ fn at_work_for(state: &StepState, now: Timestamp) -> String {
     clock(now - begun) + &within.map(|within| format!(" of {within}")).unwrap_or_default()
 }
 
-fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: usize, room: usize) -> Vec<Row> {
+fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: usize, room: usize) -> Vec<WrappedRow> {
     let bar = format!("   {} ", model.signs.bar);
-    let lines: Vec<Line> = working
+    let lines: Vec<StyledLine> = working
         .iter()
         .flat_map(|(run, key, _)| model.printed(*run, key))
-        .map(|text| Line::new().faint(&bar).plain(text).hanging(&bar))
+        .map(|text| StyledLine::new().faint(&bar).plain(text).hanging(&bar))
         .collect();
     if lines.is_empty() {
         let why = match &model.holder {
@@ -215,37 +217,40 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
             Some(_) => "what it prints is seen only where it is driven",
             None => "nothing printed yet",
         };
-        return at_most(&Line::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
+        return at_most(&StyledLine::new().faint(&format!("{bar}{why}")), columns, room.min(1), model.signs);
     }
-    let mut rows: Vec<Row> = lines.iter().rev().take(room).rev().flat_map(|line| wrap::rows(line, columns)).collect();
+    let mut rows: Vec<WrappedRow> =
+        lines.iter().rev().take(room).rev().flat_map(|line| wrap::rows(line, columns)).collect();
     rows.drain(..rows.len().saturating_sub(room));
     rows
 }
 
-fn said(model: &Model, columns: usize) -> Vec<Row> {
+fn said(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let holder = model.holder.as_ref().map(|holder| {
         let text = format!(" {} watching: {holder} drives it; what you answer here counts", model.signs.person);
-        Line::new().faint(&text).indent(3)
+        StyledLine::new().faint(&text).indent(3)
     });
     let said = model.said.as_ref().map(|(tone, text)| {
-        Line::new().plain(" ").with(*tone, model.signs.warning).plain(" ").with(*tone, text).indent(3)
+        StyledLine::new().plain(" ").with(*tone, model.signs.warning).plain(" ").with(*tone, text).indent(3)
     });
     said.or(holder).map(|line| at_most(&line, columns, 3, model.signs)).unwrap_or_default()
 }
 
 /// The last rows: the line that is being typed, or nothing; then the keys.
-fn bottom(model: &Model, columns: usize) -> Frame {
-    let mut frame = Frame::default();
+fn bottom(model: &Model, columns: usize) -> StepperFrame {
+    let mut frame = StepperFrame::default();
     if let Some(typing) = &model.typing {
         let label = format!(" {}", typing.purpose.label());
         let room = columns.saturating_sub(width(&label));
         let (text, column) = typing.editor.window(room);
-        let mut row = vec![Span::new(Tone::Accent, &label)];
+        let mut row = vec![StyledSpan::new(Tone::Accent, &label)];
         match typing.purpose.fallback() {
-            Some(fallback) if text.is_empty() => row.push(Span::new(Tone::Faint, &cut(fallback, room, model.signs))),
-            _ => row.push(Span::new(Tone::Plain, &text)),
+            Some(fallback) if text.is_empty() => {
+                row.push(StyledSpan::new(Tone::Faint, &cut(fallback, room, model.signs)))
+            }
+            _ => row.push(StyledSpan::new(Tone::Plain, &text)),
         }
-        frame.rows.push(Row(row));
+        frame.rows.push(WrappedRow(row));
         frame.cursor = Some((0, width(&label) + column));
     }
     frame.rows.extend(keys(model, columns));
@@ -253,7 +258,7 @@ fn bottom(model: &Model, columns: usize) -> Frame {
 }
 
 /// The keys in at most two rows; where they do not fit, those that `?` tells of give way.
-fn keys(model: &Model, columns: usize) -> Vec<Row> {
+fn keys(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let (mut first, mut others) = (Vec::new(), Vec::new());
     let key = |key: &'static str, does: &str| (key, does.to_owned());
     if model.leaving {
@@ -286,18 +291,18 @@ fn keys(model: &Model, columns: usize) -> Vec<Row> {
     }
 }
 
-fn key_rows(items: &[&(&str, String)], model: &Model, columns: usize) -> Vec<Row> {
+fn key_rows(items: &[&(&str, String)], model: &Model, columns: usize) -> Vec<WrappedRow> {
     let dot = format!(" {} ", model.signs.dot);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<WrappedRow> = Vec::new();
     for (key, does) in items {
         let wide = width(key) + 1 + width(does);
         match rows.last_mut() {
-            Some(row) if row.width() + width(&dot) + wide <= columns => row.0.push(Span::new(Tone::Faint, &dot)),
-            _ => rows.push(Row(vec![Span::new(Tone::Plain, " ")])),
+            Some(row) if row.width() + width(&dot) + wide <= columns => row.0.push(StyledSpan::new(Tone::Faint, &dot)),
+            _ => rows.push(WrappedRow(vec![StyledSpan::new(Tone::Plain, " ")])),
         }
         let row = rows.last_mut().expect("a row was pushed where there was none");
-        row.0.push(Span::new(Tone::Accent, key));
-        row.0.push(Span::new(Tone::Faint, &format!(" {does}")));
+        row.0.push(StyledSpan::new(Tone::Accent, key));
+        row.0.push(StyledSpan::new(Tone::Faint, &format!(" {does}")));
     }
     rows
 }

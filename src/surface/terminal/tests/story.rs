@@ -9,12 +9,12 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{Actor, Event, Gate, Mode, Recorded};
 use crate::domain::incident::outcome::Outcome;
-use crate::domain::incident::plan::{Change, RenderedAction};
+use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 use crate::domain::runbook::DeadlineFrom;
-use crate::engine::News;
+use crate::engine::IncidentUpdate;
 use crate::surface::terminal::stepper::model::Model;
 use crate::surface::terminal::stepper::view::{Size, view};
-use crate::surface::terminal::widgets::styled_text::{Line, UNICODE};
+use crate::surface::terminal::widgets::styled_text::{StyledLine, UNICODE};
 use crate::surface::terminal::widgets::wrap;
 
 pub const RUN: RunId = RunId(1);
@@ -23,7 +23,7 @@ pub const RUN: RunId = RunId(1);
 pub struct Story {
     pub model: Model,
     pub now: Timestamp,
-    pub ended: Vec<Line>,
+    pub ended: Vec<StyledLine>,
     seq: u64,
 }
 
@@ -106,7 +106,7 @@ impl Story {
 
     fn tell(&mut self, by: Actor, event: Event) {
         self.seq += 1;
-        let news = News::Events(vec![Recorded { seq: self.seq, at: self.now, by, event }]);
+        let news = IncidentUpdate::Events(vec![Recorded { seq: self.seq, at: self.now, by, event }]);
         self.ended.extend(self.model.hear(&news, self.now).unwrap());
     }
 
@@ -145,7 +145,7 @@ impl Story {
     }
 
     pub fn prints(&mut self, id: &str, text: &str) {
-        let news = News::Line { run: RUN, step: step(id), text: text.to_owned() };
+        let news = IncidentUpdate::Line { run: RUN, step: step(id), text: text.to_owned() };
         self.model.hear(&news, self.now).unwrap();
     }
 
@@ -166,7 +166,7 @@ impl Story {
     pub fn rollback() -> Gate {
         Gate::Approve {
             by: vec!["incident_commander".to_owned()],
-            change: Change {
+            change: PlannedChange {
                 what: "revert 4f1c2aa \"Merge branch 'coupons'\" on production and push it".to_owned(),
                 place: "production, /opt/pakashop".to_owned(),
                 why: Some("A bad merge is the commonest cause, and a revert redeploys in minutes.".to_owned()),
@@ -192,7 +192,7 @@ impl Story {
 }
 
 /// Rows as text; none may be wider than the terminal.
-fn rows(rows: &[wrap::Row], columns: usize) -> String {
+fn rows(rows: &[wrap::WrappedRow], columns: usize) -> String {
     let mut text = String::from("\n");
     for row in rows {
         assert!(row.width() <= columns, "{} columns: {}", row.width(), row.text());

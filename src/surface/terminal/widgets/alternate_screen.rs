@@ -8,8 +8,8 @@ use std::io;
 use super::inline_screen::{TOGETHER, measured};
 use super::palette::{Colour, Letters, paint};
 use super::raw_mode::Guard;
-use super::wrap::Row;
-use super::writer_thread::Pen;
+use super::wrap::WrappedRow;
+use super::writer_thread::TerminalWriter;
 use crate::surface::terminal::stepper::view::Size;
 
 /// The alternate screen, without a cursor; a character that is wider than we think must not make two rows of one.
@@ -22,9 +22,9 @@ const ERASE: &str = "\x1b[K";
 
 /// A terminal that is ours alone.
 #[derive(Debug)]
-pub struct Canvas {
+pub struct AlternateScreen {
     // Dropped in this order: first what was handed over is written, then the terminal is given back.
-    pen: Pen,
+    pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
     letters: Letters,
@@ -32,14 +32,15 @@ pub struct Canvas {
     size: Size,
 }
 
-impl Canvas {
+impl AlternateScreen {
     /// Takes the terminal.
     ///
     /// # Errors
     /// When there is none.
     pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
-        let canvas = Self { pen: Pen::new(), _guard: guard, colour, letters, drawn: Vec::new(), size: measured() };
+        let canvas =
+            Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn: Vec::new(), size: measured() };
         canvas.pen.hand(ENTER.to_owned())?;
         Ok(canvas)
     }
@@ -63,7 +64,7 @@ impl Canvas {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn show(&mut self, rows: &[Row]) -> io::Result<()> {
+    pub fn show(&mut self, rows: &[WrappedRow]) -> io::Result<()> {
         if !self.pen.is_free() {
             return Ok(());
         }
@@ -82,7 +83,7 @@ impl Canvas {
 
     /// The bytes of a row. What is erased after the text is written does not flicker where the text stays; behind a full
     /// row there is nothing to erase, and the cursor stands on its last character.
-    fn painted(&self, row: &Row) -> String {
+    fn painted(&self, row: &WrappedRow) -> String {
         let erase = if row.width() < self.size.columns { ERASE } else { "" };
         paint(row, self.colour, self.letters) + erase
     }

@@ -13,9 +13,9 @@ use crossterm::terminal;
 
 use super::palette::{Colour, Letters, paint};
 use super::raw_mode::Guard;
-use super::wrap::Row;
-use super::writer_thread::Pen;
-use crate::surface::terminal::stepper::view::{Frame, Size};
+use super::wrap::WrappedRow;
+use super::writer_thread::TerminalWriter;
+use crate::surface::terminal::stepper::view::{Size, StepperFrame};
 
 /// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
 const WIDEST: usize = 100;
@@ -33,7 +33,7 @@ pub(crate) const TOGETHER: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
 #[derive(Debug)]
 pub struct Screen {
     // Dropped in this order: first what was handed over is written, then the terminal is given back.
-    pen: Pen,
+    pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
     letters: Letters,
@@ -49,7 +49,7 @@ impl Screen {
     pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
         let (drawn, size) = (Vec::new(), measured());
-        let screen = Self { pen: Pen::new(), _guard: guard, colour, letters, drawn, cursor: None, size };
+        let screen = Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn, cursor: None, size };
         screen.pen.hand(ENTER.to_owned())?;
         Ok(screen)
     }
@@ -65,7 +65,7 @@ impl Screen {
     }
 
     /// Prints rows for good, and draws the region below them.
-    pub fn show(&mut self, record: &[Row], frame: &Frame) -> io::Result<()> {
+    pub fn show(&mut self, record: &[WrappedRow], frame: &StepperFrame) -> io::Result<()> {
         let painted: Vec<(String, usize)> =
             frame.rows.iter().map(|row| (paint(row, self.colour, self.letters), row.width())).collect();
         if record.is_empty() && painted == self.drawn && frame.cursor == self.cursor {
@@ -127,8 +127,8 @@ impl Screen {
     }
 
     /// Prints the last rows, removes the region and gives the terminal back.
-    pub fn close(mut self, record: &[Row]) -> io::Result<()> {
-        self.show(record, &Frame::default())
+    pub fn close(mut self, record: &[WrappedRow]) -> io::Result<()> {
+        self.show(record, &StepperFrame::default())
     }
 }
 

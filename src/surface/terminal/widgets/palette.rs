@@ -4,7 +4,7 @@
 //! decides. Meaning never rests on colour alone; every line reads the same without it.
 
 use super::styled_text::{ASCII, Signs, Tone, UNICODE};
-use super::wrap::Row;
+use super::wrap::WrappedRow;
 
 /// Whether tones become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Letters {
 }
 
 /// The row as the bytes to send, without a line end.
-pub fn paint(row: &Row, colour: Colour, letters: Letters) -> String {
+pub fn paint(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
     let mut out = String::new();
     for span in &row.0 {
         let codes = match colour {
@@ -85,12 +85,12 @@ fn plain_letter(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surface::terminal::widgets::styled_text::Line;
+    use crate::surface::terminal::widgets::styled_text::StyledLine;
     use crate::surface::terminal::widgets::wrap::rows;
 
     #[test]
     fn a_row_without_colour_is_only_its_text() {
-        let row = &rows(&Line::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
+        let row = &rows(&StyledLine::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
         assert_eq!(paint(row, Colour::None, Letters::Unicode), "✗ broken · why");
         assert_eq!(paint(row, Colour::None, Letters::Ascii), "? broken - why");
         assert_eq!(paint(row, Colour::Sixteen, Letters::Unicode), "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m");

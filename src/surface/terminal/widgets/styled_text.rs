@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: colours. A tone says what a text means; [`super::palette`] alone knows what that looks like.
 //!
-//! **Invariant:** text enters a line through [`Span::new`] only, which lets no control character pass: the last line
+//! **Invariant:** text enters a line through [`StyledSpan::new`] only, which lets no control character pass: the last line
 //! of defence against foreign text, whatever its author has done to it before.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -34,12 +34,12 @@ pub enum Tone {
 
 /// A text of one tone, free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub struct StyledSpan {
     tone: Tone,
     text: String,
 }
 
-impl Span {
+impl StyledSpan {
     /// A text made safe and short enough.
     pub fn new(tone: Tone, text: &str) -> Self {
         Self { tone, text: safe(text) }
@@ -63,18 +63,18 @@ impl Span {
 
 /// A line before it is laid out: it may be longer than the terminal is wide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct StyledLine {
     /// What it says.
-    pub spans: Vec<Span>,
+    pub spans: Vec<StyledSpan>,
     /// Stands at the right edge of the first row, such as a duration.
-    pub right: Option<Span>,
+    pub right: Option<StyledSpan>,
     /// What every row after the first begins with.
     pub hanging: String,
     /// Stands before the line where there is room for it, such as the time of day.
-    pub left: Option<Span>,
+    pub left: Option<StyledSpan>,
 }
 
-impl Line {
+impl StyledLine {
     /// An empty line.
     pub fn new() -> Self {
         Self::default()
@@ -96,7 +96,7 @@ impl Line {
     #[must_use]
     pub fn with(mut self, tone: Tone, text: &str) -> Self {
         if !text.is_empty() {
-            self.spans.push(Span::new(tone, text));
+            self.spans.push(StyledSpan::new(tone, text));
         }
         self
     }
@@ -104,13 +104,13 @@ impl Line {
     /// The same line with a text at the right edge.
     #[must_use]
     pub fn right(self, tone: Tone, text: &str) -> Self {
-        Self { right: Some(Span::new(tone, text)), ..self }
+        Self { right: Some(StyledSpan::new(tone, text)), ..self }
     }
 
     /// The same line with a text before it where there is room.
     #[must_use]
     pub fn left(self, text: &str) -> Self {
-        Self { left: Some(Span::new(Tone::Faint, text)), ..self }
+        Self { left: Some(StyledSpan::new(Tone::Faint, text)), ..self }
     }
 
     /// The same line; rows after the first are indented by so many columns.
@@ -127,7 +127,7 @@ impl Line {
 
     /// How many columns its text takes.
     pub fn width(&self) -> usize {
-        self.spans.iter().map(Span::width).sum()
+        self.spans.iter().map(StyledSpan::width).sum()
     }
 }
 
@@ -259,14 +259,14 @@ mod tests {
     #[test]
     fn no_control_character_gets_into_a_line() {
         let hostile = "a\u{1b}[2Jb\u{9b}31mc\rd\ne\tf\u{7}g\u{202e}h\0";
-        let span = Span::new(Tone::Plain, hostile);
+        let span = StyledSpan::new(Tone::Plain, hostile);
         assert!(!span.text().chars().any(char::is_control), "{span:?}");
         assert!(span.text().contains("[2J"), "what it was stays visible: {span:?}");
     }
 
     #[test]
     fn a_text_of_a_mebibyte_is_cut() {
-        let span = Span::new(Tone::Plain, &"x".repeat(1 << 20));
+        let span = StyledSpan::new(Tone::Plain, &"x".repeat(1 << 20));
         assert_eq!(span.text().chars().count(), TEXT_LIMIT + 1);
     }
 }

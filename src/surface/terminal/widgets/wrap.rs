@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: the terminal. Rows are data, so that what a person sees is tested without one.
 
-use super::styled_text::{Line, Signs, Span, Tone, char_width, width};
+use super::styled_text::{Signs, StyledLine, StyledSpan, Tone, char_width, width};
 
 /// The narrowest width that is laid out for; below it rows are simply cut by the terminal.
 pub const NARROWEST: usize = 20;
@@ -15,17 +15,17 @@ pub const ENDLESS: usize = usize::MAX / 4;
 
 /// What fits on one row of the terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row(pub Vec<Span>);
+pub struct WrappedRow(pub Vec<StyledSpan>);
 
-impl Row {
+impl WrappedRow {
     /// The text without its tones.
     pub fn text(&self) -> String {
-        self.0.iter().map(Span::text).collect()
+        self.0.iter().map(StyledSpan::text).collect()
     }
 
     /// How many columns it takes.
     pub fn width(&self) -> usize {
-        self.0.iter().map(Span::width).sum()
+        self.0.iter().map(StyledSpan::width).sum()
     }
 }
 
@@ -33,7 +33,7 @@ impl Row {
 type Cell = (char, Tone);
 
 /// Lays a line out in rows of at most `columns`.
-pub fn rows(line: &Line, columns: usize) -> Vec<Row> {
+pub fn rows(line: &StyledLine, columns: usize) -> Vec<WrappedRow> {
     let columns = columns.max(NARROWEST);
     let left = line.left.as_ref().filter(|_| columns >= WIDE);
     let margin = left.map_or(0, |left| left.width() + 1);
@@ -55,18 +55,18 @@ pub fn rows(line: &Line, columns: usize) -> Vec<Row> {
     }
     if let Some(row) = rows.first_mut() {
         if let Some(left) = left {
-            row.0.splice(0..0, [left.clone(), Span::new(Tone::Plain, " ")]);
+            row.0.splice(0..0, [left.clone(), StyledSpan::new(Tone::Plain, " ")]);
         }
         if let Some(right) = right {
             let gap = if columns >= ENDLESS { 2 } else { columns.saturating_sub(row.width() + right.width()) };
-            row.0.push(Span::new(Tone::Plain, &" ".repeat(gap)));
+            row.0.push(StyledSpan::new(Tone::Plain, &" ".repeat(gap)));
             row.0.push(right.clone());
         }
     }
     rows
 }
 
-fn cells(span: &Span) -> impl Iterator<Item = Cell> {
+fn cells(span: &StyledSpan) -> impl Iterator<Item = Cell> {
     span.text().chars().map(|c| (c, span.tone()))
 }
 
@@ -95,20 +95,20 @@ fn word_width(cells: &[Cell]) -> usize {
     cells.iter().take_while(|(c, _)| *c != ' ').map(|(c, _)| char_width(*c)).sum()
 }
 
-fn row_of(start: &str, cells: &[Cell]) -> Row {
+fn row_of(start: &str, cells: &[Cell]) -> WrappedRow {
     let mut spans = Vec::new();
     if !start.is_empty() {
-        spans.push(Span::new(Tone::Faint, start));
+        spans.push(StyledSpan::new(Tone::Faint, start));
     }
     for run in cells.chunk_by(|a, b| a.1 == b.1) {
         let text: String = run.iter().map(|(c, _)| *c).collect();
-        spans.push(Span::new(run[0].1, &text));
+        spans.push(StyledSpan::new(run[0].1, &text));
     }
-    Row(spans)
+    WrappedRow(spans)
 }
 
 /// Lays lines out, one after the other.
-pub fn all(lines: &[Line], columns: usize) -> Vec<Row> {
+pub fn all(lines: &[StyledLine], columns: usize) -> Vec<WrappedRow> {
     lines.iter().flat_map(|line| rows(line, columns)).collect()
 }
 
@@ -131,7 +131,7 @@ pub fn cut(text: &str, columns: usize, signs: &Signs) -> String {
 }
 
 /// At most `limit` rows of a line; the last one says that there was more.
-pub fn at_most(line: &Line, columns: usize, limit: usize, signs: &Signs) -> Vec<Row> {
+pub fn at_most(line: &StyledLine, columns: usize, limit: usize, signs: &Signs) -> Vec<WrappedRow> {
     let mut laid = rows(line, columns);
     if laid.len() > limit {
         laid.truncate(limit.max(1));
@@ -143,9 +143,9 @@ pub fn at_most(line: &Line, columns: usize, limit: usize, signs: &Signs) -> Vec<
             if last.width() > room
                 && let Some(only) = last.0.pop()
             {
-                last.0.push(Span::new(only.tone(), &cut(only.text(), room, signs)));
+                last.0.push(StyledSpan::new(only.tone(), &cut(only.text(), room, signs)));
             }
-            last.0.push(Span::new(Tone::Faint, &format!(" {}", signs.cut)));
+            last.0.push(StyledSpan::new(Tone::Faint, &format!(" {}", signs.cut)));
         }
     }
     laid
@@ -156,19 +156,19 @@ mod tests {
     use super::*;
     use crate::surface::terminal::widgets::styled_text::UNICODE;
 
-    fn texts(line: &Line, columns: usize) -> Vec<String> {
-        rows(line, columns).iter().map(Row::text).collect()
+    fn texts(line: &StyledLine, columns: usize) -> Vec<String> {
+        rows(line, columns).iter().map(WrappedRow::text).collect()
     }
 
     #[test]
     fn a_long_line_breaks_at_words_and_hangs_under_its_start() {
-        let line = Line::new().plain("✓ State of every unit of the shop").indent(2).right(Tone::Faint, "0.3s");
+        let line = StyledLine::new().plain("✓ State of every unit of the shop").indent(2).right(Tone::Faint, "0.3s");
         assert_eq!(texts(&line, 24), ["✓ State of every    0.3s", "  unit of the shop"]);
     }
 
     #[test]
     fn wide_characters_count_twice_and_no_row_is_too_long() {
-        let line = Line::new().plain(&"網關重啟完成".repeat(9)).indent(4);
+        let line = StyledLine::new().plain(&"網關重啟完成".repeat(9)).indent(4);
         for row in rows(&line, 31) {
             assert!(row.width() <= 31, "{}", row.text());
         }
@@ -180,13 +180,16 @@ mod tests {
 
     #[test]
     fn a_word_longer_than_the_row_is_broken() {
-        assert_eq!(texts(&Line::new().plain(&"x".repeat(45)), 20), ["x".repeat(20), "x".repeat(20), "x".repeat(5)]);
+        assert_eq!(
+            texts(&StyledLine::new().plain(&"x".repeat(45)), 20),
+            ["x".repeat(20), "x".repeat(20), "x".repeat(5)]
+        );
     }
 
     #[test]
     fn what_is_cut_says_so() {
         assert_eq!(cut("production", 6, &UNICODE), "produ…");
-        let rows = at_most(&Line::new().plain("one two three four five six seven"), 20, 1, &UNICODE);
-        assert_eq!(rows.iter().map(Row::text).collect::<Vec<_>>(), ["one two three four …"]);
+        let rows = at_most(&StyledLine::new().plain("one two three four five six seven"), 20, 1, &UNICODE);
+        assert_eq!(rows.iter().map(WrappedRow::text).collect::<Vec<_>>(), ["one two three four …"]);
     }
 }

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 /// The thread that writes.
 #[derive(Debug)]
-pub struct Pen {
+pub struct TerminalWriter {
     sheets: Option<Sender<String>>,
     thread: Option<JoinHandle<()>>,
     /// Whether something that was handed over is not written yet.
@@ -20,7 +20,7 @@ pub struct Pen {
     broken: Arc<AtomicBool>,
 }
 
-impl Pen {
+impl TerminalWriter {
     /// A hand that waits for something to write.
     pub fn new() -> Self {
         let (sheets, handed) = channel::<String>();
@@ -53,7 +53,7 @@ impl Pen {
     }
 }
 
-impl Drop for Pen {
+impl Drop for TerminalWriter {
     fn drop(&mut self) {
         drop(self.sheets.take());
         if let Some(thread) = self.thread.take() {

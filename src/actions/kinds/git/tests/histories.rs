@@ -13,7 +13,7 @@ impl Dice {
 }
 
 /// Commits that write, delete and rename some of a handful of files, and merges of them, pushed.
-fn history(template: &Shop, dice: &mut Dice) -> Shop {
+fn history(template: &TestRepository, dice: &mut Dice) -> TestRepository {
     let shop = template.copy();
     for number in 0..3 + dice.below(4) {
         let merge = dice.below(3) == 0;
@@ -35,7 +35,7 @@ fn history(template: &Shop, dice: &mut Dice) -> Shop {
     shop
 }
 
-fn changed(shop: &Shop, dice: &mut Dice, name: &str) {
+fn changed(shop: &TestRepository, dice: &mut Dice, name: &str) {
     let files = shop.git("ls-files");
     let files: Vec<&str> = files.lines().collect();
     let file = files[usize::try_from(dice.below(files.len() as u64)).expect("a small number")];
@@ -54,7 +54,7 @@ fn changed(shop: &Shop, dice: &mut Dice, name: &str) {
 }
 
 /// The tree that a person would get with all of the history; nothing where git makes no revert.
-fn expected(shop: &Shop, target: &str) -> Option<String> {
+fn expected(shop: &TestRepository, target: &str) -> Option<String> {
     let is_merge = shop.git_in("full", &format!("rev-list --parents -1 {target}")).split(' ').count() > 2;
     let mainline = if is_merge { "--mainline 1 " } else { "" };
     shop.tried_in("full", &format!("revert --no-edit {mainline}{target}")).ok()?;
@@ -63,7 +63,7 @@ fn expected(shop: &Shop, target: &str) -> Option<String> {
 
 #[tokio::test]
 async fn from_any_clone_of_any_history_the_remote_gets_what_a_full_clone_would_make_or_nothing() {
-    let (template, mut made, mut refused) = (Shop::new(), 0, 0);
+    let (template, mut made, mut refused) = (TestRepository::new(), 0, 0);
     for seed in 0..24 {
         let mut dice = Dice(seed);
         let shop = history(&template, &mut dice);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-impl Shop {
+impl TestRepository {
     /// The work tree is a new clone with these options; what was the work tree is `full`.
     pub(super) fn cloned(self, options: &str) -> Self {
         fs::rename(self.path("work"), self.path("full")).expect("a directory can be renamed");
@@ -67,7 +67,7 @@ impl Shop {
 
 #[tokio::test]
 async fn in_the_shallowest_clone_a_revert_takes_back_its_commit_alone() {
-    let shop = Shop::new().longer().cloned("--depth 1");
+    let shop = TestRepository::new().longer().cloned("--depth 1");
     let observed = Git.observe(&head(), &shop.context()).await;
     assert_eq!([&observed["files"], &observed["added"], &observed["removed"]], [&json!(1), &json!(0), &json!(2)]);
     let before = shop.git_in("full", "rev-parse HEAD~1^{tree}");
@@ -81,7 +81,7 @@ async fn in_the_shallowest_clone_a_revert_takes_back_its_commit_alone() {
 
 #[tokio::test]
 async fn a_merge_at_the_end_of_a_shallow_clone_is_reverted_by_its_first_parent() {
-    let shop = Shop::new().cloned("--depth 1");
+    let shop = TestRepository::new().cloned("--depth 1");
     let log = Git.perform(&json!({"log": {}}), &shop.context()).await;
     let newest = &log.output["commits"][0];
     assert_eq!((&newest["merge"], newest["parents"].as_array().map(Vec::len)), (&json!(true), Some(2)));
@@ -91,7 +91,7 @@ async fn a_merge_at_the_end_of_a_shallow_clone_is_reverted_by_its_first_parent()
 
 #[tokio::test]
 async fn without_a_push_a_person_is_given_the_command_that_completes_the_history() {
-    let shop = Shop::new().longer().cloned("--depth 1");
+    let shop = TestRepository::new().longer().cloned("--depth 1");
     let spec = json!({"revert": "HEAD"});
     let said = shop.refuses(&spec, &shop.context()).await;
     assert!(
@@ -105,7 +105,7 @@ async fn without_a_push_a_person_is_given_the_command_that_completes_the_history
 
 #[tokio::test]
 async fn a_remote_that_has_no_more_of_the_history_gets_no_revert() {
-    let shop = Shop::new().longer();
+    let shop = TestRepository::new().longer();
     fs::rename(shop.path("remote.git"), shop.path("whole.git")).expect("a directory can be renamed");
     let whole = shop.path("whole.git").display().to_string();
     shop.git_in("", &format!("clone -q --bare --depth 1 --branch production file://{whole} remote.git"));
@@ -119,7 +119,7 @@ async fn a_remote_that_has_no_more_of_the_history_gets_no_revert() {
 
 #[tokio::test]
 async fn a_clone_that_is_deep_enough_is_used_as_it_is() {
-    let shop = Shop::new().longer().cloned("--depth 2");
+    let shop = TestRepository::new().longer().cloned("--depth 2");
     let shallow = || fs::read_to_string(shop.path("work/.git/shallow")).expect("the clone is shallow");
     let before = shallow();
     shop.does(&json!({"revert": "HEAD"})).await;
@@ -129,7 +129,7 @@ async fn a_clone_that_is_deep_enough_is_used_as_it_is() {
 #[tokio::test]
 async fn a_commit_below_the_end_of_a_shallow_clone_is_fetched_and_reverted() {
     for (named, depth) in [("HEAD~1", 1), ("HEAD~1", 2), ("", 1), ("", 3)] {
-        let shop = Shop::new().longer().cloned(&format!("--depth {depth}"));
+        let shop = TestRepository::new().longer().cloned(&format!("--depth {depth}"));
         let fourth = shop.git_in("full", "rev-parse HEAD~2");
         let revision = if named.is_empty() { fourth } else { named.to_owned() };
         let said = shop.refuses(&json!({"revert": revision}), &shop.context()).await;
@@ -145,7 +145,7 @@ async fn a_commit_below_the_end_of_a_shallow_clone_is_fetched_and_reverted() {
 
 #[tokio::test]
 async fn a_commit_that_no_history_has_is_not_there() {
-    let shop = Shop::new().longer().cloned("--depth 1");
+    let shop = TestRepository::new().longer().cloned("--depth 1");
     let absent = "0123456789012345678901234567890123456789";
     shop.refuses(&json!({"revert": absent, "push": true}), &shop.context()).await;
     assert!(!shop.is_shallow(), "the history was small enough to be fetched");
@@ -156,7 +156,7 @@ async fn a_commit_that_no_history_has_is_not_there() {
 #[tokio::test]
 async fn a_root_commit_is_left_to_a_person() {
     for options in ["", "--depth 1"] {
-        let shop = Shop::new();
+        let shop = TestRepository::new();
         shop.git("reset -q --hard HEAD~1");
         shop.git("push -q --force origin production");
         let shop = shop.cloned(options);
@@ -170,7 +170,7 @@ async fn a_root_commit_is_left_to_a_person() {
 #[tokio::test]
 async fn a_partial_clone_fetches_the_files_that_a_revert_needs_or_refuses() {
     for filter in ["--filter=blob:none", "--filter=tree:0", "--filter=blob:none --depth 1"] {
-        let shop = Shop::new().longer();
+        let shop = TestRepository::new().longer();
         shop.commit("a.txt", "one\n", "seventh");
         shop.git("push -q origin production");
         shop.git_in("remote.git", "config uploadpack.allowFilter true");
@@ -190,7 +190,7 @@ async fn a_partial_clone_fetches_the_files_that_a_revert_needs_or_refuses() {
 #[tokio::test]
 async fn what_was_grafted_or_replaced_here_does_not_count() {
     for graft in [true, false] {
-        let shop = Shop::new().longer().cloned("");
+        let shop = TestRepository::new().longer().cloned("");
         let (newest, before) = (shop.git("rev-parse HEAD"), shop.git("rev-parse HEAD~1^{tree}"));
         if graft {
             fs::create_dir_all(shop.path("work/.git/info")).expect("a directory can be made");
@@ -206,7 +206,7 @@ async fn what_was_grafted_or_replaced_here_does_not_count() {
 
 #[tokio::test]
 async fn a_revert_that_a_shallow_clone_hides_is_not_made_again() {
-    let shop = Shop::new().longer();
+    let shop = TestRepository::new().longer();
     let target = shop.git("rev-parse HEAD");
     shop.git("checkout -q -b side");
     shop.git("revert --no-edit HEAD");
@@ -227,7 +227,7 @@ async fn a_revert_that_a_shallow_clone_hides_is_not_made_again() {
 
 #[tokio::test]
 async fn the_log_of_a_shallow_clone_says_that_it_is_not_complete() {
-    let shop = Shop::new().longer().cloned("--depth 2");
+    let shop = TestRepository::new().longer().cloned("--depth 2");
     let context = shop.context();
     let log = async |log: Value| Git.perform(&json!({"log": log}), &context).await;
     let told = |outcome: &Outcome| {
@@ -246,7 +246,7 @@ async fn the_log_of_a_shallow_clone_says_that_it_is_not_complete() {
 
 #[tokio::test]
 async fn how_a_shallow_clone_stands_to_its_remote_is_not_guessed() {
-    let shop = Shop::new().longer().cloned("--depth 1");
+    let shop = TestRepository::new().longer().cloned("--depth 1");
     let status = async || Git.perform(&json!({"status": "production"}), &shop.context()).await;
     assert_eq!(status().await.summary, "on `production`, clean, level with `origin`");
     // The remote goes back by one, so that this clone is one ahead.
@@ -261,7 +261,7 @@ async fn how_a_shallow_clone_stands_to_its_remote_is_not_guessed() {
 
 #[tokio::test]
 async fn what_a_crash_left_is_not_settled_by_half_a_history() {
-    let shop = Shop::new().longer().cloned("");
+    let shop = TestRepository::new().longer().cloned("");
     let before = Git.observe(&head(), &shop.context()).await;
     shop.colleague_pushes();
     assert!(matches!(Git.reconcile(&head(), &before, &shop.context()).await, Reconciled::DidNotHappen(_)));
@@ -275,7 +275,7 @@ async fn what_a_crash_left_is_not_settled_by_half_a_history() {
 
 #[tokio::test]
 async fn a_history_that_is_cut_while_the_revert_is_made_is_noticed() {
-    let shop = Shop::new().longer().cloned("");
+    let shop = TestRepository::new().longer().cloned("");
     fs::create_dir_all(shop.path("bin")).expect("a directory can be made");
     // Another program fetches with `--depth 1` at the worst moment.
     let (work, bin) = (shop.path("work").display().to_string(), shop.path("bin/git"));
@@ -293,7 +293,7 @@ async fn a_history_that_is_cut_while_the_revert_is_made_is_noticed() {
 
 #[tokio::test]
 async fn a_revert_follows_a_renamed_file_and_stays_out_of_every_other() {
-    let shop = Shop::new().longer();
+    let shop = TestRepository::new().longer();
     let target = shop.commit("a.txt", "one\ntwo\nthree\nfour\nfive\n", "more");
     shop.git("mv a.txt renamed.txt");
     shop.commit("d.txt", "d\n", "rename");

@@ -1,25 +1,27 @@
 //! What starts with `$`: substitutions, arithmetic, parameters, ANSI quotes and plain variables.
 
-use super::{Frame, Lexer};
+use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::MARK;
-use crate::domain::template::shell::quoting::Place;
+use crate::domain::template::shell::quoting::QuotingContext;
 
 impl Lexer<'_> {
     pub(super) fn dollar(&mut self) {
-        let quoted = matches!(self.frames.last(), Some(Frame::Double | Frame::Expanded | Frame::Arithmetic { .. }))
-            || self.frames.last() == Some(&Frame::Parameter { quoted: true });
+        let quoted = matches!(
+            self.frames.last(),
+            Some(OpenConstruct::Double | OpenConstruct::Expanded | OpenConstruct::Arithmetic { .. })
+        ) || self.frames.last() == Some(&OpenConstruct::Parameter { quoted: true });
         let rest = self.rest();
         let after = rest[1..].chars().next();
         if rest.starts_with("$((") {
             self.take_str("$((");
-            self.frames.push(Frame::Arithmetic { parens: 2 });
+            self.frames.push(OpenConstruct::Arithmetic { parens: 2 });
         } else if rest.starts_with("$(") {
             self.take_str("$(");
-            self.frames.push(Frame::Bare { parens: 0, substitution: true });
+            self.frames.push(OpenConstruct::Bare { parens: 0, substitution: true });
             self.word_start = true;
         } else if rest.starts_with("${") {
             self.take_str("${");
-            self.frames.push(Frame::Parameter { quoted });
+            self.frames.push(OpenConstruct::Parameter { quoted });
         } else if rest.starts_with("$'") && !quoted {
             self.take();
             self.ansi_quotes();
@@ -72,7 +74,7 @@ impl Lexer<'_> {
 
     pub(super) fn arithmetic(&mut self, next: char) {
         match next {
-            MARK => self.value(Place::Arithmetic),
+            MARK => self.value(QuotingContext::Arithmetic),
             '$' => self.dollar(),
             '(' | ')' => self.arithmetic_parenthesis(next),
             '\\' | '\'' | '"' | '`' | '\n' => {
@@ -91,7 +93,7 @@ impl Lexer<'_> {
 
     fn arithmetic_parenthesis(&mut self, next: char) {
         self.take();
-        let Some(Frame::Arithmetic { parens }) = self.frames.last_mut() else { return };
+        let Some(OpenConstruct::Arithmetic { parens }) = self.frames.last_mut() else { return };
         if next == '(' {
             *parens += 1;
             return;
@@ -122,7 +124,7 @@ impl Lexer<'_> {
                 self.take();
             }
             '\'' => self.single(),
-            '"' => self.open(Frame::Double),
+            '"' => self.open(OpenConstruct::Double),
             '`' => self.backticks(),
             '$' => self.dollar(),
             '\n' => {

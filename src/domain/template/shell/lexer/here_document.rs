@@ -1,8 +1,8 @@
 //! Here-documents: announced on one line, read from the next.
 
-use super::{Frame, Lexer};
+use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::MARK;
-use crate::domain::template::shell::quoting::Place;
+use crate::domain::template::shell::quoting::QuotingContext;
 
 /// A here-document that was announced and whose body follows the next newline.
 pub(super) struct Pending {
@@ -92,9 +92,9 @@ impl Lexer<'_> {
         };
         let from = self.out.len();
         let (base, lost) = (self.base + self.at, self.lost);
-        let place = if pending.quoted { Place::Verbatim } else { Place::Expanded };
-        if place == Place::Expanded {
-            let mut inner = Lexer::new(body, self.values, base, Frame::Expanded);
+        let place = if pending.quoted { QuotingContext::Verbatim } else { QuotingContext::Expanded };
+        if place == QuotingContext::Expanded {
+            let mut inner = Lexer::new(body, self.values, base, OpenConstruct::Expanded);
             inner.lost = lost;
             inner.run();
             self.refusals.append(&mut inner.refusals);

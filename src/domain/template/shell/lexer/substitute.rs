@@ -1,9 +1,9 @@
 //! Values: each mark replaced by its value in the quoting of the place, or refused.
 
-use super::{Frame, Lexer};
+use super::{Lexer, OpenConstruct};
 use crate::domain::template::shell::quoting;
-use crate::domain::template::shell::quoting::Place;
-use crate::domain::template::shell::{Datum, MARK, MARK_END, Refusal};
+use crate::domain::template::shell::quoting::QuotingContext;
+use crate::domain::template::shell::{Datum, MARK, MARK_END, UnsafeInterpolation};
 
 impl Lexer<'_> {
     /// Reads the mark that stands here: which value it is, and where it stood.
@@ -19,7 +19,7 @@ impl Lexer<'_> {
         (at, index)
     }
 
-    pub(crate) fn value(&mut self, place: Place) {
+    pub(crate) fn value(&mut self, place: QuotingContext) {
         let starts_word = self.word_start;
         let (at, index) = self.mark();
         self.word_start = false;
@@ -39,7 +39,7 @@ impl Lexer<'_> {
                 "Assign the value to a variable on a line before: `x={{ … }}`.",
             );
         }
-        if matches!(datum, Datum::Words(_)) && place == Place::Bare && !(starts_word && self.ends_word()) {
+        if matches!(datum, Datum::Words(_)) && place == QuotingContext::Bare && !(starts_word && self.ends_word()) {
             let message = "a list cannot be a part of a word".to_owned();
             return self.refuse_value(
                 at,
@@ -62,8 +62,8 @@ impl Lexer<'_> {
     /// Why no value may stand here, whatever its quoting: the shell would read it once more.
     fn unsafe_here(&self) -> Option<&'static str> {
         let around = self.frames.split_last().map_or(&[][..], |(_, around)| around);
-        let parameter = self.frames.iter().any(|frame| matches!(frame, Frame::Parameter { .. }));
-        let arithmetic = around.iter().any(|frame| matches!(frame, Frame::Arithmetic { .. }));
+        let parameter = self.frames.iter().any(|frame| matches!(frame, OpenConstruct::Parameter { .. }));
+        let arithmetic = around.iter().any(|frame| matches!(frame, OpenConstruct::Arithmetic { .. }));
         self.lost
             .or(self.hazards.last().map(|(_, why)| *why))
             .or(parameter.then_some("it is inside `${ … }`"))
@@ -84,6 +84,6 @@ impl Lexer<'_> {
     }
 
     fn refuse_value(&mut self, at: usize, value: Option<usize>, message: String, hint: &'static str) {
-        self.refusals.push(Refusal { at, value, message, hint });
+        self.refusals.push(UnsafeInterpolation { at, value, message, hint });
     }
 }

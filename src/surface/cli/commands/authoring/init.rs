@@ -13,16 +13,16 @@ use crate::actions::{self, Secrets};
 use crate::domain::config::estate::{Environment, Estate, ManagerBus};
 use crate::domain::core::id::is_name;
 use crate::domain::host::scaffold;
-use crate::domain::host::scaffold::Found;
+use crate::domain::host::scaffold::DiscoveredProject;
 use crate::domain::runbook::schema;
 use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
-use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session;
-use crate::surface::cli::context::session::Station;
-use crate::surface::cli::context::settings::{ShopSource, quoted};
+use crate::surface::cli::context::session::Session;
+use crate::surface::cli::context::settings::{ProjectSource, quoted};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
@@ -79,7 +79,7 @@ fn environment(typed: &str) -> std::result::Result<String, String> {
 /// What becomes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Fate {
+enum FileOutcome {
     /// It was there.
     Kept,
     /// It is there now.
@@ -90,43 +90,43 @@ enum Fate {
 
 /// One file, for people and programs.
 #[derive(Debug, Serialize)]
-struct Sheet {
+struct InitFile {
     path: PathBuf,
-    fate: Fate,
+    fate: FileOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
 }
 
 impl Init {
     /// Finds, and writes what is missing.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let directory = self.directory(station);
         let account = unit::account(&self.user)?;
-        let found = Found { environments: self.environments.clone(), ..self.found(station, &directory)? };
+        let found = DiscoveredProject { environments: self.environments.clone(), ..self.found(station, &directory)? };
         let mut files = shop_files(&found);
         let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
         let texts: BTreeMap<String, String> =
             texts.map(|(path, text)| as_they_will_be(&directory, path, text)).collect();
-        let shop = Shop { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
+        let shop = Project { catalog: Catalog::of_texts(&directory, texts), directory: directory.clone() };
         files.extend(system_files(&shop, station, account));
         let sheets = files
             .into_iter()
             .map(|(path, text)| self.settle(&directory, path, text))
-            .collect::<Result<Vec<Sheet>>>()?;
+            .collect::<Result<Vec<InitFile>>>()?;
         self.told(&sheets, &found, station)?;
         self.conclude(&sheets, &directory, station);
         Ok(Exit::DONE)
     }
 
-    fn directory(&self, station: &Station) -> PathBuf {
+    fn directory(&self, station: &Session) -> PathBuf {
         match (&self.place, &station.settings.shop) {
             (Some(place), _) => station.settings.working_directory.join(place),
-            (None, ShopSource::Named(place)) => place.clone(),
-            (None, ShopSource::Found(_)) => station.settings.working_directory.clone(),
+            (None, ProjectSource::Named(place)) => place.clone(),
+            (None, ProjectSource::Found(_)) => station.settings.working_directory.clone(),
         }
     }
 
-    fn found(&self, station: &Station, directory: &Path) -> Result<Found> {
+    fn found(&self, station: &Session, directory: &Path) -> Result<DiscoveredProject> {
         let environment = Environment { systemd: ManagerBus(self.systemd.clone()), ..Environment::default() };
         let (directory, name) = (directory.to_owned(), "production".to_owned());
         let scene = Scene { directory, name, environment, estate: Estate::default() };
@@ -138,21 +138,21 @@ impl Init {
     }
 
     /// Writes a file that is not there, unless nothing is to be written.
-    fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<Sheet> {
+    fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<InitFile> {
         let file = directory.join(&path);
         // A link that leads nowhere is somebody's too.
         if file.symlink_metadata().is_ok() {
-            return Ok(Sheet { path, fate: Fate::Kept, content: None });
+            return Ok(InitFile { path, fate: FileOutcome::Kept, content: None });
         }
         if self.dry_run {
-            return Ok(Sheet { path, fate: Fate::Missing, content: Some(text) });
+            return Ok(InitFile { path, fate: FileOutcome::Missing, content: Some(text) });
         }
         let fate = written(&file, &text)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
-        Ok(Sheet { path, fate, content: None })
+        Ok(InitFile { path, fate, content: None })
     }
 
-    fn told(&self, sheets: &[Sheet], found: &Found, station: &Station) -> Result<()> {
+    fn told(&self, sheets: &[InitFile], found: &DiscoveredProject, station: &Session) -> Result<()> {
         let output = &station.output;
         let answering = found.services.iter().filter(|service| service.health.is_some()).count();
         output.say(&format!(
@@ -173,15 +173,15 @@ impl Init {
                 (Some(content), _) => {
                     format!("--- {path}\n{}\n", crate::domain::core::text::printable(content).trim_end())
                 }
-                (None, Fate::Kept) => format!("kept     {path}\n"),
+                (None, FileOutcome::Kept) => format!("kept     {path}\n"),
                 (None, _) => format!("written  {path}\n"),
             })?;
         }
         Ok(())
     }
 
-    fn conclude(&self, sheets: &[Sheet], directory: &Path, station: &Station) {
-        let kept = sheets.iter().filter(|sheet| sheet.fate == Fate::Kept).count();
+    fn conclude(&self, sheets: &[InitFile], directory: &Path, station: &Session) {
+        let kept = sheets.iter().filter(|sheet| sheet.fate == FileOutcome::Kept).count();
         station.output.say(&match (sheets.len() - kept, self.dry_run) {
             (0, _) => "nothing is changed: every file is there already".to_owned(),
             (new, true) => format!("nothing is changed: {new} files would be written, {kept} kept"),
@@ -202,7 +202,7 @@ impl Init {
 }
 
 /// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
-fn shop_files(found: &Found) -> Vec<(PathBuf, String)> {
+fn shop_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), scaffold::estate(found))];
     files.extend(scaffold::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));
@@ -212,7 +212,7 @@ fn shop_files(found: &Found) -> Vec<(PathBuf, String)> {
 }
 
 /// What systemd and polkit need, made from the estate as it is or will be; of one with problems nothing can be made.
-fn system_files(shop: &Shop, station: &Station, account: &str) -> Vec<(PathBuf, String)> {
+fn system_files(shop: &Project, station: &Session, account: &str) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(SYSTEM).join(name);
     let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("a constant address is one");
     let mut files = vec![(place("runbook.socket"), unit::socket_of(listen))];
@@ -223,7 +223,7 @@ fn system_files(shop: &Shop, station: &Station, account: &str) -> Vec<(PathBuf, 
         return files;
     }
     files.extend(
-        unit::service_of(shop, station, account, unit::Place::default())
+        unit::service_of(shop, station, account, unit::InstallPaths::default())
             .ok()
             .map(|text| (place("runbook.service"), text)),
     );
@@ -241,13 +241,13 @@ fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String
 }
 
 /// Makes a file that must not be there; one that has come in between is kept.
-fn written(file: &Path, text: &str) -> std::io::Result<Fate> {
+fn written(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     match File::create_new(file) {
-        Ok(mut made) => made.write_all(text.as_bytes()).map(|()| Fate::Written),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Fate::Kept),
+        Ok(mut made) => made.write_all(text.as_bytes()).map(|()| FileOutcome::Written),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(FileOutcome::Kept),
         Err(error) => Err(error),
     }
 }

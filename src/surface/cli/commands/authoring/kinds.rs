@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::actions;
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::exit::Exit;
@@ -30,7 +30,7 @@ pub struct Kinds {
 
 /// One kind, for programs.
 #[derive(Serialize)]
-struct Row {
+struct KindRow {
     kind: &'static str,
     summary: &'static str,
     verbs: Vec<Value>,
@@ -41,7 +41,7 @@ struct Row {
 
 impl Kinds {
     /// Shows them.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         match &self.kind {
             None => all(station)?,
             Some(name) => one(station, name)?,
@@ -50,7 +50,7 @@ impl Kinds {
     }
 }
 
-fn all(station: &Station) -> Result<()> {
+fn all(station: &Session) -> Result<()> {
     let forms = actions::forms();
     if station.output.is_table() {
         let mut table = Table::new(["KIND", "SUMMARY", "VERBS"]);
@@ -67,7 +67,7 @@ fn all(station: &Station) -> Result<()> {
     Ok(())
 }
 
-fn one(station: &Station, name: &str) -> Result<()> {
+fn one(station: &Session, name: &str) -> Result<()> {
     let kind = actions::kind(name).ok_or_else(|| {
         Failure::usage(format!("there is no kind `{}`", name.escape_debug()))
             .did_you_mean(name, actions::forms().into_iter().map(|form| form.name))
@@ -82,14 +82,14 @@ fn one(station: &Station, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn row(form: &'static KindForm) -> Row {
+fn row(form: &'static KindForm) -> KindRow {
     let field = |field: &Field| json!({"name": field.name, "shape": shape(&field.shape), "required": field.required, "help": field.help});
     let verb = |verb: &crate::domain::config::kind_schema::Verb| {
         let mut value = field(&verb.field);
         value["effect"] = json!(verb.effect);
         value
     };
-    Row {
+    KindRow {
         kind: form.name,
         summary: form.summary,
         verbs: form.verbs.iter().map(verb).collect(),

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::domain::core::diagnostic;
 use crate::domain::core::diagnostic::{Problem, Source, Style};
 use crate::engine::catalog::RUNBOOKS;
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
-use crate::surface::cli::context::settings::ShopSource;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
+use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -33,7 +33,7 @@ pub struct Lint {
 
 /// One problem, for programs.
 #[derive(Serialize)]
-struct Row<'a> {
+struct ProblemRow<'a> {
     file: &'a str,
     line: usize,
     column: usize,
@@ -42,12 +42,12 @@ struct Row<'a> {
 }
 
 /// A shop, and the files of it that are meant; all of them when none is named.
-struct Wanted {
-    shop: Shop,
+struct LintTargets {
+    shop: Project,
     files: Vec<String>,
 }
 
-impl Wanted {
+impl LintTargets {
     fn problems(&self) -> Vec<(&Source, &[Problem])> {
         let named = |source: &Source| self.files.is_empty() || self.files.iter().any(|file| ends_with(source, file));
         self.shop.catalog.problems().into_iter().filter(|(source, _)| named(source)).collect()
@@ -66,9 +66,9 @@ fn ends_with(source: &Source, file: &str) -> bool {
 
 impl Lint {
     /// Checks.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let wanted = self.wanted(station)?;
-        let problems: Vec<_> = wanted.iter().flat_map(Wanted::problems).collect();
+        let problems: Vec<_> = wanted.iter().flat_map(LintTargets::problems).collect();
         if station.output.is_table() {
             for (source, problems) in &problems {
                 station.output.text(&diagnostic::render(source, problems, Style::Styled))?;
@@ -76,7 +76,7 @@ impl Lint {
         } else {
             station.output.list(&rows(&problems))?;
         }
-        let files: usize = wanted.iter().map(Wanted::count).sum();
+        let files: usize = wanted.iter().map(LintTargets::count).sum();
         let total: usize = problems.iter().map(|(_, problems)| problems.len()).sum();
         let word = if files == 1 { "file" } else { "files" };
         station.output.say(&format!("{files} {word}: {}", diagnostic::count(total)));
@@ -89,11 +89,11 @@ impl Lint {
     }
 
     /// The shops that the paths are in, in the order in which they were typed.
-    fn wanted(&self, station: &Station) -> Result<Vec<Wanted>> {
+    fn wanted(&self, station: &Session) -> Result<Vec<LintTargets>> {
         if self.paths.is_empty() {
-            return Ok(vec![Wanted { shop: Shop::open(&station.settings)?, files: Vec::new() }]);
+            return Ok(vec![LintTargets { shop: Project::open(&station.settings)?, files: Vec::new() }]);
         }
-        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut wanted: Vec<LintTargets> = Vec::new();
         for path in &self.paths {
             let (directory, file) = place(&station.settings.working_directory, path)?;
             let known = wanted.iter_mut().find(|one| one.shop.directory == directory);
@@ -103,10 +103,10 @@ impl Lint {
                 (Some(_), Some(_)) => {}
                 (None, file) => {
                     let settings = crate::surface::cli::context::settings::Settings {
-                        shop: ShopSource::Named(directory),
+                        shop: ProjectSource::Named(directory),
                         ..station.settings.clone()
                     };
-                    wanted.push(Wanted { shop: Shop::open(&settings)?, files: file.into_iter().collect() });
+                    wanted.push(LintTargets { shop: Project::open(&settings)?, files: file.into_iter().collect() });
                 }
             }
         }
@@ -132,8 +132,8 @@ fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
     Ok((shop.to_owned(), Some(name)))
 }
 
-fn rows<'a>(problems: &[(&'a Source, &'a [Problem])]) -> Vec<Row<'a>> {
-    let row = |source: &'a Source, problem: &'a Problem| Row {
+fn rows<'a>(problems: &[(&'a Source, &'a [Problem])]) -> Vec<ProblemRow<'a>> {
+    let row = |source: &'a Source, problem: &'a Problem| ProblemRow {
         file: &source.name,
         line: problem.span.line,
         column: problem.span.column,

@@ -7,9 +7,9 @@ use crate::domain::core::severity::Severity;
 use crate::domain::runbook::schedule::Schedule;
 use crate::domain::runbook::trigger::Trigger;
 use crate::domain::runbook::{Param, Runbook};
-use crate::engine::catalog::Sheet;
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
+use crate::engine::catalog::CheckedFile;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
@@ -25,7 +25,7 @@ pub struct List {}
 
 /// One runbook, for programs.
 #[derive(Serialize)]
-struct Row<'a> {
+struct RunbookRow<'a> {
     id: &'a str,
     title: Option<&'a str>,
     severity: Option<Severity>,
@@ -42,9 +42,9 @@ struct Row<'a> {
 
 impl List {
     /// Lists them.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
-        let rows: Vec<Row<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
+        let rows: Vec<RunbookRow<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
         if station.output.is_table() {
             station.output.text(&table(&rows).render(station.settings.width()))?;
         } else {
@@ -64,9 +64,9 @@ impl List {
     }
 }
 
-fn row<'a>(id: &'a str, sheet: &'a Sheet<Runbook>) -> Row<'a> {
+fn row<'a>(id: &'a str, sheet: &'a CheckedFile<Runbook>) -> RunbookRow<'a> {
     let runbook = sheet.content.as_ref().ok();
-    Row {
+    RunbookRow {
         id,
         title: runbook.map(|runbook| runbook.title.as_str()),
         severity: runbook.map(|runbook| runbook.severity),
@@ -84,7 +84,7 @@ fn alerts(runbook: &Runbook) -> Vec<&str> {
     runbook.on.iter().flat_map(|trigger| &trigger.alert).map(String::as_str).collect()
 }
 
-fn table(rows: &[Row<'_>]) -> Table {
+fn table(rows: &[RunbookRow<'_>]) -> Table {
     let mut table = Table::new(["RUNBOOK", "SEVERITY", "TITLE", "ENVIRONMENTS", "STEPS"]);
     for row in rows {
         let title = row.title.map_or_else(|| diagnostic::count(row.problems), str::to_owned);

@@ -2,7 +2,7 @@
 
 use crate::actions;
 use crate::domain::runbook::reference;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
@@ -12,7 +12,7 @@ pub struct Reference {}
 
 impl Reference {
     /// Prints it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         station.output.text(&reference::language_reference(&actions::forms()))?;
         Ok(Exit::DONE)
     }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::schedule::{SHOWN, calendar};
-use crate::engine::schedule_state::{Force, Standing, entries};
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::engine::schedule_state::{ScheduleState, ScheduleStatus, entries};
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::until_done::run_word;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
@@ -44,7 +44,7 @@ pub struct Schedule {
 
 /// One schedule, for programs.
 #[derive(Serialize)]
-struct Row {
+struct ScheduleRow {
     runbook: String,
     environment: String,
     schedule: String,
@@ -72,20 +72,20 @@ struct Last {
 
 impl Schedule {
     /// Lists schedules, or prints them as a calendar.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
         let name = shop.estate(&station.output)?.estate.clone();
         let desk = station.open(shop)?;
-        let force = Force::read(Some(&file(&station.state()?)));
+        let force = ScheduleState::read(Some(&file(&station.state()?)));
         let standings = desk.wait(desk.engine.agenda(&force))?;
         if self.ics {
             let now = station.clock().now();
             station.output.text(&calendar(&name, &entries(&standings, now), now))?;
             return Ok(Exit::DONE);
         }
-        let rows: Vec<Row> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
+        let rows: Vec<ScheduleRow> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
         tell(station, &rows)?;
-        let damaged: Vec<&Row> = rows.iter().filter(|row| row.damaged.is_some()).collect();
+        let damaged: Vec<&ScheduleRow> = rows.iter().filter(|row| row.damaged.is_some()).collect();
         for row in &damaged {
             let reason = row.damaged.as_deref().unwrap_or_default();
             station
@@ -100,7 +100,7 @@ impl Schedule {
     }
 }
 
-fn tell(station: &Station, rows: &[Row]) -> Result<()> {
+fn tell(station: &Session, rows: &[ScheduleRow]) -> Result<()> {
     if !station.output.is_table() {
         return station.output.list(rows);
     }
@@ -127,8 +127,8 @@ fn tell(station: &Station, rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-fn row(desk: &Desk<'_>, standing: Standing) -> Row {
-    let Standing { plan, here, next, seen, missed, damaged } = standing;
+fn row(desk: &OpenEngine<'_>, standing: ScheduleStatus) -> ScheduleRow {
+    let ScheduleStatus { plan, here, next, seen, missed, damaged } = standing;
     let zone = plan.schedule.timezone.clone();
     let last = seen.first().map(|seen| Last {
         due: seen.due,
@@ -140,7 +140,7 @@ fn row(desk: &Desk<'_>, standing: Standing) -> Row {
         next.map(yours).unwrap_or_default(),
         last.as_ref().map(|last| format!("{} {}", last.incident, last.became)).unwrap_or_default(),
     ];
-    Row {
+    ScheduleRow {
         runbook: plan.runbook,
         environment: plan.environment,
         schedule: plan.schedule.schedule,
@@ -163,7 +163,7 @@ fn yours(at: Timestamp) -> String {
     at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
 }
 
-fn became(desk: &Desk<'_>, id: &IncidentId, due: Timestamp) -> String {
+fn became(desk: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
     let Ok(incident) = desk.incident(id) else { return "cannot be read".to_owned() };
     let run = incident.runs.iter().find(|run| run.schedule.as_ref().is_some_and(|schedule| schedule.due == due));
     run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_word(run).to_owned())

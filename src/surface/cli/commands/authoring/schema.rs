@@ -2,7 +2,7 @@
 
 use crate::actions;
 use crate::domain::runbook::schema;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::writer;
@@ -31,7 +31,7 @@ enum Of {
 
 impl Schema {
     /// Prints it: one document whatever the format.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let schema = match self.of {
             Of::Runbook => schema::runbook(&actions::forms()),
             Of::Estate => schema::estate(),

@@ -1,7 +1,7 @@
 //! `runbook show`.
 
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::runbook_outline;
 use crate::surface::exit::Exit;
@@ -21,8 +21,8 @@ pub struct Show {
 
 impl Show {
     /// Shows it.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
         let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
         if station.output.is_table() {
             station.output.text(&runbook_outline::runbook(runbook).render(station.settings.width()))?;

@@ -12,13 +12,13 @@ use crate::domain::config::estate::Estate;
 use crate::domain::config::sender::{Auth, Form, Sender};
 use crate::domain::runbook::trigger;
 use crate::domain::runbook::trigger::PassedOver;
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::BODY_LIMIT;
-use crate::surface::intake::{self, Post, Reading};
+use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
 /// The form that is tried when nobody says who sent a body.
 const USUAL: Form = Form::Alertmanager;
@@ -50,7 +50,7 @@ pub struct Simulate {
 
 /// What one alert would do.
 #[derive(Debug, Serialize)]
-struct Row {
+struct AlertRow {
     alert: Alert,
     environment: String,
     service: Option<String>,
@@ -65,22 +65,22 @@ struct Row {
 
 impl Simulate {
     /// Shows it.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
         let estate = shop.estate(&station.output)?;
         let body = self.body()?;
         let headers: HeaderMap = self.headers.iter().cloned().collect();
-        let post = Post { headers: &headers, body: &body, now: station.clock().now() };
+        let post = SenderRequest { headers: &headers, body: &body, now: station.clock().now() };
         let (name, reading) = self.read(estate, &post)?;
         let alerts = match reading {
-            Reading::Alerts(alerts) => alerts,
-            Reading::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
-            Reading::Ignored(reason) => {
+            ParsedBody::Alerts(alerts) => alerts,
+            ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
+            ParsedBody::Ignored(reason) => {
                 station.output.say(&format!("{name}: nothing to act on: {reason}"));
                 return Ok(Exit::DONE);
             }
         };
-        let rows: Vec<Row> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
+        let rows: Vec<AlertRow> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
         if station.output.is_table() {
             station.output.text(&rows.iter().map(told).collect::<Vec<_>>().join("\n"))?;
         } else {
@@ -112,7 +112,7 @@ impl Simulate {
     }
 
     /// What the body says, in the words of the sender that was named or that understands it.
-    fn read(&self, estate: &Estate, post: &Post<'_>) -> Result<(String, Reading)> {
+    fn read(&self, estate: &Estate, post: &SenderRequest<'_>) -> Result<(String, ParsedBody)> {
         if let Some(name) = &self.sender {
             let sender = estate.senders.get(name).ok_or_else(|| {
                 Failure::usage(format!("there is no sender `{}` in the estate", name.escape_debug()))
@@ -131,11 +131,11 @@ impl Simulate {
     }
 }
 
-fn is_understood(reading: &Reading) -> bool {
+fn is_understood(reading: &ParsedBody) -> bool {
     match reading {
-        Reading::Alerts(alerts) => alerts.iter().all(|alert| alert.name != intake::UNRECOGNISED),
-        Reading::Subscription(_) => true,
-        Reading::Ignored(_) => false,
+        ParsedBody::Alerts(alerts) => alerts.iter().all(|alert| alert.name != intake::UNRECOGNISED),
+        ParsedBody::Subscription(_) => true,
+        ParsedBody::Ignored(_) => false,
     }
 }
 
@@ -143,7 +143,7 @@ fn usual() -> Sender {
     Sender::new(USUAL, Auth::None)
 }
 
-fn row(mut alert: Alert, shop: &Shop, estate: &Estate) -> Row {
+fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
     let place = estate.alerts.place(&alert, estate);
     alert.environment = Some(place.environment.clone());
     alert.service = place.service.clone().or(alert.service);
@@ -159,7 +159,7 @@ fn row(mut alert: Alert, shop: &Shop, estate: &Estate) -> Row {
         (Some(_), None, _) => "starts",
         (Some(_), Some(_), _) => "asks",
     };
-    Row {
+    AlertRow {
         environment: place.environment,
         service: place.service,
         group: place.group,
@@ -173,7 +173,7 @@ fn row(mut alert: Alert, shop: &Shop, estate: &Estate) -> Row {
 }
 
 /// One alert, for people.
-fn told(row: &Row) -> String {
+fn told(row: &AlertRow) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     let alert = &row.alert;

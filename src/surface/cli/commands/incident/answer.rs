@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -35,7 +35,7 @@ pub struct Answer {
 
 impl Answer {
     /// Answers.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let value = match self.values.as_slice() {
             [one] => Value::String(one.clone()),
             many => many.iter().cloned().map(Value::String).collect(),

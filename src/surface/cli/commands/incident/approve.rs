@@ -3,7 +3,7 @@
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, key};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -32,7 +32,7 @@ pub struct Approve {
 
 impl Approve {
     /// Agrees.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let request = Request::Approve { step: self.step, digest: self.digest };
         submit::then_go_on(station, &self.target, &self.going, "agreed", request)
     }

@@ -1,20 +1,20 @@
 //! `runbook work`: the hidden worker in the background that `--detach` starts.
 
 use crate::surface::cli::context::args::Incident;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
 
 /// Goes on with an incident until its runs are over, away from any terminal
 #[derive(Debug, clap::Args)]
-pub struct Work {
+pub struct BackgroundWorker {
     #[command(flatten)]
     target: Incident,
 }
 
-impl Work {
+impl BackgroundWorker {
     /// Works.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         // Without a session of its own it would end with the terminal. It has one already when it is a leader.
         let _ = rustix::process::setsid();
         let mut desk = station.look()?;

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
@@ -28,7 +28,7 @@ pub struct Cancel {
 
 impl Cancel {
     /// Stops. A run that ends as it was told to is no failure of this command.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let request = Request::Cancel { reason: self.reason };
         let exit = submit::then_go_on(station, &self.target, &self.going, "cancelled", request)?;
         Ok(if exit == Exit::CANCELLED { Exit::DONE } else { exit })

@@ -3,7 +3,7 @@
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Event;
 use crate::surface::cli::context::args::Incident;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::intake::senders::sns_subscription;
@@ -25,7 +25,7 @@ pub struct Confirm {
 
 impl Confirm {
     /// Confirms.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;
         desk.prepare(&id)?;

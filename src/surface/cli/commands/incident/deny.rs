@@ -3,7 +3,7 @@
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, key};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::{Failure, Result};
 
@@ -31,7 +31,7 @@ pub struct Deny {
 
 impl Deny {
     /// Refuses.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         if self.step.is_none() {
             self.refuse_a_step_for_a_reason(station)?;
         }
@@ -40,7 +40,7 @@ impl Deny {
     }
 
     /// One word that names a waiting step was meant as the step, and the reason was forgotten.
-    fn refuse_a_step_for_a_reason(&self, station: &Station) -> Result<()> {
+    fn refuse_a_step_for_a_reason(&self, station: &Session) -> Result<()> {
         let Ok(step) = self.reason.parse::<StepKey>() else { return Ok(()) };
         let desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;

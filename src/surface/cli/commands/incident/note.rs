@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -22,7 +22,7 @@ pub struct Note {
 
 impl Note {
     /// Writes it down.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         submit::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
     }
 }

@@ -10,9 +10,9 @@ use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::{Field, Shape};
 use crate::domain::incident::command::Start;
-use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
-use crate::surface::cli::context::session::{Station, hostname};
+use crate::surface::cli::context::session::{Session, hostname};
 use crate::surface::cli::context::settings::quoted;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::runbook_outline;
@@ -20,7 +20,7 @@ use crate::surface::cli::output::template_preview::Filling;
 use crate::surface::exit::Exit;
 
 /// Prints the plan of a start.
-pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
+pub fn show(station: &Session, shop: &Project, start: Start) -> Result {
     let mut next = format!("start {} --env {}", start.runbook.id, quoted(&start.environment));
     for (name, value) in &start.params {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -44,8 +44,8 @@ pub fn show(station: &Station, shop: &Shop, start: Start) -> Result {
 }
 
 fn warnings(
-    station: &Station,
-    shop: &Shop,
+    station: &Session,
+    shop: &Project,
     estate: &Estate,
     environment: &str,
     outline: &runbook_outline::Outline,

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
@@ -27,7 +27,7 @@ pub struct Resolve {
 
 impl Resolve {
     /// Resolves. How its runs ended was said when they did, and is no failure of this command.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let request = Request::Resolve { summary: self.summary };
         let exit = submit::then_go_on(station, &self.target, &self.going, "resolved", request)?;
         Ok(if [Exit::CANCELLED, Exit::FAILED].contains(&exit) { Exit::DONE } else { exit })

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -24,13 +24,13 @@ pub struct Role {
     #[arg(value_name = "ROLE")]
     role: String,
     #[command(flatten)]
-    change: Change,
+    change: RoleChange,
 }
 
 /// What happens to the role.
 #[derive(Debug, Clone, clap::Args)]
 #[group(multiple = false)]
-struct Change {
+struct RoleChange {
     /// Takes it, from whoever has it
     #[arg(long)]
     take: bool,
@@ -44,12 +44,12 @@ struct Change {
 
 impl Role {
     /// Takes it, hands it over or gives it back.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let role = self.role;
         let (said, request) = match self.change {
-            Change { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
-            Change { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
-            Change { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
+            RoleChange { give: Some(to), .. } => (format!("{to} has the role {role}"), Request::GiveRole { role, to }),
+            RoleChange { release: true, .. } => (format!("nobody has the role {role}"), Request::ReleaseRole { role }),
+            RoleChange { .. } => (format!("you have the role {role}"), Request::TakeRole { role }),
         };
         submit::only(station, &self.target, &said, request)
     }

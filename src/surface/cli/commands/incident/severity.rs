@@ -3,7 +3,7 @@
 use crate::domain::core::severity::Severity;
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -16,7 +16,7 @@ use crate::surface::cli::output::error::Result;
 ///   runbook severity last p1
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Grade {
+pub struct SetSeverity {
     #[command(flatten)]
     target: Incident,
     /// How bad: p1 is the worst, p4 the least
@@ -24,9 +24,9 @@ pub struct Grade {
     severity: Severity,
 }
 
-impl Grade {
+impl SetSeverity {
     /// Says it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         submit::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -26,7 +26,7 @@ pub struct Skip {
 
 impl Skip {
     /// Goes on without it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let request = Request::Skip { step: self.step.step, reason: self.reason };
         submit::then_go_on(station, &self.target, &self.going, &said, request)

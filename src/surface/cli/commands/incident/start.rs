@@ -6,8 +6,8 @@ use super::preview;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::command::{Request, Start as Order, noticed};
 use crate::domain::incident::event::Mode;
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::{background, until_done};
 use crate::surface::cli::output::error::{Failure, Result};
 
@@ -66,8 +66,8 @@ pub struct Start {
 
 impl Start {
     /// Starts.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
         let order = self.order(station, &shop)?;
         if self.plan {
             return preview::show(station, &shop, order);
@@ -90,7 +90,7 @@ impl Start {
         until_done::plain(&desk, &id, before)
     }
 
-    fn order(&self, station: &Station, shop: &Shop) -> Result<Order> {
+    fn order(&self, station: &Session, shop: &Project) -> Result<Order> {
         let (runbook, digest) = shop.runbook(&self.id, &station.output)?;
         let estate = shop.estate(&station.output)?;
         Ok(Order {
@@ -127,7 +127,7 @@ impl Start {
     }
 
     /// The incident it goes into and that incident's last event; an id that nobody has for a new one.
-    fn placed(&self, desk: &mut Desk<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
+    fn placed(&self, desk: &mut OpenEngine<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
         if let Some(typed) = &self.incident {
             let id = desk.find(Some(typed))?;
             let incident = desk.prepare(&id)?;

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -23,7 +23,7 @@ pub struct Undo {
 
 impl Undo {
     /// Takes it back.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is taken back", self.step.step);
         let request = Request::Undo { step: self.step.step };
         submit::then_go_on(station, &self.target, &self.going, &said, request)

@@ -2,7 +2,7 @@
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
 
@@ -25,7 +25,7 @@ pub struct Update {
 
 impl Update {
     /// Tells them.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let request = Request::Update(self.words.join(" "));
         submit::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)
     }

@@ -1,7 +1,7 @@
 //! `runbook watch`.
 
-use crate::surface::cli::context::args::Looked;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::args::ReadTarget;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
@@ -18,12 +18,12 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Watch {
     #[command(flatten)]
-    target: Looked,
+    target: ReadTarget,
 }
 
 impl Watch {
     /// Watches.
-    pub fn run(self, station: &Station) -> Result<Exit> {
+    pub fn run(self, station: &Session) -> Result<Exit> {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
         desk.prepare(&id)?;

@@ -1,8 +1,8 @@
 //! `runbook handoff`.
 
 use crate::domain::report::handover::Handover;
-use crate::surface::cli::context::args::Looked;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::args::ReadTarget;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::pending;
 use crate::surface::exit::Exit;
@@ -20,12 +20,12 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Handoff {
     #[command(flatten)]
-    target: Looked,
+    target: ReadTarget,
 }
 
 impl Handoff {
     /// Writes it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
         let incident = desk.incident(&id)?;

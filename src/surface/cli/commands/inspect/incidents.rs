@@ -7,7 +7,7 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::store::Summary;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::until_done::{run_word, status_word};
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::pending;
@@ -43,7 +43,7 @@ const DAMAGED: &str = "damaged";
 
 /// One incident, for programs.
 #[derive(Serialize)]
-struct Row {
+struct IncidentRow {
     id: IncidentId,
     severity: Option<Severity>,
     title: String,
@@ -59,7 +59,7 @@ struct Row {
 
 impl Incidents {
     /// Lists them. A log that is damaged is a line that says so, and hides no other; the exit code says it too.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let rows = if station.has_log()? { self.rows(&station.look()?)? } else { Vec::new() };
         if station.output.is_table() {
             let now = station.clock().now();
@@ -78,7 +78,7 @@ impl Incidents {
         Ok(if damaged { Exit::ERROR } else { Exit::DONE })
     }
 
-    fn rows(&self, desk: &Desk<'_>) -> Result<Vec<Row>> {
+    fn rows(&self, desk: &OpenEngine<'_>) -> Result<Vec<IncidentRow>> {
         let (limit, mut offset, mut rows) = (self.limit as usize, self.offset, Vec::new());
         // One that is still open may lie beneath any number of resolved ones.
         loop {
@@ -95,13 +95,13 @@ impl Incidents {
     }
 
     /// A damaged log may be either, and hides nothing.
-    fn wants(&self, row: &Row) -> bool {
+    fn wants(&self, row: &IncidentRow) -> bool {
         let planned = row.severity.map(|severity| severity == Severity::Maintenance);
         let sort = planned.is_none_or(|planned| planned == self.maintenance);
         sort && (!self.open || row.status != "resolved")
     }
 
-    fn none(&self, station: &Station) {
+    fn none(&self, station: &Session) {
         if self.maintenance {
             station.output.say("there is no record of maintenance");
             return station.output.next(&[station.command("schedule")]);
@@ -115,14 +115,14 @@ impl Incidents {
     }
 }
 
-fn read(desk: &Desk<'_>, summary: &Summary) -> Row {
+fn read(desk: &OpenEngine<'_>, summary: &Summary) -> IncidentRow {
     match desk.incident(&summary.id) {
         Ok(incident) => row(&incident, summary),
         Err(failure) => damaged(summary, &failure.message),
     }
 }
 
-fn row(incident: &Incident, summary: &Summary) -> Row {
+fn row(incident: &Incident, summary: &Summary) -> IncidentRow {
     let waits = incident.waiting_for_person();
     let standing = match (waits.first(), incident.status) {
         (_, IncidentStatus::Resolved) => "resolved".to_owned(),
@@ -132,7 +132,7 @@ fn row(incident: &Incident, summary: &Summary) -> Row {
             incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())
         }
     };
-    Row {
+    IncidentRow {
         id: incident.id.clone(),
         severity: Some(incident.severity),
         title: incident.title.clone(),
@@ -146,8 +146,8 @@ fn row(incident: &Incident, summary: &Summary) -> Row {
     }
 }
 
-fn damaged(summary: &Summary, message: &str) -> Row {
-    Row {
+fn damaged(summary: &Summary, message: &str) -> IncidentRow {
+    IncidentRow {
         id: summary.id.clone(),
         severity: None,
         title: message.to_owned(),
@@ -161,7 +161,7 @@ fn damaged(summary: &Summary, message: &str) -> Row {
     }
 }
 
-fn table(rows: &[Row], now: Timestamp) -> Table {
+fn table(rows: &[IncidentRow], now: Timestamp) -> Table {
     let mut table = Table::new(["INCIDENT", "SEVERITY", "OPENED", "ENVIRONMENT", "TITLE", "STANDS"]);
     for row in rows {
         let severity = row.severity.map(|severity| severity.to_string()).unwrap_or_default();

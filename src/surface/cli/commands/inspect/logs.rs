@@ -7,15 +7,15 @@ use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
 use crate::domain::journal::level::{LEVELS, Level};
 use crate::domain::journal::summary::Summary;
-use crate::engine::inspect::journal_search::{Order, Searched, newest, search};
-use crate::surface::cli::context::session::Station;
+use crate::engine::inspect::journal_search::{LineOrder, Searched, newest, search};
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
-use self::context::Bench;
-use self::line::Pen;
+use self::context::SearchContext;
+use self::line::LineWriter;
 
 mod advice;
 mod attach;
@@ -114,13 +114,13 @@ enum Lines {
 
 impl Logs {
     /// Searches.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         if let Some(incident) = &self.attach {
             // Nobody waits for a search whose end has no place.
             station.look()?.find(Some(incident))?;
         }
         let runtime = station.runtime()?;
-        let bench = Bench::new(&self, station)?;
+        let bench = SearchContext::new(&self, station)?;
         let filter = self.filter(&bench, station)?;
         let exit = runtime.block_on(async {
             let leaving = until_done::leaving();
@@ -139,7 +139,7 @@ impl Logs {
         }
     }
 
-    async fn search(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Option<Found>> {
+    async fn search(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<Option<SearchResult>> {
         if self.summary {
             return self.summarise(filter, bench, station).await.map(Some);
         }
@@ -148,12 +148,12 @@ impl Logs {
         }
         match self.lines(station) {
             Lines::Newest(most) => self.newest(filter, most, bench, station).await.map(Some),
-            Lines::All => self.stream(filter, Order::Forwards, bench, station).await.map(Some),
+            Lines::All => self.stream(filter, LineOrder::Forwards, bench, station).await.map(Some),
         }
     }
 
     /// How many lines are shown when nobody says it depends on who reads them.
-    fn lines(&self, station: &Station) -> Lines {
+    fn lines(&self, station: &Session) -> Lines {
         let by_itself = match (&self.trace, station.output.is_table() || self.attach.is_some()) {
             (Some(_), true) => Lines::Newest(TRACE_LINES),
             (None, true) => Lines::Newest(LINES),
@@ -162,9 +162,15 @@ impl Logs {
         self.lines.unwrap_or(by_itself)
     }
 
-    async fn newest(&self, filter: &Filter, most: usize, bench: &Bench, station: &Station) -> Result<Found> {
+    async fn newest(
+        &self,
+        filter: &Filter,
+        most: usize,
+        bench: &SearchContext,
+        station: &Session,
+    ) -> Result<SearchResult> {
         let (lines, searched) = newest(filter, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
-        let mut found = Found { searched, ..Found::default() };
+        let mut found = SearchResult { searched, ..SearchResult::default() };
         found.note(&lines, bench);
         let mut pen = bench.pen(station);
         if !lines.is_empty() {
@@ -181,10 +187,16 @@ impl Logs {
     }
 
     /// Shows lines as they are found, however many.
-    async fn stream(&self, filter: &Filter, order: Order, bench: &Bench, station: &Station) -> Result<Found> {
-        let mut found = Found::default();
+    async fn stream(
+        &self,
+        filter: &Filter,
+        order: LineOrder,
+        bench: &SearchContext,
+        station: &Session,
+    ) -> Result<SearchResult> {
+        let mut found = SearchResult::default();
         let mut pen = bench.pen(station);
-        let (mut failure, mut evidence) = (None, attach::Newest::default());
+        let (mut failure, mut evidence) = (None, attach::NewestLines::default());
         let mut take = |lines: Vec<Entry>| {
             found.note(&lines, bench);
             if self.attach.is_some() {
@@ -200,11 +212,11 @@ impl Logs {
         };
         let searched = search(filter, order, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
         failure.map_or(Ok(()), Err)?;
-        Ok(Found { searched, evidence: evidence.text(), ..found })
+        Ok(SearchResult { searched, evidence: evidence.text(), ..found })
     }
 
     /// The newest lines that are there, then those that come.
-    async fn follow(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Found> {
+    async fn follow(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<SearchResult> {
         let now = bench.context.clock.now();
         let most = match self.lines {
             Some(Lines::Newest(most)) => most,
@@ -217,11 +229,11 @@ impl Logs {
         let mut pen = bench.pen(station);
         station.output.text(&shown(&lines, &mut pen, station))?;
         let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
-        self.stream(&after, Order::Following, bench, station).await
+        self.stream(&after, LineOrder::Following, bench, station).await
     }
 
-    async fn summarise(&self, filter: &Filter, bench: &Bench, station: &Station) -> Result<Found> {
-        let (mut summary, mut found) = (Summary::default(), Found::default());
+    async fn summarise(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<SearchResult> {
+        let (mut summary, mut found) = (Summary::default(), SearchResult::default());
         let mut take = |lines: Vec<Entry>| {
             found.note(&lines, bench);
             for line in &lines {
@@ -230,8 +242,9 @@ impl Logs {
             }
             ControlFlow::Continue(())
         };
-        let searched =
-            search(filter, Order::Forwards, &bench.context, &mut take).await.map_err(|reason| bench.unread(reason))?;
+        let searched = search(filter, LineOrder::Forwards, &bench.context, &mut take)
+            .await
+            .map_err(|reason| bench.unread(reason))?;
         let style = summary::Style { width: station.settings.width(), letters: station.settings.letters() };
         if !station.output.is_table() {
             station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
@@ -241,13 +254,13 @@ impl Logs {
         if self.attach.is_some() {
             found.evidence = attach::summary(&summary);
         }
-        Ok(Found { searched, ..found })
+        Ok(SearchResult { searched, ..found })
     }
 }
 
 /// What was found, as far as it matters afterwards.
 #[derive(Debug, Default)]
-struct Found {
+struct SearchResult {
     lines: u64,
     searched: Searched,
     /// The trace of the newest error, or else of the newest line.
@@ -257,8 +270,8 @@ struct Found {
     evidence: String,
 }
 
-impl Found {
-    fn note(&mut self, lines: &[Entry], bench: &Bench) {
+impl SearchResult {
+    fn note(&mut self, lines: &[Entry], bench: &SearchContext) {
         self.lines += lines.len() as u64;
         for line in lines {
             let graver = self.trace_level.is_none_or(|known| line.level >= known.min(Level::Error));
@@ -270,7 +283,7 @@ impl Found {
 }
 
 /// Lines as people or programs read them.
-fn shown(lines: &[Entry], pen: &mut Pen<'_>, station: &Station) -> String {
+fn shown(lines: &[Entry], pen: &mut LineWriter<'_>, station: &Session) -> String {
     if station.output.is_table() {
         return lines.iter().map(|line| pen.line(line)).collect();
     }

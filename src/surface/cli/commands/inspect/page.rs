@@ -1,8 +1,8 @@
 //! `runbook page`.
 
 use crate::engine::page_link;
-use crate::surface::cli::context::args::Looked;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::args::ReadTarget;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -18,12 +18,12 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Page {
     #[command(flatten)]
-    target: Looked,
+    target: ReadTarget,
 }
 
 impl Page {
     /// Prints it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
         desk.prepare(&id)?;

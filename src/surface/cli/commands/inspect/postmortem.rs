@@ -9,8 +9,8 @@ use crate::domain::incident::command::Request;
 use crate::domain::incident::deadline::DeadlineStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::report_files;
-use crate::surface::cli::context::args::Looked;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::args::ReadTarget;
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -31,7 +31,7 @@ const PRINT_LIMIT: u64 = 4 * 1024 * 1024;
 #[command(verbatim_doc_comment)]
 pub struct Postmortem {
     #[command(flatten)]
-    target: Looked,
+    target: ReadTarget,
     /// Says that every question in it is answered
     #[arg(long, conflicts_with = "print")]
     done: bool,
@@ -42,7 +42,7 @@ pub struct Postmortem {
 
 impl Postmortem {
     /// Writes, prints, or completes it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
         desk.prepare(&id)?;
@@ -64,7 +64,7 @@ impl Postmortem {
         Ok(Exit::DONE)
     }
 
-    fn tell(&self, station: &Station, path: &PathBuf, incident: &Incident) -> Result<()> {
+    fn tell(&self, station: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
         let shown = station.settings.shown(path);
         if self.print {
             return station.output.text(&printable(&contents(path)?));
@@ -77,7 +77,7 @@ impl Postmortem {
 }
 
 /// Brings the draft up to date; where it is.
-fn written(desk: &Desk<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
+fn written(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
     let incident = desk.incident(id)?;
     let directory = &desk.engine.parts().directory;
     let written =
@@ -98,7 +98,7 @@ fn open_questions(text: &str) -> usize {
     text.matches("TODO: ").count()
 }
 
-fn next(station: &Station, incident: &Incident) -> Vec<String> {
+fn next(station: &Session, incident: &Incident) -> Vec<String> {
     let typed = |words: String| station.command(&words);
     match (incident.status, &incident.completed) {
         (IncidentStatus::Resolved, _) if incident.is_maintenance() => vec![typed("schedule".to_owned())],

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp, stamp};
-use crate::domain::report::stats::summary::{By, Summary};
+use crate::domain::report::stats::summary::{By, StatsSummary};
 use crate::engine::inspect::incident_stats::Measures;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
@@ -38,15 +38,15 @@ pub struct Stats {
     #[arg(long, value_name = "TIME", default_value = "90d")]
     since: String,
     /// What incidents are put together by
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Grouping::Severity)]
-    by: Grouping,
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = StatsGrouping::Severity)]
+    by: StatsGrouping,
     /// The file to write into instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Grouping {
+enum StatsGrouping {
     /// As last graded
     Severity,
     /// What alerts, parameters and changes name
@@ -59,39 +59,39 @@ enum Grouping {
     Environment,
 }
 
-impl From<Grouping> for By {
-    fn from(grouping: Grouping) -> Self {
+impl From<StatsGrouping> for By {
+    fn from(grouping: StatsGrouping) -> Self {
         match grouping {
-            Grouping::Severity => Self::Severity,
-            Grouping::Service => Self::Service,
-            Grouping::Runbook => Self::Runbook,
-            Grouping::Month => Self::Month,
-            Grouping::Environment => Self::Environment,
+            StatsGrouping::Severity => Self::Severity,
+            StatsGrouping::Service => Self::Service,
+            StatsGrouping::Runbook => Self::Runbook,
+            StatsGrouping::Month => Self::Month,
+            StatsGrouping::Environment => Self::Environment,
         }
     }
 }
 
 /// What is shown, for programs: described in `docs/stats.md`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct StatsReport {
     since: Timestamp,
     until: Timestamp,
     #[serde(flatten)]
-    summary: Summary,
+    summary: StatsSummary,
     rehearsals_left_out: u64,
     damaged: Vec<IncidentId>,
 }
 
 impl Stats {
     /// Shows them. A log that is damaged is named, and the exit code says it too.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let until = station.clock().now();
         let since = since(&self.since, until)?;
         let survey = if station.has_log()? { surveyed(station, since)? } else { Measures::default() };
-        let report = Report {
+        let report = StatsReport {
             since,
             until,
-            summary: Summary::of(&survey.measures, self.by.into()),
+            summary: StatsSummary::of(&survey.measures, self.by.into()),
             rehearsals_left_out: survey.rehearsals,
             damaged: survey.damaged,
         };
@@ -112,7 +112,7 @@ impl Stats {
         Ok(Exit::ERROR)
     }
 
-    fn put(&self, station: &Station, text: &str) -> Result<()> {
+    fn put(&self, station: &Session, text: &str) -> Result<()> {
         let Some(file) = &self.out else { return station.output.text(text) };
         std::fs::write(file, text)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))?;
@@ -120,7 +120,7 @@ impl Stats {
         Ok(())
     }
 
-    fn next(&self, station: &Station, empty: bool) {
+    fn next(&self, station: &Session, empty: bool) {
         let commands = match empty {
             true => ["stats --since 3650d", "start <runbook>"],
             false => ["stats --by month", "stats -o svg --out stats.svg"],
@@ -129,13 +129,13 @@ impl Stats {
     }
 }
 
-fn surveyed(station: &Station, since: Timestamp) -> Result<Measures> {
+fn surveyed(station: &Session, since: Timestamp) -> Result<Measures> {
     let desk = station.look()?;
     Ok(desk.wait(desk.engine.measures(since))?)
 }
 
 /// What does not stand in the table.
-fn told(station: &Station, report: &Report) {
+fn told(station: &Session, report: &StatsReport) {
     let output = &station.output;
     if report.summary.all.incidents == 0 {
         output.say(&format!("no incident was opened since {}", stamp(report.since)));

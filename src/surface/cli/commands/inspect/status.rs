@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::actions::Secrets;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Span;
-use crate::domain::host::status::{self as statuses, Grade, Row, Subject};
-use crate::engine::inspect::status::{Report, Survey, start_words};
+use crate::domain::host::status::{self as statuses, HealthGrade, StatusRow, StatusSubject};
+use crate::engine::inspect::status::{StatusReport, StatusSurvey, start_words};
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
 use crate::surface::cli::context::project;
-use crate::surface::cli::context::project::Shop;
+use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::{Format, quoted};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
@@ -72,14 +72,14 @@ pub struct Status {
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a StatusReport,
     /// How many there are of each state.
     counts: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Status {
     /// Looks once, or stays.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         if self.watch {
             return self.stay(station);
         }
@@ -90,18 +90,18 @@ impl Status {
             station.output.warn(trouble);
         }
         station.output.next(&[next(station, &survey, &report)]);
-        let is_well = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == Grade::Up);
+        let is_well = report.systemd.is_none() && report.rows.iter().all(|row| row.grade == HealthGrade::Up);
         Ok(if is_well { Exit::DONE } else { Exit::FAILED })
     }
 
-    fn stay(self, station: &Station) -> Result {
+    fn stay(self, station: &Session) -> Result {
         let settings = &station.settings;
         if !settings.streams.interactive() || !station.output.is_table() {
             return Err(Failure::usage("`--watch` needs a terminal, and prints for people only")
                 .hint("Type `runbook status -o jsonl` for one look that programs read."));
         }
         let survey = self.survey(station)?;
-        let shop = Shop::open(settings)?;
+        let shop = Project::open(settings)?;
         let directory = shop.directory.clone();
         let mut lead = vec!["--dir".to_owned(), directory.to_string_lossy().into_owned()];
         if let Ok(state) = &settings.state {
@@ -113,8 +113,8 @@ impl Status {
         Ok(Exit::DONE)
     }
 
-    fn survey(&self, station: &Station) -> Result<Survey> {
-        let (directory, estate) = Shop::estate_alone(&station.settings, &station.output)?;
+    fn survey(&self, station: &Session) -> Result<StatusSurvey> {
+        let (directory, estate) = Project::estate_alone(&station.settings, &station.output)?;
         let (name, environment) = project::known_environment(self.environment.as_deref(), &estate)?;
         project::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
@@ -125,11 +125,11 @@ impl Status {
             Some(_) => secrets::read(&estate, &directory, &station.settings.environment),
         };
         let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
-        Ok(Survey::new(context, subjects, limit))
+        Ok(StatusSurvey::new(context, subjects, limit))
     }
 
     /// What is looked at: all of it, or what was named.
-    fn subjects(&self, estate: &Estate) -> Result<Vec<Subject>> {
+    fn subjects(&self, estate: &Estate) -> Result<Vec<StatusSubject>> {
         let mut subjects = statuses::subjects(estate);
         for typed in &self.names {
             if !subjects.iter().any(|subject| crate::domain::core::glob_name::matches(typed, &subject.name)) {
@@ -151,7 +151,7 @@ impl Status {
     }
 }
 
-fn print(station: &Station, report: &Report) -> Result<()> {
+fn print(station: &Session, report: &StatusReport) -> Result<()> {
     match station.output.format() {
         Format::Jsonl => station.output.list(&report.rows),
         Format::Json | Format::Svg => station.output.document(&Document { report, counts: counts(&report.rows) }),
@@ -169,13 +169,13 @@ fn print(station: &Station, report: &Report) -> Result<()> {
     }
 }
 
-fn counts(rows: &[Row]) -> serde_json::Map<String, serde_json::Value> {
-    Grade::ALL.into_iter().map(|grade| (grade.word().to_owned(), statuses::count(rows, grade).into())).collect()
+fn counts(rows: &[StatusRow]) -> serde_json::Map<String, serde_json::Value> {
+    HealthGrade::ALL.into_iter().map(|grade| (grade.word().to_owned(), statuses::count(rows, grade).into())).collect()
 }
 
 /// `2 down, 1 degraded, 20 up`.
-fn summary(rows: &[Row]) -> String {
-    let counted = Grade::ALL.into_iter().filter_map(|grade| {
+fn summary(rows: &[StatusRow]) -> String {
+    let counted = HealthGrade::ALL.into_iter().filter_map(|grade| {
         let count = NonZeroUsize::new(statuses::count(rows, grade))?;
         Some(format!("{count} {}", grade.word()))
     });
@@ -183,14 +183,14 @@ fn summary(rows: &[Row]) -> String {
 }
 
 /// What to type next: the runbook for the worst row, or to stay and watch.
-fn next(station: &Station, survey: &Survey, report: &Report) -> String {
-    if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == Grade::Unknown) {
+fn next(station: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
+    if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == HealthGrade::Unknown) {
         return station.command(&format!("doctor --env {}", quoted(survey.environment())));
     }
-    let worst = report.rows.first().filter(|row| matches!(row.grade, Grade::Down | Grade::Degraded));
+    let worst = report.rows.first().filter(|row| matches!(row.grade, HealthGrade::Down | HealthGrade::Degraded));
     let words = worst.and_then(|row| {
         // Runbooks are read only now: where all is well nobody needs them.
-        let shop = Shop::open(&station.settings).ok()?;
+        let shop = Project::open(&station.settings).ok()?;
         start_words(row, &shop.catalog, survey.environment())
     });
     let words = words.unwrap_or_else(|| {

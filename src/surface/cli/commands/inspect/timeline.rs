@@ -2,8 +2,8 @@
 
 use crate::domain::incident::event::Recorded;
 use crate::domain::report::timeline;
-use crate::surface::cli::context::args::Looked;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::args::ReadTarget;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::wrapped;
 use crate::surface::exit::Exit;
@@ -20,7 +20,7 @@ use crate::surface::exit::Exit;
 #[command(verbatim_doc_comment)]
 pub struct Timeline {
     #[command(flatten)]
-    target: Looked,
+    target: ReadTarget,
     /// Only what a reader in a hurry wants to know
     #[arg(long)]
     short: bool,
@@ -28,7 +28,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Prints it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
         let log = desk.log(&id)?;

@@ -2,7 +2,7 @@
 
 use crate::domain::core::id::IncidentId;
 use crate::store::Audit;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
@@ -28,7 +28,7 @@ pub struct Verify {
 
 impl Verify {
     /// Checks.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         if self.incident.is_none() && !station.has_log()? {
             station.output.say("there are no incidents");
             return Ok(Exit::DONE);
@@ -58,7 +58,7 @@ impl Verify {
 }
 
 /// Whether the chain holds, and, where it does, whether the events make sense one after the other.
-fn audit(desk: &Desk<'_>, id: &IncidentId) -> Result<Audit> {
+fn audit(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
     let mut audit = desk.wait(desk.store().audit(id))?;
     if audit.broken.is_none() {
         let folded = crate::domain::incident::fold(&desk.log(id)?);
@@ -67,7 +67,7 @@ fn audit(desk: &Desk<'_>, id: &IncidentId) -> Result<Audit> {
     Ok(audit)
 }
 
-fn all(desk: &Desk<'_>) -> Result<Vec<IncidentId>> {
+fn all(desk: &OpenEngine<'_>) -> Result<Vec<IncidentId>> {
     let mut ids = Vec::new();
     loop {
         let offset = u32::try_from(ids.len()).unwrap_or(u32::MAX);

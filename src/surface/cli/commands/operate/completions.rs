@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use crate::surface::cli::Cli;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
 
@@ -22,7 +22,7 @@ pub struct Completions {
 
 impl Completions {
     /// Prints them.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let mut bytes = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "runbook", &mut bytes);
         station.output.text(&String::from_utf8_lossy(&bytes))?;

@@ -19,16 +19,16 @@ use crate::domain::core::text::printable;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
 use crate::domain::incident::event::{Actor, Conclusion, Mode};
-use crate::engine::{EngineError, Patience};
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::{Desk, Station};
-use crate::surface::cli::context::settings::{Settings, ShopSource, quoted};
+use crate::engine::{EngineError, ReturnWhen};
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::{OpenEngine, Session};
+use crate::surface::cli::context::settings::{ProjectSource, Settings, quoted};
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::demo::autoplay;
-use crate::surface::demo::environment::{Ground, SERVICES, Stage};
+use crate::surface::demo::environment::{DemoEnvironment, Ground, SERVICES};
 use crate::surface::exit::Exit;
-use crate::surface::terminal::{self, Left, Work};
+use crate::surface::terminal::{self, Left, WorkMode};
 
 /// Where the demo's directory is made: the path of a socket in it has to stay short.
 const PLACE: &str = "/tmp";
@@ -67,7 +67,7 @@ pub struct Demo {
 
 impl Demo {
     /// Shows it.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         if self.interactive && !station.settings.streams.interactive() {
             return Err(Failure::usage("this is no terminal that questions could be answered at")
                 .hint("Leave `--interactive` away, and the demo answers them itself."));
@@ -84,7 +84,9 @@ impl Demo {
             SERVICES.len(),
             directory.display()
         ));
-        let stage = backstage.block_on(Stage::build(ground(station, &directory)?)).map_err(|error| trouble(&error))?;
+        let stage = backstage
+            .block_on(DemoEnvironment::build(ground(station, &directory)?))
+            .map_err(|error| trouble(&error))?;
         stage.missing().iter().for_each(|missing| station.output.warn(missing));
         let ended = self.play(station, &directory, &stage);
         if self.keep && ended.is_ok() {
@@ -96,11 +98,11 @@ impl Demo {
         ended
     }
 
-    fn play(&self, station: &Station, directory: &Path, stage: &Stage) -> Result {
+    fn play(&self, station: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
         stage.break_it().map_err(|error| trouble(&error))?;
         station.output.say("somebody merges `faster-checkout`; the gateway breaks\n");
-        let own = Station::new(settings(&station.settings, directory));
-        let shop = Shop::open(&own.settings)?;
+        let own = Session::new(settings(&station.settings, directory));
+        let shop = Project::open(&own.settings)?;
         let order = order(&shop, &own)?;
         let desk = own.open(shop)?;
         let id = order.incident.clone();
@@ -120,8 +122,8 @@ impl Demo {
     }
 
     /// The face, with the work and the script beside it unless the person holds the keys.
-    async fn show(&self, desk: &Desk<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
-        let work = if self.interactive { Work::Drive } else { Work::Watch };
+    async fn show(&self, desk: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
+        let work = if self.interactive { WorkMode::Drive } else { WorkMode::Watch };
         let options = options(desk, work);
         if self.interactive {
             return terminal::step(&desk.engine, id, options).await;
@@ -135,7 +137,7 @@ impl Demo {
         };
         let detach = CancellationToken::new();
         let played = async {
-            let drive = desk.engine.drive(id, Patience::UntilOver, &detach);
+            let drive = desk.engine.drive(id, ReturnWhen::UntilOver, &detach);
             let (stop, played) = tokio::join!(drive, autoplay::play(&desk.engine, id));
             stop.and(played)
         };
@@ -147,14 +149,14 @@ impl Demo {
     }
 
     /// What whoever has left can type: while the shop is kept, the incident goes on.
-    fn afterwards(&self, own: &Station, id: &IncidentId, directory: &Path) -> Vec<String> {
+    fn afterwards(&self, own: &Session, id: &IncidentId, directory: &Path) -> Vec<String> {
         if self.keep {
             return vec![typed(own, &format!("watch {id}"))];
         }
         vec![format!("{} demo --interactive", program()), remove(directory)]
     }
 
-    fn actor(&self, desk: &Desk<'_>) -> Actor {
+    fn actor(&self, desk: &OpenEngine<'_>) -> Actor {
         if self.interactive { desk.who.clone() } else { autoplay::actor() }
     }
 }
@@ -173,7 +175,7 @@ fn program() -> String {
     typed.unwrap_or_else(|| "runbook".to_owned())
 }
 
-fn ground(station: &Station, directory: &Path) -> Result<Ground> {
+fn ground(station: &Session, directory: &Path) -> Result<Ground> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::error(format!("this program does not find itself: {error}")))?;
     let service: Vec<OsString> = vec![program.into(), "demo-service".into()];
@@ -185,13 +187,13 @@ fn settings(settings: &Settings, directory: &Path) -> Settings {
     let shown = quoted(&directory.to_string_lossy());
     Settings {
         state: Ok(directory.join("state")),
-        shop: ShopSource::Named(directory.to_owned()),
+        shop: ProjectSource::Named(directory.to_owned()),
         repeat: vec!["--state".to_owned(), format!("{shown}/state"), "--dir".to_owned(), shown],
         ..settings.clone()
     }
 }
 
-fn order(shop: &Shop, station: &Station) -> Result<Start> {
+fn order(shop: &Project, station: &Session) -> Result<Start> {
     let (runbook, digest) = shop.runbook(RUNBOOK, &station.output)?;
     let estate = shop.estate(&station.output)?;
     Ok(Start {
@@ -209,12 +211,12 @@ fn order(shop: &Shop, station: &Station) -> Result<Start> {
     })
 }
 
-fn options(desk: &Desk<'_>, work: Work) -> terminal::Options {
+fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
     let settings = &desk.station.settings;
     terminal::Options {
         actor: desk.who.clone(),
         after: 0,
-        patience: Patience::UntilOver,
+        patience: ReturnWhen::UntilOver,
         colour: settings.colour(),
         letters: settings.letters(),
         work,
@@ -222,10 +224,10 @@ fn options(desk: &Desk<'_>, work: Work) -> terminal::Options {
 }
 
 /// Resolves the incident, and has the post-mortem written.
-async fn resolved(desk: &Desk<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
+async fn resolved(desk: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
     let request = Request::Resolve { summary: resolution(&desk.engine.incident(id).await?) };
     desk.engine.submit(id, Command { by, request }).await?;
-    desk.engine.drive(id, Patience::UntilOver, &CancellationToken::new()).await.map(|_| ())
+    desk.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
 }
 
 /// What has ended it, as far as the log knows: whoever holds the keys may have refused everything.
@@ -241,7 +243,7 @@ fn resolution(incident: &Incident) -> Option<String> {
 }
 
 /// What has come of it, and what to type next.
-fn tell(desk: &Desk<'_>, id: &IncidentId, directory: &Path, stage: &Stage) -> Result {
+fn tell(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
     let (station, incident) = (desk.station, desk.incident(id)?);
     let output = &station.output;
     output.say("\nwhat #incidents has received:");
@@ -265,7 +267,7 @@ fn tell(desk: &Desk<'_>, id: &IncidentId, directory: &Path, stage: &Stage) -> Re
 }
 
 /// A command on the demo's own log and shop.
-fn typed(station: &Station, words: &str) -> String {
+fn typed(station: &Session, words: &str) -> String {
     station.command(words).replacen("runbook", &program(), 1)
 }
 
@@ -273,7 +275,7 @@ fn remove(directory: &Path) -> String {
     format!("rm -r {}", quoted(&directory.to_string_lossy()))
 }
 
-fn strike(station: &Station, backstage: &Runtime, stage: Stage) -> Result<()> {
+fn strike(station: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
     backstage.block_on(stage.strike()).map_err(|error| trouble(&error))?;
     station.output.say("\nthe shop is taken away again; its log and its post-mortem stay");
     Ok(())

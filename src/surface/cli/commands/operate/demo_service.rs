@@ -1,6 +1,6 @@
 //! `runbook demo-service`: the hidden service that the demo and the tests start many of.
 
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::demo::service::{self, Options};
 use crate::surface::exit::Exit;
@@ -14,7 +14,7 @@ pub struct DemoService {
 
 impl DemoService {
     /// Serves.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         station.runtime()?.block_on(service::serve(self.options)).map_err(|error| Failure::error(error.to_string()))?;
         Ok(Exit::DONE)
     }

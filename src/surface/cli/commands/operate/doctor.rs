@@ -9,16 +9,16 @@ use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::diagnostic;
 use crate::domain::core::text::one_line;
-use crate::domain::host::requirement::{Finding, Needs, State, Topic};
+use crate::domain::host::requirement::{CheckResult, Needs, State, Topic};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::RUNBOOKS;
 use crate::engine::inspect::doctor::{Account, Checkup, Words};
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
 use crate::surface::cli::context::local_user;
-use crate::surface::cli::context::project::{Shop, known_environment};
+use crate::surface::cli::context::project::{Project, known_environment};
 use crate::surface::cli::context::session;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::quoted;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
@@ -54,16 +54,16 @@ pub struct Doctor {
 
 impl Doctor {
     /// Looks, and says what was found.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let account = self.account()?;
-        let shop = Shop::open(&station.settings)?;
+        let shop = Project::open(&station.settings)?;
         let mut findings = files(&shop, station);
         let none = Estate::default();
         let estate = shop.catalog.estate().content.as_ref().unwrap_or(&none);
         let checkup = self.checkup(station, &shop, estate, account)?;
         let looked = station.runtime()?.block_on(checkup.run());
         // Without an estate there is no saying what is missing beyond the host itself.
-        let known = |finding: &Finding| !std::ptr::eq(estate, &none) || of_host(finding.topic);
+        let known = |finding: &CheckResult| !std::ptr::eq(estate, &none) || of_host(finding.topic);
         findings.extend(looked.into_iter().filter(known));
         findings.sort_by_key(|finding| (finding.topic, finding.state));
         match station.output.is_table() {
@@ -81,7 +81,7 @@ impl Doctor {
         format!("doctor{}{}", flag("env", &self.environment), flag("user", &self.user))
     }
 
-    fn checkup(&self, station: &Station, shop: &Shop, estate: &Estate, account: Account) -> Result<Checkup> {
+    fn checkup(&self, station: &Session, shop: &Project, estate: &Estate, account: Account) -> Result<Checkup> {
         let (name, environment) = match estate.environments.is_empty() {
             true => Default::default(),
             false => known_environment(self.environment.as_deref(), estate)?,
@@ -124,20 +124,20 @@ fn of_host(topic: Topic) -> bool {
 }
 
 /// What is wrong with the shop's own files.
-fn files(shop: &Shop, station: &Station) -> Vec<Finding> {
+fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
     let lint = |name: &str| station.command(&format!("lint {}", quoted(name)));
     let problems = shop.catalog.problems();
     let wrong = problems.iter().map(|(source, problems)| {
-        Finding::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))
+        CheckResult::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))
     });
     let sound = shop.catalog.sheets().filter(|(_, sheet)| sheet.content.is_ok()).count();
     let word = if sound == 1 { "runbook is" } else { "runbooks are" };
-    wrong.chain([Finding::fine(Topic::Runbooks, "files", format!("{sound} {word} sound"))]).collect()
+    wrong.chain([CheckResult::fine(Topic::Runbooks, "files", format!("{sound} {word} sound"))]).collect()
 }
 
 /// The lines, grouped, in each group the worst first.
-fn drawn(findings: &[Finding]) -> String {
-    let mut groups: BTreeMap<Topic, Vec<&Finding>> = BTreeMap::new();
+fn drawn(findings: &[CheckResult]) -> String {
+    let mut groups: BTreeMap<Topic, Vec<&CheckResult>> = BTreeMap::new();
     findings.iter().for_each(|finding| groups.entry(finding.topic).or_default().push(finding));
     let bold = Style::new().bold();
     let mut text = String::new();
@@ -169,7 +169,7 @@ fn seal(state: State) -> (char, &'static str, Style) {
 }
 
 /// Says how many of each there are, and what to type next.
-fn concluded(findings: &[Finding], again: &str, station: &Station) -> Exit {
+fn concluded(findings: &[CheckResult], again: &str, station: &Session) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (wrong, doubtful, fine) = (count(State::Wrong), count(State::Doubtful), count(State::Fine));
     station.output.say(&format!("{fine} ok, {doubtful} to look at, {wrong} wrong"));

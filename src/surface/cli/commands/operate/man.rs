@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 
 use crate::surface::cli::Cli;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -24,7 +24,7 @@ pub struct Man {
 
 impl Man {
     /// Prints or writes.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let mut command = Cli::command();
         command.build();
         let Some(directory) = self.into else {

@@ -14,15 +14,15 @@ use crate::actions::Secrets;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::diagnostic;
 use crate::domain::core::id::IncidentId;
-use crate::engine::dispatcher::{Duty, Terms};
+use crate::engine::dispatcher::{Dispatcher, DispatcherConfig};
 use crate::engine::{Parts, page_link};
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::{Desk, Station};
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
-use crate::surface::slack::{self, Face};
+use crate::surface::slack::{self, SlackInterface};
 use crate::surface::web;
 
 mod catch_up;
@@ -63,8 +63,8 @@ pub struct Serve {
 
 impl Serve {
     /// Serves until it is asked to stop.
-    pub fn run(self, station: &Station) -> Result {
-        let shop = Shop::open(&station.settings)?;
+    pub fn run(self, station: &Session) -> Result {
+        let shop = Project::open(&station.settings)?;
         let estate = shop.estate(&station.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
             let count = diagnostic::count(problems.len());
@@ -76,12 +76,12 @@ impl Serve {
         desk.wait(self.serve(&desk, &estate))
     }
 
-    async fn serve(&self, desk: &Desk<'_>, estate: &Estate) -> Result {
+    async fn serve(&self, desk: &OpenEngine<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
         let hangups = heard(SignalKind::hangup())?;
         let listeners = self.listeners(estate, &desk.engine.parts().secrets).await?;
         let local = listeners.iter().all(Listener::is_local);
-        let (duty, officer) = Duty::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
+        let (duty, officer) = Dispatcher::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
         let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
         let server = Arc::new(server);
@@ -154,7 +154,7 @@ impl Serve {
 }
 
 /// Names the senders whose posts are answered 503, since what they prove themselves by is not at hand.
-fn tell_who_is_unheard(station: &Station, estate: &Estate, secrets: &Secrets) {
+fn tell_who_is_unheard(station: &Session, estate: &Estate, secrets: &Secrets) {
     for (name, sender) in &estate.senders {
         let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
         if let Some(why) = unreadable {
@@ -164,22 +164,22 @@ fn tell_who_is_unheard(station: &Station, estate: &Estate, secrets: &Secrets) {
 }
 
 /// The Slack app, where the estate declares one. Alerts are taken whether or not it can be used.
-async fn slack(desk: &Desk<'_>, stop: &CancellationToken) -> Result<Arc<Face>> {
-    let Terms { chance, opening, .. } = terms(desk)?;
-    let face = Face::new(desk.engine.clone(), slack::Terms { chance, opening }, stop.clone());
+async fn slack(desk: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
+    let DispatcherConfig { chance, opening, .. } = terms(desk)?;
+    let face = SlackInterface::new(desk.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
     if let Err(why) = face.renew().await {
         desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
     }
     Ok(face)
 }
 
-fn terms(desk: &Desk<'_>) -> Result<Terms> {
+fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     let state = desk.station.state()?;
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
     let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&desk.station.state()?));
-    Ok(Terms {
+    Ok(DispatcherConfig {
         chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {
             if let Err(error) = std::fs::write(file(id), &directory) {
@@ -192,7 +192,7 @@ fn terms(desk: &Desk<'_>) -> Result<Terms> {
 }
 
 /// Two servers on one log would each open an incident for the same group of alerts.
-fn lock(station: &Station, parts: &Parts) -> Result<std::fs::File> {
+fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
     let path = station.state()?.join(undelivered::LOCK);
     let file = std::fs::File::options()
         .create(true)

@@ -1,7 +1,7 @@
 //! `runbook slack`.
 
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::writer;
@@ -36,9 +36,9 @@ enum Of {
 
 impl Slack {
     /// Prints it: one document whatever the format.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let Of::Manifest { address } = self.of;
-        let shop = Shop::open(&station.settings)?;
+        let shop = Project::open(&station.settings)?;
         let estate = shop.estate(&station.output)?;
         let manifest = manifest::of(&estate.estate, estate.slack.as_ref(), address.as_deref());
         station.output.text(&writer::json(&manifest, station.output.format() != Format::Jsonl))?;

@@ -9,8 +9,8 @@ use crate::domain::core::diagnostic;
 use crate::domain::host::unit_permission;
 use crate::domain::host::unit_permission::Grant;
 use crate::domain::runbook::Runbook;
-use crate::surface::cli::context::project::Shop;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::project::Project;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -29,7 +29,7 @@ mod service;
 ///   runbook unit polkit --user oncall > /etc/polkit-1/rules.d/50-runbook.rules
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Unit {
+pub struct UnitCommand {
     /// Which file
     #[arg(value_enum, value_name = "FILE")]
     file: Which,
@@ -57,9 +57,9 @@ enum Which {
     Polkit,
 }
 
-impl Unit {
+impl UnitCommand {
     /// Prints one of the files.
-    pub fn run(self, station: &Station) -> Result {
+    pub fn run(self, station: &Session) -> Result {
         let account = account(&self.user)?;
         let text = match self.file {
             Which::Socket => socket_of(self.listen),
@@ -75,19 +75,19 @@ impl Unit {
         Ok(Exit::DONE)
     }
 
-    fn service(&self, station: &Station, account: &str) -> Result<String> {
-        let place = Place { program: self.program.as_deref(), shop: self.shop.as_deref() };
-        service_of(&Shop::open(&station.settings)?, station, account, place)
+    fn service(&self, station: &Session, account: &str) -> Result<String> {
+        let place = InstallPaths { program: self.program.as_deref(), shop: self.shop.as_deref() };
+        service_of(&Project::open(&station.settings)?, station, account, place)
     }
 
-    fn polkit(&self, station: &Station, account: &str) -> Result<String> {
-        polkit_of(&Shop::open(&station.settings)?, station, account)
+    fn polkit(&self, station: &Session, account: &str) -> Result<String> {
+        polkit_of(&Project::open(&station.settings)?, station, account)
     }
 }
 
 /// Where the program and the shop will be, where that is not where they are now.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Place<'a> {
+pub struct InstallPaths<'a> {
     /// The program.
     pub program: Option<&'a Path>,
     /// The shop's directory.
@@ -95,7 +95,7 @@ pub struct Place<'a> {
 }
 
 /// The text of the service for a shop.
-pub fn service_of(shop: &Shop, station: &Station, account: &str, place: Place<'_>) -> Result<String> {
+pub fn service_of(shop: &Project, station: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
     let estate = shop.estate(&station.output)?;
     let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
     let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
@@ -114,13 +114,13 @@ pub fn socket_of(listen: SocketAddr) -> String {
 }
 
 /// The text of the rule for a shop.
-pub fn polkit_of(shop: &Shop, station: &Station, account: &str) -> Result<String> {
+pub fn polkit_of(shop: &Project, station: &Session, account: &str) -> Result<String> {
     let estate = shop.estate(&station.output)?;
     Ok(polkit::rule(&Grant::of(sound(shop, station), estate), account))
 }
 
 /// The runbooks that can run; of the others the person is told.
-fn sound<'a>(shop: &'a Shop, station: &Station) -> impl Iterator<Item = &'a Runbook> {
+fn sound<'a>(shop: &'a Project, station: &Session) -> impl Iterator<Item = &'a Runbook> {
     for (source, problems) in shop.catalog.problems() {
         let count = diagnostic::count(problems.len());
         station.output.warn(&format!("`{}` has {count}, and is left out", source.name));

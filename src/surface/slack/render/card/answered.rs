@@ -1,6 +1,6 @@
 //! Questions that are over: who has answered, what and when.
 
-use super::super::block_kit::{Part, Sheet, text};
+use super::super::block_kit::{Blocks, Text, text};
 use super::super::question::Waiting;
 use super::Card;
 use crate::domain::core::id::{RunId, StepKey};
@@ -11,7 +11,7 @@ use crate::domain::report::headline;
 
 /// Who has answered, what and when; nobody can answer there any more.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
-    let mut sheet = Sheet::default();
+    let mut sheet = Blocks::default();
     let (gate, deeds) = answers(log, run, step, round);
     let mut lines = Vec::new();
     if let Some(gate) = gate {
@@ -20,7 +20,7 @@ pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &
     }
     for recorded in &deeds {
         let words = format!("{} {} ", recorded.by.name(), deed(&recorded.event));
-        lines.push(vec![Part::Strong(words), Part::Time(recorded.at)]);
+        lines.push(vec![Text::Strong(words), Text::Time(recorded.at)]);
     }
     if deeds.is_empty() {
         lines.push(vec![text("It is not asked any more.")]);

@@ -3,9 +3,9 @@
 use super::Teller;
 use crate::domain::incident::event::Event;
 use crate::domain::report::timeline::{Sign, of_people};
-use crate::surface::terminal::widgets::styled_text::{Line, Tone};
+use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
-pub(super) fn lines(teller: &Teller<'_>) -> Vec<Line> {
+pub(super) fn lines(teller: &Teller<'_>) -> Vec<StyledLine> {
     let Some((sign, text)) = of_people(teller.incident, teller.recorded) else { return Vec::new() };
     match &teller.recorded.event {
         Event::Notified { channel, place, .. } => {

@@ -1,8 +1,8 @@
 //! What is said after a search, on standard error: what was not seen, and what to type next.
 
-use super::{Found, Lines, Logs, SINCE, attach, typed};
+use super::{Lines, Logs, SINCE, SearchResult, attach, typed};
 use crate::domain::core::text::grouped;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
@@ -11,7 +11,7 @@ const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
 
 impl Logs {
     /// Attaches what was found if that was asked for, and says how it went on.
-    pub(super) fn conclude(&self, found: &Found, station: &Station) -> Result {
+    pub(super) fn conclude(&self, found: &SearchResult, station: &Session) -> Result {
         if found.lines == 0 && found.searched.trouble.is_none() {
             self.nothing(station);
             return Ok(Exit::DONE);
@@ -34,7 +34,7 @@ impl Logs {
         Ok(Exit::DONE)
     }
 
-    fn warn(&self, found: &Found, station: &Station) {
+    fn warn(&self, found: &SearchResult, station: &Session) {
         if found.searched.oversized > 0 {
             let count = grouped(found.searched.oversized);
             station.output.warn(&format!("{count} lines were too long to be looked at"));
@@ -46,7 +46,7 @@ impl Logs {
     }
 
     /// The trace behind the newest error; else what all of it adds up to; else the lines behind that.
-    fn next(&self, found: &Found, station: &Station) -> String {
+    fn next(&self, found: &SearchResult, station: &Session) -> String {
         let wider = Self { lines: None, ..self.clone() };
         match &found.trace {
             Some(trace) if self.trace.is_none() && !self.summary => {
@@ -64,7 +64,7 @@ impl Logs {
     }
 
     /// Says what was searched, and offers a wider search.
-    fn nothing(&self, station: &Station) {
+    fn nothing(&self, station: &Session) {
         let since = self.since.as_deref().unwrap_or(SINCE);
         let words = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.words();
         let asked = words.strip_prefix("logs").unwrap_or_default().trim();

@@ -4,15 +4,15 @@
 
 use std::collections::VecDeque;
 
-use super::context::Bench;
-use super::line::{Look, Pen};
+use super::context::SearchContext;
+use super::line::{LineStyle, LineWriter};
 use super::summary;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{grouped, head_and_tail};
 use crate::domain::incident::command::{Request, WORDS_LIMIT};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::summary::Summary;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::terminal::Letters;
 
@@ -24,17 +24,17 @@ const TITLE: usize = WORDS_LIMIT / 8;
 
 /// The newest lines, as far as they fit.
 #[derive(Debug, Default)]
-pub(super) struct Newest {
+pub(super) struct NewestLines {
     lines: VecDeque<String>,
     bytes: usize,
     left_out: u64,
 }
 
-impl Newest {
+impl NewestLines {
     /// Takes further lines, newer ones.
-    pub(super) fn add(&mut self, lines: &[Entry], bench: &Bench) {
-        let look = Look { width: None, letters: Letters::Unicode, is_evidence: true };
-        let mut pen = Pen::new(bench, look);
+    pub(super) fn add(&mut self, lines: &[Entry], bench: &SearchContext) {
+        let look = LineStyle { width: None, letters: Letters::Unicode, is_evidence: true };
+        let mut pen = LineWriter::new(bench, look);
         for line in lines {
             let line = head_and_tail(&pen.line(line), ROOM / 4, ROOM / 4);
             self.bytes += line.len();
@@ -57,8 +57,8 @@ impl Newest {
 }
 
 /// The newest of these lines, as far as they fit.
-pub(super) fn lines(lines: &[Entry], bench: &Bench) -> String {
-    let mut newest = Newest::default();
+pub(super) fn lines(lines: &[Entry], bench: &SearchContext) -> String {
+    let mut newest = NewestLines::default();
     newest.add(lines, bench);
     newest.text()
 }
@@ -70,7 +70,7 @@ pub(super) fn summary(summary: &Summary) -> String {
 }
 
 /// Writes the evidence down in an incident, under what was searched.
-pub(super) fn attach(station: &Station, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
+pub(super) fn attach(station: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
     let mut desk = station.look()?;
     let id = desk.find(Some(incident))?;
     desk.prepare(&id)?;

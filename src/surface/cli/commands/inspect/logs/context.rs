@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Logs;
-use super::line::{Look, Pen};
+use super::line::{LineStyle, LineWriter};
 use super::sanitize::Clean;
 use crate::actions::Context;
 use crate::domain::config::estate::{Environment, Estate};
@@ -14,14 +14,14 @@ use crate::domain::config::host::Host;
 use crate::domain::journal::entry::Entry;
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
-use crate::surface::cli::context::project::{Shop, guard_host, known_environment};
-use crate::surface::cli::context::session::Station;
-use crate::surface::cli::context::settings::{ShopSource, quoted};
+use crate::surface::cli::context::project::{Project, guard_host, known_environment};
+use crate::surface::cli::context::session::Session;
+use crate::surface::cli::context::settings::{ProjectSource, quoted};
 use crate::surface::cli::output::error::{Failure, Result};
 
 /// Where is searched, and how what is found is shown.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct SearchContext {
     pub(super) context: Context,
     pub(super) clean: Clean,
     /// Services and datastores by their unit without `.service`, which is what most of them call themselves.
@@ -30,8 +30,8 @@ pub(super) struct Bench {
     pub(super) has_estate: bool,
 }
 
-impl Bench {
-    pub(super) fn new(logs: &Logs, station: &Station) -> Result<Self> {
+impl SearchContext {
+    pub(super) fn new(logs: &Logs, station: &Session) -> Result<Self> {
         let shop = shop(station)?;
         let estate = shop.as_ref().map(|shop| shop.estate(&station.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
@@ -91,18 +91,18 @@ impl Bench {
     }
 
     /// What draws lines on standard output.
-    pub(super) fn pen(&self, station: &Station) -> Pen<'_> {
+    pub(super) fn pen(&self, station: &Session) -> LineWriter<'_> {
         let width = station.settings.width();
-        Pen::new(self, Look { width, letters: station.settings.letters(), is_evidence: false })
+        LineWriter::new(self, LineStyle { width, letters: station.settings.letters(), is_evidence: false })
     }
 }
 
 /// The shop; none when nobody named one and none is found.
-fn shop(station: &Station) -> Result<Option<Shop>> {
-    match Shop::open(&station.settings) {
+fn shop(station: &Session) -> Result<Option<Project>> {
+    match Project::open(&station.settings) {
         Ok(shop) => Ok(Some(shop)),
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),
-        Err(_) if matches!(station.settings.shop, ShopSource::Found(_)) => Ok(None),
+        Err(_) if matches!(station.settings.shop, ProjectSource::Found(_)) => Ok(None),
         Err(failure) => Err(failure),
     }
 }

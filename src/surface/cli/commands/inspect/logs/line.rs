@@ -11,9 +11,9 @@ use chrono::{Local, NaiveDate};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::context::Bench;
+use super::context::SearchContext;
 use super::sanitize::Clean;
-use super::wrap::{Word, flow};
+use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::one_line;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
@@ -40,7 +40,7 @@ const BLOCK: usize = 40;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct LineStyle {
     /// How wide; none for a line a line.
     pub(super) width: Option<usize>,
     /// Which letters there are to draw with.
@@ -50,10 +50,10 @@ pub(super) struct Look {
 }
 
 /// Draws lines.
-pub(super) struct Pen<'b> {
-    bench: &'b Bench,
+pub(super) struct LineWriter<'b> {
+    bench: &'b SearchContext,
     pub(super) clean: &'b Clean,
-    pub(super) look: Look,
+    pub(super) look: LineStyle,
     column: usize,
     day: Option<NaiveDate>,
 }
@@ -61,13 +61,13 @@ pub(super) struct Pen<'b> {
 /// A line's text, beside its head.
 #[derive(Default)]
 pub(super) struct Body {
-    words: Vec<Word>,
+    words: Vec<Unbreakable>,
     /// What has lines of its own.
     block: Vec<String>,
 }
 
-impl<'b> Pen<'b> {
-    pub(super) fn new(bench: &'b Bench, look: Look) -> Self {
+impl<'b> LineWriter<'b> {
+    pub(super) fn new(bench: &'b SearchContext, look: LineStyle) -> Self {
         Self { bench, clean: &bench.clean, look, column: 0, day: None }
     }
 
@@ -75,7 +75,7 @@ impl<'b> Pen<'b> {
     pub(super) fn line(&mut self, entry: &Entry) -> String {
         let mut out = self.new_day(entry);
         let time = self.time(entry);
-        let (mut head, mut words) = (time.width() + 1, vec![Word::new(self.style(Style::new().dimmed()), time)]);
+        let (mut head, mut words) = (time.width() + 1, vec![Unbreakable::new(self.style(Style::new().dimmed()), time)]);
         let (level, service) = self.who(entry);
         head += 7 + service.0.iter().map(|(_, text)| text.width()).sum::<usize>();
         words.extend([level, service]);
@@ -95,13 +95,13 @@ impl<'b> Pen<'b> {
     }
 
     /// Words and then a body, the first line beginning at column `at`.
-    pub(super) fn written(&self, mut words: Vec<Word>, body: Body, at: usize, indent: &str) -> String {
+    pub(super) fn written(&self, mut words: Vec<Unbreakable>, body: Body, at: usize, indent: &str) -> String {
         words.extend(body.words);
         let mut out = flow(&words, at, indent, self.look.width);
         let dim = self.style(Style::new().dimmed());
         let deeper = format!("{indent}  ");
         for line in &body.block {
-            let words: Vec<Word> = Word::all(dim, line.trim_end()).collect();
+            let words: Vec<Unbreakable> = Unbreakable::all(dim, line.trim_end()).collect();
             out.push_str(indent);
             out.push_str(&flow(&words, indent.width(), &deeper, self.look.width));
         }
@@ -109,7 +109,7 @@ impl<'b> Pen<'b> {
     }
 
     /// The level and the service, each of a width that makes columns.
-    pub(super) fn who(&mut self, entry: &Entry) -> (Word, Word) {
+    pub(super) fn who(&mut self, entry: &Entry) -> (Unbreakable, Unbreakable) {
         let service = self.bench.service(entry);
         let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
         if !is_narrow {
@@ -117,8 +117,8 @@ impl<'b> Pen<'b> {
         }
         let padded = format!("{service}{}", " ".repeat(self.column.saturating_sub(service.width())));
         let level =
-            Word::new(self.style(level_style(entry.level)), format!("{:<5}", entry.level.name().to_uppercase()));
-        (level, Word::new(self.style(AnsiColor::Cyan.on_default()), padded))
+            Unbreakable::new(self.style(level_style(entry.level)), format!("{:<5}", entry.level.name().to_uppercase()));
+        (level, Unbreakable::new(self.style(AnsiColor::Cyan.on_default()), padded))
     }
 
     /// By which fields lines say where in a trace they belong.
@@ -137,7 +137,7 @@ impl<'b> Pen<'b> {
         let mut lines = message.lines();
         let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
         let strong = if entry.level >= Level::Error { Style::new().bold() } else { Style::new() };
-        let mut body = Body { words: Word::all(self.style(strong), &first).collect(), block: Vec::new() };
+        let mut body = Body { words: Unbreakable::all(self.style(strong), &first).collect(), block: Vec::new() };
         body.push_block(lines);
         let traced = |name: &str| self.trace_fields().is_id(name);
         for (name, value) in entry.event_fields().filter(|(name, _)| is_shown(name) && !traced(name)) {
@@ -178,8 +178,8 @@ impl<'b> Pen<'b> {
         let name = one_line(&self.clean.text(name), FIELD);
         let mut words = value.split(' ');
         let first = words.next().unwrap_or_default().to_owned();
-        body.words.push(Word(vec![(dim, format!("{name}=")), (self.style(Style::new()), first)]));
-        body.words.extend(words.map(|word| Word::new(self.style(Style::new()), word)));
+        body.words.push(Unbreakable(vec![(dim, format!("{name}=")), (self.style(Style::new()), first)]));
+        body.words.extend(words.map(|word| Unbreakable::new(self.style(Style::new()), word)));
     }
 
     fn time(&self, entry: &Entry) -> String {

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 
-use super::context::Bench;
+use super::context::SearchContext;
 use super::{Logs, SINCE};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::glob_name::{matches, suffixed};
@@ -13,7 +13,7 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::core::time_input::moment;
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
 use crate::domain::journal::level::Level;
-use crate::surface::cli::context::session::Station;
+use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 
 /// Date and time as people type them.
@@ -24,7 +24,7 @@ const TIMES: [&str; 2] = ["%H:%M:%S%.f", "%H:%M"];
 
 impl Logs {
     /// The search that was typed.
-    pub(super) fn filter(&self, bench: &Bench, station: &Station) -> Result<Filter> {
+    pub(super) fn filter(&self, bench: &SearchContext, station: &Session) -> Result<Filter> {
         let now = station.clock().now();
         let since = instant("--since", self.since.as_deref().unwrap_or(SINCE), now)?;
         let until = self.until.as_deref().map(|until| instant("--until", until, now)).transpose()?;

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::domain::core::text::grouped;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::journal::level::LEVELS;
-use crate::domain::journal::summary::{Group, Summary};
+use crate::domain::journal::summary::{MessageGroup, Summary};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::terminal::Letters;
 
@@ -99,7 +99,7 @@ fn messages(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style)
 }
 
 /// The services that wrote a message, at most three by name.
-fn writers(group: &Group) -> String {
+fn writers(group: &MessageGroup) -> String {
     let mut services: Vec<(&String, &u64)> = group.services.iter().collect();
     services.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
     let mut names: Vec<String> = services.iter().take(3).map(|(name, _)| (*name).clone()).collect();

@@ -4,12 +4,12 @@ use anstyle::Style;
 use chrono::{Local, TimeDelta};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::line::Pen;
-use super::wrap::{Word, flow};
+use super::line::LineWriter;
+use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::grouped;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::Entry;
-use crate::domain::journal::trace_tree::{Item, Span, Tree};
+use crate::domain::journal::trace_tree::{TraceSpan, Tree, TreeItem};
 use crate::surface::terminal::Letters;
 
 /// Columns of the time since the trace began.
@@ -19,7 +19,7 @@ const SINCE: usize = 8;
 type Branches = [&'static str; 4];
 
 /// The lines as a tree, under a line that says what they come to.
-pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut Pen<'_>) -> String {
+pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut LineWriter<'_>) -> String {
     let tree = Tree::of(lines, pen.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
@@ -37,24 +37,24 @@ pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut Pen<'_>) -> String {
         first.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f%:z"),
     );
     let bold = pen.style(Style::new().bold());
-    let mut head = vec![Word::new(pen.style(Style::new()), "trace"), Word::new(bold, pen.clean.text(id))];
-    head.extend(Word::all(pen.style(Style::new()), &said));
+    let mut head = vec![Unbreakable::new(pen.style(Style::new()), "trace"), Unbreakable::new(bold, pen.clean.text(id))];
+    head.extend(Unbreakable::all(pen.style(Style::new()), &said));
     let mut out = flow(&head, 0, "  ", pen.look.width);
     items(&tree.items, "", first, pen, &mut out);
     out
 }
 
-fn items(items: &[Item<'_>], guide: &str, begin: Timestamp, pen: &mut Pen<'_>, out: &mut String) {
+fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWriter<'_>, out: &mut String) {
     let [on, last, beside, beneath] = branches(pen.look.letters);
     for (at, item) in items.iter().enumerate() {
         let is_last = at + 1 == items.len();
         let below = format!("{guide}{}", if is_last { beneath } else { beside });
         match item {
-            Item::Line(entry) => {
+            TreeItem::Line(entry) => {
                 // A line has no branch of its own: the way down passes beside it.
                 out.push_str(&line(entry, &below, begin, pen));
             }
-            Item::Span(span) => {
+            TreeItem::Span(span) => {
                 out.push_str(&heading(span, &format!("{guide}{}", if is_last { last } else { on }), &below, pen));
                 self::items(&span.items, &below, begin, pen, out);
             }
@@ -63,20 +63,20 @@ fn items(items: &[Item<'_>], guide: &str, begin: Timestamp, pen: &mut Pen<'_>, o
 }
 
 /// What a span is: its name, its id, how long it took.
-fn heading(span: &Span<'_>, branch: &str, below: &str, pen: &Pen<'_>) -> String {
+fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>) -> String {
     let (bold, dim) = (pen.style(Style::new().bold()), pen.style(Style::new().dimmed()));
-    let mut words = vec![Word::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
-    words.push(Word::new(dim, pen.clean.text(&span.id)));
-    words.push(Word::new(dim, length(span.last - span.first)));
+    let mut words = vec![Unbreakable::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
+    words.push(Unbreakable::new(dim, pen.clean.text(&span.id)));
+    words.push(Unbreakable::new(dim, length(span.last - span.first)));
     let rest = flow(&words, branch.width(), &format!("{below}  "), pen.look.width);
     format!("{dim}{branch}{dim:#}{rest}")
 }
 
-fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut Pen<'_>) -> String {
+fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
     let dim = pen.style(Style::new().dimmed());
     let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
     let (level, service) = pen.who(entry);
-    let words = vec![Word::new(dim, since), level, service];
+    let words = vec![Unbreakable::new(dim, since), level, service];
     let fields = pen.trace_fields();
     let body = pen.body(entry, |name| !fields.is_of_tree(name));
     let rest = pen.written(words, body, below.width(), &format!("{below}{}", " ".repeat(SINCE / 2)));

@@ -7,9 +7,9 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What is never torn apart while it fits a line: a word, or a field's name and value.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Word(pub(super) Vec<(Style, String)>);
+pub(super) struct Unbreakable(pub(super) Vec<(Style, String)>);
 
-impl Word {
+impl Unbreakable {
     /// A word of one style.
     pub(super) fn new(style: Style, text: impl Into<String>) -> Self {
         Self(vec![(style, text.into())])
@@ -52,7 +52,7 @@ impl Word {
 }
 
 /// The words in lines: the first begins at column `at`, further ones with `indent`. Without a width it is one line.
-pub(super) fn flow(words: &[Word], at: usize, indent: &str, width: Option<usize>) -> String {
+pub(super) fn flow(words: &[Unbreakable], at: usize, indent: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let room = width.saturating_sub(indent.width()).max(1);
     let (mut out, mut column, mut fresh) = (String::new(), at, true);
@@ -85,11 +85,11 @@ mod tests {
     #[test]
     fn lines_fit_and_nothing_is_lost() {
         let plain = Style::new();
-        let words: Vec<Word> = Word::all(plain, "one two three4567890 four").collect();
+        let words: Vec<Unbreakable> = Unbreakable::all(plain, "one two three4567890 four").collect();
         assert_eq!(flow(&words, 0, "  ", None), "one two three4567890 four\n");
         assert_eq!(flow(&words, 4, "  ", Some(10)), "one\n  two\n  three456\n  7890\n  four\n");
-        let field = Word(vec![(plain, "a=".to_owned()), (plain, "1".to_owned())]);
-        assert_eq!(flow(&[Word::new(plain, "x"), field], 0, " ", Some(4)), "x\n a=1\n");
-        assert_eq!(flow(&Word::all(plain, "a  b").collect::<Vec<_>>(), 0, "", Some(9)), "a  b\n");
+        let field = Unbreakable(vec![(plain, "a=".to_owned()), (plain, "1".to_owned())]);
+        assert_eq!(flow(&[Unbreakable::new(plain, "x"), field], 0, " ", Some(4)), "x\n a=1\n");
+        assert_eq!(flow(&Unbreakable::all(plain, "a  b").collect::<Vec<_>>(), 0, "", Some(9)), "a  b\n");
     }
 }

@@ -12,8 +12,8 @@ use super::tables::short;
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::report::stats::quantile::Quantiles;
-use crate::domain::report::stats::summary::{Group, Summary};
-use crate::domain::report::stats::{Duty, Kept, Phase};
+use crate::domain::report::stats::summary::{IncidentGroup, StatsSummary};
+use crate::domain::report::stats::{DeadlineCounts, DeadlineKind, Phase};
 
 /// The most groups that are drawn: more make no picture. The rest is counted in words.
 const GROUP_LIMIT: usize = 12;
@@ -71,7 +71,7 @@ impl Drawing {
 }
 
 /// The picture of a summary.
-pub fn svg(summary: &Summary, since: Timestamp, until: Timestamp) -> String {
+pub fn svg(summary: &StatsSummary, since: Timestamp, until: Timestamp) -> String {
     let groups = drawn(summary);
     let mut drawing = Drawing { body: String::new(), y: 0 };
     let title = format!("Incidents by {}", summary.by.word());
@@ -83,7 +83,7 @@ pub fn svg(summary: &Summary, since: Timestamp, until: Timestamp) -> String {
     drawing.text("quiet", "0", 58, &format!("{} alerts, {automatic}", all.alerts));
     drawing.y = 64;
     Phase::ALL.into_iter().for_each(|phase| times(&mut drawing, phase, &groups));
-    Duty::ALL.into_iter().for_each(|duty| deadlines(&mut drawing, duty, &groups));
+    DeadlineKind::ALL.into_iter().for_each(|duty| deadlines(&mut drawing, duty, &groups));
     let left = summary.groups.len().saturating_sub(groups.len());
     if left > 0 {
         drawing.y += 16;
@@ -94,8 +94,8 @@ pub fn svg(summary: &Summary, since: Timestamp, until: Timestamp) -> String {
 }
 
 /// The groups with the most incidents, in their own order.
-fn drawn(summary: &Summary) -> Vec<&Group> {
-    let mut groups: Vec<(usize, &Group)> = summary.groups.iter().enumerate().collect();
+fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
+    let mut groups: Vec<(usize, &IncidentGroup)> = summary.groups.iter().enumerate().collect();
     groups.sort_by_key(|(place, group)| (std::cmp::Reverse(group.incidents), *place));
     groups.truncate(GROUP_LIMIT);
     groups.sort_by_key(|(place, _)| *place);
@@ -103,7 +103,7 @@ fn drawn(summary: &Summary) -> Vec<&Group> {
 }
 
 /// One section: a bar to the median within a paler one to the 90th percentile, all of one scale.
-fn times(drawing: &mut Drawing, phase: Phase, groups: &[&Group]) {
+fn times(drawing: &mut Drawing, phase: Phase, groups: &[&IncidentGroup]) {
     let longest = groups.iter().filter_map(|group| group.times.get(&phase)?.p90).max();
     let heading = format!("Time to {}", phase.word());
     let Some(longest) = longest else { return drawing.heading(&heading, "not known of any") };
@@ -131,8 +131,8 @@ fn figures(quantiles: &Quantiles) -> String {
 }
 
 /// One section: what was kept and what was missed, as parts of those that are over.
-fn deadlines(drawing: &mut Drawing, duty: Duty, groups: &[&Group]) {
-    let over = |kept: &Kept| kept.kept + kept.missed;
+fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup]) {
+    let over = |kept: &DeadlineCounts| kept.kept + kept.missed;
     let some: Vec<_> = groups.iter().filter(|group| over(&group.deadlines[&duty]) > 0).collect();
     if some.is_empty() {
         return;
@@ -167,16 +167,16 @@ mod tests {
     use super::*;
     use crate::domain::report::stats::summary::By;
 
-    fn group(key: &str, incidents: u64) -> Group {
+    fn group(key: &str, incidents: u64) -> IncidentGroup {
         let times = Phase::ALL.map(|phase| (phase, Quantiles::of([Some(Span::seconds(90 * incidents)), None])));
-        let kept = Kept { kept: incidents, missed: 1, running: 0 };
-        let deadlines = Duty::ALL.map(|duty| (duty, kept));
+        let kept = DeadlineCounts { kept: incidents, missed: 1, running: 0 };
+        let deadlines = DeadlineKind::ALL.map(|duty| (duty, kept));
         let (times, deadlines) = (times.into_iter().collect(), deadlines.into_iter().collect());
-        Group { key: key.to_owned(), incidents, times, deadlines, ..Group::default() }
+        IncidentGroup { key: key.to_owned(), incidents, times, deadlines, ..IncidentGroup::default() }
     }
 
-    fn drawn_of(groups: Vec<Group>) -> String {
-        let summary = Summary { by: By::Service, all: group("all", 1), groups };
+    fn drawn_of(groups: Vec<IncidentGroup>) -> String {
+        let summary = StatsSummary { by: By::Service, all: group("all", 1), groups };
         svg(&summary, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
     }
 

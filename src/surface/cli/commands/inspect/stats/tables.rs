@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::domain::core::time::Span;
 use crate::domain::report::stats::quantile::Quantiles;
-use crate::domain::report::stats::summary::{Group, Summary};
-use crate::domain::report::stats::{Duty, Kept, Phase};
+use crate::domain::report::stats::summary::{IncidentGroup, StatsSummary};
+use crate::domain::report::stats::{DeadlineCounts, DeadlineKind, Phase};
 use crate::surface::cli::output::table::Table;
 
 /// What stands where nothing is known.
 const UNKNOWN: &str = "-";
 
 /// Both tables, each with the line that says how to read it.
-pub fn text(summary: &Summary, width: Option<usize>) -> String {
+pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
     let heading = summary.by.word().to_uppercase();
     let mut times = Table::new([&heading, "COUNT", "DETECT", "ACK", "NOTIFY", "MITIGATE", "RESOLVE"]);
     let mut deadlines = Table::new([&heading, "ALERTS", "RUNS", "AUTO", "NOTIFY", "UPDATE", "ROLE", "POST-MORTEM"]);
@@ -20,7 +20,7 @@ pub fn text(summary: &Summary, width: Option<usize>) -> String {
         let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| both(&group.times[&phase]));
         let count = group.incidents.to_string();
         times.row([group.key.clone(), count, detect, acknowledge, notify, mitigate, resolve]);
-        let [first, update, role, postmortem] = Duty::ALL.map(|duty| kept(group.deadlines[&duty]));
+        let [first, update, role, postmortem] = DeadlineKind::ALL.map(|duty| kept(group.deadlines[&duty]));
         let (alerts, runs, automatic) = (group.alerts, group.runs, group.automatic_runs);
         let [alerts, runs, automatic] = [alerts, runs, automatic].map(|count| count.to_string());
         deadlines.row([group.key.clone(), alerts, runs, automatic, first, update, role, postmortem]);
@@ -35,7 +35,7 @@ pub fn text(summary: &Summary, width: Option<usize>) -> String {
 }
 
 /// The groups, and all together where that says more.
-fn rows(summary: &Summary) -> impl Iterator<Item = &Group> {
+fn rows(summary: &StatsSummary) -> impl Iterator<Item = &IncidentGroup> {
     let together = (summary.groups.len() > 1).then_some(&summary.all);
     summary.groups.iter().chain(together)
 }
@@ -51,7 +51,7 @@ fn known(quantiles: &Quantiles) -> String {
     quantiles.known.to_string()
 }
 
-fn kept(kept: Kept) -> String {
+fn kept(kept: DeadlineCounts) -> String {
     match kept.kept + kept.missed {
         0 => UNKNOWN.to_owned(),
         over => format!("{} of {over}", kept.kept),

@@ -21,39 +21,39 @@ use crate::domain::config::estate::Estate;
 use crate::domain::core::diagnostic;
 use crate::domain::core::diagnostic::Style;
 use crate::engine::catalog::Catalog;
-use crate::engine::reload::Files;
-use crate::surface::cli::context::project::Shop;
+use crate::engine::reload::ProjectFiles;
+use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
-use crate::surface::cli::context::session::{Desk, redactor};
+use crate::surface::cli::context::session::{OpenEngine, redactor};
 use crate::surface::cli::context::settings::Settings;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::intake::server::Server;
-use crate::surface::slack::Face;
+use crate::surface::slack::SlackInterface;
 
 /// What systemd shows of a process that goes on with what it had.
 const OUTDATED: &str = "taking alerts; the edited files have problems, and those before are in force";
 
 /// What a reload needs.
 pub(super) struct Reload<'a> {
-    desk: &'a Desk<'a>,
+    desk: &'a OpenEngine<'a>,
     server: &'a Arc<Server>,
     serve: &'a Serve,
     /// Whether only this machine can reach it.
     local: bool,
     lookout: CancellationToken,
-    slack: &'a Face,
+    slack: &'a SlackInterface,
     /// Values that were secrets and are no longer.
     retired: Vec<(String, SecretString)>,
 }
 
 impl<'a> Reload<'a> {
     pub(super) fn new(
-        desk: &'a Desk<'a>,
+        desk: &'a OpenEngine<'a>,
         server: &'a Arc<Server>,
         serve: &'a Serve,
         local: bool,
         lookout: CancellationToken,
-        slack: &'a Face,
+        slack: &'a SlackInterface,
     ) -> Self {
         Self { desk, server, serve, local, lookout, slack, retired: Vec::new() }
     }
@@ -97,7 +97,7 @@ impl<'a> Reload<'a> {
         let secrets = fresh.and_older(&parts.secrets);
         let retired = self.retired.iter().map(|(name, value)| (name.as_str(), value));
         let redactor = redactor(secrets.iter().chain(retired))?;
-        self.server.renew(Files { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
+        self.server.renew(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = catch_up::begin(self.server, &estate, stop);
         super::tell_who_is_unheard(self.desk.station, &estate, &self.server.engine().parts().secrets);
@@ -108,7 +108,7 @@ impl<'a> Reload<'a> {
     }
 
     /// The estate of a shop that may be taken up; what is wrong with it is printed.
-    fn sound<'s>(&self, shop: &'s Shop) -> Result<&'s Estate> {
+    fn sound<'s>(&self, shop: &'s Project) -> Result<&'s Estate> {
         let problems = shop.catalog.problems();
         for (source, problems) in &problems {
             self.desk.station.output.say_styled(&diagnostic::render(source, problems, Style::Styled));
@@ -123,10 +123,10 @@ impl<'a> Reload<'a> {
 
 /// Reads the shop and its secrets. The disk may be slow or gone: alerts are taken meanwhile, and the thread is one of its
 /// own, since the runtime would wait for one of its threads when the process stops.
-async fn read(directory: PathBuf, settings: Settings) -> Result<(Shop, Secrets)> {
+async fn read(directory: PathBuf, settings: Settings) -> Result<(Project, Secrets)> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
-        let shop = Shop::at(directory, &settings)?;
+        let shop = Project::at(directory, &settings)?;
         let estate = shop.catalog.estate().content.as_ref().ok();
         let secrets = estate.map(|estate| secrets::read(estate, &shop.directory, &settings.environment));
         Ok((shop, secrets.unwrap_or_default()))
