@@ -224,7 +224,7 @@ impl Inner {
         let readings = DecodedText::all(text, goes_on);
         for reading in &readings {
             scan.settled = scan.settled.min(reading.unfinished.unwrap_or(text.len()));
-            self.scan_reading(reading, goes_on, &mut scan);
+            self.scan_decoded(reading, goes_on, &mut scan);
         }
         // What is held must not begin within an escape, or it would be read in another way than the whole; going back
         // for one reading may land within an escape of another.
@@ -235,7 +235,7 @@ impl Inner {
         scan
     }
 
-    fn scan_reading(&self, reading: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
+    fn scan_decoded(&self, reading: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
         let (mut state, mut next) = (Automaton::START, 0);
         loop {
             if state == Automaton::START {

@@ -31,7 +31,7 @@ fn worker(holder: &str) -> String {
 }
 
 /// Whether the process that a holder names has surely ended: on this host, in this boot or an earlier one.
-fn is_gone(holder: &str, hostname: &str) -> bool {
+fn is_dead(holder: &str, hostname: &str) -> bool {
     let mut parts = holder.split('/');
     let (Some(host), Some(boot), Some(pid), Some(start)) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -62,21 +62,21 @@ fn started(pid: u32) -> Option<String> {
 
 /// Whether the process that a holder names is alive, as far as can be known here.
 pub fn is_alive(holder: &str, hostname: &str) -> bool {
-    !is_gone(holder, hostname)
+    !is_dead(holder, hostname)
 }
 
 impl Engine {
     /// Whether another process works on the incident.
     pub async fn is_attended(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let parts = self.parts();
-        let Some(claim) = parts.store.claimed(incident).await? else { return Ok(false) };
+        let Some(claim) = parts.store.lease(incident).await? else { return Ok(false) };
         let good = claim.expires_at > parts.clock.now() && is_alive(&claim.holder, &parts.hostname);
         Ok(good && !claim.holder.starts_with(&parts.holder))
     }
 
     /// Whether a worker of this process holds the incident.
     pub async fn holds(&self, incident: &IncidentId) -> Result<bool, StoreError> {
-        let claim = self.parts().store.claimed(incident).await?;
+        let claim = self.parts().store.lease(incident).await?;
         let ours = |claim: Lease| claim.holder.strip_prefix(&self.parts().holder).is_some_and(|n| n.starts_with('/'));
         Ok(claim.is_some_and(ours))
     }
@@ -99,7 +99,7 @@ impl HeldLease {
         now: Timestamp,
     ) -> Result<Result<Self, Lease>, StoreError> {
         let worker = worker(holder);
-        let gone = store.claimed(incident).await?.map(|claim| claim.holder).filter(|other| is_gone(other, hostname));
+        let gone = store.lease(incident).await?.map(|claim| claim.holder).filter(|other| is_dead(other, hostname));
         let claiming = store.claim(incident, &worker, gone.as_deref(), now, LEASE.after(now)).await?;
         Ok(match claiming {
             LeaseAnswer::Held(claim) => Ok(Self { claim, renew_at: RENEWAL.after(now) }),
@@ -167,11 +167,11 @@ mod tests {
     #[test]
     fn this_process_is_alive_and_others_that_have_its_number_are_gone() {
         let holder = holder("web1");
-        assert!(!is_gone(&worker(&holder), "web1"));
-        assert!(!is_gone(&worker(&holder), "web2"), "nothing is known of other hosts");
+        assert!(!is_dead(&worker(&holder), "web1"));
+        assert!(!is_dead(&worker(&holder), "web2"), "nothing is known of other hosts");
         let boot = boot_id();
-        assert!(is_gone(&format!("web1/{boot}/{}/1/0", std::process::id()), "web1"), "another start");
-        assert!(is_gone("web1/another-boot/1/1/0", "web1"));
-        assert!(!is_gone("nonsense", "web1"));
+        assert!(is_dead(&format!("web1/{boot}/{}/1/0", std::process::id()), "web1"), "another start");
+        assert!(is_dead("web1/another-boot/1/1/0", "web1"));
+        assert!(!is_dead("nonsense", "web1"));
     }
 }

@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// What delivers its messages.
-    pub fn office(&self) -> &delivery::DeliveryService {
+    pub fn delivery(&self) -> &delivery::DeliveryService {
         &self.office
     }
 
@@ -320,7 +320,7 @@ impl Engine {
     }
 
     /// Writes the post-mortem draft, or the report, of what is durable; the event that says so.
-    async fn write_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
+    async fn write_postmortem_draft(&self, id: &IncidentId, incident: &Incident) -> Result<Event, EngineError> {
         let log = self.log(id).await?;
         let report_files::WrittenReport { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
         Ok(match incident.is_maintenance() {

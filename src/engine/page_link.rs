@@ -33,7 +33,7 @@ fn maker(page: &Page, secrets: &Secrets) -> Result<hmac::Key, String> {
 }
 
 /// Why the page's links would be no proof of anything; none when they are.
-pub fn trouble(page: &Page, secrets: &Secrets) -> Option<String> {
+pub fn secret_problem(page: &Page, secrets: &Secrets) -> Option<String> {
     maker(page, secrets).err()
 }
 

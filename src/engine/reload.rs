@@ -44,7 +44,7 @@ impl Engine {
             redactor: Arc::new(files.redactor),
             ..(*self.parts).clone()
         });
-        let office = Arc::new(self.office.renewed(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor)));
+        let office = Arc::new(self.office.reloaded(Arc::clone(&parts.secrets), Arc::clone(&parts.redactor)));
         *self.newest.0.write().unwrap_or_else(PoisonError::into_inner) = (parts, office);
     }
 

@@ -88,13 +88,13 @@ impl Subscription {
                 }
                 self.stale = false;
             }
-            if let Some(news) = self.hear().await {
+            if let Some(news) = self.follow_hint().await {
                 return Ok(news);
             }
         }
     }
 
-    async fn hear(&mut self) -> Option<IncidentUpdate> {
+    async fn follow_hint(&mut self) -> Option<IncidentUpdate> {
         let hint = tokio::select! {
             hint = self.hints.recv() => hint,
             () = clock::sleep(&*self.parts.clock, POLL) => Err(RecvError::Lagged(0)),

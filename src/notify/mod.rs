@@ -80,7 +80,7 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A client for posts that go to one address and nowhere else.
 fn client() -> Result<reqwest::Client, Undelivered> {
-    use_ring();
+    install_crypto_provider();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_LIMIT)
         .timeout(EXCHANGE_LIMIT)
@@ -112,7 +112,7 @@ fn fleeting(reason: impl Into<String>) -> Undelivered {
 }
 
 /// Makes ring the process's cryptography, unless it has one; `reqwest` asks for that and brings none.
-fn use_ring() {
+fn install_crypto_provider() {
     // The error says that there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

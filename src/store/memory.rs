@@ -133,7 +133,7 @@ impl EventStore for Memory {
         Ok(answer)
     }
 
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
+    async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         Ok(self.state().claims.get(incident).filter(|claim| !is_released(claim)).cloned())
     }
 

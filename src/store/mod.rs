@@ -217,7 +217,7 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
     ) -> Result<LeaseAnswer, StoreError>;
 
     /// The claim on an incident, lapsed or not.
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError>;
+    async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError>;
 
     /// Gives a claim back; nothing happens when it is no longer ours.
     async fn release(&self, claim: &Lease) -> Result<(), StoreError>;

@@ -69,7 +69,7 @@ impl Sqlite {
         let file = log_file::examined(&path)?;
         wal_check::examine(&path)?;
         let mut reader = LazyConnection::reader(&path);
-        let size = file.size().map_err(|error| error_help::refused(&path, &error))?;
+        let size = file.size().map_err(|error| error_help::io_refusal(&path, &error))?;
         if size <= SEARCHED_AT_OPENING {
             reader.ask(|log| search(log, "PRAGMA quick_check(1)"))?;
         } else {
@@ -229,9 +229,9 @@ impl EventStore for Sqlite {
         self.writer.claim(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
     }
 
-    async fn claimed(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
+    async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {
         let incident = incident.clone();
-        let claim = self.ask(move |log| writer::claimed(log, &incident)).await?;
+        let claim = self.ask(move |log| writer::read_lease(log, &incident)).await?;
         Ok(claim.filter(|claim| !is_released(claim)))
     }
 

@@ -113,8 +113,8 @@ impl EventStore for Cutting {
         self.inner.claim(id, holder, gone, now, until).await
     }
 
-    async fn claimed(&self, id: &IncidentId) -> Result<Option<Lease>, StoreError> {
-        self.inner.claimed(id).await
+    async fn lease(&self, id: &IncidentId) -> Result<Option<Lease>, StoreError> {
+        self.inner.lease(id).await
     }
 
     async fn release(&self, claim: &Lease) -> Result<(), StoreError> {

@@ -111,7 +111,7 @@ impl Host {
     }
 
     /// Has the runbooks act by SSH, as from an engineer's own machine.
-    fn is_far(&self, sshd: &Sshd) {
+    fn is_remote(&self, sshd: &Sshd) {
         let path = self.path("runbooks/estate.yaml");
         let estate = fs::read_to_string(&path).unwrap();
         let (to, port, config) = (sshd.to(), sshd.port(), sshd.client_config());
@@ -324,7 +324,7 @@ fn a_p3_restarts_its_unit_only_after_the_evidence() {
 #[test]
 fn a_p3_over_ssh_keeps_the_evidence_restarts_and_verifies_there() {
     let (host, sshd) = (Host::new(), Sshd::start());
-    host.is_far(&sshd);
+    host.is_remote(&sshd);
     let plan = host.runbook(&["start", "p3", "--env", "production", "--param", "service=search", "--plan"], &[0, 7]);
     assert!(plan.contains(&format!("production on {}", sshd.to())), "{plan}");
     let before = host.shop.property(&unit("search"), "InvocationID");

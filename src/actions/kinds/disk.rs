@@ -141,7 +141,7 @@ impl Kind for Disk {
         }
         let is_far = context.environment.host.ssh().is_some();
         let looks = paths.iter().map(|path| async move {
-            if is_far { remote::look(context, path).await } else { statfs::look(context, path).await }
+            if is_far { remote::remote_usage(context, path).await } else { statfs::statfs_bounded(context, path).await }
         });
         let (mut found, mut failing, mut trouble) = (Vec::new(), Vec::new(), None);
         for (path, looked) in paths.iter().zip(join_all(looks).await) {

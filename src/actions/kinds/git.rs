@@ -21,7 +21,7 @@ use serde_json::Value;
 use self::log::Log;
 use self::repository::{GitError, Repository};
 use self::revert::Revert;
-use super::support::program::word;
+use super::support::program::exit_code_name;
 use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
@@ -134,7 +134,9 @@ impl Kind for Git {
     }
 
     fn describe(&self, spec: &Value) -> PlannedChange {
-        let part = |name: &str| spec.get(name).and_then(|value| word(value).ok()).map(|word| text::one_line(&word, 80));
+        let part = |name: &str| {
+            spec.get(name).and_then(|value| exit_code_name(value).ok()).map(|word| text::one_line(&word, 80))
+        };
         let place = part("repository")
             .map_or_else(|| "the environment's work tree".to_owned(), |at| format!("the work tree {at}"));
         let Some(revision) = part("revert") else {
@@ -204,7 +206,7 @@ impl Spec {
         let Some(revision) = &self.revert else {
             return Ok(None);
         };
-        let revision = word(revision).map_err(|reason| GitError::new(format!("`revert` {reason}")))?;
+        let revision = exit_code_name(revision).map_err(|reason| GitError::new(format!("`revert` {reason}")))?;
         let repository = Repository::of(self.repository.as_deref(), context)?;
         let branch = match self.branch.clone().or_else(|| context.environment.branch.clone()) {
             Some(branch) => branch,

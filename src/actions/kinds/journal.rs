@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::digest::Digest;
 use self::query::{JournalctlExit, Query, Scope};
-use super::support::program::word;
+use super::support::program::exit_code_name;
 use crate::actions::transport::process::Ending;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
@@ -235,7 +235,7 @@ impl Search {
         let named = |field: &'static str| move |error: String| format!("`{field}`: {error}");
         let plain = spec.text.as_deref().map(|text| Pattern::text(text).map_err(named("text")));
         let regex = spec.regex.as_deref().map(|regex| Pattern::regex(regex).map_err(named("regex")));
-        let field = |(name, value): (&String, &Value)| match word(value) {
+        let field = |(name, value): (&String, &Value)| match exit_code_name(value) {
             Ok(value) => Ok(FieldValue::new(name, &value)),
             Err(reason) => Err(format!("`field.{name}` {reason}")),
         };

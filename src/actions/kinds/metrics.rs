@@ -171,7 +171,7 @@ impl Spec {
             what = format!("quantile {quantile} of {what}");
         }
         if let Some(aggregate) = self.aggregate {
-            what = format!("{} of {what}", aggregate.word());
+            what = format!("{} of {what}", aggregate.code());
         }
         if let Some(per) = &self.per {
             what = format!("{what} per {}", one_line(per, SHOWN));
@@ -297,9 +297,9 @@ async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, ActionEr
         (None, first)
     };
     if let Some(quantile) = spec.quantile {
-        return quantile::reading(quantile, &select, before.as_ref(), &page);
+        return quantile::measurement(quantile, &select, before.as_ref(), &page);
     }
-    Ok(evaluate::reading(spec.aggregate, &select, per.as_ref(), before.as_ref(), &page))
+    Ok(evaluate::measurement(spec.aggregate, &select, per.as_ref(), before.as_ref(), &page))
 }
 
 #[cfg(test)]

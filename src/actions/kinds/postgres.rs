@@ -282,7 +282,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError>
     }
     match (spec.connections, spec.terminate) {
         (_, Some(over)) => terminate::terminate(&spec.filter(over), &mut spec.wire(context).await?).await,
-        (Some(true), _) => connections::look(spec.threshold(), &mut spec.wire(context).await?).await,
+        (Some(true), _) => connections::connection_counts(spec.threshold(), &mut spec.wire(context).await?).await,
         _ => Err(ActionError::new("spec", "postgres: nothing is asked for")),
     }
 }

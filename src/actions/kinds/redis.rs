@@ -308,10 +308,10 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError>
     }
     if let Some(pattern) = &spec.keys {
         let sample = spec.sample.unwrap_or(SAMPLE).clamp(1, LARGEST_SAMPLE);
-        return keys::look(pattern, sample, spec.idle_over, &mut wire).await;
+        return keys::key_groups(pattern, sample, spec.idle_over, &mut wire).await;
     }
     match (spec.memory, spec.ping) {
-        (Some(true), _) => memory::look(spec.below, spec.over(), &mut wire).await,
+        (Some(true), _) => memory::memory_report(spec.below, spec.over(), &mut wire).await,
         (_, Some(true)) => wire.ping().await,
         _ => Err(ActionError::new("spec", "redis: nothing is asked for")),
     }

@@ -66,7 +66,7 @@ impl Kind for Shell {
 fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
     let mut fields = spec.as_object().cloned().unwrap_or_default();
     let script = fields.remove("script").unwrap_or_default();
-    let script = program::word(&script).map_err(|reason| format!("`script` {reason}"))?;
+    let script = program::exit_code_name(&script).map_err(|reason| format!("`script` {reason}"))?;
     let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
         None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
         // A pipeline fails with any of its commands; plain `sh` cannot say so.

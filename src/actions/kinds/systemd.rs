@@ -187,7 +187,7 @@ impl Kind for Systemd {
             Ok(Request::DaemonReload) => ("read all unit files again".to_owned(), None),
             Ok(Request::Change { verb, units, .. }) => {
                 let units = units.join(", ");
-                (format!("{} {units}", verb.word()), verb.undo().map(|undo| format!("{undo} {units}")))
+                (format!("{} {units}", verb.code()), verb.undo().map(|undo| format!("{undo} {units}")))
             }
             Err(trouble) => (trouble.message, None),
         };

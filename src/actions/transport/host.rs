@@ -1,6 +1,6 @@
 //! How an action reaches its environment's host: this machine, or another one over SSH.
 //!
-//! A program is started there ([`run_into`]), an address is reached from there ([`passage()`]), a bus is spoken to there ([`bridge`]). All three go
+//! A program is started there ([`run_into`]), an address is reached from there ([`open_forward()`]), a bus is spoken to there ([`bridge`]). All three go
 //! over one connection to a host and process; see [`connection`](crate::actions::transport::ssh::connection). What is meant by this machine is left to [`process`].
 //!
 //! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
@@ -14,11 +14,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
-pub use super::ssh::connect_error::by_hand;
+pub use super::ssh::connect_error::manual_command;
 pub use super::ssh::connection::SILENCE;
-pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, passage};
+pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, open_forward};
 pub(crate) use super::ssh::tls_stream::secured;
-pub(crate) use super::ssh::unix_forward::{UnixForward, door};
+pub(crate) use super::ssh::unix_forward::{UnixForward, open_unix_forward};
 use crate::actions::Context;
 use crate::domain::config::estate::Host;
 
@@ -59,8 +59,8 @@ pub async fn reach(context: &Context) -> Result<(), String> {
 }
 
 /// Ends the connections of this process, when it is about to end itself.
-pub fn hang_up() {
-    super::ssh::connection::hang_up();
+pub fn close_connections() {
+    super::ssh::connection::close_connections();
 }
 
 /// A word that nobody can guess.

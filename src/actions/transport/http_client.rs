@@ -122,7 +122,7 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
 }
 
 async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, HttpError> {
-    let (status, headers) = (response.status().as_u16(), kept(response.headers()));
+    let (status, headers) = (response.status().as_u16(), limited_body(response.headers()));
     let (mut body, mut is_cut) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
         let room = BODY_LIMIT - body.len();
@@ -137,7 +137,7 @@ async fn read(mut response: Response, began: Timestamp, context: &Context) -> Re
 }
 
 /// The headers that are kept. A cookie is somebody's session, so only that it was set is.
-fn kept(headers: &HeaderMap) -> Map<String, Value> {
+fn limited_body(headers: &HeaderMap) -> Map<String, Value> {
     let mut kept = Map::new();
     for name in headers.keys().take(HEADERS) {
         let values: Vec<String> = headers

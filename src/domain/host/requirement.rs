@@ -56,7 +56,7 @@ pub enum Topic {
 
 impl Topic {
     /// The heading.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Runbooks => "runbooks",
             Self::Host => "host",

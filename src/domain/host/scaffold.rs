@@ -143,7 +143,7 @@ pub fn estate(found: &DiscoveredProject) -> String {
     let mut line = |line: String| {
         let _ = writeln!(text, "{line}");
     };
-    line(format!("estate: {}    # FILL IN: the shop's name", word(shop.unwrap_or("shop"))));
+    line(format!("estate: {}    # FILL IN: the shop's name", safe_word(shop.unwrap_or("shop"))));
     let (here, elsewhere) = match found.environments.split_first() {
         Some((here, elsewhere)) => (here.as_str(), elsewhere),
         None => ("production", &[][..]),
@@ -151,13 +151,13 @@ pub fn estate(found: &DiscoveredProject) -> String {
     line(format!("default_environment: {here}\n\nenvironments:"));
     let add = if elsewhere.is_empty() { "; add the others" } else { "" };
     line(format!("  {here}:    # FILL IN: what this stack is called{add}"));
-    line(format!("    hostname: {}    # a run on any other host is refused", word(&found.hostname)));
-    line(format!("    systemd: {}", word(&found.systemd)));
+    line(format!("    hostname: {}    # a run on any other host is refused", safe_word(&found.hostname)));
+    line(format!("    systemd: {}", safe_word(&found.systemd)));
     match &found.tree {
         Some(tree) => {
-            line(format!("    repository: {}    # FILL IN: is this what is deployed?", word(&tree.directory)));
+            line(format!("    repository: {}    # FILL IN: is this what is deployed?", safe_word(&tree.directory)));
             if let Some(branch) = &tree.branch {
-                line(format!("    branch: {}    # what is checked out there now", word(branch)));
+                line(format!("    branch: {}    # what is checked out there now", safe_word(branch)));
             }
         }
         None => line("    # repository: /srv/shop    # FILL IN: the work tree that is deployed here".to_owned()),
@@ -193,7 +193,7 @@ fn services(found: &DiscoveredProject) -> String {
 
 /// The fields of a service, and what a person has to look at.
 fn described(service: &Service) -> (String, String) {
-    let mut fields = vec![format!("unit: {}", word(&service.unit))];
+    let mut fields = vec![format!("unit: {}", safe_word(&service.unit))];
     let mut remark = String::new();
     match &service.health {
         Some(health) => {
@@ -215,7 +215,7 @@ fn described(service: &Service) -> (String, String) {
             None => remark = "    # FILL IN: `port` and `health`; it listens nowhere now".to_owned(),
         },
     }
-    fields.extend(service.language.as_ref().map(|language| format!("language: {}", word(language))));
+    fields.extend(service.language.as_ref().map(|language| format!("language: {}", safe_word(language))));
     (fields.join(", "), remark)
 }
 
@@ -243,7 +243,7 @@ fn stores(found: &DiscoveredProject) -> String {
     }
     let mut text = "\ndatastores:".to_owned();
     for store in &found.stores {
-        let unit = store.unit.as_ref().map(|unit| format!(", unit: {}", word(unit))).unwrap_or_default();
+        let unit = store.unit.as_ref().map(|unit| format!(", unit: {}", safe_word(unit))).unwrap_or_default();
         let remark = match (store.listens, &store.unit) {
             (false, _) => "    # FILL IN: nothing listens on this port now",
             (true, None) => "    # FILL IN: by its port only; which unit is it?",
@@ -255,7 +255,7 @@ fn stores(found: &DiscoveredProject) -> String {
 }
 
 /// A word of YAML: quoted as JSON is wherever it might be anything but itself.
-fn word(text: &str) -> String {
+fn safe_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let is_word = matches!(

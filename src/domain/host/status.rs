@@ -47,7 +47,7 @@ impl HealthGrade {
     pub const ALL: [Self; 4] = [Self::Down, Self::Degraded, Self::Unknown, Self::Up];
 
     /// The word for people.
-    pub fn word(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Degraded => "degraded",
@@ -127,7 +127,7 @@ impl Unit {
     }
 
     /// Its state in one word.
-    pub fn word(&self) -> &str {
+    pub fn code(&self) -> &str {
         match (self.load.as_str(), self.active.as_str(), self.sub.as_str()) {
             ("not-found", ..) => "missing",
             ("masked", ..) => "masked",
@@ -146,7 +146,7 @@ impl Unit {
             Some("timeout") => Some("not ready in its time"),
             result => self.exit.as_deref().or(result.filter(|result| *result != "success")),
         };
-        match (self.word(), why) {
+        match (self.code(), why) {
             ("missing", _) => "not installed".to_owned(),
             (word @ ("failed" | "restarting"), Some(why)) => format!("{word}: {why}"),
             ("inactive", _) => "stopped".to_owned(),
@@ -272,7 +272,7 @@ fn judged(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<Strin
     if let Sighting::Seen(unit) = unit
         && !unit.is_up
     {
-        return match (live, unit.word()) {
+        return match (live, unit.code()) {
             (Some(true), word) => (HealthGrade::Degraded, Some(format!("it answers, and its unit is {word}"))),
             (_, "starting") => (HealthGrade::Degraded, Some("starting".to_owned())),
             _ => (HealthGrade::Down, Some(unit.trouble())),

@@ -21,12 +21,12 @@ const PHRASE_LIMIT: usize = 200;
 
 /// The notice that keeps a deadline when nobody has told stakeholders; none where nobody is to be told.
 pub fn fallback(incident: &Incident, deadline: &Deadline) -> Option<Event> {
-    let owing = teller(incident, &deadline.name);
+    let owing = notifying_step(incident, &deadline.name);
     let own = owing.and_then(|(run, step, action)| own_words(incident, run, step, action));
     let declared = || owing.map(|(_, _, action)| of_spec(&action.spec).1).filter(|to| !to.iter().any(|to| is_open(to)));
     let (text, to, built_in) = match own {
         Some((text, to)) => (text, to, false),
-        None => (stand_in(incident, deadline), declared().unwrap_or_else(|| stakeholders(incident)), true),
+        None => (default_text(incident, deadline), declared().unwrap_or_else(|| stakeholders(incident)), true),
     };
     let cause = NoticeCause::Fallback { deadline: deadline.name.clone(), built_in };
     notice(incident, cause, to, text)
@@ -74,7 +74,7 @@ fn notice(incident: &Incident, cause: NoticeCause, to: Vec<String>, text: String
 }
 
 /// The first message of a runbook that meets a deadline.
-fn teller<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a Step, &'a Action)> {
+fn notifying_step<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a Step, &'a Action)> {
     incident.runs.iter().find_map(|run| {
         let steps = run.runbook.all_steps();
         let step = steps.into_iter().find(|step| step.meets.as_deref() == Some(deadline) && message(step).is_some())?;
@@ -83,9 +83,9 @@ fn teller<'a>(incident: &'a Incident, deadline: &str) -> Option<(&'a Run, &'a St
 }
 
 /// Whether a deadline is met by a message and somebody is to be told, so that the engine can keep it.
-pub fn is_told(incident: &Incident, deadline: &Deadline) -> bool {
+pub fn is_notified(incident: &Incident, deadline: &Deadline) -> bool {
     let declared = deadline.rule.as_ref().is_some_and(|rule| rule.fallback_at.is_some());
-    match teller(incident, &deadline.name) {
+    match notifying_step(incident, &deadline.name) {
         Some((_, _, action)) => !of_spec(&action.spec).1.is_empty(),
         None => declared && !stakeholders(incident).is_empty(),
     }
@@ -119,7 +119,7 @@ fn own_words(incident: &Incident, run: &Run, step: &Step, action: &Action) -> Op
 }
 
 /// Our own words: what is known, and nothing more.
-fn stand_in(incident: &Incident, deadline: &Deadline) -> String {
+fn default_text(incident: &Incident, deadline: &Deadline) -> String {
     format!(
         "{}\nNobody has told stakeholders yet, so runbook does it: the time to do so ends {}.\n{}\n{}",
         headline(incident),

@@ -197,7 +197,7 @@ fn begun(event: &Event, at: Timestamp) -> Option<Deadline> {
 }
 
 /// Remembers who hears of a deadline by a notice.
-pub(crate) fn told(deadlines: &mut [Deadline], cause: &NoticeCause) {
+pub(crate) fn mark_notified(deadlines: &mut [Deadline], cause: &NoticeCause) {
     let (NoticeCause::Fallback { deadline: name, .. }
     | NoticeCause::Warning { deadline: name }
     | NoticeCause::Missed { deadline: name }) = cause

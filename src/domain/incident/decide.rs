@@ -64,7 +64,9 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::SkipOccurrence(skipped) => scheduled::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
         Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
-        Request::TurnAway { step, wanted } => Ok(approval::turn_away(incident, &command.by, step.as_ref(), wanted)),
+        Request::TurnAway { step, wanted } => {
+            Ok(approval::refuse_unknown_user(incident, &command.by, step.as_ref(), wanted))
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub enum NoticeCause {
 
 impl NoticeCause {
     /// Whether it tells stakeholders, rather than those on call.
-    pub fn tells_stakeholders(&self) -> bool {
+    pub fn is_for_stakeholders(&self) -> bool {
         matches!(self, Self::Fallback { .. } | Self::Update)
     }
 }
@@ -159,14 +159,14 @@ impl Message {
     }
 
     /// Whether it is owed at `now`.
-    pub fn is_owed(&self, now: Timestamp) -> bool {
-        !self.withdrawn && now < self.gives_up_at() && self.open().next().is_some()
+    pub fn is_pending(&self, now: Timestamp) -> bool {
+        !self.withdrawn && now < self.expires_at() && self.open().next().is_some()
     }
 
     /// The channels for which it was given up, and the log does not say so yet. That is said as one more failure, of the
     /// channel itself and for good, at its end or after.
     pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &String> {
-        let end = self.gives_up_at();
+        let end = self.expires_at();
         let said = move |target: &String| {
             let tried = self.tries.get(&(target.clone(), target.clone()));
             tried.is_some_and(|tried| tried.permanent && tried.failed_at.is_some_and(|at| at >= end))
@@ -175,7 +175,7 @@ impl Message {
     }
 
     /// When it is not owed any more.
-    pub fn gives_up_at(&self) -> Timestamp {
+    pub fn expires_at(&self) -> Timestamp {
         MESSAGE_LIFE.after(self.owed_at)
     }
 
@@ -190,7 +190,7 @@ impl Message {
         let mut owed = Vec::new();
         for target in self.open().filter(|_| !self.withdrawn) {
             let mut opens = Some(self.since);
-            for channel in ways(estate, target) {
+            for channel in routes(estate, target) {
                 let Some(at) = opens else { break };
                 let tried = self.tries.get(&(target.clone(), channel.clone()));
                 let next =
@@ -208,7 +208,7 @@ impl Message {
             self.tries.get(&(target.to_owned(), channel.to_owned())).is_some_and(|tried| tried.permanent)
         };
         let mut open = self.open().peekable();
-        open.peek().is_some() && open.all(|target| ways(estate, target).all(|channel| is_closed(target, channel)))
+        open.peek().is_some() && open.all(|target| routes(estate, target).all(|channel| is_closed(target, channel)))
     }
 
     /// Why it was not delivered, a phrase a channel that was tried.
@@ -229,7 +229,7 @@ impl Message {
 }
 
 /// A channel and its fallbacks, in the order in which they are tried.
-pub fn ways<'a>(estate: &'a Estate, target: &'a String) -> impl Iterator<Item = &'a String> {
+pub fn routes<'a>(estate: &'a Estate, target: &'a String) -> impl Iterator<Item = &'a String> {
     let others = estate.channels.get(target).map(|channel| channel.fallback.as_slice()).unwrap_or_default();
     std::iter::once(target).chain(others.iter().filter(move |other| *other != target))
 }

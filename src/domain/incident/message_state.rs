@@ -51,7 +51,7 @@ impl Incident {
                 }
                 message.cause = Some(cause.clone());
                 self.messages.insert(id, message);
-                deadline::told(&mut self.deadlines, cause);
+                deadline::mark_notified(&mut self.deadlines, cause);
             }
             Event::Notified { notice: Some(notice), .. } | Event::NotifyFailed { notice: Some(notice), .. } => {
                 let id = MessageId::Notice(*notice);
@@ -88,7 +88,7 @@ impl Incident {
             .messages
             .entry(id.clone())
             .or_insert_with(|| Message::new(String::new(), vec![target.clone()], recorded.at));
-        let tells = message.cause.as_ref().is_none_or(NoticeCause::tells_stakeholders);
+        let tells = message.cause.as_ref().is_none_or(NoticeCause::is_for_stakeholders);
         let tried = message.tries.entry((target.clone(), channel.clone())).or_default();
         match &recorded.event {
             Event::Notified { message, place, .. } => {

@@ -74,12 +74,12 @@ pub fn counted(estate: &Estate, actor: &Actor) -> String {
 /// A role for which the estate lists people is theirs. One for which it lists nobody is open to all until somebody has
 /// it, and then it is that one's.
 pub fn is_one_of(incident: &Incident, estate: &Estate, actor: &Actor, by: &[String]) -> bool {
-    !is_stranger(estate, actor) && (by.is_empty() || by.iter().any(|one| is(incident, estate, actor, one)))
+    !is_unknown_user(estate, actor) && (by.is_empty() || by.iter().any(|one| is(incident, estate, actor, one)))
 }
 
 /// Whether it is somebody from a chat or by mail whom the estate does not know. A local account has been let in by the
 /// host; a chat lets in guests.
-pub fn is_stranger(estate: &Estate, actor: &Actor) -> bool {
+pub fn is_unknown_user(estate: &Estate, actor: &Actor) -> bool {
     let id = actor.identity().filter(|id| !matches!(id, Identity::Account(_)));
     id.is_some_and(|id| estate.person(id).is_none())
 }

@@ -158,7 +158,7 @@ fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
         };
         let line = &bytes[from..end];
         if line.is_empty() {
-            return RecordPrefix::Whole(record(fields), end + 1);
+            return RecordPrefix::Whole(field_record(fields), end + 1);
         }
         if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
             fields.push((&line[..equals], &line[equals + 1..]));
@@ -180,7 +180,7 @@ fn cut(bytes: &[u8]) -> RecordPrefix<'_> {
 }
 
 /// A record needs an instant: without one, something else was printed between records.
-fn record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<ExportRecord<'b>> {
+fn field_record<'b>(fields: Vec<(&'b [u8], &'b [u8])>) -> Option<ExportRecord<'b>> {
     let (_, value) = fields.iter().find(|(name, _)| *name == b"__REALTIME_TIMESTAMP")?;
     let at = DateTime::from_timestamp_micros(std::str::from_utf8(value).ok()?.parse().ok()?)?;
     Some(ExportRecord { at, fields })

@@ -26,7 +26,7 @@ pub fn shape(message: &str) -> String {
         let fresh = !before.is_alphanumeric();
         let (taken, wildcard) = match first {
             '"' | '\'' | '`' if fresh => quoted(rest, first),
-            _ if first.is_ascii_alphanumeric() && fresh => word(rest),
+            _ if first.is_ascii_alphanumeric() && fresh => generalised(rest),
             _ if first.is_ascii_digit() => (number(rest), "<n>"),
             _ => (0, ""),
         };
@@ -56,7 +56,7 @@ fn quoted(rest: &str, quote: char) -> (usize, &'static str) {
 }
 
 /// What the word is that `rest` begins with; nothing when it is only a word.
-fn word(rest: &str) -> (usize, &'static str) {
+fn generalised(rest: &str) -> (usize, &'static str) {
     if is_uuid(rest) {
         return (UUID, "<uuid>");
     }

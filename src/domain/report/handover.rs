@@ -107,7 +107,7 @@ impl Handover {
                 Event::RunStarted { .. } | Event::RunEnded { .. } | Event::RunStopping { .. } => true,
                 _ => false,
             }),
-            told: told(incident, log, &timeline),
+            told: notified(incident, log, &timeline),
             said: lines(&|recorded, _| matches!(recorded.event, Event::NoteAdded { .. } | Event::Answered { .. })),
         }
     }
@@ -234,7 +234,7 @@ fn deadline_line(deadline: &crate::domain::incident::deadline::Deadline, now: Ti
 }
 
 /// Who was told what, and which messages are still owed.
-fn told(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
+fn notified(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<HandoverLine> {
     let arrived = log.iter().zip(&timeline.entries).filter(|(_, entry)| entry.notable && entry.sign == Sign::Told);
     let line = |(recorded, entry): (&Recorded, &Entry)| {
         let words_of = |message| format!(": {}", gist(message));

@@ -48,7 +48,7 @@ impl Phase {
     pub const ALL: [Self; 5] = [Self::Detect, Self::Acknowledge, Self::Notify, Self::Mitigate, Self::Resolve];
 
     /// The word for people.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Detect => "detect",
             Self::Acknowledge => "acknowledge",
@@ -78,7 +78,7 @@ impl DeadlineKind {
     pub const ALL: [Self; 4] = [Self::Notify, Self::Update, Self::Role, Self::Postmortem];
 
     /// The word for people.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Notify => "notify",
             Self::Update => "update",

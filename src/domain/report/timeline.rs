@@ -137,7 +137,7 @@ impl Reader {
     }
 
     /// Whether the step has tried to tell somebody something.
-    pub(crate) fn has_told(&self, run: RunId, key: &StepKey) -> bool {
+    pub(crate) fn has_notified(&self, run: RunId, key: &StepKey) -> bool {
         self.tellers.contains(&(run, key.clone()))
     }
 

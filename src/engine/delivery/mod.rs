@@ -108,7 +108,7 @@ impl DeliveryService {
     }
 
     /// An office with other secrets, in which the order of messages is kept with this one's.
-    pub fn renewed(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
+    pub fn reloaded(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
         let (clock, basics) = (Arc::clone(&self.clock), Arc::clone(&self.basics));
         Self { lanes: Arc::clone(&self.lanes), ..Self::new(secrets, redactor, clock, basics, self.directory.clone()) }
     }
@@ -116,13 +116,13 @@ impl DeliveryService {
     /// Tries once to deliver a message; the fact that says what became of it.
     pub async fn deliver(&self, sending: &DeliveryRequest) -> Event {
         let sent = match self.way(sending) {
-            Ok(way) => self.in_turn(&way, sending).await,
+            Ok(way) => self.in_order(&way, sending).await,
             Err(error) => Err(error),
         };
         self.fact(&sending.parcel, sent)
     }
 
-    async fn in_turn(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
+    async fn in_order(&self, way: &OpenRoute, sending: &DeliveryRequest) -> Result<Receipt, Undelivered> {
         let rank = QueuePriority { severity: sending.severity, owed_at: sending.parcel.owed_at };
         let _turn = way.turns.take(rank).await;
         let clock = &*self.clock;

@@ -55,7 +55,7 @@ enum Added {
 
 impl DispatcherTask {
     /// Takes a batch of reports.
-    pub(super) async fn take_in(&mut self, jobs: Vec<ReportJob>) {
+    pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
         let (mut flight, mut items) = (InFlightBatch::default(), Vec::new());
         for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
@@ -67,9 +67,9 @@ impl DispatcherTask {
                 alert: Arc::new(alert),
                 key,
             }));
-            flight.owes(reply, items.len() - begun);
+            flight.add_reply(reply, items.len() - begun);
         }
-        self.dispatch(flight, items).await;
+        self.prepare_batch(flight, items).await;
     }
 
     /// The ends of what is known to fire at a sender and is not among all that does.
@@ -81,13 +81,13 @@ impl DispatcherTask {
     }
 
     /// Decides on alerts and sends what that comes to on its way to the log.
-    pub(super) async fn dispatch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
+    pub(super) async fn prepare_batch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
             items.iter().for_each(|item| flight.trouble(item.job, "the estate has problems"));
-            return flight.ends();
+            return flight.send_replies();
         };
         for item in items {
             let (job, place) = (item.job, item.place);
@@ -101,7 +101,7 @@ impl DispatcherTask {
         for (slot, addition) in additions {
             match self.posting(slot, addition, now).await {
                 Ok((posting, write)) => {
-                    self.docket.departs(slot);
+                    self.docket.mark_in_flight(slot);
                     flight.postings.push(posting);
                     writes.push(write);
                 }
@@ -111,7 +111,7 @@ impl DispatcherTask {
                 }
             }
         }
-        self.depart(flight, writes).await;
+        self.submit(flight, writes).await;
     }
 
     /// Decides on one alert, and adds what that comes to.
@@ -136,7 +136,7 @@ impl DispatcherTask {
         }
         let place = self.placed(alert, estate);
         let gathering = self.docket.gathering(&place.group, estate.alerts.window, now);
-        if gathering.is_some_and(|slot| self.docket.is_on_its_way(slot)) {
+        if gathering.is_some_and(|slot| self.docket.is_in_flight(slot)) {
             return Ok(Added::Later(item));
         }
         let incident = gathering.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
@@ -168,7 +168,7 @@ impl DispatcherTask {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
-        if self.docket.is_on_its_way(firing.slot) {
+        if self.docket.is_in_flight(firing.slot) {
             return Ok(Added::Later(item));
         }
         let Some(live) = self.docket.get(firing.slot) else { return Ok(Added::Received(Received::Unheard)) };

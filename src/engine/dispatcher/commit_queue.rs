@@ -57,7 +57,7 @@ pub(super) struct PendingUpdate {
 
 impl InFlightBatch {
     /// Takes up a report of so many alerts.
-    pub(super) fn owes(&mut self, reply: ReportReply, alerts: usize) {
+    pub(super) fn add_reply(&mut self, reply: ReportReply, alerts: usize) {
         self.replies.push(reply);
         self.received.push(vec![None; alerts]);
     }
@@ -72,7 +72,7 @@ impl InFlightBatch {
     }
 
     /// Answers every report.
-    pub(super) fn ends(mut self) {
+    pub(super) fn send_replies(mut self) {
         for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
             let received = received.into_iter().flatten().collect();
             // Whoever has gone away reports again.
@@ -82,7 +82,7 @@ impl InFlightBatch {
 }
 
 /// What became of the batch that departed first. Nothing, for ever, while none is on its way.
-pub(super) async fn landing(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
+pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
     match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
         Some(writing) => writing.await,
         None => pending().await,
@@ -90,7 +90,7 @@ pub(super) async fn landing(flights: &mut VecDeque<InFlightBatch>) -> BatchResul
 }
 
 /// Hands writes to the store at once, and waits for nothing.
-async fn handed(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, BatchResult> {
+async fn submit_writes(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, BatchResult> {
     let mut writing: BoxFuture<'static, BatchResult> = Box::pin(async move { store.write_all(writes).await });
     match poll_immediate(&mut writing).await {
         Some(written) => Box::pin(ready(written)),
@@ -100,45 +100,45 @@ async fn handed(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'st
 
 impl DispatcherTask {
     /// Whether there is room for another batch, and nothing has to be decided before it.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_capacity(&self) -> bool {
         self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
     }
 
     /// Sends a batch on its way.
-    pub(super) async fn depart(&mut self, mut flight: InFlightBatch, writes: Vec<Write>) {
+    pub(super) async fn submit(&mut self, mut flight: InFlightBatch, writes: Vec<Write>) {
         if flight.postings.is_empty() && flight.later.is_empty() {
-            return flight.ends();
+            return flight.send_replies();
         }
         self.figures.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
         let store = Arc::clone(&self.engine.parts().store);
         flight.writing =
-            Some(if writes.is_empty() { Box::pin(ready(Vec::new())) } else { handed(store, writes).await });
+            Some(if writes.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(store, writes).await });
         self.flights.push_back(flight);
     }
 
     /// The batch that departed first has landed: what is durable begins, the rest is decided again.
-    pub(super) async fn landed(&mut self, written: BatchResult) {
+    pub(super) async fn committed(&mut self, written: BatchResult) {
         let Some(mut flight) = self.flights.pop_front() else { return };
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
         for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
-            self.docket.lands(posting.slot);
+            self.docket.mark_committed(posting.slot);
             match written {
                 Ok(events) => self.stand(posting, events),
-                Err(error) => again.extend(self.fall(posting, error, &mut flight, &mut behind)),
+                Err(error) => again.extend(self.conflicted(posting, error, &mut flight, &mut behind)),
             }
         }
         self.read_again(behind, &again, &mut flight).await;
         again.append(&mut flight.later);
         flight.tries += 1;
         if again.is_empty() {
-            return flight.ends();
+            return flight.send_replies();
         }
         if flight.tries > CONFLICT_LIMIT {
             again.iter().for_each(|item| flight.trouble(item.job, "the log was never at rest"));
-            return flight.ends();
+            return flight.send_replies();
         }
-        self.dispatch(flight, again).await;
+        self.prepare_batch(flight, again).await;
     }
 
     /// An incident's write is durable.
@@ -151,14 +151,14 @@ impl DispatcherTask {
                     live.incident = worker.incident().clone();
                 }
                 worker.begun(events);
-                self.go_on(slot, id, worker);
+                self.supervise(slot, id, worker);
             }
             None => self.engine.hub.tell(&id, Hint::Appended(events.into())),
         }
     }
 
     /// An incident's write is not in the log: what is to be decided again.
-    fn fall(
+    fn conflicted(
         &mut self,
         posting: PendingUpdate,
         error: StoreError,

@@ -33,7 +33,7 @@ pub(super) fn of(alert: &Alert, channels: &[String]) -> (Runbook, Map<String, Va
         params: ["alert", "summary", "link", PROPOSAL].map(param).into(),
         on: Vec::new(),
         schedules: Vec::new(),
-        steps: if channels.is_empty() { Vec::new() } else { vec![told(channels)] },
+        steps: if channels.is_empty() { Vec::new() } else { vec![notify_step(channels)] },
         finally: Vec::new(),
     };
     let mut params = Map::new();
@@ -48,7 +48,7 @@ fn param(name: &str) -> Param {
     Param { name: name.to_owned(), kind: ParamKind::Text, default: Some(Value::String(String::new())), help: None }
 }
 
-fn told(channels: &[String]) -> Step {
+fn notify_step(channels: &[String]) -> Step {
     let action = Action {
         kind: "notify".to_owned(),
         spec: json!({"to": channels, "message": MESSAGE}),

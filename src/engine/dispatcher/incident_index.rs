@@ -221,7 +221,7 @@ impl IncidentIndex {
     }
 
     /// The newest incident in which a runbook goes on in an environment.
-    pub(super) fn going_on(&self, runbook: &str, environment: &str) -> Option<&Incident> {
+    pub(super) fn running_incident(&self, runbook: &str, environment: &str) -> Option<&Incident> {
         let open = self.live.values().map(|live| &live.incident).filter(|incident| {
             incident.environment == environment
                 && incident.status != IncidentStatus::Resolved
@@ -282,7 +282,7 @@ impl IncidentIndex {
     /// At most `room` incidents that are to be worked on at `now`, the worst first, and P1 up to `kept`; what is over is
     /// let go on the way.
     /// Each incident is looked at once for each time that something of it may have changed, however many wait.
-    pub(super) fn owing(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
+    pub(super) fn needing_worker(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
         while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, slot));
             self.restless.insert(slot);
@@ -335,18 +335,18 @@ impl IncidentIndex {
     }
 
     /// What is kept of it is ahead of its log from now on.
-    pub(super) fn departs(&mut self, slot: Slot) {
+    pub(super) fn mark_in_flight(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
             live.on_its_way = true;
         }
     }
 
-    pub(super) fn is_on_its_way(&self, slot: Slot) -> bool {
+    pub(super) fn is_in_flight(&self, slot: Slot) -> bool {
         self.live.get(&slot).is_some_and(|live| live.on_its_way)
     }
 
     /// What was ahead of its log is in it, or is known not to be.
-    pub(super) fn lands(&mut self, slot: Slot) {
+    pub(super) fn mark_committed(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
             live.on_its_way = false;
             self.restless.insert(slot);
@@ -362,7 +362,7 @@ impl IncidentIndex {
     }
 
     /// Nobody of this process works on it any more.
-    pub(super) fn rests(&mut self, slot: Slot, not_before: Option<Timestamp>, now: Timestamp) {
+    pub(super) fn mark_idle(&mut self, slot: Slot, not_before: Option<Timestamp>, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
         live.at_work = false;
         // What was worked on to its rest and still owes something cannot be gone on with at once.

@@ -28,7 +28,7 @@ use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 
-use self::commit_queue::{InFlightBatch, landing};
+use self::commit_queue::{InFlightBatch, next_commit};
 use self::incident_index::IncidentIndex;
 use self::scheduler::Scheduler;
 
@@ -145,8 +145,8 @@ impl Dispatcher {
             engine,
             terms,
         };
-        officer.look_around().await?;
-        officer.keep_schedules().await;
+        officer.read_live_incidents().await?;
+        officer.run_schedules().await;
         let task = tokio::spawn(officer.serve(queue));
         Ok((Self { jobs, figures }, task))
     }
@@ -204,15 +204,15 @@ impl DispatcherTask {
         let mut look_at = clock.now();
         loop {
             self.engine.refresh();
-            self.keep_schedules().await;
-            self.set_to_work().await;
+            self.run_schedules().await;
+            self.start_workers().await;
             let next = [self.docket.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
             let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                written = landing(&mut self.flights) => self.landed(written).await,
-                count = queue.recv_many(&mut jobs, BATCH), if self.has_room() => {
+                written = next_commit(&mut self.flights) => self.committed(written).await,
+                count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
                     if count == 0 { break }
                     if count > 1 || !self.flights.is_empty() {
                         // Whoever is about to report shares the transaction.
@@ -220,25 +220,25 @@ impl DispatcherTask {
                     }
                     while jobs.len() < BATCH && let Ok(job) = queue.try_recv() { jobs.push(job) }
                     self.engine.refresh();
-                    self.take_in(std::mem::take(&mut jobs)).await;
+                    self.route_alerts(std::mem::take(&mut jobs)).await;
                 }
-                Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.parked(ended),
+                Some(ended) = self.workers.join_next(), if !self.workers.is_empty() => self.worker_ended(ended),
                 hint = self.hints.recv() => {
-                    self.hear(hint);
-                    self.hear_the_rest();
+                    self.follow_hint(hint);
+                    self.follow_remaining_hints();
                 }
                 () = clock.sleep_until(next.min(look_at)) => {}
             }
             if clock.now() >= look_at {
-                if let Err(error) = self.look_around().await {
+                if let Err(error) = self.read_live_incidents().await {
                     tracing::warn!(%error, "the log cannot be looked through");
                 }
                 look_at = crate::domain::core::time::Span(POLL).after(clock.now());
             }
         }
         while !self.flights.is_empty() {
-            let written = landing(&mut self.flights).await;
-            self.landed(written).await;
+            let written = next_commit(&mut self.flights).await;
+            self.committed(written).await;
         }
         // Every worker has the same token, and parks what it does.
         stop.cancel();
@@ -246,7 +246,7 @@ impl DispatcherTask {
     }
 
     /// Keeps what is kept of an incident in step with what this process has written.
-    fn hear(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
+    fn follow_hint(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
         match hint {
             Ok((id, Hint::Appended(events))) => self.docket.follow(&id, &events),
             Ok((_, Hint::Line(..))) => {}
@@ -256,12 +256,12 @@ impl DispatcherTask {
     }
 
     /// Hears what has been told meanwhile as well.
-    fn hear_the_rest(&mut self) {
+    fn follow_remaining_hints(&mut self) {
         loop {
             match self.hints.try_recv() {
-                Ok(told) => self.hear(Ok(told)),
+                Ok(told) => self.follow_hint(Ok(told)),
                 Err(broadcast::error::TryRecvError::Lagged(missed)) => {
-                    self.hear(Err(broadcast::error::RecvError::Lagged(missed)));
+                    self.follow_hint(Err(broadcast::error::RecvError::Lagged(missed)));
                 }
                 Err(_) => break,
             }

@@ -61,7 +61,7 @@ impl Scheduler {
 
 impl DispatcherTask {
     /// Sees to every schedule whose time has come.
-    pub(super) async fn keep_schedules(&mut self) {
+    pub(super) async fn run_schedules(&mut self) {
         let now = self.now();
         let catalog = Arc::clone(&self.engine.parts().catalog);
         let same = self.rota.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
@@ -71,10 +71,10 @@ impl DispatcherTask {
         }
         let looked = async {
             if !same {
-                self.take_up_schedules(now).await?;
+                self.load_schedules(now).await?;
                 self.rota.catalog = Some(catalog);
             }
-            self.look_at_schedules(now).await
+            self.due_occurrences(now).await
         };
         let next = looked.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the schedules cannot be looked after");
@@ -84,7 +84,7 @@ impl DispatcherTask {
     }
 
     /// Reads the schedules of the files that are in force now, and what of each was seen to.
-    async fn take_up_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
+    async fn load_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
         let plans: Vec<ScheduledRunbook> =
             self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
         if let Err(error) = self.rota.force.take_up(&plans, now) {
@@ -101,7 +101,7 @@ impl DispatcherTask {
     }
 
     /// Sees to what is due; when to look again.
-    async fn look_at_schedules(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
+    async fn due_occurrences(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
         let mut next: Option<Timestamp> = None;
         for at in 0..self.rota.planned.len() {
             let DueOccurrence { plan, since } = &self.rota.planned[at];
@@ -109,7 +109,7 @@ impl DispatcherTask {
             let mut wake = plan.timetable.next(now);
             if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
                 let due = occurrence.due;
-                match self.see_to(&plan, occurrence, now).await? {
+                match self.handle_occurrence(&plan, occurrence, now).await? {
                     OccurrenceResult::SeenTo => self.rota.planned[at].since = due,
                     OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
                 }
@@ -119,17 +119,17 @@ impl DispatcherTask {
         Ok(next)
     }
 
-    async fn see_to(
+    async fn handle_occurrence(
         &mut self,
         plan: &ScheduledRunbook,
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<OccurrenceResult, EngineError> {
-        let going_on = self.docket.going_on(&plan.runbook, &plan.environment).cloned();
+        let going_on = self.docket.running_incident(&plan.runbook, &plan.environment).cloned();
         let written = match (going_on, plan.schedule.overlap) {
             (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::Waits),
             (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
-            (Some(_), Overlap::Allow) | (None, _) => self.open_record(plan, occurrence, now).await,
+            (Some(_), Overlap::Allow) | (None, _) => self.open_maintenance(plan, occurrence, now).await,
         };
         match written {
             Ok(()) => Ok(OccurrenceResult::SeenTo),
@@ -146,7 +146,7 @@ impl DispatcherTask {
     }
 
     /// Opens the record of an occurrence.
-    async fn open_record(
+    async fn open_maintenance(
         &mut self,
         plan: &ScheduledRunbook,
         occurrence: Occurrence,

@@ -14,11 +14,11 @@ const AFTER_TROUBLE: Span = Span::seconds(10);
 
 impl DispatcherTask {
     /// Begins to work on what owes something, as far as there is room.
-    pub(super) async fn set_to_work(&mut self) {
+    pub(super) async fn start_workers(&mut self) {
         let now = self.now();
         let room = AT_WORK.saturating_sub(self.workers.len());
         let kept = (AT_WORK + KEPT).saturating_sub(self.workers.len());
-        for slot in self.docket.owing(now, room, kept) {
+        for slot in self.docket.needing_worker(now, room, kept) {
             let Some(live) = self.docket.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
             self.docket.taken(slot);
@@ -31,7 +31,7 @@ impl DispatcherTask {
     }
 
     /// Lets a worker go on whose first write is durable.
-    pub(super) fn go_on(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
+    pub(super) fn supervise(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
         self.docket.taken(slot);
         let stop = self.stop.clone();
         self.workers.spawn(async move {
@@ -41,7 +41,7 @@ impl DispatcherTask {
     }
 
     /// A worker has come to rest.
-    pub(super) fn parked(&mut self, ended: Result<(IncidentId, Result<Stop, EngineError>), JoinError>) {
+    pub(super) fn worker_ended(&mut self, ended: Result<(IncidentId, Result<Stop, EngineError>), JoinError>) {
         let Ok((id, stopped)) = ended else {
             // It panicked: nothing says on what it worked, so everything is looked at again.
             tracing::error!("a worker broke off by a fault of this program");
@@ -49,7 +49,7 @@ impl DispatcherTask {
             return;
         };
         // Its last events may still be on their way here.
-        self.hear_the_rest();
+        self.follow_remaining_hints();
         let now = self.now();
         let live = self.docket.slot(&id).and_then(|slot| self.docket.get(slot));
         let not_before = match stopped {
@@ -61,12 +61,12 @@ impl DispatcherTask {
             }
         };
         if let Some(slot) = self.docket.slot(&id) {
-            self.docket.rests(slot, not_before, now);
+            self.docket.mark_idle(slot, not_before, now);
         }
     }
 
     /// Reads what others have written since the last look, and every live incident at the first.
-    pub(super) async fn look_around(&mut self) -> Result<(), EngineError> {
+    pub(super) async fn read_live_incidents(&mut self) -> Result<(), EngineError> {
         let store = std::sync::Arc::clone(&self.engine.parts().store);
         let version = store.version().await?;
         if self.seen == Some(version) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::actions::transport::host::by_hand;
+use crate::actions::transport::host::manual_command;
 use crate::actions::{self, Context};
 use crate::domain::config::estate::Environment;
 use crate::domain::config::host::Host;
@@ -110,7 +110,7 @@ impl Checkup {
         let looks = looks.map(|(topic, look)| async move {
             let found = tokio::time::timeout(LOOK_LIMIT, look).await;
             let late = || format!("it was not known within {}", Span(LOOK_LIMIT));
-            found.unwrap_or_else(|_| vec![CheckResult::doubtful(topic, topic.word(), late())])
+            found.unwrap_or_else(|_| vec![CheckResult::doubtful(topic, topic.code(), late())])
         });
         findings.extend(futures_util::future::join_all(looks).await.concat());
         findings.extend(self.senders());
@@ -146,7 +146,7 @@ impl Checkup {
     /// A command that the account types, also when somebody else looks for it.
     fn as_account(&self, command: &str) -> String {
         match &self.context.environment.host {
-            Host::Ssh(there) => format!("{} {command}", by_hand(there)),
+            Host::Ssh(there) => format!("{} {command}", manual_command(there)),
             Host::Local if self.account.is_own => command.to_owned(),
             Host::Local => format!("sudo -u {} {command}", self.account.name),
         }

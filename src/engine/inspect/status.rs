@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use self::probe::{approach, probe};
 use crate::actions::Context;
-use crate::actions::kinds::systemd::list::glance;
+use crate::actions::kinds::systemd::list::list_states;
 use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Timestamp;
@@ -100,7 +100,7 @@ impl StatusSurvey {
     /// What systemd says of every unit.
     pub async fn units(&self) -> Units {
         let names = self.names();
-        if names.is_empty() { Ok(HashMap::new()) } else { glance(&names, &self.context).await }
+        if names.is_empty() { Ok(HashMap::new()) } else { list_states(&names, &self.context).await }
     }
 
     /// Begins to listen for changes of the units.

@@ -74,13 +74,13 @@ impl Worker {
     }
 
     /// Lets the readings begin whose intents are on their way to the disk; where they are made.
-    pub(super) fn launch_readings(&mut self) -> Vec<RunStep> {
+    pub(super) fn start_read_only(&mut self) -> Vec<RunStep> {
         let launches = std::mem::take(&mut self.launches);
         let is_reading = |launch: &PendingStart| launch.attempt.action.effect == EffectClass::Read;
         let (readings, changes): (Vec<_>, Vec<_>) = launches.into_iter().partition(is_reading);
         self.launches = changes;
         let places = readings.iter().map(|launch| launch.place.clone()).collect();
-        self.launch_all(readings);
+        self.start_all(readings);
         places
     }
 
@@ -92,13 +92,13 @@ impl Worker {
     }
 
     /// Lets the attempts begin whose intents are durable now, and sends what is owed.
-    pub(super) fn launch(&mut self) {
+    pub(super) fn start_pending(&mut self) {
         self.post();
         let launches = std::mem::take(&mut self.launches);
-        self.launch_all(launches);
+        self.start_all(launches);
     }
 
-    fn launch_all(&mut self, launches: Vec<PendingStart>) {
+    fn start_all(&mut self, launches: Vec<PendingStart>) {
         for PendingStart { place, attempt, deadline } in launches {
             let cancel = CancellationToken::new();
             let Some(context) = self.context(&place, &attempt.action, deadline, cancel.clone()) else {

@@ -39,6 +39,6 @@ impl Worker {
     /// The first write is durable: what it intended begins.
     pub(in crate::engine) fn begun(&mut self, written: Vec<Recorded>) {
         self.stand(written);
-        self.launch();
+        self.start_pending();
     }
 }

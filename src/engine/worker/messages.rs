@@ -22,7 +22,7 @@ fn way(parcel: &PendingDelivery) -> RouteKey {
 
 impl Worker {
     /// A try is owed: it begins when what was drafted is durable, unless it is under way.
-    pub(super) fn hand_in(&mut self, parcel: PendingDelivery) {
+    pub(super) fn enqueue(&mut self, parcel: PendingDelivery) {
         let way = way(&parcel);
         let waits = self.parcels.iter().any(|other| self::way(other) == way);
         if !waits && !self.sending.contains(&way) {

@@ -201,7 +201,7 @@ impl Worker {
                 self.launches.clear();
                 self.parcels.clear();
             }
-            self.launch();
+            self.start_pending();
         }
     }
 
@@ -214,7 +214,7 @@ impl Worker {
             let before = self.incident.seq;
             let now = self.engine.parts().clock.now();
             for effect in due(&self.incident, now) {
-                self.take_up(effect, now).await?;
+                self.perform_effect(effect, now).await?;
             }
             if self.incident.seq == before {
                 return Ok(());
@@ -223,7 +223,7 @@ impl Worker {
         Err(StoreError::TooLarge(format!("one turn led to more than {ROUND_LIMIT} rounds of facts")).into())
     }
 
-    async fn take_up(&mut self, effect: Effect, now: Timestamp) -> Result<(), EngineError> {
+    async fn perform_effect(&mut self, effect: Effect, now: Timestamp) -> Result<(), EngineError> {
         match effect {
             Effect::Record(event) => self.draft(event, now),
             Effect::Ask(confirmation) => self.confirm(*confirmation, now),
@@ -237,7 +237,7 @@ impl Worker {
                 }
             }
             Effect::Deliver(parcel) => {
-                self.hand_in(*parcel);
+                self.enqueue(*parcel);
                 Ok(())
             }
             Effect::WritePostmortem => self.write_postmortem(now).await,
@@ -282,7 +282,7 @@ impl Worker {
         if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
-        match self.engine.write_draft(&self.id, &self.incident).await {
+        match self.engine.write_postmortem_draft(&self.id, &self.incident).await {
             Ok(written) => {
                 self.undrafted = None;
                 self.draft(written, now)
@@ -336,7 +336,7 @@ impl Worker {
         let store = Arc::clone(&self.engine.parts().store);
         let mut writing = store.write(write);
         let early = futures_util::poll!(writing.as_mut());
-        let readings = self.launch_readings();
+        let readings = self.start_read_only();
         let written = match early {
             std::task::Poll::Ready(written) => written,
             std::task::Poll::Pending => writing.await,
@@ -348,7 +348,7 @@ impl Worker {
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
                 tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
-                self.keep_results(drafts);
+                self.keep_only_results(drafts);
                 self.launches.clear();
                 self.call_off(&readings);
                 self.parcels.clear();
@@ -378,7 +378,7 @@ impl Worker {
     }
 
     /// What the world has answered stays true, whoever else has written meanwhile.
-    fn keep_results(&mut self, drafts: Vec<NewEvent>) {
+    fn keep_only_results(&mut self, drafts: Vec<NewEvent>) {
         for draft in drafts {
             match draft.into_event() {
                 event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {

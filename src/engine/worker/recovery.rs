@@ -71,13 +71,13 @@ impl Worker {
         let detail = match begun.action.effect {
             EffectClass::Read => "it only reads, and may be read again",
             EffectClass::Repeatable => "it may be repeated without harm",
-            EffectClass::Once => return self.look_back(place, attempt, begun.action, begun.before, now),
+            EffectClass::Once => return self.reconcile_attempt(place, attempt, begun.action, begun.before, now),
         };
         let finding = self.lost.told(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
         self.draft(Event::Reconciled { run: place.0, step: place.1, attempt, finding }, now)
     }
 
-    fn look_back(
+    fn reconcile_attempt(
         &mut self,
         place: RunStep,
         attempt: u32,

@@ -91,7 +91,7 @@ impl Worker {
             tokio::select! {
                 Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Ok(landed) = landed {
-                        self.keep_if_change(landed)?;
+                        self.keep_if_changed(landed)?;
                     }
                 }
                 () = clock.sleep_until(until) => break,
@@ -105,7 +105,7 @@ impl Worker {
         Ok(Stop::Detached)
     }
 
-    fn keep_if_change(&mut self, landed: TaskResult) -> Result<(), EngineError> {
+    fn keep_if_changed(&mut self, landed: TaskResult) -> Result<(), EngineError> {
         let Some(place) = landed.place() else { return self.land(landed) };
         if self.flights.get(place).is_some_and(|flight| flight.acting && flight.effect.changes()) {
             return self.land(landed);

@@ -17,7 +17,7 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
 use super::{Cause, undelivered};
-use crate::notify::{CONNECT_LIMIT, Undelivered, permanent, use_ring};
+use crate::notify::{CONNECT_LIMIT, Undelivered, install_crypto_provider, permanent};
 
 /// How long a method may take that somebody waits for: half of a minute's patience with a telephone.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl Web {
     /// When the system has no certificates to trust.
     pub fn new(token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
         // Whoever uses the API opens other connections beside it, such as a socket, and those bring no cryptography.
-        use_ring();
+        install_crypto_provider();
         let mut connector = SlackClientHyperConnector::from(https_or_http()?);
         if let Some(api) = api {
             connector = connector.with_slack_api_url(api.trim_end_matches('/'));

@@ -172,14 +172,14 @@ fn recognise(connection: &Connection) -> Result<(), SqliteError> {
     if journal != "wal" {
         return Err(SqliteError::damaged(format!("the journal is in mode `{journal}` instead of `wal`")));
     }
-    if bare(&schema.unwrap_or_default()) != bare(SCHEMA) {
+    if without_comments(&schema.unwrap_or_default()) != without_comments(SCHEMA) {
         return Err(SqliteError::damaged("the tables are not those of a log"));
     }
     Ok(())
 }
 
 /// SQL without comments, pragmas and the space between words, for comparison.
-fn bare(sql: &str) -> String {
+fn without_comments(sql: &str) -> String {
     let lines = sql.lines().filter(|line| !line.starts_with("--") && !line.starts_with("PRAGMA"));
     lines.flat_map(str::split_whitespace).collect::<String>().replace(';', "")
 }

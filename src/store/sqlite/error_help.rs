@@ -54,7 +54,7 @@ pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
 }
 
 /// The file system said no.
-pub(super) fn refused(path: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn io_refusal(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("`{}`: {error}", path.display()))
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::OpenFlags;
 
 use super::error::SqliteError;
-use super::error_help::{damaged, refused};
+use super::error_help::{damaged, io_refusal};
 use super::shared_file::{Database, SharedFile};
 use crate::store::StoreError;
 
@@ -51,7 +51,7 @@ static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
 /// Makes the log with its directory, unless it is there.
 pub(super) fn make(path: &Path) -> Result<(), StoreError> {
-    if path.try_exists().map_err(|error| refused(path, &error))? {
+    if path.try_exists().map_err(|error| io_refusal(path, &error))? {
         return Ok(());
     }
     let wal = beside(path, "-wal");
@@ -67,7 +67,7 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(directory)
-        .map_err(|error| refused(directory, &error))?;
+        .map_err(|error| io_refusal(directory, &error))?;
     let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
     let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
     let made = fill(&unfinished).and_then(|()| publish(&unfinished, path));
@@ -82,7 +82,7 @@ pub(super) fn make(path: &Path) -> Result<(), StoreError> {
 fn fill(unfinished: &Path) -> Result<(), StoreError> {
     // An earlier process of the same number may have been killed here.
     let _ = fs::remove_file(unfinished);
-    let file = SharedFile::create(unfinished, FILE_MODE).map_err(|error| refused(unfinished, &error))?;
+    let file = SharedFile::create(unfinished, FILE_MODE).map_err(|error| io_refusal(unfinished, &error))?;
     let filled = || -> Result<(), SqliteError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Database::open(unfinished, file, flags)?;
@@ -105,7 +105,7 @@ fn publish(unfinished: &Path, path: &Path) -> Result<(), StoreError> {
         }?;
         File::open(directory(path))?.sync_all()
     };
-    publish().map_err(|error| refused(path, &error))
+    publish().map_err(|error| io_refusal(path, &error))
 }
 
 /// Opens the file, and refuses one that is absent, not a log, of a later format, or visibly damaged.
@@ -114,16 +114,16 @@ pub(super) fn examined(path: &Path) -> Result<SharedFile, StoreError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(StoreError::Unavailable(format!("there is no log at `{}` yet", path.display())));
         }
-        other => other.map_err(|error| refused(path, &error))?,
+        other => other.map_err(|error| io_refusal(path, &error))?,
     };
     let mut header = [0; HEADER];
     match file.read_start(&mut header) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             return Err(damaged(path, "the file is cut short within its first 100 bytes"));
         }
-        other => other.map_err(|error| refused(path, &error))?,
+        other => other.map_err(|error| io_refusal(path, &error))?,
     }
-    let size = file.size().map_err(|error| refused(path, &error))?;
+    let size = file.size().map_err(|error| io_refusal(path, &error))?;
     examine_age(path, &header, size)?;
     examine_header(path, &header)?;
     examine_size(path, &header, size)?;

@@ -254,7 +254,7 @@ fn agree(connection: &Connection, streams: u64, events: u64) -> Result<(), Sqlit
 }
 
 /// `incident, holder, epoch, expires_at, seal` of a claim.
-pub(super) fn claim(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
+pub(super) fn lease(row: &rusqlite::Row<'_>) -> Result<Lease, SqliteError> {
     let columns = RowColumns(row);
     let claim = Lease {
         incident: columns.incident(0)?,

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::SqliteError;
-use super::error_help::refused;
+use super::error_help::io_refusal;
 use crate::store::StoreError;
 
 /// Which file this is, whatever its name: device and inode.
@@ -171,7 +171,7 @@ impl DerefMut for Database {
 
 /// Checks that the path still names the file that was opened: one that was removed or replaced is no place to write to.
 pub(super) fn is_still(path: &Path, opened: Identity) -> Result<(), StoreError> {
-    let found = fs::metadata(path).map_err(|error| refused(path, &error))?;
+    let found = fs::metadata(path).map_err(|error| io_refusal(path, &error))?;
     if identity(&found) == opened {
         return Ok(());
     }

@@ -84,12 +84,12 @@ impl<'a> Batch<'a> {
     /// Adds a write to its stream as it stands in the log, or where this batch leaves it.
     pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, SqliteError> {
         let Write { incident, expected, keys, claim, live, .. } = write;
-        self.look_up(incident)?;
+        self.load_stream(incident)?;
         let change = self.changes.get_mut(incident).expect("it was looked up");
         let head = change.stream.as_ref().map(|stream| &stream.head);
         let Extension { head, rows, recorded } = extend(incident, head, *expected, prepared, *live)?;
         let (Some(head), false) = (head, rows.is_empty()) else { return Ok(recorded) };
-        give(self.connection, keys, incident, head.summary.changed_at)?;
+        register_names(self.connection, keys, incident, head.summary.changed_at)?;
         match &mut change.stream {
             Some(stream) => stream.head = head,
             none => {
@@ -103,7 +103,7 @@ impl<'a> Batch<'a> {
         Ok(recorded)
     }
 
-    fn look_up(&mut self, incident: &IncidentId) -> Result<(), SqliteError> {
+    fn load_stream(&mut self, incident: &IncidentId) -> Result<(), SqliteError> {
         if !self.changes.contains_key(incident) {
             let stream = match self.known.streams.get(incident) {
                 Some(stream) => Some(stream.clone()),
@@ -126,7 +126,7 @@ impl<'a> Batch<'a> {
             let Some(mut stream) = change.stream else { continue };
             write_events(connection, &mut stream, &change.rows, known.ends(connection)?)?;
             write_stream(connection, &stream)?;
-            change.claim.as_ref().map_or(Ok(()), |claim| write_claim(connection, claim))?;
+            change.claim.as_ref().map_or(Ok(()), |claim| write_lease(connection, claim))?;
             known.keep(stream);
         }
         Ok(())
@@ -134,7 +134,12 @@ impl<'a> Batch<'a> {
 }
 
 /// Gives names to an incident: all of them, or none when one was given before, in the log or in this transaction.
-fn give(connection: &Connection, keys: &[String], incident: &IncidentId, at: Timestamp) -> Result<(), SqliteError> {
+fn register_names(
+    connection: &Connection,
+    keys: &[String],
+    incident: &IncidentId,
+    at: Timestamp,
+) -> Result<(), SqliteError> {
     let mut statement = connection.prepare_cached(KEY)?;
     for (given, key) in keys.iter().enumerate() {
         let fresh = UniqueName { key: key.clone(), incident: incident.clone(), at };
@@ -185,7 +190,7 @@ fn write_stream(connection: &Connection, stream: &StreamRow) -> Result<(), Sqlit
 }
 
 /// Writes a claim, in the place of the one before.
-pub(super) fn write_claim(connection: &Connection, claim: &Lease) -> Result<(), SqliteError> {
+pub(super) fn write_lease(connection: &Connection, claim: &Lease) -> Result<(), SqliteError> {
     let Lease { incident, holder, epoch, expires_at } = claim;
     let values = params![incident.as_str(), holder, signed(*epoch), written(*expires_at), rows::seal(claim)];
     connection.prepare_cached(CLAIM)?.execute(values)?;

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::error_help::{damaged, refused};
+use super::error_help::{damaged, io_refusal};
 use super::log_file::beside;
 use crate::store::StoreError;
 
@@ -32,9 +32,9 @@ const LOOKS: u32 = 5;
 pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
     let journal = beside(path, "-wal");
     for _ in 0..LOOKS {
-        let seen = look(&journal).map_err(|error| refused(&journal, &error))?;
+        let seen = look(&journal).map_err(|error| io_refusal(&journal, &error))?;
         let WalFinding { header, why: Some(why) } = seen else { return Ok(()) };
-        let again = first_bytes(&journal).map_err(|error| refused(&journal, &error))?;
+        let again = first_bytes(&journal).map_err(|error| io_refusal(&journal, &error))?;
         if again == Some(header) {
             return Err(damaged(path, &format!("in the journal beside it, {why}")));
         }

@@ -15,7 +15,7 @@ use super::connection::LazyConnection;
 use super::error::SqliteError;
 use super::error_help::damaged;
 use super::rows;
-use super::transaction::{Batch, KnownState, write_claim};
+use super::transaction::{Batch, KnownState, write_lease};
 use super::wal_preallocate::WalPreallocation;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
@@ -134,9 +134,9 @@ impl WriterThread {
 
     fn serve(&mut self, errand: WriterRequest) {
         match errand {
-            WriterRequest::Claim(wish, reply) => tell(reply, claim(&mut self.link, wish)),
-            WriterRequest::Release(claim, reply) => tell(reply, release(&mut self.link, &claim)),
-            WriterRequest::Close(reply) => tell(reply, self.link.close()),
+            WriterRequest::Claim(wish, reply) => reply_with(reply, acquire_lease(&mut self.link, wish)),
+            WriterRequest::Release(claim, reply) => reply_with(reply, release_lease(&mut self.link, &claim)),
+            WriterRequest::Close(reply) => reply_with(reply, self.link.close()),
         }
     }
 
@@ -150,12 +150,14 @@ impl WriterThread {
         match self.written(writes) {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
-                replies.into_iter().for_each(|(reply, count)| tell(reply, Ok(answers.by_ref().take(count).collect())));
+                replies
+                    .into_iter()
+                    .for_each(|(reply, count)| reply_with(reply, Ok(answers.by_ref().take(count).collect())));
             }
             Err(error) => {
                 // What was counted on was not written.
                 self.known = KnownState::default();
-                replies.into_iter().for_each(|(reply, _)| tell(reply, Err(error.again())));
+                replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.again())));
             }
         }
         self.room.keep(&mut self.link);
@@ -198,37 +200,37 @@ fn batch_length(appends: &[Append]) -> usize {
 }
 
 /// A reply is lost when its caller has gone away; the write stands all the same.
-fn tell<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
+fn reply_with<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
     let _ = reply.send(answer);
 }
 
-fn claim(link: &mut LazyConnection, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+fn acquire_lease(link: &mut LazyConnection, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
     link.change(|connection| {
-        let answer = answer(claimed(connection, &wish.incident)?, wish);
+        let answer = answer(read_lease(connection, &wish.incident)?, wish);
         if let LeaseAnswer::Held(claim) = &answer {
-            write_claim(connection, claim)?;
+            write_lease(connection, claim)?;
         }
         Ok(answer)
     })
 }
 
-fn release(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreError> {
+fn release_lease(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreError> {
     link.change(|connection| {
-        let current = claimed(connection, &claim.incident)?;
+        let current = read_lease(connection, &claim.incident)?;
         match current.filter(|current| current.holder == claim.holder && current.epoch == claim.epoch) {
-            Some(_) => write_claim(connection, &released(claim)),
+            Some(_) => write_lease(connection, &released(claim)),
             None => Ok(()),
         }
     })
 }
 
 /// The claim on record. When there is none, every other is checked, so that it is not there under a damaged name.
-pub(super) fn claimed(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
+pub(super) fn read_lease(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";
-    let found = rows::one(connection, ONE, [incident.as_str()], rows::claim)?;
+    let found = rows::one(connection, ONE, [incident.as_str()], rows::lease)?;
     if found.is_none() {
-        rows::all(connection, ALL, [], rows::claim)?;
+        rows::all(connection, ALL, [], rows::lease)?;
     }
     Ok(found)
 }

@@ -162,7 +162,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         let ended = cli.command.run(&station);
         ended.map_err(|failure| failure.typed_as(&station.settings.command()))
     });
-    crate::actions::transport::host::hang_up();
+    crate::actions::transport::host::close_connections();
     ended.unwrap_or_else(|failure: Failure| {
         failure.tell();
         failure.exit

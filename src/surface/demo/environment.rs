@@ -94,7 +94,7 @@ impl DemoEnvironment {
         let (keeper, journal) = keeper(&ground, &ports, repository.as_ref(), &mut missing).await?;
         let slack = Slack::start().await?;
         let stage = Self { ground, keeper, journal, repository, slack, missing };
-        stage.write_shop(&ports)?;
+        stage.write_project(&ports)?;
         stage.wait_for(&ports).await?;
         Ok(stage)
     }
@@ -147,7 +147,7 @@ impl DemoEnvironment {
         std::fs::remove_dir_all(self.ground.parts())
     }
 
-    fn write_shop(&self, ports: &[u16]) -> io::Result<()> {
+    fn write_project(&self, ports: &[u16]) -> io::Result<()> {
         let shop = &self.ground.directory;
         let token = self.ground.parts().join("token");
         std::fs::write(&token, TOKEN)?;

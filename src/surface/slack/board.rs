@@ -33,7 +33,7 @@ use crate::notify::slack::{Web, plain};
 mod backoff;
 mod post_once;
 
-use self::post_once::{PostPermit, SinglePost, record};
+use self::post_once::{PostPermit, SinglePost, record_post};
 
 pub(super) use self::post_once::Unrecorded;
 
@@ -103,7 +103,7 @@ impl IncidentMessages {
         let (mut failures, mut version) = (0, None);
         loop {
             let now = self.engine.parts().store.version().await.ok();
-            if now.is_none() || now != version || self.holds_back_no_longer() {
+            if now.is_none() || now != version || self.release_edits() {
                 match self.look().await {
                     Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
                     Err(trouble) => {
@@ -185,7 +185,7 @@ impl IncidentMessages {
         let incident = loop {
             // What another board has begun, with the tokens of before, is written down before it is looked what is missing.
             let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
-            record(&self.engine, &mut turn).await?;
+            record_post(&self.engine, &mut turn).await?;
             let incident = self.engine.incident(id).await.map_err(PostError::Log)?;
             let Some(subject) = self.owed(&incident) else { break incident };
             self.post(&incident, subject, turn).await?;
@@ -219,7 +219,7 @@ impl IncidentMessages {
         unposted.into_iter().find(ripe)
     }
 
-    fn holds_back_no_longer(&self) -> bool {
+    fn release_edits(&self) -> bool {
         let now = self.engine.parts().clock.now();
         self.watched.values().any(|watched| watched.is_due(now))
     }
@@ -279,7 +279,7 @@ impl IncidentMessages {
         if shown == Some(&digest(card)) {
             return Ok(());
         }
-        self.wait_for_turn().await;
+        self.wait_for_permit().await;
         let mut message = drawn(card);
         message["channel"] = json!(post.place);
         message["ts"] = json!(post.message);
@@ -297,7 +297,7 @@ impl IncidentMessages {
 
     /// Slack takes so many changes a minute; what happens meanwhile is in the next one.
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
-    async fn wait_for_turn(&mut self) {
+    async fn wait_for_permit(&mut self) {
         loop {
             let now = self.engine.parts().clock.now();
             self.changes.retain(|at| Span::between(*at, now) < MINUTE);

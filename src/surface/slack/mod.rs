@@ -26,7 +26,7 @@ use crate::notify::slack::Web;
 use self::board::{IncidentMessages, Unrecorded};
 use self::connect::payload::{Act, Inbound};
 use self::connect::reply::Replies;
-use self::handlers::{HandlerReply, Handlers, say};
+use self::handlers::{HandlerReply, Handlers, reply_text};
 use self::render::modal::Carried;
 
 mod board;
@@ -163,7 +163,9 @@ impl App {
             let address = inbound.address();
             match place {
                 Ok(_place) => app.deal(inbound, address.as_deref()).await,
-                Err(_) => app.replies.tell(address.as_deref(), &say("Too much at once. Try again in a moment.")).await,
+                Err(_) => {
+                    app.replies.tell(address.as_deref(), &reply_text("Too much at once. Try again in a moment.")).await
+                }
             }
         });
     }
@@ -174,7 +176,8 @@ impl App {
         let answer = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answer) => answer,
             Err(_) => {
-                let late = say("The log does not answer yet. This goes on, and is answered here as soon as it does.");
+                let late =
+                    reply_text("The log does not answer yet. This goes on, and is answered here as soon as it does.");
                 self.replies.tell(address, &late).await;
                 answer.await
             }
@@ -185,7 +188,9 @@ impl App {
                 let response_url = address.map(str::to_owned);
                 let carried = Carried { purpose, response_url, alone: inbound.alone };
                 if let Err(why) = self.show_form(&inbound, &title, fields, &carried).await {
-                    self.replies.tell(address, &say(&format!("The form cannot be shown: {why}. Type it again."))).await;
+                    self.replies
+                        .tell(address, &reply_text(&format!("The form cannot be shown: {why}. Type it again.")))
+                        .await;
                 }
             }
             HandlerReply::Done(Some(card)) => self.replies.replace(address, &card).await,

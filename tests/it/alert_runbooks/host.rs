@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// Waits until the run has come to its end.
-    pub fn ends(&self) {
+    pub fn send_replies(&self) {
         self.until("the run has ended", || !self.events("run_ended").is_empty());
     }
 

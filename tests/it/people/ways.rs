@@ -54,7 +54,7 @@ async fn send(watch: &Watch, number: u32, text: &str) -> Event {
     let incident = watch.incident(&id).await;
     let (target, channel, text) = ("way".to_owned(), "way".to_owned(), text.to_owned());
     let parcel = PendingDelivery { id: MessageId::Notice(1), target, channel, text, owed_at: incident.opened.at };
-    watch.engine.office().deliver(&DeliveryRequest::of(&incident, parcel).unwrap()).await
+    watch.engine.delivery().deliver(&DeliveryRequest::of(&incident, parcel).unwrap()).await
 }
 
 fn mail(port: u16, more: Value) -> Value {

@@ -76,7 +76,7 @@ async fn a_stream_that_does_not_exist_is_empty(store: impl EventStore) {
     let inc = id("lusab-fidok");
     assert_eq!(store.read(&inc, 0).await.unwrap(), []);
     assert_eq!(store.seq(&inc).await.unwrap(), 0);
-    assert_eq!(store.claimed(&inc).await.unwrap(), None);
+    assert_eq!(store.lease(&inc).await.unwrap(), None);
     assert_eq!(store.incidents(10, 0).await.unwrap(), []);
     let audit = store.audit(&inc).await.unwrap();
     assert_eq!((audit.events, audit.broken), (0, None));
@@ -358,7 +358,7 @@ async fn a_new_stream_may_begin_with_its_claim(store: impl EventStore) {
     };
     store.write(begin("a", 0)).await.unwrap();
     assert!(matches!(store.write(begin("b", 0)).await, Err(StoreError::Conflict { .. })));
-    let claim = store.claimed(&id("one")).await.unwrap().unwrap();
+    let claim = store.lease(&id("one")).await.unwrap().unwrap();
     assert_eq!((claim.holder.as_str(), claim.epoch, claim.expires_at), ("a", 1, at(10)));
     let other = store.claim(&id("one"), "b", None, at(10), at(20)).await.unwrap();
     assert_eq!(seen(&other), "held by b in epoch 2");
@@ -382,7 +382,7 @@ async fn a_claim_is_taken_renewed_and_lapses(store: impl EventStore) {
     assert_eq!(claim("b", 14, 24).await, "taken by a in epoch 1");
     assert_eq!(claim("b", 15, 25).await, "held by b in epoch 2");
     assert_eq!(claim("a", 15, 25).await, "taken by b in epoch 2");
-    let on_record = store.claimed(&inc).await.unwrap().unwrap();
+    let on_record = store.lease(&inc).await.unwrap().unwrap();
     assert_eq!((on_record.holder.as_str(), on_record.epoch, on_record.expires_at), ("b", 2, at(25)));
 }
 
@@ -399,7 +399,7 @@ async fn a_claim_that_is_given_back_is_free_and_its_epoch_is_not_given_again(sto
     let inc = id("lusab-fidok");
     let LeaseAnswer::Held(first) = store.claim(&inc, "a", None, at(0), at(100)).await.unwrap() else { panic!() };
     store.release(&first).await.unwrap();
-    assert_eq!(store.claimed(&inc).await.unwrap(), None);
+    assert_eq!(store.lease(&inc).await.unwrap(), None);
     let second = store.claim(&inc, "a", None, at(1), at(101)).await.unwrap();
     assert_eq!(seen(&second), "held by a in epoch 2");
     store.release(&first).await.unwrap();

@@ -38,7 +38,7 @@ async fn everything(store: &Sqlite) -> Result<Everything, StoreError> {
         if let Some((_, why)) = audit.broken {
             return Err(StoreError::Damaged(why));
         }
-        let (seq, claim) = (store.seq(&incident).await?, store.claimed(&incident).await?);
+        let (seq, claim) = (store.seq(&incident).await?, store.lease(&incident).await?);
         streams.push((seq, store.read(&incident, 0).await?, audit, claim));
     }
     Ok(Everything { list: store.incidents(10, 0).await?, found: store.find("", 10).await?, streams })
@@ -272,7 +272,7 @@ async fn a_changed_claim_is_noticed() {
     let (_directory, path, _) = closed().await;
     tamper(&path, "UPDATE claims SET epoch = 7");
     let store = Sqlite::open_existing(&path).await.unwrap();
-    let error = store.claimed(&id(INCIDENTS[0])).await.unwrap_err().to_string();
+    let error = store.lease(&id(INCIDENTS[0])).await.unwrap_err().to_string();
     assert!(error.contains("the claim on incident `lusab-fidok` was changed"), "{error}");
     let error = store.claim(&id(INCIDENTS[0]), "b", None, at(0), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");

@@ -106,7 +106,7 @@ async fn writes(log: &Log, store: &Sqlite) {
     log.is_locked("several writes, of which one was refused");
     store.claim(&incident, "here", None, at(0), at(15)).await.unwrap();
     log.is_locked("taking a lease");
-    let lease = store.claimed(&incident).await.unwrap().unwrap();
+    let lease = store.lease(&incident).await.unwrap().unwrap();
     log.is_locked("reading a lease");
     store.claim(&incident, "here", None, at(5), at(20)).await.unwrap();
     log.is_locked("renewing a lease");

@@ -21,7 +21,7 @@ const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f --
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled`, `unreachable` or `system`, with the path.
-pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, ActionError> {
+pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, ActionError> {
     let shown = one_line(path, SHOWN);
     let trouble = |kind, reason: &str| ActionError::new(kind, format!("`{shown}`: {reason}"));
     let place = context.there(path);

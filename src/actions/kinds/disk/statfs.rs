@@ -57,7 +57,7 @@ impl Drop for PendingStatfs {
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
-pub(super) async fn look(context: &Context, path: &str) -> Result<Usage, ActionError> {
+pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, ActionError> {
     let shown = one_line(path, SHOWN);
     let (directory, named) = (context.directory.clone(), path.to_owned());
     let Some(begun) = PendingStatfs::begin(&directory.join(path)) else {

@@ -154,7 +154,7 @@ fn commit(line: &str) -> Option<Value> {
 pub(super) async fn status(repository: &Repository<'_>, remote: &str, branch: &str) -> Result<Outcome, GitError> {
     repository.checked_branch(branch).await?;
     let (current, head) = (repository.branch().await?, repository.commit("HEAD").await?);
-    let (changes, under_way) = (repository.changes().await?, repository.under_way().await?);
+    let (changes, under_way) = (repository.changes().await?, repository.operation_in_progress().await?);
     let copy = repository.commit(&format!("refs/remotes/{remote}/{branch}")).await.ok();
     if copy.is_none() && repository.commit(&format!("refs/heads/{branch}")).await.is_err() {
         return Err(GitError::new(format!("there is no branch `{}`", text::one_line(branch, SUBJECT))));

@@ -116,7 +116,7 @@ impl<'c> Repository<'c> {
     }
 
     /// Whether it is on another machine.
-    pub(super) fn is_far(&self) -> bool {
+    pub(super) fn is_remote(&self) -> bool {
         self.context.environment.host.ssh().is_some()
     }
 
@@ -288,7 +288,7 @@ impl<'c> Repository<'c> {
     }
 
     /// What is going on in the work tree: a merge, a rebase.
-    pub(super) async fn under_way(&self) -> Result<Option<&'static str>, GitError> {
+    pub(super) async fn operation_in_progress(&self) -> Result<Option<&'static str>, GitError> {
         let directory = self.ask(&["rev-parse", "--absolute-git-dir"]).await?;
         let script =
             "cd -- \"$1\" && shift && for file; do if [ -e \"$file\" ]; then printf %s \"$file\"; exit; fi; done";

@@ -164,7 +164,7 @@ impl Revert<'_> {
         let current = self.repository.branch().await?;
         let branch = &self.branch;
         self.repository.checked_branch(branch).await?;
-        if let Some(what) = self.repository.under_way().await? {
+        if let Some(what) = self.repository.operation_in_progress().await? {
             return Err(GitError::new(format!("the work tree is in the middle of {what}; end or abort it first")));
         }
         if current.as_deref() != Some(branch) {

@@ -32,7 +32,7 @@ impl Worktree {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let common = repository.common().await?;
         let room = common.join("runbook");
-        let is_far = repository.is_far();
+        let is_far = repository.is_remote();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = if is_far {
             let room = room.to_str().ok_or_else(|| GitError::new("the repository's path is not UTF-8"))?;

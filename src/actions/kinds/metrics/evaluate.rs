@@ -33,7 +33,7 @@ impl Aggregate {
         self == Self::Rate
     }
 
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         match self {
             Self::Sum => "sum",
             Self::Avg => "avg",
@@ -58,7 +58,7 @@ impl Aggregate {
 }
 
 /// What a selector gives.
-pub(super) fn reading(
+pub(super) fn measurement(
     aggregate: Option<Aggregate>,
     select: &Selector,
     per: Option<&Selector>,
@@ -134,7 +134,7 @@ mod tests {
     fn value(aggregate: Option<Aggregate>, select: &str, per: Option<&str>, pages: (&str, &str)) -> MeasuredValue {
         let per = per.map(|per| Selector::parse(per).unwrap());
         let (before, now) = (page(pages.0, 0), page(pages.1, 10));
-        reading(aggregate, &Selector::parse(select).unwrap(), per.as_ref(), Some(&before), &now).found
+        measurement(aggregate, &Selector::parse(select).unwrap(), per.as_ref(), Some(&before), &now).found
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     fn a_name_that_is_nearly_right_is_suggested() {
         let hint = |select: &str| {
             let found =
-                reading(None, &Selector::parse(select).unwrap(), None, None, &page("payments_total{a=\"b\"} 1", 0));
+                measurement(None, &Selector::parse(select).unwrap(), None, None, &page("payments_total{a=\"b\"} 1", 0));
             found.hint.unwrap_or_default()
         };
         assert_eq!(hint("payment_total"), "; did you mean `payments_total`?");

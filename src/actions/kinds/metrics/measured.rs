@@ -60,7 +60,7 @@ impl Measurement {
 
     /// The outcome of a step that measured `what`.
     pub(super) fn judged(&self, what: &str, threshold: Threshold) -> Outcome {
-        let (word, value) = self.word();
+        let (word, value) = self.code();
         let output = json!({ "value": value, "found": word, "count": self.count, "series": self.series });
         let summary = format!("{what}: {}", self.line());
         let trouble = match self.found {
@@ -80,7 +80,7 @@ impl Measurement {
         }
     }
 
-    fn word(&self) -> (&'static str, Value) {
+    fn code(&self) -> (&'static str, Value) {
         match self.found {
             MeasuredValue::Number(number) if number.is_nan() => ("nan", Value::Null),
             MeasuredValue::Number(number) if number.is_infinite() => ("infinite", Value::Null),

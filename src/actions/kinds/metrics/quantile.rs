@@ -14,7 +14,7 @@ const BUCKET: &str = "_bucket";
 const BOUND: &str = "le";
 
 /// The quantile of a histogram, which may be named with or without `_bucket`; with a page of before, of what came since.
-pub(super) fn reading(
+pub(super) fn measurement(
     q: f64,
     select: &Selector,
     before: Option<&Page>,
@@ -77,7 +77,7 @@ mod tests {
     fn quantile(q: f64, select: &str, before: Option<&str>) -> MeasuredValue {
         let page = |text: &str| Page::parse(text, Timestamp::UNIX_EPOCH).unwrap();
         let before = before.map(page);
-        reading(q, &Selector::parse(select).unwrap(), before.as_ref(), &page(PAGE)).unwrap().found
+        measurement(q, &Selector::parse(select).unwrap(), before.as_ref(), &page(PAGE)).unwrap().found
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl<'c> Wire<'c> {
             .disable_statement_logging();
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let name = format!(".s.PGSQL.{}", options.get_port());
-        let door = host::door(&name, options.get_host(), options.get_port(), context).await?;
+        let door = host::open_unix_forward(&name, options.get_host(), options.get_port(), context).await?;
         let (options, limit) = match &door {
             Some(door) => (options.socket(door.directory()), FAR_CONNECT),
             None => (options, CONNECT),
@@ -146,7 +146,7 @@ pub(super) fn why(error: &Error, context: &Context) -> ActionError {
     match error {
         Error::Database(error) => {
             let (code, message) = (error.code().unwrap_or_default(), said(error.message()));
-            let (kind, front) = told(&code);
+            let (kind, front) = error_message(&code);
             ActionError::new(kind, format!("{front}: {message}"))
         }
         Error::Io(error) => match error.kind() {
@@ -173,7 +173,7 @@ fn distrusted(reason: String) -> ActionError {
 }
 
 /// A word for programs and the beginning of a line for people.
-fn told(code: &str) -> (&'static str, &'static str) {
+fn error_message(code: &str) -> (&'static str, &'static str) {
     match code {
         "25006" => ("read_only", "it would write, and only reading is allowed here"),
         "57014" => ("timeout", "it took too long"),

@@ -31,7 +31,7 @@ const COUNTS: &str = "\
 const ROWS: usize = 40_000;
 
 /// Looks.
-pub(super) async fn look(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
     let max = max_connections(wire).await?;
     let groups = groups(wire).await?;
     let idle = sessions::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;

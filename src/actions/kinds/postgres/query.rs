@@ -33,7 +33,7 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, ActionError> {
-        let first = first_word(sql);
+        let first = first_keyword(sql);
         if !WORDS.contains(&first.as_str()) {
             let message = format!("a query begins with {}, not `{first}`", WORDS.join(", "));
             return Err(ActionError::new("read_only", message));
@@ -50,7 +50,7 @@ impl Query {
 }
 
 /// The first word in small letters, comments and parentheses left out.
-fn first_word(sql: &str) -> String {
+fn first_keyword(sql: &str) -> String {
     let mut rest = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     while let Some(comment) = rest
         .strip_prefix("--")

@@ -52,8 +52,8 @@ impl<'c> Wire<'c> {
             ActionError::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
         };
         let connecting = async {
-            match host::passage(url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), context).await? {
-                Some(passage) => far(&client, &settings, passage, url).await,
+            match host::open_forward(url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), context).await? {
+                Some(passage) => over_ssh(&client, &settings, passage, url).await,
                 None => {
                     client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|error| why(&error))
                 }
@@ -100,7 +100,7 @@ impl<'c> Wire<'c> {
 }
 
 /// A connection over a stream to the environment's host.
-async fn far(
+async fn over_ssh(
     client: &Client,
     settings: &AsyncConnectionConfig,
     passage: ForwardedStream,

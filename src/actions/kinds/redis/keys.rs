@@ -55,7 +55,7 @@ impl KeyGroup {
 }
 
 /// Looks closely at up to `sample` keys.
-pub(super) async fn look(
+pub(super) async fn key_groups(
     pattern: &str,
     sample: usize,
     idle_over: Option<Span>,

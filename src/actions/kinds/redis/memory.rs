@@ -48,7 +48,11 @@ impl Counters {
 }
 
 /// Looks; with `over`, twice.
-pub(super) async fn look(below: Option<f64>, over: Option<Span>, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn memory_report(
+    below: Option<f64>,
+    over: Option<Span>,
+    wire: &mut Wire<'_>,
+) -> Result<Outcome, ActionError> {
     let mut before = Counters::default();
     if let Some(over) = over {
         before = Counters::of(&wire.ask(&cmd("INFO")).await?);

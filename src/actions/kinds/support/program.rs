@@ -166,21 +166,23 @@ impl Surroundings {
         let code = match exit.ending {
             Ending::Code(code) => code,
             Ending::Signal(signal) => {
-                let summary = format!("`{shown}` was ended by signal {signal}{}", said(&capture.stderr()));
+                let summary = format!("`{shown}` was ended by signal {signal}{}", last_output(&capture.stderr()));
                 return finished(Outcome::failed(summary, kept(None, Some(signal), capture, Parse::None)), capture);
             }
             Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
             Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
             Ending::Lost => {
-                let lost =
-                    Outcome::lost(format!("the connection was lost while `{shown}` ran{}", said(&capture.stderr())));
+                let lost = Outcome::lost(format!(
+                    "the connection was lost while `{shown}` ran{}",
+                    last_output(&capture.stderr())
+                ));
                 return finished(lost, capture);
             }
         };
         let output = kept(Some(code), None, capture, self.parse);
         if !self.expect_exit.as_deref().unwrap_or(&[0]).contains(&code) {
             let words = [capture.stderr(), capture.stdout()].into_iter().find(|text| !text.trim().is_empty());
-            let summary = format!("`{shown}` ended with code {code}{}", said(&words.unwrap_or_default()));
+            let summary = format!("`{shown}` ended with code {code}{}", last_output(&words.unwrap_or_default()));
             return finished(Outcome::failed(summary, output), capture);
         }
         let parsed = match self.parse {
@@ -207,7 +209,7 @@ fn concluded(
     }
     let left = if left_behind { " and left something running" } else { "" };
     let ended = if code == 0 { "succeeded".to_owned() } else { format!("ended with code {code}") };
-    Outcome::succeeded(format!("`{shown}` {ended}{left}{}", said(&capture.stdout())), output)
+    Outcome::succeeded(format!("`{shown}` {ended}{left}{}", last_output(&capture.stdout())), output)
 }
 
 /// A value from a rendered spec as the text that a program is given: numbers and truth values as they are written.
@@ -215,7 +217,7 @@ fn concluded(
 /// # Errors
 ///
 /// A phrase that says what the value is instead.
-pub fn word(value: &Value) -> Result<String, &'static str> {
+pub fn exit_code_name(value: &Value) -> Result<String, &'static str> {
     match value {
         Value::String(text) if text.contains('\0') => Err("holds a NUL byte, which no program can be given"),
         Value::String(text) => Ok(text.clone()),
@@ -239,7 +241,7 @@ fn variable(name: &str, value: &Value, context: &Context) -> Result<String, Stri
         }
         plain => plain.clone(),
     };
-    word(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
+    exit_code_name(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
 }
 
 /// Where a program runs, for a person.
@@ -251,7 +253,7 @@ pub fn place(spec: &Value) -> String {
 }
 
 fn stopped(verdict: Verdict, shown: &str, how: &str, capture: &Capture) -> Outcome {
-    let summary = format!("`{shown}` {how} and was stopped{}", said(&capture.stderr()));
+    let summary = format!("`{shown}` {how} and was stopped{}", last_output(&capture.stderr()));
     finished(Outcome { output: kept(None, None, capture, Parse::None), ..Outcome::ended(verdict, summary) }, capture)
 }
 
@@ -261,7 +263,7 @@ fn finished(outcome: Outcome, capture: &Capture) -> Outcome {
 }
 
 /// The last line of a text, for a summary.
-fn said(text: &str) -> String {
+fn last_output(text: &str) -> String {
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     last.map(|line| format!(": {}", text::one_line(line, SAID))).unwrap_or_default()
 }

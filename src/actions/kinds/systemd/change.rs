@@ -29,7 +29,7 @@ pub(super) enum Verb {
 
 impl Verb {
     /// As a runbook writes it.
-    pub fn word(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
@@ -84,8 +84,8 @@ pub(super) async fn change(
     let mut done: Vec<(Unit, Unit)> = Vec::new();
     for unit in &units {
         let before =
-            Unit::one(&manager, unit).await.map_err(|error| SystemdError::of_bus(verb.word(), unit, &error))?;
-        context.progress.line(&format!("{} `{unit}`, which is {}", verb.word(), before.state()));
+            Unit::one(&manager, unit).await.map_err(|error| SystemdError::of_bus(verb.code(), unit, &error))?;
+        context.progress.line(&format!("{} `{unit}`, which is {}", verb.code(), before.state()));
         match one(&manager, verb, &before, settle, context).await {
             Ok(after) => done.push((before, after)),
             Err(trouble) => {
@@ -111,7 +111,7 @@ async fn one(
         let known: Vec<String> = context.estate.units().filter(|unit| *unit != name).map(str::to_owned).collect();
         return Err(SystemdError::no_such_unit(name, &known));
     }
-    let of_bus = |error: zbus::Error| SystemdError::of_bus(verb.word(), name, &error);
+    let of_bus = |error: zbus::Error| SystemdError::of_bus(verb.code(), name, &error);
     // First the ear, then the request: a job can be over before the answer to the request has arrived.
     let mut removed = manager.receive_job_removed().await.map_err(of_bus)?;
     let job = request(manager, verb, name).await.map_err(of_bus)?;
@@ -121,7 +121,7 @@ async fn one(
     if result == "failed" && untried && matches!(verb, Verb::Start | Verb::Restart) {
         return Err(SystemdError::start_limit(&now));
     }
-    if let Some(trouble) = SystemdError::of_job(verb.word(), &now, &result) {
+    if let Some(trouble) = SystemdError::of_job(verb.code(), &now, &result) {
         return Err(trouble);
     }
     match verb {
@@ -135,7 +135,7 @@ async fn one(
         Verb::Stop if now.active == "active" => {
             Err(SystemdError::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
         }
-        Verb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.word(), &now)),
+        Verb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
         _ => Ok(now),
     }
 }

@@ -89,7 +89,7 @@ fn found(verb: Verb, was: &Unit, now: &Unit) -> UnitFinding {
         Verb::Stop if matches!(now.active.as_str(), "inactive" | "failed") => UnitFinding::Happened,
         Verb::Stop if same => UnitFinding::DidNotHappen(format!("`{name}` still runs")),
         Verb::Stop => UnitFinding::CannotTell(format!("`{name}` runs, but was started again since")),
-        _ => UnitFinding::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.word())),
+        _ => UnitFinding::CannotTell(format!("nothing shows whether `{name}` was told to {}", verb.code())),
     }
 }
 
@@ -122,7 +122,7 @@ fn outcome(verb: Verb, done: &[(Unit, Unit)]) -> Outcome {
     let fallen = done.iter().find(|(_, now)| matches!(verb, Verb::Start | Verb::Restart) && !now.is_up());
     match fallen {
         Some((_, now)) if now.sub.starts_with("auto-restart") => change::failed(&SystemdError::crash_loop(now), output),
-        Some((_, now)) => change::failed(&SystemdError::of_unit(verb.word(), now), output),
+        Some((_, now)) => change::failed(&SystemdError::of_unit(verb.code(), now), output),
         None => Outcome::succeeded(change::summary(verb, done), output),
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdE
 pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, SystemdError> {
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let said = names.join(", ");
-    let trouble = |error: zbus::Error| SystemdError::of_bus(verb.word(), &said, &error);
+    let trouble = |error: zbus::Error| SystemdError::of_bus(verb.code(), &said, &error);
     let (installable, changes) = match verb {
         Verb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
         _ => (true, manager.disable_unit_files(&names, false).await.map_err(trouble)?),
@@ -40,7 +40,7 @@ fn report(verb: Verb, units: &str, changes: &[FileChange]) -> Outcome {
     let listed: Vec<Value> =
         changes.iter().map(|(what, link, to)| json!({ "what": what, "link": link, "to": to })).collect();
     let noted = if changes.is_empty() { "already" } else { "now" };
-    Outcome::succeeded(format!("`{units}` is {noted} {}d", verb.word()), json!({ "changes": listed }))
+    Outcome::succeeded(format!("`{units}` is {noted} {}d", verb.code()), json!({ "changes": listed }))
 }
 
 /// Whether a unit starts at boot: `enabled`, `disabled`, `static`, …

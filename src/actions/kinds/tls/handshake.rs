@@ -47,7 +47,7 @@ pub(super) async fn make(
     name: ServerName<'static>,
     context: &Context,
 ) -> Result<Handshake, ActionError> {
-    let Some(passage) = host::passage(host, port, context).await? else {
+    let Some(passage) = host::open_forward(host, port, context).await? else {
         let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
         return shaken(stream, name).await;
     };

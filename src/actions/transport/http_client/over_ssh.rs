@@ -51,7 +51,7 @@ fn further(request: &Request, answer: &Response) -> Option<Url> {
 async fn once(request: &Request, context: &Context) -> Result<Option<Response>, HttpError> {
     let url = request.url();
     let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
-    let Some(passage) = host::passage(name, port, context).await? else {
+    let Some(passage) = host::open_forward(name, port, context).await? else {
         return Ok(None);
     };
     let sent = match url.scheme() {

@@ -152,7 +152,7 @@ impl RunningChild {
         // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
         let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
         let killed = self.tree.kill();
-        let _ = tokio::time::timeout(DEATH, gone(killed)).await;
+        let _ = tokio::time::timeout(DEATH, has_exited(killed)).await;
         let _ = tokio::time::timeout(DEATH, self.flow_until_exit(sink)).await;
         self.drain(LINGER, sink).await;
         self.reap();
@@ -296,7 +296,7 @@ async fn feed(stdin: &mut Option<Input>) {
 }
 
 /// Completes when every one of these processes is gone.
-async fn gone(processes: Vec<OwnedFd>) {
+async fn has_exited(processes: Vec<OwnedFd>) {
     for process in processes {
         if let Ok(process) = watched(process) {
             let _ = process.readable().await;

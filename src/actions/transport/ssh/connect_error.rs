@@ -10,7 +10,7 @@ const SAID: usize = 200;
 
 /// A sentence about what ssh said when it could not connect.
 pub(crate) fn of(said: &str, host: &SshHost) -> String {
-    let by_hand = by_hand(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
+    let by_hand = manual_command(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
     let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let forget = line_with(said, "ssh-keygen -f").map_or_else(|| "ssh-keygen -R <host>".to_owned(), str::to_owned);
         format!(
@@ -33,7 +33,7 @@ pub(crate) fn of(said: &str, host: &SshHost) -> String {
 }
 
 /// What a person types to be on that host as we are; a command may follow.
-pub fn by_hand(host: &SshHost) -> String {
+pub fn manual_command(host: &SshHost) -> String {
     let mut words = vec!["ssh".to_owned()];
     words.extend(host.config.iter().map(|config| format!("-F {config}")));
     words.extend(host.port.map(|port| format!("-p {port}")));

@@ -152,7 +152,8 @@ impl SshConnection {
 
     async fn connected(&self, context: &Context) -> Result<PathBuf, String> {
         let failed = |reason: String| format!("`{}` cannot be reached: {reason}", self.host.to);
-        let room = socket_dir::room().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
+        let room =
+            socket_dir::socket_dir().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
         let path = room.join(format!("c{}", &crate::actions::transport::host::random()[..8]));
         let config = self.config(&room, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
         let mut job = local(self.master(&config, &path), context);
@@ -294,14 +295,14 @@ fn close(control: &Path) {
 }
 
 /// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
-pub(crate) fn hang_up() {
+pub(crate) fn close_connections() {
     let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
     for link in links.into_values() {
         if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.path.take()) {
             close(&control);
         }
     }
-    if let Some(room) = socket_dir::taken() {
+    if let Some(room) = socket_dir::remove_socket_dir() {
         // It is swept by the next process when this one cannot.
         let _ = std::fs::remove_dir_all(room);
     }

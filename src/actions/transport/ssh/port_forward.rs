@@ -75,7 +75,7 @@ impl StreamEnd {
 ///
 /// # Errors
 /// `unreachable` when the host itself is not reached.
-pub async fn passage(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, ActionError> {
+pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, ActionError> {
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
     let control =
         connection::to(ssh, context).up(context).await.map_err(|reason| ActionError::new("unreachable", reason))?;

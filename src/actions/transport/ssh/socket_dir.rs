@@ -21,7 +21,7 @@ const LONGEST: usize = 40;
 static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// The directory; it is made when it is first asked for.
-pub(crate) fn room() -> io::Result<PathBuf> {
+pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
         return Ok(path.clone());
@@ -36,7 +36,7 @@ pub(crate) fn room() -> io::Result<PathBuf> {
 }
 
 /// Takes the directory away, when there is one; gives its path for who has to close what is in it first.
-pub(crate) fn taken() -> Option<PathBuf> {
+pub(crate) fn remove_socket_dir() -> Option<PathBuf> {
     ROOM.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

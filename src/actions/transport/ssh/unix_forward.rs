@@ -45,12 +45,17 @@ impl Drop for UnixForward {
 ///
 /// # Errors
 /// `system` when there is no place for the socket.
-pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Result<Option<UnixForward>, ActionError> {
+pub async fn open_unix_forward(
+    name: &str,
+    host: &str,
+    port: u16,
+    context: &Context,
+) -> Result<Option<UnixForward>, ActionError> {
     if !context.environment.host.ssh().is_some_and(|ssh| ssh.reaches(host)) {
         return Ok(None);
     }
     let failed = |error: std::io::Error| ActionError::new("system", format!("there is no place for a socket: {error}"));
-    let directory = socket_dir::room().map_err(failed)?.join(format!("d{}", &random()[..8]));
+    let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &random()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
     let trouble = Arc::new(Mutex::new(None));
@@ -67,7 +72,7 @@ pub async fn door(name: &str, host: &str, port: u16, context: &Context) -> Resul
 
 /// Carries one connection to its end. One that ends without an answer says why.
 async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), ActionError> {
-    let Some(mut passage) = port_forward::passage(host, port, context).await? else { return Ok(()) };
+    let Some(mut passage) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
     match carried {
         Ok((_, answered)) if answered > 0 => Ok(()),

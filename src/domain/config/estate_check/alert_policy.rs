@@ -79,7 +79,7 @@ impl EstateChecker<'_> {
 
     fn grouping(&mut self, node: &Node) -> Vec<GroupBy> {
         let words = self.report.one_or_many(node);
-        words.iter().filter_map(|word| self.report.word(word, GROUPINGS)).collect()
+        words.iter().filter_map(|word| self.report.keyword(word, GROUPINGS)).collect()
     }
 
     fn told(&mut self, node: &Node) -> Vec<String> {

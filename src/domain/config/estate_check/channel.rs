@@ -41,10 +41,10 @@ impl EstateChecker<'_> {
             command: fields.get("command").and_then(|node| self.program(node)),
             fallback: fields.get("fallback").map(|node| self.fallback(node, &entry.key)).unwrap_or_default(),
         };
-        self.has_one_way(&fields, entry).then_some(channel)
+        self.one_transport(&fields, entry).then_some(channel)
     }
 
-    fn has_one_way(&mut self, fields: &Fields<'_>, entry: &Entry) -> bool {
+    fn one_transport(&mut self, fields: &Fields<'_>, entry: &Entry) -> bool {
         let has = |key: &str| fields.get(key).is_some();
         let ways: Vec<&str> = WAYS.iter().copied().filter(|way| has(way)).collect();
         let (message, help) = match ways.as_slice() {
@@ -88,7 +88,7 @@ impl EstateChecker<'_> {
         let to = fields.required(&mut self.report, "to", "`email`").map(|node| self.addresses(node));
         let from = fields.required(&mut self.report, "from", "`email`").and_then(|node| self.mailbox(node));
         let server = fields.required(&mut self.report, "server", "`email`").and_then(|node| self.text(node));
-        let tls = fields.get("tls").map_or(Some(Tls::Starttls), |node| self.report.word(node, TLS))?;
+        let tls = fields.get("tls").map_or(Some(Tls::Starttls), |node| self.report.keyword(node, TLS))?;
         let port = fields.get("port").and_then(|node| self.report.integer(node, 1, i64::from(u16::MAX)));
         let usual = PORTS.iter().find(|(of, _)| *of == tls).map_or(587, |(_, port)| *port);
         let email = Email {
@@ -101,11 +101,11 @@ impl EstateChecker<'_> {
             password: fields.get("password").and_then(|node| self.secret_ref(node)),
             trust: self.optional(&fields, "trust"),
         };
-        self.is_kept_secret(&fields, &email);
+        self.is_secret_address(&fields, &email);
         Some(email)
     }
 
-    fn is_kept_secret(&mut self, fields: &Fields<'_>, email: &Email) {
+    fn is_secret_address(&mut self, fields: &Fields<'_>, email: &Email) {
         let local = matches!(email.server.as_str(), "localhost" | "127.0.0.1" | "::1");
         if let (Some(node), Tls::None, false) = (fields.get("tls"), email.tls, local) {
             let problem = Problem::new(node.span.clone(), "without TLS a letter goes only to this machine");

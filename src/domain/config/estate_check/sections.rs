@@ -73,7 +73,7 @@ impl EstateChecker<'_> {
         let unit = fields.required(&mut self.report, "unit", "a service").and_then(|node| self.unit(node));
         let health = fields.get("health").and_then(|node| self.address(node));
         let criticality =
-            fields.get("criticality").map_or(Some(Criticality::Normal), |node| self.report.word(node, CRITICALITY));
+            fields.get("criticality").map_or(Some(Criticality::Normal), |node| self.report.keyword(node, CRITICALITY));
         Some(Service {
             port: self.port(&fields),
             language: self.optional(&fields, "language"),

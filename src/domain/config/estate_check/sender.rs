@@ -51,7 +51,7 @@ impl EstateChecker<'_> {
     /// The form, which the name says too; a sender with a mapping needs no other.
     fn form(&mut self, entry: &Entry, fields: &Fields<'_>) -> Option<Form> {
         if let Some(node) = fields.get("form") {
-            return self.report.word(node, Form::WORDS);
+            return self.report.keyword(node, Form::WORDS);
         }
         if fields.get("mapping").is_some() {
             return Some(Form::Mapping);
@@ -194,7 +194,7 @@ impl EstateChecker<'_> {
         let entries = self.report.entries(node, "a mapping of words to severities").unwrap_or_default();
         let mut words = BTreeMap::new();
         for entry in entries {
-            if let Some(severity) = self.report.word(&entry.value, SEVERITIES) {
+            if let Some(severity) = self.report.keyword(&entry.value, SEVERITIES) {
                 words.insert(entry.key.to_lowercase(), severity);
             }
         }

@@ -23,7 +23,7 @@ impl EstateChecker<'_> {
             let problem = Problem::new(node.span.clone(), "Slack has no way in");
             self.report.add(problem.help("Give `app_token` for Socket Mode, or `signing_secret` for HTTP."));
         }
-        let strangers = fields.get("strangers").and_then(|node| self.report.word(node, STRANGERS));
+        let strangers = fields.get("strangers").and_then(|node| self.report.keyword(node, STRANGERS));
         let own = fields.get("channel_an_incident").and_then(|node| self.report.boolean(node));
         Some(SlackApp {
             channel: channel?,

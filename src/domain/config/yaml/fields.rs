@@ -75,18 +75,18 @@ impl<'a> FileProblems<'a> {
     }
 
     /// One of a few words.
-    pub fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+    pub fn keyword<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        self.unknown_word(node, text, &names);
+        self.unknown_keyword(node, text, &names);
         None
     }
 
     /// Reports a word that is none of `known`.
-    pub fn unknown_word(&mut self, node: &Node, text: &str, known: &[&str]) {
+    pub fn unknown_keyword(&mut self, node: &Node, text: &str, known: &[&str]) {
         let problem =
             Problem::new(node.span.clone(), format!("`{}` is not one of {}", visible(text, MAX_QUOTED), list(known)));
         self.add(problem.did_you_mean(text, known.iter().copied()));

@@ -11,13 +11,13 @@ pub fn changes(before: &StatusRow, after: &StatusRow) -> Option<String> {
         return Some(match (before.grade, after.grade) {
             // Before the first answer nothing is known, and that is no news.
             (HealthGrade::Unknown, HealthGrade::Up) => return None,
-            (_, HealthGrade::Up) => format!("up again, was {}{reason}", before.grade.word()),
-            (_, grade) => format!("{}{reason}", grade.word()),
+            (_, HealthGrade::Up) => format!("up again, was {}{reason}", before.grade.code()),
+            (_, grade) => format!("{}{reason}", grade.code()),
         });
     }
     restarted(before, after).or_else(|| {
         let is_news = before.reason != after.reason && after.grade != HealthGrade::Up;
-        is_news.then(|| format!("{}{reason}", after.grade.word()))
+        is_news.then(|| format!("{}{reason}", after.grade.code()))
     })
 }
 

@@ -103,7 +103,7 @@ pub(super) fn deny(
 }
 
 /// That somebody was turned away by a face, as long as there is room for it.
-pub(super) fn turn_away(incident: &Incident, by: &Actor, step: Option<&StepKey>, wanted: &str) -> Vec<Event> {
+pub(super) fn refuse_unknown_user(incident: &Incident, by: &Actor, step: Option<&StepKey>, wanted: &str) -> Vec<Event> {
     if incident.refusals >= STRANGERS_LIMIT {
         return Vec::new();
     }

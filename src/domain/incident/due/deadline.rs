@@ -14,11 +14,11 @@ use crate::domain::runbook::DeadlineFrom;
 type Met = (Timestamp, Option<StepKey>);
 
 /// What deadlines owe the log.
-pub(super) fn owed(incident: &Incident, now: Timestamp) -> Vec<Event> {
+pub(super) fn pending(incident: &Incident, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
     for deadline in &incident.deadlines {
         // One at a time: each notice takes the number that is next.
-        match of(incident, deadline, now).or_else(|| told(incident, deadline, now)) {
+        match of(incident, deadline, now).or_else(|| notified(incident, deadline, now)) {
             Some(event @ Event::NoticeOwed { .. }) if events.iter().any(is_notice) => drop(event),
             Some(event) => events.push(event),
             None => {}
@@ -69,7 +69,7 @@ fn again(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Eve
 }
 
 /// Who is to hear of it: those who are named for it, and stakeholders when nobody else has told them.
-fn told(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
+fn notified(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
     if deadline.status == DeadlineStatus::Missed && !deadline.told_miss && !deadline.escalate().is_empty() {
         return auto_notice::escalation(incident, deadline, true);
     }
@@ -83,7 +83,7 @@ fn told(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Even
 /// When the engine has to tell stakeholders itself: unless a message that keeps the deadline is owed, for that one takes
 /// other ways by itself.
 fn fallback_at(incident: &Incident, deadline: &Deadline) -> Option<Timestamp> {
-    let at = deadline.falls_back_at().filter(|_| auto_notice::is_told(incident, deadline))?;
+    let at = deadline.falls_back_at().filter(|_| auto_notice::is_notified(incident, deadline))?;
     let keeps = |message: &&Message| message.deadline.as_deref() == Some(&*deadline.name) && !message.withdrawn;
     let on_its_way = incident.messages.values().filter(keeps).any(|message| message.open().next().is_some());
     (!on_its_way).then_some(at)

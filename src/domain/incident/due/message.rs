@@ -17,19 +17,19 @@ use crate::domain::incident::outcome::{Outcome, Verdict};
 const REASON_LIMIT: usize = 400;
 
 /// Every try that is owed now.
-pub(super) fn owed(incident: &Incident, now: Timestamp) -> impl Iterator<Item = Effect> {
-    let open = incident.messages.iter().filter(move |(_, message)| message.is_owed(now));
+pub(super) fn pending(incident: &Incident, now: Timestamp) -> impl Iterator<Item = Effect> {
+    let open = incident.messages.iter().filter(move |(_, message)| message.is_pending(now));
     let tries = open
         .flat_map(move |(id, message)| parcels(incident, id, message, now))
         .map(|parcel| Effect::Deliver(Box::new(parcel)));
     let all = incident.messages.iter();
     tries.chain(all.flat_map(move |(id, message)| {
-        message.given_up(now).map(move |target| Effect::Record(given_up(id, message, target)))
+        message.given_up(now).map(move |target| Effect::Record(abandoned(id, message, target)))
     }))
 }
 
 /// That a message is not tried any more.
-fn given_up(id: &MessageId, message: &Message, target: &str) -> Event {
+fn abandoned(id: &MessageId, message: &Message, target: &str) -> Event {
     let (run, step, notice) = match id {
         MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
         MessageId::Notice(notice) => (None, None, Some(*notice)),
@@ -69,7 +69,7 @@ pub(super) fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
         let tries = estate(incident, id)
             .map(|estate| message.owed(&incident.id, id, estate, incident.fallback_at(message)))
             .unwrap_or_default();
-        let end = message.gives_up_at();
+        let end = message.expires_at();
         let word = message.given_up(end).next().map(|_| end);
         tries.into_iter().map(|one| one.at).filter(move |at| *at < end).chain(word).collect::<Vec<_>>()
     })

@@ -105,16 +105,16 @@ pub struct Confirmation {
 
 /// What the world is owed.
 pub fn due(incident: &Incident, now: Timestamp) -> Vec<Effect> {
-    let mut effects: Vec<Effect> = deadline::owed(incident, now).into_iter().map(Effect::Record).collect();
-    if owes_resolution(incident, now) {
+    let mut effects: Vec<Effect> = deadline::pending(incident, now).into_iter().map(Effect::Record).collect();
+    if needs_resolution(incident, now) {
         let summary = Some(resolution_of(incident).to_owned());
         effects.extend(resolution(incident, summary, now).into_iter().map(Effect::Record));
     }
     for run in &incident.runs {
         effects.append(&mut Walk::of(incident, run, now));
     }
-    effects.extend(message::owed(incident, now));
-    if owes_postmortem(incident) {
+    effects.extend(message::pending(incident, now));
+    if needs_postmortem(incident) {
         effects.push(Effect::WritePostmortem);
     }
     effects
@@ -153,7 +153,7 @@ pub fn is_live(incident: &Incident) -> bool {
     incident.status != IncidentStatus::Resolved
         || !is_quiet(incident)
         || wake_at(incident).is_some()
-        || owes_postmortem(incident)
+        || needs_postmortem(incident)
 }
 
 /// Whether an alert opened it, and nobody has said that it is over.
@@ -168,7 +168,7 @@ fn is_quiet(incident: &Incident) -> bool {
 
 /// An incident that alerts opened is over when none of them has fired for a while and nothing is being done; planned work
 /// when its runs are.
-fn owes_resolution(incident: &Incident, now: Timestamp) -> bool {
+fn needs_resolution(incident: &Incident, now: Timestamp) -> bool {
     if incident.is_maintenance() {
         return incident.status != IncidentStatus::Resolved && is_quiet(incident) && !incident.runs.is_empty();
     }
@@ -185,7 +185,7 @@ fn resolution_of(incident: &Incident) -> &'static str {
 }
 
 /// A draft is owed when the work is over and something has happened since the last one.
-fn owes_postmortem(incident: &Incident) -> bool {
+fn needs_postmortem(incident: &Incident) -> bool {
     let over = match incident.status {
         IncidentStatus::Resolved => !incident.live_runs().any(Run::is_at_work),
         // A storm would have it written again and again.

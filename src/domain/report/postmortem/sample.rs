@@ -39,12 +39,12 @@ pub(super) fn whole() -> Postmortem {
         well: vec![text()],
         badly: vec![text()],
         people: vec![Participant { name: text(), deeds: vec![text()] }],
-        ..bare()
+        ..without_details()
     }
 }
 
 /// An incident of which nothing is known but that it was opened.
-pub(super) fn bare() -> Postmortem {
+pub(super) fn without_details() -> Postmortem {
     Postmortem {
         id: text(),
         title: text(),

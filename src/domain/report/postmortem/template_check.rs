@@ -24,7 +24,7 @@ pub fn check(source: &Source) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         mentions.into_iter().filter_map(|mention| unknown(source, mention, &whole)).collect();
     let text = problems.iter().fold(source.text.clone(), |text, problem| without(&text, problem).unwrap_or(text));
-    for facts in [sample::whole(), sample::bare()] {
+    for facts in [sample::whole(), sample::without_details()] {
         for problem in tried(source, text.clone(), &facts, &whole) {
             if !problems.iter().any(|known| known.span == problem.span) {
                 problems.push(problem);

@@ -31,7 +31,7 @@ pub enum By {
 
 impl By {
     /// The word for people.
-    pub const fn word(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Severity => "severity",
             Self::Service => "service",

@@ -135,7 +135,8 @@ pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
         }
         Event::StepEnded { run, step, attempt, outcome } => {
             // What became of each message has a line of its own.
-            let said = matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_told(*run, step);
+            let said =
+                matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_notified(*run, step);
             let phrase = outcome_of(&reader.name(*run, step), *attempt, outcome);
             Phrase { notable: !said, ..phrase }
         }

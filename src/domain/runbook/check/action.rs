@@ -98,7 +98,7 @@ impl RunbookChecker<'_> {
     pub(super) fn declared_effect(&mut self, node: &Node, action: &mut Action) {
         const WORDS: &[(&str, EffectClass)] =
             &[("read", EffectClass::Read), ("repeatable", EffectClass::Repeatable), ("once", EffectClass::Once)];
-        let Some(declared) = self.report.word(node, WORDS) else { return };
+        let Some(declared) = self.report.keyword(node, WORDS) else { return };
         if self.form(&action.kind).is_some_and(|form| !form.verbs.is_empty()) && declared < action.effect {
             let message = format!("`{}` knows that this is `{}`", action.kind, action.effect);
             self.report.add(Problem::new(node.span.clone(), message).help("Take `effect` away."));

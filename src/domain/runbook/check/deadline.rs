@@ -39,7 +39,7 @@ impl RunbookChecker<'_> {
                 fields.required(&mut self.report, "within", "a deadline").and_then(|node| self.report.duration(node))
             }
         };
-        let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.word(node, FROM));
+        let from = fields.get("from").map_or(Some(DeadlineFrom::Opened), |node| self.report.keyword(node, FROM));
         let rule = DeadlineRule {
             warn_at: self.before(&fields, "warn_at", within),
             fallback_at: self.before(&fields, "fallback_at", within),
@@ -127,7 +127,7 @@ impl RunbookChecker<'_> {
     }
 
     /// Whether the longest way that a run can take comes to its notice in time.
-    pub(super) fn deadlines_can_be_kept(&mut self, rules: &[DeadlineRule], steps: &[Step], finally: &[Step]) {
+    pub(super) fn deadlines_can_be_met(&mut self, rules: &[DeadlineRule], steps: &[Step], finally: &[Step]) {
         for rule in rules.iter().filter(|rule| rule.is_met_by_step()) {
             let judged = worst_case::judge(rule, steps, finally, self.world);
             let Some((message, help)) = judged else { continue };

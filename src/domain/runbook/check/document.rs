@@ -39,8 +39,9 @@ impl RunbookChecker<'_> {
         let title = fields
             .required(&mut self.report, "title", "a runbook")
             .and_then(|node| self.report.text(node).map(str::to_owned));
-        let severity =
-            fields.required(&mut self.report, "severity", "a runbook").and_then(|node| self.report.word(node, GRADES));
+        let severity = fields
+            .required(&mut self.report, "severity", "a runbook")
+            .and_then(|node| self.report.keyword(node, GRADES));
         let summary = fields.get("summary").and_then(|node| self.report.text(node).map(str::to_owned));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         if let Some(entry) = fields.entry("deadlines").filter(|_| severity == Some(Severity::Maintenance)) {
@@ -61,7 +62,7 @@ impl RunbookChecker<'_> {
         if let Some(steps) = &steps
             && self.report.problems.is_empty()
         {
-            self.deadlines_can_be_kept(&deadlines, steps, &finally);
+            self.deadlines_can_be_met(&deadlines, steps, &finally);
         }
         let params = std::mem::take(&mut self.params);
         Some(Runbook {
@@ -160,7 +161,7 @@ impl RunbookChecker<'_> {
             "unit" => ParamKind::Unit,
             "choice" => ParamKind::Choice(self.choices_of(fields)?),
             other => {
-                self.report.unknown_word(node, other, PARAM_TYPES);
+                self.report.unknown_keyword(node, other, PARAM_TYPES);
                 return None;
             }
         })

@@ -152,7 +152,8 @@ impl RunbookChecker<'_> {
     }
 
     pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
-        self.report.word(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
+        self.report
+            .keyword(node, &[("ask", OnFailure::Ask), ("stop", OnFailure::Stop), ("continue", OnFailure::Continue)])
     }
 
     /// How a change is taken back.

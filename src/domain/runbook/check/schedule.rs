@@ -31,8 +31,8 @@ impl RunbookChecker<'_> {
         if let (Some(schedule), Some(timezone)) = (&schedule, &timezone) {
             self.comes(schedule, timezone, [expression, zone]);
         }
-        let overlap = fields.get("overlap").map_or(Some(Overlap::Skip), |node| self.report.word(node, OVERLAPS));
-        let catch_up = fields.get("catch_up").map_or(Some(CatchUp::Once), |node| self.report.word(node, CATCH_UPS));
+        let overlap = fields.get("overlap").map_or(Some(Overlap::Skip), |node| self.report.keyword(node, OVERLAPS));
+        let catch_up = fields.get("catch_up").map_or(Some(CatchUp::Once), |node| self.report.keyword(node, CATCH_UPS));
         let environments = fields.get("environments").map(|node| self.environments(node)).unwrap_or_default();
         self.runs_somewhere(&fields, &environments);
         let params = self.params_of_schedule(&fields);

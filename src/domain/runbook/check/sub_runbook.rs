@@ -26,14 +26,14 @@ impl<'a> RunbookChecker<'a> {
         let fields = Fields::open(&mut self.report, node, "`start`", START_KEYS)?;
         let given = fields.get("params").and_then(|node| self.report.entries(node, "a mapping of params"));
         let given = given.unwrap_or_default();
-        let params = self.given_params(&given);
+        let params = self.checked_params(&given);
         let node = fields.required(&mut self.report, "runbook", "`start`")?;
         let runbook = self.other_runbook(node)?;
         self.handed(node, &runbook, &given);
         Some(Body::Start(Start { runbook, params }))
     }
 
-    fn given_params(&mut self, given: &[&Entry]) -> Map<String, Value> {
+    fn checked_params(&mut self, given: &[&Entry]) -> Map<String, Value> {
         let param = |entry: &&Entry| {
             self.templates_within(&entry.value);
             (entry.key.clone(), entry.value.to_json())
@@ -70,7 +70,7 @@ impl<'a> RunbookChecker<'a> {
             let problem = Problem::new(node.span.clone(), format!("`{id}` needs the param `{}`", param.name));
             self.report.add(problem.help(format!("Hand it over: `params: {{ {}: … }}`.", param.name)));
         }
-        if let Some(way) = self.way_back(peer) {
+        if let Some(way) = self.return_path(peer) {
             let problem = Problem::new(node.span.clone(), format!("`{id}` leads back to this runbook"));
             self.report.add(problem.help(format!("Break the circle of starts: {}.", way.join(" → "))));
         }
@@ -78,7 +78,7 @@ impl<'a> RunbookChecker<'a> {
 
     fn handed_param(&mut self, peer: &Runbook, entry: &Entry) {
         match peer.params.iter().find(|param| param.name == entry.key) {
-            Some(param) if stands(&entry.value) => drop(self.default_value(&entry.value, &param.kind)),
+            Some(param) if is_present(&entry.value) => drop(self.default_value(&entry.value, &param.kind)),
             Some(_) => {}
             None => {
                 let message = format!("`{}` has no param `{}`", peer.id, visible(&entry.key, MAX_QUOTED));
@@ -96,7 +96,7 @@ impl<'a> RunbookChecker<'a> {
     }
 
     /// The runbooks from this one back to it by way of `peer`, when it leads back.
-    fn way_back(&self, peer: &Runbook) -> Option<Vec<String>> {
+    fn return_path(&self, peer: &Runbook) -> Option<Vec<String>> {
         let us = self.report.source.stem();
         let mut seen = vec![peer.id.as_str()];
         let mut open = vec![vec![us, peer.id.as_str()]];
@@ -119,7 +119,7 @@ impl<'a> RunbookChecker<'a> {
 }
 
 /// Whether a value stands in the file as it will be: no template makes it.
-fn stands(node: &Node) -> bool {
+fn is_present(node: &Node) -> bool {
     match &node.content {
         Content::Text(text) => is_literal(text),
         _ => true,

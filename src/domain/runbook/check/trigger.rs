@@ -45,10 +45,10 @@ impl RunbookChecker<'_> {
         let fields = Fields::open(&mut self.report, node, "a trigger", TRIGGER_KEYS)?;
         let alert = fields.required(&mut self.report, "alert", "a trigger").map(|node| self.alert_names(node));
         let condition = fields.get("where").and_then(|node| self.with_only(NAMES, |checker| checker.expression(node)));
-        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.word(node, LAUNCHES));
+        let start = fields.get("start").map_or(Some(StartMode::Ask), |node| self.report.keyword(node, LAUNCHES));
         let params = fields.get("params").map(|node| self.params_from_alert(node)).unwrap_or_default();
         if start == Some(StartMode::Auto) {
-            self.params_are_given(&fields, &params);
+            self.check_params(&fields, &params);
         }
         Some(Trigger { alert: alert?, condition, start: start?, params })
     }
@@ -87,7 +87,7 @@ impl RunbookChecker<'_> {
     }
 
     /// A runbook that starts by itself has nobody to ask for what is missing.
-    fn params_are_given(&mut self, fields: &Fields<'_>, given: &Map<String, Value>) {
+    fn check_params(&mut self, fields: &Fields<'_>, given: &Map<String, Value>) {
         let missing: Vec<String> = self
             .params
             .iter()

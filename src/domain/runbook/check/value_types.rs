@@ -80,7 +80,7 @@ impl RunbookChecker<'_> {
 
     fn one_of(&mut self, node: &Node, words: &[&str]) {
         if let Some(text) = self.report.text(node).filter(|text| !words.contains(text)) {
-            self.report.unknown_word(node, text, words);
+            self.report.unknown_keyword(node, text, words);
         }
     }
 

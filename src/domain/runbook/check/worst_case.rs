@@ -69,7 +69,7 @@ pub(super) fn judge(
         goal.id
     );
     let name = &rule.name;
-    match way_to(&all, goal, world) {
+    match path_to(&all, goal, world) {
         Err(Endless { step, why }) => {
             Some((format!("`{name}` may never be met: `{step}` comes before and {why}"), ways))
         }
@@ -114,7 +114,7 @@ fn goal<'a>(steps: &[&'a Step], name: &str) -> Option<(&'a Step, bool)> {
 }
 
 /// The way until the step is done, or, where it is a message, until that is sent.
-fn way_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
+fn path_to(steps: &[&Step], goal: &Step, world: &CheckContext<'_>) -> Result<WorstCasePath, Endless> {
     let mut way = WorstCasePath::default();
     for step in steps {
         let children = match &step.body {

@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
                 self.frames.truncate(1);
             }
             match *self.frames.last().expect("the outermost frame is never popped") {
-                OpenConstruct::Bare { .. } => self.bare(next),
+                OpenConstruct::Bare { .. } => self.unquoted(next),
                 OpenConstruct::Double | OpenConstruct::Expanded => self.double(next),
                 OpenConstruct::Arithmetic { .. } => self.arithmetic(next),
                 OpenConstruct::Parameter { quoted } => self.parameter(next, quoted),
@@ -157,7 +157,7 @@ impl<'a> Lexer<'a> {
 
     // ── the places ───────────────────────────────────────────────────────────────────────────────────────────
 
-    fn bare(&mut self, next: char) {
+    fn unquoted(&mut self, next: char) {
         match next {
             MARK => self.value(QuotingContext::Bare),
             '\\' => self.backslash(),
@@ -181,11 +181,11 @@ impl<'a> Lexer<'a> {
                 self.take();
                 self.command_ends();
             }
-            _ => self.word(),
+            _ => self.quoted_word(),
         }
     }
 
-    fn word(&mut self) {
+    fn quoted_word(&mut self) {
         if self.word_start {
             let word: &str =
                 self.rest().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();

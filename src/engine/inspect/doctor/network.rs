@@ -42,7 +42,7 @@ impl Checkup {
                     Topic::Git,
                     tree,
                     one_line(&reason, REASON),
-                    self.as_account(&mend(tree, &reason)),
+                    self.as_account(&remedy(tree, &reason)),
                 );
             }
         };
@@ -106,7 +106,7 @@ impl Checkup {
 }
 
 /// The command that mends what git complains of.
-fn mend(tree: &str, reason: &str) -> String {
+fn remedy(tree: &str, reason: &str) -> String {
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     if says(&["dubious ownership"]) {
         format!("git config --global --add safe.directory {tree}")
@@ -130,11 +130,11 @@ fn mend(tree: &str, reason: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mend;
+    use super::remedy;
 
     #[test]
     fn each_complaint_of_git_has_its_command() {
-        let first = |reason: &str| mend("/srv/shop", reason).split("   ").next().unwrap_or_default().to_owned();
+        let first = |reason: &str| remedy("/srv/shop", reason).split("   ").next().unwrap_or_default().to_owned();
         assert_eq!(first("`git@git.example:a`: Host key verification failed."), "ssh-keyscan -t ed25519 git.example");
         assert_eq!(first("git@x: Permission denied (publickey)."), "ssh-keygen -t ed25519");
         assert_eq!(first("fatal: detected dubious ownership"), "git config --global --add safe.directory /srv/shop");

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{Checkup, few};
 use crate::actions::kinds::systemd::permissions;
 use crate::actions::kinds::systemd::permissions::{Polkit, Right};
-use crate::actions::transport::host::by_hand;
+use crate::actions::transport::host::manual_command;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Job;
 use crate::actions::transport::process::capture::{Sink, Source};
@@ -141,7 +141,7 @@ impl Checkup {
             Host::Local => (self.account.name.as_str(), String::new()),
             // What is done there is done by the account that ssh arrives at.
             Host::Ssh(there) => {
-                (there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account), by_hand(there) + " ")
+                (there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account), manual_command(there) + " ")
             }
         };
         let refused: Vec<&str> =

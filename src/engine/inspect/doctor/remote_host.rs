@@ -52,10 +52,10 @@ impl Checkup {
         let environment = Environment { host: Host::Ssh(there.clone()), ..(*self.context.environment).clone() };
         let context = Context { environment: environment.into(), ..self.context() };
         match host::reach(&context).await {
-            Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` lets us in", host::by_hand(there))),
+            Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` lets us in", host::manual_command(there))),
             Err(reason) => {
                 let reason = reason.strip_prefix(&format!("`{}` ", there.to)).unwrap_or(&reason);
-                CheckResult::wrong(Topic::Host, name, reason, format!("{} true", host::by_hand(there)))
+                CheckResult::wrong(Topic::Host, name, reason, format!("{} true", host::manual_command(there)))
             }
         }
     }
@@ -74,7 +74,12 @@ impl Checkup {
             return CheckResult::fine(Topic::Host, subject, "as here");
         }
         let found = format!("{apart} s from the clock here, so lines of its journal stand in the wrong order");
-        CheckResult::wrong(Topic::Host, subject, found, format!("{} timedatectl set-ntp true", host::by_hand(there)))
+        CheckResult::wrong(
+            Topic::Host,
+            subject,
+            found,
+            format!("{} timedatectl set-ntp true", host::manual_command(there)),
+        )
     }
 
     /// The files and programs there.
@@ -91,7 +96,7 @@ impl Checkup {
     }
 
     async fn paths(&self, paths: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
-        let said = self.said_there(PATHS, paths).await;
+        let said = self.remote_output(PATHS, paths).await;
         let judge = |((path, users), line): (&Named<'_>, Result<String, String>)| {
             let path = path.as_str();
             let wrong = |found: &str, mend: String| {
@@ -104,7 +109,7 @@ impl Checkup {
                     let account = there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account);
                     wrong(
                         "may not be looked at",
-                        format!("{} sudo setfacl -m u:{account}:rX {path}", host::by_hand(there)),
+                        format!("{} sudo setfacl -m u:{account}:rX {path}", host::manual_command(there)),
                     )
                 }
                 Ok(line) if line.ends_with("No such file or directory") => wrong("not there", self.edit(users)),
@@ -116,7 +121,7 @@ impl Checkup {
     }
 
     async fn programs(&self, programs: &[Named<'_>], there: &SshHost) -> Vec<CheckResult> {
-        let said = self.said_there(PROGRAMS, programs).await;
+        let said = self.remote_output(PROGRAMS, programs).await;
         let judge = |((name, users), line): (&Named<'_>, Result<String, String>)| match line {
             Ok(line) if line.is_empty() && name.contains('/') => {
                 let found = format!("not there, or cannot be run; {}", by(users));
@@ -124,12 +129,12 @@ impl Checkup {
                     Topic::Programs,
                     name.as_str(),
                     found,
-                    format!("{} ls -l {name}", host::by_hand(there)),
+                    format!("{} ls -l {name}", host::manual_command(there)),
                 )
             }
             Ok(line) if line.is_empty() => {
                 let found = format!("not in the PATH of `{}`; {}", there.to, by(users));
-                let mend = format!("{} sudo apt-get install {}", host::by_hand(there), package(name));
+                let mend = format!("{} sudo apt-get install {}", host::manual_command(there), package(name));
                 CheckResult::wrong(Topic::Programs, name.as_str(), found, mend)
             }
             Ok(line) => CheckResult::fine(Topic::Programs, name.as_str(), one_line(&line, 200)),
@@ -139,7 +144,7 @@ impl Checkup {
     }
 
     /// What a script there says of each name, a line each; or why there is no telling.
-    async fn said_there(&self, script: &str, names: &[Named<'_>]) -> Vec<Result<String, String>> {
+    async fn remote_output(&self, script: &str, names: &[Named<'_>]) -> Vec<Result<String, String>> {
         let mut all = Vec::new();
         for names in names.chunks(ASKED) {
             let mut argv: Vec<&str> = vec!["sh", "-c", script, "sh"];

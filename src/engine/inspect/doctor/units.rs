@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Checkup, by};
-use crate::actions::transport::host::by_hand;
+use crate::actions::transport::host::manual_command;
 use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
@@ -55,7 +55,7 @@ impl Checkup {
         let systemctl = if environment.systemd.0 == "system" { "systemctl" } else { "systemctl --user" };
         match &environment.host {
             Host::Local => systemctl.to_owned(),
-            Host::Ssh(there) => format!("{} {systemctl}", by_hand(there)),
+            Host::Ssh(there) => format!("{} {systemctl}", manual_command(there)),
         }
     }
 

@@ -183,7 +183,7 @@ impl OpenEngine<'_> {
     /// now speak of, so that none can get into the log.
     pub fn prepare(&mut self, id: &IncidentId) -> Result<Incident> {
         let incident = self.incident(id)?;
-        let shop = self.shop_of(id)?;
+        let shop = self.project_of(id)?;
         let mut estate = Estate::default();
         let runs = incident.runs.iter().map(|run| &*run.estate);
         // The shop's own word comes last and counts: a secret may have moved since.
@@ -200,8 +200,8 @@ impl OpenEngine<'_> {
     }
 
     /// The shop that an incident belongs to: the one that is named or that it was opened in.
-    fn shop_of(&self, id: &IncidentId) -> Result<Project> {
-        let remembered = std::fs::read_to_string(self.shop_file(id)?).ok().map(PathBuf::from);
+    fn project_of(&self, id: &IncidentId) -> Result<Project> {
+        let remembered = std::fs::read_to_string(self.project_file(id)?).ok().map(PathBuf::from);
         match (&self.station.settings.shop, remembered) {
             (ProjectSource::Found(_), Some(directory)) if directory.is_dir() => {
                 Project::at(directory, &self.station.settings)
@@ -211,14 +211,14 @@ impl OpenEngine<'_> {
     }
 
     /// Remembers which shop an incident belongs to, so that it can be gone on with from anywhere.
-    pub fn remember_shop(&self, id: &IncidentId) -> Result<()> {
-        let file = self.shop_file(id)?;
+    pub fn remember_project(&self, id: &IncidentId) -> Result<()> {
+        let file = self.project_file(id)?;
         let directory = self.engine.parts().directory.to_string_lossy().into_owned();
         std::fs::write(&file, directory)
             .map_err(|error| Failure::error(format!("`{}` cannot be written: {error}", file.display())))
     }
 
-    fn shop_file(&self, id: &IncidentId) -> Result<PathBuf> {
+    fn project_file(&self, id: &IncidentId) -> Result<PathBuf> {
         Ok(self.station.state()?.join(format!("{id}.shop")))
     }
 

@@ -191,7 +191,7 @@ impl Settings {
     }
 
     /// Which letters the terminal shows, by the locale: the first of the variables that is set counts, says POSIX.
-    pub fn letters(&self) -> Letters {
+    pub fn has_unicode(&self) -> Letters {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| self.environment.text(name));
         let utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").ends_with("utf8"));
         if utf8 { Letters::Unicode } else { Letters::Ascii }

@@ -33,7 +33,7 @@ pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
     let mut child = spawn(desk, id, &log)?;
     let pid = child.id();
     let output = &desk.station.output;
-    if desk.wait(claimed(desk, id, &mut child))? {
+    if desk.wait(wait_for_lease(desk, id, &mut child))? {
         output.say(&format!("{id} went as far as it could at once"));
     } else {
         output.say(&format!("{id} goes on in the background: process {pid}, `{}`", log.display()));
@@ -42,7 +42,7 @@ pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
 }
 
 /// Waits until the worker holds the incident or has ended; says whether it has ended.
-async fn claimed(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
+async fn wait_for_lease(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
     let parts = desk.engine.parts();
     let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());
     loop {
@@ -51,7 +51,7 @@ async fn claimed(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> R
             let expected = [Exit::ERROR, Exit::USAGE].iter().all(|exit| status.code() != Some(i32::from(exit.code())));
             return if expected { Ok(true) } else { Err(Failure::error(format!("the worker ended: {status}"))) };
         }
-        let claim = parts.store.claimed(id).await?;
+        let claim = parts.store.lease(id).await?;
         let ours = format!("/{}/", child.id());
         if claim.is_some_and(|claim| claim.holder.contains(&ours)) {
             return Ok(false);

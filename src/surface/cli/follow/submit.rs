@@ -17,7 +17,7 @@ pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &st
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
         // With nobody at work it is said what is owed; what to type is the same.
-        undelivered::owed(&desk, &incident)?;
+        undelivered::pending_deliveries(&desk, &incident)?;
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
     }
@@ -31,7 +31,7 @@ pub fn only(station: &Session, target: &Incident, said: &str, request: Request) 
     desk.prepare(&id)?;
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
-    let owed = undelivered::owed(&desk, &incident)?;
+    let owed = undelivered::pending_deliveries(&desk, &incident)?;
     let next: Vec<String> = owed.into_iter().chain([station.command(&format!("timeline {id}"))]).collect();
     station.output.next(&next);
     Ok(Exit::DONE)

@@ -71,7 +71,7 @@ fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal:
         after,
         patience,
         colour: settings.colour(),
-        letters: settings.letters(),
+        letters: settings.has_unicode(),
         work: WorkMode::Drive,
     }
 }
@@ -184,7 +184,7 @@ fn conclude(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
     };
     report(desk, &incident, exit)?;
     let mut next = next(desk, &incident, exit);
-    if let Some(first) = undelivered::owed(desk, &incident)? {
+    if let Some(first) = undelivered::pending_deliveries(desk, &incident)? {
         next.retain(|typed| *typed != first);
         next.insert(0, first);
     }
@@ -200,8 +200,9 @@ fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> 
         return output.text(&format!("{}{}", pending::render(&waiting), pending::render_proposed(&proposed)));
     }
     let runs = incident.runs.iter();
-    let runs = runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_word(run) }).collect();
-    let (status, exit) = (status_word(incident), exit.code());
+    let runs =
+        runs.map(|run| RunReport { run: run.id, runbook: &run.runbook.id, status: run_status_name(run) }).collect();
+    let (status, exit) = (status_name(incident), exit.code());
     let report = FollowReport { incident: &incident.id, status, runs, waiting, proposed, exit };
     output.text(&writer::json(&report, output.format() == Format::Json))
 }
@@ -249,7 +250,7 @@ fn timed_out(run: &Run) -> bool {
 }
 
 /// The word for an incident's status.
-pub fn status_word(incident: &Incident) -> &'static str {
+pub fn status_name(incident: &Incident) -> &'static str {
     match incident.status {
         IncidentStatus::Open => "open",
         IncidentStatus::Acknowledged => "acknowledged",
@@ -258,7 +259,7 @@ pub fn status_word(incident: &Incident) -> &'static str {
 }
 
 /// The word for a run's status.
-pub fn run_word(run: &Run) -> &'static str {
+pub fn run_status_name(run: &Run) -> &'static str {
     match run.status {
         RunStatus::Running => "running",
         RunStatus::Stopping(_) => "stopping",

@@ -25,9 +25,9 @@ pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()>
 }
 
 /// Says which messages are still owed when nobody is at work who delivers them; what to type then.
-pub(crate) fn owed(desk: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
+pub(crate) fn pending_deliveries(desk: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
     let now = desk.engine.parts().clock.now();
-    let owed = incident.messages.values().filter(|message| message.is_owed(now));
+    let owed = incident.messages.values().filter(|message| message.is_pending(now));
     let mut to: Vec<&str> = owed.flat_map(|message| message.open()).map(String::as_str).collect();
     to.sort_unstable();
     to.dedup();

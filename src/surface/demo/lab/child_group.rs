@@ -90,7 +90,7 @@ impl Background {
         let mut buffer = [0; NOTIFICATION];
         for _ in 0..=looks {
             if let Ok(length) = self.ready.recv(&mut buffer)
-                && says_ready(&buffer[..length])
+                && reports_ready(&buffer[..length])
             {
                 return Ok(());
             }
@@ -190,7 +190,7 @@ fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
 ///
 /// A user manager says so twice: on reaching `basic.target` and when all of its first jobs are done. The second
 /// carries `STATUS=Ready.`, and only that one means that units can be asked for.
-fn says_ready(notification: &[u8]) -> bool {
+fn reports_ready(notification: &[u8]) -> bool {
     let text = String::from_utf8_lossy(notification);
     let ready = text.lines().any(|line| line == "READY=1");
     ready && !text.lines().any(|line| line.starts_with("STATUS=Reached"))
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn the_first_of_two_notifications_is_not_the_end_of_the_start() {
-        assert!(!says_ready(b"READY=1\nSTATUS=Reached basic.target."));
-        assert!(says_ready(b"READY=1\nSTATUS=Ready."));
-        assert!(!says_ready(b"STATUS=READY=1"));
+        assert!(!reports_ready(b"READY=1\nSTATUS=Reached basic.target."));
+        assert!(reports_ready(b"READY=1\nSTATUS=Ready."));
+        assert!(!reports_ready(b"STATUS=READY=1"));
     }
 }

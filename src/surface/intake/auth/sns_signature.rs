@@ -136,7 +136,7 @@ impl Certificates {
     /// When it is no certificate.
     pub fn pin(&self, file: &str, pem: &[u8]) -> Result<(), String> {
         let certificate = Certificate::read(pem)?;
-        held(&self.pinned).insert(file.to_owned(), Arc::new(certificate));
+        cached_certificate(&self.pinned).insert(file.to_owned(), Arc::new(certificate));
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl Certificates {
             pem.extend_from_slice(&chunk);
         }
         let certificate = Certificate::read(&pem).map_err(Rejected::Signature)?;
-        let mut fetched = held(&self.fetched);
+        let mut fetched = cached_certificate(&self.fetched);
         while fetched.len() >= KEPT {
             fetched.pop_first();
         }
@@ -174,18 +174,18 @@ impl Certificates {
     /// The certificate of an envelope.
     fn of(&self, sender: &Sender, envelope: &Envelope) -> Result<Arc<Certificate>, Rejected> {
         if let Some(file) = &sender.certificate {
-            let pinned = held(&self.pinned).get(file).cloned();
+            let pinned = cached_certificate(&self.pinned).get(file).cloned();
             return pinned.ok_or_else(|| Rejected::Ours(format!("the certificate in `{file}` was not read")));
         }
         let url = CertificateUrl::new(&envelope.certificate_url)
             .ok_or_else(|| Rejected::Signature("its `SigningCertURL` is not on AWS's own host".to_owned()))?;
-        let known = held(&self.fetched).get(&url).cloned();
+        let known = cached_certificate(&self.fetched).get(&url).cloned();
         known.ok_or(Rejected::CertificateWanted(url))
     }
 }
 
 /// What a lock holds; nothing in here can be left half done.
-fn held<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn cached_certificate<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

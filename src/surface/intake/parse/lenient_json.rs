@@ -48,7 +48,7 @@ fn mended(text: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' => string(rest, &mut out),
-            '0'..='9' | '-' | 'A'..='Z' | 'a'..='z' => word(rest, &mut out),
+            '0'..='9' | '-' | 'A'..='Z' | 'a'..='z' => literal(rest, &mut out),
             _ => {
                 out.push(first);
                 first.len_utf8()
@@ -60,7 +60,7 @@ fn mended(text: &str) -> String {
 }
 
 /// A number, or a bare word; the bytes that it takes up.
-fn word(rest: &str, out: &mut String) -> usize {
+fn literal(rest: &str, out: &mut String) -> usize {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let length = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
     let word = &rest[..length];

@@ -20,7 +20,7 @@ pub(super) enum PostOutcome {
 }
 
 impl PostOutcome {
-    fn word(self) -> &'static str {
+    fn code(self) -> &'static str {
         match self {
             Self::Taken => "taken",
             Self::Rejected => "rejected",
@@ -91,7 +91,7 @@ impl IntakeMetrics {
         );
         out.push_str("# HELP runbook_posts_total Posts of senders by answer.\n# TYPE runbook_posts_total counter\n");
         for ((sender, outcome), count) in &*self.posts.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = writeln!(out, "runbook_posts_total{{sender=\"{sender}\",answer=\"{}\"}} {count}", outcome.word());
+            let _ = writeln!(out, "runbook_posts_total{{sender=\"{sender}\",answer=\"{}\"}} {count}", outcome.code());
         }
         out
     }

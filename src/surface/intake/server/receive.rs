@@ -76,7 +76,7 @@ async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resul
         ReadBody::Whole(body) => body,
         ReadBody::Beginning(beginning) if admission == Admission::Granted => {
             let alert = too_large(name, &beginning, now);
-            return told(server.duty.report(vec![alert]).await);
+            return receipts(server.duty.report(vec![alert]).await);
         }
         ReadBody::Beginning(_) => {
             return Err(said(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {BODY_LIMIT} bytes")));
@@ -92,7 +92,7 @@ async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resul
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }
     };
-    told(server.duty.report(alerts).await)
+    receipts(server.duty.report(alerts).await)
 }
 
 /// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
@@ -159,7 +159,7 @@ struct AlertReceipt {
 }
 
 /// The answer to what was taken in, or was not.
-fn told(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
+fn receipts(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
         Ok(received) => Ok(axum::Json(AlertReceipt { received }).into_response()),
         Err(why) => {

@@ -51,7 +51,7 @@ impl SinglePost {
             let text = |name: &str| answer[name].as_str().map(str::to_owned);
             let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(PostError::nowhere()) };
             self.turn.push((id, SlackPost { subject, channel: self.channel, place, message }));
-            record(&self.engine, &mut self.turn).await
+            record_post(&self.engine, &mut self.turn).await
         })
         .await
     }
@@ -75,7 +75,7 @@ impl SinglePost {
             let post =
                 SlackPost { subject: PostSubject::Channel, channel: self.channel, place, message: String::new() };
             self.turn.push((id, post));
-            record(&self.engine, &mut self.turn).await
+            record_post(&self.engine, &mut self.turn).await
         })
         .await
     }
@@ -106,7 +106,7 @@ async fn to_its_end(errand: impl Future<Output = Result<(), PostError>> + Send +
 }
 
 /// Writes down where posts stand.
-pub(super) async fn record(engine: &Engine, posts: &mut Vec<(IncidentId, SlackPost)>) -> Result<(), PostError> {
+pub(super) async fn record_post(engine: &Engine, posts: &mut Vec<(IncidentId, SlackPost)>) -> Result<(), PostError> {
     while let Some((id, post)) = posts.first().cloned() {
         let command = Command { by: Actor::Engine, request: Request::Post(post) };
         match engine.submit(&id, command).await {

@@ -87,7 +87,7 @@ async fn connected(app: &Arc<App>) -> End {
             Some("hello") => greeted = true,
             Some("disconnect") => return End::Asked,
             _ => {
-                if let Err(why) = taken(app, &mut socket, envelope).await {
+                if let Err(why) = acknowledged(app, &mut socket, envelope).await {
                     return ended(&why);
                 }
             }
@@ -111,7 +111,7 @@ async fn opened(app: &Arc<App>) -> Result<Socket, String> {
 }
 
 /// Acknowledges an envelope, then deals with what is in it.
-async fn taken(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
+async fn acknowledged(app: &Arc<App>, socket: &mut Socket, mut envelope: Value) -> Result<(), String> {
     let Some(id) = envelope["envelope_id"].as_str().map(str::to_owned) else { return Ok(()) };
     let acknowledged = json!({"envelope_id": id}).to_string();
     socket.send(Message::text(acknowledged)).await.map_err(|error| error.to_string())?;

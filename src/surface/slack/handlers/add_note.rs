@@ -4,7 +4,7 @@ use super::super::parse::identity;
 use super::super::parse::identity::RequestedIdentity;
 use super::super::render::modal;
 use super::super::render::modal::ModalPurpose;
-use super::{HandlerReply, HandlerResult, Interaction, say};
+use super::{HandlerReply, HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
@@ -20,7 +20,7 @@ impl Interaction<'_> {
         let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));
         if let Err(refused) = allowed {
             match meant {
-                Some(incident) => self.turn_away(&incident.id, None, "add to the timeline").await,
+                Some(incident) => self.refuse_unknown_user(&incident.id, None, "add to the timeline").await,
                 None => tracing::warn!(user = self.from.user, "somebody was turned away"),
             }
             return Err(refused);
@@ -33,15 +33,15 @@ impl Interaction<'_> {
             Some(incident) => {
                 let id = incident.id.clone();
                 self.act(&id, Request::Note(note)).await?;
-                Ok(HandlerReply::Say(say(&kept(&id))))
+                Ok(HandlerReply::Say(reply_text(&note_reply(&id))))
             }
             None if open.is_empty() => {
-                Err(say("There is no open incident that it could belong to. `/runbook start` opens one."))
+                Err(reply_text("There is no open incident that it could belong to. `/runbook start` opens one."))
             }
             None => {
                 let choices: Vec<_> =
                     open.iter().map(|incident| (incident.id.clone(), one_line(&incident.title, 60))).collect();
-                let (title, fields) = modal::keep(&choices);
+                let (title, fields) = modal::private_metadata(&choices);
                 Ok(HandlerReply::Form { title, fields, purpose: ModalPurpose::Keep(note) })
             }
         }
@@ -49,6 +49,6 @@ impl Interaction<'_> {
 }
 
 /// That a message was kept.
-pub(super) fn kept(id: &IncidentId) -> String {
+pub(super) fn note_reply(id: &IncidentId) -> String {
     format!("It is in the timeline of {id}: `/runbook timeline {id}`.")
 }

@@ -10,8 +10,8 @@ use super::super::parse::identity::RequestedIdentity;
 use super::super::render::card;
 use super::super::render::modal;
 use super::super::render::modal::{ModalPurpose, WORDS};
-use super::add_note::kept;
-use super::{HandlerReply, HandlerResult, Interaction, say};
+use super::add_note::note_reply;
+use super::{HandlerReply, HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::{IncidentId, StepKey};
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Request;
@@ -84,10 +84,10 @@ impl Interaction<'_> {
             ModalPurpose::Keep(note) => {
                 let id = field(modal::INCIDENT)
                     .and_then(|id| id.parse().ok())
-                    .ok_or_else(|| say("No incident was picked."))?;
+                    .ok_or_else(|| reply_text("No incident was picked."))?;
                 self.may_at(&id, None, "write something down", RequestedIdentity::Act).await?;
                 self.act(&id, Request::Note(note)).await?;
-                Ok(HandlerReply::Say(say(&kept(&id))))
+                Ok(HandlerReply::Say(reply_text(&note_reply(&id))))
             }
         }
     }
@@ -109,7 +109,7 @@ impl Interaction<'_> {
         if !self.from.is_alone() {
             return Ok(HandlerReply::Done(None));
         }
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::no(&error))?;
+        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
         let StepQuestion { run, step, round } = question;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
         Ok(HandlerReply::Done(Some(card.leading_to(incident))))
@@ -131,13 +131,13 @@ impl Interaction<'_> {
         let incident = self.incident(id).await?;
         match incident.waits(question.run, &question.step, question.round) {
             Some(_) => Ok(incident),
-            None => Err(say(STALE)),
+            None => Err(reply_text(STALE)),
         }
     }
 
     async fn form_for(&self, id: &IncidentId, question: StepQuestion, deny: bool) -> HandlerResult {
         let incident = self.current(id, &question).await?;
-        let gate = incident.waits(question.run, &question.step, question.round).ok_or_else(|| say(STALE))?;
+        let gate = incident.waits(question.run, &question.step, question.round).ok_or_else(|| reply_text(STALE))?;
         let ((title, fields), purpose) = match gate {
             Gate::Approve { change, .. } if deny => {
                 (modal::deny(&change.what), ModalPurpose::Deny(id.clone(), question))
@@ -145,7 +145,7 @@ impl Interaction<'_> {
             Gate::Ask { prompt, choices, many, .. } => {
                 (modal::answer(prompt, choices, *many), ModalPurpose::Answer(id.clone(), question))
             }
-            _ => return Err(say(STALE)),
+            _ => return Err(reply_text(STALE)),
         };
         Ok(HandlerReply::Form { title, fields, purpose })
     }

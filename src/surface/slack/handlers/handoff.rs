@@ -4,7 +4,7 @@ use super::super::parse::command::Typed;
 use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
-use super::{HandlerReply, HandlerResult, Interaction, no};
+use super::{HandlerReply, HandlerResult, Interaction, engine_refusal};
 use crate::domain::core::text::one_line;
 use crate::domain::report::handover::{Handover, HandoverLine, Piece};
 
@@ -17,7 +17,7 @@ impl Interaction<'_> {
     pub(super) async fn handoff(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| no(&error))?;
+        let log = self.desk.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let handover = Handover::of(&incident, &log, self.desk.engine.parts().clock.now());
         let Card { summary, mut sheet } = self.live(&incident);
         let roles = handover.roles.iter().map(|role| role.line()).collect();

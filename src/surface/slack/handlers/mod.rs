@@ -32,8 +32,8 @@ mod run_commands;
 mod start;
 mod typed_commands;
 
-pub(super) use self::refusal::say;
-use self::refusal::{near, no, no_at, none, unknown, which};
+pub(super) use self::refusal::reply_text;
+use self::refusal::{engine_refusal, near, none, refusal_at, unknown, which};
 
 /// What who did something gets to see.
 #[derive(Debug)]
@@ -79,18 +79,18 @@ impl Handlers {
     async fn answered(&self, from: &Inbound) -> HandlerReply {
         let sheet = self.engine.parts().catalog.estate();
         let Ok(estate) = &sheet.content else {
-            return HandlerReply::Say(say("estate.yaml has problems; `runbook lint` shows them"));
+            return HandlerReply::Say(reply_text("estate.yaml has problems; `runbook lint` shows them"));
         };
         let visit = Interaction { desk: self, estate, from };
         let said = match &from.act {
             Act::Typed(words) => visit.typed(Typed::read(words)).await,
             Act::Pressed(value) => match ButtonValue::decoded(value) {
                 Some(press) => visit.pressed(press).await,
-                None => Err(say("This button is of another version. Type `/runbook` for what waits now.")),
+                None => Err(reply_text("This button is of another version. Type `/runbook` for what waits now.")),
             },
             Act::Submitted { form, carried, fields } if form == modal::FORM => match serde_json::from_str(carried) {
                 Ok(Carried { purpose, .. }) => visit.submitted(purpose, fields).await,
-                Err(_) => Err(say("This form is of another version. Type the command again.")),
+                Err(_) => Err(reply_text("This form is of another version. Type the command again.")),
             },
             Act::Submitted { .. } => Ok(HandlerReply::Done(None)),
             Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
@@ -106,13 +106,13 @@ impl Handlers {
 
 impl Interaction<'_> {
     fn may(&self, wish: RequestedIdentity) -> Result<Actor, Card> {
-        identity::may(self.estate, &self.from.user, wish).map_err(|why| say(&why))
+        identity::may(self.estate, &self.from.user, wish).map_err(|why| reply_text(&why))
     }
 
     /// Asks something of an incident in the name of who came.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
         let command = Command { by, request };
-        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| no_at(id, &error))
+        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| refusal_at(id, &error))
     }
 
     /// What only people of the estate may ask for.
@@ -133,7 +133,7 @@ impl Interaction<'_> {
             Ok(by) => return Ok(by),
             Err(refused) => refused,
         };
-        self.turn_away(id, step, wanted).await;
+        self.refuse_unknown_user(id, step, wanted).await;
         Err(refused)
     }
 
@@ -148,14 +148,14 @@ impl Interaction<'_> {
         match self.meant(typed).await {
             // What would open an incident is about none of those that are open.
             Ok(incident) if typed.verb != "start" || typed.incident.is_some() => {
-                self.turn_away(&incident.id, None, &wanted).await
+                self.refuse_unknown_user(&incident.id, None, &wanted).await
             }
             Ok(_) | Err(_) => tracing::warn!(user = self.from.user, wanted, "somebody was turned away"),
         }
         Err(refused)
     }
 
-    async fn turn_away(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
+    async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
         if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
@@ -169,12 +169,12 @@ impl Interaction<'_> {
     }
 
     async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {
-        self.desk.engine.incident(id).await.map_err(|error| no(&error))
+        self.desk.engine.incident(id).await.map_err(|error| engine_refusal(&error))
     }
 
     /// The incidents that are not over, the worst first.
     async fn open(&self) -> Result<Vec<Incident>, Card> {
-        let live = self.desk.engine.parts().store.live().await.map_err(|error| no(&error.into()))?;
+        let live = self.desk.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
         let mut open = Vec::new();
         for summary in live {
             // One that is damaged hides no other.

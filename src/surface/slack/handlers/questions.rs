@@ -10,13 +10,13 @@ use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
 use super::super::render::question::Waiting;
-use super::{HandlerReply, HandlerResult, Interaction, say};
+use super::{HandlerReply, HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::{Actor, Gate};
-use crate::domain::incident::permission::{counted, is_one_of, is_stranger};
+use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
@@ -74,8 +74,11 @@ impl Interaction<'_> {
     pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
-        let step: Option<StepKey> =
-            Some(step).filter(|step| !step.is_empty()).map(str::parse).transpose().map_err(|why: String| say(&why))?;
+        let step: Option<StepKey> = Some(step)
+            .filter(|step| !step.is_empty())
+            .map(str::parse)
+            .transpose()
+            .map_err(|why: String| reply_text(&why))?;
         if !digest.is_empty() {
             let by = identity::actor(self.estate, &self.from.user);
             let request = Request::Approve { step, digest: Some(digest.to_owned()) };
@@ -89,7 +92,7 @@ impl Interaction<'_> {
     /// Refuses the only change that waits, or the one whose step is named first.
     pub(super) async fn deny(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
-            return Err(say("Type `/runbook deny <reason>`."));
+            return Err(reply_text("Type `/runbook deny <reason>`."));
         }
         let by = identity::actor(self.estate, &self.from.user);
         let incident = self.meant(typed).await?;
@@ -98,7 +101,7 @@ impl Interaction<'_> {
         let step = changes.map(|one| one.step.clone()).find(|step| step.to_string() == word);
         let reason = if step.is_some() { rest } else { typed.rest.as_str() };
         if reason.is_empty() {
-            return Err(say(&format!("Type `/runbook deny {word} <reason>`.")));
+            return Err(reply_text(&format!("Type `/runbook deny {word} <reason>`.")));
         }
         let request = Request::Deny { step, reason: reason.to_owned() };
         Ok(done("Refused", &self.ask(&incident.id, by, request).await?))
@@ -121,7 +124,7 @@ impl Interaction<'_> {
             }
             (None, several) => {
                 let steps: Vec<String> = several.iter().map(|one| format!("`{}`", one.step)).collect();
-                return Err(say(&format!(
+                return Err(reply_text(&format!(
                     "Name the step: `/runbook answer {} <step> <words>`, one of {}.",
                     incident.id,
                     steps.join(", ")
@@ -152,7 +155,7 @@ impl Interaction<'_> {
         if wanted.take(QUESTIONS).map(|one| one.draw(&mut sheet)).count() == 0 {
             let said =
                 format!("{before} {} {after}. See how it stands: `/runbook status {}`.", incident.id, incident.id);
-            return Err(say(said.trim_start()));
+            return Err(reply_text(said.trim_start()));
         }
         Ok(HandlerReply::Say(Card { summary: "Look, then press the button".to_owned(), sheet }))
     }
@@ -191,7 +194,7 @@ fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
             let may_at_all = !*not_requester || person != counted(&run.estate, &run.by);
             is_one_of(one.incident, &run.estate, by, roles) && may_again && may_at_all
         }
-        _ => !is_stranger(&run.estate, by),
+        _ => !is_unknown_user(&run.estate, by),
     }
 }
 

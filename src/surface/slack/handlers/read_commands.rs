@@ -4,7 +4,7 @@ use super::super::parse::command::Typed;
 use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
-use super::{HandlerReply, HandlerResult, Interaction, no, say};
+use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text};
 use crate::domain::core::text::one_line;
 use crate::domain::report::headline;
 use crate::domain::report::timeline::{Entry, Timeline};
@@ -21,7 +21,8 @@ impl Interaction<'_> {
     /// The incidents that changed last.
     pub(super) async fn latest(&self) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
-        let all = self.desk.engine.parts().store.incidents(LISTED, 0).await.map_err(|error| no(&error.into()))?;
+        let all =
+            self.desk.engine.parts().store.incidents(LISTED, 0).await.map_err(|error| engine_refusal(&error.into()))?;
         let mut lines = Vec::new();
         for summary in all {
             // One that is damaged hides no other.
@@ -41,7 +42,7 @@ impl Interaction<'_> {
     pub(super) async fn timeline(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| no(&error))?;
+        let log = self.desk.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
         let timeline = Timeline::of(&log);
         let entries: Vec<&Entry> = timeline.notable().collect();
         let earlier = entries.len().saturating_sub(LINES);
@@ -60,9 +61,9 @@ impl Interaction<'_> {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
         let Some(url) = self.desk.engine.page_link(&incident.id) else {
-            return Err(say("The estate names no page: add `page` to estate.yaml."));
+            return Err(reply_text("The estate names no page: add `page` to estate.yaml."));
         };
-        let mut card = say(&format!("{} has a page", incident.id));
+        let mut card = reply_text(&format!("{} has a page", incident.id));
         card.sheet = Blocks::default();
         card.sheet.line(vec![Text::Link { url, words: "All of it" }, text(format!(" of {}", incident.id))]);
         Ok(HandlerReply::Say(card))
@@ -92,8 +93,9 @@ impl Interaction<'_> {
     pub(super) async fn verify(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let audit = self.desk.engine.parts().store.audit(&incident.id).await.map_err(|error| no(&error.into()))?;
-        Ok(HandlerReply::Say(say(&match audit.broken {
+        let audit =
+            self.desk.engine.parts().store.audit(&incident.id).await.map_err(|error| engine_refusal(&error.into()))?;
+        Ok(HandlerReply::Say(reply_text(&match audit.broken {
             None => format!("{} is whole: {} events, the last with hash {}", incident.id, audit.events, audit.head),
             Some((seq, why)) => format!("{} is damaged from event {seq} on: {why}", incident.id),
         })))

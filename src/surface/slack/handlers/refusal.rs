@@ -19,33 +19,35 @@ const COMMAND: usize = 150;
 const LIKENESS: f64 = 0.9;
 
 /// One sentence.
-pub fn say(words: &str) -> Card {
+pub fn reply_text(words: &str) -> Card {
     let mut sheet = Blocks::default();
     sheet.line(vec![text(words)]);
     Card { summary: words.to_owned(), sheet }
 }
 
 /// Our no, or our trouble, in words for who asked.
-pub fn no(error: &EngineError) -> Card {
+pub fn engine_refusal(error: &EngineError) -> Card {
     match error {
         EngineError::Refused(refused) => refusal(refused),
-        EngineError::Store(StoreError::Taken { .. }) => say("This was done before; nothing was done again."),
+        EngineError::Store(StoreError::Taken { .. }) => reply_text("This was done before; nothing was done again."),
         EngineError::Store(error) => {
             tracing::warn!(%error, "a request from Slack met the log's trouble");
-            say("The log cannot be read or written now; nothing was changed. Try again in a moment.")
+            reply_text("The log cannot be read or written now; nothing was changed. Try again in a moment.")
         }
-        EngineError::NotFound(_) => say(&format!("{}. `/runbook incidents` lists them.", capital(&error.to_string()))),
-        other => say(&capital(&other.to_string())),
+        EngineError::NotFound(_) => {
+            reply_text(&format!("{}. `/runbook incidents` lists them.", capital(&error.to_string())))
+        }
+        other => reply_text(&capital(&other.to_string())),
     }
 }
 
 /// The same about an incident: how it stands is what to look at, unless something else is said.
-pub fn no_at(id: &IncidentId, error: &EngineError) -> Card {
-    let card = no(error);
+pub fn refusal_at(id: &IncidentId, error: &EngineError) -> Card {
+    let card = engine_refusal(error);
     if card.leads_on() || !matches!(error, EngineError::Refused(_)) {
         return card;
     }
-    say(&format!("{} See how it stands: `/runbook status {id}`.", full_stop(&card.summary)))
+    reply_text(&format!("{} See how it stands: `/runbook status {id}`.", full_stop(&card.summary)))
 }
 
 fn full_stop(words: &str) -> String {
@@ -56,7 +58,7 @@ fn full_stop(words: &str) -> String {
 pub fn refusal(refused: &Refused) -> Card {
     let hint = refused.hint.as_deref().unwrap_or_default();
     let hint = hint.replace("`runbook watch ", "`/runbook status ").replace("`runbook ", "`/runbook ");
-    say(format!("{}. {hint}", capital(&refused.message)).trim_end())
+    reply_text(format!("{}. {hint}", capital(&refused.message)).trim_end())
 }
 
 /// More than one is open: they are listed, each with what to type.
@@ -74,8 +76,10 @@ pub fn which(typed: &Typed, open: &[Incident]) -> Card {
 /// None is open: the last one can be named.
 pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
     match last {
-        Some(last) => say(&format!("There is no open incident. For the last one, type `{}`.", command(typed, last))),
-        None => say("There is no open incident. `/runbook start` opens one."),
+        Some(last) => {
+            reply_text(&format!("There is no open incident. For the last one, type `{}`.", command(typed, last)))
+        }
+        None => reply_text("There is no open incident. `/runbook start` opens one."),
     }
 }
 
@@ -91,7 +95,7 @@ pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
     let meant = open.iter().find(is_meant)?;
     let right = Typed { rest: rest.to_owned(), ..typed.clone() };
     let said = format!("There is no incident `{}`. Did you mean `{}`?", one_line(word, 40), command(&right, &meant.id));
-    Some(say(&said))
+    Some(reply_text(&said))
 }
 
 /// What was typed is no incident's name, or the beginning of several.
@@ -99,9 +103,9 @@ pub fn unknown(typed: &Typed, error: &EngineError) -> Card {
     match error {
         EngineError::NotFound(_) => {
             let word = one_line(&typed.rest, 40);
-            say(&format!("There is no incident `{word}`. `/runbook list` shows those that are open."))
+            reply_text(&format!("There is no incident `{word}`. `/runbook list` shows those that are open."))
         }
-        other => no(other),
+        other => engine_refusal(other),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::parse::command::{Typed, first};
 use super::super::render::question;
 use super::super::render::question::Waiting;
-use super::{HandlerResult, Interaction, say};
+use super::{HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
@@ -21,7 +21,7 @@ impl Interaction<'_> {
     pub(super) async fn skip(&self, typed: &Typed) -> HandlerResult {
         let (step, reason) = first(&typed.rest);
         if step.is_empty() || reason.is_empty() {
-            return Err(say("Type `/runbook skip <step> <reason>`."));
+            return Err(reply_text("Type `/runbook skip <step> <reason>`."));
         }
         let request = Request::Skip { step: key(step)?, reason: reason.to_owned() };
         self.request(typed, &format!("`{step}` is skipped"), request).await
@@ -29,7 +29,7 @@ impl Interaction<'_> {
 
     pub(super) async fn undo(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
-            return Err(say("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
+            return Err(reply_text("Type `/runbook undo <step>`; `/runbook timeline` shows what was done."));
         }
         let step = key(&typed.rest)?;
         self.request(typed, &format!("`{step}` is being taken back"), Request::Undo { step }).await
@@ -44,9 +44,11 @@ impl Interaction<'_> {
             (Some(one), None) => Ok(one.step.clone()),
             (None, _) => {
                 let id = &incident.id;
-                Err(say(&format!("No step of {id} has failed and waits. See how it stands: `/runbook status {id}`.")))
+                Err(reply_text(&format!(
+                    "No step of {id} has failed and waits. See how it stands: `/runbook status {id}`."
+                )))
             }
-            (Some(one), Some(two)) => Err(say(&format!(
+            (Some(one), Some(two)) => Err(reply_text(&format!(
                 "More than one step has failed. Type `/runbook retry {} {}`, or another step such as `{}`.",
                 incident.id, one.step, two.step
             ))),
@@ -55,5 +57,5 @@ impl Interaction<'_> {
 }
 
 fn key(word: &str) -> Result<StepKey, super::Card> {
-    word.parse().map_err(|why: String| say(&super::super::render::question::capital(&why)))
+    word.parse().map_err(|why: String| reply_text(&super::super::render::question::capital(&why)))
 }

@@ -10,7 +10,7 @@ use super::super::render::modal;
 use super::super::render::modal::{ENVIRONMENT, ModalPurpose};
 use super::super::render::question::capital;
 use super::refusal::refusal;
-use super::{HandlerReply, HandlerResult, Interaction, no, say};
+use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
@@ -29,7 +29,7 @@ impl Interaction<'_> {
         let catalog = &self.desk.engine.parts().catalog;
         if id.is_empty() {
             let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-            return Err(say(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
+            return Err(reply_text(&format!("Say which: `/runbook start` and one of {}.", known.join(", "))));
         }
         let (runbook, _) = self.runbook(id)?;
         let known = StartVocabulary {
@@ -64,7 +64,7 @@ impl Interaction<'_> {
         self.may(RequestedIdentity::Act)?;
         let incident = self.incident(id).await?;
         if !incident.proposals.iter().any(|proposal| proposal.runbook == runbook) {
-            return Err(say("It was started already, or is not proposed any more."));
+            return Err(reply_text("It was started already, or is not proposed any more."));
         }
         self.start(runbook, StartArgs { incident: Some(id.to_string()), ..StartArgs::default() }).await
     }
@@ -100,13 +100,13 @@ impl Interaction<'_> {
     async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
         let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
-        asked.map_err(|error| no(&error))
+        asked.map_err(|error| engine_refusal(&error))
     }
 
     /// The incident that it goes into, from which it has its environment and what an alert has proposed.
     async fn within(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
         let Some(named) = &order.incident else { return Ok(None) };
-        let id = self.desk.engine.find(Some(named)).await.map_err(|error| no(&error))?;
+        let id = self.desk.engine.find(Some(named)).await.map_err(|error| engine_refusal(&error))?;
         let incident = self.incident(&id).await?;
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         for proposal in incident.proposals.iter().filter(|proposal| proposal.runbook == runbook) {
@@ -132,7 +132,7 @@ impl Interaction<'_> {
                 Some(near) => format!("Did you mean `/runbook start {near}`?"),
                 None => format!("`/runbook start` takes one of {}.", known.join(", ")),
             };
-            say(&format!("{}. {hint}", capital(&why)))
+            reply_text(&format!("{}. {hint}", capital(&why)))
         })
     }
 
@@ -159,11 +159,11 @@ impl Interaction<'_> {
         for _ in 0..ID_ATTEMPTS {
             let id = IncidentId::from_bits((self.desk.terms.chance)());
             let seq = self.desk.engine.parts().store.seq(&id).await;
-            if seq.map_err(|error| super::no(&error.into()))? == 0 {
+            if seq.map_err(|error| super::engine_refusal(&error.into()))? == 0 {
                 return Ok(id);
             }
         }
-        Err(say("No incident id is free. Try again."))
+        Err(reply_text("No incident id is free. Try again."))
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::questions::done;
-use super::{HandlerReply, HandlerResult, Interaction, say};
+use super::{HandlerReply, HandlerResult, Interaction, reply_text};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::decide::nearest;
@@ -52,7 +52,7 @@ impl Interaction<'_> {
             }
             "postmortem" => self.postmortem(&typed).await,
             "handoff" => self.handoff(&typed).await,
-            other => Err(say(&unheard(other))),
+            other => Err(reply_text(&unheard(other))),
         }
     }
 
@@ -66,7 +66,7 @@ impl Interaction<'_> {
     async fn words(&self, typed: &Typed, what: &str, request: fn(String) -> Request) -> HandlerResult {
         if typed.rest.is_empty() {
             let wanted = if typed.verb == "cancel" { "reason" } else { "words" };
-            return Err(say(&format!("Type `/runbook {} <{wanted}>`.", typed.verb)));
+            return Err(reply_text(&format!("Type `/runbook {} <{wanted}>`.", typed.verb)));
         }
         self.request(typed, what, request(typed.rest.clone())).await
     }
@@ -77,7 +77,7 @@ impl Interaction<'_> {
         let severity = typed.rest.to_lowercase().parse().map_err(|_| {
             let word = one_line(&typed.rest, 40);
             let wrong = if word.is_empty() { String::new() } else { format!("`{word}` is no severity. ") };
-            say(&format!("{wrong}Type `/runbook severity p1`, or one of p2, p3, p4."))
+            reply_text(&format!("{wrong}Type `/runbook severity p1`, or one of p2, p3, p4."))
         })?;
         self.request(typed, &format!("Severity {severity}"), Request::Regrade(severity)).await
     }
@@ -87,14 +87,14 @@ impl Interaction<'_> {
         let (verb, rest) = typed.split();
         let (role, to) = first(rest);
         let (what, request) = match (verb, role, to) {
-            ("take" | "give" | "release", "", _) | ("", ..) | ("give", _, "") => return Err(say(&self.roles())),
+            ("take" | "give" | "release", "", _) | ("", ..) | ("give", _, "") => return Err(reply_text(&self.roles())),
             ("take", role, "") => (format!("You are {role}"), Request::TakeRole { role: role.to_owned() }),
             ("release", role, "") => (format!("Nobody is {role}"), Request::ReleaseRole { role: role.to_owned() }),
             ("give", role, to) => {
                 (format!("{to} is {role}"), Request::GiveRole { role: role.to_owned(), to: whom(to) })
             }
             (role, "", _) => (format!("You are {role}"), Request::TakeRole { role: role.to_owned() }),
-            _ => return Err(say(&self.roles())),
+            _ => return Err(reply_text(&self.roles())),
         };
         self.request(typed, &one_line(&what, 80), request).await
     }

@@ -67,7 +67,7 @@ impl StartArgs {
                 let value = if TAKING.contains(&name) { value.or_else(|| words.next()) } else { value };
                 order.option(name, value, known)?;
             } else {
-                order.word(name, value, known)?;
+                order.code(name, value, known)?;
             }
         }
         Ok(order)
@@ -98,7 +98,7 @@ impl StartArgs {
     }
 
     /// Any other word.
-    fn word(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
+    fn code(&mut self, name: &str, value: Option<String>, known: &StartVocabulary<'_>) -> Result<(), Refused> {
         let is_param = known.params.contains(&name);
         match (name, value) {
             (name, Some(value)) if is_param => self.param(name, value),

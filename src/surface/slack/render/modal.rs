@@ -97,7 +97,7 @@ pub fn deny(what: &str) -> (String, Vec<Value>) {
 }
 
 /// A form that asks to which incident a message belongs.
-pub fn keep(incidents: &[(IncidentId, String)]) -> (String, Vec<Value>) {
+pub fn private_metadata(incidents: &[(IncidentId, String)]) -> (String, Vec<Value>) {
     let options = incidents.iter().take(OPTIONS).map(|(id, title)| option(&format!("{id} {title}"), id.as_str()));
     let options: Vec<Value> = options.collect();
     let element = json!({"type": "static_select", "action_id": "value", "options": options});

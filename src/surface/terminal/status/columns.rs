@@ -111,7 +111,7 @@ impl Columns {
     }
 
     fn cells(&self, row: &Subject, now: Timestamp) -> Vec<Cell> {
-        let (sign, tone) = look(row.grade, self.signs);
+        let (sign, tone) = state_style(row.grade, self.signs);
         let name = Cell::text(if row.grade == HealthGrade::Up { Tone::Plain } else { Tone::Strong }, row.name.as_str());
         if self.breadth == Breadth::Narrow {
             return vec![Cell::text(tone, sign), name];
@@ -121,9 +121,9 @@ impl Columns {
         let since = unit.and_then(|unit| unit.since).map_or_else(none, |since| age(since, now));
         let memory = unit.and_then(|unit| unit.memory).map_or_else(none, memory);
         let latency = row.latency_ms().map_or_else(none, latency);
-        let mut cells = vec![Cell::text(tone, format!("{sign} {}", row.grade.word())), name];
+        let mut cells = vec![Cell::text(tone, format!("{sign} {}", row.grade.code())), name];
         if self.breadth == Breadth::Wide {
-            let word = unit.map_or_else(none, |unit| unit.word().to_owned());
+            let word = unit.map_or_else(none, |unit| unit.code().to_owned());
             let restarts = unit.and_then(|unit| unit.restarts).map_or_else(none, |count| count.to_string());
             cells.push(Cell::text(if unit.is_some_and(|unit| !unit.is_up) { tone } else { Tone::Plain }, word));
             cells.extend([Cell::number(since), Cell::number(restarts)]);
@@ -150,7 +150,7 @@ impl Columns {
         let tone = match row.grade {
             HealthGrade::Up if row.reason.is_none() => Tone::Faint,
             HealthGrade::Up => Tone::Warn,
-            grade => look(grade, self.signs).1,
+            grade => state_style(grade, self.signs).1,
         };
         Cell::text(tone, said)
     }
@@ -181,7 +181,7 @@ impl Columns {
 }
 
 /// The sign of a grade, and its tone.
-pub fn look(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
+pub fn state_style(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
     match grade {
         HealthGrade::Down => (signs.failed, Tone::Bad),
         HealthGrade::Degraded => (signs.warning, Tone::Warn),
@@ -192,7 +192,7 @@ pub fn look(grade: HealthGrade, signs: &Signs) -> (&'static str, Tone) {
 
 /// What is said of a subject that is well.
 fn well(row: &Subject, breadth: Breadth) -> String {
-    let unit = row.seen().map(|unit| unit.word()).filter(|_| breadth != Breadth::Wide);
+    let unit = row.seen().map(|unit| unit.code()).filter(|_| breadth != Breadth::Wide);
     let ready = row.health.as_ref().and_then(|health| health.ready).filter(|ready| *ready).map(|_| "ready");
     unit.into_iter().chain(ready).collect::<Vec<_>>().join(", ")
 }

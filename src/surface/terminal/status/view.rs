@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no more rows than the screen has, and none wider; what is hidden is counted.
 
-use super::columns::{Columns, age, look};
+use super::columns::{Columns, age, state_style};
 use super::model::StatusModel;
 use super::sparkline::curve;
 use crate::domain::core::text::bytes;
@@ -34,7 +34,7 @@ pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -
     let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1)).min(lines.max(spare));
     let room = size.rows.saturating_sub(FRAME + news);
     let mut screen = vec![head(model, now, size.columns, signs)];
-    let (board, hidden) = board(model, now, size.columns, room, letters);
+    let (board, hidden) = table(model, now, size.columns, room, letters);
     screen.extend(board);
     screen.push(rule(model, hidden, size.columns, signs));
     screen.extend(told(model, now, news, size.columns, signs));
@@ -79,9 +79,9 @@ fn head(model: &StatusModel, now: Timestamp, columns: usize, signs: &Signs) -> W
     for grade in HealthGrade::ALL {
         let many = count(&model.rows, grade);
         if many > 0 {
-            let (sign, tone) = look(grade, signs);
+            let (sign, tone) = state_style(grade, signs);
             spans.push(StyledSpan::new(Tone::Plain, "  "));
-            let word = if columns >= NARROW { format!(" {}", grade.word()) } else { String::new() };
+            let word = if columns >= NARROW { format!(" {}", grade.code()) } else { String::new() };
             spans.push(StyledSpan::new(tone, &format!("{sign} {many}{word}")));
         }
     }
@@ -89,7 +89,7 @@ fn head(model: &StatusModel, now: Timestamp, columns: usize, signs: &Signs) -> W
 }
 
 /// The headings and as many rows as there is room for, so that the chosen one is among them; how many are not.
-fn board(
+fn table(
     model: &StatusModel,
     now: Timestamp,
     columns: usize,
@@ -133,11 +133,11 @@ fn rule(model: &StatusModel, (above, below): (usize, usize), columns: usize, sig
 
 fn told(model: &StatusModel, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<WrappedRow> {
     let trouble = model.blind.iter().map(|reason| {
-        let (sign, tone) = look(HealthGrade::Unknown, signs);
+        let (sign, tone) = state_style(HealthGrade::Unknown, signs);
         fitted(vec![StyledSpan::new(tone, &format!("{sign} {reason}"))], columns, signs)
     });
     let news = model.news.iter().map(|news| {
-        let (sign, tone) = look(news.grade, signs);
+        let (sign, tone) = state_style(news.grade, signs);
         let when = match columns {
             0..NARROW => format!("{:>4} ", age(news.at, now)),
             _ => format!("{} {:>4} ago  ", news.at.format("%H:%M:%S"), age(news.at, now)),

@@ -137,7 +137,7 @@ impl<'a> Watch<'a> {
                 Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); AfterKey::On }
                 units = pending(&mut work.look) => { self.seen(units, &mut work); AfterKey::On }
                 heard = &mut work.hear => { work.heard(heard, self.survey); AfterKey::On }
-                () = clock.sleep_until(work.turn) => { work.take_turn(self.survey, self.options.every); AfterKey::On }
+                () = clock.sleep_until(work.turn) => { work.handle_key(self.survey, self.options.every); AfterKey::On }
                 () = clock::sleep(&*clock, TICK) => AfterKey::On,
             };
             if !matches!(next, AfterKey::On) {
@@ -273,7 +273,7 @@ impl<'a> WatchTasks<'a> {
 
     /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
     /// another.
-    fn take_turn(&mut self, survey: &'a StatusSurvey, every: Duration) {
+    fn handle_key(&mut self, survey: &'a StatusSurvey, every: Duration) {
         let many = survey.subjects().len().max(1);
         let share = every / u32::try_from(many).unwrap_or(u32::MAX);
         self.turn = Span(share).after(survey.clock().now());

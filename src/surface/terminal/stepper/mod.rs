@@ -184,7 +184,7 @@ impl Stepper<'_> {
         let (engine, incident, refusals) = (self.engine.clone(), self.incident.clone(), self.refusals.clone());
         let command = Command { by: here(&self.options.actor), request };
         tokio::spawn(async move {
-            let refusal = engine.submit(&incident, command).await.err().map(|error| said(&error));
+            let refusal = engine.submit(&incident, command).await.err().map(|error| typed_echo(&error));
             // A stepper that has left hears nothing any more.
             let _ = refusals.send(refusal).await;
         });
@@ -254,7 +254,7 @@ fn signals() -> io::Result<[Signal; 3]> {
 }
 
 /// A no, or our own trouble, in one line with its hint.
-fn said(error: &EngineError) -> String {
+fn typed_echo(error: &EngineError) -> String {
     match error {
         EngineError::Refused(refused) => match &refused.hint {
             Some(hint) => format!("{}: {hint}", refused.message),

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::engine::{Engine, EngineError, IncidentUpdate, Stop};
-use crate::surface::terminal::widgets::palette::paint;
+use crate::surface::terminal::widgets::palette::styled;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::ENDLESS;
@@ -162,7 +162,7 @@ impl PrintedLines<'_> {
     fn print(&self, lines: &[StyledLine]) -> Result<(), EngineError> {
         let mut text = String::new();
         for row in wrap::all(lines, ENDLESS) {
-            text.push_str(&paint(&row, self.options.colour, self.options.letters));
+            text.push_str(&styled(&row, self.options.colour, self.options.letters));
             text.push('\n');
         }
         io::stderr().write_all(text.as_bytes()).map_err(lost)

@@ -11,7 +11,7 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
     let Some((run, step)) = incident.run(run).and_then(|run| Some((run, run.runbook.step(&key.id)?))) else {
         return key.to_string();
     };
-    let mut name = template_scope::text(incident, run, key, &step.name).unwrap_or_else(|_| bare(&step.name));
+    let mut name = template_scope::text(incident, run, key, &step.name).unwrap_or_else(|_| unstyled(&step.name));
     if let Some(index) = key.index.filter(|_| !step.name.contains("item")) {
         name.push_str(&format!(" ({} of {})", index + 1, items(run, key).max(index as usize + 1)));
     }
@@ -23,7 +23,7 @@ pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
 }
 
 /// A name without what cannot be filled in, such as the `item` of a `for_each` that has none.
-fn bare(name: &str) -> String {
+fn unstyled(name: &str) -> String {
     let mut pieces = name.split("{{");
     let first = pieces.next().unwrap_or_default().to_owned();
     let rest = pieces.map(|piece| piece.split_once("}}").map_or("", |(_, after)| after));
@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_filled_in_is_left_out() {
-        assert_eq!(bare("Restart {{ item }}"), "Restart");
-        assert_eq!(bare("Restart {{ item }} on {{ item.host }} again"), "Restart on again");
-        assert_eq!(bare("An {{ open end"), "An");
+        assert_eq!(unstyled("Restart {{ item }}"), "Restart");
+        assert_eq!(unstyled("Restart {{ item }} on {{ item.host }} again"), "Restart on again");
+        assert_eq!(unstyled("An {{ open end"), "An");
     }
 }

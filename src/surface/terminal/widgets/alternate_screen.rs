@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::inline_screen::{TOGETHER, measured};
-use super::palette::{Colour, Letters, paint};
+use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
@@ -85,6 +85,6 @@ impl AlternateScreen {
     /// row there is nothing to erase, and the cursor stands on its last character.
     fn painted(&self, row: &WrappedRow) -> String {
         let erase = if row.width() < self.size.columns { ERASE } else { "" };
-        paint(row, self.colour, self.letters) + erase
+        styled(row, self.colour, self.letters) + erase
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 
 use crossterm::terminal;
 
-use super::palette::{Colour, Letters, paint};
+use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
@@ -67,7 +67,7 @@ impl Screen {
     /// Prints rows for good, and draws the region below them.
     pub fn show(&mut self, record: &[WrappedRow], frame: &StepperFrame) -> io::Result<()> {
         let painted: Vec<(String, usize)> =
-            frame.rows.iter().map(|row| (paint(row, self.colour, self.letters), row.width())).collect();
+            frame.rows.iter().map(|row| (styled(row, self.colour, self.letters), row.width())).collect();
         if record.is_empty() && painted == self.drawn && frame.cursor == self.cursor {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Screen {
         self.to_top(&mut out);
         for row in record {
             // The row is erased before it is written: afterwards the cursor may stand on its last column.
-            let _ = write!(out, "\x1b[2K{}\r\n", paint(row, self.colour, self.letters));
+            let _ = write!(out, "\x1b[2K{}\r\n", styled(row, self.colour, self.letters));
         }
         // A character that is wider than we think must not make two rows of one.
         out.push_str("\x1b[?7l");

@@ -35,7 +35,7 @@ impl Letters {
 }
 
 /// The row as the bytes to send, without a line end.
-pub fn paint(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
+pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
     let mut out = String::new();
     for span in &row.0 {
         let codes = match colour {
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_row_without_colour_is_only_its_text() {
         let row = &rows(&StyledLine::new().with(Tone::Bad, "✗ broken").faint(" · why"), 40)[0];
-        assert_eq!(paint(row, Colour::None, Letters::Unicode), "✗ broken · why");
-        assert_eq!(paint(row, Colour::None, Letters::Ascii), "? broken - why");
-        assert_eq!(paint(row, Colour::Sixteen, Letters::Unicode), "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m");
+        assert_eq!(styled(row, Colour::None, Letters::Unicode), "✗ broken · why");
+        assert_eq!(styled(row, Colour::None, Letters::Ascii), "? broken - why");
+        assert_eq!(styled(row, Colour::Sixteen, Letters::Unicode), "\x1b[1;31m✗ broken\x1b[0m\x1b[2m · why\x1b[0m");
     }
 }

@@ -28,7 +28,7 @@ impl Guard {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                if give_back() {
+                if restore_terminal() {
                     // The message goes below what is drawn; a terminal that is gone loses nothing.
                     let _ = writer_thread::write("\r\n");
                 }
@@ -43,12 +43,12 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        give_back();
+        restore_terminal();
     }
 }
 
 /// Gives the terminal back; whether it was taken. One that is gone is nobody's any more: errors do not matter.
-fn give_back() -> bool {
+fn restore_terminal() -> bool {
     let Some(leave) = LEAVE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
     let _ = writer_thread::write(leave);
     let _ = terminal::disable_raw_mode();

@@ -28,14 +28,14 @@ impl Lexer<'_> {
             self.take();
         }
         let depth = self.frames.len();
-        match self.end_word() {
+        match self.delimiter() {
             Some((word, quoted)) => self.pending.push(Pending { word, quoted, strips_tabs, depth }),
             None => self.lose("the end word of a here-document is not a plain word"),
         }
         self.word_start = false;
     }
 
-    fn end_word(&mut self) -> Option<(String, bool)> {
+    fn delimiter(&mut self) -> Option<(String, bool)> {
         let (mut word, mut quoted) = (String::new(), false);
         while let Some(next) = self.peek() {
             match next {
@@ -114,12 +114,12 @@ impl Lexer<'_> {
                 }
             }
         }
-        self.body_keeps_its_end(pending, body, from);
+        self.keeps_delimiter(pending, body, from);
         self.take_str(end_line);
     }
 
     /// A value must neither end the here-document early nor lose tabs that `<<-` strips.
-    fn body_keeps_its_end(&mut self, pending: &Pending, body: &str, from: usize) {
+    fn keeps_delimiter(&mut self, pending: &Pending, body: &str, from: usize) {
         if !body.contains(MARK) {
             return;
         }

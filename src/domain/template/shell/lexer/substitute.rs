@@ -39,7 +39,7 @@ impl Lexer<'_> {
                 "Assign the value to a variable on a line before: `x={{ … }}`.",
             );
         }
-        if matches!(datum, Datum::Words(_)) && place == QuotingContext::Bare && !(starts_word && self.ends_word()) {
+        if matches!(datum, Datum::Words(_)) && place == QuotingContext::Bare && !(starts_word && self.is_word_end()) {
             let message = "a list cannot be a part of a word".to_owned();
             return self.refuse_value(
                 at,
@@ -70,7 +70,7 @@ impl Lexer<'_> {
             .or(arithmetic.then_some("arithmetic reads what it is given as code"))
     }
 
-    fn ends_word(&self) -> bool {
+    fn is_word_end(&self) -> bool {
         matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';' | '&' | '|' | ')'))
     }
 

@@ -103,7 +103,7 @@ impl Init {
         let directory = self.directory(station);
         let account = unit::account(&self.user)?;
         let found = DiscoveredProject { environments: self.environments.clone(), ..self.found(station, &directory)? };
-        let mut files = shop_files(&found);
+        let mut files = project_files(&found);
         let texts = files.iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "yaml"));
         let texts: BTreeMap<String, String> =
             texts.map(|(path, text)| as_they_will_be(&directory, path, text)).collect();
@@ -202,7 +202,7 @@ impl Init {
 }
 
 /// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
-fn shop_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
+fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), scaffold::estate(found))];
     files.extend(scaffold::runbooks(found).into_iter().map(|(id, text)| (place(&format!("{id}.yaml")), text)));

@@ -10,7 +10,7 @@ use crate::domain::runbook::schedule::{SHOWN, calendar};
 use crate::engine::schedule_state::{ScheduleState, ScheduleStatus, entries};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
-use crate::surface::cli::follow::until_done::run_word;
+use crate::surface::cli::follow::until_done::run_status_name;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
@@ -166,5 +166,5 @@ fn yours(at: Timestamp) -> String {
 fn became(desk: &OpenEngine<'_>, id: &IncidentId, due: Timestamp) -> String {
     let Ok(incident) = desk.incident(id) else { return "cannot be read".to_owned() };
     let run = incident.runs.iter().find(|run| run.schedule.as_ref().is_some_and(|schedule| schedule.due == due));
-    run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_word(run).to_owned())
+    run.map_or_else(|| "went on, so it was skipped".to_owned(), |run| run_status_name(run).to_owned())
 }

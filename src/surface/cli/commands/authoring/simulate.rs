@@ -82,7 +82,7 @@ impl Simulate {
         };
         let rows: Vec<AlertRow> = alerts.into_iter().map(|alert| row(alert, &shop, estate)).collect();
         if station.output.is_table() {
-            station.output.text(&rows.iter().map(told).collect::<Vec<_>>().join("\n"))?;
+            station.output.text(&rows.iter().map(plan_lines).collect::<Vec<_>>().join("\n"))?;
         } else {
             station.output.list(&rows)?;
         }
@@ -173,7 +173,7 @@ fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
 }
 
 /// One alert, for people.
-fn told(row: &AlertRow) -> String {
+fn plan_lines(row: &AlertRow) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();
     let alert = &row.alert;

@@ -75,7 +75,7 @@ impl Start {
         let mut desk = station.open(shop)?;
         let (id, before, order) = self.placed(&mut desk, order)?;
         let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
-        desk.remember_shop(&id)?;
+        desk.remember_project(&id)?;
         let output = &station.output;
         // The stepper and the plain lines begin with the same words.
         if self.detach || !output.is_table() || before > 0 {

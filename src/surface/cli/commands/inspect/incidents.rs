@@ -8,7 +8,7 @@ use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::store::Summary;
 use crate::surface::cli::context::session::{OpenEngine, Session};
-use crate::surface::cli::follow::until_done::{run_word, status_word};
+use crate::surface::cli::follow::until_done::{run_status_name, status_name};
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::pending;
 use crate::surface::cli::output::table::Table;
@@ -129,7 +129,7 @@ fn row(incident: &Incident, summary: &Summary) -> IncidentRow {
         (Some((_, key, gate)), _) => format!("waits: {key}, {}", pending::question(gate)),
         (None, _) if !incident.proposals.is_empty() => format!("proposed: {}", incident.proposals[0].runbook),
         (None, _) => {
-            incident.runs.last().map_or_else(|| status_word(incident).to_owned(), |run| run_word(run).to_owned())
+            incident.runs.last().map_or_else(|| status_name(incident).to_owned(), |run| run_status_name(run).to_owned())
         }
     };
     IncidentRow {
@@ -137,10 +137,10 @@ fn row(incident: &Incident, summary: &Summary) -> IncidentRow {
         severity: Some(incident.severity),
         title: incident.title.clone(),
         environment: incident.environment.clone(),
-        status: status_word(incident),
+        status: status_name(incident),
         opened_at: incident.opened.at,
         changed_at: summary.changed_at,
-        runs: incident.runs.iter().map(|run| format!("{}: {}", run.runbook.id, run_word(run))).collect(),
+        runs: incident.runs.iter().map(|run| format!("{}: {}", run.runbook.id, run_status_name(run))).collect(),
         waiting: waits.iter().map(|(_, key, _)| (*key).clone()).collect(),
         standing,
     }

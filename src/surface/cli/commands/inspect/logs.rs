@@ -245,7 +245,7 @@ impl Logs {
         let searched = search(filter, LineOrder::Forwards, &bench.context, &mut take)
             .await
             .map_err(|reason| bench.unread(reason))?;
-        let style = summary::Style { width: station.settings.width(), letters: station.settings.letters() };
+        let style = summary::Style { width: station.settings.width(), letters: station.settings.has_unicode() };
         if !station.output.is_table() {
             station.output.document(&summary.document(DOCUMENT.0, DOCUMENT.1))?;
         } else if summary.lines > 0 {

@@ -30,7 +30,7 @@ impl Page {
         let parts = desk.engine.parts();
         let Some(link) = desk.engine.page_link(&id) else {
             let page = parts.catalog.estate().content.as_ref().ok().and_then(|estate| estate.page.as_ref());
-            return Err(match page.and_then(|page| page_link::trouble(page, &parts.secrets)) {
+            return Err(match page.and_then(|page| page_link::secret_problem(page, &parts.secrets)) {
                 Some(why) => Failure::usage(format!("there is no link to a page: {why}")),
                 None => Failure::usage("the estate names no page")
                     .hint("Add `page: { url: …, secret: … }` to estate.yaml; docs/serve.md says how."),

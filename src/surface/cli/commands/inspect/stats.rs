@@ -103,7 +103,7 @@ impl Stats {
             format => writer::json(&report, format == Format::Json),
         };
         self.put(station, &text)?;
-        told(station, &report);
+        notified_cells(station, &report);
         if report.damaged.is_empty() {
             self.next(station, empty);
             return Ok(Exit::DONE);
@@ -135,7 +135,7 @@ fn surveyed(station: &Session, since: Timestamp) -> Result<Measures> {
 }
 
 /// What does not stand in the table.
-fn told(station: &Session, report: &StatsReport) {
+fn notified_cells(station: &Session, report: &StatsReport) {
     let output = &station.output;
     if report.summary.all.incidents == 0 {
         output.say(&format!("no incident was opened since {}", stamp(report.since)));

@@ -21,7 +21,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::status::columns::Columns;
 use crate::surface::terminal::status::{self, Options};
-use crate::surface::terminal::widgets::palette::{Colour, paint};
+use crate::surface::terminal::widgets::palette::{Colour, styled};
 
 /// The longest that one probe may take: beyond it nobody waits at a screen.
 const LONGEST_LIMIT: Span = Span::seconds(60);
@@ -107,7 +107,7 @@ impl Status {
         if let Ok(state) = &settings.state {
             lead.extend(["--state".to_owned(), state.to_string_lossy().into_owned()]);
         }
-        let options = Options { every: self.every.0, colour: settings.colour(), letters: settings.letters(), lead };
+        let options = Options { every: self.every.0, colour: settings.colour(), letters: settings.has_unicode(), lead };
         let watched = station.runtime()?.block_on(status::watch(&survey, &shop.catalog, options));
         watched.map_err(|error| Failure::error(format!("the terminal cannot be used: {error}")))?;
         Ok(Exit::DONE)
@@ -156,12 +156,12 @@ fn print(station: &Session, report: &StatusReport) -> Result<()> {
         Format::Jsonl => station.output.list(&report.rows),
         Format::Json | Format::Svg => station.output.document(&Document { report, counts: counts(&report.rows) }),
         Format::Table => {
-            let letters = station.settings.letters();
+            let letters = station.settings.has_unicode();
             let columns = Columns::of(&report.rows, station.settings.width(), 0, report.at, letters.signs());
             let rows = report.rows.iter().map(|row| columns.row(row, Vec::new(), report.at));
             let lines = std::iter::once(columns.heading()).chain(rows);
             // What is no terminal is given no colours on the way out.
-            let text: String = lines.map(|row| paint(&row, Colour::Sixteen, letters) + "\n").collect();
+            let text: String = lines.map(|row| styled(&row, Colour::Sixteen, letters) + "\n").collect();
             station.output.text(&text)?;
             station.output.say(&format!("{}: {}", report.environment, summary(&report.rows)));
             Ok(())
@@ -170,14 +170,14 @@ fn print(station: &Session, report: &StatusReport) -> Result<()> {
 }
 
 fn counts(rows: &[StatusRow]) -> serde_json::Map<String, serde_json::Value> {
-    HealthGrade::ALL.into_iter().map(|grade| (grade.word().to_owned(), statuses::count(rows, grade).into())).collect()
+    HealthGrade::ALL.into_iter().map(|grade| (grade.code().to_owned(), statuses::count(rows, grade).into())).collect()
 }
 
 /// `2 down, 1 degraded, 20 up`.
 fn summary(rows: &[StatusRow]) -> String {
     let counted = HealthGrade::ALL.into_iter().filter_map(|grade| {
         let count = NonZeroUsize::new(statuses::count(rows, grade))?;
-        Some(format!("{count} {}", grade.word()))
+        Some(format!("{count} {}", grade.code()))
     });
     counted.collect::<Vec<_>>().join(", ")
 }

@@ -118,7 +118,7 @@ impl Demo {
             return Ok(Exit::INTERRUPTED);
         }
         desk.wait(resolved(&desk, &id, self.actor(&desk)))?;
-        tell(&desk, &id, directory, stage)
+        print_intro(&desk, &id, directory, stage)
     }
 
     /// The face, with the work and the script beside it unless the person holds the keys.
@@ -218,7 +218,7 @@ fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
         after: 0,
         patience: ReturnWhen::UntilOver,
         colour: settings.colour(),
-        letters: settings.letters(),
+        letters: settings.has_unicode(),
         work,
     }
 }
@@ -243,7 +243,7 @@ fn resolution(incident: &Incident) -> Option<String> {
 }
 
 /// What has come of it, and what to type next.
-fn tell(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
+fn print_intro(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
     let (station, incident) = (desk.station, desk.incident(id)?);
     let output = &station.output;
     output.say("\nwhat #incidents has received:");

@@ -142,7 +142,7 @@ fn drawn(findings: &[CheckResult]) -> String {
     let bold = Style::new().bold();
     let mut text = String::new();
     for (topic, findings) in groups {
-        let _ = writeln!(text, "{bold}{}{bold:#}", topic.word());
+        let _ = writeln!(text, "{bold}{}{bold:#}", topic.code());
         let wide = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0).min(WIDEST);
         for finding in findings {
             let (sign, word, style) = seal(finding.state);

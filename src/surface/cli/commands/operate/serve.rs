@@ -85,14 +85,15 @@ impl Serve {
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
         let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
         let server = Arc::new(server);
-        tell_who_is_unheard(desk.station, estate, &desk.engine.parts().secrets);
+        warn_unverifiable_senders(desk.station, estate, &desk.engine.parts().secrets);
         desk.station.output.say(&format!("listening on {}", shown.join(", ")));
         desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
         let lookout = catch_up::begin(&server, estate, &stop);
         let slack = slack(desk, &stop).await?;
         let reload = Reload::new(desk, &server, self, local, lookout, &slack);
-        if let Some(why) = estate.page.as_ref().and_then(|page| page_link::trouble(page, &desk.engine.parts().secrets))
+        if let Some(why) =
+            estate.page.as_ref().and_then(|page| page_link::secret_problem(page, &desk.engine.parts().secrets))
         {
             desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
@@ -139,7 +140,7 @@ impl Serve {
     fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
         let mut open = server::open_routes(&estate.senders, &self.token_secret);
         // A link is a credential as long as nobody can guess its key.
-        let page = estate.page.as_ref().and_then(|page| page_link::trouble(page, secrets));
+        let page = estate.page.as_ref().and_then(|page| page_link::secret_problem(page, secrets));
         open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
             return Ok(());
@@ -154,7 +155,7 @@ impl Serve {
 }
 
 /// Names the senders whose posts are answered 503, since what they prove themselves by is not at hand.
-fn tell_who_is_unheard(station: &Session, estate: &Estate, secrets: &Secrets) {
+fn warn_unverifiable_senders(station: &Session, estate: &Estate, secrets: &Secrets) {
     for (name, sender) in &estate.senders {
         let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
         if let Some(why) = unreadable {

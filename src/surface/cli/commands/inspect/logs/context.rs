@@ -32,7 +32,7 @@ pub(super) struct SearchContext {
 
 impl SearchContext {
     pub(super) fn new(logs: &Logs, station: &Session) -> Result<Self> {
-        let shop = shop(station)?;
+        let shop = project_label(station)?;
         let estate = shop.as_ref().map(|shop| shop.estate(&station.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
         let estate = estate.unwrap_or_default();
@@ -93,12 +93,12 @@ impl SearchContext {
     /// What draws lines on standard output.
     pub(super) fn pen(&self, station: &Session) -> LineWriter<'_> {
         let width = station.settings.width();
-        LineWriter::new(self, LineStyle { width, letters: station.settings.letters(), is_evidence: false })
+        LineWriter::new(self, LineStyle { width, letters: station.settings.has_unicode(), is_evidence: false })
     }
 }
 
 /// The shop; none when nobody named one and none is found.
-fn shop(station: &Session) -> Result<Option<Project>> {
+fn project_label(station: &Session) -> Result<Option<Project>> {
     match Project::open(&station.settings) {
         Ok(shop) => Ok(Some(shop)),
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),

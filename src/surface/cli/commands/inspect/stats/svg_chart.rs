@@ -74,7 +74,7 @@ impl Drawing {
 pub fn svg(summary: &StatsSummary, since: Timestamp, until: Timestamp) -> String {
     let groups = drawn(summary);
     let mut drawing = Drawing { body: String::new(), y: 0 };
-    let title = format!("Incidents by {}", summary.by.word());
+    let title = format!("Incidents by {}", summary.by.code());
     drawing.text("title", "0", 20, &title);
     let days = format!("{} to {}", since.format("%Y-%m-%d"), until.format("%Y-%m-%d"));
     let all = &summary.all;
@@ -105,7 +105,7 @@ fn drawn(summary: &StatsSummary) -> Vec<&IncidentGroup> {
 /// One section: a bar to the median within a paler one to the 90th percentile, all of one scale.
 fn times(drawing: &mut Drawing, phase: Phase, groups: &[&IncidentGroup]) {
     let longest = groups.iter().filter_map(|group| group.times.get(&phase)?.p90).max();
-    let heading = format!("Time to {}", phase.word());
+    let heading = format!("Time to {}", phase.code());
     let Some(longest) = longest else { return drawing.heading(&heading, "not known of any") };
     drawing.heading(&heading, &format!("bars to {}", short(longest)));
     let share = |span: Option<Span>| match (span, longest.0.as_secs_f64()) {
@@ -137,7 +137,7 @@ fn deadlines(drawing: &mut Drawing, duty: DeadlineKind, groups: &[&IncidentGroup
     if some.is_empty() {
         return;
     }
-    drawing.heading(&format!("Deadlines: {}", duty.word()), "of those that are over");
+    drawing.heading(&format!("Deadlines: {}", duty.code()), "of those that are over");
     for group in some {
         let kept = group.deadlines[&duty];
         let bar = drawing.row(&group.key, &format!("{} kept · {} missed", kept.kept, kept.missed));

@@ -13,7 +13,7 @@ const UNKNOWN: &str = "-";
 
 /// Both tables, each with the line that says how to read it.
 pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
-    let heading = summary.by.word().to_uppercase();
+    let heading = summary.by.code().to_uppercase();
     let mut times = Table::new([&heading, "COUNT", "DETECT", "ACK", "NOTIFY", "MITIGATE", "RESOLVE"]);
     let mut deadlines = Table::new([&heading, "ALERTS", "RUNS", "AUTO", "NOTIFY", "UPDATE", "ROLE", "POST-MORTEM"]);
     for group in rows(summary) {

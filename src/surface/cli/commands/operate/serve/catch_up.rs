@@ -19,7 +19,7 @@ pub(super) fn begin(server: &Arc<Server>, estate: &Estate, stop: &CancellationTo
         let (server, until) = (Arc::clone(server), until.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = looked(&server, &name, &sender) => {}
+                () = read_back(&server, &name, &sender) => {}
                 () = until.cancelled() => {}
             }
         });
@@ -29,7 +29,7 @@ pub(super) fn begin(server: &Arc<Server>, estate: &Estate, stop: &CancellationTo
 
 /// Finds out what fires at a sender now, and again whenever posts could not be taken in.
 #[expect(clippy::disallowed_methods, reason = "asking another process again counts real time")]
-async fn looked(server: &Server, name: &str, sender: &Sender) {
+async fn read_back(server: &Server, name: &str, sender: &Sender) {
     let mut missed = None;
     loop {
         let refused = server.refused();

@@ -100,7 +100,7 @@ impl<'a> Reload<'a> {
         self.server.renew(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = catch_up::begin(self.server, &estate, stop);
-        super::tell_who_is_unheard(self.desk.station, &estate, &self.server.engine().parts().secrets);
+        super::warn_unverifiable_senders(self.desk.station, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.renew().await {
             self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));
         }

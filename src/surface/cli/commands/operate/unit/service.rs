@@ -86,7 +86,7 @@ pub(super) struct Facts<'a> {
 /// The text of `runbook.service`; a word that cannot stand in it is given back.
 pub(super) fn service(facts: &Facts<'_>) -> Result<String, String> {
     let Facts { estate, program, directory, account, escalating } = facts;
-    let directory_word = word(&directory.to_string_lossy())?;
+    let directory_word = quoted_word(&directory.to_string_lossy())?;
     let mut text = "\
 # Made by `runbook unit service`: print it again when the estate or the program's place has changed.
 [Unit]
@@ -104,7 +104,7 @@ NotifyAccess=main
     line(format!("User={account}"));
     line(format!("StateDirectory={STATE}\nStateDirectoryMode=0700"));
     line(format!("Environment=RUNBOOK_STATE=%S/{STATE} {}", assignment("RUNBOOK_DIR", &directory_word)));
-    let program = word(&program.to_string_lossy())?.replace('$', "$$");
+    let program = quoted_word(&program.to_string_lossy())?.replace('$', "$$");
     line(format!("ExecStart={program} serve"));
     line("# A reload fails with the problems of edited files, and only what has none is taken up.".to_owned());
     line(format!("ExecReload={program} lint\nExecReload=/bin/kill -HUP $MAINPID"));
@@ -180,7 +180,7 @@ fn writable(estate: &Estate, directory: &Path) -> BTreeSet<PathBuf> {
 
 /// A path that is passed over where it does not exist.
 fn dashed(path: &Path) -> Result<String, String> {
-    word(&format!("-{}", path.to_string_lossy()))
+    quoted_word(&format!("-{}", path.to_string_lossy()))
 }
 
 fn assignment(name: &str, quoted: &str) -> String {
@@ -191,7 +191,7 @@ fn assignment(name: &str, quoted: &str) -> String {
 }
 
 /// A word of a unit file: its specifiers doubled, quoted where that is needed.
-fn word(text: &str) -> Result<String, String> {
+fn quoted_word(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) || text.contains('\u{fffd}') {
         return Err(text.to_owned());
     }
@@ -209,10 +209,10 @@ mod tests {
 
     #[test]
     fn a_path_stays_one_word() {
-        assert_eq!(word("/srv/shop").as_deref(), Ok("/srv/shop"));
-        assert_eq!(word("/srv/a \"b\" 100%").as_deref(), Ok(r#""/srv/a \"b\" 100%%""#));
-        assert_eq!(word("/srv/a\nUser=root"), Err("/srv/a\nUser=root".to_owned()));
-        assert_eq!(assignment("DIR", &word("/a b").unwrap()), "\"DIR=/a b\"");
+        assert_eq!(quoted_word("/srv/shop").as_deref(), Ok("/srv/shop"));
+        assert_eq!(quoted_word("/srv/a \"b\" 100%").as_deref(), Ok(r#""/srv/a \"b\" 100%%""#));
+        assert_eq!(quoted_word("/srv/a\nUser=root"), Err("/srv/a\nUser=root".to_owned()));
+        assert_eq!(assignment("DIR", &quoted_word("/a b").unwrap()), "\"DIR=/a b\"");
     }
 
     #[test]
