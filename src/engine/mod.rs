@@ -17,7 +17,7 @@ use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::{Command, Refused, Request, Start};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::due::is_live;
-use crate::domain::incident::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
+use crate::domain::incident::event::{Actor, EVENT_LIMIT, Event, IncidentEvent, Parent, Recorded};
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
 use crate::store::{Claim, Draft, EventStore, StoreError, Write};
@@ -324,8 +324,8 @@ impl Engine {
         let log = self.log(id).await?;
         let report_files::Written { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
         Ok(match incident.is_maintenance() {
-            true => Event::ReportWritten { path, digest },
-            false => Event::PostmortemWritten { path, digest },
+            true => Event::Incident(IncidentEvent::ReportWritten { path, digest }),
+            false => Event::Incident(IncidentEvent::PostmortemWritten { path, digest }),
         })
     }
 

@@ -266,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::domain::incident::alert::{Alert, AlertStatus};
+    use crate::domain::incident::event::{AlertEvent, IncidentEvent, StepEvent};
 
     fn prepare(drafts: &[Draft]) -> Result<Vec<Prepared>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
@@ -273,7 +274,7 @@ mod tests {
 
     fn note(text: String) -> Draft {
         let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();
-        Draft::new(at, Actor::Engine, Event::NoteAdded { text })
+        Draft::new(at, Actor::Engine, Event::Incident(IncidentEvent::NoteAdded { text }))
     }
 
     #[test]
@@ -310,7 +311,7 @@ mod tests {
                 summary: optional(0), link: optional(1), runbook: optional(2), environment: optional(3), service: optional(4),
                 starts_at, ends_at, value, labels, annotations, severity: None, status: AlertStatus::Firing,
             };
-            let event = Event::AlertFired { key: alert.key(), alert: Arc::new(alert) };
+            let event = Event::Alert(AlertEvent::Fired { key: alert.key(), alert: Arc::new(alert) });
             let draft = Draft { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
             let prepared = Prepared::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
@@ -337,11 +338,11 @@ mod tests {
         for _ in 0..200 {
             answer = serde_json::Value::Array(vec![answer]);
         }
-        let event = Event::Answered {
+        let event = Event::Step(StepEvent::Answered {
             run: crate::domain::core::id::RunId(1),
             step: crate::domain::core::id::StepKey::main("cause"),
             answer,
-        };
+        });
         let error = prepare(&[Draft { event, ..note(String::new()) }]).unwrap_err();
         assert!(matches!(&error, StoreError::TooLarge(why) if why.contains("could not be read again")), "{error}");
     }
@@ -350,7 +351,7 @@ mod tests {
     fn what_may_fail_is_read_back_in_a_release_as_well() {
         let doubtful = |answer: serde_json::Value| {
             let (run, step) = (crate::domain::core::id::RunId(1), crate::domain::core::id::StepKey::main("cause"));
-            json(&Event::Answered { run, step, answer }).unwrap().doubtful
+            json(&Event::Step(StepEvent::Answered { run, step, answer })).unwrap().doubtful
         };
         let nested = |depth: usize| serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap();
         assert!(doubtful(nested(SAFE_DEPTH)) && !doubtful(nested(SAFE_DEPTH / 2)));

@@ -11,7 +11,7 @@ use runbook::clock::{Clock, SimClock};
 use runbook::domain::core::id::{IncidentId, StepKey};
 use runbook::domain::incident::alert::{Alert, AlertStatus};
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Gate};
+use runbook::domain::incident::event::{Actor, Event, Gate, IncidentEvent};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
@@ -465,7 +465,7 @@ async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again(
 
 fn note() -> runbook::store::Draft {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
-    let event = runbook::domain::incident::event::Event::NoteAdded { text: "no incident".into() };
+    let event = Event::Incident(IncidentEvent::NoteAdded { text: "no incident".into() });
     runbook::store::Draft::new(at, Actor::Engine, event)
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::event::{Actor, Event};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent};
 use runbook::store::Draft;
 
 mod contract;
@@ -22,7 +22,11 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 /// A note by a person, written at second `seconds`.
 fn note(seconds: i64, text: impl Into<String>) -> Draft {
-    Draft::new(at(seconds), Actor::person("ada", "cli"), Event::NoteAdded { text: text.into() })
+    Draft::new(
+        at(seconds),
+        Actor::person("ada", "cli"),
+        Event::Incident(IncidentEvent::NoteAdded { text: text.into() }),
+    )
 }
 
 /// `count` notes that differ.

@@ -14,7 +14,7 @@ use super::{Flight, LOOK_LIMIT, Landed, Launch, Place, Worker};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::RunId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Event, StepEvent};
 use crate::domain::incident::plan::Attempt;
 use crate::engine::EngineError;
 use crate::engine::worker::execute;
@@ -41,7 +41,7 @@ impl Worker {
             }
         }
         let deadline = attempt.timeout.after(now);
-        let started = Event::StepStarted {
+        let started = Event::Step(StepEvent::Started {
             run,
             step: attempt.step.clone(),
             attempt: attempt.number,
@@ -50,7 +50,7 @@ impl Worker {
             digest: attempt.digest.clone(),
             before: before.into(),
             deadline: Some(deadline),
-        };
+        });
         self.draft(started, now)?;
         // A message is owed from now on, and delivered as every other is.
         if !attempt.action.is_message() {

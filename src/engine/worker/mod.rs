@@ -25,7 +25,7 @@ use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
 use crate::domain::incident::due::{Confirmation, Effect, Parcel, due, is_live};
-use crate::domain::incident::event::{Actor, Event, Finding, Gate, Recorded};
+use crate::domain::incident::event::{Actor, Event, Finding, Gate, Recorded, StepEvent};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{Attempt, Change, RenderedAction};
 use crate::domain::incident::step::Standing;
@@ -33,6 +33,7 @@ use crate::store::{Draft, Hold, StoreError, Write};
 
 mod attempt;
 mod budget;
+mod conflict;
 pub(crate) mod execute;
 mod first_write;
 mod messages;
@@ -273,7 +274,7 @@ impl Worker {
             expires_at: asked.expires.map(|length| length.after(now)),
             given: Vec::new(),
         };
-        self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
+        self.draft(Event::Step(StepEvent::Asked { run: asked.run, step: asked.step, gate }), now)
     }
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
@@ -315,11 +316,11 @@ impl Worker {
             // It is settled like one that was cut off with its worker.
             Landed::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
             Landed::Ended { place: (run, step), attempt, outcome } => {
-                self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
+                self.draft(Event::Step(StepEvent::Ended { run, step, attempt, outcome }), now)
             }
             Landed::Settled { place, attempt, finding } => {
                 let (finding, (run, step)) = (self.lost.told(&place, finding), place);
-                self.draft(Event::Reconciled { run, step, attempt, finding }, now)
+                self.draft(Event::Step(StepEvent::Reconciled { run, step, attempt, finding }), now)
             }
         }
     }
@@ -375,24 +376,5 @@ impl Worker {
         tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
         self.stored = recorded.last().map_or(self.stored, |last| last.seq);
         self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
-    }
-
-    /// What the world has answered stays true, whoever else has written meanwhile.
-    fn keep_results(&mut self, drafts: Vec<Draft>) {
-        for draft in drafts {
-            match draft.into_event() {
-                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
-                    self.landed.push(Landed::Told { event })
-                }
-                // That of a message follows from the state.
-                Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
-                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome });
-                }
-                Event::Reconciled { run, step, attempt, finding } => {
-                    self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
-                }
-                _ => {}
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use runbook::domain::core::id::{RunId, StepKey};
-use runbook::domain::incident::event::{Actor, Event, Recorded};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent, Recorded, StepEvent};
 use runbook::store::memory::Memory;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{Claiming, Draft, EVENT_BYTES_LIMIT, EventStore, Hold, KEY_LIMIT, StoreError, Write};
@@ -119,7 +119,7 @@ async fn an_append_is_all_or_nothing(store: impl EventStore) {
 async fn nothing_can_be_appended_when_it_is_too_large(store: impl EventStore) {
     let inc = id("lusab-fidok");
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
-    let answered = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer: deep };
+    let answered = Event::Step(StepEvent::Answered { run: RunId(1), step: StepKey::main("cause"), answer: deep });
     for drafts in [notes(1_001), vec![Draft::new(at(0), Actor::Engine, answered)], vec![note(0, "x".repeat(1 << 20))]] {
         assert!(matches!(store.append(&inc, 0, drafts).await, Err(StoreError::TooLarge(_))));
     }
@@ -150,7 +150,7 @@ async fn what_is_returned_is_what_is_read(store: impl EventStore) {
         "fraction": 0.1 + 0.2, "tiny": 5e-324, "large": 1.797_693_134_862_315_7e308, "awkward": 2.638_344_616_030_823e-256,
         "minus": -0.0, "whole": u64::MAX, "low": i64::MIN, "z": 1, "a": [null, true, ""],
     });
-    let event = Event::Answered { run: RunId(1), step: StepKey::main("cause"), answer };
+    let event = Event::Step(StepEvent::Answered { run: RunId(1), step: StepKey::main("cause"), answer });
     let fine = at(0) + TimeDelta::nanoseconds(123_456_789);
     let draft = Draft::new(fine, Actor::Engine, event);
     let returned = store.append(&inc, 0, vec![draft.clone()]).await.unwrap();
@@ -176,8 +176,11 @@ async fn the_incident_changed_last_is_listed_first(store: impl EventStore) {
     for (name, opened) in [("a", 10), ("b", 20), ("c", 30)] {
         store.append(&id(name), 0, vec![note(opened, "opened")]).await.unwrap();
     }
-    let later =
-        Draft::new(at(30) + TimeDelta::milliseconds(5), Actor::Engine, Event::NoteAdded { text: "later".to_owned() });
+    let later = Draft::new(
+        at(30) + TimeDelta::milliseconds(5),
+        Actor::Engine,
+        Event::Incident(IncidentEvent::NoteAdded { text: "later".to_owned() }),
+    );
     store.append(&id("a"), 1, vec![later]).await.unwrap();
     let all = store.incidents(10, 0).await.unwrap();
     let names: Vec<&str> = all.iter().map(|summary| summary.id.as_str()).collect();
@@ -253,7 +256,7 @@ pub(super) fn texts(events: &[Recorded]) -> BTreeSet<String> {
     events
         .iter()
         .map(|recorded| match &recorded.event {
-            Event::NoteAdded { text } => text.clone(),
+            Event::Incident(IncidentEvent::NoteAdded { text }) => text.clone(),
             other => panic!("{other:?}"),
         })
         .collect()
