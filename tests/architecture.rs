@@ -14,6 +14,8 @@ mod law;
 mod planted;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/tables.rs"]
+mod tables;
 
 use source::Source;
 
@@ -80,4 +82,33 @@ fn files_are_short() {
 fn nothing_is_silenced_left_open_or_unwrapped() {
     none(&law::words(&files("src")));
     none(&law::silenced(&[files("tests"), files("benches")].concat()));
+}
+
+#[test]
+fn every_table_of_events_names_its_events() {
+    none(&tables::open_tables(&files("src")));
+}
+
+#[test]
+fn the_reader_sees_the_tables_of_events() {
+    let all = files("src");
+    for name in [
+        "src/domain/incident/alert_set.rs",
+        "src/domain/incident/apply.rs",
+        "src/domain/incident/deadline.rs",
+        "src/domain/incident/message_state.rs",
+        "src/domain/incident/run.rs",
+        "src/domain/incident/step.rs",
+        "src/domain/incident/transition.rs",
+        "src/domain/report/handover.rs",
+        "src/domain/report/postmortem/attempt.rs",
+        "src/domain/report/postmortem/participant.rs",
+        "src/domain/report/stats.rs",
+        "src/domain/report/timeline/phrase.rs",
+        "src/engine/worker/conflict.rs",
+        "src/surface/terminal/stepper/scrollback.rs",
+    ] {
+        let file = all.iter().find(|file| file.file == name);
+        assert!(file.is_some_and(|file| tables::tables(file).next().is_some()), "no table was seen in {name}");
+    }
 }

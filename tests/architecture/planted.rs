@@ -2,6 +2,7 @@
 
 use crate::law;
 use crate::source::{Source, mark_test_files};
+use crate::tables;
 
 /// Rooms that are there, as the law must know them to tell a room from an item.
 const TREE: [&str; 12] = [
@@ -233,4 +234,40 @@ fn what_was_left_open_is_found() {
         &["src/clock.rs:1:", "src/clock.rs:2:", "src/clock.rs:3:"],
     );
     words("// todo!\nfn todo() { \"todo!()\"; }", &[]);
+}
+
+#[track_caller]
+fn tables(arms: &str, expected: &[&str]) {
+    let text = format!("#![deny(clippy::wildcard_enum_match_arm)]\nfn f() {{ match &it.event {{\n{arms}\n}} }}");
+    finds(&tables::open_tables(&[Source::new("src/clock.rs", &text)]), expected);
+}
+
+#[test]
+fn a_table_with_an_arm_for_any_other_event_is_found() {
+    let open = ["src/clock.rs:3: an arm for any other event"];
+    tables("RunEvent::Ended { .. } => one(|a, b| { a }), _ => {}", &open);
+    tables("RunEvent::Ended { .. } => { one(a, b) } _ if true => {}", &open);
+    tables("Event::Run(event) => two, other => three", &open);
+    tables("(Open, StepEvent::Asked { .. }) => four, (_, _) => five", &open);
+    tables("(Open, StepEvent::Asked { .. }) | (_, event) => six", &open);
+    tables("Event::Step(_) => match inner { Some(StepEvent::Ended { .. }) => 1, _ => 2 }", &open);
+}
+
+#[test]
+fn a_table_that_does_not_let_clippy_look_is_found() {
+    let text = "fn f() { match event { Event::Run(_) => 1, Event::Step(_) => 2 } }";
+    finds(&tables::open_tables(&[Source::new("src/clock.rs", text)]), &["src/clock.rs:1: a table of events without"]);
+}
+
+#[test]
+fn a_table_that_names_its_events_and_a_match_about_something_else_are_left_alone() {
+    tables(
+        "RunEvent::Started { run, .. } if run.is_x() => {} RunEvent::Ended { .. } | RunEvent::Stopping { .. } => {}",
+        &[],
+    );
+    tables("(_, StepEvent::Asked { gate: _, .. }) => 1, (_, StepEvent::Ended { .. }) => 2", &[]);
+    tables("Event::Start(Tag::Link) => RunEvent::Ended { run }, _ => 2", &[]);
+    tables("Some(event @ Event::Message(_)) if x => drop(event), Some(event) => keep(event), None => {}", &[]);
+    let test = "#[cfg(test)]\nmod tests { fn f() { match event { Event::Run(_) => 1, _ => 2 } } }";
+    finds(&tables::open_tables(&[Source::new("src/clock.rs", test)]), &[]);
 }

@@ -1,10 +1,10 @@
 //! What has happened: plain data, only ever appended. What follows from it is found by [`super::fold`].
 //!
-//! Events come in families, one a transition table. In the log they are flat: an object whose `type` is the name of the
-//! event, such as `run_started`; [`wire`] finds the family.
+//! Events come in families, each with its own transition table. In the log they are flat: an object whose `type` is the name of
+//! the event, such as `run_started`; `event/wire.rs` finds the family by it.
 //!
-//! **Invariant:** each table matches its own family without a `_` arm, so that an event that it has not placed does not
-//! compile:
+//! **Invariant:** each table matches its own family without an arm for any other event, so that a table that has not placed
+//! an event does not compile:
 //!
 //! ```
 //! use runbook::domain::incident::event::RunEvent;

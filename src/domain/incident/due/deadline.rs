@@ -17,14 +17,10 @@ type Met = (Timestamp, Option<StepKey>);
 pub(super) fn owed(incident: &Incident, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
     for deadline in &incident.deadlines {
+        let next = of(incident, deadline, now).or_else(|| told(incident, deadline, now));
         // One at a time: each notice takes the number that is next.
-        match of(incident, deadline, now).or_else(|| told(incident, deadline, now)) {
-            Some(event @ Event::Message(MessageEvent::NoticeOwed { .. })) if events.iter().any(is_notice) => {
-                drop(event)
-            }
-            Some(event) => events.push(event),
-            None => {}
-        }
+        let next = next.filter(|event| !is_notice(event) || !events.iter().any(is_notice));
+        events.extend(next);
     }
     events
 }

@@ -108,3 +108,49 @@ impl MessageEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::incident::event::Event;
+
+    #[test]
+    fn what_became_of_a_try_is_flat_in_the_log() {
+        let of_step = MessageId::Step(RunId(1), StepKey::main("stakeholders"));
+        let notified = MessageEvent::Notified {
+            delivery: Delivery::new(&of_step, "customers", "mail"),
+            message: Some("1.2".to_owned()),
+            place: Some("C1".to_owned()),
+        };
+        let failed = MessageEvent::NotifyFailed {
+            delivery: Delivery::new(&MessageId::Notice(3), "mail", "mail"),
+            error: "no answer".to_owned(),
+            retry_after: Some(Span::seconds(30)),
+            permanent: true,
+        };
+        for (event, text) in [
+            (
+                notified,
+                r#"{"type":"notified","run":1,"step":"stakeholders","channel":"mail","instead_of":"customers","message":"1.2","place":"C1"}"#,
+            ),
+            (
+                failed,
+                r#"{"type":"notify_failed","notice":3,"channel":"mail","error":"no answer","retry_after":"30s","permanent":true}"#,
+            ),
+        ] {
+            let event = Event::from(event);
+            assert_eq!(serde_json::to_string(&event).expect("JSON"), text);
+            assert_eq!(serde_json::from_str::<Event>(text).expect(text), event);
+        }
+    }
+
+    #[test]
+    fn a_try_names_its_message_and_the_channel_that_it_was_for() {
+        let id = MessageId::Step(RunId(1), StepKey::main("stakeholders"));
+        let fallback = Delivery::new(&id, "customers", "mail");
+        assert_eq!((fallback.message(), fallback.target()), (Some(id.clone()), "customers"));
+        let direct = Delivery::new(&MessageId::Notice(3), "mail", "mail");
+        assert_eq!((direct.message(), direct.target(), direct.step()), (Some(MessageId::Notice(3)), "mail", None));
+        assert_eq!(Delivery { notice: None, ..direct }.message(), None);
+    }
+}

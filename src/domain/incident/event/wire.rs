@@ -215,3 +215,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
         self.rest.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;
