@@ -66,6 +66,11 @@ fn the_domain_is_pure() {
 }
 
 #[test]
+fn there_is_one_write_path() {
+    none(&law::appends(&files("src")));
+}
+
+#[test]
 fn every_file_says_what_it_is_for() {
     let all = [files("src"), files("tests"), files("benches")].concat();
     none(&law::openings(&all));

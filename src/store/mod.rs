@@ -19,7 +19,7 @@ mod lease;
 pub mod memory;
 pub mod sqlite;
 
-pub use self::codec::{APPEND_BYTES_LIMIT, APPEND_LIMIT, Draft, EVENT_BYTES_LIMIT, KEY_LIMIT};
+pub use self::codec::Draft;
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,7 +36,7 @@ impl Worker {
         };
         if self.is_by_itself(run, &attempt) {
             match self.allowance(&attempt, run).await? {
-                Ok(key) => self.keys.push(key),
+                Ok(name) => self.proposal.give_name(name),
                 Err(why) => return self.confirm(over_budget(&self.incident, run, *attempt, why), now),
             }
         }

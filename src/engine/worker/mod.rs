@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::messages::Way;
+use super::commit::{Committed, Decision, Proposal};
 use super::lease::Held;
 use super::subscription::Hint;
 use super::{Engine, EngineError, Patience, Stop};
@@ -24,12 +25,12 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::due::{Confirmation, Effect, Parcel, due, is_live};
-use crate::domain::incident::event::{Actor, Event, Finding, Gate, Recorded};
+use crate::domain::incident::due::{Confirmation, Effect, Parcel, due};
+use crate::domain::incident::event::{Actor, Event, Finding, Gate};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{Attempt, Change, RenderedAction};
 use crate::domain::incident::step::Standing;
-use crate::store::{Draft, Hold, StoreError, Write};
+use crate::store::StoreError;
 
 mod attempt;
 mod budget;
@@ -81,14 +82,9 @@ pub(super) struct Worker {
     engine: Engine,
     id: IncidentId,
     incident: Incident,
-    /// The last event that is in the store; `incident` may be ahead by `drafts`.
-    stored: u64,
+    /// What has been decided since the last commit; `incident` is ahead of the store by it.
+    proposal: Proposal,
     held: Held,
-    /// The claim that the first write of a new incident takes.
-    hold: Option<Hold>,
-    drafts: Vec<Draft>,
-    /// Names that are given with the drafts.
-    keys: Vec<String>,
     launches: Vec<Launch>,
     /// Messages that are about to be sent, and those that are under way.
     parcels: Vec<Parcel>,
@@ -127,23 +123,21 @@ impl Engine {
                 return Err(error);
             }
         };
-        let worker = Worker { hints, stored: folded.seq, ..Worker::new(self, held, folded) };
+        let proposal = Proposal::on(incident, Some(&folded));
+        let worker = Worker { hints, ..Worker::new(self, held, folded, proposal) };
         worker.drive(patience, detach).await
     }
 }
 
 impl Worker {
-    fn new(engine: &Engine, held: Held, incident: Incident) -> Self {
+    fn new(engine: &Engine, held: Held, incident: Incident, proposal: Proposal) -> Self {
         Self {
             hints: engine.hub.listen(),
             engine: engine.clone(),
             id: incident.id.clone(),
-            stored: 0,
             incident,
+            proposal,
             held,
-            hold: None,
-            drafts: Vec::new(),
-            keys: Vec::new(),
             launches: Vec::new(),
             parcels: Vec::new(),
             sending: BTreeSet::new(),
@@ -159,7 +153,7 @@ impl Worker {
     /// Works, and gives the claim back.
     pub(super) async fn drive(mut self, patience: Patience, detach: &CancellationToken) -> Result<Stop, EngineError> {
         let stop = self.work(patience, detach).await;
-        if self.incident.seq == self.stored {
+        if self.incident.seq == self.proposal.expected() {
             self.engine.known.keep(&self.incident);
         }
         self.tasks.shutdown().await;
@@ -192,7 +186,7 @@ impl Worker {
                 return Ok(Some(claim));
             }
             self.gather().await?;
-            if self.drafts.is_empty() {
+            if self.proposal.is_empty() {
                 self.post();
                 return Ok(None);
             }
@@ -246,9 +240,8 @@ impl Worker {
 
     /// Adds a fact to what will be appended, and to the state that is decided on next.
     fn draft(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
-        let draft = self.engine.drafted(now, Actor::Engine, event);
-        self.incident.apply(&super::recorded(self.incident.seq + 1, &draft))?;
-        self.drafts.push(draft);
+        let decision = Decision { by: Actor::Engine, at: now, events: [event] };
+        self.proposal.add(&self.engine.parts().redactor, decision, &mut self.incident)?;
         Ok(())
     }
 
@@ -279,7 +272,7 @@ impl Worker {
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from what is durable: what is only drafted here comes first.
         let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
-        if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
+        if !self.proposal.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
         match self.engine.write_draft(&self.id, &self.incident).await {
@@ -329,70 +322,65 @@ impl Worker {
         state.is_some_and(|state| state.standing == Standing::Running && state.attempts == attempt)
     }
 
-    /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
+    /// Commits what was proposed; when another writer was first, forgets it and decides again on what is true.
     async fn commit(&mut self) -> Result<bool, EngineError> {
-        let write = self.write();
-        let drafts = write.drafts.clone();
-        let store = Arc::clone(&self.engine.parts().store);
-        let mut writing = store.write(write);
-        let early = futures_util::poll!(writing.as_mut());
+        let results = self.results();
+        let prepared = self.take_proposal().prepare(Some(&self.incident));
+        let engine = self.engine.clone();
+        let mut committing = std::pin::pin!(engine.commit(prepared));
+        let early = futures_util::poll!(committing.as_mut());
         let readings = self.launch_readings();
-        let written = match early {
-            std::task::Poll::Ready(written) => written,
-            std::task::Poll::Pending => writing.await,
+        let committed = match early {
+            std::task::Poll::Ready(committed) => committed,
+            std::task::Poll::Pending => committing.await,
         };
-        match written {
-            Ok(recorded) => {
-                self.stand(recorded);
+        match committed {
+            Ok(committed) => {
+                self.stand(&committed);
                 Ok(true)
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
-                tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
-                self.keep_results(drafts);
+                tracing::debug!(incident = %self.id, after = self.proposal.expected(), "somebody else was first");
+                self.landed.extend(results);
                 self.launches.clear();
                 self.call_off(&readings);
                 self.parcels.clear();
                 self.incident = self.engine.incident(&self.id).await?;
-                self.stored = self.incident.seq;
+                self.proposal = Proposal::on(&self.id, Some(&self.incident));
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What has been drafted, as it is written.
-    fn write(&mut self) -> Write {
-        Write {
-            keys: std::mem::take(&mut self.keys),
-            claim: self.hold.take(),
-            live: is_live(&self.incident),
-            ..Write::of(&self.id, self.stored, std::mem::take(&mut self.drafts))
-        }
+    /// What has been proposed; nothing is left of it.
+    fn take_proposal(&mut self) -> Proposal {
+        let next = Proposal::after(&self.id, self.proposal.expected());
+        std::mem::replace(&mut self.proposal, next)
     }
 
     /// What was written is durable.
-    fn stand(&mut self, recorded: Vec<Recorded>) {
-        tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
-        self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-        self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
+    fn stand(&mut self, committed: &Committed) {
+        let (before, events) = (self.proposal.expected(), committed.events().len());
+        tracing::debug!(incident = %self.id, after = before, events, "appended");
+        self.proposal = Proposal::after(&self.id, committed.last_seq().unwrap_or(before));
     }
 
-    /// What the world has answered stays true, whoever else has written meanwhile.
-    fn keep_results(&mut self, drafts: Vec<Draft>) {
-        for draft in drafts {
-            match draft.into_event() {
-                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
-                    self.landed.push(Landed::Told { event })
-                }
-                // That of a message follows from the state.
-                Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
-                    self.landed.push(Landed::Ended { place: (run, step), attempt, outcome });
-                }
-                Event::Reconciled { run, step, attempt, finding } => {
-                    self.landed.push(Landed::Settled { place: (run, step), attempt, finding });
-                }
-                _ => {}
+    /// What the world has answered, of what is proposed: it stays true, whoever else writes first.
+    fn results(&self) -> Vec<Landed> {
+        let result = |event: &Event| match event {
+            Event::Notified { .. } | Event::NotifyFailed { .. } => Some(Landed::Told { event: event.clone() }),
+            // That of a message follows from the state.
+            Event::StepEnded { run, step, attempt, outcome } if !self.is_message(*run, step) => {
+                let (place, outcome) = ((*run, step.clone()), Arc::clone(outcome));
+                Some(Landed::Ended { place, attempt: *attempt, outcome })
             }
-        }
+            Event::Reconciled { run, step, attempt, finding } => {
+                let (place, finding) = ((*run, step.clone()), finding.clone());
+                Some(Landed::Settled { place, attempt: *attempt, finding })
+            }
+            _ => None,
+        };
+        self.proposal.events().filter_map(result).collect()
     }
 }
