@@ -88,27 +88,29 @@ impl Engine {
         names: &[String],
         decide: impl Fn(Option<&Incident>, Timestamp) -> Result<(Decision, T), Refused>,
     ) -> Result<(Option<Incident>, T), EngineError> {
-        let mut conflicts = 0;
-        loop {
-            let mut state = self.present(incident).await?;
-            let (decision, rest) = decide(state.as_ref(), self.parts.clock.now())?;
-            let mut proposal = Proposal::on(incident, state.as_ref());
-            proposal.add(&self.parts.redactor, decision, &mut state)?;
-            names.iter().for_each(|name| proposal.give_name(name.clone()));
-            match self.commit(proposal.prepare(state.as_ref())).await {
-                Ok(_) => {
-                    state.iter().for_each(|state| self.known.keep(state));
-                    return Ok((state, rest));
-                }
-                Err(error @ StoreError::Conflict { .. }) => {
-                    conflicts += 1;
-                    if conflicts == CONFLICT_LIMIT {
-                        return Err(error.into());
-                    }
-                }
-                Err(error) => return Err(error.into()),
+        for _ in 1..CONFLICT_LIMIT {
+            match self.decide_and_commit_once(incident, names, &decide).await {
+                Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                ended => return ended,
             }
         }
+        self.decide_and_commit_once(incident, names, &decide).await
+    }
+
+    async fn decide_and_commit_once<T>(
+        &self,
+        incident: &IncidentId,
+        names: &[String],
+        decide: &impl Fn(Option<&Incident>, Timestamp) -> Result<(Decision, T), Refused>,
+    ) -> Result<(Option<Incident>, T), EngineError> {
+        let mut state = self.present(incident).await?;
+        let (decision, rest) = decide(state.as_ref(), self.parts.clock.now())?;
+        let mut proposal = Proposal::on(incident, state.as_ref());
+        proposal.add(&self.parts.redactor, decision, &mut state)?;
+        names.iter().for_each(|name| proposal.give_name(name.clone()));
+        self.commit(proposal.prepare(state.as_ref())).await?;
+        state.iter().for_each(|state| self.known.keep(state));
+        Ok((state, rest))
     }
 
     fn publish(&self, incident: &IncidentId, stored: Vec<Recorded>) -> Committed {

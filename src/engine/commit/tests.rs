@@ -153,10 +153,11 @@ async fn an_incident_holds_no_more_events_than_its_limit() {
 async fn what_passes_a_limit_reaches_neither_the_store_nor_a_subscriber() {
     let (store, incident) = (StandIn::default(), id("lusab-fidok"));
     let engine = engine(&store);
-    open(&engine, &incident).await;
+    let mut state = open(&engine, &incident).await;
     let (before, mut hints) = (store.writes(), engine.hub.listen());
-    let error = submit_note(&engine, &incident, &"x".repeat(EVENT_BYTES_LIMIT)).await.unwrap_err();
-    assert!(matches!(error, EngineError::Store(StoreError::TooLarge(_))), "{error}");
+    let proposal = propose(&engine, &incident, vec![note(&"x".repeat(EVENT_BYTES_LIMIT))], &mut state);
+    let error = engine.commit(proposal.prepare(state.as_ref())).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge(_)), "{error}");
     assert_eq!((store.writes(), heard(&mut hints)), (before, Vec::new()));
 }
 

@@ -340,17 +340,23 @@ impl Worker {
                 Ok(true)
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
-                tracing::debug!(incident = %self.id, after = self.proposal.expected(), "somebody else was first");
                 self.landed.extend(results);
-                self.launches.clear();
-                self.call_off(&readings);
-                self.parcels.clear();
-                self.incident = self.engine.incident(&self.id).await?;
-                self.proposal = Proposal::on(&self.id, Some(&self.incident));
+                self.begin_again(&readings).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Another writer was first: what was about to begin does not, and the incident is read again.
+    async fn begin_again(&mut self, readings: &[Place]) -> Result<(), EngineError> {
+        tracing::debug!(incident = %self.id, after = self.proposal.expected(), "somebody else was first");
+        self.launches.clear();
+        self.call_off(readings);
+        self.parcels.clear();
+        self.incident = self.engine.incident(&self.id).await?;
+        self.proposal = Proposal::on(&self.id, Some(&self.incident));
+        Ok(())
     }
 
     /// What has been proposed; nothing is left of it.
