@@ -22,18 +22,18 @@ pub(in crate::engine) struct Decision<E = Vec<Event>> {
 }
 
 /// A state that events are folded into.
-pub(in crate::engine) trait State {
+pub(in crate::engine) trait FoldedState {
     /// Folds one event in.
     fn fold(&mut self, event: &Recorded) -> Result<(), Illegal>;
 }
 
-impl State for Incident {
+impl FoldedState for Incident {
     fn fold(&mut self, event: &Recorded) -> Result<(), Illegal> {
         self.apply(event)
     }
 }
 
-impl State for Option<Incident> {
+impl FoldedState for Option<Incident> {
     fn fold(&mut self, event: &Recorded) -> Result<(), Illegal> {
         extend(self, slice::from_ref(event))
     }
@@ -91,7 +91,7 @@ impl Proposal {
         &mut self,
         redactor: &Redactor,
         decision: Decision<impl IntoIterator<Item = Event>>,
-        state: &mut impl State,
+        state: &mut impl FoldedState,
     ) -> Result<&[Draft], Illegal> {
         let before = self.drafts.len();
         for event in decision.events {
