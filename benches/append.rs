@@ -4,7 +4,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::event::Event;
+use runbook::domain::incident::event::{Event, StepEvent};
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, NewEvent};
 use tokio::runtime::{Builder, Runtime};
@@ -17,7 +17,10 @@ const PRODUCERS: u32 = 64;
 /// Events of the sort that there are most of: a step with what it printed.
 fn drafts(count: usize) -> Vec<NewEvent> {
     let log = log::of(10);
-    let ended = log.into_iter().find(|one| matches!(one.event, Event::StepEnded { .. })).expect("a step has ended");
+    let ended = log
+        .into_iter()
+        .find(|one| matches!(one.event, Event::Step(StepEvent::Ended { .. })))
+        .expect("a step has ended");
     vec![NewEvent::new(ended.at, ended.by, ended.event); count]
 }
 

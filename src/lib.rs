@@ -61,6 +61,9 @@
 //! surface ─→ engine ─→ actions, notify, store ─→ domain
 //! ```
 //!
+//! Only `src/engine/commit.rs` appends to the store. It folds what was decided, replaces secrets, checks the limits, appends
+//! and publishes, for everybody.
+//!
 //! Within `domain`, the language is read in [`domain::runbook`]: a file becomes spanned nodes, and the checker
 //! makes of them a resolved [`Runbook`](domain::runbook::Runbook) or every problem at once. What kinds take is
 //! data ([`KindForm`](domain::config::kind_schema::KindForm)), so that the checker, the schema, the manual and the plan agree.

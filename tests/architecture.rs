@@ -86,3 +86,8 @@ fn nothing_is_silenced_left_open_or_unwrapped() {
     none(&law::words(&files("src")));
     none(&law::silenced(&[files("tests"), files("benches")].concat()));
 }
+
+#[test]
+fn there_is_one_write_path() {
+    none(&law::appends(&files("src")));
+}

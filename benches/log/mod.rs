@@ -10,7 +10,9 @@ use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::effect::EffectClass;
 use runbook::domain::core::id::{IncidentId, RunId, StepKey};
 use runbook::domain::core::severity::Severity;
-use runbook::domain::incident::event::{Actor, Conclusion, Event, Mode, Recorded, RunOutcome};
+use runbook::domain::incident::event::{
+    Actor, Conclusion, Event, IncidentEvent, Mode, Recorded, RunEvent, RunOutcome, StepEvent,
+};
 use runbook::domain::incident::outcome::Outcome;
 use runbook::domain::incident::plan::RenderedAction;
 use runbook::domain::runbook::Runbook;
@@ -40,14 +42,14 @@ fn recorded(seq: u64, event: Event) -> Recorded {
 }
 
 fn opened() -> Event {
-    Event::IncidentOpened {
+    Event::Incident(IncidentEvent::Opened {
         id: IncidentId::from_str("lusab-fidok").expect("an id"),
         title: "Live platform down".into(),
         severity: Severity::P1,
         environment: "production".into(),
         detected_at: None,
         group: None,
-    }
+    })
 }
 
 fn whole_run(run: RunId) -> Vec<Event> {
@@ -55,12 +57,14 @@ fn whole_run(run: RunId) -> Vec<Event> {
     for number in 1..=STEPS {
         let step = StepKey::main(format!("step_{number}"));
         let items = (0..ITEMS).map(|item| json!(format!("pakashop-{item}.service"))).collect();
-        events.push(Event::StepExpanded { run, step: step.clone(), items: Some(items) });
+        events.push(Event::Step(StepEvent::Expanded { run, step: step.clone(), items: Some(items) }));
         events.extend((0..ITEMS).flat_map(|item| attempt(run, &step.at(item))));
-        events.push(Event::StepConcluded { run, step, conclusion: Conclusion::Succeeded, reason: None });
-        events.push(Event::NoteAdded { text: format!("step {number} is done, the gateway still answers with 502") });
+        events.push(Event::Step(StepEvent::Concluded { run, step, conclusion: Conclusion::Succeeded, reason: None }));
+        events.push(Event::Incident(IncidentEvent::NoteAdded {
+            text: format!("step {number} is done, the gateway still answers with 502"),
+        }));
     }
-    events.push(Event::RunEnded { run, outcome: RunOutcome::Succeeded });
+    events.push(Event::Run(RunEvent::Ended { run, outcome: RunOutcome::Succeeded }));
     events
 }
 
@@ -77,7 +81,7 @@ fn started(run: RunId) -> Event {
     let runbook: Runbook = serde_json::from_value(document).expect("the resolved form of a runbook");
     let environments = BTreeMap::from([("production".to_owned(), Environment::default())]);
     let estate = Estate { estate: "shop".to_owned(), environments, ..Estate::default() };
-    Event::RunStarted {
+    Event::Run(RunEvent::Started {
         run,
         runbook: Box::new(runbook),
         digest: "0".repeat(64),
@@ -87,14 +91,14 @@ fn started(run: RunId) -> Event {
         parent: None,
         alert: None,
         schedule: None,
-    }
+    })
 }
 
 fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
     let spec = json!({"argv": ["/usr/bin/systemctl", "status", "pakashop-gateway.service"]});
     let action = RenderedAction { kind: "command".into(), spec, effect: EffectClass::Read, host: None };
     let digest = action.digest("production");
-    let begun = Event::StepStarted {
+    let begun = Event::Step(StepEvent::Started {
         run,
         step: step.clone(),
         attempt: 1,
@@ -103,15 +107,15 @@ fn attempt(run: RunId, step: &StepKey) -> [Event; 3] {
         digest,
         before: json!({"active": "failed", "invocation": "0".repeat(32)}).into(),
         deadline: None,
-    };
+    });
     let step = step.clone();
     let end = ended(run, &step);
-    [begun, end, Event::StepConcluded { run, step, conclusion: Conclusion::Succeeded, reason: None }]
+    [begun, end, Event::Step(StepEvent::Concluded { run, step, conclusion: Conclusion::Succeeded, reason: None })]
 }
 
 fn ended(run: RunId, step: &StepKey) -> Event {
     let output = json!({"exit": 0, "units": [{"name": "pakashop-gateway.service", "active": "active", "restarts": 3}]});
     let printed = "Nov 22 03:04:05 web1 gateway[4242]: listening on 8000\n".repeat(6);
     let outcome = Outcome::succeeded("1 unit active", output).with_transcript(printed);
-    Event::StepEnded { run, step: step.clone(), attempt: 1, outcome: outcome.into() }
+    Event::Step(StepEvent::Ended { run, step: step.clone(), attempt: 1, outcome: outcome.into() })
 }

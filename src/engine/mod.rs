@@ -1,7 +1,7 @@
 //! The loop: takes commands in by one door, finds out what is due, does it and records what became of it.
 //!
-//! **Invariant:** every change of an incident goes through [`Engine::submit`] or the worker in [`worker`];
-//! both decide on a folded log and append with the number they decided on.
+//! **Invariant:** every change of an incident goes through the write path in [`commit`]: it is decided on a folded log and
+//! appended with the number that it was decided on.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,23 +9,24 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::subscription::{Hint, Publisher};
+use self::commit::Decision;
+use self::subscription::Publisher;
 use crate::actions::Secrets;
 use crate::clock::SharedClock;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::{Command, Refused, Request, Start};
 use crate::domain::incident::decide::decide;
-use crate::domain::incident::due::is_live;
-use crate::domain::incident::event::{Actor, EVENT_LIMIT, Event, Parent, Recorded};
+use crate::domain::incident::event::{Actor, Event, IncidentEvent, Parent, Recorded};
 use crate::domain::incident::{Illegal, Incident, extend};
 use crate::domain::redact::Redactor;
-use crate::store::{EventStore, Lease, NewEvent, StoreError, Write};
+use crate::store::{EventStore, Lease, StoreError};
 
 pub use self::lease::{holder, is_alive};
 pub use self::subscription::{IncidentUpdate, Subscription};
 
 pub mod catalog;
+mod commit;
 pub mod delivery;
 pub mod dispatcher;
 mod fold_cache;
@@ -38,8 +39,6 @@ pub mod schedule_state;
 mod subscription;
 mod worker;
 
-/// How often a command is decided again because somebody else was first.
-const CONFLICT_LIMIT: usize = 50;
 /// How many candidates an ambiguous prefix names.
 const CANDIDATE_LIMIT: u32 = 8;
 
@@ -183,45 +182,24 @@ impl Engine {
         &self,
         incident: &IncidentId,
         command: Command,
-        keys: Vec<String>,
+        names: Vec<String>,
     ) -> Result<Incident, EngineError> {
         self.guard_host(&command)?;
-        let mut conflict = None;
-        for _ in 0..CONFLICT_LIMIT {
-            let mut present = self.present(incident).await?;
-            let now = self.parts.clock.now();
-            let (events, no) = match decide(present.as_ref(), &command, now) {
+        let decide = |present: Option<&Incident>, at| {
+            let (events, refused) = match decide(present, &command, at) {
                 Ok(events) => (events, None),
                 // A no that others have to know of is written down before it is said.
-                Err(Refused { record: Some(event), message, hint, cause, .. }) => {
+                Err(Refused { record: Some(event), message, hint, cause }) => {
                     (vec![*event], Some(Refused { message, hint, cause, record: None }))
                 }
-                Err(refused) => return Err(refused.into()),
+                Err(refused) => return Err(refused),
             };
-            let seq = present.as_ref().map_or(0, |incident| incident.seq);
-            let drafts: Vec<NewEvent> =
-                events.into_iter().map(|event| self.drafted(now, command.by.clone(), event)).collect();
-            room_for(seq, drafts.len())?;
-            // What would not fold is never written.
-            let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
-            let mut durable = present.clone();
-            extend(&mut present, &foreseen)?;
-            let live = present.as_ref().is_none_or(is_live);
-            match self.parts.store.write(Write { live, keys: keys.clone(), ..Write::of(incident, seq, drafts) }).await {
-                Ok(recorded) => {
-                    extend(&mut durable, &recorded)?;
-                    durable.iter().for_each(|durable| self.known.keep(durable));
-                    self.hub.tell(incident, Hint::Appended(recorded.into()));
-                    return match no {
-                        Some(refused) => Err(refused.into()),
-                        None => durable.ok_or_else(|| EngineError::NotFound(incident.to_string())),
-                    };
-                }
-                Err(error @ StoreError::Conflict { .. }) => conflict = Some(error),
-                Err(error) => return Err(error.into()),
-            }
+            Ok((Decision { by: command.by.clone(), at, events }, refused))
+        };
+        match self.decide_and_commit(incident, &names, decide).await? {
+            (_, Some(refused)) => Err(refused.into()),
+            (state, None) => state.ok_or_else(|| EngineError::NotFound(incident.to_string())),
         }
-        Err(conflict.map_or_else(|| EngineError::NotFound(incident.to_string()), EngineError::Store))
     }
 
     /// The events of an incident, none missing.
@@ -324,43 +302,8 @@ impl Engine {
         let log = self.log(id).await?;
         let report_files::WrittenReport { path, digest } = report_files::write(&self.parts.directory, incident, &log)?;
         Ok(match incident.is_maintenance() {
-            true => Event::ReportWritten { path, digest },
-            false => Event::PostmortemWritten { path, digest },
+            true => Event::Incident(IncidentEvent::ReportWritten { path, digest }),
+            false => Event::Incident(IncidentEvent::PostmortemWritten { path, digest }),
         })
     }
-
-    /// A draft of the event with every secret replaced: the last thing that happens before it is written.
-    fn drafted(&self, at: Timestamp, by: Actor, event: Event) -> NewEvent {
-        let redactor = &self.parts.redactor;
-        let mut draft = NewEvent::new(at, by, event);
-        // Most events hold none, and taking one apart costs more than writing it, which has to be done anyway.
-        if redactor.is_empty() || draft.json().is_some_and(|json| !redactor.may_find_in(json.as_bytes())) {
-            return draft;
-        }
-        match self.scrubbed(draft.event()) {
-            Some(event) => NewEvent::new(at, draft.by().clone(), event),
-            None => draft,
-        }
-    }
-
-    /// An event without the secrets that it holds; none when there are none in it.
-    fn scrubbed(&self, event: &Event) -> Option<Event> {
-        let redactor = &self.parts.redactor;
-        let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
-        redactor.scrub_value(&mut value);
-        // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
-        // secret then, and the event stays as it is.
-        serde_json::from_value(value).ok()
-    }
-}
-
-fn recorded(seq: u64, draft: &NewEvent) -> Recorded {
-    Recorded { seq, at: draft.at(), by: draft.by().clone(), event: draft.event().clone() }
-}
-
-fn room_for(seq: u64, more: usize) -> Result<(), StoreError> {
-    if seq + more as u64 > EVENT_LIMIT {
-        return Err(StoreError::TooLarge(format!("an incident holds at most {EVENT_LIMIT} events")));
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use sha2::{Digest, Sha256};
 
 use crate::domain::config::estate::{Estate, PostmortemPolicy};
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{Event, IncidentEvent, Recorded};
 use crate::domain::incident::{Incident, fold};
 use crate::domain::report::postmortem::{Postmortem, Template, file_name, merge, render};
 
@@ -149,9 +149,14 @@ struct Previous {
 }
 
 fn previous(log: &[Recorded], template: &Template) -> Option<Previous> {
-    let digest_of = |recorded: &Recorded| match &recorded.event {
-        Event::PostmortemWritten { digest, .. } | Event::ReportWritten { digest, .. } => Some(digest.clone()),
-        _ => None,
+    let digest_of = |recorded: &Recorded| {
+        let Event::Incident(
+            IncidentEvent::PostmortemWritten { digest, .. } | IncidentEvent::ReportWritten { digest, .. },
+        ) = &recorded.event
+        else {
+            return None;
+        };
+        Some(digest.clone())
     };
     let (at, recorded) = log.iter().enumerate().rev().find_map(|(at, recorded)| Some((at, digest_of(recorded)?)))?;
     let before = &log[..at];

@@ -10,7 +10,7 @@ use super::hash_chain;
 use super::hash_chain::{Hash, Stored};
 use super::{Audit, NewEvent, StoreError, Summary};
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::event::{EVENT_LIMIT, Recorded};
+use crate::domain::incident::event::Recorded;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) struct Extension {
     pub recorded: Vec<Recorded>,
 }
 
-/// Numbers and chains new events, unless somebody else was first or there is no more room.
+/// Numbers and chains new events, unless somebody else was first.
 pub(super) fn extend(
     incident: &IncidentId,
     head: Option<&Head>,
@@ -56,11 +56,6 @@ pub(super) fn extend(
     let actual = head.map_or(0, |head| head.summary.seq);
     if actual != expected {
         return Err(StoreError::Conflict { expected, actual });
-    }
-    if actual + prepared.len() as u64 > EVENT_LIMIT {
-        return Err(StoreError::TooLarge(format!(
-            "incident `{incident}` has {actual} events, and {EVENT_LIMIT} are the most that the log takes"
-        )));
     }
     let mut head = head.cloned();
     let mut rows = Vec::with_capacity(prepared.len());

@@ -1,6 +1,7 @@
-//! An event between the types of the domain and the bytes of the store, with the limits on its size.
+//! An event between the types of the domain and the bytes of the store.
 //!
-//! Numbers and hashes are not given here; see [`super::chained_stream`].
+//! Numbers and hashes are not given here; see [`super::chained_stream`]. The limits on what one append holds are not
+//! checked here; the engine's write path does that.
 //!
 //! **Invariant:** what is written can be read back, and as the same value. So a fold in memory and a fold after a restart
 //! see the same, and nothing enters the log that cannot leave it. Reading costs more than writing, so that only what may
@@ -16,18 +17,6 @@ use super::{StoreError, Write};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{Actor, Event};
 
-/// The largest event, in bytes of JSON: four times the largest output, so that one output with its transcript fits.
-pub const EVENT_BYTES_LIMIT: usize = 256 * 1024;
-
-/// The most events in one append: a turn of the engine makes a few dozen.
-pub const APPEND_LIMIT: usize = 1_000;
-
-/// The largest append, in bytes of JSON: it is held in memory whole and is one transaction.
-pub const APPEND_BYTES_LIMIT: usize = 16 * 1024 * 1024;
-
-/// The longest name that an incident is given, in bytes.
-pub const KEY_LIMIT: usize = 256;
-
 /// An event that is to be recorded: the store gives it its number.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -36,6 +25,15 @@ pub struct NewEvent {
     pub(super) event: Event,
     /// The event as JSON, where somebody has asked for it.
     json: Option<Json>,
+    /// All of it as the log will hold it, once it was encoded.
+    encoded: Option<Encoded>,
+}
+
+/// The bytes of a draft.
+#[derive(Debug, Clone)]
+struct Encoded {
+    at: String,
+    body: String,
 }
 
 /// JSON that the log will hold.
@@ -50,7 +48,7 @@ struct Json {
 impl NewEvent {
     /// What happened, when it is recorded, and who or what it comes from.
     pub fn new(at: Timestamp, by: Actor, event: Event) -> Self {
-        Self { at, by, event, json: None }
+        Self { at, by, event, json: None, encoded: None }
     }
 
     /// When it is recorded.
@@ -80,6 +78,22 @@ impl NewEvent {
             self.json = json(&self.event).ok();
         }
         self.json.as_ref().map(|json| json.text.as_str())
+    }
+
+    /// Writes the draft as the log will hold it and returns the length of its body in bytes. A second call writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] when the event cannot be written, or could not be read again.
+    pub fn encode(&mut self) -> Result<usize, StoreError> {
+        let encoded = self.take_encoded()?;
+        Ok(self.encoded.insert(encoded).body.len())
+    }
+
+    fn take_encoded(&mut self) -> Result<Encoded, StoreError> {
+        match self.encoded.take() {
+            Some(encoded) => Ok(encoded),
+            None => Encoded::of(self),
+        }
     }
 }
 
@@ -114,51 +128,28 @@ pub(super) fn written(at: Timestamp) -> String {
 
 /// The drafts of one write, which are taken out of it, as bytes; or why they are not taken.
 pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
-    let drafts = std::mem::take(&mut write.drafts);
-    if write.keys.len() > APPEND_LIMIT || write.keys.iter().any(|key| key.len() > KEY_LIMIT) {
-        return Err(StoreError::TooLarge(format!(
-            "more than {APPEND_LIMIT} names at once, or one of more than {KEY_LIMIT} bytes, are not taken"
-        )));
-    }
-    if drafts.len() > APPEND_LIMIT {
-        return Err(StoreError::TooLarge(format!(
-            "{} events at once are more than the {APPEND_LIMIT} that the log takes",
-            drafts.len()
-        )));
-    }
-    let mut bytes = 0;
-    let mut prepared = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let one = Prepared::of(draft)?;
-        bytes += one.body.len();
-        prepared.push(one);
-    }
-    if bytes > APPEND_BYTES_LIMIT {
-        return Err(StoreError::TooLarge(format!(
-            "{bytes} bytes of events at once are more than the {APPEND_BYTES_LIMIT} that the log takes"
-        )));
-    }
-    Ok(prepared)
+    std::mem::take(&mut write.drafts).into_iter().map(Prepared::of).collect()
 }
 
 impl Prepared {
     fn of(mut draft: NewEvent) -> Result<Self, StoreError> {
-        let (body, doubtful) = body(&mut draft)
+        let Encoded { at, body } = draft.take_encoded()?;
+        Ok(Self { at, body, draft })
+    }
+}
+
+impl Encoded {
+    fn of(draft: &mut NewEvent) -> Result<Self, StoreError> {
+        let (body, doubtful) = body(draft)
             .map_err(|error| StoreError::TooLarge(format!("an event cannot be written as JSON: {error}")))?;
-        if body.len() > EVENT_BYTES_LIMIT {
-            return Err(StoreError::TooLarge(format!(
-                "an event of {} bytes is larger than the {EVENT_BYTES_LIMIT} that the log takes",
-                body.len()
-            )));
-        }
         let at = written(draft.at);
         // JSON that is nested too deeply, or an instant that is too far away, can be written but not read again.
         if cfg!(debug_assertions) || has_sign(&at) || doubtful {
             let read = parse(at.as_bytes(), body.as_bytes())
                 .map_err(|why| StoreError::TooLarge(format!("an event could not be read again: {why}")))?;
-            debug_assert_eq!(read, draft, "an event is read back as it was written");
+            debug_assert_eq!(&read, draft, "an event is read back as it was written");
         }
-        Ok(Self { at, body, draft })
+        Ok(Self { at, body })
     }
 }
 
@@ -266,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::domain::alert::{Alert, AlertStatus};
+    use crate::domain::incident::event::{AlertEvent, IncidentEvent, StepEvent};
 
     fn prepare(drafts: &[NewEvent]) -> Result<Vec<Prepared>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
@@ -273,7 +265,7 @@ mod tests {
 
     fn note(text: String) -> NewEvent {
         let at = chrono::Utc.timestamp_opt(1_780_000_000, 123_000_000).unwrap();
-        NewEvent::new(at, Actor::Engine, Event::NoteAdded { text })
+        NewEvent::new(at, Actor::Engine, Event::Incident(IncidentEvent::NoteAdded { text }))
     }
 
     #[test]
@@ -310,7 +302,7 @@ mod tests {
                 summary: optional(0), link: optional(1), runbook: optional(2), environment: optional(3), service: optional(4),
                 starts_at, ends_at, value, labels, annotations, severity: None, status: AlertStatus::Firing,
             };
-            let event = Event::AlertFired { key: alert.key(), alert: Arc::new(alert) };
+            let event = Event::Alert(AlertEvent::Fired { key: alert.key(), alert: Arc::new(alert) });
             let draft = NewEvent { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
             let prepared = Prepared::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
@@ -318,17 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_too_large_is_refused() {
-        assert!(prepare(&[note("x".repeat(EVENT_BYTES_LIMIT - 100))]).is_ok());
-        let error = prepare(&[note("x".repeat(EVENT_BYTES_LIMIT))]).unwrap_err().to_string();
-        assert!(error.ends_with("larger than the 262144 that the log takes"), "{error}");
-    }
-
-    #[test]
-    fn too_many_events_at_once_are_refused() {
-        assert!(matches!(prepare(&vec![note(String::new()); APPEND_LIMIT + 1]), Err(StoreError::TooLarge(_))));
-        let large = vec![note("x".repeat(EVENT_BYTES_LIMIT / 2)); 2 + APPEND_BYTES_LIMIT / (EVENT_BYTES_LIMIT / 2)];
-        assert!(matches!(prepare(&large), Err(StoreError::TooLarge(_))));
+    fn a_draft_is_encoded_once_and_its_length_is_that_of_what_is_written() {
+        let mut draft = note("the gateway is slow".into());
+        let length = draft.encode().unwrap();
+        let bytes = draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr());
+        assert_eq!(draft.encode().unwrap(), length);
+        assert_eq!(draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr()), bytes);
+        let prepared = Prepared::of(draft).unwrap();
+        assert_eq!((prepared.body.len(), Some(prepared.body.as_ptr())), (length, bytes));
     }
 
     #[test]
@@ -337,11 +326,11 @@ mod tests {
         for _ in 0..200 {
             answer = serde_json::Value::Array(vec![answer]);
         }
-        let event = Event::Answered {
+        let event = Event::Step(StepEvent::Answered {
             run: crate::domain::core::id::RunId(1),
             step: crate::domain::core::id::StepKey::main("cause"),
             answer,
-        };
+        });
         let error = prepare(&[NewEvent { event, ..note(String::new()) }]).unwrap_err();
         assert!(matches!(&error, StoreError::TooLarge(why) if why.contains("could not be read again")), "{error}");
     }
@@ -350,7 +339,7 @@ mod tests {
     fn what_may_fail_is_read_back_in_a_release_as_well() {
         let doubtful = |answer: serde_json::Value| {
             let (run, step) = (crate::domain::core::id::RunId(1), crate::domain::core::id::StepKey::main("cause"));
-            json(&Event::Answered { run, step, answer }).unwrap().doubtful
+            json(&Event::Step(StepEvent::Answered { run, step, answer })).unwrap().doubtful
         };
         let nested = |depth: usize| serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap();
         assert!(doubtful(nested(SAFE_DEPTH)) && !doubtful(nested(SAFE_DEPTH / 2)));

@@ -19,7 +19,7 @@ mod lease;
 pub mod memory;
 pub mod sqlite;
 
-pub use self::codec::{APPEND_BYTES_LIMIT, APPEND_LIMIT, EVENT_BYTES_LIMIT, KEY_LIMIT, NewEvent};
+pub use self::codec::NewEvent;
 
 /// One write: all of it or nothing.
 #[derive(Debug, Clone, PartialEq)]

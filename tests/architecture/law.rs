@@ -165,6 +165,37 @@ fn impure(file: &Source, route: &Route) -> Option<String> {
     }
 }
 
+/// The only code beside the store that appends to the log.
+const WRITE_PATH: [&str; 2] = ["src/engine/commit.rs", "src/engine/commit/"];
+
+/// The methods of the store that append, and the types that they take.
+const APPENDING: [&str; 3] = ["append", "write", "write_all"];
+const APPENDED: [&str; 4] = ["Draft", "NewEvent", "Write", "*"];
+
+/// Where events are stored on a way around the write path, outside tests.
+pub fn appends(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let is_free = |file: &&Source| {
+        file.file.starts_with("src/store/") || WRITE_PATH.iter().any(|path| file.file.starts_with(path))
+    };
+    for file in files.iter().filter(|file| !is_free(file)) {
+        for route in file.routes().iter().filter(|route| !route.test) {
+            // `store::Write` as well, where only the module was imported.
+            let [.., module, name] = route.parts.as_slice() else { continue };
+            if module == "store" && APPENDED.contains(&name.as_str()) {
+                broken.push(told(file, route, "only `src/engine/commit.rs` makes writes"));
+            }
+        }
+        for words in file.words.windows(4).filter(|words| !words[0].test) {
+            let [owner, dot, method, bracket] = [0, 1, 2, 3].map(|at| words[at].text.as_str());
+            if owner == "store" && dot == "." && APPENDING.contains(&method) && bracket == "(" {
+                broken.push(format!("{}:{}: only `src/engine/commit.rs` appends", file.file, words[2].line));
+            }
+        }
+    }
+    broken
+}
+
 /// Where the store opens a file that could be the log's, and where SQLite is used outside of the store.
 pub fn descriptors(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();

@@ -260,3 +260,35 @@ fn what_was_left_open_is_found() {
     );
     words("// todo!\nfn todo() { \"todo!()\"; }", &[]);
 }
+
+#[track_caller]
+fn appends(file: &str, text: &str, expected: &[&str]) {
+    finds(&law::appends(&planted(file, text)), expected);
+}
+
+#[test]
+fn a_way_around_the_write_path_is_found() {
+    let worker = "src/engine/worker/mod.rs";
+    appends(worker, "\nuse crate::store::{StoreError, Write};", &["src/engine/worker/mod.rs:2: only"]);
+    appends(worker, "use crate::store;\nfn f(w: store::Write) {}", &["src/engine/worker/mod.rs:2: only"]);
+    appends(worker, "use crate::store::*;", &["src/engine/worker/mod.rs:1: only"]);
+    appends("src/surface/cli/mod.rs", "use super::super::store::Draft;", &["src/surface/cli/mod.rs:1: only"]);
+    for call in ["store.append(id, 0, drafts)", "engine.parts().store.write(w)", "store\n.write_all(all)"] {
+        let broken = law::appends(&planted(worker, &format!("fn f() {{ {call}; }}")));
+        assert_eq!(broken.len(), 1, "{call}: {broken:?}");
+    }
+}
+
+#[test]
+fn the_write_path_and_what_does_not_append_are_left_alone() {
+    let text = "use crate::store::{Draft, Write};\nfn f() { self.store.write(w); store.append(i, 0, d); }";
+    for file in ["src/engine/commit.rs", "src/engine/commit/proposal.rs", "src/store/memory.rs"] {
+        appends(file, text, &[]);
+    }
+    appends("src/engine/mod.rs", &format!("#[cfg(test)]\nmod tests {{ {text} }}"), &[]);
+    appends(
+        "src/engine/mod.rs",
+        "use crate::store::{EventStore, StoreError};\nfn f() { store.read(i, 0); file.write_all(b); }",
+        &[],
+    );
+}

@@ -11,7 +11,7 @@ use runbook::clock::{Clock, SimClock};
 use runbook::domain::alert::{Alert, AlertStatus};
 use runbook::domain::core::id::{IncidentId, StepKey};
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Gate};
+use runbook::domain::incident::event::{Actor, Event, Gate, IncidentEvent};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
@@ -464,9 +464,24 @@ async fn what_the_log_cannot_take_is_not_acknowledged_and_can_be_reported_again(
     assert_eq!(house.duty.report(vec![alert("other", "2", &[])]).await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn incidents_of_one_batch_that_would_have_one_id_are_not_mixed() {
+    let mut house = House::new().await;
+    house.stop.cancel();
+    (&mut house.task).await.unwrap();
+    let terms =
+        DispatcherConfig { chance: || 7, opening: Box::new(|_| {}), is_ours: Box::new(|_| true), schedules: None };
+    let (duty, _task) = Dispatcher::begin(house.engine.clone(), terms, CancellationToken::new()).await.unwrap();
+    let both = vec![alert("loud", "1", &[]), alert("calm", "3", &[("service", "search")])];
+    let error = duty.report(both).await.unwrap_err();
+    assert!(error.contains("event 0 was to follow"), "{error}");
+    let incident = house.engine.incident(&IncidentId::from_bits(7)).await.unwrap();
+    assert_eq!(incident.alerts.len(), 1, "the other one can be reported again");
+}
+
 fn note() -> runbook::store::NewEvent {
     let at = Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap();
-    let event = runbook::domain::incident::event::Event::NoteAdded { text: "no incident".into() };
+    let event = Event::Incident(IncidentEvent::NoteAdded { text: "no incident".into() });
     runbook::store::NewEvent::new(at, Actor::Engine, event)
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use runbook::actions::transport::process::{output_apart, spawn_apart};
 use runbook::domain::core::id::{IncidentId, StepKey};
-use runbook::domain::incident::event::{Event, Gate, RunOutcome};
+use runbook::domain::incident::event::{Event, Gate, RunOutcome, StepEvent};
 use runbook::domain::incident::run::RunStatus;
 use runbook::domain::incident::{Incident, fold};
 use runbook::store::EventStore;
@@ -250,7 +250,7 @@ fn cut_off(scene: &Scene, id: &IncidentId) -> usize {
         let store = Sqlite::open_existing(scene.path("state/runbook.db")).await.unwrap();
         store.read(id, 0).await.unwrap()
     });
-    log.iter().filter(|recorded| matches!(recorded.event, Event::Reconciled { .. })).count()
+    log.iter().filter(|recorded| matches!(recorded.event, Event::Step(StepEvent::Reconciled { .. }))).count()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use runbook::domain::core::id::StepKey;
 use runbook::domain::core::time::Span;
 use runbook::domain::incident::command::Request;
-use runbook::domain::incident::event::{Conclusion, Gate, Mode, RunOutcome};
+use runbook::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, StepEvent};
 use runbook::domain::incident::run::RunStatus;
 use runbook::engine::{EngineError, Stop};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ async fn a_failing_step_is_tried_again_with_growing_pauses() {
     let log = world.engine.log(&world.id).await.unwrap();
     let begun: Vec<i64> = log
         .iter()
-        .filter(|recorded| matches!(recorded.event, runbook::domain::incident::event::Event::StepStarted { .. }))
+        .filter(|recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. })))
         .map(|recorded| (recorded.at - log[0].at).num_seconds())
         .collect();
     assert_eq!(begun, [0, 10, 30]);

@@ -10,7 +10,9 @@ use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Request};
 use runbook::domain::incident::decide::decide;
 use runbook::domain::incident::due::{Effect, due, wake_at};
-use runbook::domain::incident::event::{Actor, Event, Gate, Mode, Reconciliation, Recorded};
+use runbook::domain::incident::event::{
+    Actor, AlertEvent, Event, Gate, IncidentEvent, Mode, Reconciliation, Recorded, StepEvent,
+};
 use runbook::domain::incident::outcome::{Outcome, Verdict};
 use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::{Incident, IncidentStatus, extend, fold};
@@ -131,10 +133,13 @@ impl Machine {
                     Effect::Record(event) => self.record(event.clone()),
                     Effect::Ask(asked) => {
                         let gate = Gate::approve(PlannedChange::default(), asked.digest.clone());
-                        self.record(Event::Asked { run: asked.run, step: asked.step.clone(), gate });
+                        self.record(Event::Step(StepEvent::Asked { run: asked.run, step: asked.step.clone(), gate }));
                     }
                     Effect::WritePostmortem if self.incident.seq == seq => {
-                        self.record(Event::PostmortemWritten { path: "p.md".to_owned(), digest: String::new() });
+                        self.record(Event::Incident(IncidentEvent::PostmortemWritten {
+                            path: "p.md".to_owned(),
+                            digest: String::new(),
+                        }));
                     }
                     _ => {}
                 }
@@ -155,7 +160,7 @@ impl Machine {
                 self.never_for_nothing(&attempt.step, attempt.action.effect);
                 let (step, number) = (attempt.step.clone(), attempt.number);
                 let (action, digest) = (attempt.action.clone(), attempt.digest.clone());
-                self.record(Event::StepStarted {
+                self.record(Event::Step(StepEvent::Started {
                     run,
                     step,
                     attempt: number,
@@ -164,7 +169,7 @@ impl Machine {
                     digest,
                     before: Value::Null.into(),
                     deadline: None,
-                });
+                }));
             }
             Effect::Settle { run, step, .. } => {
                 let verdict = [
@@ -176,7 +181,12 @@ impl Machine {
                     Verdict::Succeeded,
                 ][usize::from(how % 6)];
                 let attempt = self.incident.run(run).unwrap().state(&step).unwrap().attempts;
-                self.record(Event::StepEnded { run, step, attempt, outcome: Outcome::ended(verdict, "so").into() });
+                self.record(Event::Step(StepEvent::Ended {
+                    run,
+                    step,
+                    attempt,
+                    outcome: Outcome::ended(verdict, "so").into(),
+                }));
             }
             _ => {}
         }
@@ -188,9 +198,12 @@ impl Machine {
             runbook::domain::incident::step::place(&recorded.event).is_some_and(|(_, step)| step == key)
         };
         let last = self.log.iter().filter(of_step).rfind(|recorded| {
-            matches!(recorded.event, Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. })
+            matches!(
+                recorded.event,
+                Event::Step(StepEvent::Started { .. } | StepEvent::Ended { .. } | StepEvent::Reconciled { .. })
+            )
         });
-        let open = last.is_some_and(|recorded| matches!(recorded.event, Event::StepStarted { .. }));
+        let open = last.is_some_and(|recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. })));
         assert!(effect != EffectClass::Once || !open, "`{key}` would be begun twice");
     }
 
@@ -209,10 +222,12 @@ impl Machine {
         let quiet_until = self.now + TimeDelta::minutes(5);
         match self.incident.alerts.state(&key).map(|state| state.status) {
             None if self.incident.status != IncidentStatus::Resolved => {
-                self.record(Event::AlertFired { key, alert: Arc::new(alert) });
+                self.record(Event::Alert(AlertEvent::Fired { key, alert: Arc::new(alert) }));
             }
-            Some(AlertStatus::Firing) => self.record(Event::AlertResolved { key, ends_at: None, quiet_until }),
-            Some(AlertStatus::Resolved) => self.record(Event::AlertRepeated { key, times: 1 }),
+            Some(AlertStatus::Firing) => {
+                self.record(Event::Alert(AlertEvent::Resolved { key, ends_at: None, quiet_until }))
+            }
+            Some(AlertStatus::Resolved) => self.record(Event::Alert(AlertEvent::Repeated { key, times: 1 })),
             None => {}
         }
     }
@@ -252,7 +267,7 @@ impl Machine {
                 1 => Reconciliation::CannotTell { detail },
                 _ => Reconciliation::Happened(Outcome::ended(Verdict::Succeeded, "so").into()),
             };
-            self.record(Event::Reconciled { run, step, attempt, finding });
+            self.record(Event::Step(StepEvent::Reconciled { run, step, attempt, finding }));
         }
     }
 }

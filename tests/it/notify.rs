@@ -8,7 +8,7 @@ use runbook::actions::Secrets;
 use runbook::clock::SimClock;
 use runbook::domain::core::id::{RunId, StepKey};
 use runbook::domain::incident::due::PendingDelivery;
-use runbook::domain::incident::event::{Actor, Event, Recorded};
+use runbook::domain::incident::event::{Actor, Event, MessageEvent, Recorded};
 use runbook::domain::incident::message::MessageId;
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::redact::Redactor;
@@ -134,13 +134,13 @@ fn log(slack: &Slack) -> Vec<Recorded> {
 
 fn error(told: Event) -> String {
     match told {
-        Event::NotifyFailed { error, .. } => error,
+        Event::Message(MessageEvent::NotifyFailed { error, .. }) => error,
         other => panic!("it was not to arrive: {other:?}"),
     }
 }
 
 fn arrived(told: &Event) -> bool {
-    matches!(told, Event::Notified { .. })
+    matches!(told, Event::Message(MessageEvent::Notified { .. }))
 }
 
 #[tokio::test]
@@ -148,8 +148,8 @@ async fn the_first_message_opens_a_thread_and_others_follow_in_it() {
     let mut post = Post::new();
     let told = post.send("a", "incidents", "down").await;
     assert!(
-        matches!(&told, Event::Notified { channel, message: Some(_), place: Some(place), .. }
-            if channel == "incidents" && place == "C0INCIDENTS"),
+        matches!(&told, Event::Message(MessageEvent::Notified { delivery, message: Some(_), place: Some(place) })
+            if delivery.channel == "incidents" && place == "C0INCIDENTS"),
         "{told:?}"
     );
     // Before the fact is in the log, and after.
@@ -198,7 +198,7 @@ async fn a_message_means_nothing_to_slack_and_holds_no_secret() {
 async fn a_webhook_delivers_without_a_thread() {
     let mut post = Post::new();
     let told = post.send("a", "hook", "down").await;
-    assert!(matches!(&told, Event::Notified { message: None, place: None, .. }), "{told:?}");
+    assert!(matches!(&told, Event::Message(MessageEvent::Notified { message: None, place: None, .. })), "{told:?}");
     post.append(told);
     post.send("b", "hook", "more").await;
     let threads: Vec<_> = post.slack.messages().into_iter().map(|message| message.thread).collect();
@@ -220,7 +220,7 @@ async fn what_is_wrong_with_a_channel_is_said_with_what_to_do() {
         ("deaf", "Slack cannot be reached: "),
     ] {
         let told = post.send("a", channel, "down").await;
-        let is_final = matches!(&told, Event::NotifyFailed { permanent: true, .. });
+        let is_final = matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent: true, .. }));
         assert_eq!(is_final, channel != "deaf", "{told:?}");
         let error = error(told);
         assert!(error.contains(expected), "{channel}: {error}");
@@ -238,7 +238,10 @@ async fn what_a_channel_asks_for_is_remembered_and_holds_for_every_message() {
         post.slack.next(Fault::TooMany(2));
         let told = post.send("a", channel, "down").await;
         let asked = Some(runbook::domain::core::time::Span::seconds(2));
-        assert!(matches!(&told, Event::NotifyFailed { retry_after, .. } if *retry_after == asked), "{told:?}");
+        assert!(
+            matches!(&told, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == asked),
+            "{told:?}"
+        );
         let before = runbook::clock::Clock::now(&post.clock);
         let told = post.send_in_time(channel).await;
         assert!(arrived(&told), "{channel}: {told:?}");
@@ -253,7 +256,10 @@ async fn a_long_wait_is_left_to_the_log() {
     post.send("a", "incidents", "down").await;
     let asked = Some(runbook::domain::core::time::Span::seconds(60));
     let told = post.send("b", "incidents", "more").await;
-    assert!(matches!(&told, Event::NotifyFailed { retry_after, .. } if *retry_after == asked), "{told:?}");
+    assert!(
+        matches!(&told, Event::Message(MessageEvent::NotifyFailed { retry_after, .. }) if *retry_after == asked),
+        "{told:?}"
+    );
     assert_eq!(post.slack.requests().len(), 1, "it was left alone");
 }
 

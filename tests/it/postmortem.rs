@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::{TimeDelta, TimeZone, Utc};
-use runbook::domain::incident::event::{Actor, Event, Recorded};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent, Recorded, RunEvent};
 use runbook::domain::incident::{Incident, fold};
 use runbook::domain::report::postmortem::{Postmortem, Template, file_name, render};
 use runbook::engine::report_files;
@@ -32,11 +32,11 @@ fn and(mut log: Vec<Recorded>, by: Actor, event: Event) -> Vec<Recorded> {
 }
 
 fn noted(log: Vec<Recorded>, text: &str) -> Vec<Recorded> {
-    and(log, Actor::person("ada", "cli"), Event::NoteAdded { text: text.to_owned() })
+    and(log, Actor::person("ada", "cli"), Event::Incident(IncidentEvent::NoteAdded { text: text.to_owned() }))
 }
 
 fn recorded(log: Vec<Recorded>, WrittenReport { path, digest }: WrittenReport) -> Vec<Recorded> {
-    and(log, Actor::Engine, Event::PostmortemWritten { path, digest })
+    and(log, Actor::Engine, Event::Incident(IncidentEvent::PostmortemWritten { path, digest }))
 }
 
 fn draft(log: &[Recorded]) -> String {
@@ -227,7 +227,7 @@ fn a_directory_that_leads_out_is_refused() {
 fn with_policy(log: Vec<Recorded>, policy: serde_json::Value) -> Vec<Recorded> {
     log.into_iter()
         .map(|mut recorded| {
-            if let Event::RunStarted { estate, .. } = &mut recorded.event {
+            if let Event::Run(RunEvent::Started { estate, .. }) = &mut recorded.event {
                 estate.postmortem = serde_json::from_value(policy.clone()).unwrap();
             }
             recorded

@@ -12,7 +12,7 @@ use runbook::domain::core::id::StepKey;
 use runbook::domain::core::severity::Severity;
 use runbook::domain::core::time::{Timestamp, stamp};
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Event};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent};
 use runbook::domain::incident::{Incident, IncidentStatus};
 use runbook::domain::redact::Redactor;
 use runbook::domain::report::timeline::Timeline;
@@ -282,7 +282,8 @@ async fn while_the_run_before_goes_on_an_occurrence_is_skipped_and_its_record_sa
     let told = house.told(&record).await.join("\n");
     assert!(told.contains("daily was due again Fri 2026-01-02 09:00 Africa/Lusaka and was skipped"), "{told}");
     let log = house.engine.log(&record.id).await.unwrap();
-    let events = log.iter().filter(|recorded| matches!(recorded.event, Event::OccurrenceSkipped(_)));
+    let events =
+        log.iter().filter(|recorded| matches!(recorded.event, Event::Incident(IncidentEvent::OccurrenceSkipped(_))));
     assert_eq!(events.count(), 1);
     house.done_by_hand(&record).await;
     house.until("it is over", |all| all[0].status == IncidentStatus::Resolved).await;

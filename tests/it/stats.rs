@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use chrono::TimeDelta;
 use runbook::actions::transport::process::output_apart;
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::event::{Event, Recorded};
+use runbook::domain::incident::event::{DeadlineEvent, Event, IncidentEvent, Recorded};
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, NewEvent};
 use serde_json::Value;
@@ -25,12 +25,12 @@ fn drafts(id: &IncidentId, ago: TimeDelta) -> Vec<NewEvent> {
     let moved = |recorded: Recorded| {
         let mut event = recorded.event;
         match &mut event {
-            Event::IncidentOpened { id: named, detected_at, .. } => {
+            Event::Incident(IncidentEvent::Opened { id: named, detected_at, .. }) => {
                 *named = id.clone();
                 *detected_at = Some(recorded.at + shift - TimeDelta::minutes(4));
             }
-            Event::DeadlineSet { due, .. } => *due += shift,
-            Event::DeadlineMet { met_at, .. } => *met_at += shift,
+            Event::Deadline(DeadlineEvent::Set { due, .. }) => *due += shift,
+            Event::Deadline(DeadlineEvent::Met { met_at, .. }) => *met_at += shift,
             _ => {}
         }
         NewEvent::new(recorded.at + shift, recorded.by, event)

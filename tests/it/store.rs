@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runbook::domain::core::id::IncidentId;
-use runbook::domain::incident::event::{Actor, Event};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent};
 use runbook::store::NewEvent;
 
 mod contract;
@@ -23,7 +23,11 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 /// A note by a person, written at second `seconds`.
 fn note(seconds: i64, text: impl Into<String>) -> NewEvent {
-    NewEvent::new(at(seconds), Actor::person("ada", "cli"), Event::NoteAdded { text: text.into() })
+    NewEvent::new(
+        at(seconds),
+        Actor::person("ada", "cli"),
+        Event::Incident(IncidentEvent::NoteAdded { text: text.into() }),
+    )
 }
 
 /// `count` notes that differ.

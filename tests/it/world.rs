@@ -11,7 +11,7 @@ use runbook::clock::{SharedClock, SimClock};
 use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::command::{Command, Request, Start};
-use runbook::domain::incident::event::{Actor, Event, Mode};
+use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Mode, RunEvent, StepEvent};
 use runbook::domain::incident::step;
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
@@ -159,15 +159,19 @@ pub fn engine(store: Arc<dyn EventStore>, clock: SharedClock, directory: &std::p
 fn line(event: &Event) -> String {
     let name = incident::name(event);
     let detail = match event {
-        Event::StepEnded { step, outcome, .. } if outcome.is_success() => format!(" {step} Succeeded"),
-        Event::StepEnded { step, outcome, .. } => format!(" {step} {:?}: {}", outcome.verdict, outcome.summary),
-        Event::StepConcluded { step, conclusion, .. } => format!(" {step} {conclusion:?}"),
-        Event::RunEnded { outcome, .. } => format!(" {outcome:?}"),
-        Event::DeadlineSet { name, .. } | Event::DeadlineWarned { name } | Event::DeadlineMissed { name } => {
+        Event::Step(StepEvent::Ended { step, outcome, .. }) if outcome.is_success() => format!(" {step} Succeeded"),
+        Event::Step(StepEvent::Ended { step, outcome, .. }) => {
+            format!(" {step} {:?}: {}", outcome.verdict, outcome.summary)
+        }
+        Event::Step(StepEvent::Concluded { step, conclusion, .. }) => format!(" {step} {conclusion:?}"),
+        Event::Run(RunEvent::Ended { outcome, .. }) => format!(" {outcome:?}"),
+        Event::Deadline(
+            DeadlineEvent::Set { name, .. } | DeadlineEvent::Warned { name } | DeadlineEvent::Missed { name },
+        ) => {
             format!(" {name}")
         }
-        Event::DeadlineMet { name, .. } => format!(" {name}"),
-        Event::Reconciled { step, finding, .. } => {
+        Event::Deadline(DeadlineEvent::Met { name, .. }) => format!(" {name}"),
+        Event::Step(StepEvent::Reconciled { step, finding, .. }) => {
             format!(" {step} {}", serde_json::to_value(finding).unwrap().as_object().unwrap().keys().next().unwrap())
         }
         event => step::place(event).map(|(_, key)| format!(" {key}")).unwrap_or_default(),

@@ -3,9 +3,11 @@
 //! Deliberately absent: what the alerts say. That stands in the log, and is read from there by who wants it; an incident in
 //! a storm holds thousands of these, so each is a few dozen bytes.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
-use super::event::Event;
+use super::event::AlertEvent;
 use crate::domain::alert::{AlertKey, AlertStatus};
 use crate::domain::core::time::Timestamp;
 
@@ -78,16 +80,16 @@ impl Alerts {
     }
 
     /// Applies an alert's event; the reason when it does not fit.
-    pub(crate) fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, event: &AlertEvent, at: Timestamp) -> Result<(), String> {
         match event {
-            Event::AlertFired { key, .. } => self.fire(*key, at),
-            Event::AlertRepeated { key, times } => {
+            AlertEvent::Fired { key, .. } => self.fire(*key, at),
+            AlertEvent::Repeated { key, times } => {
                 let state = self.states.get_mut(key).ok_or_else(|| unknown(key))?;
                 state.repeats = state.repeats.saturating_add(*times);
                 self.repeats = self.repeats.saturating_add(u64::from(*times));
                 Ok(())
             }
-            Event::AlertResolved { key, quiet_until, .. } => {
+            AlertEvent::Resolved { key, quiet_until, .. } => {
                 let state = self.states.get_mut(key).ok_or_else(|| unknown(key))?;
                 if std::mem::replace(&mut state.status, AlertStatus::Resolved) == AlertStatus::Resolved {
                     return Err(format!("alert {key} is resolved already"));
@@ -96,7 +98,6 @@ impl Alerts {
                 self.quiet_until = Some(*quiet_until);
                 Ok(())
             }
-            _ => Err("it is no alert's".to_owned()),
         }
     }
 

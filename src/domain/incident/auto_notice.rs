@@ -5,7 +5,7 @@
 
 use super::Incident;
 use super::deadline::Deadline;
-use super::event::{Event, Gate};
+use super::event::{Event, Gate, MessageEvent};
 use super::message::{NoticeCause, of_spec};
 use super::run::Run;
 use super::step::StepStatus;
@@ -70,7 +70,8 @@ pub fn update(incident: &Incident, words: &str) -> Option<Event> {
 }
 
 fn notice(incident: &Incident, cause: NoticeCause, to: Vec<String>, text: String) -> Option<Event> {
-    (!to.is_empty()).then(|| Event::NoticeOwed { notice: incident.next_notice(), cause, to, text })
+    (!to.is_empty())
+        .then(|| Event::Message(MessageEvent::NoticeOwed { notice: incident.next_notice(), cause, to, text }))
 }
 
 /// The first message of a runbook that meets a deadline.

@@ -1,6 +1,8 @@
 //! What must be done by when: warned, met or missed, as events.
 
-use super::event::Event;
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use super::event::{DeadlineEvent, Event};
 use super::message::{FALLBACK_MARGIN, NoticeCause};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::time::{Span, Timestamp};
@@ -67,10 +69,10 @@ impl Deadline {
             return None;
         }
         if now >= self.due {
-            return Some(Event::DeadlineMissed { name: self.name.clone() });
+            return Some(Event::Deadline(DeadlineEvent::Missed { name: self.name.clone() }));
         }
         let warning = self.warn_at.is_some_and(|at| now >= at) && !self.warned;
-        warning.then(|| Event::DeadlineWarned { name: self.name.clone() })
+        warning.then(|| Event::Deadline(DeadlineEvent::Warned { name: self.name.clone() }))
     }
 
     /// When it owes a warning or a miss.
@@ -114,14 +116,14 @@ impl Deadline {
 
 /// The event that sets a deadline by its rule, counted from `from`.
 pub(crate) fn set(rule: &DeadlineRule, from: Timestamp) -> Event {
-    Event::DeadlineSet {
+    Event::Deadline(DeadlineEvent::Set {
         name: rule.name.clone(),
         from: rule.from,
         due: rule.within.after(from),
         warn_at: rule.warn_at.map(|length| length.after(from)),
         fallback_at: fallback(rule).map(|length| length.after(from)),
         rule: Some(Box::new(rule.clone())),
-    }
+    })
 }
 
 /// When other ways are tried: as the rule says, else early enough for them.
@@ -133,28 +135,32 @@ pub fn fallback(rule: &DeadlineRule) -> Option<Span> {
 }
 
 /// Applies a deadline's event; the reason when it does not fit.
-pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp) -> Result<(), String> {
+pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &DeadlineEvent, at: Timestamp) -> Result<(), String> {
     let (name, change): (&str, &dyn Fn(&mut Deadline) -> bool) = match event {
-        Event::NoteAdded { .. } => return Ok(()),
-        Event::DeadlineSet { name, .. } => {
-            let before = deadlines.iter().position(|deadline| &deadline.name == name);
-            if before.is_some_and(|at| !deadlines[at].repeats() || deadlines[at].status == DeadlineStatus::Running) {
-                return Err(format!("deadline `{name}` is already set"));
-            }
-            match (before, begun(event, at)) {
-                (Some(before), Some(deadline)) => deadlines[before] = deadline,
-                (None, deadline) => deadlines.extend(deadline),
-                (Some(_), None) => {}
-            }
-            return Ok(());
+        DeadlineEvent::Set { name, from, due, warn_at, fallback_at, rule } => {
+            let deadline = Deadline {
+                name: name.clone(),
+                from: *from,
+                set_at: at,
+                due: *due,
+                warn_at: *warn_at,
+                fallback_at: *fallback_at,
+                rule: rule.as_deref().cloned(),
+                warned: false,
+                told_warning: false,
+                told_miss: false,
+                fell_back: false,
+                status: DeadlineStatus::Running,
+            };
+            return begin(deadlines, deadline);
         }
-        Event::DeadlineWarned { name } => (name, &|deadline| {
+        DeadlineEvent::Warned { name } => (name, &|deadline| {
             !std::mem::replace(&mut deadline.warned, true) && deadline.status == DeadlineStatus::Running
         }),
-        Event::DeadlineMissed { name } => (name, &|deadline| {
+        DeadlineEvent::Missed { name } => (name, &|deadline| {
             std::mem::replace(&mut deadline.status, DeadlineStatus::Missed) == DeadlineStatus::Running
         }),
-        Event::DeadlineMet { name, met_at, step } => (name, &|deadline| {
+        DeadlineEvent::Met { name, met_at, step } => (name, &|deadline| {
             let (at, step) = (*met_at, step.clone());
             let met = match deadline.status {
                 DeadlineStatus::Running => DeadlineStatus::Met { at, step },
@@ -164,12 +170,11 @@ pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp)
             deadline.status = met;
             true
         }),
-        Event::DeadlineLifted { name } => (name, &|deadline| {
+        DeadlineEvent::Lifted { name } => (name, &|deadline| {
             let open = deadline.is_open();
             deadline.status = DeadlineStatus::Lifted;
             open
         }),
-        _ => return Err("it belongs to nothing".to_owned()),
     };
     let deadline = deadlines
         .iter_mut()
@@ -178,22 +183,14 @@ pub(crate) fn apply(deadlines: &mut Vec<Deadline>, event: &Event, at: Timestamp)
     if change(deadline) { Ok(()) } else { Err(format!("deadline `{name}` is {:?}", deadline.status)) }
 }
 
-fn begun(event: &Event, at: Timestamp) -> Option<Deadline> {
-    let Event::DeadlineSet { name, from, due, warn_at, fallback_at, rule } = event else { return None };
-    Some(Deadline {
-        name: name.clone(),
-        from: *from,
-        set_at: at,
-        due: *due,
-        warn_at: *warn_at,
-        fallback_at: *fallback_at,
-        rule: rule.as_deref().cloned(),
-        warned: false,
-        told_warning: false,
-        told_miss: false,
-        fell_back: false,
-        status: DeadlineStatus::Running,
-    })
+/// A deadline begins to run: one of a new name, or one that repeats and is over.
+fn begin(deadlines: &mut Vec<Deadline>, deadline: Deadline) -> Result<(), String> {
+    match deadlines.iter_mut().find(|known| known.name == deadline.name) {
+        None => deadlines.push(deadline),
+        Some(known) if known.repeats() && known.status != DeadlineStatus::Running => *known = deadline,
+        Some(known) => return Err(format!("deadline `{}` is already set", known.name)),
+    }
+    Ok(())
 }
 
 /// Remembers who hears of a deadline by a notice.

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
 use super::deadline::{self, Deadline};
-use super::event::{Conclusion, Event, Gate, StopCause};
+use super::event::{
+    Conclusion, DeadlineEvent, Event, Gate, IncidentEvent, MessageEvent, RunEvent, StepEvent, StopCause,
+};
 use super::run::{Run, RunStatus};
 use super::run_lifecycle::Regrade;
 use super::step::StepStatus;
@@ -44,7 +46,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     match &command.request {
         Request::Start(_) | Request::Report(_) | Request::Occur { .. } => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
-        Request::Note(text) => Ok(vec![Event::NoteAdded { text: words("note", text)? }]),
+        Request::Note(text) => Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: words("note", text)? })]),
         Request::Answer { step, value } => answer(incident, step, value),
         Request::Approve { step, digest } => {
             approval::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
@@ -63,7 +65,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::CompletePostmortem => complete(incident),
         Request::SkipOccurrence(skipped) => scheduled::skip(incident, skipped),
         Request::Post(post) if incident.posted(&post.subject).is_some() => Ok(Vec::new()),
-        Request::Post(post) => Ok(vec![Event::Posted(post.clone())]),
+        Request::Post(post) => Ok(vec![Event::Message(MessageEvent::Posted(post.clone()))]),
         Request::TurnAway { step, wanted } => {
             Ok(approval::refuse_unknown_user(incident, &command.by, step.as_ref(), wanted))
         }
@@ -76,14 +78,14 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
     let params = params::params(runbook, start)?;
     let mut events = Vec::new();
     match incident {
-        None => events.push(Event::IncidentOpened {
+        None => events.push(Event::Incident(IncidentEvent::Opened {
             id: start.incident.clone(),
             title: start.title.clone().unwrap_or_else(|| runbook.title.clone()),
             severity: runbook.severity,
             environment: start.environment.clone(),
             detected_at: start.detected_at.filter(|at| *at <= now),
             group: None,
-        }),
+        })),
         Some(incident) if incident.status == IncidentStatus::Resolved => {
             return Err(Refused::usage("the incident is resolved")
                 .hint(format!("Open a new one: `runbook start {} --env {}`.", runbook.id, incident.environment)));
@@ -101,7 +103,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
     if incident.map_or(runbook.severity, |incident| incident.severity) != Severity::Maintenance {
         events.extend(deadlines(runbook, DeadlineFrom::Opened, set, now));
     }
-    events.push(Event::RunStarted {
+    events.push(Event::Run(RunEvent::Started {
         run: RunId(incident.map_or(0, |incident| incident.runs.len() as u32) + 1),
         runbook: Box::new(runbook.clone()),
         digest: start.digest.clone(),
@@ -111,7 +113,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
         parent: start.parent.clone(),
         alert: start.alert,
         schedule: None,
-    });
+    }));
     Ok(events)
 }
 
@@ -160,7 +162,7 @@ fn acknowledge(incident: &Incident) -> Result<Vec<Event>, Refused> {
         (Some(mark), _) => Err(Refused::usage(format!("`{}` has acknowledged it already", mark.by.name()))
             .hint(format!("See what waits: `runbook watch {}`.", incident.id))),
         (None, IncidentStatus::Resolved) => Err(Refused::usage("the incident is resolved")),
-        (None, _) => Ok(vec![Event::Acknowledged]),
+        (None, _) => Ok(vec![Event::Incident(IncidentEvent::Acknowledged)]),
     }
 }
 
@@ -174,12 +176,12 @@ fn regrade(incident: &Incident, severity: Severity) -> Result<Vec<Event>, Refuse
     if incident.severity == severity {
         return Err(Refused::usage(format!("it is {severity} already")));
     }
-    Ok(vec![Event::SeverityChanged(Regrade { severity })])
+    Ok(vec![Event::Incident(IncidentEvent::SeverityChanged(Regrade { severity }))])
 }
 
 fn answer(incident: &Incident, key: &StepKey, value: &Value) -> Result<Vec<Event>, Refused> {
     let run = waiting_run(incident, key)?;
-    let answered = |answer| Ok(vec![Event::Answered { run: run.id, step: key.clone(), answer }]);
+    let answered = |answer| Ok(vec![Event::Step(StepEvent::Answered { run: run.id, step: key.clone(), answer })]);
     match run.state(key).and_then(|state| state.gate()) {
         Some(Gate::Ask { choices, many, .. }) => answered(chosen(key, choices, *many, value)?),
         Some(Gate::Manual { .. }) => answered(Value::Null),
@@ -242,7 +244,7 @@ fn retry(incident: &Incident, key: &StepKey, now: Timestamp) -> Result<Vec<Event
                 .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
         }
     }
-    Ok(vec![Event::RetryScheduled { run: run.id, step: key.clone(), at: now }])
+    Ok(vec![Event::Step(StepEvent::RetryScheduled { run: run.id, step: key.clone(), at: now })])
 }
 
 fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, Refused> {
@@ -255,7 +257,7 @@ fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, 
             .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
     }
     let reason = super::event::SkipReason::Person { reason: words("reason", reason)? };
-    Ok(vec![Event::StepSkipped { run: run.id, step: key.clone(), reason }])
+    Ok(vec![Event::Step(StepEvent::Skipped { run: run.id, step: key.clone(), reason })])
 }
 
 fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
@@ -274,12 +276,14 @@ fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
     if !acted {
         return Err(Refused::usage(format!("`{key}` has changed nothing")));
     }
-    Ok(vec![Event::UndoRequested { run: run.id, step: undoing }])
+    Ok(vec![Event::Step(StepEvent::UndoRequested { run: run.id, step: undoing })])
 }
 
 fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
     let reason = words("reason", reason)?;
-    let stop = |run: &Run| Event::RunStopping { run: run.id, cause: StopCause::Cancelled { reason: reason.clone() } };
+    let stop = |run: &Run| {
+        Event::Run(RunEvent::Stopping { run: run.id, cause: StopCause::Cancelled { reason: reason.clone() } })
+    };
     let events: Vec<Event> = incident.live_runs().filter(|run| !is_cancelled(run)).map(stop).collect();
     if events.is_empty() {
         return Err(Refused::usage("nothing is running")
@@ -303,7 +307,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
 
 /// The events of the trouble's end, and of the deadlines that begin with it.
 pub(crate) fn resolution(incident: &Incident, summary: Option<String>, now: Timestamp) -> Vec<Event> {
-    let mut events = vec![Event::Resolved { summary }];
+    let mut events = vec![Event::Incident(IncidentEvent::Resolved { summary })];
     for run in incident.runs.iter().filter(|_| !incident.is_maintenance()) {
         let fresh: Vec<Event> = deadlines(&run.runbook, DeadlineFrom::Resolved, &incident.deadlines, now)
             .filter(|event| !events.iter().any(|other| same_deadline(event, other)))
@@ -314,7 +318,7 @@ pub(crate) fn resolution(incident: &Incident, summary: Option<String>, now: Time
 }
 
 fn same_deadline(one: &Event, other: &Event) -> bool {
-    matches!((one, other), (Event::DeadlineSet { name: a, .. }, Event::DeadlineSet { name: b, .. }) if a == b)
+    matches!((one, other), (Event::Deadline(DeadlineEvent::Set { name: a, .. }), Event::Deadline(DeadlineEvent::Set { name: b, .. })) if a == b)
 }
 
 fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
@@ -323,7 +327,7 @@ fn complete(incident: &Incident) -> Result<Vec<Event>, Refused> {
     }
     match (&incident.completed, &incident.draft, incident.status) {
         (Some(mark), _, _) => Err(Refused::usage(format!("`{}` has completed it already", mark.by.name()))),
-        (None, Some(_), IncidentStatus::Resolved) => Ok(vec![Event::PostmortemCompleted]),
+        (None, Some(_), IncidentStatus::Resolved) => Ok(vec![Event::Incident(IncidentEvent::PostmortemCompleted)]),
         (None, _, _) => Err(Refused::usage("there is no post-mortem to complete before the incident is resolved")
             .hint(format!("Type `runbook resolve {}`.", incident.id))),
     }

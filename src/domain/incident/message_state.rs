@@ -1,33 +1,44 @@
 //! What an incident remembers of its messages: which are owed, what became of each try, and when stakeholders were told.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::{Incident, Thread};
-use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::deadline;
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{Delivery, MessageEvent, StepEvent};
 use crate::domain::incident::message::{FALLBACK_AFTER, Message, MessageId, NoticeCause, RouteAttempt, of_spec};
 use crate::domain::incident::outcome::Verdict;
 use crate::domain::runbook::DeadlineFrom;
 
 impl Incident {
     /// What an event of a step means for the step's message.
-    pub(super) fn follow_message(&mut self, run: RunId, key: &StepKey, recorded: &Recorded) {
+    pub(super) fn follow_step(&mut self, event: &StepEvent, at: Timestamp) {
+        let (run, key) = event.place();
         let id = || MessageId::Step(run, key.clone());
-        match &recorded.event {
-            Event::StepStarted { action, .. } if action.is_message() => {
+        match event {
+            StepEvent::Started { action, .. } if action.is_message() => {
                 let (text, to) = of_spec(&action.spec);
                 let deadline =
                     self.run(run).and_then(|run| run.runbook.step(&key.id)).and_then(|step| step.meets.clone());
                 let message = self
                     .messages
                     .entry(id())
-                    .or_insert_with(|| Message { deadline, ..Message::new(text.clone(), to.clone(), recorded.at) });
-                message.again(text, to, recorded.at);
+                    .or_insert_with(|| Message { deadline, ..Message::new(text.clone(), to.clone(), at) });
+                message.again(text, to, at);
             }
-            Event::StepEnded { outcome, .. } if outcome.verdict == Verdict::Cancelled => self.withdraw(&id()),
-            Event::StepSkipped { .. } => self.withdraw(&id()),
-            Event::Notified { .. } | Event::NotifyFailed { .. } => self.tried(&id(), recorded),
-            _ => {}
+            StepEvent::Ended { outcome, .. } if outcome.verdict == Verdict::Cancelled => self.withdraw(&id()),
+            StepEvent::Skipped { .. } => self.withdraw(&id()),
+            StepEvent::Started { .. }
+            | StepEvent::Ended { .. }
+            | StepEvent::Expanded { .. }
+            | StepEvent::Asked { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Denied { .. }
+            | StepEvent::Reconciled { .. }
+            | StepEvent::RetryScheduled { .. }
+            | StepEvent::Concluded { .. }
+            | StepEvent::UndoRequested { .. } => {}
         }
     }
 
@@ -37,30 +48,43 @@ impl Incident {
         }
     }
 
-    /// What an event says of a message that no step owes; the reason when it does not fit.
-    pub(super) fn follow_notice(&mut self, recorded: &Recorded) -> Result<(), String> {
-        match &recorded.event {
-            Event::NoticeOwed { notice, cause, to, text } => {
-                let id = MessageId::Notice(*notice);
+    /// Applies a message's event; the reason when it does not fit.
+    pub(super) fn follow_message(&mut self, event: &MessageEvent, at: Timestamp) -> Result<(), String> {
+        match event {
+            MessageEvent::NoticeOwed { notice, cause, to, text } => {
                 if *notice != self.next_notice() {
                     return Err(format!("notice {} was to follow", self.next_notice()));
                 }
-                let mut message = Message::new(text.clone(), to.clone(), recorded.at);
+                let mut message = Message::new(text.clone(), to.clone(), at);
                 if let NoticeCause::Fallback { deadline, .. } = cause {
                     message.deadline = Some(deadline.clone());
                 }
                 message.cause = Some(cause.clone());
-                self.messages.insert(id, message);
+                self.messages.insert(MessageId::Notice(*notice), message);
                 deadline::mark_notified(&mut self.deadlines, cause);
             }
-            Event::Notified { notice: Some(notice), .. } | Event::NotifyFailed { notice: Some(notice), .. } => {
-                let id = MessageId::Notice(*notice);
-                if !self.messages.contains_key(&id) {
-                    return Err(format!("there is no notice {notice}"));
+            MessageEvent::Notified { delivery, message, place } => {
+                self.tried(delivery, at)?.delivered.get_or_insert(at);
+                let thread = || Thread { place: place.clone(), message: message.clone() };
+                self.threads.entry(delivery.channel.clone()).or_insert_with(thread);
+                let sent = delivery.message().and_then(|id| self.messages.get(&id));
+                let cause = sent.and_then(|message| message.cause.as_ref());
+                if cause.is_none_or(NoticeCause::is_for_stakeholders) {
+                    self.told.insert(delivery.target().to_owned(), at);
                 }
-                self.tried(&id, recorded);
             }
-            _ => return Err("it belongs to no message".to_owned()),
+            MessageEvent::NotifyFailed { delivery, error, retry_after, permanent } => {
+                let tried = self.tried(delivery, at)?;
+                *tried = RouteAttempt {
+                    times: tried.times.saturating_add(1),
+                    failed_at: Some(at),
+                    retry_after: *retry_after,
+                    permanent: *permanent,
+                    error: error.clone(),
+                    delivered: tried.delivered,
+                };
+            }
+            MessageEvent::Posted(post) => drop(self.posts.insert(post.subject.clone(), post.clone())),
         }
         Ok(())
     }
@@ -74,43 +98,18 @@ impl Incident {
         }
     }
 
-    /// What became of one try.
-    fn tried(&mut self, id: &MessageId, recorded: &Recorded) {
-        let (channel, instead_of) = match &recorded.event {
-            Event::Notified { channel, instead_of, .. } | Event::NotifyFailed { channel, instead_of, .. } => {
-                (channel, instead_of)
-            }
-            _ => return,
-        };
-        let target = instead_of.as_ref().unwrap_or(channel).clone();
-        // A log from before messages were owed has none of its own.
-        let message = self
-            .messages
-            .entry(id.clone())
-            .or_insert_with(|| Message::new(String::new(), vec![target.clone()], recorded.at));
-        let tells = message.cause.as_ref().is_none_or(NoticeCause::is_for_stakeholders);
-        let tried = message.tries.entry((target.clone(), channel.clone())).or_default();
-        match &recorded.event {
-            Event::Notified { message, place, .. } => {
-                tried.delivered.get_or_insert(recorded.at);
-                let (place, message) = (place.clone(), message.clone());
-                self.threads.entry(channel.clone()).or_insert_with(|| Thread { place, message });
-                if tells {
-                    self.told.insert(target, recorded.at);
-                }
-            }
-            Event::NotifyFailed { error, retry_after, permanent, .. } => {
-                *tried = RouteAttempt {
-                    times: tried.times.saturating_add(1),
-                    failed_at: Some(recorded.at),
-                    retry_after: *retry_after,
-                    permanent: *permanent,
-                    error: error.clone(),
-                    delivered: tried.delivered,
-                };
-            }
-            _ => {}
+    /// The tries of a message in one channel; the reason when there is no such message.
+    fn tried(&mut self, delivery: &Delivery, at: Timestamp) -> Result<&mut RouteAttempt, String> {
+        let id = delivery.message().ok_or("it belongs to no message")?;
+        let target = delivery.target().to_owned();
+        if let MessageId::Notice(notice) = &id
+            && !self.messages.contains_key(&id)
+        {
+            return Err(format!("there is no notice {notice}"));
         }
+        // A log from before messages were owed has none of its own.
+        let message = self.messages.entry(id).or_insert_with(|| Message::new(String::new(), vec![target.clone()], at));
+        Ok(message.tries.entry((target, delivery.channel.clone())).or_default())
     }
 
     /// When other ways open for a message: early enough for the deadline that it keeps.

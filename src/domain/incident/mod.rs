@@ -1,16 +1,14 @@
 //! An incident: what its stream of events adds up to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use self::alert_set::Alerts;
 use self::deadline::Deadline;
-use self::event::{Actor, Event, Proposal, Recorded};
+use self::event::{Actor, Event, IncidentEvent, Proposal, Recorded};
 use self::message::{Message, MessageId};
 use self::permission::Holder;
-use self::run::{Run, RunStatus};
+use self::run::Run;
 use self::slack_post::{PostSubject, SlackPost};
-use self::step::StepState;
 use super::core::id::{IncidentId, RunId, StepKey};
 use super::core::time::Timestamp;
 use crate::domain::core::severity::Severity;
@@ -38,6 +36,7 @@ pub struct Mark {
 }
 
 pub mod alert_set;
+mod apply;
 pub mod auto_notice;
 pub mod command;
 pub mod deadline;
@@ -150,7 +149,9 @@ pub struct Illegal {
 impl Incident {
     /// The incident that its first event opens.
     fn open(recorded: &Recorded) -> Result<Self, Illegal> {
-        let Event::IncidentOpened { id, title, severity, environment, detected_at, group } = &recorded.event else {
+        let Event::Incident(IncidentEvent::Opened { id, title, severity, environment, detected_at, group }) =
+            &recorded.event
+        else {
             return Err(illegal(recorded, "the first event opens the incident"));
         };
         if recorded.seq != 1 {
@@ -184,128 +185,6 @@ impl Incident {
             at: recorded.at,
             material: 1,
         })
-    }
-
-    /// Applies the next event.
-    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
-        if recorded.seq != self.seq + 1 {
-            return Err(illegal(recorded, &format!("event {} was to follow", self.seq + 1)));
-        }
-        self.status = transition::next(self.status, &recorded.event)
-            .ok_or_else(|| illegal(recorded, &format!("the incident is {:?}", self.status)))?;
-        match &recorded.event {
-            Event::RunStarted { run, .. } => self.start_run(*run, recorded)?,
-            Event::RunStopping { run, .. } | Event::RunEnded { run, .. } => self.advance_run(*run, recorded)?,
-            event => match step::place(event) {
-                Some((run, key)) => self.advance_step(run, key.clone(), recorded)?,
-                None => self.remember(recorded)?,
-            },
-        }
-        self.seq = recorded.seq;
-        self.at = recorded.at;
-        if transition::is_material(&recorded.event) {
-            self.material = recorded.seq;
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, recorded: &Recorded) -> Result<(), Illegal> {
-        match &recorded.event {
-            Event::Acknowledged => self.acknowledged = Some(mark(recorded)),
-            Event::Resolved { summary } => {
-                self.resolved = Some(mark(recorded));
-                self.resolution.clone_from(summary);
-            }
-            Event::PostmortemWritten { path, digest } | Event::ReportWritten { path, digest } => {
-                self.draft = Some(PostmortemDraft { path: path.clone(), digest: digest.clone(), seq: recorded.seq });
-            }
-            Event::PostmortemCompleted => self.completed = Some(mark(recorded)),
-            Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } => {
-                return self.alerts.apply(&recorded.event, recorded.at).map_err(|reason| illegal(recorded, &reason));
-            }
-            Event::RunProposed(proposed) => {
-                self.proposals.retain(|proposal| proposal.runbook != proposed.runbook);
-                self.proposals.push(proposed.clone());
-            }
-            Event::RoleTaken { role, person, id } => {
-                let holder = Holder { person: person.clone(), id: id.clone(), since: recorded.at };
-                self.roles.insert(role.clone(), holder);
-            }
-            Event::RoleReleased { role } => drop(self.roles.remove(role)),
-            Event::ApprovalRefused { .. } => self.refusals += 1,
-            Event::SeverityChanged(to) => self.severity = to.severity,
-            // It belongs to the schedule, and changes nothing here.
-            Event::OccurrenceSkipped(_) => {}
-            Event::Posted(post) => drop(self.posts.insert(post.subject.clone(), post.clone())),
-            Event::NoticeOwed { .. } | Event::Notified { .. } | Event::NotifyFailed { .. } => {
-                return self.follow_notice(recorded).map_err(|reason| illegal(recorded, &reason));
-            }
-            event => {
-                return deadline::apply(&mut self.deadlines, event, recorded.at)
-                    .map_err(|reason| illegal(recorded, &reason));
-            }
-        }
-        Ok(())
-    }
-
-    fn start_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
-        let Event::RunStarted { runbook, digest, estate, params, mode, parent, alert, schedule, .. } = &recorded.event
-        else {
-            return Err(illegal(recorded, "it starts no run"));
-        };
-        if id.0 as usize != self.runs.len() + 1 {
-            return Err(illegal(recorded, &format!("run {} was to follow", self.runs.len() + 1)));
-        }
-        self.proposals.retain(|proposal| proposal.runbook != runbook.id);
-        self.runs.push(Run {
-            id,
-            runbook: Arc::new((**runbook).clone()),
-            digest: digest.clone(),
-            estate: Arc::new((**estate).clone()),
-            params: params.clone(),
-            mode: *mode,
-            parent: parent.clone(),
-            alert: *alert,
-            schedule: schedule.as_deref().cloned(),
-            status: RunStatus::Running,
-            by: recorded.by.clone(),
-            started_at: recorded.at,
-            ended_at: None,
-            steps: BTreeMap::new(),
-            order: Vec::new(),
-            passed: 0,
-            ids: runbook.all_steps().into_iter().map(|step| step.id.clone()).collect(),
-        });
-        Ok(())
-    }
-
-    fn advance_run(&mut self, id: RunId, recorded: &Recorded) -> Result<(), Illegal> {
-        let run = find(&mut self.runs, id, recorded)?;
-        run.status = run::next(&run.status, &recorded.event)
-            .ok_or_else(|| illegal(recorded, &format!("run {id} is {:?}", run.status)))?;
-        if run.is_over() && run.ended_at.is_none() {
-            run.ended_at = Some(recorded.at);
-        }
-        Ok(())
-    }
-
-    fn advance_step(&mut self, id: RunId, key: StepKey, recorded: &Recorded) -> Result<(), Illegal> {
-        self.advance_run(id, recorded)?;
-        let run = find(&mut self.runs, id, recorded)?;
-        if !run.steps.contains_key(&key) {
-            if !run.ids.contains(&key.id) {
-                return Err(illegal(recorded, &format!("the runbook has no step `{}`", key.id)));
-            }
-            run.order.push(key.clone());
-        }
-        run.steps
-            .entry(key.clone())
-            .or_insert_with(|| StepState::new(recorded.at))
-            .apply(&recorded.event, recorded.seq, recorded.at)
-            .map_err(|misfit| illegal(recorded, &format!("step `{key}` is {:?}", misfit.standing)))?;
-        run.advance(&recorded.event);
-        self.follow_message(id, &key, recorded);
-        Ok(())
     }
 
     /// Whether it is the record of planned work, and nothing is wrong.
@@ -366,13 +245,6 @@ pub fn extend(incident: &mut Option<Incident>, events: &[Recorded]) -> Result<()
 
 fn mark(recorded: &Recorded) -> Mark {
     Mark { at: recorded.at, by: recorded.by.clone(), seq: recorded.seq }
-}
-
-fn find<'a>(runs: &'a mut [Run], id: RunId, recorded: &Recorded) -> Result<&'a mut Run, Illegal> {
-    (id.0 as usize)
-        .checked_sub(1)
-        .and_then(|index| runs.get_mut(index))
-        .ok_or_else(|| illegal(recorded, &format!("there is no run {id}")))
 }
 
 fn illegal(recorded: &Recorded, reason: &str) -> Illegal {

@@ -1,11 +1,13 @@
 //! One execution of a runbook, as far as it has come.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::event::{Actor, Conclusion, Event, Mode, Parent, RunOutcome, StopCause};
+use super::event::{Actor, Conclusion, Mode, Parent, RunEvent, RunOutcome, StepEvent, StopCause};
 use super::step::{StepState, StepStatus};
 use crate::domain::alert::AlertKey;
 use crate::domain::config::estate::{Environment, Estate};
@@ -95,13 +97,21 @@ impl Run {
     }
 
     /// Brings `passed` up to date after an event of a step.
-    pub(crate) fn advance(&mut self, event: &Event) {
+    pub(crate) fn advance(&mut self, event: &StepEvent) {
         match event {
-            Event::RetryScheduled { .. } => self.passed = 0,
-            Event::StepConcluded { .. } | Event::StepSkipped { .. } | Event::Answered { .. } | Event::Denied { .. } => {
-            }
-            // Nothing else leaves a step done.
-            _ => return,
+            StepEvent::RetryScheduled { .. } => self.passed = 0,
+            StepEvent::Concluded { .. }
+            | StepEvent::Skipped { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Denied { .. } => {}
+            // These do not leave a step done.
+            StepEvent::Expanded { .. }
+            | StepEvent::Asked { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Started { .. }
+            | StepEvent::Ended { .. }
+            | StepEvent::Reconciled { .. }
+            | StepEvent::UndoRequested { .. } => return,
         }
         while let Some(step) = self.runbook.steps.get(self.passed) {
             let done = [Conclusion::Succeeded, Conclusion::Skipped, Conclusion::Tolerated];
@@ -150,25 +160,37 @@ impl Run {
 
 /// The table: what a run in `status` becomes by `event`; none when it refuses it.
 #[rustfmt::skip]
-pub(crate) fn next(status: &RunStatus, event: &Event) -> Option<RunStatus> {
+pub(crate) fn next(status: &RunStatus, event: &RunEvent) -> Option<RunStatus> {
     use RunStatus::{Ended, Running, Stopping};
     Some(match (status, event) {
-        (Running,                Event::RunStopping { cause, .. }) => Stopping(cause.clone()),
-        (Stopping(_),            Event::RunStopping { cause: cause @ StopCause::Cancelled { .. }, .. }) => Stopping(cause.clone()),
-        (Running | Stopping(_),  Event::RunEnded { outcome, .. })  => Ended(*outcome),
-        (Running | Stopping(_),  Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
-            | Event::Approved { .. } | Event::Denied { .. } | Event::StepStarted { .. } | Event::StepEnded { .. }
-            | Event::Reconciled { .. } | Event::RetryScheduled { .. } | Event::StepConcluded { .. }
-            | Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => status.clone(),
-        (Ended(_), Event::UndoRequested { .. } | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. }
-            | Event::StepConcluded { .. } | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
-            | Event::RetryScheduled { .. } | Event::StepSkipped { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }) => status.clone(),
-        (Ended(_), Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepExpanded { .. })
-        | (Stopping(_), Event::RunStopping { .. })
-        | (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
-            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
-            | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
-            | Event::PostmortemWritten { .. } | Event::ReportWritten { .. } | Event::OccurrenceSkipped(_) | Event::PostmortemCompleted | Event::RunStarted { .. }) => return None,
+        (Running,               RunEvent::Stopping { cause, .. }) => Stopping(cause.clone()),
+        (Stopping(_),           RunEvent::Stopping { cause: cause @ StopCause::Cancelled { .. }, .. }) => Stopping(cause.clone()),
+        (Running | Stopping(_), RunEvent::Ended { outcome, .. })  => Ended(*outcome),
+        (Ended(_),              RunEvent::Stopping { .. } | RunEvent::Ended { .. })
+        | (Stopping(_),         RunEvent::Stopping { .. })
+        | (_,                   RunEvent::Started { .. }) => return None,
     })
+}
+
+/// Whether a run in `status` accepts an event of one of its steps. One that is over expands no group: what still happens
+/// is the rest of `finally`, and changes that are taken back.
+pub(crate) const fn accepts(status: &RunStatus, event: &StepEvent) -> bool {
+    match (status, event) {
+        (RunStatus::Ended(_), StepEvent::Expanded { .. }) => false,
+        (RunStatus::Running | RunStatus::Stopping(_), StepEvent::Expanded { .. })
+        | (
+            _,
+            StepEvent::Skipped { .. }
+            | StepEvent::Asked { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Denied { .. }
+            | StepEvent::Started { .. }
+            | StepEvent::Ended { .. }
+            | StepEvent::Reconciled { .. }
+            | StepEvent::RetryScheduled { .. }
+            | StepEvent::Concluded { .. }
+            | StepEvent::UndoRequested { .. },
+        ) => true,
+    }
 }

@@ -1,13 +1,15 @@
 //! How a step stands, and which events it accepts in which standing.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::event::{Conclusion, Event, Gate, Reconciliation, SkipReason};
+use super::event::{Conclusion, Event, Gate, Reconciliation, SkipReason, StepEvent};
 use super::outcome::{Outcome, Verdict};
 use super::plan::RenderedAction;
-use crate::domain::core::id::StepKey;
+use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 
 /// How a step stands.
@@ -139,31 +141,25 @@ impl StepState {
 
     /// How it was concluded, if it was.
     pub fn conclusion(&self) -> Option<Conclusion> {
-        match self.standing {
-            StepStatus::Concluded(conclusion) => Some(conclusion),
-            _ => None,
-        }
+        if let StepStatus::Concluded(conclusion) = self.standing { Some(conclusion) } else { None }
     }
 
     /// The gate that is closed, if one is.
     pub fn gate(&self) -> Option<&Gate> {
-        match &self.standing {
-            StepStatus::Waiting(gate) => Some(gate),
-            _ => None,
-        }
+        if let StepStatus::Waiting(gate) = &self.standing { Some(gate) } else { None }
     }
 
     /// Applies one event of this step.
     ///
     /// **Invariant:** the standing after an event depends on the standing before it and the event alone:
     /// [`next`] is the table.
-    pub fn apply(&mut self, event: &Event, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
+    pub fn apply(&mut self, event: &StepEvent, seq: u64, at: Timestamp) -> Result<(), Box<Misfit>> {
         let next = next(&self.standing, event, at);
         let next = next.ok_or_else(|| Box::new(Misfit { standing: self.standing.clone() }))?;
         let before = std::mem::replace(&mut self.standing, next);
         self.remember(event, seq, at);
         if let (
-            Event::Approved { digest, .. },
+            StepEvent::Approved { digest, .. },
             StepStatus::Waiting(Gate::Approve { expires_at, .. }),
             StepStatus::Ready { .. },
         ) = (event, before, &self.standing)
@@ -177,16 +173,16 @@ impl StepState {
         Ok(())
     }
 
-    fn remember(&mut self, event: &Event, seq: u64, at: Timestamp) {
+    fn remember(&mut self, event: &StepEvent, seq: u64, at: Timestamp) {
         match event {
-            Event::StepExpanded { items, .. } => self.items.clone_from(items),
-            Event::Answered { answer, .. } => self.answer = Some(answer.clone()),
-            Event::Denied { reason, .. } => {
+            StepEvent::Expanded { items, .. } => self.items.clone_from(items),
+            StepEvent::Answered { answer, .. } => self.answer = Some(answer.clone()),
+            StepEvent::Denied { reason, .. } => {
                 self.reason = Some(reason.clone());
                 self.denied = true;
             }
-            Event::StepSkipped { reason, .. } => self.reason = Some(skip_text(reason)),
-            Event::StepStarted { attempt, epoch, action, digest, before, deadline, .. } => {
+            StepEvent::Skipped { reason, .. } => self.reason = Some(skip_text(reason)),
+            StepEvent::Started { attempt, epoch, action, digest, before, deadline, .. } => {
                 self.attempts = *attempt;
                 self.cut_off = None;
                 self.attempt = Some(AttemptState {
@@ -199,24 +195,28 @@ impl StepState {
                     deadline: *deadline,
                 });
             }
-            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
+            StepEvent::Ended { outcome, .. }
+            | StepEvent::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
                 self.outcome = Some(Arc::clone(outcome));
                 self.use_up();
             }
-            Event::Reconciled { finding: Reconciliation::CannotTell { .. }, .. } => self.use_up(),
-            Event::Asked { gate, .. } => {
+            StepEvent::Reconciled { finding: Reconciliation::CannotTell { .. }, .. } => self.use_up(),
+            StepEvent::Asked { gate, .. } => {
                 self.asked += 1;
                 self.asks += u32::from(matches!(gate, Gate::Approve { .. }));
             }
-            Event::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. } => {
+            StepEvent::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. } => {
                 self.cut_off = self.attempt.as_ref().and_then(|attempt| attempt.deadline);
             }
-            Event::StepConcluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
-            Event::RetryScheduled { .. } => {
+            StepEvent::Concluded { reason: Some(reason), .. } => self.reason = Some(reason.clone()),
+            StepEvent::RetryScheduled { .. } => {
                 self.concluded_at = None;
                 self.cut_off = None;
             }
-            _ => {}
+            // An agreement is remembered with the gate that it opens, by `apply`.
+            StepEvent::Approved { .. }
+            | StepEvent::Concluded { reason: None, .. }
+            | StepEvent::UndoRequested { .. } => {}
         }
     }
 }
@@ -240,38 +240,32 @@ fn skip_text(reason: &SkipReason) -> String {
 
 /// The table: what a step in `standing` becomes by `event`; none when it refuses it.
 #[rustfmt::skip]
-fn next(standing: &StepStatus, event: &Event, at: Timestamp) -> Option<StepStatus> {
+fn next(standing: &StepStatus, event: &StepEvent, at: Timestamp) -> Option<StepStatus> {
     use StepStatus::{Acted, Concluded, Expanded, Faltered, Pending, Ready, Running, Unclear, Waiting};
     Some(match (standing, event) {
-        (Pending | Ready { .. },                Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
-        (Waiting(_) | Faltered | Unclear,       Event::StepSkipped { .. })     => Concluded(Conclusion::Skipped),
-        (Pending | Ready { .. },                Event::StepExpanded { .. })    => Expanded,
-        (Pending | Ready { .. } | Acted | Faltered | Unclear, Event::Asked { gate, .. }) => Waiting(gate.clone()),
-        (Waiting(Gate::Approve { .. }),         Event::Asked { gate: gate @ (Gate::Approve { .. } | Gate::Failure { .. }), .. }) => Waiting(gate.clone()),
-        (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), Event::Answered { .. }) => Concluded(Conclusion::Succeeded),
-        (Waiting(Gate::Unclear { .. }),         Event::Answered { .. })        => Acted,
-        (Pending,                               Event::Answered { .. })        => Concluded(Conclusion::Succeeded),
-        (Waiting(gate @ Gate::Approve { .. }),  Event::Approved { .. }) if gate.wanted() <= 1 => Ready { at },
-        (Waiting(gate @ Gate::Approve { .. }),  Event::Approved { person, .. }) => Waiting(gate.with(person.as_ref())),
-        (Waiting(Gate::Approve { .. }),         Event::Denied { .. })          => Concluded(Conclusion::Skipped),
-        (Pending | Ready { .. },                Event::StepStarted { .. })     => Running,
-        (Running,                               Event::StepEnded { outcome, .. }) => ended(outcome),
-        (Running, Event::Reconciled { finding: Reconciliation::Happened(outcome), .. })  => ended(outcome),
-        (Running, Event::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. }) => Ready { at },
-        (Running, Event::Reconciled { finding: Reconciliation::CannotTell { .. }, .. })  => Unclear,
-        (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), Event::RetryScheduled { at, .. }) => Ready { at: *at },
-        (Concluded(_), Event::RetryScheduled { at, .. }) => Ready { at: *at },
-        (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, Event::StepConcluded { conclusion, .. }) => Concluded(*conclusion),
-        (_, Event::Notified { .. } | Event::NotifyFailed { .. } | Event::UndoRequested { .. }) => standing.clone(),
-        (_, Event::IncidentOpened { .. } | Event::Acknowledged | Event::NoteAdded { .. } | Event::Resolved { .. }
-            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
-            | Event::PostmortemWritten { .. } | Event::ReportWritten { .. } | Event::OccurrenceSkipped(_) | Event::PostmortemCompleted
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_) | Event::SeverityChanged(_)
-            | Event::AlertFired { .. } | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::RunProposed { .. }
-            | Event::RunStarted { .. } | Event::RunStopping { .. } | Event::RunEnded { .. }
-            | Event::StepSkipped { .. } | Event::StepExpanded { .. } | Event::Asked { .. } | Event::Answered { .. }
-            | Event::Approved { .. } | Event::Denied { .. } | Event::StepStarted { .. } | Event::StepEnded { .. }
-            | Event::Reconciled { .. } | Event::RetryScheduled { .. } | Event::StepConcluded { .. }) => return None,
+        (Pending | Ready { .. },                StepEvent::Skipped { .. })     => Concluded(Conclusion::Skipped),
+        (Waiting(_) | Faltered | Unclear,       StepEvent::Skipped { .. })     => Concluded(Conclusion::Skipped),
+        (Pending | Ready { .. },                StepEvent::Expanded { .. })    => Expanded,
+        (Pending | Ready { .. } | Acted | Faltered | Unclear, StepEvent::Asked { gate, .. }) => Waiting(gate.clone()),
+        (Waiting(Gate::Approve { .. }),         StepEvent::Asked { gate: gate @ (Gate::Approve { .. } | Gate::Failure { .. }), .. }) => Waiting(gate.clone()),
+        (Waiting(Gate::Ask { .. } | Gate::Manual { .. } | Gate::Timer { .. }), StepEvent::Answered { .. }) => Concluded(Conclusion::Succeeded),
+        (Waiting(Gate::Unclear { .. }),         StepEvent::Answered { .. })        => Acted,
+        (Pending,                               StepEvent::Answered { .. })        => Concluded(Conclusion::Succeeded),
+        (Waiting(gate @ Gate::Approve { .. }),  StepEvent::Approved { .. }) if gate.wanted() <= 1 => Ready { at },
+        (Waiting(gate @ Gate::Approve { .. }),  StepEvent::Approved { person, .. }) => Waiting(gate.with(person.as_ref())),
+        (Waiting(Gate::Approve { .. }),         StepEvent::Denied { .. })          => Concluded(Conclusion::Skipped),
+        (Pending | Ready { .. },                StepEvent::Started { .. })     => Running,
+        (Running,                               StepEvent::Ended { outcome, .. }) => ended(outcome),
+        (Running, StepEvent::Reconciled { finding: Reconciliation::Happened(outcome), .. })  => ended(outcome),
+        (Running, StepEvent::Reconciled { finding: Reconciliation::DidNotHappen { .. }, .. }) => Ready { at },
+        (Running, StepEvent::Reconciled { finding: Reconciliation::CannotTell { .. }, .. })  => Unclear,
+        (Acted | Faltered | Unclear | Waiting(Gate::Failure { .. } | Gate::Unclear { .. }), StepEvent::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Concluded(_), StepEvent::RetryScheduled { at, .. }) => Ready { at: *at },
+        (Pending | Expanded | Acted | Faltered | Unclear | Waiting(_) | Ready { .. }, StepEvent::Concluded { conclusion, .. }) => Concluded(*conclusion),
+        (_, StepEvent::UndoRequested { .. }) => standing.clone(),
+        (_, StepEvent::Skipped { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } | StepEvent::Answered { .. }
+            | StepEvent::Approved { .. } | StepEvent::Denied { .. } | StepEvent::Started { .. } | StepEvent::Ended { .. }
+            | StepEvent::Reconciled { .. } | StepEvent::RetryScheduled { .. } | StepEvent::Concluded { .. }) => return None,
     })
 }
 
@@ -285,21 +279,10 @@ fn ended(outcome: &Outcome) -> StepStatus {
 }
 
 /// The step that an event belongs to, if it belongs to one.
-pub fn place(event: &Event) -> Option<(crate::domain::core::id::RunId, &StepKey)> {
+pub fn place(event: &Event) -> Option<(RunId, &StepKey)> {
     match event {
-        Event::StepSkipped { run, step, .. }
-        | Event::StepExpanded { run, step, .. }
-        | Event::Asked { run, step, .. }
-        | Event::Answered { run, step, .. }
-        | Event::Approved { run, step, .. }
-        | Event::Denied { run, step, .. }
-        | Event::StepStarted { run, step, .. }
-        | Event::StepEnded { run, step, .. }
-        | Event::Reconciled { run, step, .. }
-        | Event::RetryScheduled { run, step, .. }
-        | Event::StepConcluded { run, step, .. }
-        | Event::UndoRequested { run, step, .. } => Some((*run, step)),
-        Event::Notified { run, step, .. } | Event::NotifyFailed { run, step, .. } => Some(((*run)?, step.as_ref()?)),
-        _ => None,
+        Event::Step(event) => Some(event.place()),
+        Event::Message(event) => event.delivery()?.step(),
+        Event::Incident(_) | Event::Alert(_) | Event::Deadline(_) | Event::Role(_) | Event::Run(_) => None,
     }
 }

@@ -1,36 +1,67 @@
 //! What an incident becomes by an event: the table, and which events a draft would show.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::IncidentStatus;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, MessageEvent, RunEvent};
 
 /// The table: what an incident in `status` becomes by `event`; none when it refuses it.
-#[rustfmt::skip]
 pub(super) fn next(status: IncidentStatus, event: &Event) -> Option<IncidentStatus> {
+    let accepted = match event {
+        Event::Incident(event) => return of_incident(status, event),
+        // Nothing begins in an incident that is over.
+        Event::Alert(AlertEvent::Fired { .. }) | Event::Run(RunEvent::Started { .. }) => {
+            status != IncidentStatus::Resolved
+        }
+        Event::Alert(AlertEvent::Repeated { .. } | AlertEvent::Resolved { .. })
+        | Event::Run(RunEvent::Stopping { .. } | RunEvent::Ended { .. })
+        | Event::Deadline(_)
+        | Event::Role(_)
+        | Event::Message(_)
+        | Event::Step(_) => true,
+    };
+    accepted.then_some(status)
+}
+
+#[rustfmt::skip]
+fn of_incident(status: IncidentStatus, event: &IncidentEvent) -> Option<IncidentStatus> {
     use IncidentStatus::{Acknowledged, Open, Resolved};
     Some(match (status, event) {
-        (Open,                Event::Acknowledged)        => Acknowledged,
-        (Open | Acknowledged, Event::Resolved { .. })     => Resolved,
-        (Resolved,            Event::PostmortemCompleted) => Resolved,
-        (_, Event::NoteAdded { .. } | Event::PostmortemWritten { .. }
-            | Event::DeadlineSet { .. } | Event::DeadlineWarned { .. } | Event::DeadlineMet { .. } | Event::DeadlineMissed { .. }
-            | Event::RunStopping { .. } | Event::RunEnded { .. } | Event::StepSkipped { .. } | Event::StepExpanded { .. }
-            | Event::Asked { .. } | Event::Answered { .. } | Event::Approved { .. } | Event::Denied { .. }
-            | Event::StepStarted { .. } | Event::StepEnded { .. } | Event::Reconciled { .. } | Event::RetryScheduled { .. }
-            | Event::StepConcluded { .. } | Event::UndoRequested { .. } | Event::Notified { .. } | Event::NotifyFailed { .. }
-            | Event::DeadlineLifted { .. } | Event::RoleTaken { .. } | Event::RoleReleased { .. } | Event::ApprovalRefused { .. } | Event::NoticeOwed { .. } | Event::Posted(_)
-            | Event::AlertRepeated { .. } | Event::AlertResolved { .. } | Event::ReportWritten { .. }) => status,
-        (Open | Acknowledged, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::OccurrenceSkipped(_) | Event::AlertFired { .. } | Event::SeverityChanged(_)) => status,
-        (Resolved, Event::RunStarted { .. } | Event::RunProposed { .. } | Event::OccurrenceSkipped(_) | Event::AlertFired { .. } | Event::Resolved { .. } | Event::SeverityChanged(_))
-        | (Acknowledged | Resolved, Event::Acknowledged)
-        | (Open | Acknowledged, Event::PostmortemCompleted)
-        | (_, Event::IncidentOpened { .. }) => return None,
+        (Open,                IncidentEvent::Acknowledged)        => Acknowledged,
+        (Open | Acknowledged, IncidentEvent::Resolved { .. })     => Resolved,
+        (Resolved,            IncidentEvent::PostmortemCompleted) => Resolved,
+        (_, IncidentEvent::NoteAdded { .. } | IncidentEvent::PostmortemWritten { .. } | IncidentEvent::ReportWritten { .. }) => status,
+        (Open | Acknowledged, IncidentEvent::RunProposed(_) | IncidentEvent::OccurrenceSkipped(_) | IncidentEvent::SeverityChanged(_)) => status,
+        (Resolved, IncidentEvent::RunProposed(_) | IncidentEvent::OccurrenceSkipped(_) | IncidentEvent::SeverityChanged(_) | IncidentEvent::Resolved { .. })
+        | (Acknowledged | Resolved, IncidentEvent::Acknowledged)
+        | (Open | Acknowledged, IncidentEvent::PostmortemCompleted)
+        | (_, IncidentEvent::Opened { .. }) => return None,
     })
 }
 
 /// Whether a post-mortem or a report would say something else after this event.
 pub(super) const fn is_material(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::PostmortemWritten { .. } | Event::ReportWritten { .. } | Event::AlertRepeated { .. } | Event::Posted(_)
-    )
+    match event {
+        Event::Incident(IncidentEvent::PostmortemWritten { .. } | IncidentEvent::ReportWritten { .. })
+        | Event::Alert(AlertEvent::Repeated { .. })
+        | Event::Message(MessageEvent::Posted(_)) => false,
+        Event::Incident(
+            IncidentEvent::Opened { .. }
+            | IncidentEvent::Acknowledged
+            | IncidentEvent::NoteAdded { .. }
+            | IncidentEvent::SeverityChanged(_)
+            | IncidentEvent::RunProposed(_)
+            | IncidentEvent::OccurrenceSkipped(_)
+            | IncidentEvent::Resolved { .. }
+            | IncidentEvent::PostmortemCompleted,
+        )
+        | Event::Alert(AlertEvent::Fired { .. } | AlertEvent::Resolved { .. })
+        | Event::Message(
+            MessageEvent::NoticeOwed { .. } | MessageEvent::Notified { .. } | MessageEvent::NotifyFailed { .. },
+        )
+        | Event::Deadline(_)
+        | Event::Role(_)
+        | Event::Run(_)
+        | Event::Step(_) => true,
+    }
 }

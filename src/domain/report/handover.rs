@@ -4,6 +4,8 @@
 //!
 //! Deliberately absent: the whole story; that is the timeline's.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -13,8 +15,8 @@ use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::DeadlineStatus;
-use crate::domain::incident::event::{Event, Gate, Recorded};
-use crate::domain::incident::message::{Message, MessageId, NoticeCause};
+use crate::domain::incident::event::{Event, Gate, IncidentEvent, MessageEvent, Recorded, RunEvent, StepEvent};
+use crate::domain::incident::message::{Message, NoticeCause};
 use crate::domain::incident::step::StepStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
 
@@ -100,15 +102,14 @@ impl Handover {
             roles: roles(incident),
             waits: waits(incident, now),
             deadlines: incident.deadlines.iter().map(|deadline| deadline_line(deadline, now)).collect(),
-            known: lines(&|recorded, _| matches!(recorded.event, Event::StepEnded { .. }) && !changes(recorded)),
-            done: lines(&|recorded, _| match &recorded.event {
-                Event::StepEnded { .. } | Event::Reconciled { .. } => changes(recorded),
-                Event::Approved { .. } | Event::Denied { .. } | Event::StepSkipped { .. } => true,
-                Event::RunStarted { .. } | Event::RunEnded { .. } | Event::RunStopping { .. } => true,
-                _ => false,
+            known: lines(&|recorded, _| is_end(&recorded.event) && !changes(recorded)),
+            done: lines(&|recorded, _| match deed(&recorded.event) {
+                Deed::Change => changes(recorded),
+                Deed::Decision => true,
+                Deed::Nothing | Deed::Words => false,
             }),
             told: notified(incident, log, &timeline),
-            said: lines(&|recorded, _| matches!(recorded.event, Event::NoteAdded { .. } | Event::Answered { .. })),
+            said: lines(&|recorded, _| deed(&recorded.event) == Deed::Words),
         }
     }
 
@@ -183,15 +184,7 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
     for run in &incident.runs {
         let under_way = run.order.iter().filter(|key| *run.standing(key) == StepStatus::Running);
         waits.extend(under_way.map(|key: &StepKey| format!("{key}: under way").into()));
-        waits.extend(run.order.iter().filter_map(|key| match run.standing(key) {
-            StepStatus::Waiting(Gate::Timer { until }) => {
-                Some(HandoverLine(vec![words(format!("{key}: waits until ")), at(*until)]))
-            }
-            StepStatus::Ready { at: then } if *then > now => {
-                Some(HandoverLine(vec![words(format!("{key}: tried again ")), at(*then)]))
-            }
-            _ => None,
-        }));
+        waits.extend(run.order.iter().filter_map(|key| timed(key, run.standing(key), now)));
     }
     for proposal in &incident.proposals {
         waits.push(
@@ -199,6 +192,15 @@ fn waits(incident: &Incident, now: Timestamp) -> Vec<HandoverLine> {
         );
     }
     waits
+}
+
+/// A step that a time is waited for.
+fn timed(key: &StepKey, standing: &StepStatus, now: Timestamp) -> Option<HandoverLine> {
+    if let StepStatus::Waiting(Gate::Timer { until }) = standing {
+        return Some(HandoverLine(vec![words(format!("{key}: waits until ")), at(*until)]));
+    }
+    let StepStatus::Ready { at: then } = standing else { return None };
+    (*then > now).then(|| HandoverLine(vec![words(format!("{key}: tried again ")), at(*then)]))
 }
 
 fn asked(gate: &Gate) -> String {
@@ -250,15 +252,68 @@ fn notified(incident: &Incident, log: &[Recorded], timeline: &Timeline) -> Vec<H
 
 /// The message that has arrived.
 fn message<'a>(incident: &'a Incident, event: &Event) -> Option<&'a Message> {
-    let Event::Notified { run, step, notice, .. } = event else { return None };
-    let of_step = || Some(MessageId::Step((*run)?, step.clone()?));
-    incident.messages.get(&notice.map(MessageId::Notice).or_else(of_step)?)
+    let Event::Message(MessageEvent::Notified { delivery, .. }) = event else { return None };
+    incident.messages.get(&delivery.message()?)
 }
 
 /// What a message says, in few words: of a person's word not the line that says of which incident it is.
 fn gist(message: &Message) -> String {
     let own = message.text.split_once('\n').filter(|_| message.cause == Some(NoticeCause::Update));
     one_line(own.map_or(message.text.as_str(), |(_, own)| own), GIST)
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Step(StepEvent::Ended { .. }))
+}
+
+/// What an event is in a hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// It is a result: something was done where the step changes something.
+    Change,
+    /// A person or the engine has decided.
+    Decision,
+    /// A person said something.
+    Words,
+    /// It stands elsewhere, or nowhere.
+    Nothing,
+}
+
+fn deed(event: &Event) -> Deed {
+    match event {
+        Event::Step(event) => deed_of_step(event),
+        Event::Run(RunEvent::Started { .. } | RunEvent::Ended { .. } | RunEvent::Stopping { .. }) => Deed::Decision,
+        Event::Incident(IncidentEvent::NoteAdded { .. }) => Deed::Words,
+        Event::Incident(
+            IncidentEvent::Opened { .. }
+            | IncidentEvent::Acknowledged
+            | IncidentEvent::SeverityChanged(_)
+            | IncidentEvent::RunProposed(_)
+            | IncidentEvent::OccurrenceSkipped(_)
+            | IncidentEvent::Resolved { .. }
+            | IncidentEvent::PostmortemWritten { .. }
+            | IncidentEvent::ReportWritten { .. }
+            | IncidentEvent::PostmortemCompleted,
+        )
+        | Event::Alert(_)
+        | Event::Deadline(_)
+        | Event::Role(_)
+        | Event::Message(_) => Deed::Nothing,
+    }
+}
+
+fn deed_of_step(event: &StepEvent) -> Deed {
+    match event {
+        StepEvent::Ended { .. } | StepEvent::Reconciled { .. } => Deed::Change,
+        StepEvent::Approved { .. } | StepEvent::Denied { .. } | StepEvent::Skipped { .. } => Deed::Decision,
+        StepEvent::Answered { .. } => Deed::Words,
+        StepEvent::Expanded { .. }
+        | StepEvent::Asked { .. }
+        | StepEvent::Started { .. }
+        | StepEvent::RetryScheduled { .. }
+        | StepEvent::Concluded { .. }
+        | StepEvent::UndoRequested { .. } => Deed::Nothing,
+    }
 }
 
 /// Whether an event is about a step that changes something.

@@ -23,13 +23,15 @@ mod attempt;
 mod facts;
 mod markdown;
 mod milestone;
+mod participant;
 mod sample;
 mod template;
 mod template_check;
 pub mod three_way_merge;
 
-pub use self::facts::{ChangeFact, CheckedFact, MessageFact, Participant, Verification};
+pub use self::facts::{ChangeFact, CheckedFact, MessageFact, Verification};
 pub use self::milestone::{Milestone, Notice};
+pub use self::participant::Participant;
 pub use self::template::{Template, TemplateError, render};
 pub use self::template_check::check;
 pub use self::three_way_merge::{Merged, merge};
@@ -233,7 +235,7 @@ impl Postmortem {
             failures: lines(timeline.entries.iter().filter(|entry| is_failure(entry)), incident.opened.at),
             well: Vec::new(),
             badly: Vec::new(),
-            people: facts::people(log),
+            people: participant::people(log),
         };
         (facts.well, facts.badly) = facts::prompts(&facts);
         facts

@@ -7,6 +7,8 @@
 //!
 //! Deliberately absent: averages. One night of eight hours hides a year of good ones; a median and a 90th percentile do not.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::domain::core::actor::Actor;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{AlertEvent, DeadlineEvent, Event, Recorded};
 use crate::domain::incident::run::Run;
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule};
@@ -175,9 +177,9 @@ impl Measure {
 
 /// The services that alerts name.
 fn alerted(log: &[Recorded]) -> impl Iterator<Item = String> {
-    log.iter().filter_map(|recorded| match &recorded.event {
-        Event::AlertFired { alert, .. } => alert.service.clone(),
-        _ => None,
+    log.iter().filter_map(|recorded| {
+        let Event::Alert(AlertEvent::Fired { alert, .. }) = &recorded.event else { return None };
+        alert.service.clone()
     })
 }
 
@@ -208,31 +210,35 @@ struct RunningDeadline {
     missed: bool,
 }
 
+fn of_deadline(recorded: &Recorded) -> Option<&DeadlineEvent> {
+    if let Event::Deadline(event) = &recorded.event { Some(event) } else { None }
+}
+
 /// Counts deadlines in the log, where one that repeats stands as often as it was set.
 fn deadlines(log: &[Recorded]) -> BTreeMap<DeadlineKind, DeadlineCounts> {
     let mut counted: BTreeMap<DeadlineKind, DeadlineCounts> = BTreeMap::new();
     let mut running: BTreeMap<&str, RunningDeadline> = BTreeMap::new();
-    for recorded in log {
-        match &recorded.event {
-            Event::DeadlineSet { name, from, due, rule, .. } => {
+    for event in log.iter().filter_map(of_deadline) {
+        match event {
+            DeadlineEvent::Set { name, from, due, rule, .. } => {
                 let duty = DeadlineKind::of(*from, rule.as_deref());
                 running.insert(name, RunningDeadline { duty, due: *due, missed: false });
             }
-            Event::DeadlineMissed { name } => {
+            DeadlineEvent::Missed { name } => {
                 if let Some(deadline) = running.get_mut(name.as_str()).filter(|deadline| !deadline.missed) {
                     deadline.missed = true;
                     counted.entry(deadline.duty).or_default().missed += 1;
                 }
             }
-            Event::DeadlineMet { name, met_at, .. } => {
+            DeadlineEvent::Met { name, met_at, .. } => {
                 // One that was missed before stays so, however late it was done.
                 if let Some(deadline) = running.remove(name.as_str()).filter(|deadline| !deadline.missed) {
                     let kept = counted.entry(deadline.duty).or_default();
                     *(if *met_at <= deadline.due { &mut kept.kept } else { &mut kept.missed }) += 1;
                 }
             }
-            Event::DeadlineLifted { name } => drop(running.remove(name.as_str())),
-            _ => {}
+            DeadlineEvent::Lifted { name } => drop(running.remove(name.as_str())),
+            DeadlineEvent::Warned { .. } => {}
         }
     }
     for deadline in running.values().filter(|deadline| !deadline.missed) {

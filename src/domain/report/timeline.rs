@@ -6,6 +6,8 @@
 //! **Invariant:** no entry holds a control character or a line break, whatever the log holds; the same log gives the
 //! same entries; a log that does not fold still gives every line, with keys where names cannot be known.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::core::id::{RunId, StepKey, StepPart};
@@ -13,7 +15,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident;
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{Delivery, Event, IncidentEvent, Recorded, RunEvent, StepEvent};
 use crate::domain::incident::run::Run;
 
 mod alert;
@@ -94,12 +96,15 @@ impl Reader {
     fn read(&mut self, recorded: &Recorded) -> Entry {
         let place = place(&recorded.event);
         // A run's own copy of its runbook is needed to word its first event.
-        if matches!(recorded.event, Event::IncidentOpened { .. } | Event::RunStarted { .. }) {
+        if matches!(
+            recorded.event,
+            Event::Incident(IncidentEvent::Opened { .. }) | Event::Run(RunEvent::Started { .. })
+        ) {
             self.apply(recorded);
         }
         let phrase = phrase::of(self, recorded);
         self.apply(recorded);
-        self.remember(recorded, place.as_ref());
+        self.remember(recorded);
         entry(recorded, phrase, place)
     }
 
@@ -110,19 +115,35 @@ impl Reader {
         }
     }
 
-    fn remember(&mut self, recorded: &Recorded, place: Option<&(RunId, StepKey)>) {
-        let Some(place) = place else { return };
+    fn remember(&mut self, recorded: &Recorded) {
         match &recorded.event {
-            Event::StepStarted { .. } => {
-                self.unfinished.insert(place.clone(), recorded.seq);
+            Event::Step(event) => self.remember_step(event, recorded.seq),
+            Event::Message(event) => {
+                let place = event.delivery().and_then(Delivery::step);
+                self.tellers.extend(place.map(|(run, step)| (run, step.clone())));
             }
-            Event::StepEnded { .. } | Event::Reconciled { .. } => {
-                self.unfinished.remove(place);
+            Event::Incident(_) | Event::Alert(_) | Event::Deadline(_) | Event::Role(_) | Event::Run(_) => {}
+        }
+    }
+
+    fn remember_step(&mut self, event: &StepEvent, seq: u64) {
+        let (run, step) = event.place();
+        match event {
+            StepEvent::Started { .. } => {
+                self.unfinished.insert((run, step.clone()), seq);
             }
-            Event::Notified { .. } | Event::NotifyFailed { .. } => {
-                self.tellers.insert(place.clone());
+            StepEvent::Ended { .. } | StepEvent::Reconciled { .. } => {
+                self.unfinished.remove(&(run, step.clone()));
             }
-            _ => {}
+            StepEvent::Skipped { .. }
+            | StepEvent::Expanded { .. }
+            | StepEvent::Asked { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Denied { .. }
+            | StepEvent::RetryScheduled { .. }
+            | StepEvent::Concluded { .. }
+            | StepEvent::UndoRequested { .. } => {}
         }
     }
 
@@ -162,7 +183,26 @@ impl Reader {
 
 /// One line for who was told, who was not, who has which role and who was refused; none for any other event.
 pub fn of_people(incident: &Incident, recorded: &Recorded) -> Option<(Sign, String)> {
-    let phrase = people::of(Some(incident), recorded);
+    let phrase = match &recorded.event {
+        Event::Role(event) => people::role(Some(incident), event, recorded.by.name()),
+        Event::Message(event) => people::message(Some(incident), event),
+        Event::Incident(IncidentEvent::SeverityChanged(to)) => people::regraded(Some(incident), *to),
+        Event::Incident(
+            IncidentEvent::Opened { .. }
+            | IncidentEvent::Acknowledged
+            | IncidentEvent::NoteAdded { .. }
+            | IncidentEvent::RunProposed(_)
+            | IncidentEvent::OccurrenceSkipped(_)
+            | IncidentEvent::Resolved { .. }
+            | IncidentEvent::PostmortemWritten { .. }
+            | IncidentEvent::ReportWritten { .. }
+            | IncidentEvent::PostmortemCompleted,
+        )
+        | Event::Alert(_)
+        | Event::Deadline(_)
+        | Event::Run(_)
+        | Event::Step(_) => return None,
+    };
     (phrase.sign != Sign::Inner).then(|| (phrase.sign, one_line(&phrase.text, TEXT_LIMIT)))
 }
 

@@ -21,7 +21,7 @@ use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::due::PendingDelivery;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Delivery, Event, MessageEvent};
 use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
@@ -185,27 +185,16 @@ impl DeliveryService {
 
     /// What became of a try, as a fact.
     fn fact(&self, parcel: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
-        let (run, step, notice) = match &parcel.id {
-            MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
-            MessageId::Notice(notice) => (None, None, Some(*notice)),
-        };
-        let channel = parcel.channel.clone();
-        let instead_of = (parcel.target != channel).then(|| parcel.target.clone());
-        match sent {
-            Ok(Receipt { message, place }) => {
-                Event::Notified { run, step, notice, channel, instead_of, message, place }
-            }
-            Err(error) => Event::NotifyFailed {
-                run,
-                step,
-                notice,
-                channel,
-                instead_of,
+        let delivery = Delivery::new(&parcel.id, &parcel.target, &parcel.channel);
+        Event::Message(match sent {
+            Ok(Receipt { message, place }) => MessageEvent::Notified { delivery, message, place },
+            Err(error) => MessageEvent::NotifyFailed {
+                delivery,
                 error: one_line(&self.redactor.scrub(&error.reason), REASON_LIMIT),
                 retry_after: error.retry_after.map(Span),
                 permanent: error.permanent,
             },
-        }
+        })
     }
 }
 

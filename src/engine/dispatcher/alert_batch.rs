@@ -16,12 +16,11 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::{AlertReport, Command, Request};
 use crate::domain::incident::decide::decide;
-use crate::domain::incident::due::is_live;
-use crate::domain::incident::event::{Actor, Event};
-use crate::domain::incident::{Incident, extend};
+use crate::domain::incident::event::Actor;
+use crate::engine::EngineError;
+use crate::engine::commit::{Decision, Prepared, Proposal};
 use crate::engine::worker::Worker;
-use crate::engine::{EngineError, recorded};
-use crate::store::{NewEvent, Write};
+use crate::store::StoreError;
 
 /// A firing that has been repeated often is recorded again when the number has grown by this part of it.
 const GROWTH: u32 = 10;
@@ -36,14 +35,16 @@ pub(super) struct BatchItem {
     key: Option<AlertKey>,
 }
 
-/// What is to be written to one incident.
-#[derive(Default)]
+/// What is to be written to one incident, and the alerts that it comes from.
 struct Addition {
-    /// After which event; 0 opens the incident.
-    expected: u64,
-    drafts: Vec<NewEvent>,
-    keys: Vec<String>,
+    proposal: Proposal,
     items: Vec<BatchItem>,
+}
+
+impl Addition {
+    fn new(proposal: Proposal) -> Self {
+        Self { proposal, items: Vec::new() }
+    }
 }
 
 /// What became of an alert for now.
@@ -97,13 +98,13 @@ impl DispatcherTask {
                 Err(error) => flight.trouble(job, &error.to_string()),
             }
         }
-        let mut writes = Vec::new();
+        let mut batch = Vec::new();
         for (slot, addition) in additions {
             match self.posting(slot, addition, now).await {
-                Ok((posting, write)) => {
+                Ok((posting, prepared)) => {
                     self.docket.mark_in_flight(slot);
                     flight.postings.push(posting);
-                    writes.push(write);
+                    batch.push(prepared);
                 }
                 Err((items, error)) => {
                     self.docket.remove(slot);
@@ -111,7 +112,7 @@ impl DispatcherTask {
                 }
             }
         }
-        self.submit(flight, writes).await;
+        self.submit(flight, batch).await;
     }
 
     /// Decides on one alert, and adds what that comes to.
@@ -153,7 +154,7 @@ impl DispatcherTask {
         };
         let slot = self.apply(gathering, item, report, now, additions)?;
         if let Some(addition) = additions.get_mut(&slot) {
-            addition.keys.push(name_of(&key));
+            addition.proposal.give_name(name_of(&key));
         }
         Ok(Added::Received(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
     }
@@ -207,44 +208,63 @@ impl DispatcherTask {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
         let by = Actor::Sender { name: report.alert.sender.clone() };
+        let id = report.incident.clone();
         let incident = slot.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
-        let expected = incident.map_or(0, |incident| incident.seq);
         let command = Command { by: by.clone(), request: Request::Report(Box::new(report)) };
         let events = decide(incident, &command, now)?;
-        let drafts = self.drafts(&by, events, now);
-        let slot = self.advance(slot, expected, &drafts)?;
-        let addition = additions.entry(slot).or_insert_with(|| Addition { expected, ..Addition::default() });
-        addition.drafts.extend(drafts);
-        addition.items.push(item);
-        Ok(slot)
+        let decision = Decision { by, at: now, events };
+        match slot {
+            Some(slot) => self.advance(slot, item, decision, additions).map(|()| slot),
+            None => self.open(&id, item, decision, additions),
+        }
     }
 
-    /// Events as they are written, without secrets.
-    pub(super) fn drafts(&self, by: &Actor, events: Vec<Event>, now: Timestamp) -> Vec<NewEvent> {
-        events.into_iter().map(|event| self.engine.drafted(now, by.clone(), event)).collect()
-    }
-
-    /// What is kept of an incident, after these drafts.
-    fn advance(&mut self, slot: Option<Slot>, seq: u64, drafts: &[NewEvent]) -> Result<Slot, EngineError> {
-        let foreseen: Vec<_> = (seq + 1..).zip(drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
-        let slot = match slot {
-            Some(slot) => {
-                if let Some(live) = self.docket.get_mut(slot) {
-                    for recorded in &foreseen {
-                        live.incident.apply(recorded).inspect_err(|_| live.stale = true)?;
-                    }
-                }
-                slot
-            }
-            None => {
-                let mut incident: Option<Incident> = None;
-                extend(&mut incident, &foreseen)?;
-                let incident = incident.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
-                (self.terms.opening)(&incident.id);
-                self.docket.enter(incident)
-            }
+    /// Adds what was decided to what is written to an incident, and to what is kept of it.
+    fn advance(
+        &mut self,
+        slot: Slot,
+        item: BatchItem,
+        decision: Decision,
+        additions: &mut BTreeMap<Slot, Addition>,
+    ) -> Result<(), EngineError> {
+        let Some(live) = self.docket.get_mut(slot) else {
+            return Err(EngineError::NotFound("the incident of an alert".to_owned()));
         };
-        foreseen.iter().for_each(|recorded| self.docket.index(slot, &recorded.event));
+        let mut fresh = None;
+        let addition = match additions.get_mut(&slot) {
+            Some(addition) => addition,
+            None => fresh.insert(Addition::new(Proposal::on(&live.incident.id, Some(&live.incident)))),
+        };
+        let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut live.incident);
+        let added = added.inspect_err(|_| live.stale = true)?;
+        added.iter().for_each(|draft| self.docket.index(slot, draft.event()));
+        addition.items.push(item);
+        if let Some(fresh) = fresh {
+            additions.insert(slot, fresh);
+        }
+        Ok(())
+    }
+
+    /// Begins what is written to a new incident.
+    fn open(
+        &mut self,
+        id: &IncidentId,
+        item: BatchItem,
+        decision: Decision,
+        additions: &mut BTreeMap<Slot, Addition>,
+    ) -> Result<Slot, EngineError> {
+        if self.docket.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
+            // Another incident of this batch has the same id by chance, and is not in the log yet.
+            return Err(StoreError::Conflict { expected: 0, actual: 1 }.into());
+        }
+        let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
+        let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
+        let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
+        (self.terms.opening)(id);
+        let slot = self.docket.enter(incident);
+        added.iter().for_each(|draft| self.docket.index(slot, draft.event()));
+        addition.items.push(item);
+        additions.insert(slot, addition);
         Ok(slot)
     }
 
@@ -254,29 +274,22 @@ impl DispatcherTask {
         slot: Slot,
         addition: Addition,
         now: Timestamp,
-    ) -> Result<(PendingUpdate, Write), (Vec<BatchItem>, EngineError)> {
-        let Addition { expected, drafts, keys, items } = addition;
+    ) -> Result<(PendingUpdate, Prepared), (Vec<BatchItem>, EngineError)> {
+        let Addition { proposal, items } = addition;
         let Some(live) = self.docket.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
         };
-        let id = live.incident.id.clone();
-        if expected == 0 && self.workers.len() < super::AT_WORK {
-            let opened = async {
-                let mut worker = Worker::opening(&self.engine, &id, drafts, now)?;
-                let write = worker.first_write(keys).await?;
-                Ok((worker, write))
-            };
-            return match opened.await {
-                Ok((worker, write)) => {
-                    let (expected, keys) = (write.expected, write.keys.clone());
-                    Ok((PendingUpdate { slot, id, worker: Some(worker), expected, keys, items }, write))
-                }
-                Err(error) => Err((items, error)),
-            };
+        let incident = &live.incident;
+        let (id, expected, keys) = (incident.id.clone(), proposal.expected(), proposal.names().to_vec());
+        if expected > 0 || self.workers.len() >= super::AT_WORK {
+            let prepared = proposal.prepare(Some(incident));
+            return Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, prepared));
         }
-        let live = is_live(&live.incident);
-        let write = Write { keys: keys.clone(), live, ..Write::of(&id, expected, drafts) };
-        Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, write))
+        let mut worker = Worker::opening(&self.engine, proposal, incident.clone(), now);
+        match worker.first_write().await {
+            Ok(prepared) => Ok((PendingUpdate { slot, id, worker: Some(worker), expected, keys, items }, prepared)),
+            Err(error) => Err((items, error)),
+        }
     }
 }
 

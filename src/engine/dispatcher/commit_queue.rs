@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::{pending, ready};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::{BoxFuture, poll_immediate};
@@ -17,19 +16,18 @@ use super::alert_batch::{BatchItem, key_of};
 use super::incident_index::Slot;
 use super::{DispatcherTask, Received};
 use crate::domain::core::id::IncidentId;
-use crate::domain::incident::event::Recorded;
-use crate::engine::CONFLICT_LIMIT;
-use crate::engine::subscription::Hint;
+use crate::engine::Engine;
+use crate::engine::commit::{CONFLICT_LIMIT, Committed, Prepared};
 use crate::engine::worker::Worker;
-use crate::store::{EventStore, StoreError, Write};
+use crate::store::StoreError;
 
 /// Batches on their way at a time: one at the disk, and one behind it.
 const AT_ONCE: usize = 2;
 
 type ReportReply = oneshot::Sender<Result<Vec<Received>, String>>;
 
-/// What the store made of each write.
-type BatchResult = Vec<Result<Vec<Recorded>, StoreError>>;
+/// What became of each incident's proposal.
+type BatchResult = Vec<Result<Committed, StoreError>>;
 
 /// A batch on its way.
 #[derive(Default)]
@@ -89,9 +87,9 @@ pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchR
     }
 }
 
-/// Hands writes to the store at once, and waits for nothing.
-async fn submit_writes(store: Arc<dyn EventStore>, writes: Vec<Write>) -> BoxFuture<'static, BatchResult> {
-    let mut writing: BoxFuture<'static, BatchResult> = Box::pin(async move { store.write_all(writes).await });
+/// Hands a batch to the store at once, and waits for nothing.
+async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'static, BatchResult> {
+    let mut writing: BoxFuture<'static, BatchResult> = Box::pin(engine.commit_all(batch));
     match poll_immediate(&mut writing).await {
         Some(written) => Box::pin(ready(written)),
         None => writing,
@@ -105,14 +103,14 @@ impl DispatcherTask {
     }
 
     /// Sends a batch on its way.
-    pub(super) async fn submit(&mut self, mut flight: InFlightBatch, writes: Vec<Write>) {
+    pub(super) async fn submit(&mut self, mut flight: InFlightBatch, batch: Vec<Prepared>) {
         if flight.postings.is_empty() && flight.later.is_empty() {
             return flight.send_replies();
         }
-        self.figures.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
-        let store = Arc::clone(&self.engine.parts().store);
+        self.figures.batches.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        let engine = self.engine.clone();
         flight.writing =
-            Some(if writes.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(store, writes).await });
+            Some(if batch.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(engine, batch).await });
         self.flights.push_back(flight);
     }
 
@@ -124,7 +122,7 @@ impl DispatcherTask {
         for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
             self.docket.mark_committed(posting.slot);
             match written {
-                Ok(events) => self.stand(posting, events),
+                Ok(committed) => self.stand(posting, &committed),
                 Err(error) => again.extend(self.conflicted(posting, error, &mut flight, &mut behind)),
             }
         }
@@ -142,19 +140,15 @@ impl DispatcherTask {
     }
 
     /// An incident's write is durable.
-    fn stand(&mut self, posting: PendingUpdate, events: Vec<Recorded>) {
+    fn stand(&mut self, posting: PendingUpdate, committed: &Committed) {
         let PendingUpdate { slot, id, worker, expected, .. } = posting;
         self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
-        match worker {
-            Some(mut worker) => {
-                if let Some(live) = self.docket.get_mut(slot) {
-                    live.incident = worker.incident().clone();
-                }
-                worker.begun(events);
-                self.supervise(slot, id, worker);
-            }
-            None => self.engine.hub.tell(&id, Hint::Appended(events.into())),
+        let Some(mut worker) = worker else { return };
+        if let Some(live) = self.docket.get_mut(slot) {
+            live.incident = worker.incident().clone();
         }
+        worker.begun(committed);
+        self.supervise(slot, id, worker);
     }
 
     /// An incident's write is not in the log: what is to be decided again.

@@ -4,6 +4,8 @@
 //!
 //! **Invariant:** an incident that may be behind its log is stale, and is read again before anything is decided on it.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::due::{due, is_live, wake_after, wake_at};
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{AlertEvent, Event, Recorded};
 use crate::domain::incident::{Incident, IncidentStatus, fold};
 
 /// Where an incident stands in the docket.
@@ -159,7 +161,7 @@ impl IncidentIndex {
     /// Remembers the firing that an event speaks of.
     pub(super) fn index(&mut self, slot: Slot, event: &Event) {
         match event {
-            Event::AlertFired { key, alert } => {
+            Event::Alert(AlertEvent::Fired { key, alert }) => {
                 let sender = self.sender(&alert.sender);
                 self.firings.entry(*key).or_insert(Firing { slot, sender, unrecorded: 0 });
                 if alert.recurs {
@@ -167,13 +169,19 @@ impl IncidentIndex {
                     self.recurring.insert(alert.identity(), recurring);
                 }
             }
-            Event::AlertResolved { key, ends_at, .. } => {
+            Event::Alert(AlertEvent::Resolved { key, ends_at, .. }) => {
                 if let Some(recurring) = self.recurring.values_mut().find(|recurring| recurring.key == *key) {
                     recurring.firing = false;
                     recurring.ended_at = *ends_at;
                 }
             }
-            _ => {}
+            Event::Alert(AlertEvent::Repeated { .. })
+            | Event::Incident(_)
+            | Event::Deadline(_)
+            | Event::Role(_)
+            | Event::Message(_)
+            | Event::Run(_)
+            | Event::Step(_) => {}
         }
     }
 

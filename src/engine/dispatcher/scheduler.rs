@@ -13,11 +13,12 @@ use crate::domain::incident::command::{Command, Request, Start};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::schedule::{Occurrence, Overlap, ScheduledRunbook, Skipped, name};
+use crate::engine::EngineError;
 use crate::engine::catalog::Catalog;
+use crate::engine::commit::{Decision, Proposal};
 use crate::engine::schedule_state::ScheduleState;
-use crate::engine::subscription::{Hint, POLL};
-use crate::engine::{EngineError, recorded};
-use crate::store::{StoreError, Write};
+use crate::engine::subscription::POLL;
+use crate::store::StoreError;
 
 /// How long the schedules are left alone after our own trouble with the log.
 const AFTER_TROUBLE: Span = Span::seconds(10);
@@ -183,20 +184,16 @@ impl DispatcherTask {
     ) -> Result<(), EngineError> {
         let by = Actor::Engine;
         let events = decide(present, &Command { by: by.clone(), request }, now)?;
-        let drafts = self.drafts(&by, events, now);
-        let seq = present.map_or(0, |incident| incident.seq);
-        // What would not fold is never written.
-        let foreseen: Vec<_> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
-        crate::domain::incident::extend(&mut present.cloned(), &foreseen)?;
+        let (mut proposal, mut state) = (Proposal::on(id, present), present.cloned());
+        proposal.add(&self.engine.parts().redactor, Decision { by, at: now, events }, &mut state)?;
         if present.is_none() {
             (self.terms.opening)(id);
         }
-        let keys = vec![name(&plan.runbook, &plan.environment, due)];
-        let written = self.engine.parts().store.write(Write { keys, ..Write::of(id, seq, drafts) }).await?;
+        proposal.give_name(name(&plan.runbook, &plan.environment, due));
+        let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
         if present.is_none() {
-            self.docket.put(&written);
+            self.docket.put(committed.events());
         }
-        self.engine.hub.tell(id, Hint::Appended(written.into()));
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{LOOK_LIMIT, PendingStart, RunStep, RunningTask, TaskResult, Worker};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::RunId;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Event, StepEvent};
 use crate::domain::incident::plan::Attempt;
 use crate::engine::EngineError;
 use crate::engine::worker::execute;
@@ -36,12 +36,12 @@ impl Worker {
         };
         if self.is_by_itself(run, &attempt) {
             match self.allowance(&attempt, run).await? {
-                Ok(key) => self.keys.push(key),
+                Ok(name) => self.proposal.give_name(name),
                 Err(why) => return self.confirm(over_budget(&self.incident, run, *attempt, why), now),
             }
         }
         let deadline = attempt.timeout.after(now);
-        let started = Event::StepStarted {
+        let started = Event::Step(StepEvent::Started {
             run,
             step: attempt.step.clone(),
             attempt: attempt.number,
@@ -50,7 +50,7 @@ impl Worker {
             digest: attempt.digest.clone(),
             before: before.into(),
             deadline: Some(deadline),
-        };
+        });
         self.draft(started, now)?;
         // A message is owed from now on, and delivered as every other is.
         if !attempt.action.is_message() {

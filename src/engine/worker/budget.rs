@@ -42,7 +42,7 @@ impl Worker {
         let parts = self.engine.parts();
         let taken = parts.store.keys(&prefix, at_most.get()).await?;
         let now = parts.clock.now();
-        let ours = self.keys.iter().filter(|key| key.starts_with(&prefix)).count();
+        let ours = self.proposal.names().iter().filter(|key| key.starts_with(&prefix)).count();
         let recent = taken.iter().filter(|key| Span::between(key.at, now) < within).count() + ours;
         if recent >= at_most.get() as usize {
             return Ok(Err(format!(

@@ -56,17 +56,7 @@ impl Worker {
 }
 
 fn way_of(event: &Event) -> Option<RouteKey> {
-    match event {
-        Event::Notified { run, step, notice, channel, instead_of, .. }
-        | Event::NotifyFailed { run, step, notice, channel, instead_of, .. } => {
-            let id = match (run, step, notice) {
-                (Some(run), Some(step), _) => MessageId::Step(*run, step.clone()),
-                (_, _, Some(notice)) => MessageId::Notice(*notice),
-                _ => return None,
-            };
-            let target = instead_of.as_ref().unwrap_or(channel).clone();
-            Some((id, target, channel.clone()))
-        }
-        _ => None,
-    }
+    let Event::Message(event) = event else { return None };
+    let delivery = event.delivery()?;
+    Some((delivery.message()?, delivery.target().to_owned(), delivery.channel.clone()))
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::messages::RouteKey;
+use super::commit::{Committed, Decision, Proposal};
 use super::lease::HeldLease;
 use super::subscription::Hint;
 use super::{Engine, EngineError, ReturnWhen, Stop};
@@ -24,15 +25,16 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{IncidentId, RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::due::{Confirmation, Effect, PendingDelivery, due, is_live};
-use crate::domain::incident::event::{Actor, Event, Gate, Reconciliation, Recorded};
+use crate::domain::incident::due::{Confirmation, Effect, PendingDelivery, due};
+use crate::domain::incident::event::{Actor, Event, Gate, Reconciliation, StepEvent};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{Attempt, PlannedChange, RenderedAction};
 use crate::domain::incident::step::StepStatus;
-use crate::store::{InitialLease, NewEvent, StoreError, Write};
+use crate::store::StoreError;
 
 mod attempt;
 mod budget;
+mod conflict;
 pub(crate) mod execute;
 mod first_write;
 mod messages;
@@ -81,14 +83,9 @@ pub(super) struct Worker {
     engine: Engine,
     id: IncidentId,
     incident: Incident,
-    /// The last event that is in the store; `incident` may be ahead by `drafts`.
-    stored: u64,
+    /// What has been decided since the last commit; `incident` is ahead of the store by it.
+    proposal: Proposal,
     held: HeldLease,
-    /// The claim that the first write of a new incident takes.
-    hold: Option<InitialLease>,
-    drafts: Vec<NewEvent>,
-    /// Names that are given with the drafts.
-    keys: Vec<String>,
     launches: Vec<PendingStart>,
     /// Messages that are about to be sent, and those that are under way.
     parcels: Vec<PendingDelivery>,
@@ -127,23 +124,21 @@ impl Engine {
                 return Err(error);
             }
         };
-        let worker = Worker { hints, stored: folded.seq, ..Worker::new(self, held, folded) };
+        let proposal = Proposal::on(incident, Some(&folded));
+        let worker = Worker { hints, ..Worker::new(self, held, folded, proposal) };
         worker.drive(patience, detach).await
     }
 }
 
 impl Worker {
-    fn new(engine: &Engine, held: HeldLease, incident: Incident) -> Self {
+    fn new(engine: &Engine, held: HeldLease, incident: Incident, proposal: Proposal) -> Self {
         Self {
             hints: engine.hub.listen(),
             engine: engine.clone(),
             id: incident.id.clone(),
-            stored: 0,
             incident,
+            proposal,
             held,
-            hold: None,
-            drafts: Vec::new(),
-            keys: Vec::new(),
             launches: Vec::new(),
             parcels: Vec::new(),
             sending: BTreeSet::new(),
@@ -159,7 +154,7 @@ impl Worker {
     /// Works, and gives the claim back.
     pub(super) async fn drive(mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         let stop = self.work(patience, detach).await;
-        if self.incident.seq == self.stored {
+        if self.incident.seq == self.proposal.expected() {
             self.engine.known.keep(&self.incident);
         }
         self.tasks.shutdown().await;
@@ -192,7 +187,7 @@ impl Worker {
                 return Ok(Some(claim));
             }
             self.gather().await?;
-            if self.drafts.is_empty() {
+            if self.proposal.is_empty() {
                 self.post();
                 return Ok(None);
             }
@@ -246,9 +241,8 @@ impl Worker {
 
     /// Adds a fact to what will be appended, and to the state that is decided on next.
     fn draft(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
-        let draft = self.engine.drafted(now, Actor::Engine, event);
-        self.incident.apply(&super::recorded(self.incident.seq + 1, &draft))?;
-        self.drafts.push(draft);
+        let decision = Decision { by: Actor::Engine, at: now, events: [event] };
+        self.proposal.add(&self.engine.parts().redactor, decision, &mut self.incident)?;
         Ok(())
     }
 
@@ -273,13 +267,13 @@ impl Worker {
             expires_at: asked.expires.map(|length| length.after(now)),
             given: Vec::new(),
         };
-        self.draft(Event::Asked { run: asked.run, step: asked.step, gate }, now)
+        self.draft(Event::Step(StepEvent::Asked { run: asked.run, step: asked.step, gate }), now)
     }
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from what is durable: what is only drafted here comes first.
         let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
-        if !self.drafts.is_empty() || tried == Some(self.incident.seq) {
+        if !self.proposal.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
         match self.engine.write_postmortem_draft(&self.id, &self.incident).await {
@@ -315,11 +309,11 @@ impl Worker {
             // It is settled like one that was cut off with its worker.
             TaskResult::Ended { place, outcome, .. } if self.lost.take(&place, &outcome) => Ok(()),
             TaskResult::Ended { place: (run, step), attempt, outcome } => {
-                self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
+                self.draft(Event::Step(StepEvent::Ended { run, step, attempt, outcome }), now)
             }
             TaskResult::Settled { place, attempt, finding } => {
                 let (finding, (run, step)) = (self.lost.told(&place, finding), place);
-                self.draft(Event::Reconciled { run, step, attempt, finding }, now)
+                self.draft(Event::Step(StepEvent::Reconciled { run, step, attempt, finding }), now)
             }
         }
     }
@@ -329,70 +323,42 @@ impl Worker {
         state.is_some_and(|state| state.standing == StepStatus::Running && state.attempts == attempt)
     }
 
-    /// Appends what was drafted; when somebody else was first, forgets it and decides again on what is true.
+    /// Commits what was proposed; when another writer was first, forgets it and decides again on what is true.
     async fn commit(&mut self) -> Result<bool, EngineError> {
-        let write = self.write();
-        let drafts = write.drafts.clone();
-        let store = Arc::clone(&self.engine.parts().store);
-        let mut writing = store.write(write);
-        let early = futures_util::poll!(writing.as_mut());
+        let results = self.results();
+        let prepared = self.take_proposal().prepare(Some(&self.incident));
+        let engine = self.engine.clone();
+        let mut committing = std::pin::pin!(engine.commit(prepared));
+        let early = futures_util::poll!(committing.as_mut());
         let readings = self.start_read_only();
-        let written = match early {
-            std::task::Poll::Ready(written) => written,
-            std::task::Poll::Pending => writing.await,
+        let committed = match early {
+            std::task::Poll::Ready(committed) => committed,
+            std::task::Poll::Pending => committing.await,
         };
-        match written {
-            Ok(recorded) => {
-                self.stand(recorded);
+        match committed {
+            Ok(committed) => {
+                self.stand(&committed);
                 Ok(true)
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
-                tracing::debug!(incident = %self.id, after = self.stored, "somebody else was first");
-                self.keep_only_results(drafts);
-                self.launches.clear();
-                self.call_off(&readings);
-                self.parcels.clear();
-                self.incident = self.engine.incident(&self.id).await?;
-                self.stored = self.incident.seq;
+                self.landed.extend(results);
+                self.begin_again(&readings).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What has been drafted, as it is written.
-    fn write(&mut self) -> Write {
-        Write {
-            keys: std::mem::take(&mut self.keys),
-            claim: self.hold.take(),
-            live: is_live(&self.incident),
-            ..Write::of(&self.id, self.stored, std::mem::take(&mut self.drafts))
-        }
+    /// What has been proposed; nothing is left of it.
+    fn take_proposal(&mut self) -> Proposal {
+        let next = Proposal::after(&self.id, self.proposal.expected());
+        std::mem::replace(&mut self.proposal, next)
     }
 
     /// What was written is durable.
-    fn stand(&mut self, recorded: Vec<Recorded>) {
-        tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
-        self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-        self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
-    }
-
-    /// What the world has answered stays true, whoever else has written meanwhile.
-    fn keep_only_results(&mut self, drafts: Vec<NewEvent>) {
-        for draft in drafts {
-            match draft.into_event() {
-                event @ (Event::Notified { .. } | Event::NotifyFailed { .. }) => {
-                    self.landed.push(TaskResult::Told { event })
-                }
-                // That of a message follows from the state.
-                Event::StepEnded { run, step, attempt, outcome } if !self.is_message(run, &step) => {
-                    self.landed.push(TaskResult::Ended { place: (run, step), attempt, outcome });
-                }
-                Event::Reconciled { run, step, attempt, finding } => {
-                    self.landed.push(TaskResult::Settled { place: (run, step), attempt, finding });
-                }
-                _ => {}
-            }
-        }
+    fn stand(&mut self, committed: &Committed) {
+        let (before, events) = (self.proposal.expected(), committed.events().len());
+        tracing::debug!(incident = %self.id, after = before, events, "appended");
+        self.proposal = Proposal::after(&self.id, committed.last_seq().unwrap_or(before));
     }
 }

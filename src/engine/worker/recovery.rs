@@ -12,7 +12,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Event, Gate, Reconciliation};
+use crate::domain::incident::event::{Event, Gate, Reconciliation, StepEvent};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::RenderedAction;
 use crate::engine::EngineError;
@@ -74,7 +74,7 @@ impl Worker {
             EffectClass::Once => return self.reconcile_attempt(place, attempt, begun.action, begun.before, now),
         };
         let finding = self.lost.told(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
-        self.draft(Event::Reconciled { run: place.0, step: place.1, attempt, finding }, now)
+        self.draft(Event::Step(StepEvent::Reconciled { run: place.0, step: place.1, attempt, finding }), now)
     }
 
     fn reconcile_attempt(
@@ -136,8 +136,12 @@ pub(super) fn failure_of_start(incident: &Incident, run: RunId, step: StepKey, r
     use crate::domain::runbook::OnFailure;
     let rule = incident.run(run).and_then(|run| run.runbook.step(&step.id)).map(|step| step.on_failure);
     match rule {
-        Some(OnFailure::Ask) => Event::Asked { run, step, gate: Gate::Failure { error: reason } },
-        Some(OnFailure::Continue) => Event::StepConcluded { run, step, conclusion: Tolerated, reason: Some(reason) },
-        Some(OnFailure::Stop) | None => Event::StepConcluded { run, step, conclusion: Failed, reason: Some(reason) },
+        Some(OnFailure::Ask) => Event::Step(StepEvent::Asked { run, step, gate: Gate::Failure { error: reason } }),
+        Some(OnFailure::Continue) => {
+            Event::Step(StepEvent::Concluded { run, step, conclusion: Tolerated, reason: Some(reason) })
+        }
+        Some(OnFailure::Stop) | None => {
+            Event::Step(StepEvent::Concluded { run, step, conclusion: Failed, reason: Some(reason) })
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::incident::event::Gate;
 use crate::domain::incident::extend;
 use crate::domain::incident::run::Run;
 use crate::domain::incident::step::StepStatus;
+use crate::engine::commit::Proposal;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, ReturnWhen, Stop};
 
@@ -50,7 +51,7 @@ impl Worker {
                     return Ok(());
                 }
                 heard = self.hints.recv() => match heard {
-                    Ok((id, Hint::Appended(events))) if id == self.id && events.last().is_some_and(|last| last.seq > self.stored) => {}
+                    Ok((id, Hint::Appended(events))) if id == self.id && events.last().is_some_and(|last| last.seq > self.proposal.expected()) => {}
                     Ok(_) => continue,
                     Err(_) => {}
                 },
@@ -66,15 +67,15 @@ impl Worker {
 
     /// Reads what others have written; whether there was any.
     async fn catch_up(&mut self) -> Result<bool, EngineError> {
-        let store = &self.engine.parts().store;
-        if store.seq(&self.id).await? == self.stored {
+        let (store, stored) = (&self.engine.parts().store, self.proposal.expected());
+        if store.seq(&self.id).await? == stored {
             return Ok(false);
         }
-        let events = store.read(&self.id, self.stored).await?;
+        let events = store.read(&self.id, stored).await?;
         let mut incident = Some(self.incident.clone());
         extend(&mut incident, &events)?;
         if let Some(incident) = incident {
-            self.stored = incident.seq;
+            self.proposal = Proposal::on(&self.id, Some(&incident));
             self.incident = incident;
         }
         Ok(true)
@@ -97,7 +98,7 @@ impl Worker {
                 () = clock.sleep_until(until) => break,
             }
         }
-        while !self.drafts.is_empty() && !self.commit().await? {
+        while !self.proposal.is_empty() && !self.commit().await? {
             for landed in std::mem::take(&mut self.landed) {
                 self.land(landed)?;
             }

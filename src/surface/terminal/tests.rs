@@ -12,7 +12,10 @@ use super::widgets::styled_text::UNICODE;
 use super::widgets::wrap;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::command::Request;
-use crate::domain::incident::event::{Conclusion, Event, Gate, RunOutcome};
+use crate::domain::incident::event::{
+    Conclusion, DeadlineEvent, Delivery, Event, Gate, MessageEvent, RunEvent, RunOutcome, StepEvent,
+};
+use crate::domain::incident::message::MessageId;
 use crate::domain::incident::outcome::Outcome;
 
 fn press(story: &mut Story, code: KeyCode) -> Intent {
@@ -223,7 +226,7 @@ fn a_reason_is_typed_where_it_is_needed() {
 #[test]
 fn a_key_pressed_before_the_question_could_be_read_agrees_to_nothing() {
     let mut story = Story::read();
-    story.engine(Event::Asked { run: RUN, step: step("rollback"), gate: Story::rollback() });
+    story.engine(Event::Step(StepEvent::Asked { run: RUN, step: step("rollback"), gate: Story::rollback() }));
     story.after(100);
     assert_eq!(press(&mut story, KeyCode::Enter), Intent::None);
     story.after(900);
@@ -237,7 +240,12 @@ fn a_line_typed_for_one_question_never_answers_the_next() {
     story.asks("rollback", Story::rollback());
     press(&mut story, KeyCode::Char('n'));
     press(&mut story, KeyCode::Char('y'));
-    story.person(Event::Approved { run: RUN, step: step("rollback"), digest: "d1".to_owned(), person: None });
+    story.person(Event::Step(StepEvent::Approved {
+        run: RUN,
+        step: step("rollback"),
+        digest: "d1".to_owned(),
+        person: None,
+    }));
     story.asks("call", Gate::Manual { instruction: "Call".to_owned() });
     assert_eq!(story.model.typing, None);
 }
@@ -281,26 +289,27 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
         "rollback",
         Outcome::failed("the work tree is dirty", serde_json::Value::Null).with_transcript(" M src/coupon.js\n"),
     );
-    story.engine(Event::StepConcluded {
+    story.engine(Event::Step(StepEvent::Concluded {
         run: RUN,
         step: step("rollback"),
         conclusion: Conclusion::Tolerated,
         reason: None,
-    });
+    }));
     story.after(230_000);
     story.starts("stakeholders", "notify", EffectClass::Once);
-    story.engine(Event::Notified {
-        run: Some(RUN),
-        step: Some(step("stakeholders")),
-        notice: None,
-        instead_of: None,
-        channel: "incidents".to_owned(),
+    let delivery = Delivery::new(&MessageId::Step(RUN, step("stakeholders")), "incidents", "incidents");
+    story.engine(Event::Message(MessageEvent::Notified {
+        delivery,
         message: None,
         place: Some("#incidents".to_owned()),
-    });
+    }));
     story.ends("stakeholders", Outcome::succeeded("told 1 channel", serde_json::Value::Null));
-    story.engine(Event::DeadlineMet { name: "notify".to_owned(), met_at: story.now, step: Some(step("stakeholders")) });
-    story.engine(Event::RunEnded { run: RUN, outcome: RunOutcome::Succeeded });
+    story.engine(Event::Deadline(DeadlineEvent::Met {
+        name: "notify".to_owned(),
+        met_at: story.now,
+        step: Some(step("stakeholders")),
+    }));
+    story.engine(Event::Run(RunEvent::Ended { run: RUN, outcome: RunOutcome::Succeeded }));
     let summary = summary::summary(story.model.incident().unwrap(), story.now, &UNICODE);
     story.ended.extend(summary);
     let record = story.record(80);

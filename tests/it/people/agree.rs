@@ -2,7 +2,7 @@
 
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::command::{Command, Request};
-use runbook::domain::incident::event::{Actor, Event, Gate, Identity};
+use runbook::domain::incident::event::{Actor, Event, Gate, Identity, RoleEvent};
 use runbook::domain::incident::permission::RefusalCause;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn refused(watch: &Watch, id: &IncidentId, by: Actor, request: Request) ->
     assert_eq!(watch.incident(id).await.refusals, before + 1, "it is recorded");
     let log = watch.log(id).await;
     let last = log.iter().rev().find_map(|recorded| match &recorded.event {
-        Event::ApprovalRefused(refusal) => Some((refusal.cause, recorded.by.name().to_owned())),
+        Event::Role(RoleEvent::ApprovalRefused(refusal)) => Some((refusal.cause, recorded.by.name().to_owned())),
         _ => None,
     });
     last.unwrap()
@@ -131,7 +131,7 @@ async fn nobody_is_at_work_when_the_time_is_over_and_it_is_too_late_all_the_same
     watch.settle().await;
     let log = watch.log(&id).await;
     let causes = log.iter().filter_map(|recorded| match &recorded.event {
-        Event::ApprovalRefused(refusal) => Some(refusal.cause),
+        Event::Role(RoleEvent::ApprovalRefused(refusal)) => Some(refusal.cause),
         _ => None,
     });
     let causes: Vec<RefusalCause> = causes.collect();

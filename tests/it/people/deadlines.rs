@@ -2,7 +2,7 @@
 
 use runbook::domain::incident::command::Request;
 use runbook::domain::incident::deadline::DeadlineStatus;
-use runbook::domain::incident::event::Event;
+use runbook::domain::incident::event::{Event, MessageEvent};
 use runbook::domain::incident::message::NoticeCause;
 use serde_json::json;
 
@@ -94,7 +94,7 @@ async fn the_runbooks_own_words_are_used_where_all_of_them_is_known() {
     assert_eq!(watch.slack.messages()[0].text, "stakeholders: the shop is down");
     let log = watch.log(&id).await;
     let cause = log.iter().find_map(|recorded| match &recorded.event {
-        Event::NoticeOwed { cause, .. } => Some(cause.clone()),
+        Event::Message(MessageEvent::NoticeOwed { cause, .. }) => Some(cause.clone()),
         _ => None,
     });
     assert_eq!(cause, Some(NoticeCause::Fallback { deadline: "notify".to_owned(), built_in: false }));

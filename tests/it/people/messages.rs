@@ -1,7 +1,7 @@
 //! Messages: tried again until they arrive, the worst incident first.
 
 use runbook::domain::incident::command::Request;
-use runbook::domain::incident::event::{Event, Recorded};
+use runbook::domain::incident::event::{Event, MessageEvent, Recorded, StepEvent};
 use serde_json::json;
 
 use super::watch::{Watch, question, tell, who};
@@ -108,11 +108,11 @@ async fn a_message_that_is_given_up_after_a_day_is_said_to_be_at_that_second_and
     let watch = Watch::new(&[], json!({})).await;
     watch.slack.always(Fault::Status(500));
     let id = watch.open(1, json!({"steps": [tell("stakeholders", &["incidents"], json!({}))]})).await;
-    let begun = |recorded: &&Recorded| matches!(recorded.event, Event::StepStarted { .. });
+    let begun = |recorded: &&Recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. }));
     let owed = watch.log(&id).await.iter().find(begun).expect("the step has begun").at;
     let given_up = async || {
         let log = watch.log(&id).await;
-        let is = |recorded: &&Recorded| matches!(&recorded.event, Event::NotifyFailed { error, .. } if error.starts_with("given up after 24h"));
+        let is = |recorded: &&Recorded| matches!(&recorded.event, Event::Message(MessageEvent::NotifyFailed { error, .. }) if error.starts_with("given up after 24h"));
         log.iter().filter(is).map(|recorded| (recorded.at - owed).num_milliseconds()).collect::<Vec<_>>()
     };
     let day = chrono::TimeDelta::days(1);

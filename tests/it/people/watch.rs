@@ -11,7 +11,7 @@ use runbook::domain::config::estate::Estate;
 use runbook::domain::core::id::IncidentId;
 use runbook::domain::incident::command::{Command, Request, Start};
 use runbook::domain::incident::due::{Effect, due, wake_after};
-use runbook::domain::incident::event::{Actor, Event, Identity, Mode, Recorded};
+use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Identity, MessageEvent, Mode, Recorded};
 use runbook::domain::incident::{self, Incident};
 use runbook::domain::redact::Redactor;
 use runbook::engine::catalog::Catalog;
@@ -234,13 +234,19 @@ impl Watch {
         let told = |recorded: &Recorded| {
             let name = incident::name(&recorded.event);
             let detail = match &recorded.event {
-                Event::Notified { channel, .. } | Event::NotifyFailed { channel, .. } => format!(" {channel}"),
-                Event::DeadlineSet { name, .. }
-                | Event::DeadlineWarned { name }
-                | Event::DeadlineMissed { name }
-                | Event::DeadlineLifted { name }
-                | Event::DeadlineMet { name, .. } => format!(" {name}"),
-                Event::NoticeOwed { to, .. } => format!(" {}", to.join(",")),
+                Event::Message(
+                    MessageEvent::Notified { delivery, .. } | MessageEvent::NotifyFailed { delivery, .. },
+                ) => {
+                    format!(" {}", delivery.channel)
+                }
+                Event::Deadline(
+                    DeadlineEvent::Set { name, .. }
+                    | DeadlineEvent::Warned { name }
+                    | DeadlineEvent::Missed { name }
+                    | DeadlineEvent::Lifted { name }
+                    | DeadlineEvent::Met { name, .. },
+                ) => format!(" {name}"),
+                Event::Message(MessageEvent::NoticeOwed { to, .. }) => format!(" {}", to.join(",")),
                 _ => String::new(),
             };
             types.contains(&name.as_str()).then(|| (name + &detail, (recorded.at - log[0].at).num_seconds()))

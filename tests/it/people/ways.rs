@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
 use runbook::domain::incident::due::PendingDelivery;
-use runbook::domain::incident::event::Event;
+use runbook::domain::incident::event::{Event, MessageEvent};
 use runbook::domain::incident::message::MessageId;
 use runbook::engine::delivery::DeliveryRequest;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ async fn a_letter_arrives_with_its_first_line_as_its_subject_and_without_secrets
     let watch = Watch::new(&[], mail(server.port, json!({}))).await;
     let text = "P1: the shop is down\r\nBcc: everybody@example\n.\nopen-sesame \u{1b}[31m ü";
     let told = send(&watch, 1, text).await;
-    assert!(matches!(told, Event::Notified { .. }), "{told:?}");
+    assert!(matches!(told, Event::Message(MessageEvent::Notified { .. })), "{told:?}");
     let letters = server.letters();
     let letter = &letters[0];
     assert_eq!(letter["Subject"], "P1: the shop is down");
@@ -87,18 +87,21 @@ async fn a_letter_goes_encrypted_and_from_an_account_where_that_is_declared() {
     let secret = json!({"tls": "starttls", "user": "runbook", "password": {"secret": "password"}, "trust": trust});
     let watch = Watch::new(&[], mail(server.port, secret)).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(told, Event::Notified { .. }), "{told:?} {}", server.said());
+    assert!(matches!(told, Event::Message(MessageEvent::Notified { .. })), "{told:?} {}", server.said());
     assert_eq!(server.letters()[0]["secure"], true);
     // The system trusts no such certificate, and nothing is sent.
     let untrusted = json!({"tls": "starttls", "user": "runbook", "password": {"secret": "password"}});
     let watch = Watch::new(&[], mail(server.port, untrusted)).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(&told, Event::NotifyFailed { error, .. } if !error.contains("open-sesame")), "{told:?}");
+    assert!(
+        matches!(&told, Event::Message(MessageEvent::NotifyFailed { error, .. }) if !error.contains("open-sesame")),
+        "{told:?}"
+    );
     // A wrong password is wrong for good.
     let wrong = json!({"tls": "starttls", "user": "runbook", "password": {"secret": "token"}, "trust": trust});
     let watch = Watch::new(&[], mail(server.port, wrong)).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(&told, Event::NotifyFailed { permanent: true, .. }), "{told:?}");
+    assert!(matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent: true, .. })), "{told:?}");
     assert_eq!(server.letters().len(), 1);
 }
 
@@ -107,7 +110,7 @@ async fn a_server_without_starttls_is_sent_nothing_by_who_asked_for_it() {
     let server = Mail::plain();
     let watch = Watch::new(&[], mail(server.port, json!({"tls": "starttls"}))).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(told, Event::NotifyFailed { .. }), "{told:?}");
+    assert!(matches!(told, Event::Message(MessageEvent::NotifyFailed { .. })), "{told:?}");
     assert_eq!(server.letters(), [] as [Value; 0]);
 }
 
@@ -117,7 +120,10 @@ async fn a_server_says_whether_to_come_again() {
     for (words, is_final) in [("refuse for now", false), ("refuse for good", true)] {
         let watch = Watch::new(&[], mail(server.port, json!({}))).await;
         let told = send(&watch, 1, words).await;
-        assert!(matches!(&told, Event::NotifyFailed { permanent, .. } if *permanent == is_final), "{told:?}");
+        assert!(
+            matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent, .. }) if *permanent == is_final),
+            "{told:?}"
+        );
     }
 }
 
@@ -126,7 +132,7 @@ async fn a_webhook_is_signed_over_what_is_sent() {
     let receiver = Receiver::start().await;
     let watch = Watch::new(&[], json!({"way": receiver.channel()})).await;
     let told = send(&watch, 1, "down\n\"quoted\"").await;
-    assert!(matches!(told, Event::Notified { .. }), "{told:?}");
+    assert!(matches!(told, Event::Message(MessageEvent::Notified { .. })), "{told:?}");
     let (headers, body) = receiver.taken().remove(0);
     let header = |name: &str| headers[name].to_str().unwrap().to_owned();
     let signed = format!("{}.{}.{body}", header("webhook-id"), header("webhook-timestamp"));
@@ -147,7 +153,7 @@ async fn a_program_gets_the_message_on_its_input_and_nothing_else_of_this_proces
     let program = json!({"argv": ["sh", "-c", script], "env": {"GATEWAY": "sms", "KEY": {"secret": "key"}}});
     let watch = Watch::new(&[], json!({"way": {"command": program}})).await;
     let told = send(&watch, 1, "$(touch /tmp/owned) `id` '; down").await;
-    assert!(matches!(told, Event::Notified { .. }), "{told:?}");
+    assert!(matches!(told, Event::Message(MessageEvent::Notified { .. })), "{told:?}");
     let told = std::fs::read_to_string(&file).unwrap();
     assert!(told.starts_with("$(touch /tmp/owned) `id` '; down\n"), "{told}");
     let names: std::collections::BTreeSet<&str> =
@@ -164,12 +170,12 @@ async fn a_program_says_by_its_exit_code_whether_to_try_again() {
         let watch = Watch::new(&[], json!({"way": {"command": {"argv": argv}}})).await;
         let told = send(&watch, 1, "down").await;
         assert!(
-            matches!(&told, Event::NotifyFailed { permanent, error, .. }
+            matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent, error, .. })
                 if *permanent == is_final && error.contains("no network")),
             "{told:?}"
         );
     }
     let watch = Watch::new(&[], json!({"way": {"command": {"argv": ["no-such-program"]}}})).await;
     let told = send(&watch, 1, "down").await;
-    assert!(matches!(&told, Event::NotifyFailed { permanent: true, .. }), "{told:?}");
+    assert!(matches!(&told, Event::Message(MessageEvent::NotifyFailed { permanent: true, .. })), "{told:?}");
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use runbook::actions::transport::process::output_apart;
-use runbook::domain::incident::event::{Actor, Event};
+use runbook::domain::incident::event::{Actor, Event, IncidentEvent};
 use runbook::domain::runbook::schedule::name;
 use runbook::store::sqlite::Sqlite;
 use runbook::store::{EventStore, NewEvent, Write};
@@ -22,7 +22,11 @@ async fn a_damaged_schedule_is_named_and_hides_no_other() {
     let log = place.path().join("runbook.db");
     let store = Sqlite::open(&log).await.unwrap();
     let due = at("2026-01-01T07:00:00Z");
-    let note = NewEvent::new(due, Actor::person("ada", "cli"), Event::NoteAdded { text: "note".to_owned() });
+    let note = NewEvent::new(
+        due,
+        Actor::person("ada", "cli"),
+        Event::Incident(IncidentEvent::NoteAdded { text: "note".to_owned() }),
+    );
     let keys = vec![name("daily", "production", due)];
     store.write(Write { keys, ..Write::of(&"lusab-mifod".parse().unwrap(), 0, vec![note]) }).await.unwrap();
     store.close().await.unwrap();

@@ -15,7 +15,7 @@ use crate::domain::alert::AlertStatus;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::alert_set::ALERT_LIMIT;
 use crate::domain::incident::command::{AlertPlan, AlertReport, AlertResponse, Refused, Start};
-use crate::domain::incident::event::{Event, Proposal};
+use crate::domain::incident::event::{AlertEvent, Event, IncidentEvent, Proposal};
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The parameter of the notice that says which runbook a person may start, and why it did not start by itself.
@@ -26,13 +26,13 @@ pub(super) fn decide(incident: Option<&Incident>, report: &AlertReport, now: Tim
     match (incident, known.map(|state| state.status), report.alert.status) {
         (None, _, AlertStatus::Firing) => Ok(open(report, planned(report)?, now)),
         (Some(incident), None, AlertStatus::Firing) => join(incident, report, planned(report)?, now),
-        (Some(_), Some(AlertStatus::Firing), AlertStatus::Resolved) => Ok(vec![Event::AlertResolved {
+        (Some(_), Some(AlertStatus::Firing), AlertStatus::Resolved) => Ok(vec![Event::Alert(AlertEvent::Resolved {
             key: report.key,
             ends_at: report.alert.ends_at,
             quiet_until: report.resolve_after.after(now),
-        }]),
+        })]),
         // What is over stays over: a firing that is reported late is the same firing once more.
-        (Some(_), Some(_), _) => Ok(vec![Event::AlertRepeated { key: report.key, times: report.times }]),
+        (Some(_), Some(_), _) => Ok(vec![Event::Alert(AlertEvent::Repeated { key: report.key, times: report.times })]),
         // The end of something that never began here.
         (_, None, AlertStatus::Resolved) | (None, Some(_), _) => Ok(Vec::new()),
     }
@@ -49,14 +49,14 @@ fn open(report: &AlertReport, plan: &AlertPlan, now: Timestamp) -> Vec<Event> {
         AlertResponse::Notice => None,
     };
     let words = || alert.summary.clone().unwrap_or_else(|| alert.name.clone());
-    let opened = Event::IncidentOpened {
+    let opened = Event::Incident(IncidentEvent::Opened {
         id: report.incident.clone(),
         title: runbook.map_or_else(words, |runbook| runbook.title.clone()),
         severity: runbook.map_or(plan.severity, |runbook| runbook.severity),
         environment: plan.environment.clone(),
         detected_at: alert.starts_at.filter(|at| *at <= now),
         group: Some(plan.group.clone()),
-    };
+    });
     let response = respond(None, plan, now);
     std::iter::once(opened).chain([fired(report)]).chain(response).collect()
 }
@@ -72,7 +72,7 @@ fn join(incident: &Incident, report: &AlertReport, plan: &AlertPlan, now: Timest
 }
 
 fn fired(report: &AlertReport) -> Event {
-    Event::AlertFired { key: report.key, alert: Arc::clone(&report.alert) }
+    Event::Alert(AlertEvent::Fired { key: report.key, alert: Arc::clone(&report.alert) })
 }
 
 /// What is done about a firing that is new to the incident.
@@ -94,7 +94,11 @@ fn respond(incident: Option<&Incident>, plan: &AlertPlan, now: Timestamp) -> Vec
     };
     let id = &start.runbook.id;
     let words = format!("`{id}`: {reason}. Type `runbook start {id} --incident {}`.", start.incident);
-    let proposal = Event::RunProposed(Proposal { runbook: id.clone(), params: start.params.clone(), reason });
+    let proposal = Event::Incident(IncidentEvent::RunProposed(Proposal {
+        runbook: id.clone(),
+        params: start.params.clone(),
+        reason,
+    }));
     std::iter::once(proposal).chain(notice(incident, plan, Some(words), now)).collect()
 }
 
@@ -108,7 +112,7 @@ pub fn is_answered(incident: &Incident, runbook: &str, cool_down: Span, now: Tim
 /// The events of a run, without those of an incident's opening: this one's were made from the alert.
 fn begun(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let events = start_run(incident, start, now)?;
-    Ok(events.into_iter().filter(|event| !matches!(event, Event::IncidentOpened { .. })).collect())
+    Ok(events.into_iter().filter(|event| !matches!(event, Event::Incident(IncidentEvent::Opened { .. }))).collect())
 }
 
 /// The run that tells people of an alert that nothing else is done about.

@@ -8,7 +8,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Refused, WORDS_LIMIT};
-use crate::domain::incident::event::{Actor, Event, Gate};
+use crate::domain::incident::event::{Actor, Event, Gate, RoleEvent, StepEvent};
 use crate::domain::incident::permission::{ApprovalRefusal, RefusalCause, counted, is_one_of, named};
 use crate::domain::incident::run::Run;
 
@@ -38,13 +38,13 @@ impl ApprovalRequest<'_> {
         if self.incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }
-        let event = Event::ApprovalRefused(ApprovalRefusal {
+        let event = Event::Role(RoleEvent::ApprovalRefused(ApprovalRefusal {
             run,
             step: step.or(self.step).cloned(),
             digest: self.digest.map(|digest| one_line(digest, 64)),
             cause,
             reason: one_line(&refused.message, WORDS_LIMIT),
-        });
+        }));
         refused.recorded(event)
     }
 }
@@ -83,7 +83,12 @@ pub(super) fn approve(
         let refused = Refused::not_allowed(format!("`{}` has agreed already, and somebody else is wanted", by.name()));
         return no(RefusalCause::Twice, refused.hint(who(run, roles)));
     }
-    Ok(vec![Event::Approved { run: run.id, step: step.clone(), digest: digest.clone(), person: Some(person) }])
+    Ok(vec![Event::Step(StepEvent::Approved {
+        run: run.id,
+        step: step.clone(),
+        digest: digest.clone(),
+        person: Some(person),
+    })])
 }
 
 pub(super) fn deny(
@@ -99,7 +104,7 @@ pub(super) fn deny(
     {
         return Err(asked.no(Some(run.id), Some(&step), RefusalCause::WrongPerson, refused));
     }
-    Ok(vec![Event::Denied { run: run.id, step, reason: words("reason", reason)? }])
+    Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step, reason: words("reason", reason)? })])
 }
 
 /// That somebody was turned away by a face, as long as there is room for it.

@@ -6,7 +6,7 @@ use super::suggest;
 use crate::domain::config::estate::Estate;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Refused;
-use crate::domain::incident::event::{Actor, Event, Identity};
+use crate::domain::incident::event::{Actor, Event, Identity, RoleEvent};
 use crate::domain::incident::permission::{Holder, is_holder};
 
 pub(super) fn take(incident: &Incident, by: &Actor, role: &str) -> Result<Vec<Event>, Refused> {
@@ -17,7 +17,7 @@ pub(super) fn take(incident: &Incident, by: &Actor, role: &str) -> Result<Vec<Ev
         return Err(Refused::usage(format!("`{}` has the role `{role}` already", by.name())));
     }
     let person = person.unwrap_or_else(|| by.name()).to_owned();
-    Ok(vec![Event::RoleTaken { role: role.to_owned(), person, id: by.identity().cloned() }])
+    Ok(vec![Event::Role(RoleEvent::Taken { role: role.to_owned(), person, id: by.identity().cloned() })])
 }
 
 pub(super) fn give(incident: &Incident, by: &Actor, role: &str, to: &str) -> Result<Vec<Event>, Refused> {
@@ -36,7 +36,7 @@ pub(super) fn give(incident: &Incident, by: &Actor, role: &str, to: &str) -> Res
     if incident.roles.get(role).is_some_and(|holder| holder.person == name && holder.id == id) {
         return Err(Refused::usage(format!("`{name}` has the role `{role}` already")));
     }
-    Ok(vec![Event::RoleTaken { role: role.to_owned(), person: name, id }])
+    Ok(vec![Event::Role(RoleEvent::Taken { role: role.to_owned(), person: name, id })])
 }
 
 pub(super) fn release(incident: &Incident, by: &Actor, role: &str) -> Result<Vec<Event>, Refused> {
@@ -45,7 +45,7 @@ pub(super) fn release(incident: &Incident, by: &Actor, role: &str) -> Result<Vec
         return Err(Refused::usage(format!("nobody has the role `{role}`")));
     }
     may_pass_on(incident, estate, by, role)?;
-    Ok(vec![Event::RoleReleased { role: role.to_owned() }])
+    Ok(vec![Event::Role(RoleEvent::Released { role: role.to_owned() })])
 }
 
 /// The estate that knows the role.

@@ -3,7 +3,7 @@
 use super::start_run;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::command::{Refused, Start};
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Event, IncidentEvent, RunEvent};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::schedule::{Occurrence, Skipped};
 
@@ -16,7 +16,7 @@ pub(super) fn start(
 ) -> Result<Vec<Event>, Refused> {
     let mut events = start_run(incident, start, now)?;
     for event in &mut events {
-        if let Event::RunStarted { schedule, .. } = event {
+        if let Event::Run(RunEvent::Started { schedule, .. }) = event {
             *schedule = Some(Box::new(occurrence.clone()));
         }
     }
@@ -28,7 +28,7 @@ pub(super) fn skip(incident: &Incident, skipped: &Skipped) -> Result<Vec<Event>,
     if incident.status == IncidentStatus::Resolved {
         return Err(Refused::usage("it is over, so the occurrence can run"));
     }
-    Ok(vec![Event::OccurrenceSkipped(skipped.clone())])
+    Ok(vec![Event::Incident(IncidentEvent::OccurrenceSkipped(skipped.clone()))])
 }
 
 /// Our no to a severity of planned work.

@@ -6,7 +6,7 @@ use crate::domain::core::id::StepKey;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::auto_notice;
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus, set};
-use crate::domain::incident::event::{Conclusion, Event};
+use crate::domain::incident::event::{Conclusion, DeadlineEvent, Event, MessageEvent};
 use crate::domain::incident::message::{Message, MessageId, NoticeCause};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::runbook::DeadlineFrom;
@@ -17,18 +17,16 @@ type Met = (Timestamp, Option<StepKey>);
 pub(super) fn pending(incident: &Incident, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
     for deadline in &incident.deadlines {
+        let next = of(incident, deadline, now).or_else(|| notified(incident, deadline, now));
         // One at a time: each notice takes the number that is next.
-        match of(incident, deadline, now).or_else(|| notified(incident, deadline, now)) {
-            Some(event @ Event::NoticeOwed { .. }) if events.iter().any(is_notice) => drop(event),
-            Some(event) => events.push(event),
-            None => {}
-        }
+        let next = next.filter(|event| !is_notice(event) || !events.iter().any(is_notice));
+        events.extend(next);
     }
     events
 }
 
 fn is_notice(event: &Event) -> bool {
-    matches!(event, Event::NoticeOwed { .. })
+    matches!(event, Event::Message(MessageEvent::NoticeOwed { .. }))
 }
 
 fn of(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event> {
@@ -38,11 +36,11 @@ fn of(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event>
     let name = || deadline.name.clone();
     let met = met(incident, deadline);
     if let Some((at, step)) = met.filter(|(at, _)| *at <= deadline.due || deadline.status == DeadlineStatus::Missed) {
-        return Some(Event::DeadlineMet { name: name(), met_at: at, step });
+        return Some(Event::Deadline(DeadlineEvent::Met { name: name(), met_at: at, step }));
     }
     let over = incident.status == IncidentStatus::Resolved;
     if over && (deadline.repeats() || deadline.role().is_some()) {
-        return Some(Event::DeadlineLifted { name: name() });
+        return Some(Event::Deadline(DeadlineEvent::Lifted { name: name() }));
     }
     let passed = deadline.status == DeadlineStatus::Missed && deadline.repeats();
     deadline.owed(now).or_else(|| again(incident, deadline, now).filter(|_| passed))

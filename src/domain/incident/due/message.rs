@@ -9,7 +9,7 @@ use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Delivery, Event, MessageEvent, StepEvent};
 use crate::domain::incident::message::{MESSAGE_LIFE, Message, MessageId};
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
@@ -30,22 +30,14 @@ pub(super) fn pending(incident: &Incident, now: Timestamp) -> impl Iterator<Item
 
 /// That a message is not tried any more.
 fn abandoned(id: &MessageId, message: &Message, target: &str) -> Event {
-    let (run, step, notice) = match id {
-        MessageId::Step(run, step) => (Some(*run), Some(step.clone()), None),
-        MessageId::Notice(notice) => (None, None, Some(*notice)),
-    };
     let errors = message.errors().into_iter().find(|(channel, _)| channel == target);
     let last = errors.map(|(_, error)| error).unwrap_or_default();
-    Event::NotifyFailed {
-        run,
-        step,
-        notice,
-        channel: target.to_owned(),
-        instead_of: None,
+    Event::Message(MessageEvent::NotifyFailed {
+        delivery: Delivery::new(id, target, target),
         error: one_line(&format!("given up after {MESSAGE_LIFE}: {last}"), REASON_LIMIT),
         retry_after: None,
         permanent: true,
-    }
+    })
 }
 
 fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<PendingDelivery> {
@@ -107,12 +99,12 @@ impl Walk<'_> {
         } else {
             return;
         };
-        self.record(Event::StepEnded {
+        self.record(Event::Step(StepEvent::Ended {
             run: run.id,
             step: key.clone(),
             attempt: state.attempts,
             outcome: outcome.into(),
-        });
+        }));
     }
 }
 

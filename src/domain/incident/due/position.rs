@@ -10,7 +10,9 @@ use super::Effect;
 use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, SkipReason, StopCause};
+use crate::domain::incident::event::{
+    Conclusion, Event, Gate, Mode, RunEvent, RunOutcome, SkipReason, StepEvent, StopCause,
+};
 use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::step::{StepState, StepStatus};
 use crate::domain::incident::template_scope;
@@ -55,7 +57,7 @@ impl Walk<'_> {
                 SequenceProgress::Blocked => {}
                 SequenceProgress::Passed => self.finish(RunOutcome::Succeeded),
                 SequenceProgress::Stopped(step) => {
-                    self.record(Event::RunStopping { run: run.id, cause: StopCause::StepFailed { step } });
+                    self.record(Event::Run(RunEvent::Stopping { run: run.id, cause: StopCause::StepFailed { step } }));
                 }
             },
             RunStatus::Stopping(cause) => {
@@ -78,7 +80,7 @@ impl Walk<'_> {
             SequenceProgress::Stopped(_) if outcome == RunOutcome::Succeeded => RunOutcome::Failed,
             SequenceProgress::Stopped(_) => outcome,
         };
-        self.record(Event::RunEnded { run: run.id, outcome });
+        self.record(Event::Run(RunEvent::Ended { run: run.id, outcome }));
     }
 
     /// Ends what the stopped run has begun; whether something of it is still going on.
@@ -136,7 +138,11 @@ impl Walk<'_> {
     fn step(&mut self, step: &Step, key: &StepKey) -> SequenceProgress {
         let run = self.run;
         if self.is_moot(step, key) {
-            self.record(Event::StepSkipped { run: run.id, step: key.clone(), reason: SkipReason::AlertResolved });
+            self.record(Event::Step(StepEvent::Skipped {
+                run: run.id,
+                step: key.clone(),
+                reason: SkipReason::AlertResolved,
+            }));
             return SequenceProgress::Blocked;
         }
         match run.standing(key) {
@@ -203,7 +209,11 @@ impl Walk<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     let reason = SkipReason::Condition { when: when.clone() };
-                    return self.record(Event::StepSkipped { run: self.run.id, step: key.clone(), reason });
+                    return self.record(Event::Step(StepEvent::Skipped {
+                        run: self.run.id,
+                        step: key.clone(),
+                        reason,
+                    }));
                 }
                 Err(error) => return self.fail(step, key, format!("`when`: {error}")),
             }
@@ -298,19 +308,19 @@ impl Walk<'_> {
     }
 
     pub(super) fn expand(&mut self, key: &StepKey, items: Option<Vec<Value>>) {
-        self.record(Event::StepExpanded { run: self.run.id, step: key.clone(), items });
+        self.record(Event::Step(StepEvent::Expanded { run: self.run.id, step: key.clone(), items }));
     }
 
     pub(super) fn ask(&mut self, key: &StepKey, gate: Gate) {
-        self.record(Event::Asked { run: self.run.id, step: key.clone(), gate });
+        self.record(Event::Step(StepEvent::Asked { run: self.run.id, step: key.clone(), gate }));
     }
 
     pub(super) fn answer(&mut self, key: &StepKey, answer: Value) {
-        self.record(Event::Answered { run: self.run.id, step: key.clone(), answer });
+        self.record(Event::Step(StepEvent::Answered { run: self.run.id, step: key.clone(), answer }));
     }
 
     pub(super) fn conclude(&mut self, key: &StepKey, conclusion: Conclusion, reason: Option<String>) {
-        self.record(Event::StepConcluded { run: self.run.id, step: key.clone(), conclusion, reason });
+        self.record(Event::Step(StepEvent::Concluded { run: self.run.id, step: key.clone(), conclusion, reason }));
     }
 
     pub(super) fn record(&mut self, event: Event) {

@@ -8,7 +8,7 @@ use crate::domain::core::id::{StepKey, StepPart};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome};
+use crate::domain::incident::event::{Conclusion, Event, Gate, Mode, RunOutcome, StepEvent};
 use crate::domain::incident::plan;
 use crate::domain::incident::plan::{Attempt, Poll, RenderedAction};
 use crate::domain::incident::run::{Run, RunStatus};
@@ -185,7 +185,7 @@ impl Walk<'_> {
                 self.conclude(&check, Conclusion::Failed, Some(last_summary(seen)));
             }
             StepStatus::Concluded(_) if stale => {
-                self.record(Event::RetryScheduled { run: self.run.id, step: check, at: self.now });
+                self.record(Event::Step(StepEvent::RetryScheduled { run: self.run.id, step: check, at: self.now }));
             }
             StepStatus::Concluded(Conclusion::Succeeded | Conclusion::Skipped) => {
                 self.conclude(key, Conclusion::Succeeded, None);
@@ -206,7 +206,7 @@ impl Walk<'_> {
     pub(super) fn fail(&mut self, step: &Step, key: &StepKey, error: String) {
         let run = self.run.id;
         if let Some(at) = self.again_at(step, key) {
-            return self.record(Event::RetryScheduled { run, step: key.clone(), at });
+            return self.record(Event::Step(StepEvent::RetryScheduled { run, step: key.clone(), at }));
         }
         self.give_up(step, key, error);
     }

@@ -1,10 +1,12 @@
 //! The attempts of a log: what was begun, what came of it, and who had agreed.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
 use super::Moment;
 use crate::domain::core::id::{RunId, StepKey};
-use crate::domain::incident::event::{Event, Gate, Reconciliation, Recorded};
+use crate::domain::incident::event::{Event, Gate, Reconciliation, Recorded, StepEvent};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 
@@ -42,16 +44,17 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<StepAttempt<'_>> {
     let mut attempts: Vec<StepAttempt<'_>> = Vec::new();
     let mut agreements: BTreeMap<(RunId, &StepKey), Agreement<'_>> = BTreeMap::new();
     for recorded in log {
+        let Event::Step(event) = &recorded.event else { continue };
         let moment = Moment::of(recorded.seq, recorded.at);
-        match &recorded.event {
-            Event::Asked { run, step, gate: Gate::Approve { change, .. } } => {
+        match event {
+            StepEvent::Asked { run, step, gate: Gate::Approve { change, .. } } => {
                 // Each question is another one: who agreed to the one before has not agreed to this.
                 agreements.insert((*run, step), Agreement { change: Some(change), approved: Vec::new() });
             }
-            Event::Approved { run, step, .. } => {
+            StepEvent::Approved { run, step, .. } => {
                 agreements.entry((*run, step)).or_default().approved.push((moment, &recorded.by));
             }
-            Event::StepStarted { run, step, attempt, action, before, .. } => {
+            StepEvent::Started { run, step, attempt, action, before, .. } => {
                 let agreement = agreements.get(&(*run, step));
                 attempts.push(StepAttempt {
                     run: *run,
@@ -65,15 +68,23 @@ pub(super) fn gather(log: &[Recorded]) -> Vec<StepAttempt<'_>> {
                     approved: agreement.map(|agreement| agreement.approved.clone()).unwrap_or_default(),
                 });
             }
-            Event::StepEnded { run, step, attempt, outcome }
-            | Event::Reconciled { run, step, attempt, finding: Reconciliation::Happened(outcome) } => {
+            StepEvent::Ended { run, step, attempt, outcome }
+            | StepEvent::Reconciled { run, step, attempt, finding: Reconciliation::Happened(outcome) } => {
                 let of =
                     |tried: &&mut StepAttempt<'_>| tried.run == *run && tried.step == step && tried.number == *attempt;
                 if let Some(tried) = attempts.iter_mut().rev().find(of) {
                     tried.ended = Some((moment, outcome));
                 }
             }
-            _ => {}
+            StepEvent::Asked { .. }
+            | StepEvent::Reconciled { .. }
+            | StepEvent::Skipped { .. }
+            | StepEvent::Expanded { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Denied { .. }
+            | StepEvent::RetryScheduled { .. }
+            | StepEvent::Concluded { .. }
+            | StepEvent::UndoRequested { .. } => {}
         }
     }
     attempts

@@ -1,4 +1,6 @@
-//! Facts gathered from the log: what was found, what was changed, who was told, who took part.
+//! Facts gathered from the log: what was found, what was changed, who was told.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +12,7 @@ use super::{Length, Moment, Postmortem, who};
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Actor, Event, Gate, Recorded};
+use crate::domain::incident::event::{Delivery, Event, Gate, MessageEvent, Recorded};
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::incident::template_scope;
 use crate::domain::report::timeline;
@@ -105,15 +107,6 @@ pub struct MessageFact {
     pub error: Option<String>,
 }
 
-/// Somebody who took part.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Participant {
-    /// Who.
-    pub name: String,
-    /// What they did, such as `approved 2`.
-    pub deeds: Vec<String>,
-}
-
 /// What every reading found: the last attempt of each, in the order in which they began.
 pub(super) fn findings(incident: &Incident, attempts: &[StepAttempt<'_>]) -> Vec<CheckedFact> {
     let readings = last_of_each(attempts).filter(|tried| !tried.action.effect.changes());
@@ -192,21 +185,21 @@ fn why(incident: &Incident, tried: &StepAttempt<'_>) -> Option<String> {
 pub(super) fn messages(log: &[Recorded]) -> Vec<MessageFact> {
     log.iter()
         .filter_map(|recorded| {
-            let (channel, error) = match &recorded.event {
-                Event::Notified { channel, instead_of, .. } => (named(channel, instead_of.as_ref()), None),
-                Event::NotifyFailed { channel, instead_of, error, .. } => {
-                    (named(channel, instead_of.as_ref()), Some(one_line(error, TEXT_LIMIT)))
-                }
-                _ => return None,
+            let Event::Message(event) = &recorded.event else { return None };
+            let (delivery, error) = match event {
+                MessageEvent::Notified { delivery, .. } => (delivery, None),
+                MessageEvent::NotifyFailed { delivery, error, .. } => (delivery, Some(one_line(error, TEXT_LIMIT))),
+                MessageEvent::NoticeOwed { .. } | MessageEvent::Posted(_) => return None,
             };
             let at = Moment::of(recorded.seq, recorded.at);
-            Some(MessageFact { at, channel: one_line(&channel, NAME_LIMIT), error })
+            Some(MessageFact { at, channel: one_line(&named(delivery), NAME_LIMIT), error })
         })
         .collect()
 }
 
-fn named(channel: &str, instead_of: Option<&String>) -> String {
-    instead_of.map_or_else(|| channel.to_owned(), |target| format!("{channel} in place of {target}"))
+fn named(delivery: &Delivery) -> String {
+    let Delivery { channel, instead_of, .. } = delivery;
+    instead_of.as_ref().map_or_else(|| channel.clone(), |target| format!("{channel} in place of {target}"))
 }
 
 /// The services of the estate that parameters and changes name.
@@ -240,51 +233,6 @@ fn gather_words<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
         Value::Object(fields) => fields.values().for_each(|field| gather_words(field, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// Who took part, in the order of their first deed.
-pub(super) fn people(log: &[Recorded]) -> Vec<Participant> {
-    let mut people: Vec<(String, Vec<(&'static str, u32)>)> = Vec::new();
-    for recorded in log {
-        let Actor::Person { name, .. } = &recorded.by else { continue };
-        let name = one_line(name, NAME_LIMIT);
-        let at = people.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-            people.push((name, Vec::new()));
-            people.len() - 1
-        });
-        let Some(deed) = deed(&recorded.event) else { continue };
-        match people[at].1.iter_mut().find(|(known, _)| *known == deed) {
-            Some((_, count)) => *count += 1,
-            None => people[at].1.push((deed, 1)),
-        }
-    }
-    let times = |(deed, count): (&str, u32)| if count > 1 { format!("{deed} {count}×") } else { deed.to_owned() };
-    people
-        .into_iter()
-        .map(|(name, deeds)| Participant { name, deeds: deeds.into_iter().map(times).collect() })
-        .collect()
-}
-
-fn deed(event: &Event) -> Option<&'static str> {
-    Some(match event {
-        Event::IncidentOpened { .. } => "opened it",
-        Event::Acknowledged => "acknowledged it",
-        Event::NoteAdded { .. } => "took notes",
-        Event::Resolved { .. } => "resolved it",
-        Event::PostmortemCompleted => "completed the post-mortem",
-        Event::Answered { .. } => "answered",
-        Event::Approved { .. } => "approved",
-        Event::Denied { .. } => "denied",
-        Event::StepSkipped { .. } => "skipped",
-        Event::RetryScheduled { .. } => "tried again",
-        Event::UndoRequested { .. } => "took back",
-        Event::RunStopping { .. } => "stopped a run",
-        Event::RoleTaken { .. } => "took or gave a role",
-        Event::NoticeOwed { .. } => "told stakeholders",
-        Event::SeverityChanged(_) => "changed the severity",
-        Event::ApprovalRefused { .. } => "was refused",
-        _ => return None,
-    })
 }
 
 /// Facts that a person may want to think about: under "well" and under "badly".
@@ -331,11 +279,9 @@ fn is_message(step: Option<&Step>) -> bool {
     step.is_some_and(|step| matches!(&step.body, Body::Action(action) if action.is_message()))
 }
 
+/// The step whose message was delivered, or was not.
 fn message_place(event: &Event) -> Option<(RunId, &StepKey)> {
-    match event {
-        Event::Notified { run, step, .. } | Event::NotifyFailed { run, step, .. } => Some(((*run)?, step.as_ref()?)),
-        _ => None,
-    }
+    if let Event::Message(event) = event { event.delivery()?.step() } else { None }
 }
 
 /// Whether the gate is one that a person opens by doing something by hand.
@@ -374,7 +320,7 @@ fn json(value: &Value) -> Option<String> {
     let empty = match value {
         Value::Null => true,
         Value::Object(fields) => fields.is_empty(),
-        _ => false,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
     };
     (!empty).then(|| one_line(&value.to_string(), TEXT_LIMIT))
 }

@@ -1,5 +1,7 @@
 //! The times that are measured, and what each of them means.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use serde::Serialize;
 
 use super::attempt::StepAttempt;
@@ -9,7 +11,7 @@ use super::{Length, Moment, margin};
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
-use crate::domain::incident::event::{Event, Gate, Recorded};
+use crate::domain::incident::event::{DeadlineEvent, Event, MessageEvent, Recorded, StepEvent};
 use crate::domain::runbook::{Body, DeadlineFrom};
 
 /// The phase whose steps take the trouble away, as runbooks call it.
@@ -113,7 +115,7 @@ fn notice_deadline(incident: &Incident) -> Option<&Deadline> {
         meeting.any(|step| match &step.body {
             Body::Action(action) => action.is_message(),
             Body::Manual(_) => true,
-            _ => false,
+            Body::Ask(_) | Body::Wait(_) | Body::Parallel(_) | Body::Start(_) => false,
         })
     };
     let opened = incident.deadlines.iter().filter(|deadline| deadline.from == DeadlineFrom::Opened);
@@ -126,11 +128,10 @@ fn notified(incident: &Incident, log: &[Recorded]) -> Option<Moment> {
             DeadlineStatus::Met { at, .. } | DeadlineStatus::MetLate { at, .. } => at,
             DeadlineStatus::Running | DeadlineStatus::Missed | DeadlineStatus::Lifted => return None,
         };
-        let is_met =
-            |recorded: &&Recorded| matches!(&recorded.event, Event::DeadlineMet { name, .. } if *name == deadline.name);
+        let is_met = |recorded: &&Recorded| matches!(&recorded.event, Event::Deadline(DeadlineEvent::Met { name, .. }) if *name == deadline.name);
         return Some(Moment { at, seq: log.iter().find(is_met).map(|recorded| recorded.seq) });
     }
-    let first = log.iter().find(|recorded| matches!(recorded.event, Event::Notified { .. }))?;
+    let first = log.iter().find(|recorded| matches!(recorded.event, Event::Message(MessageEvent::Notified { .. })))?;
     Some(Moment::of(first.seq, first.at))
 }
 
@@ -160,16 +161,27 @@ fn by_hand(incident: &Incident, log: &[Recorded]) -> Vec<Moment> {
     let mut asked: Vec<(RunId, &StepKey)> = Vec::new();
     let mut done = Vec::new();
     for recorded in log {
-        match &recorded.event {
-            Event::Asked { run, step, gate } if facts::is_by_hand(gate) => asked.push((*run, step)),
-            Event::Asked { gate: Gate::Ask { .. } | Gate::Timer { .. }, .. } => {}
-            Event::Answered { run, step, .. } if asked.contains(&(*run, step)) => {
+        let Event::Step(event) = &recorded.event else { continue };
+        match event {
+            StepEvent::Asked { run, step, gate } if facts::is_by_hand(gate) => asked.push((*run, step)),
+            StepEvent::Answered { run, step, .. } if asked.contains(&(*run, step)) => {
                 let phase = facts::step(incident, *run, step).and_then(|step| step.phase.as_deref());
                 if phase == Some(MITIGATE) {
                     done.push(Moment::of(recorded.seq, recorded.at));
                 }
             }
-            _ => {}
+            StepEvent::Asked { .. }
+            | StepEvent::Answered { .. }
+            | StepEvent::Skipped { .. }
+            | StepEvent::Expanded { .. }
+            | StepEvent::Approved { .. }
+            | StepEvent::Denied { .. }
+            | StepEvent::Started { .. }
+            | StepEvent::Ended { .. }
+            | StepEvent::Reconciled { .. }
+            | StepEvent::RetryScheduled { .. }
+            | StepEvent::Concluded { .. }
+            | StepEvent::UndoRequested { .. } => {}
         }
     }
     done

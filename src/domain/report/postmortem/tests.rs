@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::core::diagnostic::Source;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Event, IncidentEvent, MessageEvent, StepEvent};
 use crate::domain::incident::fold;
 
 fn log() -> Vec<Recorded> {
@@ -42,14 +42,14 @@ fn the_notice_is_measured_against_the_deadline_in_the_log() {
         (notice.within.to_string(), notice.margin.unwrap().to_string(), notice.late),
         ("15m".into(), "12m 17s".into(), false)
     );
-    let open = facts_until(|event| matches!(event, Event::Notified { .. })).notice.unwrap();
+    let open = facts_until(|event| matches!(event, Event::Message(MessageEvent::Notified { .. }))).notice.unwrap();
     assert!(open.late && open.given.is_none());
 }
 
 #[test]
 fn a_change_that_nobody_has_seen_to_work_mitigates_nothing() {
     let unchecked = facts_until(
-        |event| matches!(event, Event::StepEnded { step, .. } if step.part == crate::domain::core::id::StepPart::Verify),
+        |event| matches!(event, Event::Step(StepEvent::Ended { step, .. }) if step.part == crate::domain::core::id::StepPart::Verify),
     );
     assert_eq!(clock(&unchecked, "Mitigated"), None);
     assert!(unchecked.changes[0].ok && !unchecked.changes[0].check.as_ref().unwrap().ok);
@@ -72,7 +72,7 @@ fn a_message_is_no_change_and_a_change_says_who_agreed() {
 fn it_is_due_a_day_after_the_resolution() {
     let due = facts(&log()).due.unwrap();
     assert_eq!(stamp(due.at), "2026-11-23T03:08:20Z");
-    let open = facts_until(|event| matches!(event, Event::Resolved { .. }));
+    let open = facts_until(|event| matches!(event, Event::Incident(IncidentEvent::Resolved { .. })));
     assert_eq!((open.due, open.due_after.to_string()), (None, "24h".to_owned()));
 }
 

@@ -2,6 +2,7 @@
 
 use super::summary::{By, NONE, StatsSummary};
 use super::*;
+use crate::domain::incident::event::IncidentEvent;
 use crate::domain::incident::fold;
 
 fn golden(text: &str) -> Vec<Recorded> {
@@ -25,7 +26,7 @@ fn opened_and(last: &[(u64, Event)], detected_before: Option<u64>) -> Vec<Record
     let mut log = people();
     log.truncate(1);
     let first = log[0].at;
-    if let Event::IncidentOpened { detected_at, .. } = &mut log[0].event {
+    if let Event::Incident(IncidentEvent::Opened { detected_at, .. }) = &mut log[0].event {
         *detected_at = detected_before.map(|seconds| first - chrono::TimeDelta::seconds(seconds as i64));
     }
     for (seconds, event) in last {
@@ -37,7 +38,13 @@ fn opened_and(last: &[(u64, Event)], detected_before: Option<u64>) -> Vec<Record
 
 #[test]
 fn times_run_from_the_opening_and_detection_runs_up_to_it() {
-    let log = opened_and(&[(60, Event::Acknowledged), (600, Event::Resolved { summary: None })], Some(90));
+    let log = opened_and(
+        &[
+            (60, Event::Incident(IncidentEvent::Acknowledged)),
+            (600, Event::Incident(IncidentEvent::Resolved { summary: None })),
+        ],
+        Some(90),
+    );
     let measure = measure(&log).unwrap();
     let seconds: Vec<(Phase, u64)> = measure.times.iter().map(|(phase, span)| (*phase, span.0.as_secs())).collect();
     assert_eq!(seconds, [(Phase::Detect, 90), (Phase::Acknowledge, 60), (Phase::Resolve, 600)]);
@@ -57,7 +64,7 @@ fn what_nobody_has_said_is_not_zero() {
 
 #[test]
 fn a_clock_that_was_set_back_gives_no_time() {
-    let mut log = opened_and(&[(60, Event::Acknowledged)], None);
+    let mut log = opened_and(&[(60, Event::Incident(IncidentEvent::Acknowledged))], None);
     log[1].at = log[0].at - chrono::TimeDelta::seconds(5);
     assert_eq!(measure(&log).unwrap().times.get(&Phase::Acknowledge), None);
 }
@@ -73,21 +80,25 @@ fn every_word_to_stakeholders_is_a_deadline_of_its_own() {
 
 #[test]
 fn a_deadline_that_was_missed_stays_missed() {
-    let set = |due: u64, log: &[Recorded]| Event::DeadlineSet {
-        name: "notify".to_owned(),
-        from: DeadlineFrom::Opened,
-        due: Span::seconds(due).after(log[0].at),
-        warn_at: None,
-        fallback_at: None,
-        rule: None,
+    let set = |due: u64, log: &[Recorded]| {
+        Event::Deadline(DeadlineEvent::Set {
+            name: "notify".to_owned(),
+            from: DeadlineFrom::Opened,
+            due: Span::seconds(due).after(log[0].at),
+            warn_at: None,
+            fallback_at: None,
+            rule: None,
+        })
     };
     let bare = opened_and(&[], None);
-    let met = |seconds: u64| Event::DeadlineMet {
-        name: "notify".to_owned(),
-        met_at: Span::seconds(seconds).after(bare[0].at),
-        step: None,
+    let met = |seconds: u64| {
+        Event::Deadline(DeadlineEvent::Met {
+            name: "notify".to_owned(),
+            met_at: Span::seconds(seconds).after(bare[0].at),
+            step: None,
+        })
     };
-    let missed = Event::DeadlineMissed { name: "notify".to_owned() };
+    let missed = Event::Deadline(DeadlineEvent::Missed { name: "notify".to_owned() });
     let of =
         |events: &[(u64, Event)]| deadlines(&opened_and(events, None)).get(&DeadlineKind::Notify).copied().unwrap();
     let set = set(100, &bare);

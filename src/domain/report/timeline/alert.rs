@@ -1,30 +1,34 @@
 //! The words for what alerts say.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::Reader;
 use super::phrase::{Phrase, Sign, because};
 use crate::domain::alert::Alert;
-use crate::domain::incident::event::{Event, Proposal, Recorded};
+use crate::domain::incident::event::{AlertEvent, Proposal};
 
 /// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
 const SHOWN: usize = 20;
 
 /// The words for an alert's event.
-pub(super) fn of(reader: &Reader, recorded: &Recorded) -> Phrase {
+pub(super) fn of(reader: &Reader, event: &AlertEvent) -> Phrase {
     let before = reader.incident().map_or(0, |incident| incident.alerts.len());
-    match &recorded.event {
-        Event::AlertFired { alert, .. } => Phrase { notable: before < SHOWN, ..fired(alert) },
-        Event::AlertRepeated { times, .. } => Phrase::quiet(Sign::Inner, format!("alert reported {times} more times")),
-        Event::AlertResolved { .. } => {
+    match event {
+        AlertEvent::Fired { alert, .. } => Phrase { notable: before < SHOWN, ..fired(alert) },
+        AlertEvent::Repeated { times, .. } => Phrase::quiet(Sign::Inner, format!("alert reported {times} more times")),
+        AlertEvent::Resolved { .. } => {
             let left = reader.incident().map_or(0, |incident| incident.alerts.firing().saturating_sub(1));
             let rest = if left == 0 { "none is left".to_owned() } else { format!("{left} still firing") };
             let shown = left == 0 || before <= SHOWN;
             Phrase { notable: shown, ..Phrase::notable(Sign::Incident, format!("an alert is resolved, {rest}")) }
         }
-        Event::RunProposed(Proposal { runbook, reason, .. }) => {
-            Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))
-        }
-        _ => Phrase::quiet(Sign::Inner, ""),
     }
+}
+
+/// The words for a runbook that a person may start.
+pub(super) fn proposed(proposal: &Proposal) -> Phrase {
+    let Proposal { runbook, reason, .. } = proposal;
+    Phrase::notable(Sign::Question, format!("runbook {runbook} is proposed{}", because(reason)))
 }
 
 fn fired(alert: &Alert) -> Phrase {

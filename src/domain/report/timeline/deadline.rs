@@ -1,50 +1,51 @@
 //! The words for times that must be kept.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::Reader;
 use super::phrase::{Phrase, Sign};
 use crate::domain::core::time::{Span, Timestamp, stamp};
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::DeadlineEvent;
 use crate::domain::runbook::DeadlineFrom;
 
 /// A miss that is recorded later than this was not noticed in time.
 const NOTICED: Span = Span::seconds(1);
 
 /// The words for an event of a deadline.
-pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
+pub(super) fn of(reader: &Reader, event: &DeadlineEvent, at: Timestamp) -> Phrase {
     let due = |name: &str| {
         let deadlines = reader.incident().map(|incident| incident.deadlines.as_slice()).unwrap_or_default();
         deadlines.iter().find(|deadline| deadline.name == name).map(|deadline| deadline.due)
     };
-    match &recorded.event {
-        Event::DeadlineSet { name, due, from, .. } => {
+    match event {
+        DeadlineEvent::Set { name, due, from, .. } => {
             let from = match from {
                 DeadlineFrom::Opened => "opening",
                 DeadlineFrom::Resolved => "resolution",
             };
             let text = format!("deadline {name} is {}", stamp(*due));
-            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(recorded.at, *due)))
+            Phrase::quiet(Sign::Deadline, text).detail(format!("{} from {from}", Span::between(at, *due)))
         }
-        Event::DeadlineWarned { name } => {
-            let left = due(name).map(|due| format!(", {} left", Span::between(recorded.at, due)));
+        DeadlineEvent::Warned { name } => {
+            let left = due(name).map(|due| format!(", {} left", Span::between(at, due)));
             Phrase::notable(Sign::Deadline, format!("deadline {name} comes near{}", left.unwrap_or_default()))
         }
-        Event::DeadlineMet { name, met_at, step } => {
+        DeadlineEvent::Met { name, met_at, step } => {
             let margin = due(name).map(|due| margin(*met_at, due)).unwrap_or_default();
             let detail = step.as_ref().map(|step| format!("by {step}"));
             Phrase::notable(Sign::Deadline, format!("deadline {name} met{margin}")).detail(detail)
         }
-        Event::DeadlineMissed { name } => {
+        DeadlineEvent::Missed { name } => {
             // Nobody was at work then, and the log was only gone on with later.
-            let late = due(name).filter(|due| recorded.at > NOTICED.after(*due));
-            let late = late
-                .map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, recorded.at)));
+            let late = due(name).filter(|due| at > NOTICED.after(*due));
+            let late =
+                late.map(|due| format!("it was {}, and is noticed {} later", stamp(due), Span::between(due, at)));
             Phrase::notable(Sign::Deadline, format!("deadline {name} missed")).detail(late)
         }
-        Event::DeadlineLifted { name } => Phrase::quiet(
+        DeadlineEvent::Lifted { name } => Phrase::quiet(
             Sign::Deadline,
             format!("deadline {name} is not asked for any more, since the incident is resolved"),
         ),
-        _ => Phrase::quiet(Sign::Inner, "deadline"),
     }
 }
 

@@ -1,49 +1,58 @@
 //! The words for who was told, who was not, who has which role, and who was refused.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::phrase::{Phrase, Sign};
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Event, Recorded};
+use crate::domain::incident::event::{Delivery, MessageEvent, RoleEvent};
 use crate::domain::incident::message::{MessageId, NoticeCause};
 use crate::domain::incident::permission::{ApprovalRefusal, Holder, RefusalCause};
+use crate::domain::incident::run_lifecycle::Regrade;
 
-/// The words for an event of a message, a role or a refusal.
-pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
-    match &recorded.event {
-        Event::NoticeOwed { cause, to, text, .. } => {
+/// The words for a message's event.
+pub(super) fn message(incident: Option<&Incident>, event: &MessageEvent) -> Phrase {
+    match event {
+        MessageEvent::NoticeOwed { cause, to, text, .. } => {
             Phrase::notable(Sign::Begun, owed(cause, &to.join(", "))).detail(text.clone())
         }
-        Event::Notified { channel, instead_of, place, .. } => {
+        MessageEvent::Notified { delivery, place, .. } => {
             let detail = place.as_ref().map(|place| format!("as {place}"));
-            let told = format!("told {channel}{}{}", instead(instead_of.as_ref()), what(incident, &recorded.event));
-            Phrase::notable(Sign::Told, told).detail(detail)
+            Phrase::notable(Sign::Told, format!("told {}", addressee(incident, delivery))).detail(detail)
         }
-        Event::NotifyFailed { channel, instead_of, error, .. } => {
-            let to = format!("{channel}{}{}", instead(instead_of.as_ref()), what(incident, &recorded.event));
+        MessageEvent::NotifyFailed { delivery, error, .. } => {
+            let to = addressee(incident, delivery);
             Phrase::notable(Sign::Failed, format!("message to {to} not delivered: {error}"))
         }
-        Event::RoleTaken { role, person, .. } => {
+        MessageEvent::Posted(post) => Phrase::quiet(Sign::Inner, format!("shown in {}", post.channel))
+            .detail(Some(format!("as {} {}", post.place, post.message))),
+    }
+}
+
+/// The words for a role's event, or for a refusal.
+pub(super) fn role(incident: Option<&Incident>, event: &RoleEvent, by: &str) -> Phrase {
+    match event {
+        RoleEvent::Taken { role, person, .. } => {
             let before =
                 incident.and_then(|incident| incident.roles.get(role)).filter(|holder| holder.person != *person);
-            Phrase::notable(Sign::Words, taken(role, person, before, recorded.by.name()))
+            Phrase::notable(Sign::Words, taken(role, person, before, by))
         }
-        Event::RoleReleased { role } => Phrase::notable(Sign::Words, format!("nobody is {role} any more")),
-        Event::ApprovalRefused(ApprovalRefusal { cause: RefusalCause::Stranger, step, reason, .. }) => {
+        RoleEvent::Released { role } => Phrase::notable(Sign::Words, format!("nobody is {role} any more")),
+        RoleEvent::ApprovalRefused(ApprovalRefusal { cause: RefusalCause::Stranger, step, reason, .. }) => {
             let step = step.as_ref().map(|step| format!(" at {step}")).unwrap_or_default();
             Phrase::notable(Sign::Failed, format!("turned away{step}: {reason}"))
         }
-        Event::ApprovalRefused(ApprovalRefusal { step, reason, digest, .. }) => {
+        RoleEvent::ApprovalRefused(ApprovalRefusal { step, reason, digest, .. }) => {
             let step = step.as_ref().map(|step| format!(" to {step}")).unwrap_or_default();
             let seen = digest.as_ref().map(|digest| format!("the digest that was given: {digest}"));
             Phrase::notable(Sign::Failed, format!("agreement{step} refused: {reason}")).detail(seen)
         }
-        Event::SeverityChanged(to) => {
-            let from = incident.map(|incident| format!(", was {}", incident.severity)).unwrap_or_default();
-            Phrase::notable(Sign::Incident, format!("severity {}{from}", to.severity))
-        }
-        Event::Posted(post) => Phrase::quiet(Sign::Inner, format!("shown in {}", post.channel))
-            .detail(Some(format!("as {} {}", post.place, post.message))),
-        _ => Phrase::quiet(Sign::Inner, "message"),
     }
+}
+
+/// The words for a changed severity.
+pub(super) fn regraded(incident: Option<&Incident>, to: Regrade) -> Phrase {
+    let from = incident.map(|incident| format!(", was {}", incident.severity)).unwrap_or_default();
+    Phrase::notable(Sign::Incident, format!("severity {}{from}", to.severity))
 }
 
 fn owed(cause: &NoticeCause, to: &str) -> String {
@@ -58,18 +67,15 @@ fn owed(cause: &NoticeCause, to: &str) -> String {
     }
 }
 
-/// The channel that a fallback stands in for.
-fn instead(target: Option<&String>) -> String {
-    target.map(|target| format!(" in place of {target}")).unwrap_or_default()
+/// The channel, the one that it stands in for, and what a message that no step says is about.
+fn addressee(incident: Option<&Incident>, delivery: &Delivery) -> String {
+    let instead = delivery.instead_of.as_ref().map(|target| format!(" in place of {target}")).unwrap_or_default();
+    format!("{}{instead}{}", delivery.channel, what(incident, delivery))
 }
 
-/// What a message that no step says is about.
-fn what(incident: Option<&Incident>, event: &Event) -> String {
-    let (Event::Notified { notice: Some(notice), .. } | Event::NotifyFailed { notice: Some(notice), .. }) = event
-    else {
-        return String::new();
-    };
-    let message = incident.and_then(|incident| incident.messages.get(&MessageId::Notice(*notice)));
+fn what(incident: Option<&Incident>, delivery: &Delivery) -> String {
+    let Some(notice) = delivery.notice else { return String::new() };
+    let message = incident.and_then(|incident| incident.messages.get(&MessageId::Notice(notice)));
     match message.and_then(|message| message.cause.as_ref()) {
         Some(NoticeCause::Fallback { .. }) => " (by runbook itself)".to_owned(),
         Some(NoticeCause::Warning { deadline } | NoticeCause::Missed { deadline }) => format!(" (deadline {deadline})"),

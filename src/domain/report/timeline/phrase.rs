@@ -2,13 +2,17 @@
 //!
 //! **Invariant:** [`of`] names every event; a new one does not compile until it has words.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use serde_json::Value;
 
 use super::Reader;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::time::{Span, Timestamp, stamp};
+use crate::domain::incident::Incident;
 use crate::domain::incident::event::{
-    Actor, Conclusion, Event, Gate, Mode, Parent, Reconciliation, Recorded, RunOutcome, SkipReason, StopCause,
+    Actor, Conclusion, Event, Gate, IncidentEvent, Mode, Parent, Reconciliation, Recorded, RunEvent, RunOutcome,
+    SkipReason, StepEvent, StopCause,
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
@@ -81,92 +85,91 @@ impl Phrase {
 /// The words for an event.
 pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
     match &recorded.event {
-        Event::IncidentOpened { .. }
-        | Event::Acknowledged
-        | Event::NoteAdded { .. }
-        | Event::Resolved { .. }
-        | Event::PostmortemWritten { .. }
-        | Event::ReportWritten { .. }
-        | Event::PostmortemCompleted => incident(recorded),
-        Event::OccurrenceSkipped(skipped) => super::schedule::skipped(skipped),
-        Event::AlertFired { .. }
-        | Event::AlertRepeated { .. }
-        | Event::AlertResolved { .. }
-        | Event::RunProposed { .. } => super::alert::of(reader, recorded),
-        Event::DeadlineSet { .. }
-        | Event::DeadlineWarned { .. }
-        | Event::DeadlineMet { .. }
-        | Event::DeadlineMissed { .. }
-        | Event::DeadlineLifted { .. } => super::deadline::of(reader, recorded),
-        Event::RoleTaken { .. }
-        | Event::RoleReleased { .. }
-        | Event::ApprovalRefused { .. }
-        | Event::NoticeOwed { .. }
-        | Event::Posted(_)
-        | Event::SeverityChanged(_)
-        | Event::Notified { .. }
-        | Event::NotifyFailed { .. } => super::people::of(reader.incident(), recorded),
-        Event::RunStarted { run, runbook, params, mode, parent, schedule, .. } => {
+        Event::Incident(event) => incident(reader.incident(), event, recorded.at),
+        Event::Alert(event) => super::alert::of(reader, event),
+        Event::Deadline(event) => super::deadline::of(reader, event, recorded.at),
+        Event::Role(event) => super::people::role(reader.incident(), event, recorded.by.name()),
+        Event::Message(event) => super::people::message(reader.incident(), event),
+        Event::Run(event) => run(reader, event, recorded.at),
+        Event::Step(event) => step(reader, event, &recorded.by),
+    }
+}
+
+/// The incident's own events; it is as it was before the event.
+fn incident(before: Option<&Incident>, event: &IncidentEvent, at: Timestamp) -> Phrase {
+    match event {
+        IncidentEvent::Opened { title, severity, environment, detected_at, .. } => {
+            let noticed = |then| format!("first noticed {}, {} before", stamp(then), Span::between(then, at));
+            Phrase::notable(Sign::Incident, format!("opened {severity} in {environment}: {title}"))
+                .detail(detected_at.map(noticed))
+        }
+        IncidentEvent::Acknowledged => Phrase::notable(Sign::Incident, "acknowledged"),
+        IncidentEvent::NoteAdded { text } => Phrase::notable(Sign::Words, format!("note: {text}")),
+        IncidentEvent::SeverityChanged(to) => super::people::regraded(before, *to),
+        IncidentEvent::RunProposed(proposal) => super::alert::proposed(proposal),
+        IncidentEvent::OccurrenceSkipped(skipped) => super::schedule::skipped(skipped),
+        IncidentEvent::Resolved { summary: Some(summary) } => {
+            Phrase::notable(Sign::Incident, format!("resolved: {summary}"))
+        }
+        IncidentEvent::Resolved { summary: None } => Phrase::notable(Sign::Incident, "resolved"),
+        IncidentEvent::PostmortemWritten { path, .. } => {
+            Phrase::quiet(Sign::Inner, format!("post-mortem draft: {path}"))
+        }
+        IncidentEvent::ReportWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("report: {path}")),
+        IncidentEvent::PostmortemCompleted => Phrase::notable(Sign::Incident, "post-mortem completed"),
+    }
+}
+
+fn run(reader: &mut Reader, event: &RunEvent, at: Timestamp) -> Phrase {
+    match event {
+        RunEvent::Started { run, runbook, params, mode, parent, schedule, .. } => {
             let title = format!("{} ({})", runbook.id, runbook.title);
             let phrase = started(*run, &title, params, *mode, parent.as_ref());
-            schedule.iter().fold(phrase, |phrase, occurrence| super::schedule::due(phrase, occurrence, recorded.at))
+            schedule.iter().fold(phrase, |phrase, occurrence| super::schedule::due(phrase, occurrence, at))
         }
-        Event::RunStopping { run, cause } => stopping(reader, *run, cause),
-        Event::RunEnded { run, outcome } => ended(reader, *run, *outcome),
-        Event::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
-        Event::Answered { run, step, answer } => answered(reader, &recorded.by, *run, step, answer),
-        Event::Approved { run, step, .. } => {
+        RunEvent::Stopping { run, cause } => stopping(reader, *run, cause),
+        RunEvent::Ended { run, outcome } => ended(reader, *run, *outcome),
+    }
+}
+
+fn step(reader: &mut Reader, event: &StepEvent, by: &Actor) -> Phrase {
+    match event {
+        StepEvent::Asked { run, step, gate } => asked(&reader.name(*run, step), gate),
+        StepEvent::Answered { run, step, answer } => answered(reader, by, *run, step, answer),
+        StepEvent::Approved { run, step, .. } => {
             let what = agreed(reader, *run, step);
             Phrase::notable(Sign::Words, format!("approved: {what}{}", still_wanted(reader, *run, step)))
         }
-        Event::Denied { run, step, reason } => {
+        StepEvent::Denied { run, step, reason } => {
             let what = agreed(reader, *run, step);
             Phrase::notable(Sign::Words, format!("denied: {what}{}", because(reason)))
         }
-        Event::UndoRequested { run, step } => {
+        StepEvent::UndoRequested { run, step } => {
             Phrase::notable(Sign::Words, format!("wants to take back: {}", reader.name(*run, step)))
         }
-        Event::StepExpanded { run, step, items } => expanded(&reader.name(*run, step), items.as_ref()),
-        Event::StepSkipped { run, step, reason } => skipped(&reader.name(*run, step), reason),
-        Event::StepStarted { run, step, attempt, action, .. } => {
+        StepEvent::Expanded { run, step, items } => expanded(&reader.name(*run, step), items.as_ref()),
+        StepEvent::Skipped { run, step, reason } => skipped(&reader.name(*run, step), reason),
+        StepEvent::Started { run, step, attempt, action, .. } => {
             let name = reader.name(*run, step);
             let detail = format!("{} {}", action.kind, action.spec);
             Phrase::quiet(Sign::Begun, of_step(&name, &format!("begun{}", again(*attempt)))).detail(detail)
         }
-        Event::StepEnded { run, step, attempt, outcome } => {
+        StepEvent::Ended { run, step, attempt, outcome } => {
             // What became of each message has a line of its own.
             let said =
                 matches!(outcome.verdict, Verdict::Succeeded | Verdict::Failed) && reader.has_notified(*run, step);
             let phrase = outcome_of(&reader.name(*run, step), *attempt, outcome);
             Phrase { notable: !said, ..phrase }
         }
-        Event::Reconciled { run, step, finding, .. } => reconciled(&reader.name(*run, step), finding),
-        Event::RetryScheduled { run, step, at } => {
+        StepEvent::Reconciled { run, step, finding, .. } => reconciled(&reader.name(*run, step), finding),
+        StepEvent::RetryScheduled { run, step, at } => {
             let text = format!("{}: tried again at {}", reader.name(*run, step), clock_time(*at));
-            let by_person = matches!(recorded.by, Actor::Person { .. });
+            let by_person = matches!(by, Actor::Person { .. });
             Phrase { notable: by_person, ..Phrase::quiet(Sign::Begun, text) }
         }
-        Event::StepConcluded { run, step, conclusion, reason } => {
+        StepEvent::Concluded { run, step, conclusion, reason } => {
             concluded(reader, *run, step, *conclusion, reason.as_deref())
         }
-    }
-}
-
-/// The incident's own events.
-fn incident(recorded: &Recorded) -> Phrase {
-    match &recorded.event {
-        Event::IncidentOpened { title, severity, environment, detected_at, .. } => {
-            let detail =
-                detected_at.map(|at| format!("first noticed {}, {} before", stamp(at), Span::between(at, recorded.at)));
-            Phrase::notable(Sign::Incident, format!("opened {severity} in {environment}: {title}")).detail(detail)
-        }
-        Event::Acknowledged => Phrase::notable(Sign::Incident, "acknowledged"),
-        Event::NoteAdded { text } => Phrase::notable(Sign::Words, format!("note: {text}")),
-        Event::Resolved { summary: Some(summary) } => Phrase::notable(Sign::Incident, format!("resolved: {summary}")),
-        Event::Resolved { summary: None } => Phrase::notable(Sign::Incident, "resolved"),
-        Event::PostmortemWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("post-mortem draft: {path}")),
-        Event::ReportWritten { path, .. } => Phrase::quiet(Sign::Inner, format!("report: {path}")),
-        _ => Phrase::notable(Sign::Incident, "post-mortem completed"),
     }
 }
 
@@ -369,7 +372,7 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        value => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
 

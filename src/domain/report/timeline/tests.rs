@@ -52,7 +52,8 @@ fn every_event_has_an_entry_with_its_number() {
 #[test]
 fn what_has_begun_and_not_ended_is_notable() {
     let log = log();
-    let cut = log.iter().rposition(|recorded| matches!(recorded.event, Event::StepStarted { .. })).unwrap();
+    let cut =
+        log.iter().rposition(|recorded| matches!(recorded.event, Event::Step(StepEvent::Started { .. }))).unwrap();
     let told = texts(&Timeline::of(&log[..=cut]));
     assert_eq!(told.last().unwrap(), "▸ runbook: Tell stakeholders how it stands: begun");
 }
@@ -79,7 +80,7 @@ fn no_entry_holds_a_control_character_or_a_second_line() {
     let mut log = log();
     let (seq, at) = (log.len() as u64 + 1, log.last().unwrap().at);
     let by = Actor::person(hostile.clone(), hostile.clone());
-    log.push(Recorded { seq, at, by, event: Event::NoteAdded { text: hostile.clone() } });
+    log.push(Recorded { seq, at, by, event: Event::Incident(IncidentEvent::NoteAdded { text: hostile.clone() }) });
     let entry = Timeline::of(&log).entries.pop().unwrap();
     for text in [&entry.text, &entry.who, entry.detail.as_ref().unwrap()] {
         assert!(!text.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}')), "{text:?}");

@@ -16,7 +16,7 @@ use crate::surface::slack::parse::button_value::{ButtonAction, ButtonValue};
 
 mod answered;
 
-use self::answered::{answered, deed, settled};
+use self::answered::{Reply, answered, settled};
 
 /// The most questions that the live message shows; the others are in its thread.
 const QUESTIONS: usize = 5;
@@ -80,8 +80,8 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     if waiting.len() > QUESTIONS {
         sheet.note(&format!("{} questions more are in the thread", waiting.len() - QUESTIONS));
     }
-    if let Some((recorded, name)) = answered(incident, log) {
-        let words = format!("{} {}", recorded.by.name(), deed(&recorded.event));
+    if let Some((Reply { recorded, words }, name)) = answered(incident, log) {
+        let words = format!("{} {words}", recorded.by.name());
         sheet.line(vec![Text::Strong(words), text(format!(" ({name}) ")), Text::Time(recorded.at)]);
     }
     sheet.buttons(controls(incident));

@@ -5,6 +5,8 @@
 //!
 //! Deliberately absent: the clock. An event's own time is the only one that a record knows.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use chrono::TimeDelta;
 use serde_json::Value;
 
@@ -12,14 +14,16 @@ use super::step_name;
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::{
-    Actor, Conclusion, Event, Gate, Proposal, Reconciliation, Recorded, RunOutcome, SkipReason, StopCause,
+    Actor, Conclusion, Event, Gate, IncidentEvent, Reconciliation, Recorded, RunEvent, RunOutcome, SkipReason,
+    StepEvent, StopCause,
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::incident::step::StepState;
 use crate::domain::incident::{Illegal, Incident, extend};
-use crate::surface::terminal::widgets::countdown::{clock, took};
+use crate::surface::terminal::widgets::countdown::took;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledLine, Tone};
 
+mod incident;
 mod people;
 
 /// How many of the last printed lines a failure shows.
@@ -84,7 +88,10 @@ impl Scrollback {
 }
 
 fn tells_time(event: &Event) -> bool {
-    !matches!(event, Event::IncidentOpened { .. } | Event::RunStarted { run: RunId(1), .. })
+    !matches!(
+        event,
+        Event::Incident(IncidentEvent::Opened { .. }) | Event::Run(RunEvent::Started { run: RunId(1), .. })
+    )
 }
 
 /// One event, with what is true after it.
@@ -97,89 +104,59 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn lines(&self, gate: Option<&Gate>) -> Vec<StyledLine> {
         match &self.recorded.event {
-            Event::IncidentOpened { title, severity, environment, .. } => {
-                vec![
-                    StyledLine::new().with(Tone::Strong, &format!("{} {severity} {title}", self.signs.head)).indent(2),
-                    StyledLine::new()
-                        .faint(&format!("  {} {} {environment} {} ", self.incident.id, self.signs.dot, self.signs.dot))
-                        .faint(&format!(
-                            "opened by {} {}",
-                            self.who(),
-                            self.recorded.at.format("%Y-%m-%d %H:%M:%S UTC")
-                        ))
-                        .indent(2),
-                ]
-            }
-            Event::RunStarted { run, runbook, parent, .. } => {
+            Event::Incident(event) => self.incident_lines(event),
+            Event::Alert(event) => self.alert_lines(event),
+            Event::Deadline(event) => self.deadline_lines(event),
+            Event::Role(_) | Event::Message(_) => people::lines(self),
+            Event::Run(event) => self.run_lines(event),
+            Event::Step(event) => self.step_lines(event, gate),
+        }
+    }
+
+    fn run_lines(&self, event: &RunEvent) -> Vec<StyledLine> {
+        match event {
+            RunEvent::Started { run, runbook, parent, .. } => {
                 self.run_started(*run, &runbook.id, &runbook.title, parent.is_some())
             }
-            Event::RunStopping { cause, .. } => self.stopping(cause),
-            Event::RunEnded { run, outcome } => self.run_ended(*run, *outcome),
-            event => match crate::domain::incident::step::place(event) {
-                Some((run, key)) => self.step_lines(run, key, gate),
-                None => self.incident_lines(),
-            },
+            RunEvent::Stopping { cause, .. } => self.stopping(cause),
+            RunEvent::Ended { run, outcome } => self.run_ended(*run, *outcome),
         }
     }
 
-    fn incident_lines(&self) -> Vec<StyledLine> {
-        match &self.recorded.event {
-            Event::Acknowledged => self.one(Tone::Good, self.signs.person, &format!("acknowledged by {}", self.who())),
-            Event::NoteAdded { text } => self.one(Tone::Accent, self.signs.person, &format!("{}: {text}", self.who())),
-            Event::Resolved { summary } => {
-                let words = summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-                self.one(Tone::Good, self.signs.done, &format!("resolved by {}{words}", self.who()))
-            }
-            Event::DeadlineWarned { name } => {
-                let left = self.deadline(name, |deadline| deadline - self.recorded.at);
-                self.one(Tone::Warn, self.signs.warning, &format!("{name} due in {left}"))
-            }
-            Event::DeadlineMissed { name } => self.one(Tone::Bad, self.signs.failed, &format!("{name} is LATE")),
-            Event::DeadlineMet { name, met_at, .. } => self.met(name, *met_at),
-            Event::PostmortemWritten { path, .. } => {
-                vec![self.head(Tone::Good, self.signs.done).faint(&format!("post-mortem draft: {path}")).indent(2)]
-            }
-            Event::AlertFired { alert, .. } => {
-                let words = alert.summary.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-                self.one(Tone::Bad, self.signs.warning, &format!("alert {}{words}", alert.name))
-            }
-            Event::AlertResolved { .. } => self.one(Tone::Good, self.signs.done, "an alert is resolved"),
-            Event::RunProposed(Proposal { runbook, reason, .. }) => {
-                self.one(Tone::Accent, self.signs.person, &format!("runbook {runbook} is proposed: {reason}"))
-            }
-            Event::PostmortemCompleted => self.one(Tone::Good, self.signs.done, "post-mortem complete"),
-            _ => people::lines(self),
-        }
-    }
-
-    fn step_lines(&self, run: RunId, key: &StepKey, gate: Option<&Gate>) -> Vec<StyledLine> {
-        match &self.recorded.event {
-            Event::StepSkipped { reason, .. } => self.skipped(run, key, reason),
-            Event::Answered { answer, .. } => self.answered(run, key, answer, gate),
-            Event::Approved { .. } => self.approved(run, key, gate),
-            Event::Denied { reason, .. } => {
+    fn step_lines(&self, event: &StepEvent, gate: Option<&Gate>) -> Vec<StyledLine> {
+        let (run, key) = event.place();
+        match event {
+            StepEvent::Skipped { reason, .. } => self.skipped(run, key, reason),
+            StepEvent::Answered { answer, .. } => self.answered(run, key, answer, gate),
+            StepEvent::Approved { .. } => self.approved(run, key, gate),
+            StepEvent::Denied { reason, .. } => {
                 let by = format!(" {} denied by {}: {reason}", self.signs.dot, self.who());
                 vec![self.step(Tone::Warn, self.signs.skipped, run, key).faint(&by)]
             }
-            Event::StepEnded { outcome, .. } | Event::Reconciled { finding: Reconciliation::Happened(outcome), .. } => {
-                self.ended(run, key, outcome)
-            }
-            Event::Reconciled { finding: Reconciliation::DidNotHappen { detail }, .. } => {
-                let text = format!(" {} was cut off and did not happen: {detail}", self.signs.dot);
-                vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&text)]
-            }
-            Event::Reconciled { finding: Reconciliation::CannotTell { detail }, .. } => {
-                let text = format!(" {} was cut off; nobody can tell whether it happened: {detail}", self.signs.dot);
-                vec![self.step(Tone::Bad, self.signs.warning, run, key).plain(&text)]
-            }
-            Event::RetryScheduled { at, .. } => self.retry(run, key, *at),
-            Event::StepConcluded { conclusion, reason, .. } => self.concluded(run, key, *conclusion, reason.as_deref()),
-            Event::UndoRequested { .. } => {
+            StepEvent::Ended { outcome, .. } => self.ended(run, key, outcome),
+            StepEvent::Reconciled { finding, .. } => self.reconciled(run, key, finding),
+            StepEvent::RetryScheduled { at, .. } => self.retry(run, key, *at),
+            StepEvent::Concluded { conclusion, reason, .. } => self.concluded(run, key, *conclusion, reason.as_deref()),
+            StepEvent::UndoRequested { .. } => {
                 let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
                 self.one(Tone::Accent, self.signs.person, &text)
             }
-            Event::Notified { .. } | Event::NotifyFailed { .. } => people::lines(self),
-            _ => Vec::new(),
+            // What begins is shown while it goes on, and what is asked while it is open.
+            StepEvent::Started { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } => Vec::new(),
+        }
+    }
+
+    fn reconciled(&self, run: RunId, key: &StepKey, finding: &Reconciliation) -> Vec<StyledLine> {
+        match finding {
+            Reconciliation::Happened(outcome) => self.ended(run, key, outcome),
+            Reconciliation::DidNotHappen { detail } => {
+                let text = format!(" {} was cut off and did not happen: {detail}", self.signs.dot);
+                vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&text)]
+            }
+            Reconciliation::CannotTell { detail } => {
+                let text = format!(" {} was cut off; nobody can tell whether it happened: {detail}", self.signs.dot);
+                vec![self.step(Tone::Bad, self.signs.warning, run, key).plain(&text)]
+            }
         }
     }
 
@@ -267,10 +244,8 @@ impl Teller<'_> {
             let line = self.step(Tone::Good, self.signs.done, run, key);
             return vec![self.summary(line, &outcome.summary).right(Tone::Faint, &length)];
         }
-        let sign = match outcome.verdict {
-            Verdict::Cancelled => self.signs.skipped,
-            _ => self.signs.failed,
-        };
+        let cancelled = outcome.verdict == Verdict::Cancelled;
+        let sign = if cancelled { self.signs.skipped } else { self.signs.failed };
         let mut line = self.head(Tone::Bad, sign).with(Tone::Bad, &self.name(run, key)).indent(2);
         line = line.plain(&format!(" {} {}", self.signs.dot, outcome.summary));
         if let Some(attempts) = state.map(|state| state.attempts).filter(|attempts| *attempts > 1) {
@@ -311,23 +286,6 @@ impl Teller<'_> {
             Some(reason) => line.plain(&format!(" {} {reason}", self.signs.dot)),
             None => line,
         }]
-    }
-
-    fn met(&self, name: &str, at: Timestamp) -> Vec<StyledLine> {
-        let Some(deadline) = self.incident.deadlines.iter().find(|deadline| deadline.name == name) else {
-            return Vec::new();
-        };
-        if at <= deadline.due {
-            let text = format!("{name} done, {} to spare", clock(deadline.due - at));
-            self.one(Tone::Good, self.signs.done, &text)
-        } else {
-            self.one(Tone::Warn, self.signs.warning, &format!("{name} done, LATE by {}", clock(at - deadline.due)))
-        }
-    }
-
-    fn deadline(&self, name: &str, length: impl Fn(Timestamp) -> TimeDelta) -> String {
-        let deadline = self.incident.deadlines.iter().find(|deadline| deadline.name == name);
-        deadline.map(|deadline| clock(length(deadline.due))).unwrap_or_default()
     }
 
     fn summary(&self, line: StyledLine, summary: &str) -> StyledLine {
@@ -375,7 +333,7 @@ pub fn words(answer: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Array(items) => Some(items.iter().filter_map(words).collect::<Vec<_>>().join(", ")),
-        other => Some(other.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(answer.to_string()),
     }
 }
 

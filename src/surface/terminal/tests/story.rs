@@ -7,7 +7,9 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
-use crate::domain::incident::event::{Actor, Event, Gate, Mode, Recorded};
+use crate::domain::incident::event::{
+    Actor, DeadlineEvent, Event, Gate, IncidentEvent, Mode, Recorded, RunEvent, StepEvent,
+};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 use crate::domain::runbook::DeadlineFrom;
@@ -36,23 +38,23 @@ impl Story {
     pub fn opened() -> Self {
         let now = DateTime::from_timestamp(1_795_575_845, 0).unwrap();
         let mut story = Self { model: Model::new(&UNICODE, "chanda".to_owned(), 0), now, ended: Vec::new(), seq: 0 };
-        story.person(Event::IncidentOpened {
+        story.person(Event::Incident(IncidentEvent::Opened {
             id: "lusab-fidok".parse().unwrap(),
             title: "Live platform down".to_owned(),
             severity: Severity::P1,
             environment: "production".to_owned(),
             detected_at: None,
             group: None,
-        });
-        story.engine(Event::DeadlineSet {
+        }));
+        story.engine(Event::Deadline(DeadlineEvent::Set {
             name: "notify".to_owned(),
             from: DeadlineFrom::Opened,
             due: now + TimeDelta::minutes(15),
             warn_at: Some(now + TimeDelta::minutes(10)),
             fallback_at: None,
             rule: None,
-        });
-        story.engine(Event::RunStarted {
+        }));
+        story.engine(Event::Run(RunEvent::Started {
             run: RUN,
             runbook: Box::new(serde_json::from_value(runbook()).unwrap()),
             digest: "d".to_owned(),
@@ -62,14 +64,14 @@ impl Story {
             parent: None,
             alert: None,
             schedule: None,
-        });
+        }));
         story
     }
 
     /// The same incident after its evidence was read.
     pub fn read() -> Self {
         let mut story = Self::opened();
-        story.engine(Event::StepExpanded { run: RUN, step: step("evidence"), items: None });
+        story.engine(Event::Step(StepEvent::Expanded { run: RUN, step: step("evidence"), items: None }));
         story.starts("board", "systemd", EffectClass::Read);
         story.starts("gateway_log", "journal", EffectClass::Read);
         story.starts("deploys", "git", EffectClass::Read);
@@ -83,12 +85,12 @@ impl Story {
             "gateway_log",
             Outcome::succeeded("41 errors; commonest: connect ECONNREFUSED 127.0.0.1:6379", Value::Null),
         );
-        story.engine(Event::StepConcluded {
+        story.engine(Event::Step(StepEvent::Concluded {
             run: RUN,
             step: step("evidence"),
             conclusion: crate::domain::incident::event::Conclusion::Succeeded,
             reason: None,
-        });
+        }));
         story
     }
 
@@ -119,7 +121,7 @@ impl Story {
             .map_or(0, |state| state.attempts)
             + 1;
         let deadline = Some(self.now + TimeDelta::minutes(5));
-        self.engine(Event::StepStarted {
+        self.engine(Event::Step(StepEvent::Started {
             run: RUN,
             step: step(id),
             attempt,
@@ -128,19 +130,19 @@ impl Story {
             digest: "d".to_owned(),
             before: Value::Null.into(),
             deadline,
-        });
+        }));
     }
 
     pub fn ends(&mut self, id: &str, outcome: Outcome) {
         let good = outcome.is_success();
-        self.engine(Event::StepEnded { run: RUN, step: step(id), attempt: 1, outcome: outcome.into() });
+        self.engine(Event::Step(StepEvent::Ended { run: RUN, step: step(id), attempt: 1, outcome: outcome.into() }));
         if good {
-            self.engine(Event::StepConcluded {
+            self.engine(Event::Step(StepEvent::Concluded {
                 run: RUN,
                 step: step(id),
                 conclusion: crate::domain::incident::event::Conclusion::Succeeded,
                 reason: None,
-            });
+            }));
         }
     }
 
@@ -150,7 +152,7 @@ impl Story {
     }
 
     pub fn asks(&mut self, id: &str, gate: Gate) {
-        self.engine(Event::Asked { run: RUN, step: step(id), gate });
+        self.engine(Event::Step(StepEvent::Asked { run: RUN, step: step(id), gate }));
         self.after(1_000);
     }
 

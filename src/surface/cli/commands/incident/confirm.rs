@@ -1,7 +1,7 @@
 //! `runbook confirm`.
 
 use crate::domain::incident::command::Request;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{AlertEvent, Event};
 use crate::surface::cli::context::args::Incident;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -30,9 +30,9 @@ impl Confirm {
         let id = desk.find(Some(&self.target.incident))?;
         desk.prepare(&id)?;
         let log = desk.log(&id)?;
-        let asked = log.iter().rev().find_map(|recorded| match &recorded.event {
-            Event::AlertFired { alert, .. } if alert.name == sns_subscription::ASKED => Some(alert),
-            _ => None,
+        let asked = log.iter().rev().find_map(|recorded| {
+            let Event::Alert(AlertEvent::Fired { alert, .. }) = &recorded.event else { return None };
+            (alert.name == sns_subscription::ASKED).then_some(alert)
         });
         let asked = asked.ok_or_else(|| Failure::usage(format!("no topic asks anything in `{id}`")))?;
         let topic = asked.labels.get("topic").cloned().unwrap_or_default();

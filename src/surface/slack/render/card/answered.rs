@@ -1,85 +1,96 @@
 //! Questions that are over: who has answered, what and when.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::super::block_kit::{Blocks, Text, text};
 use super::super::question::Waiting;
 use super::Card;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
-use crate::domain::incident::event::{Actor, Event, Gate, Recorded};
-use crate::domain::incident::step::place;
+use crate::domain::incident::event::{Actor, Event, Gate, Recorded, StepEvent};
 use crate::domain::report::headline;
+
+/// What somebody did to a question: answered, agreed, refused, skipped it or tried it again.
+pub(super) struct Reply<'a> {
+    /// The event.
+    pub recorded: &'a Recorded,
+    /// The same in words.
+    pub words: String,
+}
 
 /// Who has answered, what and when; nobody can answer there any more.
 pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &StepKey, round: u32) -> Card {
     let mut sheet = Blocks::default();
-    let (gate, deeds) = answers(log, run, step, round);
+    let (gate, replies) = answers(log, run, step, round);
     let mut lines = Vec::new();
     if let Some(gate) = gate {
         let question = Waiting { incident, run, step, gate };
         lines.push(vec![text(question.title())]);
     }
-    for recorded in &deeds {
-        let words = format!("{} {} ", recorded.by.name(), deed(&recorded.event));
+    for Reply { recorded, words } in &replies {
+        let words = format!("{} {words} ", recorded.by.name());
         lines.push(vec![Text::Strong(words), Text::Time(recorded.at)]);
     }
-    if deeds.is_empty() {
+    if replies.is_empty() {
         lines.push(vec![text("It is not asked any more.")]);
     }
-    let first = deeds.first().map(|one| format!("{} {}", one.by.name(), deed(&one.event)));
+    let first = replies.first().map(|Reply { recorded, words }| format!("{} {words}", recorded.by.name()));
     let summary = format!("{}: {}", incident.id, first.unwrap_or_else(|| "it is not asked any more".to_owned()));
     sheet.lines(lines);
     Card { summary, sheet }
 }
 
 /// A question of a step, and what ended it.
-fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<&'a Recorded>) {
-    let (mut asked, mut now, mut deeds) = (None, 0, Vec::new());
-    for recorded in log.iter().filter(|recorded| place(&recorded.event).is_some_and(|(of, at)| (of, at) == (run, step)))
-    {
-        match &recorded.event {
-            Event::Asked { gate, .. } => {
-                now += 1;
-                if now == round {
-                    asked = Some(gate);
-                }
-            }
-            // What follows belongs to the attempt.
-            Event::StepStarted { .. } if now == round => break,
-            event if now == round && is_deed(event) => deeds.push(recorded),
-            _ => {}
+fn answers<'a>(log: &'a [Recorded], run: RunId, step: &StepKey, round: u32) -> (Option<&'a Gate>, Vec<Reply<'a>>) {
+    let (mut asked, mut now, mut replies) = (None, 0, Vec::new());
+    for recorded in log {
+        let Event::Step(event) = &recorded.event else { continue };
+        if event.place() != (run, step) {
+            continue;
         }
+        if let StepEvent::Asked { gate, .. } = event {
+            now += 1;
+            if now == round {
+                asked = Some(gate);
+            }
+        }
+        if now != round {
+            continue;
+        }
+        // What follows belongs to the attempt.
+        if matches!(event, StepEvent::Started { .. }) {
+            break;
+        }
+        replies.extend(reply(event).map(|words| Reply { recorded, words }));
     }
-    (asked, deeds)
+    (asked, replies)
 }
 
 /// What a person has answered last, and to which step's question.
-pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(&'a Recorded, String)> {
+pub(super) fn answered<'a>(incident: &Incident, log: &'a [Recorded]) -> Option<(Reply<'a>, String)> {
     let by_person = |recorded: &&Recorded| matches!(recorded.by, Actor::Person { .. });
-    let last = log.iter().rev().filter(by_person).find(|recorded| is_deed(&recorded.event))?;
-    let (run, step) = place(&last.event)?;
-    Some((last, headline::name(incident, run, step)))
+    log.iter().rev().filter(by_person).find_map(|recorded| {
+        let Event::Step(event) = &recorded.event else { return None };
+        let (run, step) = event.place();
+        Some((Reply { recorded, words: reply(event)? }, headline::name(incident, run, step)))
+    })
 }
 
-/// Whether it is what somebody does to a question.
-fn is_deed(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Answered { .. }
-            | Event::Approved { .. }
-            | Event::Denied { .. }
-            | Event::StepSkipped { .. }
-            | Event::RetryScheduled { .. }
-    )
-}
-
-/// What somebody did, in words.
-pub(super) fn deed(event: &Event) -> String {
-    match event {
-        Event::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
-        Event::Answered { .. } => "said that it is done".to_owned(),
-        Event::Approved { .. } => "agreed".to_owned(),
-        Event::Denied { reason, .. } => format!("refused: {reason}"),
-        Event::StepSkipped { .. } => "skipped it".to_owned(),
-        _ => "tried it again".to_owned(),
-    }
+/// What somebody did to a question, in words; none for any other event.
+fn reply(event: &StepEvent) -> Option<String> {
+    Some(match event {
+        StepEvent::Answered { answer: serde_json::Value::String(answer), .. } => format!("answered: {answer}"),
+        StepEvent::Answered { .. } => "said that it is done".to_owned(),
+        StepEvent::Approved { .. } => "agreed".to_owned(),
+        StepEvent::Denied { reason, .. } => format!("refused: {reason}"),
+        StepEvent::Skipped { .. } => "skipped it".to_owned(),
+        StepEvent::RetryScheduled { .. } => "tried it again".to_owned(),
+        StepEvent::Expanded { .. }
+        | StepEvent::Asked { .. }
+        | StepEvent::Started { .. }
+        | StepEvent::Ended { .. }
+        | StepEvent::Reconciled { .. }
+        | StepEvent::Concluded { .. }
+        | StepEvent::UndoRequested { .. } => return None,
+    })
 }

@@ -1,23 +1,39 @@
 //! The lines for who was told, who was not, who has which role and who was refused.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::Teller;
-use crate::domain::incident::event::Event;
+use crate::domain::incident::event::{Event, MessageEvent};
 use crate::domain::report::timeline::{Sign, of_people};
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
 pub(super) fn lines(teller: &Teller<'_>) -> Vec<StyledLine> {
     let Some((sign, text)) = of_people(teller.incident, teller.recorded) else { return Vec::new() };
     match &teller.recorded.event {
-        Event::Notified { channel, place, .. } => {
-            let place = place.as_ref().filter(|place| *place != channel);
+        Event::Message(MessageEvent::Notified { delivery, place, .. }) => {
+            let place = place.as_ref().filter(|place| **place != delivery.channel);
             let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
             vec![teller.head(Tone::Good, teller.signs.arrow).plain(&text).faint(&place).indent(2)]
         }
-        Event::NotifyFailed { channel, error, .. } => {
-            teller.one(Tone::Warn, teller.signs.warning, &format!("could not tell {channel}: {error}"))
+        Event::Message(MessageEvent::NotifyFailed { delivery, error, .. }) => {
+            teller.one(Tone::Warn, teller.signs.warning, &format!("could not tell {}: {error}", delivery.channel))
         }
-        _ if sign == Sign::Failed => teller.one(Tone::Warn, teller.signs.warning, &format!("{}: {text}", teller.who())),
-        _ if sign == Sign::Words => teller.one(Tone::Accent, teller.signs.person, &format!("{} {text}", teller.who())),
-        _ => teller.one(Tone::Accent, teller.signs.arrow, &text),
+        Event::Message(MessageEvent::NoticeOwed { .. } | MessageEvent::Posted(_))
+        | Event::Role(_)
+        | Event::Incident(_)
+        | Event::Alert(_)
+        | Event::Deadline(_)
+        | Event::Run(_)
+        | Event::Step(_) => by_sign(teller, sign, &text),
     }
+}
+
+fn by_sign(teller: &Teller<'_>, sign: Sign, text: &str) -> Vec<StyledLine> {
+    if sign == Sign::Failed {
+        return teller.one(Tone::Warn, teller.signs.warning, &format!("{}: {text}", teller.who()));
+    }
+    if sign == Sign::Words {
+        return teller.one(Tone::Accent, teller.signs.person, &format!("{} {text}", teller.who()));
+    }
+    teller.one(Tone::Accent, teller.signs.arrow, text)
 }

@@ -1,0 +1,121 @@
+//! The write path: the only code that turns decisions into stored events.
+//!
+//! A decision becomes a [`Proposal`]: each event is redacted and folded into the state, so that an event which does not
+//! follow is never stored. A commit checks the limits of one append, appends with compare-and-swap, and publishes what was
+//! stored to the subscribers of this process. Commands, the scheduler, the dispatcher and the worker differ in what
+//! they propose and in what they do when another writer was first:
+//!
+//! | | proposal | state folded into | another writer was first |
+//! |---|---|---|---|
+//! | command | one decision | the cached fold | decides again, at most [`CONFLICT_LIMIT`] times |
+//! | scheduler | one decision and the name of the occurrence | a copy of the index's incident | leaves it to the other |
+//! | dispatcher | the alerts of a batch, with their names | the index's incident | decides the batch's alerts again |
+//! | worker | everything due, with a lease when it opens the incident | the worker's incident | keeps results, reads again |
+//!
+//! **Invariant:** an event is published only after the store has returned it.
+//!
+//! Not here: who may work on an incident. The worker checks its lease before and after a commit.
+
+use std::sync::Arc;
+
+use super::subscription::Hint;
+use super::{Engine, EngineError};
+use crate::domain::core::id::IncidentId;
+use crate::domain::core::time::Timestamp;
+use crate::domain::incident::Incident;
+use crate::domain::incident::command::Refused;
+use crate::domain::incident::event::Recorded;
+use crate::store::{StoreError, Write};
+
+pub(super) use self::proposal::{Decision, Prepared, Proposal};
+
+mod limits;
+mod proposal;
+#[cfg(test)]
+mod tests;
+
+/// How often something is decided again because another writer was first.
+pub(super) const CONFLICT_LIMIT: usize = 50;
+
+/// Events that are stored and published.
+#[derive(Debug, Clone)]
+pub(super) struct Committed(Arc<[Recorded]>);
+
+impl Committed {
+    /// The events with their numbers.
+    pub(super) fn events(&self) -> &[Recorded] {
+        &self.0
+    }
+
+    /// The number of the last event, if there is one.
+    pub(super) fn last_seq(&self) -> Option<u64> {
+        self.0.last().map(|last| last.seq)
+    }
+}
+
+impl Engine {
+    /// Appends to one incident and publishes what was appended.
+    pub(super) async fn commit(&self, prepared: Prepared) -> Result<Committed, StoreError> {
+        let write = limits::checked(prepared.into_write())?;
+        let incident = write.incident.clone();
+        let stored = self.parts.store.write(write).await?;
+        Ok(self.publish(&incident, stored))
+    }
+
+    /// Appends to many incidents, in one transaction where the store can, and publishes what was appended. Each answer stands
+    /// where its proposal stood; a refusal of one does not concern the others.
+    pub(super) async fn commit_all(self, prepared: Vec<Prepared>) -> Vec<Result<Committed, StoreError>> {
+        let mut checked = Vec::with_capacity(prepared.len());
+        let mut writes: Vec<Write> = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            checked.push(limits::checked(one.into_write()).map(|write| {
+                let incident = write.incident.clone();
+                writes.push(write);
+                incident
+            }));
+        }
+        let mut stored = self.parts.store.write_all(writes).await.into_iter();
+        let unanswered = || Err(StoreError::Unavailable("the log did not answer".to_owned()));
+        let mut answer = |incident| Ok(self.publish(&incident, stored.next().unwrap_or_else(unanswered)?));
+        checked.into_iter().map(|checked| checked.and_then(&mut answer)).collect()
+    }
+
+    /// Decides on the current state and commits, again while another writer is first; the state afterwards, and what else
+    /// the decision comes to.
+    pub(super) async fn decide_and_commit<T>(
+        &self,
+        incident: &IncidentId,
+        names: &[String],
+        decide: impl Fn(Option<&Incident>, Timestamp) -> Result<(Decision, T), Refused>,
+    ) -> Result<(Option<Incident>, T), EngineError> {
+        for _ in 1..CONFLICT_LIMIT {
+            match self.decide_and_commit_once(incident, names, &decide).await {
+                Err(EngineError::Store(StoreError::Conflict { .. })) => {}
+                ended => return ended,
+            }
+        }
+        self.decide_and_commit_once(incident, names, &decide).await
+    }
+
+    async fn decide_and_commit_once<T>(
+        &self,
+        incident: &IncidentId,
+        names: &[String],
+        decide: &impl Fn(Option<&Incident>, Timestamp) -> Result<(Decision, T), Refused>,
+    ) -> Result<(Option<Incident>, T), EngineError> {
+        let mut state = self.present(incident).await?;
+        let (decision, rest) = decide(state.as_ref(), self.parts.clock.now())?;
+        let mut proposal = Proposal::on(incident, state.as_ref());
+        proposal.add(&self.parts.redactor, decision, &mut state)?;
+        names.iter().for_each(|name| proposal.give_name(name.clone()));
+        self.commit(proposal.prepare(state.as_ref())).await?;
+        state.iter().for_each(|state| self.known.keep(state));
+        Ok((state, rest))
+    }
+
+    fn publish(&self, incident: &IncidentId, stored: Vec<Recorded>) -> Committed {
+        let committed = Committed(stored.into());
+        self.hub.tell(incident, Hint::Appended(Arc::clone(&committed.0)));
+        committed
+    }
+}

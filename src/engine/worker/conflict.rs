@@ -1,0 +1,67 @@
+//! After a conflict: another process appended first, so what was proposed is decided again.
+//!
+//! **Invariant:** a result that the world has given stays true, whoever else appended first. It is never dropped.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::sync::Arc;
+
+use super::{RunStep, TaskResult, Worker};
+use crate::domain::incident::event::{Event, MessageEvent, StepEvent};
+use crate::engine::EngineError;
+use crate::engine::commit::Proposal;
+
+impl Worker {
+    /// The results among the proposed events.
+    pub(super) fn results(&self) -> Vec<TaskResult> {
+        self.proposal.events().filter_map(|event| self.result(event)).collect()
+    }
+
+    fn result(&self, event: &Event) -> Option<TaskResult> {
+        match event {
+            Event::Message(MessageEvent::Notified { .. } | MessageEvent::NotifyFailed { .. }) => {
+                Some(TaskResult::Told { event: event.clone() })
+            }
+            // The end of a message's step follows from the state.
+            Event::Step(StepEvent::Ended { run, step, attempt, outcome }) if !self.is_message(*run, step) => {
+                let (place, outcome) = ((*run, step.clone()), Arc::clone(outcome));
+                Some(TaskResult::Ended { place, attempt: *attempt, outcome })
+            }
+            Event::Step(StepEvent::Reconciled { run, step, attempt, finding }) => {
+                let (place, finding) = ((*run, step.clone()), finding.clone());
+                Some(TaskResult::Settled { place, attempt: *attempt, finding })
+            }
+            // These were decided, and are decided again.
+            Event::Step(
+                StepEvent::Ended { .. }
+                | StepEvent::Skipped { .. }
+                | StepEvent::Expanded { .. }
+                | StepEvent::Asked { .. }
+                | StepEvent::Answered { .. }
+                | StepEvent::Approved { .. }
+                | StepEvent::Denied { .. }
+                | StepEvent::Started { .. }
+                | StepEvent::RetryScheduled { .. }
+                | StepEvent::Concluded { .. }
+                | StepEvent::UndoRequested { .. },
+            )
+            | Event::Message(MessageEvent::NoticeOwed { .. } | MessageEvent::Posted(_))
+            | Event::Incident(_)
+            | Event::Alert(_)
+            | Event::Deadline(_)
+            | Event::Role(_)
+            | Event::Run(_) => None,
+        }
+    }
+
+    /// Cancels what was about to start, and reads the incident again.
+    pub(super) async fn begin_again(&mut self, read_only: &[RunStep]) -> Result<(), EngineError> {
+        tracing::debug!(incident = %self.id, after = self.proposal.expected(), "another process appended first");
+        self.launches.clear();
+        self.call_off(read_only);
+        self.parcels.clear();
+        self.incident = self.engine.incident(&self.id).await?;
+        self.proposal = Proposal::on(&self.id, Some(&self.incident));
+        Ok(())
+    }
+}
