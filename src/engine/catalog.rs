@@ -1,10 +1,10 @@
-//! The runbooks and the estate of a shop's directory, read and checked.
+//! The runbooks and the estate of a project directory, read and checked.
 //!
-//! A file with problems keeps them and spoils no other. Nothing is watched or cached: a run keeps a copy of what it
-//! started with, a command reads the directory when it begins, and the server once more when it is told to.
+//! A file with problems does not affect another. Nothing is watched or cached: a run keeps a copy of its files, a command reads
+//! the directory when it starts, and the service reads it again on reload.
 //!
-//! **Invariant:** reading is bounded: so many files, so many bytes each, regular files only, and nothing outside the
-//! shop's directory by way of a link.
+//! **Invariant:** reading is bounded: a maximum number of files and bytes, regular files only, and no link out of the project
+//! directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

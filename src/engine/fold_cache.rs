@@ -1,9 +1,7 @@
-//! The incident that was folded last, so that the next look at it in this process reads only what was added since.
+//! A cache of the most recently folded incident, so that the next read in this process needs only newer events.
 //!
-//! Deliberately absent: more than one. Whoever works on many keeps them where the work is done.
-//!
-//! **Invariant:** what stands here was folded from events that are durable, and a look reads on behind the last of them,
-//! which the store compares with the one that it holds.
+//! **Invariant:** the cached state covers durable events only. A read resumes after the last cached sequence number, which the
+//! store compares with its own.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
-//! Who works on an incident: a lease on it, and whether its holder is still alive.
+//! The lease: which process works on an incident, and whether that process is alive.
 //!
-//! A claim saves work; it is the comparison in `append` that keeps order. What a dead process held is free
-//! at once: its holder names the process so exactly that no later one can be mistaken for it.
+//! A lease saves work; order is kept by the compare-and-swap in `append`. The lease of a dead process is free at once, because
+//! its holder names the process so exactly that no later process matches.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
-//! The loop: takes commands in by one door, finds out what is due, does it and records what became of it.
+//! The engine: validates commands, appends events, and runs whatever the state requires.
 //!
-//! **Invariant:** every change of an incident goes through the write path in [`commit`]: it is decided on a folded log and
-//! appended with the number that it was decided on.
+//! **Invariant:** every change of an incident goes through [`Engine::submit`] or a [`worker`]. Both decide on folded state and
+//! append with the sequence number that they decided on; [`commit`] does the appending.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! Links to the page of an incident: each carries a key that only who knows the estate's secret can make.
+//! Links to the page of an incident. Each carries a key that only the holder of the estate's secret can make.
 //!
-//! **Invariant:** a key is good for one incident, and how long it takes to refuse one says nothing of the right one.
+//! **Invariant:** a key is valid for one incident, and comparing keys takes constant time.
 //!
-//! Deliberately absent: what the page shows. A link is good for as long as the secret is: another secret ends them all.
+//! A link is valid as long as the secret is; a new secret revokes all links.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -1,10 +1,9 @@
-//! A shop whose files were edited, while incidents go on: what follows from the files is replaced in one move, and everybody
-//! takes it up when they begin something new.
+//! Hot reload: configuration is swapped atomically; work in progress keeps the version it started with.
 //!
-//! **Invariant:** whoever has begun something ends it with what it began with: a batch of alerts, a request, a turn of a
-//! worker. A run keeps its copy of the runbook and the estate in any case.
+//! **Invariant:** a batch of alerts, a request and an iteration of a worker end with the version they started with. A run always
+//! keeps its copy of the runbook and the estate.
 //!
-//! Deliberately absent: reading files, and whether what they say may be taken up.
+//! Not here: reading the files, and deciding whether they are valid.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

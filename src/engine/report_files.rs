@@ -1,11 +1,11 @@
-//! Post-mortem drafts, and the reports of maintenance, on disk: written whole or not at all, and never over what a person has written.
+//! Post-mortem drafts and maintenance reports on disk: written completely or not at all, and never over a person's edits.
 //!
-//! Names come from the incident's id and a slug of its title, so no text of an alert can choose a path. The file is
-//! replaced by renaming within the open directory, which follows no symbolic link.
+//! A file name is made of the incident's id and a slug of its title, so no text of an alert can choose a path. A file is
+//! replaced by a rename within the open directory, which follows no symbolic link.
 //!
-//! **Invariant:** the same log gives the same file, and a file that would not change is not touched.
+//! **Invariant:** the same log gives the same file, and a file that would not change is not written.
 //!
-//! Deliberately absent: what a draft says, and how edits are kept; see [`crate::domain::report::postmortem`].
+//! Not here: the contents of a draft and the merging of edits; see [`crate::domain::report::postmortem`].
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

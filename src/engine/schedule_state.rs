@@ -1,12 +1,11 @@
-//! What schedules have come to: which of a shop's are looked after here, when each was taken up, what ran and what never did.
+//! Schedule state: which schedules this process owns, since when, and which occurrences ran or were missed.
 //!
-//! The store holds the name of every occurrence that was seen to. Since when a schedule is in force stands in a file beside
-//! the log, because nothing happens to an incident then: without it, whoever comes back after a down-time could not tell a
-//! schedule that was missed from one that was written meanwhile.
+//! The store holds the name of every handled occurrence. The time since when a schedule is active is in a file beside the log:
+//! without it, a process that starts after a down-time could not tell a missed schedule from a new one.
 //!
-//! **Invariant:** a file that is lost or damaged makes nothing run twice: at worst, what was missed before is not known.
+//! **Invariant:** a lost or damaged file makes nothing run twice; at worst, earlier misses are unknown.
 //!
-//! Deliberately absent: starting anything; see [`super::dispatcher`].
+//! Not here: starting runs; see [`super::dispatcher`].
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a face hears of an incident: durable events from the store, live lines from this process.
+//! Subscriptions to an incident: durable events from the store, and live lines from this process.
 
 use std::time::Duration;
 

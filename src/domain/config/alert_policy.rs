@@ -1,8 +1,8 @@
-//! What a shop does about alerts in general: what they are about, which belong together, and what may happen by itself.
+//! The alert policy: what alerts are about, which belong together, and which changes may happen automatically.
 //!
-//! **Invariant:** an alert always has an environment and a group; what it does not say, the policy or the estate does.
+//! **Invariant:** an alert always gets an environment and a group; what it does not say comes from the policy or the estate.
 //!
-//! Deliberately absent: which runbook is for an alert; that stands in the runbooks (see [`crate::domain::runbook::trigger`]).
+//! Not here: which runbook handles an alert; that is in the runbooks (see `domain::runbook::trigger`).
 
 use std::num::NonZeroU32;
 

@@ -1,6 +1,6 @@
-//! Where people are told: the ways out that an estate declares.
+//! The channels by which people are notified, as the estate declares them.
 //!
-//! **Invariant:** no secret stands in here, only the names of secrets.
+//! **Invariant:** it holds names of secrets, never secrets.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,6 @@
-//! The estate: the environments, services, datastores, channels, people and secrets that runbooks speak of.
+//! The estate: the inventory of environments, services, datastores, channels, people and secrets.
 //!
-//! These are resolved values, made by the checker from `estate.yaml` or read back from the log. No fact
-//! about any shop is in Rust.
+//! These are resolved values, made by the checker from `estate.yaml` or read back from the log. No fact about a project is in Rust.
 
 use crate::domain::core::glob_name::matches;
 use crate::domain::core::secret_ref::SecretRef;

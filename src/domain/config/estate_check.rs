@@ -1,8 +1,8 @@
-//! The checker of `estate.yaml`: from YAML as written to an [`Estate`], or to every [`Problem`] that the file has.
+//! The checker of `estate.yaml`: an [`Estate`], or every [`Problem`] of the file.
 //!
-//! **Invariant:** an estate comes out only when there is no problem at all: every name that one part uses, another has.
+//! **Invariant:** an estate is returned only when there is no problem: every name that one section uses is defined in another.
 //!
-//! Deliberately absent: looking whether the units, files and addresses exist; that is `runbook doctor`'s.
+//! Not here: whether units, files and addresses exist; see `runbook doctor`.
 
 mod alert_policy;
 mod channel;

@@ -1,9 +1,8 @@
-//! Where steps act: this machine, or another one that is reached by SSH.
+//! Where steps act: this machine, or another one over SSH.
 //!
-//! Deliberately absent: the connection, which is an action's business, and keys and known hosts, which are OpenSSH's.
+//! **Invariant:** destinations and option values are validated by the checker before they become words of a command line.
 //!
-//! **Invariant:** a destination, an option's name and its value have been looked at by the checker before they are a word
-//! of a command line.
+//! Not here: the connection (see `actions::transport`); keys and known hosts are OpenSSH's.
 
 use std::collections::BTreeMap;
 use std::fmt;

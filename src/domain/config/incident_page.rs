@@ -1,6 +1,4 @@
-//! The page of an incident, as the estate has it: where it is reached from outside, and what makes its links.
-//!
-//! Deliberately absent: what the page shows, and how a link is made and proved.
+//! The incident page as the estate declares it: its external address, and the secret of its links.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
 //! How a kind of action describes the YAML it takes, as data.
 //!
-//! One list of these forms feeds the checker, the JSON Schema, the manual, completions, the plan and
-//! `runbook kinds`; what a kind takes is written nowhere else.
+//! One list of these forms feeds the checker, the JSON Schema, the manual, completions, the plan and `runbook kinds`.
 
 use serde_json::Value;
 

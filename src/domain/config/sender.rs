@@ -1,7 +1,7 @@
-//! The senders of alerts as the estate describes them: what each speaks, how it proves who it is, and what its words mean.
+//! The senders of alerts as the estate describes them: format, authentication, and the mapping of fields.
 //!
-//! These are resolved values, made by the checker from the `senders` of `estate.yaml` or read back from the log.
-//! Deliberately absent: reading a body and checking a signature; the intake face does both.
+//! These are resolved values, made by the checker from `senders` of `estate.yaml` or read back from the log. Not here: parsing
+//! bodies and verifying signatures; see `surface::intake`.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! The Slack app of an estate: how it is reached, where it shows incidents, and what people may do whom the estate does
-//! not know.
+//! The Slack app of an estate: how it connects, where it shows incidents, and what unknown users may do.
 
 use serde::{Deserialize, Serialize};
 

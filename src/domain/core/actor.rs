@@ -1,7 +1,7 @@
-//! Who or what an event comes from, and how a person is known.
+//! Who or what caused an event, and how a person is identified.
 //!
-//! **Invariant:** a person is known by an identity that the face has proved: the local account, the Slack user id, the
-//! e-mail address. A name is for reading; nothing is ever permitted because of a name.
+//! **Invariant:** a person is identified by what an interface has verified: the local account, the Slack user id, the e-mail address.
+//! A name is for reading; it never gives a permission.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,8 @@
-//! What is wrong with a file, and how it is shown: every problem at once, each as `file:line:column`, the line, a
-//! caret, and what to type instead.
+//! Problems of a file and how they are shown: all at once, each as `file:line:column`, the line, a caret, and what to type.
 //!
-//! **Invariant:** no byte of a file reaches the reader's terminal as a control sequence, wherever it is shown.
+//! **Invariant:** no byte of a file reaches a terminal as a control sequence.
 //!
-//! Deliberately absent: reading files, deciding what is wrong, and colour settings; the caller picks plain or styled.
+//! Not here: reading files, deciding what is wrong, and colour settings.
 
 use std::fmt::Write as _;
 use std::ops::Range;

@@ -1,6 +1,6 @@
-//! Names of incidents, runs and steps.
+//! Ids of incidents, runs and steps.
 //!
-//! Chance is not here: an incident's id is made at the door from random bits that are passed in.
+//! Random bits are passed in; nothing random is generated here.
 
 use std::fmt;
 use std::str::FromStr;

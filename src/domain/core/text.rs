@@ -1,12 +1,11 @@
-//! Foreign text made fit to be seen: on a terminal, in the log, in Markdown.
+//! Foreign text made safe to show: on a terminal, in the log, in Markdown.
 //!
-//! What a command printed, a journal holds or an alert carries may contain escape sequences that
-//! move the cursor, or invisible characters that make one word look like another. Here such
-//! characters become visible ones, long text becomes short, and both say so. Deliberately absent:
-//! escaping for one particular format (Markdown, HTML, JSON); that is the work of who writes it.
+//! Output of a command, a journal entry or an alert may contain escape sequences that move the cursor, or invisible characters
+//! that make one word look like another. Here such characters become visible, long text is shortened, and both are marked.
+//! Not here: escaping for one format (Markdown, HTML, JSON); the writer of that format does it.
 //!
-//! **Invariant:** what [`printable`] returns holds no character that a terminal acts upon except
-//! line feed and tab, and none that reorders or hides its neighbours.
+//! **Invariant:** the result of [`printable`] holds no character that a terminal acts upon except line feed and tab, and none
+//! that reorders or hides its neighbours.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
-//! Instants and lengths of time as they stand in the log and in runbooks.
+//! Instants and durations as the log and runbooks write them.
 //!
-//! No clock is here: `now` is always an argument, so that every decision can be replayed.
+//! There is no clock here: `now` is an argument, so every decision can be replayed.
 
 use std::fmt;
 use std::str::FromStr;

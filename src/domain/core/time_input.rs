@@ -1,5 +1,5 @@
-//! An instant as a runbook writes it: so long ago, or a date and time. Deliberately absent: words such as `yesterday`,
-//! which mean something else in every zone.
+//! An instant as a user types it: a duration ago, or a date and time. Words such as `yesterday` are not accepted, because their
+//! meaning depends on the zone.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 

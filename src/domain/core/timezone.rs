@@ -1,9 +1,7 @@
-//! A time zone of the IANA's list, with its rules as this program carries them: what a clock on the wall there shows.
+//! A time zone of the IANA database, with the rules that this program carries.
 //!
-//! The rules lie in the program as the bytes of TZif (RFC 9636), which cost nothing before a zone is asked for. Dates are
-//! chrono's all over the program, so that a zone speaks to chrono.
-//!
-//! Deliberately absent: the machine's own list, which need not be there, and the machine's own zone.
+//! The rules are TZif data (RFC 9636) inside the program and cost nothing until a zone is used. The rest of the program uses
+//! chrono's dates, so the interface here is chrono's. The machine's own database is not read: it may be missing.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! What a shop needs of its host, and what was found when somebody looked.
+//! Host requirements derived from the configuration, and the result of checking them.
 //!
-//! [`Needs`] is read off the estate and the runbooks: every unit, secret, path, program and repository that one of them
-//! names, with who names it. [`CheckResult`] is one line of the answer.
+//! [`Needs`] lists every unit, secret, path, program and repository that the estate or a runbook names, with who names it.
+//! [`CheckResult`] is one line of the answer.
 //!
-//! Deliberately absent: looking, and what is only known while a run goes on. A text that refers to a step or to a
-//! parameter without a default is passed over, since nobody can say yet what it will name.
+//! Not here: the checks themselves, and values that are known only during a run: a text that refers to a step or to a parameter
+//! without a default is skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 

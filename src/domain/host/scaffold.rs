@@ -1,8 +1,8 @@
-//! A shop's first files, from what was found on a machine: the estate, and runbooks to begin with.
+//! A project's first files, from what was found on a machine: the estate, and runbooks to start with.
 //!
-//! Deliberately absent: finding, and certainty. What a person has to look at carries `FILL IN`.
+//! **Invariant:** a unit's name is one plain word in the estate, and the files pass the checker unchanged.
 //!
-//! **Invariant:** whatever a unit is called, in the estate it is one word, and the files pass the checker as they are.
+//! What a person must review carries `FILL IN`. Not here: the discovery; see `engine::inspect::discovery`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

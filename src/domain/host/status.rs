@@ -1,11 +1,8 @@
-//! The state of a shop at one moment: a row for each service and datastore, what is wrong with it, trouble first.
+//! The state of a project at one moment: a row per service and datastore, problems first.
 //!
-//! Two things are known of a subject, each from its own source: what systemd says of its unit, and what it answers
-//! itself. Here they are made one word and one reason.
+//! A row joins two sources: what systemd reports about the unit, and what the service answers.
 //!
-//! Deliberately absent: asking, and how a row looks.
-//!
-//! **Invariant:** what could not be seen is never taken for well.
+//! **Invariant:** what could not be checked is never shown as healthy.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! What a shop's runbooks do to systemd units, as rights: which verb on which unit, and what can only be allowed whole.
+//! The permissions on systemd units that a project's runbooks need: which verb on which unit.
 //!
-//! **Invariant:** no unit is in a grant that the estate does not name: a step that names another is refused when it runs.
+//! **Invariant:** no permission covers a unit that the estate does not name: a step that names another is refused when it runs.
 //!
-//! Deliberately absent: how rights are given; see the command `unit`.
+//! Not here: writing the policy; see the command `unit`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,6 @@
-//! The alerts of one incident: which fire, and when it has been quiet for long enough.
+//! The alerts of one incident: which are firing, and when all have been quiet long enough.
 //!
-//! Deliberately absent: what the alerts say. That stands in the log, and is read from there by who wants it; an incident in
-//! a storm holds thousands of these, so each is a few dozen bytes.
+//! The contents of alerts are in the log only: an incident in a storm holds thousands of entries, so each takes a few dozen bytes.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

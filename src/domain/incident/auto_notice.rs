@@ -1,7 +1,7 @@
-//! What the engine tells people by itself: stakeholders when nobody else has, and those on call when a deadline is at risk.
+//! Notices that the engine sends: to stakeholders when nobody else has, and to responders when a deadline is at risk.
 //!
-//! **Invariant:** a notice says only what the log knows, and that it was the engine who wrote it. The runbook's own words
-//! are used only when every step that they speak of is done.
+//! **Invariant:** a notice states only what is in the log, and says that the engine wrote it. The runbook's own text is used only
+//! when every step that it refers to is done.
 
 use super::Incident;
 use super::deadline::Deadline;

@@ -1,4 +1,4 @@
-//! What may be asked of an incident: the one door in.
+//! Commands: everything that a person or an interface can ask of an incident.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What must be done by when: warned, met or missed, as events.
+//! Deadlines: set, warned, met or missed, as events.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,6 +1,6 @@
-//! What a command makes happen: the events it is worth, or our no to the person who gave it.
+//! The command handler: the events that a command produces, or a refusal.
 //!
-//! Nothing is done here. What follows from the events is found by [`super::due`].
+//! It performs nothing. What follows from the events is found by [`super::due`].
 
 use serde_json::Value;
 

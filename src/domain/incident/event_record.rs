@@ -1,4 +1,4 @@
-//! An event with its place in the stream. What an event is, and what follows from it, stands elsewhere.
+//! An event with its position in the stream.
 
 use serde::{Deserialize, Serialize};
 

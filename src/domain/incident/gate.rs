@@ -1,6 +1,6 @@
-//! What a step waits for, and how its waiting and its attempts may end.
+//! What a step waits for, and how waiting and attempts can end.
 //!
-//! Gates are closed: the machine must know how to wait. Kinds of action are open, and are not here.
+//! Gates are a closed set, because the engine must know how to wait. Kinds of action are an open list, and are not here.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! Messages that are owed: to which channel each is tried next, when, and by which other way when that one is closed.
+//! Pending messages: to which channel each is tried next, when, and by which fallback when that channel fails.
 //!
-//! A step's message is owed from its `StepStarted` on, one of the engine's or of a person from its `NoticeOwed`, until it
-//! was delivered to every channel that it is for, directly or by a fallback of that channel.
+//! A step's message is pending from its `StepStarted`, a message of the engine or of a person from its `NoticeOwed`, until it is
+//! delivered to each of its channels or to a fallback of that channel.
 //!
-//! **Invariant:** everything here follows from the log and `now`. The jitter of a pause is made of the incident's and the
-//! message's names, so that a restart finds the same instants.
+//! **Invariant:** everything here follows from the log and `now`. The jitter of a back-off is derived from the names of the
+//! incident and the message, so a restart computes the same instants.
 //!
-//! Deliberately absent: how a channel speaks, and whose turn it is when many wait; see the engine's courier.
+//! Not here: the protocols of channels, and the order among waiting messages; see `engine::delivery`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

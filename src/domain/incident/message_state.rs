@@ -1,4 +1,4 @@
-//! What an incident remembers of its messages: which are owed, what became of each try, and when stakeholders were told.
+//! The message state of an incident: which are pending, the result of each attempt, and when stakeholders were notified.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,4 +1,4 @@
-//! An incident: what its stream of events adds up to.
+//! An incident: the state that its stream of events folds to.
 
 use std::collections::BTreeMap;
 

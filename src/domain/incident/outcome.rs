@@ -1,6 +1,6 @@
-//! How an attempt ended: the world's answer, as data.
+//! How an attempt ended, as data.
 //!
-//! A failure of the world is not a Rust error; it is written into the log like a success.
+//! A failure of the world is not a Rust error; it is recorded like a success.
 
 use std::sync::Arc;
 

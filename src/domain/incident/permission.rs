@@ -1,7 +1,6 @@
-//! Who may do what: roles that people hold during an incident, and whether somebody may agree to a change.
+//! Who may do what: the roles that people hold during an incident, and whether somebody may approve a change.
 //!
-//! **Invariant:** what is permitted depends on an identity that a face has proved, and on what the estate says of it;
-//! never on a name.
+//! **Invariant:** a permission depends on an identity that an interface has verified, and on the estate; never on a name.
 
 use serde::{Deserialize, Serialize};
 

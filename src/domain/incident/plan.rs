@@ -1,6 +1,6 @@
 //! Exactly what would run: an action with every template rendered, and its digest.
 //!
-//! An approval is bound to the digest, so that what was agreed to is what runs.
+//! An approval is bound to the digest, so that what was approved is what runs.
 
 use std::sync::Arc;
 

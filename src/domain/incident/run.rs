@@ -1,4 +1,4 @@
-//! One execution of a runbook, as far as it has come.
+//! The state of one execution of a runbook.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

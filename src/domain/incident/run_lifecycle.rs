@@ -1,4 +1,4 @@
-//! How a run begins, why it goes no further, and how it ends.
+//! How a run starts, why it stops, and how it ends.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

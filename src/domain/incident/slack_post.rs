@@ -1,10 +1,10 @@
-//! The board: what an incident shows of itself in a chat, and where each of those messages stands.
+//! What an incident shows in a chat, and where each of those messages was posted.
 //!
-//! One message an incident shows how it stands and is changed in place; further ones are posted only for what somebody
-//! has to hear of. Which they are follows from the incident; where each was posted is in the log, so that after a restart
-//! the same message is changed and none is posted twice.
+//! One message shows the state of the incident and is edited in place; further ones are posted only for news that people must
+//! notice. Which ones follows from the incident. Where each was posted is in the log, so that after a restart the same message
+//! is edited and none is posted twice.
 //!
-//! Deliberately absent: how a chat draws them, and messages to stakeholders, which are owed (see [`super::message`]).
+//! Not here: the rendering, and messages to stakeholders (see [`super::message`]).
 
 use serde::{Deserialize, Serialize};
 

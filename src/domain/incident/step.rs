@@ -1,4 +1,4 @@
-//! How a step stands, and which events it accepts in which standing.
+//! The state of a step, and the table of events that it accepts in each state.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

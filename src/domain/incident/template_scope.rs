@@ -1,7 +1,7 @@
-//! What templates and expressions of a run may refer to, and the rendering of its actions.
+//! The values that templates and expressions of a run can use, and the rendering of its actions.
 //!
-//! **Invariant:** only text that stands in the runbook is ever rendered. Values that come from parameters,
-//! alerts or actions enter as data, and are never looked at for `{{` again.
+//! **Invariant:** only text from the runbook is rendered. Values of parameters, alerts and outputs enter as data, and are never
+//! searched for `{{`.
 
 use crate::domain::template::values::{gather, map, plain, render};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an incident becomes by an event: the table, and which events a draft would show.
+//! The transition table of an incident, and which events a post-mortem draft would show.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,4 +1,4 @@
-//! Opening the way to a channel: the secrets that the estate names are put in, and nothing is sent yet.
+//! Opens a route to a channel: resolves its secrets. Sends nothing.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -1,10 +1,10 @@
-//! Delivers messages: finds the way to a channel, waits for the message's turn there, and keeps an incident's messages in
-//! one thread. When a message is tried, and by which way, is found in [`crate::domain::incident::message`].
+//! Delivery: opens a route to a channel, waits for a slot there, and keeps the messages of an incident in one thread. When a
+//! message is tried, and by which route, is decided in [`crate::domain::incident::message`].
 //!
-//! **Invariant:** every try ends within [`DELIVERY_LIMIT`] of the clock once its turn has come. A channel that does not
-//! answer holds up nothing but its own messages.
+//! **Invariant:** every attempt ends within [`DELIVERY_LIMIT`] once it has a slot. A channel that does not answer delays only
+//! its own messages.
 //!
-//! Deliberately absent: what a channel speaks (see [`crate::notify`]), trying again, and writing events.
+//! Not here: the protocols of channels (see [`crate::notify`]), retries, and writing events.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

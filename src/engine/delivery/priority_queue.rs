@@ -1,6 +1,6 @@
-//! Whose turn it is at a channel: the worst incident first, then the message that has been owed longest.
+//! The priority queue of a channel: most severe incident first, then the oldest message.
 //!
-//! **Invariant:** however many lesser messages wait or hang, a P1 waits for none of them: one place is kept for it.
+//! **Invariant:** a P1 never waits for less severe messages, however many wait or hang: one slot is reserved for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Starts the programs that deliver messages, as every other child is started.
+//! Starts the programs that deliver messages, in the same way as every other child process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

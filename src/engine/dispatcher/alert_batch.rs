@@ -1,7 +1,7 @@
-//! A batch of reports is decided: each alert finds its incident, and what that comes to is made ready to be written.
+//! Routes a batch of alerts to incidents and prepares the resulting writes.
 //!
-//! **Invariant:** what is kept of an incident may run ahead of its log only from here until its batch has landed
-//! ([`super::commit_queue`]), and is read again when the write failed.
+//! **Invariant:** the indexed state of an incident may run ahead of its log only until its batch has committed
+//! ([`super::commit_queue`]); when the write fails, the incident is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

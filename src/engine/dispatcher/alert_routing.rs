@@ -1,4 +1,4 @@
-//! What the shop makes of an alert: where it belongs, which runbook is for it, and what that is given.
+//! Alert routing: where an alert belongs, which runbook handles it, and with which parameters.
 
 use super::DispatcherTask;
 use super::fallback_runbook;

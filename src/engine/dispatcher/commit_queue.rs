@@ -1,9 +1,9 @@
-//! Batches on their way to the log: while one is being written, the next is decided.
+//! Batches being written to the log. While one is written, the next is prepared.
 //!
-//! They land in the order in which they departed. Then what they intended begins, and who reported is answered.
+//! Batches commit in submission order; only then do their actions start and their senders get a response.
 //!
-//! **Invariant:** an incident is in one batch at a time, so nothing is decided on what may not become durable. What
-//! concerns an incident that is on its way is decided when that has landed, and before anything that came later.
+//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable. Work for
+//! an incident in flight waits until its batch has committed, and runs before anything that arrived later.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::{pending, ready};

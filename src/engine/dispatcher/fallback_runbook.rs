@@ -1,7 +1,6 @@
-//! The run that tells people of an alert which no runbook is for, and of a runbook that waits to be started.
+//! The built-in runbook used when no runbook matches an alert, or when one needs confirmation to start.
 //!
-//! It is a runbook like any other, made here so that a shop need not write it. A shop that wants more writes one with
-//! `on: { alert: "*" }`, and this one is not used.
+//! A project replaces it with a runbook of its own that has `on: { alert: "*" }`.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,8 @@
-//! The live incidents, folded, and how an alert finds its own: by the firing, by what fires, by the group.
+//! The index of live incidents: folded state, looked up by firing, by recurring alert and by group.
 //!
-//! Everything here is read from the log, and only for what is live; what is over is let go.
+//! Everything here is read from the log; an incident leaves the index when it is over.
 //!
-//! **Invariant:** an incident that may be behind its log is stale, and is read again before anything is decided on it.
+//! **Invariant:** an incident that may be behind its log is marked stale, and is read again before any decision.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,17 +1,14 @@
-//! On duty: one task that stays, takes what senders report, starts what is scheduled, and keeps every live incident going.
+//! The dispatcher: one long-lived task that ingests alerts, starts scheduled runs and supervises a worker per live incident.
 //!
-//! What has gathered while the disk was busy is decided together and written in one transaction: the alert, the run that
-//! it starts and the run's first intents. Reports are answered when they are durable. Beside that, the task looks after
-//! all live incidents, whoever opened them: it works on what is due, wakes up for what will be, and rests while only a
-//! person can go on.
+//! Reports that arrive while the disk is busy are decided together and written in one transaction: the alert, the run that it
+//! starts and the first intents of that run. Senders get a response once their report is durable. The dispatcher also
+//! supervises every other live incident: it starts a worker for what is due, wakes up at the next deadline, and stays idle
+//! while only a person can continue.
 //!
-//! **Invariant:** a report is answered with success only when the log holds it; else it is answered with the trouble, and
-//! reporting it again is harmless.
+//! **Invariant:** a report is acknowledged only when the log holds it. Otherwise the sender gets the error, and may report again
+//! without harm.
 //!
-//! **Invariant:** nothing is kept here that the log does not hold, except how often a firing was repeated since that was
-//! recorded last.
-//!
-//! Deliberately absent: what senders speak, and HTTP.
+//! **Invariant:** the dispatcher holds nothing that the log does not, except the number of repetitions since the last recorded one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

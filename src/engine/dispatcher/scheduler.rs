@@ -1,7 +1,7 @@
-//! The schedules: what is due is opened, once, whoever else looks at the same log.
+//! The scheduler: opens a maintenance incident for each due occurrence of a schedule, exactly one across all processes.
 //!
-//! **Invariant:** an occurrence is seen to when the store has given its name, in the write that opens its record or that
-//! says in another record why it was skipped. What this file remembers only saves looking.
+//! **Invariant:** an occurrence is handled when the store has registered its unique name, in the write that opens its incident or
+//! records why it was skipped. State in memory only saves reads.
 
 use std::sync::Arc;
 

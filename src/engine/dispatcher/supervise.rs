@@ -1,4 +1,4 @@
-//! Looking after live incidents: what is due is worked on, what others wrote is read, what rests is left alone.
+//! Supervision of live incidents: starts a worker for what is due, and reloads what other processes wrote.
 
 use tokio::task::JoinError;
 

@@ -1,7 +1,5 @@
-//! How an attempt begins: a look at the world before a change, the intent, and then the act. A reading need not wait for
-//! its intent to be durable.
-//!
-//! Deliberately absent: what becomes of it. It lands as any other task does.
+//! How an attempt starts: observe before a change, record the intent, then act. A read-only attempt does not wait until its
+//! intent is durable.
 
 use std::sync::Arc;
 

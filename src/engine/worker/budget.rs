@@ -1,9 +1,9 @@
-//! How often a change may happen by itself, across incidents: the estate's budget.
+//! The estate's budget: how often a change may happen automatically, across incidents.
 //!
-//! Each such change is given a name that is made of what it does, where, and a number; the name is written together with
-//! the attempt's intent. The store gives a name once, so that two workers at the same moment cannot both take the last.
+//! Each automatic change gets a unique name made of the action, the place and a number. The name is written in the same
+//! transaction as the intent, so two workers at once cannot both take the last slot.
 //!
-//! **Invariant:** an attempt that nobody has agreed to begins only with a name within the budget.
+//! **Invariant:** an attempt that no person approved starts only with a name within the budget.
 
 use std::sync::Arc;
 

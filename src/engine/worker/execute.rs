@@ -1,6 +1,6 @@
-//! One attempt on its way: performed, repeated as long as it polls, and ended when its time is over.
+//! Executes one attempt: performs the action, repeats it while it polls, and ends it at its timeout.
 //!
-//! **Invariant:** a flight always lands: what panics, hangs or is cancelled ends in an outcome.
+//! **Invariant:** every task returns a result. A panic, a hang and a cancellation become an outcome.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

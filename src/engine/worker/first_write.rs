@@ -1,4 +1,4 @@
-//! An incident that an alert opens: the alert, the run and the first intents are one write, with the claim on it.
+//! The first write of an incident that an alert opens: alert, run, first intents and lease in one transaction.
 
 use super::Worker;
 use crate::domain::core::time::Timestamp;

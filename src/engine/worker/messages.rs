@@ -1,6 +1,6 @@
-//! Messages of an incident on their way: each is handed to the office once, and its fact written down when it comes back.
+//! Messages of an incident: each is passed to delivery once, and the result is recorded when it returns.
 //!
-//! **Invariant:** a message is sent only when everything that it follows from is durable.
+//! **Invariant:** a message is sent only when every event that it follows from is durable.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
-//! The worker: takes up what is due, records intents before it acts and results after, until nothing is owed.
+//! The worker: runs whatever is due for one incident, records an intent before each action and the result after it.
 //!
-//! One turn gathers every fact that follows from the state and every intent, appends them together, and
-//! lets the attempts begin: in a plain sequence of steps that is one append a step. A reading begins while its
-//! intent is on the way to the disk, since it makes no difference to the world whether it has been made.
+//! One iteration collects every fact and every intent that follows from the state, appends them together, and starts the
+//! attempts. In a plain sequence that is one append a step. A read-only attempt starts while its intent is being written,
+//! because a repetition does no harm.
 //!
-//! **Invariant:** a change begins only after its `StepStarted` is durable. What was begun under an earlier
-//! claim and has not ended is settled by looking at the world, never simply done again.
+//! **Invariant:** a change starts only after its `StepStarted` is durable. An attempt from an earlier lease that has no result
+//! is reconciled with the world, never simply repeated.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

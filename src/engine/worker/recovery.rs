@@ -1,4 +1,4 @@
-//! What actions are given, and what becomes of attempts that were cut off.
+//! The context of actions, and the reconciliation of attempts that were interrupted.
 
 use std::collections::HashMap;
 use std::sync::Arc;

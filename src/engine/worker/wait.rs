@@ -1,4 +1,4 @@
-//! Between two turns: resting, waiting, catching up with what others have written, and leaving.
+//! Between two iterations: waiting, catching up with events of other processes, and leaving.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! What an alert makes of an incident: it opens one, joins one, is counted or marks itself as resolved.
+//! What an alert does to an incident: open it, join it, count a repetition, or resolve a firing.
 //!
-//! Which incident an alert belongs to, and which runbook is for it, is found before ([`crate::domain::runbook::trigger`],
-//! [`crate::domain::config::alert_policy`]); here it is held against what is true of that incident.
+//! Which incident an alert belongs to and which runbook handles it is decided before ([`crate::domain::runbook::trigger`],
+//! [`crate::domain::config::alert_policy`]); here that is checked against the state of the incident.
 //!
-//! **Invariant:** a firing never gets lost: where its runbook cannot start, the incident says so and the notice goes out.
-//! **Invariant:** of one firing there is one `AlertFired`, whatever is reported of it in whatever order.
+//! **Invariant:** a firing is never lost. Where its runbook cannot start, the incident says so and the notice is sent.
+//! **Invariant:** one firing has one `AlertFired`, in whatever order its reports arrive.
 
 use std::sync::Arc;
 

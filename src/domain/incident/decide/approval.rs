@@ -1,6 +1,6 @@
-//! Whether somebody may agree to a change, or refuse it.
+//! Whether a person may approve or deny a change.
 //!
-//! **Invariant:** every no that is about the person, the plan or the time is recorded, with who asked; so is nothing else.
+//! **Invariant:** a refusal because of the person, the plan or the time is recorded with who asked; no other refusal is.
 
 use super::words;
 use crate::domain::core::id::{RunId, StepKey};

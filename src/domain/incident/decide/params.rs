@@ -1,4 +1,4 @@
-//! A run's parameters: what the starter gave, each in its own type, and the defaults.
+//! The parameters of a run: given values, each in its type, and defaults.
 
 use serde_json::{Map, Value};
 

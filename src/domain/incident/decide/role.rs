@@ -1,6 +1,6 @@
-//! Taking a role, handing it over, and giving it back.
+//! Taking, assigning and releasing a role.
 //!
-//! **Invariant:** nobody has a role that the estate keeps for others.
+//! **Invariant:** nobody gets a role that the estate reserves for others.
 
 use super::suggest;
 use crate::domain::config::estate::Estate;

@@ -1,4 +1,4 @@
-//! What a schedule makes happen, and what planned work is not asked for.
+//! What a schedule produces, and what maintenance does not need.
 
 use super::start_run;
 use crate::domain::core::time::Timestamp;

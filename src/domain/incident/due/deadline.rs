@@ -1,6 +1,6 @@
-//! What deadlines owe the log: met, missed or warned of, told to who is to hear of it, and set anew.
+//! What deadlines need recorded or sent: met, missed, warnings, and the next update.
 //!
-//! **Invariant:** a deadline that was kept is met, however late that is noticed; nothing is owed before its time.
+//! **Invariant:** a deadline that was met in time is recorded as met, however late that is noticed; nothing is due early.
 
 use crate::domain::core::id::StepKey;
 use crate::domain::core::time::Timestamp;

@@ -1,4 +1,4 @@
-//! What messages are owed: the next try of each, a word on those that were given up, and the end of a step that says one.
+//! What messages need: the next attempt of each, a record for those that were given up, and the end of the step that sends one.
 
 use serde_json::json;
 

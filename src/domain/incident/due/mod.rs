@@ -1,7 +1,6 @@
-//! What the world is owed, from state alone: so carrying on after a crash is the ordinary path.
+//! Pending effects, from state alone; so resuming after a crash is the normal path.
 //!
-//! **Invariant:** nothing here remembers what was asked for before. Each effect is owed until the fact that
-//! extinguishes it is in the log.
+//! **Invariant:** nothing here remembers earlier requests. An effect stays pending until the event that completes it is in the log.
 
 use serde_json::{Map, Value};
 

@@ -1,6 +1,6 @@
-//! How far a run has come, and so which steps are owed something.
+//! How far a run has come, and therefore which steps are pending.
 //!
-//! **Invariant:** a walk goes from the first step to the first that is not done, and looks at nothing beyond it.
+//! **Invariant:** the walk goes from the first step to the first that is not done, and does not look further.
 
 use std::num::NonZeroU32;
 

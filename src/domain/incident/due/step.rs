@@ -1,4 +1,4 @@
-//! What one step is owed: a question, a timer, a further run, an attempt, a check of its change.
+//! What one step needs: a question, a timer, a sub-run, an attempt, or the check of its change.
 
 use serde_json::Value;
 
