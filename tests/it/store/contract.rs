@@ -156,8 +156,7 @@ async fn what_is_returned_is_what_is_read(store: impl EventStore) {
         "fraction": 0.1 + 0.2, "tiny": 5e-324, "large": 1.797_693_134_862_315_7e308, "awkward": 2.638_344_616_030_823e-256,
         "minus": -0.0, "whole": u64::MAX, "low": i64::MIN, "z": 1, "a": [null, true, ""],
     });
-    let event =
-        Event::Step(StepEvent::Step(StepEvent::Answered { run: RunId(1), step: StepKey::main("cause"), answer }));
+    let event = Event::Step(StepEvent::Answered { run: RunId(1), step: StepKey::main("cause"), answer });
     let fine = at(0) + TimeDelta::nanoseconds(123_456_789);
     let draft = NewEvent::new(fine, Actor::Engine, event);
     let returned = store.append(&inc, 0, vec![draft.clone()]).await.unwrap();
