@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::apart;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
@@ -57,28 +57,28 @@ impl Drop for PendingStatfs {
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
-pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, ActionError> {
+pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
     let (directory, named) = (context.directory.clone(), path.to_owned());
     let Some(begun) = PendingStatfs::begin(&directory.join(path)) else {
-        return Err(ActionError::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
+        return Err(Reason::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
     };
     let looked = apart(PATIENCE, context, move || {
         let found = found(&directory, &named);
         drop(begun);
         found
     });
-    looked.await.map_err(|trouble| ActionError { message: format!("`{shown}`: {}", trouble.message), ..trouble })?
+    looked.await.map_err(|trouble| trouble.worded(|text| format!("`{shown}`: {text}")))?
 }
 
-fn found(directory: &Path, path: &str) -> Result<Usage, ActionError> {
+fn found(directory: &Path, path: &str) -> Result<Usage, Reason> {
     let place = directory.join(path);
     let refused = |error: io::Error| {
         let shown = one_line(path, SHOWN);
         match error.kind() {
-            io::ErrorKind::NotFound => ActionError::new("missing", format!("there is no `{shown}`")),
-            io::ErrorKind::PermissionDenied => ActionError::new("access", format!("`{shown}` may not be looked at")),
-            _ => ActionError::new("system", format!("`{shown}`: {error}")),
+            io::ErrorKind::NotFound => Reason::new("missing", format!("there is no `{shown}`")),
+            io::ErrorKind::PermissionDenied => Reason::new("access", format!("`{shown}` may not be looked at")),
+            _ => Reason::new("system", format!("`{shown}`: {error}")),
         }
     };
     let about = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::unit::Unit;
+use crate::domain::core::reason::{Reason, ReasonCode};
 
 /// The kind of a unit that ends again and again.
 pub(super) const CRASH_LOOP: &str = "crash_loop";
@@ -24,6 +25,12 @@ pub(super) struct SystemdError {
     pub uncertain: bool,
     /// More for programs.
     pub more: Value,
+}
+
+impl From<Reason> for SystemdError {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason.code.as_str(), reason.text)
+    }
 }
 
 impl SystemdError {
@@ -48,13 +55,22 @@ impl SystemdError {
 
     /// No such unit; `known` are the names that might have been meant.
     pub fn no_such_unit(name: &str, known: &[String]) -> Self {
+        Self::unknown_unit("no_such_unit", "there is no unit", name, known)
+    }
+
+    /// A unit that the estate does not name; `known` are those that it names.
+    pub fn outside_estate(name: &str, known: &[String]) -> Self {
+        Self::unknown_unit("outside_estate", "the estate has no unit", name, known)
+    }
+
+    fn unknown_unit(kind: &'static str, front: &str, name: &str, known: &[String]) -> Self {
         let nearest = nearest(name, known);
-        let mut message = format!("there is no unit `{name}`");
+        let mut message = format!("{front} `{name}`");
         if !nearest.is_empty() {
             let offered: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
             message.push_str(&format!("; did you mean {}?", offered.join(" or ")));
         }
-        Self::new("no_such_unit", message).with(json!({ "nearest": nearest }))
+        Self::new(kind, message).with(json!({ "nearest": nearest }))
     }
 
     /// What the bus said when `verb` was asked for `unit`.
@@ -70,7 +86,7 @@ impl SystemdError {
             // The call may have arrived before the connection broke.
             other => {
                 let message = format!("the connection to systemd broke while `{unit}` was to {verb}: {other}");
-                Self { uncertain: true, ..Self::new("connection", message) }
+                Self { uncertain: true, ..Self::new(ReasonCode::CONNECTION_LOST.as_str(), message) }
             }
         }
     }

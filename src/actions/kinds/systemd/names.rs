@@ -53,9 +53,7 @@ pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Sy
             return Err(SystemdError::new("pattern", message));
         }
         if !known.contains(&name) {
-            let unknown = SystemdError::no_such_unit(&name, &known);
-            let message = unknown.message.replacen("there is no unit", "the estate has no unit", 1);
-            return Err(SystemdError { kind: "outside_estate", message, ..unknown });
+            return Err(SystemdError::outside_estate(&name, &known));
         }
         if !names.contains(&name) {
             names.push(name);

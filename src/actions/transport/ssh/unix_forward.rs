@@ -10,15 +10,15 @@ use tokio::task::JoinHandle;
 
 use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host::random;
+use crate::domain::core::reason::Reason;
 
 /// The socket's directory.
 #[derive(Debug)]
 pub struct UnixForward {
     directory: PathBuf,
     task: JoinHandle<()>,
-    trouble: Arc<Mutex<Option<ActionError>>>,
+    trouble: Arc<Mutex<Option<Reason>>>,
 }
 
 impl UnixForward {
@@ -28,7 +28,7 @@ impl UnixForward {
     }
 
     /// Why a connection through it came to nothing, where that is known.
-    pub fn trouble(&self) -> Option<ActionError> {
+    pub fn trouble(&self) -> Option<Reason> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -50,11 +50,11 @@ pub async fn open_unix_forward(
     host: &str,
     port: u16,
     context: &Context,
-) -> Result<Option<UnixForward>, ActionError> {
+) -> Result<Option<UnixForward>, Reason> {
     if !context.environment.host.ssh().is_some_and(|ssh| ssh.reaches(host)) {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| ActionError::new("system", format!("there is no place for a socket: {error}"));
+    let failed = |error: std::io::Error| Reason::new("system", format!("there is no place for a socket: {error}"));
     let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &random()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
@@ -71,7 +71,7 @@ pub async fn open_unix_forward(
 }
 
 /// Carries one connection to its end. One that ends without an answer says why.
-async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), ActionError> {
+async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Reason> {
     let Some(mut passage) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
     match carried {
