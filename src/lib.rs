@@ -49,6 +49,7 @@
 //! |---|---|
 //! | [`domain`] | what is true: pure functions over plain data |
 //! | [`clock`] | where `now` comes from; a leaf beside `domain` |
+//! | [`sync`] | locks that stay usable after a panic; a leaf that uses nothing |
 //! | [`actions`] | how a step touches the world: one file a kind, and the list of them |
 //! | [`notify`] | how a message leaves: one file a channel |
 //! | [`store`] | where the log lives: one file a backend |
@@ -79,3 +80,4 @@ pub mod engine;
 pub mod notify;
 pub mod store;
 pub mod surface;
+pub mod sync;

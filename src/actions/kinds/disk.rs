@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::mounts::Mount;
+use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
@@ -78,13 +79,6 @@ struct Spec {
     below: Option<f64>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// One file system as it was found.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Usage {
@@ -132,10 +126,7 @@ impl Kind for Disk {
             Ok(spec) => spec,
             Err(error) => return Reason::new("spec", format!("disk: {error}")).outcome(json!({})),
         };
-        let paths = match spec.path {
-            OneOrMany::One(path) => vec![path],
-            OneOrMany::Many(paths) => paths,
-        };
+        let paths = Vec::from(spec.path);
         if paths.is_empty() || paths.len() > PATHS {
             return Reason::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
         }

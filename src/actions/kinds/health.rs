@@ -15,6 +15,7 @@ use reqwest::{Method, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
@@ -22,6 +23,7 @@ use crate::domain::config::estate::Service;
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
+use crate::domain::core::suggest::{nearest, or_did_you_mean};
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -99,13 +101,6 @@ struct Spec {
     timeout: Option<Span>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// What one service said.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct ServiceHealth {
@@ -136,11 +131,7 @@ impl Spec {
     fn names(&self, context: &Context) -> Result<Vec<String>, String> {
         let mut names: Vec<String> = Vec::new();
         for words in [&self.service, &self.services].into_iter().flatten() {
-            let words = match words {
-                OneOrMany::One(word) => std::slice::from_ref(word),
-                OneOrMany::Many(words) => words,
-            };
-            for word in words {
+            for word in words.as_slice() {
                 match word.as_str() {
                     "all" => names.extend(context.estate.services.keys().cloned()),
                     "critical" => names.extend(critical(context)),
@@ -161,10 +152,7 @@ fn critical(context: &Context) -> impl Iterator<Item = String> {
 }
 
 fn unknown(name: &str, context: &Context) -> String {
-    let known = context.estate.services.keys().map(String::as_str);
-    let nearest =
-        known.max_by(|one, other| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
-    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    let hint = or_did_you_mean(nearest(name, context.estate.services.keys().map(String::as_str)));
     format!("the estate has no service `{}`{hint}", one_line(name, 80))
 }
 

@@ -15,6 +15,7 @@ use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::HttpResponse;
 use crate::actions::{Context, Kind, SecretText};
@@ -86,7 +87,7 @@ static FORM: KindForm = KindForm {
         Output { name: "truncated", help: "Whether the body is longer than what is kept." },
         Output {
             name: "trouble",
-            help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, tls, timeout, closed, status, content, …",
+            help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, host_unreachable, host_lost, tls, timeout, closed, status, content, …",
         },
     ],
     example: "http:\n  get: \"https://{{ environment.domain }}/health\"\n  expect: 200\n",
@@ -106,18 +107,11 @@ struct Spec {
     token: Option<SecretText>,
     body: Option<SecretText>,
     json: Option<Value>,
-    expect: Option<Statuses>,
+    expect: Option<OneOrMany<u16>>,
     contains: Option<String>,
     #[serde(default)]
     matches: BTreeMap<String, Value>,
     timeout: Option<Span>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Statuses {
-    One(u16),
-    Many(Vec<u16>),
 }
 
 impl Spec {
@@ -182,8 +176,7 @@ impl Spec {
     fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
         let is_right = match &self.expect {
             None => (200..300).contains(&answer.status),
-            Some(Statuses::One(status)) => answer.status == *status,
-            Some(Statuses::Many(statuses)) => statuses.contains(&answer.status),
+            Some(statuses) => statuses.as_slice().contains(&answer.status),
         };
         if !is_right {
             let away = answer.headers.get("location").and_then(Value::as_str);

@@ -8,7 +8,7 @@ pub mod id;
 pub mod reason;
 pub mod secret_ref;
 pub mod severity;
-pub(crate) mod suggest;
+pub mod suggest;
 pub mod text;
 pub mod time;
 pub mod time_input;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::mounts;
@@ -16,6 +16,7 @@ use crate::actions::Context;
 use crate::actions::transport::timeout::apart;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
+use crate::sync::lock;
 
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ struct PendingStatfs(PathBuf);
 
 impl PendingStatfs {
     fn begin(place: &Path) -> Option<Self> {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&WAITING);
         let count = waiting.entry(place.to_owned()).or_default();
         (*count < LOOKS).then(|| {
             *count += 1;
@@ -43,7 +44,7 @@ impl PendingStatfs {
 
 impl Drop for PendingStatfs {
     fn drop(&mut self) {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&WAITING);
         if let Some(count) = waiting.get_mut(&self.0) {
             *count -= 1;
             if *count == 0 {

@@ -6,7 +6,7 @@
 //! caching of properties, since a value that was true a moment ago is what we must not report.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
@@ -17,6 +17,7 @@ use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::domain::config::estate::{Host, ManagerBus};
 use crate::domain::core::reason::{Reason, ReasonCode};
+use crate::sync::lock;
 
 /// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -169,12 +170,12 @@ fn builder(bus: &str) -> Builder<'_> {
 }
 
 fn kept(key: &BusKey) -> Option<Connection> {
-    let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let connections = lock(&CONNECTIONS);
     connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
 }
 
 fn keep(key: BusKey, connection: Connection) {
-    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut connections = lock(&CONNECTIONS);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());
     if connections.len() >= KEPT {

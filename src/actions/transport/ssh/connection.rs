@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as Gate, Semaphore, SemaphorePermit};
@@ -27,6 +27,7 @@ use crate::domain::config::estate::SshHost;
 use crate::domain::core::glob_name::matches;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
+use crate::sync::lock;
 
 /// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -80,7 +81,7 @@ struct Control {
 pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<SshConnection> {
     let guard = context.environment.hostname.clone();
     let key = (host.clone(), guard.clone(), context.directory.clone());
-    let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut links = lock(&LINKS);
     let link = links.entry(key).or_insert_with(|| {
         let (control, sessions) = (Gate::new(Control::default()), Semaphore::new(SESSIONS));
         Arc::new(SshConnection { host: host.clone(), guard, control, sessions })
@@ -301,7 +302,7 @@ fn close(control: &Path) {
 
 /// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
 pub(crate) fn close_connections() {
-    let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
+    let links = std::mem::take(&mut *lock(&LINKS));
     for link in links.into_values() {
         if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.path.take()) {
             close(&control);

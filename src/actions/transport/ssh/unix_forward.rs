@@ -3,7 +3,7 @@
 //! **Invariant:** only this account can open the socket, since it is in a directory that is this account's alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -12,6 +12,7 @@ use super::{port_forward, socket_dir};
 use crate::actions::Context;
 use crate::actions::transport::host::random;
 use crate::domain::core::reason::Reason;
+use crate::sync::lock;
 
 /// The socket's directory.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl UnixForward {
 
     /// Why a connection through it came to nothing, where that is known.
     pub fn trouble(&self) -> Option<Reason> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.trouble).clone()
     }
 }
 
@@ -63,7 +64,7 @@ pub async fn open_unix_forward(
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if let Err(why) = carried(stream, &host, port, &context).await {
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                *lock(&noted) = Some(why);
             }
         }
     });
