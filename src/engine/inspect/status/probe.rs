@@ -207,7 +207,7 @@ mod tests {
         }
         // The same words from the subject itself are its own trouble.
         let words = "the connection to `web1` was lost";
-        assert_eq!(of_service("answer", words), Probe::dead(words));
+        assert_eq!(of_service("answer", words), Probe { ready: Some(false), ..Probe::dead(words) });
         assert_eq!(read(&subject("redis"), &Reason::new("server", words).outcome(json!({}))), Probe::dead(words));
     }
 
