@@ -43,6 +43,7 @@
 //! |---|---|
 //! | [`domain`] | pure functions over plain data |
 //! | [`clock`] | the clocks: wall, monotonic, simulated |
+//! | [`sync`] | locks that stay usable after a panic |
 //! | [`actions`] | the kinds of action, one file each, and how they reach a host |
 //! | [`notify`] | how a message is sent, one file a channel |
 //! | [`store`] | the event log, one module a backend |
@@ -73,3 +74,4 @@ pub mod engine;
 pub mod notify;
 pub mod store;
 pub mod surface;
+pub mod sync;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 mod law;
 #[path = "architecture/planted.rs"]
 mod planted;
+#[path = "architecture/prose.rs"]
+mod prose;
 #[path = "architecture/source.rs"]
 mod source;
 
@@ -74,6 +76,11 @@ fn only_one_module_opens_the_log() {
 fn every_file_says_what_it_is_for() {
     let all = [files("src"), files("tests"), files("benches")].concat();
     none(&law::openings(&all));
+}
+
+#[test]
+fn no_sentence_is_searched_for() {
+    none(&prose::searches(&files("src")));
 }
 
 #[test]

@@ -158,6 +158,11 @@ impl Secrets {
         }
     }
 
+    /// Why a secret has no value; none when it has one, or is not in the estate.
+    pub fn problem(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_ref().err().map(String::as_str)
+    }
+
     /// These, and those of others whose names are not among them.
     #[must_use]
     pub fn and_older(mut self, older: &Self) -> Self {

@@ -3,10 +3,11 @@
 //! **Invariant:** the cached state covers durable events only. A read resumes after the last cached sequence number, which the
 //! store compares with its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::sync::lock;
 
 /// The incident that was folded last.
 #[derive(Debug, Default)]
@@ -15,12 +16,12 @@ pub(super) struct FoldCache(Mutex<Option<Incident>>);
 impl FoldCache {
     /// The incident as it was when it was folded last.
     pub(super) fn get(&self, id: &IncidentId) -> Option<Incident> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.0);
         known.as_ref().filter(|incident| incident.id == *id).cloned()
     }
 
     /// Remembers it in place of the one before.
     pub(super) fn keep(&self, incident: &Incident) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(incident.clone());
+        *lock(&self.0) = Some(incident.clone());
     }
 }

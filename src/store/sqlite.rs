@@ -8,7 +8,7 @@
 //! cover has a checksum of its own, and the two tables vouch for each other: the head of a stream names its last event.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -20,6 +20,7 @@ use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueNa
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
+use crate::sync::lock;
 
 mod connection;
 mod error;
@@ -99,7 +100,7 @@ impl Sqlite {
     ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.reader);
         // A question that panics has written nothing.
-        blocking(move || question(&mut reader.lock().unwrap_or_else(PoisonError::into_inner))).await
+        blocking(move || question(&mut lock(&reader))).await
     }
 }
 

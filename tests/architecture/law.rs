@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use crate::source::{Route, Source};
 
 /// Which layers each layer may use, beside itself.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("clock", &["domain"]),
-    ("actions", &["domain", "clock"]),
-    ("notify", &["domain", "clock"]),
-    ("store", &["domain", "clock"]),
-    ("engine", &["domain", "clock", "actions", "notify", "store"]),
-    ("surface", &["domain", "clock", "actions", "notify", "store", "engine"]),
+    // Locks; it uses nothing, and the domain has none to take.
+    ("sync", &[]),
+    ("actions", &["domain", "clock", "sync"]),
+    ("notify", &["domain", "clock", "sync"]),
+    ("store", &["domain", "clock", "sync"]),
+    ("engine", &["domain", "clock", "sync", "actions", "notify", "store"]),
+    ("surface", &["domain", "clock", "sync", "actions", "notify", "store", "engine"]),
 ];
 
 /// In these layers a room does not use its neighbours, except the shared ones named here.

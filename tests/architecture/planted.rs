@@ -1,6 +1,7 @@
 //! Proof that each rule finds what it is for: violations are planted, and honest code beside them is left alone.
 
 use crate::law;
+use crate::prose;
 use crate::source::{Source, mark_test_files};
 
 /// Rooms that are there, as the law must know them to tell a room from an item.
@@ -291,4 +292,23 @@ fn the_write_path_and_what_does_not_append_are_left_alone() {
         "use crate::store::{EventStore, StoreError};\nfn f() { store.read(i, 0); file.write_all(b); }",
         &[],
     );
+}
+
+#[test]
+fn a_sentence_that_is_searched_for_is_found() {
+    let text = "fn f(why: &str) -> bool {\n    why.contains(\"was lost\") || why == \"not met\" || why.starts_with(&format!(\"`{why}` is\"))\n}\n\
+                #[cfg(test)]\nmod tests {\n    fn g(why: &str) -> bool { why.contains(\"was lost\") }\n}\n";
+    let found = prose::searches(&planted("src/notify/slack.rs", text));
+    finds(&found, &["src/notify/slack.rs:2: a sentence"; 3]);
+    let honest =
+        "fn f(text: &str) -> bool { text.contains(\": \") || text.starts_with(\"https://\") || text == \"met\" }\n";
+    finds(&prose::searches(&planted("src/notify/slack.rs", honest)), &[]);
+}
+
+#[test]
+fn a_reader_of_foreign_words_is_left_alone_as_long_as_it_reads_them() {
+    let reads = "fn f(said: &str) -> bool { said.contains(\"No such file\") }\n";
+    finds(&prose::searches(&planted("src/actions/kinds/disk/remote.rs", reads)), &[]);
+    let needless = ["src/actions/kinds/disk/remote.rs:1: needs no excuse"];
+    finds(&prose::searches(&planted("src/actions/kinds/disk/remote.rs", "//! Empty.\n")), &needless);
 }

@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::mounts::Mount;
-use super::support::error::ActionError;
+use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
@@ -78,13 +79,6 @@ struct Spec {
     below: Option<f64>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// One file system as it was found.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Usage {
@@ -130,14 +124,11 @@ impl Kind for Disk {
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         let spec = match Spec::deserialize(spec) {
             Ok(spec) => spec,
-            Err(error) => return ActionError::new("spec", format!("disk: {error}")).outcome(json!({})),
+            Err(error) => return Reason::new("spec", format!("disk: {error}")).outcome(json!({})),
         };
-        let paths = match spec.path {
-            OneOrMany::One(path) => vec![path],
-            OneOrMany::Many(paths) => paths,
-        };
+        let paths = Vec::from(spec.path);
         if paths.is_empty() || paths.len() > PATHS {
-            return ActionError::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
+            return Reason::new("spec", format!("disk: one to {PATHS} paths are looked at")).outcome(json!({}));
         }
         let is_far = context.environment.host.ssh().is_some();
         let looks = paths.iter().map(|path| async move {
@@ -182,7 +173,7 @@ fn report(found: &[Usage], below: Option<f64>) -> Outcome {
     match (below, failing.is_empty()) {
         (Some(below), false) => {
             let lines = one_line(&lines(&mut failing.into_iter()), 500);
-            ActionError::new("full", format!("not below {below} %: {lines}")).outcome(output)
+            Reason::new("full", format!("not below {below} %: {lines}")).outcome(output)
         }
         _ => Outcome::succeeded(one_line(&lines(&mut found.iter()), 500), output),
     }

@@ -15,12 +15,15 @@ use reqwest::{Method, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
 use crate::domain::config::estate::Service;
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
+use crate::domain::core::suggest::{nearest, or_did_you_mean};
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -42,6 +45,13 @@ const LONGEST_TEXT: usize = 200;
 
 /// The words by which a service or a dependency says that it is well.
 const WELL: &[&str] = &["ok", "ready", "up", "healthy", "pass", "alive", "connected", "true"];
+
+/// What an error begins with, by the question that went wrong.
+const NOT_ALIVE: &str = "not alive: ";
+const NOT_READY: &str = "not ready: ";
+
+/// The code of a reason that the service itself gives by its answer.
+const ANSWER: &str = "answer";
 
 /// The kind `health`.
 #[derive(Debug)]
@@ -70,7 +80,7 @@ static FORM: KindForm = KindForm {
     outputs: &[
         Output {
             name: "services",
-            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, remark}`; the latency is the slower of the two requests', the remark says what is odd about an answer that is taken all the same.",
+            help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, reason: {code, text}, remark}`; the latency is the slower of the two requests', the code of a reason is one of `http`'s, `answer` or `address`, the remark says what is odd about an answer that is taken all the same.",
         },
         Output { name: "failing", help: "The names of the services that are not well." },
         Output { name: "healthy", help: "How many are well." },
@@ -91,13 +101,6 @@ struct Spec {
     timeout: Option<Span>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// What one service said.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct ServiceHealth {
@@ -105,8 +108,22 @@ struct ServiceHealth {
     ready: bool,
     latency_ms: u64,
     dependencies: Map<String, Value>,
+    /// What is wrong, and of which of the two questions.
     error: Option<String>,
+    /// Why, without the question; none when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
     remark: Option<String>,
+}
+
+impl ServiceHealth {
+    /// Notes what is wrong, unless something was before.
+    fn fail(&mut self, front: &str, reason: Reason) {
+        if self.reason.is_none() {
+            self.error = Some(format!("{front}{}", reason.text));
+            self.reason = Some(reason);
+        }
+    }
 }
 
 impl Spec {
@@ -114,11 +131,7 @@ impl Spec {
     fn names(&self, context: &Context) -> Result<Vec<String>, String> {
         let mut names: Vec<String> = Vec::new();
         for words in [&self.service, &self.services].into_iter().flatten() {
-            let words = match words {
-                OneOrMany::One(word) => std::slice::from_ref(word),
-                OneOrMany::Many(words) => words,
-            };
-            for word in words {
+            for word in words.as_slice() {
                 match word.as_str() {
                     "all" => names.extend(context.estate.services.keys().cloned()),
                     "critical" => names.extend(critical(context)),
@@ -139,10 +152,7 @@ fn critical(context: &Context) -> impl Iterator<Item = String> {
 }
 
 fn unknown(name: &str, context: &Context) -> String {
-    let known = context.estate.services.keys().map(String::as_str);
-    let nearest =
-        known.max_by(|one, other| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
-    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    let hint = or_did_you_mean(nearest(name, context.estate.services.keys().map(String::as_str)));
     format!("the estate has no service `{}`{hint}", one_line(name, 80))
 }
 
@@ -187,8 +197,9 @@ async fn ask(service: &Service, timeout: Duration, context: &Context) -> Service
         (Some(health), _) => health.trim_end_matches('/').to_owned(),
         (None, Some(port)) => format!("http://127.0.0.1:{port}"),
         (None, None) => {
-            let error = Some("the estate gives neither `health` nor `port`".to_owned());
-            return ServiceHealth { error, ..ServiceHealth::default() };
+            let mut found = ServiceHealth::default();
+            found.fail("", Reason::new("address", "the estate gives neither `health` nor `port`"));
+            return found;
         }
     };
     let (live, ready) = futures_util::future::join(
@@ -199,29 +210,30 @@ async fn ask(service: &Service, timeout: Duration, context: &Context) -> Service
     judged(live, ready)
 }
 
-async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<HttpResponse, String> {
+async fn get(base: &str, path: &str, timeout: Duration, context: &Context) -> Result<HttpResponse, Reason> {
+    let url = format!("{base}{path}").parse();
     let url =
-        format!("{base}{path}").parse().map_err(|error| format!("`{}` is no address: {error}", one_line(base, 80)))?;
-    http_client::send(Request::new(Method::GET, url), timeout, context).await.map_err(|error| error.message)
+        url.map_err(|error| Reason::new("address", format!("`{}` is no address: {error}", one_line(base, 80))))?;
+    http_client::send(Request::new(Method::GET, url), timeout, context).await
 }
 
-fn judged(live: Result<HttpResponse, String>, ready: Result<HttpResponse, String>) -> ServiceHealth {
+fn judged(live: Result<HttpResponse, Reason>, ready: Result<HttpResponse, Reason>) -> ServiceHealth {
     let mut found = ServiceHealth::default();
     for answer in [&live, &ready].into_iter().flatten() {
         found.latency_ms = found.latency_ms.max(u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX));
     }
     match live {
-        Err(error) => {
-            found.error = Some(error);
+        Err(reason) => {
+            found.fail("", reason);
             return found;
         }
         Ok(answer) => match refusal(&answer) {
-            Some(reason) => found.error = Some(format!("not alive: {reason}")),
+            Some(text) => found.fail(NOT_ALIVE, Reason::new(ANSWER, text)),
             None => found.live = true,
         },
     }
     match ready {
-        Err(error) => found.error = found.error.or_else(|| Some(format!("not ready: {error}"))),
+        Err(reason) => found.fail(NOT_READY, reason),
         Ok(answer) => {
             found.remark = remark(&answer);
             found.dependencies = dependencies(&answer);
@@ -231,9 +243,11 @@ fn judged(live: Result<HttpResponse, String>, ready: Result<HttpResponse, String
                 .filter(|(_, state)| !is_well(state))
                 .map(|(name, state)| format!("{name} is {}", state.as_str().unwrap_or("not ok")))
                 .collect();
-            let reason = if missing.is_empty() { refusal(&answer) } else { Some(missing.join(", ")) };
-            found.ready = found.live && reason.is_none();
-            found.error = found.error.or_else(|| reason.map(|reason| format!("not ready: {reason}")));
+            let text = if missing.is_empty() { refusal(&answer) } else { Some(missing.join(", ")) };
+            found.ready = found.live && text.is_none();
+            if let Some(text) = text {
+                found.fail(NOT_READY, Reason::new(ANSWER, text));
+            }
         }
     }
     found
@@ -326,7 +340,7 @@ fn unwell(all: usize, failing: &[&(String, ServiceHealth)]) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Result<HttpResponse, String> {
+    fn answer(status: u16, body: &str) -> Result<HttpResponse, Reason> {
         let body = body.as_bytes().to_vec();
         Ok(HttpResponse { status, headers: Map::new(), body, is_cut: false, latency: Duration::from_millis(3) })
     }
@@ -338,6 +352,7 @@ mod tests {
         let found = judged(answer(200, r#"{"status":"ok"}"#), ready);
         assert_eq!((found.live, found.ready), (true, false));
         assert_eq!(found.error.as_deref(), Some("not ready: postgres is timeout"));
+        assert_eq!(found.reason, Some(Reason::new("answer", "postgres is timeout")));
         assert_eq!(found.dependencies["redis"], "ok");
     }
 
@@ -345,6 +360,16 @@ mod tests {
     fn a_good_status_with_a_bad_word_is_not_alive_and_plain_text_is() {
         assert!(!judged(answer(200, r#"{"status":"error"}"#), answer(200, "")).live);
         assert!(judged(answer(200, "fine"), answer(204, "")).ready);
+    }
+
+    #[test]
+    fn why_there_is_no_answer_keeps_its_code() {
+        let gone = Reason::new("host_lost", "the connection to `web1` was lost");
+        let found = judged(Err(gone.clone()), answer(200, ""));
+        assert_eq!((found.error.as_deref(), found.reason), (Some(gone.text.as_str()), Some(gone.clone())));
+        let found = judged(answer(200, ""), Err(gone.clone()));
+        assert_eq!(found.error, Some(format!("not ready: {}", gone.text)));
+        assert_eq!(found.reason, Some(gone));
     }
 
     #[test]

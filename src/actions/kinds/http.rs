@@ -15,11 +15,13 @@ use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::HttpResponse;
 use crate::actions::{Context, Kind, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{head_and_tail, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -85,7 +87,7 @@ static FORM: KindForm = KindForm {
         Output { name: "truncated", help: "Whether the body is longer than what is kept." },
         Output {
             name: "trouble",
-            help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, tls, timeout, closed, status, content, …",
+            help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, host_unreachable, host_lost, tls, timeout, closed, status, content, …",
         },
     ],
     example: "http:\n  get: \"https://{{ environment.domain }}/health\"\n  expect: 200\n",
@@ -105,22 +107,12 @@ struct Spec {
     token: Option<SecretText>,
     body: Option<SecretText>,
     json: Option<Value>,
-    expect: Option<Statuses>,
+    expect: Option<OneOrMany<u16>>,
     contains: Option<String>,
     #[serde(default)]
     matches: BTreeMap<String, Value>,
     timeout: Option<Span>,
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Statuses {
-    One(u16),
-    Many(Vec<u16>),
-}
-
-/// A reason why it failed: a word for programs and a sentence for people.
-type Failure = (&'static str, String);
 
 impl Spec {
     fn target(&self) -> Option<(Method, &str)> {
@@ -135,8 +127,8 @@ impl Spec {
         verbs.into_iter().find_map(|(method, url)| Some((method, url.as_deref()?)))
     }
 
-    fn request(&self, context: &Context) -> Result<Request, Failure> {
-        let wrong = |message: String| ("request", message);
+    fn request(&self, context: &Context) -> Result<Request, Reason> {
+        let wrong = |text: String| Reason::new("request", text);
         let (method, url) = self.target().ok_or_else(|| wrong("no address is given".to_owned()))?;
         let url: Url =
             url.parse().map_err(|error| wrong(format!("`{}` is no address: {error}", one_line(url, 200))))?;
@@ -181,24 +173,23 @@ impl Spec {
     }
 
     /// What is wrong with an answer.
-    fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Failure> {
+    fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
         let is_right = match &self.expect {
             None => (200..300).contains(&answer.status),
-            Some(Statuses::One(status)) => answer.status == *status,
-            Some(Statuses::Many(statuses)) => statuses.contains(&answer.status),
+            Some(statuses) => statuses.as_slice().contains(&answer.status),
         };
         if !is_right {
             let away = answer.headers.get("location").and_then(Value::as_str);
             let away = away.map_or_else(String::new, |away| format!(", to {away}"));
-            return Some(("status", format!("status {}{away}", answer.status)));
+            return Some(Reason::new("status", format!("status {}{away}", answer.status)));
         }
         if let Some(wanted) = self.contains.as_deref().filter(|wanted| !text.contains(wanted)) {
-            return Some(("content", format!("the body does not contain `{}`", one_line(wanted, 80))));
+            return Some(Reason::new("content", format!("the body does not contain `{}`", one_line(wanted, 80))));
         }
         self.matches.iter().take(EXPECTATIONS).find_map(|(pointer, wanted)| {
             let found = parsed.and_then(|body| body.pointer(pointer)).unwrap_or(&Value::Null);
             let shown = one_line(&found.to_string(), 80);
-            (found != wanted).then(|| ("content", format!("`{pointer}` is {shown}, not {wanted}")))
+            (found != wanted).then(|| Reason::new("content", format!("`{pointer}` is {shown}, not {wanted}")))
         })
     }
 }
@@ -223,17 +214,17 @@ impl Kind for Http {
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         let spec = match Spec::deserialize(spec) {
             Ok(spec) => spec,
-            Err(error) => return failed(&("request", format!("http: {error}")), json!({})),
+            Err(error) => return Reason::new("request", format!("http: {error}")).outcome(json!({})),
         };
         let request = match spec.request(context) {
             Ok(request) => request,
-            Err(failure) => return failed(&failure, json!({})),
+            Err(reason) => return reason.outcome(json!({})),
         };
         let asked = format!("{} {}", request.method(), shown(request.url()));
         let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         match http_client::send(request, timeout, context).await {
             Ok(answer) => report(&spec, &asked, &answer, context),
-            Err(error) => failed(&(error.kind, format!("{asked}: {}", error.message)), json!({})),
+            Err(reason) => failed(&asked, &reason, json!({})),
         }
     }
 }
@@ -273,13 +264,13 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     });
     match spec.judge(answer, &text, parsed.as_ref()) {
         None => Outcome::succeeded(format!("{asked}: status {} in {latency} ms", answer.status), output),
-        Some((kind, reason)) => failed(&(kind, format!("{asked}: {reason}")), output),
+        Some(reason) => failed(&asked, &reason, output),
     }
 }
 
-fn failed((kind, message): &Failure, mut output: Value) -> Outcome {
-    output["trouble"] = json!({ "kind": kind, "message": message });
-    Outcome::failed(message.clone(), output)
+/// A failure whose summary says what was asked, too.
+fn failed(asked: &str, reason: &Reason, output: Value) -> Outcome {
+    Outcome { summary: format!("{asked}: {}", reason.text), ..Outcome::of_reason(reason, output) }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use self::digest::Digest;
 use self::query::{JournalctlExit, Query, Scope};
+use super::support::one_or_many::OneOrMany;
 use super::support::program::exit_code_name;
 use crate::actions::transport::process::Ending;
 use crate::actions::{Context, Kind};
@@ -129,28 +130,6 @@ struct Spec {
     scope: Option<Scope>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Default for OneOrMany {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-impl OneOrMany {
-    fn all(&self) -> &[String] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-}
-
 /// What is searched for, checked.
 struct Search {
     filter: Filter,
@@ -241,7 +220,7 @@ impl Search {
         };
         let level = |name: &String| Level::named(name).ok_or_else(|| format!("`{name}` is no level"));
         let filter = Filter {
-            units: spec.unit.all().iter().map(|unit| unit_of(unit, context)).collect(),
+            units: spec.unit.as_slice().iter().map(|unit| unit_of(unit, context)).collect(),
             since,
             until,
             patterns: plain.into_iter().chain(regex).collect::<Result<_, _>>()?,

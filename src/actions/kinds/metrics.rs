@@ -25,13 +25,13 @@ use self::evaluate::Aggregate;
 use self::exposition::Page;
 use self::measured::Measurement;
 use self::selector::Selector;
-use super::support::error::ActionError;
 use super::support::threshold::Threshold;
 use crate::actions::transport::http_client;
 use crate::actions::transport::timeout::pause;
 use crate::actions::{Context, Kind, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -142,7 +142,7 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, ActionError> {
+    fn read(spec: &Value) -> Result<Self, Reason> {
         let spec = Self::deserialize(spec).map_err(|error| wrong(&error.to_string()))?;
         let page = [spec.select.is_some(), spec.quantile.is_some(), spec.interval.is_some(), spec.per.is_some()];
         match (&spec.prometheus, &spec.query, &spec.select) {
@@ -180,10 +180,10 @@ impl Spec {
     }
 
     /// The address of the page.
-    fn page(&self, context: &Context) -> Result<Url, ActionError> {
+    fn page(&self, context: &Context) -> Result<Url, Reason> {
         let Some(name) = &self.service else { return address(self.scrape.as_deref().unwrap_or_default()) };
         let shown = one_line(name, SHOWN);
-        let unknown = |message| ActionError::new("no_such_service", message);
+        let unknown = |message| Reason::new("no_such_service", message);
         let service = context.estate.services.get(name);
         let service = service.ok_or_else(|| unknown(format!("the estate has no service `{shown}`")))?;
         let base = match (&service.health, service.port) {
@@ -195,45 +195,43 @@ impl Spec {
     }
 
     /// The body of an answer, whole.
-    async fn get(&self, url: &Url, context: &Context) -> Result<http_client::HttpResponse, ActionError> {
+    async fn get(&self, url: &Url, context: &Context) -> Result<http_client::HttpResponse, Reason> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
-            let token = token.reveal(&context.secrets).map_err(|reason| ActionError::new("secret", reason))?;
+            let token = token.reveal(&context.secrets).map_err(|reason| Reason::new("secret", reason))?;
             let header = format!("Bearer {}", token.trim()).parse();
             let mut header: reqwest::header::HeaderValue =
-                header.map_err(|_| ActionError::new("secret", "the token holds what no header may hold"))?;
+                header.map_err(|_| Reason::new("secret", "the token holds what no header may hold"))?;
             header.set_sensitive(true);
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, header);
         }
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let answer = http_client::send(request, timeout, context).await;
-        let answer =
-            answer.map_err(|error| ActionError::new(error.kind, format!("{}: {}", place(url), error.message)))?;
+        let answer = answer.map_err(|error| error.worded(|text| format!("{}: {text}", place(url))))?;
         if answer.is_cut {
             let message = format!("{}: the answer is larger than {} bytes", place(url), http_client::BODY_LIMIT);
-            return Err(ActionError::new("too_large", message));
+            return Err(Reason::new("too_large", message));
         }
         Ok(answer)
     }
 
-    async fn scrape(&self, url: &Url, context: &Context) -> Result<Page, ActionError> {
+    async fn scrape(&self, url: &Url, context: &Context) -> Result<Page, Reason> {
         let answer = self.get(url, context).await?;
         if !(200..300).contains(&answer.status) {
-            return Err(ActionError::new("status", format!("{}: status {}", place(url), answer.status)));
+            return Err(Reason::new("status", format!("{}: status {}", place(url), answer.status)));
         }
         let at = context.clock.now();
         Page::parse(&String::from_utf8_lossy(&answer.body), at)
-            .map_err(|reason| ActionError::new("format", format!("{} is no page of metrics: {reason}", place(url))))
+            .map_err(|reason| Reason::new("format", format!("{} is no page of metrics: {reason}", place(url))))
     }
 }
 
-fn wrong(message: &str) -> ActionError {
-    ActionError::new("spec", format!("metrics: {message}"))
+fn wrong(message: &str) -> Reason {
+    Reason::new("spec", format!("metrics: {message}"))
 }
 
-fn address(text: &str) -> Result<Url, ActionError> {
-    let wrong =
-        |reason: String| ActionError::new("request", format!("`{}` is no address: {reason}", one_line(text, SHOWN)));
+fn address(text: &str) -> Result<Url, Reason> {
+    let wrong = |reason: String| Reason::new("request", format!("`{}` is no address: {reason}", one_line(text, SHOWN)));
     let url: Url = text.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
@@ -278,12 +276,12 @@ impl Kind for Metrics {
             };
             Ok(reading.judged(&spec.what(), spec.threshold()))
         };
-        read.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
+        read.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
     }
 }
 
 /// Scrapes as often as it takes, and evaluates.
-async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, ActionError> {
+async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
     let select = Selector::parse(spec.select.as_deref().unwrap_or_default())?;
     let per = spec.per.as_deref().map(Selector::parse).transpose()?;
     let url = spec.page(context)?;
@@ -308,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        let refused = |spec: Value| Spec::read(&spec).err().map(|trouble| trouble.message);
+        let refused = |spec: Value| Spec::read(&spec).err().map(|trouble| trouble.text);
         assert!(refused(json!({ "prometheus": "http://x", "query": "up", "select": "up" })).is_some());
         assert!(refused(json!({ "prometheus": "http://x" })).is_some() && refused(json!({ "service": "a" })).is_some());
         assert!(refused(json!({ "scrape": "http://x", "select": "a", "quantile": 0.9, "per": "b" })).is_some());

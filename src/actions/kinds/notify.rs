@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
@@ -48,19 +49,9 @@ struct Spec {
     _meets: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 impl Spec {
     fn channels(&self) -> &[String] {
-        match &self.to {
-            OneOrMany::One(channel) => std::slice::from_ref(channel),
-            OneOrMany::Many(channels) => channels,
-        }
+        self.to.as_slice()
     }
 }
 

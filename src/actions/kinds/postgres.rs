@@ -28,11 +28,11 @@ use serde_json::{Value, json};
 use self::client::Wire;
 use self::sessions::Filter;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
-use super::support::error::ActionError;
 use super::support::threshold::Threshold;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -185,8 +185,8 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, ActionError> {
-        Self::deserialize(spec).map_err(|error| ActionError::new("spec", format!("postgres: {error}")))
+    fn read(spec: &Value) -> Result<Self, Reason> {
+        Self::deserialize(spec).map_err(|error| Reason::new("spec", format!("postgres: {error}")))
     }
 
     fn place(&self) -> DatastoreAddress {
@@ -197,7 +197,7 @@ impl Spec {
         Threshold { above: self.above, below: self.below }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, ActionError> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Reason> {
         let timeout =
             self.timeout.map_or(TIMEOUT, |timeout| timeout.0).clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
         Wire::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
@@ -255,7 +255,7 @@ impl Kind for Postgres {
             let Some(over) = spec.terminate else { return Ok(Value::Null) };
             terminate::observe(&spec.filter(over), &mut spec.wire(context).await?).await
         };
-        sessions.await.unwrap_or_else(|_: ActionError| Value::Null)
+        sessions.await.unwrap_or_else(|_: Reason| Value::Null)
     }
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
@@ -263,7 +263,7 @@ impl Kind for Postgres {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
+        done.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, before: &Value, context: &Context) -> Reconciled {
@@ -271,11 +271,11 @@ impl Kind for Postgres {
             let spec = Spec::read(spec)?;
             terminate::reconcile(before, &mut spec.wire(context).await?).await
         };
-        found.await.unwrap_or_else(|trouble: ActionError| Reconciled::CannotTell(trouble.message))
+        found.await.unwrap_or_else(|trouble: Reason| Reconciled::CannotTell(trouble.text))
     }
 }
 
-async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError> {
+async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     if let Some(sql) = &spec.query {
         let asked = query::Query::new(sql, &spec.params, spec.rows.unwrap_or(ROWS).clamp(1, MOST_ROWS))?;
         return query::run(asked, spec.threshold(), &mut spec.wire(context).await?).await;
@@ -283,7 +283,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError>
     match (spec.connections, spec.terminate) {
         (_, Some(over)) => terminate::terminate(&spec.filter(over), &mut spec.wire(context).await?).await,
         (Some(true), _) => connections::connection_counts(spec.threshold(), &mut spec.wire(context).await?).await,
-        _ => Err(ActionError::new("spec", "postgres: nothing is asked for")),
+        _ => Err(Reason::new("spec", "postgres: nothing is asked for")),
     }
 }
 

@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 
 use self::client::Wire;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
-use super::support::error::ActionError;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -196,15 +196,15 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(spec: &Value) -> Result<Self, ActionError> {
-        Self::deserialize(spec).map_err(|error| ActionError::new("spec", format!("redis: {error}")))
+    fn read(spec: &Value) -> Result<Self, Reason> {
+        Self::deserialize(spec).map_err(|error| Reason::new("spec", format!("redis: {error}")))
     }
 
     fn place(&self) -> DatastoreAddress {
         DatastoreAddress { datastore: self.datastore.clone(), url: self.url.clone() }
     }
 
-    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, ActionError> {
+    async fn wire<'c>(&self, context: &'c Context) -> Result<Wire<'c>, Reason> {
         let timeout = self.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
         let timeout = timeout + self.over().map_or(Duration::ZERO, |over| over.0);
         let url = self.place().address("redis", 6379, context)?;
@@ -217,10 +217,10 @@ impl Spec {
     }
 
     /// Which keys `preview` and `delete` take.
-    fn taken(&self, pattern: &str) -> Result<delete::KeySelection, ActionError> {
+    fn taken(&self, pattern: &str) -> Result<delete::KeySelection, Reason> {
         if !self.everything && pattern.chars().all(|c| matches!(c, '*' | '?')) {
             let message = format!("`{}` leaves nothing out; say `everything: true` if that is meant", shown(pattern));
-            return Err(ActionError::new("everything", message));
+            return Err(Reason::new("everything", message));
         }
         Ok(delete::KeySelection {
             pattern: pattern.to_owned(),
@@ -277,7 +277,7 @@ impl Kind for Redis {
             let spec = Spec::read(spec)?;
             perform(&spec, context).await
         };
-        done.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
+        done.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
     }
 
     async fn reconcile(&self, spec: &Value, _before: &Value, context: &Context) -> Reconciled {
@@ -291,12 +291,12 @@ impl Kind for Redis {
                 Reconciled::Happened(Outcome::succeeded("none of the keys is left", json!({ "partial": false })))
             }
             Ok(outcome) => Reconciled::CannotTell(format!("{} now", outcome.summary)),
-            Err(trouble) => Reconciled::CannotTell(trouble.message),
+            Err(trouble) => Reconciled::CannotTell(trouble.text),
         }
     }
 }
 
-async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError> {
+async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     // What would be refused is refused before anybody is asked.
     let taken = spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.taken(pattern)).transpose()?;
     let mut wire = spec.wire(context).await?;
@@ -313,7 +313,7 @@ async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, ActionError>
     match (spec.memory, spec.ping) {
         (Some(true), _) => memory::memory_report(spec.below, spec.over(), &mut wire).await,
         (_, Some(true)) => wire.ping().await,
-        _ => Err(ActionError::new("spec", "redis: nothing is asked for")),
+        _ => Err(Reason::new("spec", "redis: nothing is asked for")),
     }
 }
 
@@ -334,8 +334,8 @@ mod tests {
     #[test]
     fn a_pattern_that_leaves_nothing_out_must_be_meant() {
         let taken = |spec: Value| Spec::read(&spec).unwrap().taken(spec["delete"].as_str().unwrap());
-        assert_eq!(taken(json!({ "delete": "**" })).unwrap_err().kind, "everything");
-        assert_eq!(taken(json!({ "delete": "" })).unwrap_err().kind, "everything");
+        assert_eq!(taken(json!({ "delete": "**" })).unwrap_err().code, "everything");
+        assert_eq!(taken(json!({ "delete": "" })).unwrap_err().code, "everything");
         assert!(
             taken(json!({ "delete": "*", "everything": true })).is_ok() && taken(json!({ "delete": "a*" })).is_ok()
         );

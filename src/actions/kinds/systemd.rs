@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 
 use self::change::Verb;
 use self::error::SystemdError;
+use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb as FormVerb};
 use crate::domain::core::effect::EffectClass;
@@ -121,22 +122,6 @@ struct Spec {
     daemon_reload: Option<bool>,
     expect: Option<String>,
     settle: Option<Span>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl From<OneOrMany> for Vec<String> {
-    fn from(units: OneOrMany) -> Self {
-        match units {
-            OneOrMany::One(unit) => vec![unit],
-            OneOrMany::Many(units) => units,
-        }
-    }
 }
 
 /// What is asked for.

@@ -22,11 +22,11 @@ use serde_json::{Value, json};
 
 use self::certificate::Certificate;
 use self::handshake::Handshake;
-use super::support::error::ActionError;
 use crate::actions::transport::timeout::within;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -107,9 +107,9 @@ struct Spec {
 
 impl Spec {
     /// Host and port.
-    fn target(&self) -> Result<(String, u16), ActionError> {
+    fn target(&self) -> Result<(String, u16), Reason> {
         let shown = one_line(&self.address, SHOWN);
-        let wrong = || ActionError::new("request", format!("`{shown}` is neither a host nor `host:port`"));
+        let wrong = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));
         let text = self.address.trim();
         let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url = Url::parse(&url).map_err(|_| wrong())?;
@@ -117,10 +117,9 @@ impl Spec {
         Ok((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(443)))
     }
 
-    fn name(&self, host: &str) -> Result<ServerName<'static>, ActionError> {
+    fn name(&self, host: &str) -> Result<ServerName<'static>, Reason> {
         let name = self.name.as_deref().unwrap_or(host);
-        let wrong =
-            |_| ActionError::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN)));
+        let wrong = |_| Reason::new("request", format!("`{}` cannot be the name of a host", one_line(name, SHOWN)));
         ServerName::try_from(name.to_owned()).map_err(wrong)
     }
 }
@@ -139,20 +138,20 @@ impl Kind for Tls {
 
     async fn perform(&self, spec: &Value, context: &Context) -> Outcome {
         let looked = async {
-            let spec = Spec::deserialize(spec).map_err(|error| ActionError::new("spec", format!("tls: {error}")))?;
+            let spec = Spec::deserialize(spec).map_err(|error| Reason::new("spec", format!("tls: {error}")))?;
             look(&spec, context).await
         };
-        looked.await.unwrap_or_else(|trouble: ActionError| trouble.outcome(json!({})))
+        looked.await.unwrap_or_else(|trouble: Reason| trouble.outcome(json!({})))
     }
 }
 
-async fn look(spec: &Spec, context: &Context) -> Result<Outcome, ActionError> {
+async fn look(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
     let (host, port) = spec.target()?;
     let name = spec.name(&host)?;
     let timeout = spec.timeout.map_or(TIMEOUT, |timeout| timeout.0).min(LONGEST_TIMEOUT);
     let roots = verify::roots(spec.ca.as_deref(), timeout, context).await?;
     let place = one_line(&format!("{host}:{port}"), SHOWN);
-    let at_place = |trouble: ActionError| ActionError::new(trouble.kind, format!("{place}: {}", trouble.message));
+    let at_place = |trouble: Reason| trouble.worded(|text| format!("{place}: {text}"));
     let made = within(timeout, context, handshake::make(&host, port, name.clone(), context)).await;
     let handshake = made.and_then(|made| made).map_err(at_place)?;
     let certificate = Certificate::read(handshake.leaf()).map_err(at_place)?;
@@ -180,12 +179,12 @@ fn report(
     let date = certificate.not_after.date_naive();
     if let Some(first) = problems.first() {
         let said: Vec<String> = problems.iter().map(|problem| told(problem, name, certificate, days)).collect();
-        return ActionError::new(first, format!("{place}: {}", said.join("; "))).outcome(output);
+        return Reason::new(*first, format!("{place}: {}", said.join("; "))).outcome(output);
     }
     let line =
         format!("{place}: valid for {days} more days, until {date}, {}, by {}", handshake.protocol, certificate.issuer);
     match spec.min_days.filter(|wanted| days < *wanted) {
-        Some(wanted) => ActionError::new("expires_soon", format!("{line}; {wanted} days are wanted")).outcome(output),
+        Some(wanted) => Reason::new("expires_soon", format!("{line}; {wanted} days are wanted")).outcome(output),
         None => Outcome::succeeded(line, output),
     }
 }

@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
-pub use super::ssh::connect_error::manual_command;
+pub use super::ssh::connect_error::{ConnectError, manual_command};
 pub use super::ssh::connection::SILENCE;
 pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, open_forward};
 pub(crate) use super::ssh::tls_stream::secured;
@@ -50,8 +50,8 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
 ///
 /// # Errors
 ///
-/// A sentence that says why there is none, and what to type.
-pub async fn reach(context: &Context) -> Result<(), String> {
+/// Why there is none, and what to type.
+pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     match context.environment.host.ssh() {
         Some(host) => super::ssh::connection::to(host, context).up(context).await.map(drop),
         None => Ok(()),

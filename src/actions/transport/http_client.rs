@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::timeout::within;
 use crate::actions::Context;
+use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
@@ -56,26 +57,11 @@ pub struct HttpResponse {
     pub latency: Duration,
 }
 
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpError {
-    /// A word for programs: `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`.
-    pub kind: &'static str,
-    /// For people.
-    pub message: String,
-}
-
-impl HttpError {
-    fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-}
-
 /// The one client. It keeps no connections, so that it can be used from any runtime.
 ///
 /// # Errors
 /// When the machine's trusted certificates cannot be read.
-pub fn client() -> Result<&'static Client, HttpError> {
+pub fn client() -> Result<&'static Client, Reason> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
     let built = CLIENT.get_or_init(|| {
         // `main` has installed it already; a test or a library user may not have.
@@ -88,7 +74,7 @@ pub fn client() -> Result<&'static Client, HttpError> {
             .no_proxy();
         client.build().map_err(|error| reason(&error))
     });
-    built.as_ref().map_err(|error| HttpError::new("tls", format!("no HTTP client can be made: {error}")))
+    built.as_ref().map_err(|error| Reason::new("tls", format!("no HTTP client can be made: {error}")))
 }
 
 /// Follows a redirect within the same host, never from `https` to `http`.
@@ -105,8 +91,9 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
 /// Sends a request and reads the answer, within `timeout` and the context's own time.
 ///
 /// # Errors
-/// When there is no answer: each reason told apart.
-pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<HttpResponse, HttpError> {
+/// `dns`, `refused`, `unreachable`, `tls`, `timeout`, `cancelled`, `closed`, `request`; `host_unreachable` and `host_lost`
+/// where the address is reached from another host.
+pub async fn send(request: Request, timeout: Duration, context: &Context) -> Result<HttpResponse, Reason> {
     let client = client()?;
     let began = context.clock.now();
     let exchange = async {
@@ -116,12 +103,10 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
         };
         read(response, began, context).await
     };
-    within(timeout, context, exchange)
-        .await
-        .unwrap_or_else(|trouble| Err(HttpError::new(trouble.kind, trouble.message)))
+    within(timeout, context, exchange).await.unwrap_or_else(Err)
 }
 
-async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, HttpError> {
+async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, Reason> {
     let (status, headers) = (response.status().as_u16(), limited_body(response.headers()));
     let (mut body, mut is_cut) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
@@ -156,42 +141,42 @@ fn limited_body(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 /// Why a request failed, from the chain of errors behind it.
-fn why(error: &reqwest::Error) -> HttpError {
+fn why(error: &reqwest::Error) -> Reason {
     let text = reason(error);
-    let kind = chain(error).into_iter().find_map(kind_of).unwrap_or({
+    let kind = chain(error).into_iter().find_map(kind_of).unwrap_or_else(|| {
         if error.is_timeout() {
-            "timeout"
+            ReasonCode::TIMEOUT
         } else if error.is_builder() || error.is_request() && !error.is_connect() {
-            "request"
+            "request".into()
         } else {
-            "closed"
+            ReasonCode::CLOSED
         }
     });
-    let message = match kind {
+    let text = match kind.as_str() {
         "refused" => "the connection was refused: nothing listens there".to_owned(),
         "dns" => "the name of the host is not known".to_owned(),
         "tls" => format!("no trusted connection: {text}"),
         "timeout" => "no connection in time".to_owned(),
         _ => text,
     };
-    HttpError { kind, message }
+    Reason { code: kind, text }
 }
 
-fn kind_of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+fn kind_of(cause: &(dyn Error + 'static)) -> Option<ReasonCode> {
     if cause.is::<rustls::Error>() {
-        return Some("tls");
+        return Some("tls".into());
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return match error.kind() {
-            io::ErrorKind::ConnectionRefused => Some("refused"),
-            io::ErrorKind::TimedOut => Some("timeout"),
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable"),
+            io::ErrorKind::ConnectionRefused => Some(ReasonCode::REFUSED),
+            io::ErrorKind::TimedOut => Some(ReasonCode::TIMEOUT),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Some("unreachable".into()),
             // What an I/O error wraps is not among its sources.
             _ => error.get_ref().and_then(|inner| kind_of(inner)),
         };
     }
-    // The resolver's error has no type that can be named.
-    cause.to_string().starts_with("dns error").then_some("dns")
+    // The error of hyper's resolver has a private type and no kind: its text is its only mark.
+    cause.to_string().starts_with("dns error").then(|| "dns".into())
 }
 
 /// An error and the causes behind it, outermost first.

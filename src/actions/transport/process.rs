@@ -33,6 +33,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::actions::Context;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::time::{Span, Timestamp};
 
 use self::capture::{Capture, Sink};
@@ -44,6 +45,9 @@ pub const GRACE: Duration = Duration::from_secs(2);
 
 /// The variable that says where the agent of ssh is.
 pub const AGENT: &str = "SSH_AUTH_SOCK";
+
+/// The code of a program that is not installed.
+pub const NO_PROGRAM: &str = "no_program";
 
 /// Whether a child is a part of a step, and ends with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +108,25 @@ pub enum NotStarted {
     /// The system refused.
     #[error("`{0}` could not be started: {1}")]
     Refused(String, #[source] io::Error),
-    /// The host that it is to run on cannot be reached, or does not take it.
+    /// The host that it is to run on cannot be reached, or takes no command.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(Reason),
+    /// The host that it is to run on has no such program.
+    #[error("{0}")]
+    NoProgramThere(String),
+    /// The host that it is to run on has not what else it needs, or cannot be given it.
+    #[error("{0}")]
+    NotThere(String),
+}
+
+impl From<NotStarted> for Reason {
+    fn from(error: NotStarted) -> Self {
+        match error {
+            NotStarted::Unreachable(reason) => reason,
+            NotStarted::NotFound(..) | NotStarted::NoProgramThere(_) => Self::new(NO_PROGRAM, error.to_string()),
+            other => Self::new("system", other.to_string()),
+        }
+    }
 }
 
 impl Job {

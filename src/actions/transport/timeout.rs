@@ -12,8 +12,8 @@ use chrono::TimeDelta;
 use tokio::sync::oneshot;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::clock;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::time::Span;
 
 /// The most of the context's time that is kept for saying what has happened.
@@ -23,14 +23,14 @@ const RESERVE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// `timeout` or `cancelled`.
-pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Output = T>) -> Result<T, ActionError> {
+pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Output = T>) -> Result<T, Reason> {
     tokio::select! {
         done = work => Ok(done),
         () = clock::sleep(&*context.clock, limit) => {
-            Err(ActionError::new("timeout", format!("no answer within {}", Span(limit))))
+            Err(Reason::new("timeout", format!("no answer within {}", Span(limit))))
         }
-        () = context.cancel.cancelled() => Err(ActionError::new("cancelled", "it was stopped before an answer came")),
-        () = expiry(context) => Err(ActionError::new("timeout", "the step's time was over before an answer came")),
+        () = context.cancel.cancelled() => Err(Reason::new("cancelled", "it was stopped before an answer came")),
+        () = expiry(context) => Err(Reason::new("timeout", "the step's time was over before an answer came")),
     }
 }
 
@@ -38,12 +38,12 @@ pub async fn within<T>(limit: Duration, context: &Context, work: impl Future<Out
 ///
 /// # Errors
 /// `timeout` when the context's own time is over before, or `cancelled`.
-pub async fn pause(length: Duration, context: &Context) -> Result<(), ActionError> {
+pub async fn pause(length: Duration, context: &Context) -> Result<(), Reason> {
     tokio::select! {
         () = clock::sleep(&*context.clock, length) => Ok(()),
-        () = context.cancel.cancelled() => Err(ActionError::new("cancelled", "it was stopped while it waited")),
+        () = context.cancel.cancelled() => Err(Reason::new("cancelled", "it was stopped while it waited")),
         () = expiry(context) => {
-            Err(ActionError::new("timeout", format!("the step's time was over before {} had passed", Span(length))))
+            Err(Reason::new("timeout", format!("the step's time was over before {} had passed", Span(length))))
         }
     }
 }
@@ -68,15 +68,13 @@ pub async fn apart<T: Send + 'static>(
     limit: Duration,
     context: &Context,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ActionError> {
+) -> Result<T, Reason> {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("apart".to_owned());
     // Nobody may listen any more when it is done.
     let spawned = thread.spawn(move || drop(sender.send(work())));
-    spawned.map_err(|error| ActionError::new("system", format!("no thread could be started: {error}")))?;
-    within(limit, context, receiver)
-        .await?
-        .map_err(|_| ActionError::new("system", "the thread ended without an answer"))
+    spawned.map_err(|error| Reason::new("system", format!("no thread could be started: {error}")))?;
+    within(limit, context, receiver).await?.map_err(|_| Reason::new("system", "the thread ended without an answer"))
 }
 
 #[cfg(test)]
@@ -88,7 +86,7 @@ mod tests {
     async fn a_call_that_never_returns_is_given_up() {
         let (held, hold) = std::sync::mpsc::channel::<()>();
         let stuck = apart(Duration::from_millis(20), &context(), move || hold.recv()).await;
-        assert_eq!(stuck.unwrap_err().message, "no answer within 20ms");
+        assert_eq!(stuck.unwrap_err().text, "no answer within 20ms");
         drop(held);
         assert_eq!(apart(Duration::from_secs(60), &context(), || 7).await, Ok(7));
     }
@@ -98,11 +96,11 @@ mod tests {
         let mut context = context();
         context.deadline = Some(context.clock.now());
         let late = within(Duration::from_secs(60), &context, std::future::pending::<()>()).await;
-        assert_eq!(late.unwrap_err().kind, "timeout");
-        assert_eq!(pause(Duration::from_secs(60), &context).await.unwrap_err().kind, "timeout");
+        assert_eq!(late.unwrap_err().code, "timeout");
+        assert_eq!(pause(Duration::from_secs(60), &context).await.unwrap_err().code, "timeout");
         context.deadline = None;
         context.cancel.cancel();
         let stopped = within(Duration::from_secs(60), &context, std::future::pending::<()>()).await;
-        assert_eq!(stopped.unwrap_err().kind, "cancelled");
+        assert_eq!(stopped.unwrap_err().code, "cancelled");
     }
 }

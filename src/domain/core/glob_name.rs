@@ -1,4 +1,6 @@
-//! Names with `*` and `?`, and unit names with their ending.
+//! Names with `*` and `?`, patterns of units with `[…]` as well, and unit names with their ending.
+//!
+//! Deliberately absent: paths, braces and regular expressions.
 
 /// What a unit's name can end with (systemd.unit(5)).
 const UNIT_SUFFIXES: &[&str] = &[
@@ -15,34 +17,119 @@ const UNIT_SUFFIXES: &[&str] = &[
     ".device",
 ];
 
-/// Whether `name` fits a pattern in which `*` stands for any text and `?` for one character.
+/// Whether `name` fits a pattern in which `*` stands for any text and `?` for one character. Takes time in proportion to
+/// the product of the two at worst.
 pub fn matches(pattern: &str, name: &str) -> bool {
+    fits(pattern, name, |pattern, at, character| match pattern[at] {
+        '?' => Some(at + 1),
+        other => (other == character).then_some(at + 1),
+    })
+}
+
+/// Whether a text holds a character that makes it a pattern of units.
+pub fn is_unit_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// Whether a unit's name fits a pattern as systemd reads it: like [`matches`], and `[…]` stands for one character of a set.
+pub fn matches_unit(pattern: &str, name: &str) -> bool {
+    fits(pattern, name, one)
+}
+
+/// Whether a pattern fits the whole of a name; `one` gives the place after the part at a place, if it fits a character.
+fn fits(pattern: &str, name: &str, one: impl Fn(&[char], usize, char) -> Option<usize>) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n, mut star) = (0, 0, None);
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {
             Some('*') => {
                 star = Some((p, n));
                 p += 1;
+                continue;
             }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                // The last star takes one character more.
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    (p, n) = (at + 1, taken + 1);
+            Some(_) => {
+                if let Some(next) = one(&pattern, p, name[n]) {
+                    (p, n) = (next, n + 1);
+                    continue;
                 }
-                None => return false,
-            },
+            }
+            None => {}
         }
+        // Give the last star one character more, and try again from there.
+        let Some((at, taken)) = star else { return false };
+        star = Some((at, taken + 1));
+        (p, n) = (at + 1, taken + 1);
     }
     pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// The place after the part of the pattern at `at`, if that part matches `character`.
+fn one(pattern: &[char], at: usize, character: char) -> Option<usize> {
+    match pattern[at] {
+        '?' => Some(at + 1),
+        '[' => {
+            let close = at + 2 + pattern.get(at + 2..)?.iter().position(|c| *c == ']')?;
+            let set = &pattern[at + 1..close];
+            let (negated, set) = match set.first() {
+                Some('!' | '^') => (true, &set[1..]),
+                _ => (false, set),
+            };
+            (in_set(set, character) != negated).then_some(close + 1)
+        }
+        other => (other == character).then_some(at + 1),
+    }
+}
+
+fn in_set(set: &[char], character: char) -> bool {
+    let mut at = 0;
+    while at < set.len() {
+        if set.get(at + 1) == Some(&'-') && at + 2 < set.len() {
+            if (set[at]..=set[at + 2]).contains(&character) {
+                return true;
+            }
+            at += 3;
+        } else if set[at] == character {
+            return true;
+        } else {
+            at += 1;
+        }
+    }
+    false
 }
 
 /// A unit's whole name: `.service` is what may be left out.
 pub fn suffixed(name: String) -> String {
     if UNIT_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name } else { name + ".service" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_units_match_as_systemd_does() {
+        for (pattern, name, expected) in [
+            ("pakashop-*", "pakashop-gateway", true),
+            ("pakashop-*", "nginx", false),
+            ("*-gate*y", "pakashop-gateway", true),
+            ("a?c", "abc", true),
+            ("a[a-c]c", "abc", true),
+            ("a[!a-c]c", "abc", false),
+            ("a[", "a[", false),
+            ("*", "", true),
+            ("", "a", false),
+            ("a*b*c", "a__b__b__c", true),
+        ] {
+            assert_eq!(matches_unit(pattern, name), expected, "{pattern} {name}");
+        }
+        let stars = "*a".repeat(200);
+        assert!(!matches_unit(&stars, &"a".repeat(199)));
+    }
+    #[test]
+    fn a_bracket_of_a_plain_pattern_is_a_bracket() {
+        assert!(matches("web[1]-*", "web[1]-a") && !matches("web[1]-*", "web1-a"));
+        assert!(matches_unit("web[1]-*", "web1-a") && !matches_unit("web[1]-*", "web[1]-a"));
+        assert!(matches("*-gate?ay", "shop-gateway") && !matches("gate", "gateway"));
+    }
 }

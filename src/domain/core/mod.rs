@@ -1,13 +1,14 @@
-//! Plain values that every other module uses: ids, time, severity, actors, text, problems with their place.
+//! Plain values that every other module uses: ids, time, severity, actors, text, reasons, problems with their place.
 
 pub mod actor;
 pub mod diagnostic;
 pub mod effect;
 pub mod glob_name;
 pub mod id;
+pub mod reason;
 pub mod secret_ref;
 pub mod severity;
-pub(crate) mod suggest;
+pub mod suggest;
 pub mod text;
 pub mod time;
 pub mod time_input;

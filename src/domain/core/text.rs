@@ -29,12 +29,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// A word as a shell takes it back unchanged.
+/// A word as a shell takes it back unchanged: without quotes where a person would type none.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { shell_quoted(word) }
+}
+
+/// A word in quotes, for a place where a plain one may mean something else: `if` and `A=b` at the beginning of a command.
+pub fn shell_quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
@@ -169,6 +171,13 @@ mod tests {
     #[test]
     fn sizes_read_well() {
         assert_eq!([0, 1536, 512 << 20, 3 << 40].map(bytes), ["0 B", "1.5 KiB", "512 MiB", "3 TiB"]);
+    }
+
+    #[test]
+    fn a_shell_word_is_quoted_only_where_it_has_to_be() {
+        assert_eq!(["code", "a=b", "", "~root"].map(shell_word), ["code", "a=b", "''", "'~root'"]);
+        assert_eq!(shell_word("it's; $(x)"), r"'it'\''s; $(x)'");
+        assert_eq!(["it's $(id)\n", "", "if"].map(shell_quoted), ["'it'\\''s $(id)\n'", "''", "'if'"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::step::StepStatus;
 use super::{Incident, IncidentStatus};
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::severity::Severity;
+use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::core::time::Timestamp;
 use crate::domain::runbook::{DeadlineFrom, DeadlineRule, Runbook};
 
@@ -28,9 +29,6 @@ mod scheduled;
 pub const HAPPENED: &str = "happened";
 /// The most runs of one incident: a runbook that starts itself is stopped here.
 pub const RUN_LIMIT: usize = 50;
-/// How far apart two names may be for one to be suggested for the other (Jaro-Winkler).
-const LIKENESS: f64 = 0.75;
-
 /// The events that a command is worth at `now`, or our no.
 pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) -> Result<Vec<Event>, Refused> {
     if let Request::Start(start) = &command.request {
@@ -131,17 +129,10 @@ fn check_environment(start: &Start) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The name that is meant, if one comes near what was given.
-pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    let near = known.iter().map(|name| (strsim::jaro_winkler(given, name), *name));
-    let (likeness, name) = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (likeness >= LIKENESS).then_some(name)
-}
-
 /// A sentence with the nearest name as it is typed, behind `lead`; or with all names.
 pub fn suggest(given: &str, known: &[&str], lead: &str) -> String {
-    match nearest(given, known) {
-        Some(name) => format!("Did you mean `{lead}{name}`?"),
+    match nearest(given, known.iter().copied()) {
+        Some(name) => did_you_mean(&format!("{lead}{name}")),
         None if known.is_empty() => "None are known.".to_owned(),
         None => format!("Known are: {}.", known.join(", ")),
     }

@@ -5,15 +5,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::domain::core::reason::{Reason, ReasonCode};
 
 /// The largest `output` an attempt may leave in the log, in bytes of JSON.
 ///
 /// A log is read whole whenever it is folded: 64 KiB keeps ten thousand events in memory comfortably.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
-
-/// The kind of trouble of a connection that was lost while something was done over it.
-pub const LOST: &str = "connection";
 
 /// How an attempt ended, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,14 +63,31 @@ impl Outcome {
 
     /// The connection to what did it was lost, and nobody knows how it ended: the world has to be looked at.
     pub fn lost(summary: impl Into<String>) -> Self {
-        let summary = summary.into();
-        let output = serde_json::json!({ "trouble": { "kind": LOST, "message": summary } });
-        Self { output, ..Self::ended(Verdict::Unknown, summary) }
+        Self::of_reason(&Reason::new(ReasonCode::CONNECTION_LOST, summary), json!({}))
+    }
+
+    /// The failure that a reason is, with what is known all the same; an object, or nothing. Its code and line are
+    /// `output.trouble`, under the names that runbooks read: `kind` and `message`.
+    pub fn of_reason(reason: &Reason, mut output: Value) -> Self {
+        output["trouble"] = json!({ "kind": reason.code, "message": reason.text });
+        let is_lost = reason.code == ReasonCode::CONNECTION_LOST;
+        let verdict = if is_lost { Verdict::Unknown } else { Verdict::Failed };
+        Self { verdict, ..Self::failed(reason.text.clone(), output) }
+    }
+
+    /// The code of its reason, where it has one.
+    pub fn reason_code(&self) -> Option<&str> {
+        self.output["trouble"]["kind"].as_str()
+    }
+
+    /// The line of its reason, else its summary.
+    pub fn reason_text(&self) -> &str {
+        self.output["trouble"]["message"].as_str().unwrap_or(&self.summary)
     }
 
     /// Whether it is unknown because a connection was lost, so that the world may know.
     pub fn is_lost(&self) -> bool {
-        self.verdict == Verdict::Unknown && self.output["trouble"]["kind"] == LOST
+        self.verdict == Verdict::Unknown && self.reason_code() == Some(ReasonCode::CONNECTION_LOST.as_str())
     }
 
     /// The same outcome with what the action printed.
@@ -93,6 +109,13 @@ impl Outcome {
     }
 }
 
+impl Reason {
+    /// [`Outcome::of_reason`], where the reason is the end of an expression.
+    pub fn outcome(&self, output: Value) -> Outcome {
+        Outcome::of_reason(self, output)
+    }
+}
+
 /// Whether a shared value says nothing, so that it need not be written.
 pub(crate) fn is_nothing(value: &Arc<Value>) -> bool {
     value.is_null()
@@ -101,6 +124,17 @@ pub(crate) fn is_nothing(value: &Arc<Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_in_the_outcome_under_the_names_that_runbooks_read() {
+        let outcome = Reason::new("refused", "nothing listens there").outcome(json!({ "seen": 1 }));
+        let trouble = json!({ "kind": "refused", "message": "nothing listens there" });
+        assert_eq!(outcome, Outcome::failed("nothing listens there", json!({ "seen": 1, "trouble": trouble })));
+        assert_eq!((outcome.reason_code(), outcome.is_lost()), (Some("refused"), false));
+        let lost = Outcome::lost("the connection was lost");
+        assert_eq!((lost.verdict, lost.reason_code(), lost.is_lost()), (Verdict::Unknown, Some("connection"), true));
+        assert_eq!(Outcome::failed("away", Value::Null).reason_code(), None);
+    }
 
     #[test]
     fn what_the_summary_ends_with_is_not_told_twice() {

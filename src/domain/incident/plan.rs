@@ -69,7 +69,8 @@ impl PlannedChange {
             Host::Local => (environment.to_owned(), self.place.clone()),
             Host::Ssh(ssh) => (format!("{environment} on {}", ssh.to), self.place.replacen(HERE, "that host", 1)),
         };
-        let is_said = place.is_empty() || place == "that host";
+        // That it is done on the host stands in front already.
+        let is_said = place.is_empty() || host.ssh().is_some() && self.place == HERE;
         Self { place: if is_said { front } else { format!("{front}, {place}") }, ..self }
     }
 }

@@ -174,6 +174,26 @@ pub struct RunFacts {
     pub digest: String,
 }
 
+/// Whether a deadline was met, in the words that a template reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum DeadlineState {
+    /// It is not over.
+    #[serde(rename = "running")]
+    Running,
+    /// What it asks for was done in time.
+    #[serde(rename = "met")]
+    Met,
+    /// What it asks for was done too late.
+    #[serde(rename = "met late")]
+    MetLate,
+    /// What it asks for was not done.
+    #[serde(rename = "missed")]
+    Missed,
+    /// Nothing is asked for any more.
+    #[serde(rename = "not asked for any more")]
+    Lifted,
+}
+
 /// How a deadline stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadlineFacts {
@@ -183,8 +203,8 @@ pub struct DeadlineFacts {
     pub from: &'static str,
     /// When it is missed.
     pub due: Moment,
-    /// `running`, `met`, `met late` or `missed`.
-    pub state: &'static str,
+    /// Whether it was met.
+    pub state: DeadlineState,
     /// When what it asks for was done.
     pub met: Option<Moment>,
     /// How long before or after it was due that was.
@@ -311,11 +331,11 @@ fn due_after(incident: &Incident) -> Span {
 
 fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
     let (state, met) = match &deadline.status {
-        DeadlineStatus::Running => ("running", None),
-        DeadlineStatus::Missed => ("missed", None),
-        DeadlineStatus::Lifted => ("not asked for any more", None),
-        DeadlineStatus::Met { at, .. } => ("met", Some(*at)),
-        DeadlineStatus::MetLate { at, .. } => ("met late", Some(*at)),
+        DeadlineStatus::Running => (DeadlineState::Running, None),
+        DeadlineStatus::Missed => (DeadlineState::Missed, None),
+        DeadlineStatus::Lifted => (DeadlineState::Lifted, None),
+        DeadlineStatus::Met { at, .. } => (DeadlineState::Met, Some(*at)),
+        DeadlineStatus::MetLate { at, .. } => (DeadlineState::MetLate, Some(*at)),
     };
     DeadlineFacts {
         name: one_line(&deadline.name, facts::NAME_LIMIT),

@@ -24,7 +24,7 @@ use serde_json::Value as Json;
 
 pub use self::error::ExpressionError;
 pub use self::references::Reference;
-use crate::domain::core::suggest::nearest;
+use crate::domain::core::suggest::{did_you_mean, nearest};
 
 pub(in crate::domain) use self::error::explain;
 pub(in crate::domain) use self::limit::{guard, within_limit};
@@ -254,7 +254,7 @@ fn known_filters(source: &str, filters: &[references::FilterUse]) -> Result<(), 
         if !known.eval(scope).is_ok_and(|answer| answer.is_true()) {
             let error = ExpressionError::at(source, filter.range.clone(), format!("unknown filter `{}`", filter.name));
             return Err(match nearest(&filter.name, FILTERS.iter().copied()) {
-                Some(name) => error.hint(format!("Did you mean `{name}`?")),
+                Some(name) => error.hint(did_you_mean(name)),
                 None => error,
             });
         }

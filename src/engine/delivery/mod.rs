@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ use crate::domain::incident::message::MessageId;
 use crate::domain::incident::{Incident, Thread};
 use crate::domain::redact::Redactor;
 use crate::notify::{Channel, OutgoingMessage, Receipt, Undelivered};
+use crate::sync::lock;
 
 use self::priority_queue::{PriorityQueue, QueuePriority};
 
@@ -229,9 +230,4 @@ fn key(incident: &IncidentId, parcel: &PendingDelivery) -> String {
     };
     let digest = Sha256::digest(format!("{incident}\n{message}\n{}", parcel.channel).as_bytes());
     hex::encode(&digest[..16])
-}
-
-/// The data behind a lock: nothing here panics while it holds one, and what is behind it stays whole if it did.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ mod ordered_merge;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::actions::kinds::journal::query::Query;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
+use crate::sync::lock;
 
 /// The most readers at once: the host may be in trouble, and has other things to do.
 const READERS: usize = 4;
@@ -144,13 +145,13 @@ async fn oldest(whole: &Query, context: &Context) -> Result<Option<Timestamp>, S
     let query = Query { reverse: false, ..whole.clone() }.of_instants();
     let (first, found) = (Arc::new(Mutex::new(None)), CancellationToken::new());
     let mut take = |record: &crate::domain::journal::export::ExportRecord<'_>| {
-        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(record.at);
+        lock(&first).get_or_insert(record.at);
         found.cancel();
     };
     tokio::select! {
         read = query.read(context, &mut take) => drop(read.map_err(|error| error.to_string())?),
         () = found.cancelled() => {}
     }
-    let first = *first.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = *lock(&first);
     Ok(first)
 }

@@ -14,13 +14,14 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::SqliteError;
 use super::error_help::io_refusal;
 use crate::store::StoreError;
+use crate::sync::lock;
 
 /// Which file this is, whatever its name: device and inode.
 pub(super) type Identity = (u64, u64);
@@ -44,7 +45,7 @@ struct Shared {
 impl Open {
     fn lock() -> MutexGuard<'static, Self> {
         // No step below leaves the tables half changed when it panics.
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&OPEN)
     }
 
     /// Takes over a descriptor for a new holder.

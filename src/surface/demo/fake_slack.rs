@@ -3,8 +3,9 @@
 //! Deliberately absent: everything of Slack but `chat.postMessage`, and the network.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::sync::lock;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Json;
@@ -57,7 +58,7 @@ impl Slack {
 
     /// What has arrived so far.
     pub fn messages(&self) -> Vec<FakeMessage> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.messages).clone()
     }
 }
 
@@ -70,7 +71,7 @@ impl Drop for Slack {
 async fn take(State(messages): State<Arc<Mutex<Vec<FakeMessage>>>>, Json(body): Json<Value>) -> Json<Value> {
     let text = body["text"].as_str().unwrap_or_default().to_owned();
     let thread = body.get("thread_ts").filter(|thread| !thread.is_null()).cloned();
-    let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut messages = lock(&messages);
     if messages.len() >= KEPT {
         return Json(json!({ "ok": false, "error": "ratelimited" }));
     }

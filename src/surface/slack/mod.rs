@@ -11,7 +11,7 @@
 //! Deliberately absent: decisions about incidents, and messages to stakeholders, which the engine owes and delivers.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
 use crate::notify::slack::Web;
+use crate::sync::lock;
 
 use self::board::{IncidentMessages, Unrecorded};
 use self::connect::payload::{Act, Inbound};
@@ -144,7 +145,7 @@ impl App {
 
     /// Whether a request was delivered before; it is remembered.
     fn is_repeated(&self, name: &str) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         if seen.iter().any(|one| one == name) {
             return true;
         }

@@ -8,10 +8,10 @@ use std::path::Path;
 use super::mounts;
 use super::mounts::Mount;
 use super::{SHOWN, Usage, share};
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};
+use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
 /// Size of a block, blocks, free, free for all; inodes, free. Then the path without links, and where what is mounted.
@@ -20,27 +20,28 @@ const SCRIPT: &str = "stat -f -c '%S %b %f %a %c %d' -- \"$1\" && readlink -f --
 /// How full the file system of a path on the environment's host is.
 ///
 /// # Errors
-/// `missing`, `access`, `timeout`, `cancelled`, `unreachable` or `system`, with the path.
-pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, ActionError> {
+/// `missing`, `access`, `timeout`, `cancelled`, `host_unreachable` or `system`, with the path.
+pub(super) async fn remote_usage(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
-    let trouble = |kind, reason: &str| ActionError::new(kind, format!("`{shown}`: {reason}"));
+    let trouble = |code: &'static str, reason: &str| Reason::new(code, format!("`{shown}`: {reason}"));
     let place = context.there(path);
     let place = if path.starts_with('/') { place } else { Path::new(".").join(place) };
     let quiet = Context { progress: Progress::none(), ..context.clone() };
     let argv = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).into_iter().chain([place.display().to_string()]);
     let job = Job::new(argv, &quiet).env("LC_ALL", "C");
-    let ended = host::run(&job, &quiet).await.map_err(|error| ActionError::new("unreachable", error.to_string()))?;
+    let ended = host::run(&job, &quiet).await?;
     let (exit, printed) = ended;
     match exit.ending {
         Ending::Code(0) => usage(path, &printed.stdout())
             .ok_or_else(|| trouble("system", "`stat` and `readlink` print what they should not")),
         Ending::TimedOut => Err(trouble("timeout", "no answer in time")),
         Ending::Cancelled => Err(trouble("cancelled", "it was stopped before an answer came")),
-        Ending::Lost => Err(trouble("connection", "the connection was lost")),
+        Ending::Lost => Err(trouble(ReasonCode::CONNECTION_LOST.as_str(), "the connection was lost")),
+        // coreutils have one exit code for every failure: its words, under LC_ALL=C, are all that tells them apart.
         Ending::Code(_) | Ending::Signal(_) => Err(match printed.stderr() {
-            said if said.contains("No such file") => ActionError::new("missing", format!("there is no `{shown}`")),
+            said if said.contains("No such file") => Reason::new("missing", format!("there is no `{shown}`")),
             said if said.contains("Permission denied") => {
-                ActionError::new("access", format!("`{shown}` may not be looked at"))
+                Reason::new("access", format!("`{shown}` may not be looked at"))
             }
             said => trouble("system", &one_line(said.lines().next_back().unwrap_or_default(), SHOWN)),
         }),

@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::apart;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
+use crate::sync::lock;
 
 /// How long a file system may take: a local one takes microseconds, one over a network that is well less than a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ struct PendingStatfs(PathBuf);
 
 impl PendingStatfs {
     fn begin(place: &Path) -> Option<Self> {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&WAITING);
         let count = waiting.entry(place.to_owned()).or_default();
         (*count < LOOKS).then(|| {
             *count += 1;
@@ -43,7 +44,7 @@ impl PendingStatfs {
 
 impl Drop for PendingStatfs {
     fn drop(&mut self) {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&WAITING);
         if let Some(count) = waiting.get_mut(&self.0) {
             *count -= 1;
             if *count == 0 {
@@ -57,28 +58,28 @@ impl Drop for PendingStatfs {
 ///
 /// # Errors
 /// `missing`, `access`, `timeout`, `cancelled` or `system`, with the path.
-pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, ActionError> {
+pub(super) async fn statfs_bounded(context: &Context, path: &str) -> Result<Usage, Reason> {
     let shown = one_line(path, SHOWN);
     let (directory, named) = (context.directory.clone(), path.to_owned());
     let Some(begun) = PendingStatfs::begin(&directory.join(path)) else {
-        return Err(ActionError::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
+        return Err(Reason::new("timeout", format!("`{shown}` has not answered {LOOKS} earlier looks yet")));
     };
     let looked = apart(PATIENCE, context, move || {
         let found = found(&directory, &named);
         drop(begun);
         found
     });
-    looked.await.map_err(|trouble| ActionError { message: format!("`{shown}`: {}", trouble.message), ..trouble })?
+    looked.await.map_err(|trouble| trouble.worded(|text| format!("`{shown}`: {text}")))?
 }
 
-fn found(directory: &Path, path: &str) -> Result<Usage, ActionError> {
+fn found(directory: &Path, path: &str) -> Result<Usage, Reason> {
     let place = directory.join(path);
     let refused = |error: io::Error| {
         let shown = one_line(path, SHOWN);
         match error.kind() {
-            io::ErrorKind::NotFound => ActionError::new("missing", format!("there is no `{shown}`")),
-            io::ErrorKind::PermissionDenied => ActionError::new("access", format!("`{shown}` may not be looked at")),
-            _ => ActionError::new("system", format!("`{shown}`: {error}")),
+            io::ErrorKind::NotFound => Reason::new("missing", format!("there is no `{shown}`")),
+            io::ErrorKind::PermissionDenied => Reason::new("access", format!("`{shown}` may not be looked at")),
+            _ => Reason::new("system", format!("`{shown}`: {error}")),
         }
     };
     let about = rustix::fs::statvfs(&place).map_err(|error| refused(error.into()))?;

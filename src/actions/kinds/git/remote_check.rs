@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::REMOTE;
-use super::repository::Repository;
+use super::repository::{GitError, Repository};
 use crate::actions::Context;
+use crate::domain::core::reason::Reason;
 
 /// What a remote answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,21 +16,43 @@ pub struct Reached {
     pub branches: BTreeSet<String>,
 }
 
+/// Why a remote did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    /// The host of its address, where it has one.
+    pub host: Option<String>,
+    /// Its code is one of [`complaint`](super::complaint)'s, or that of a program that did not start.
+    pub reason: Reason,
+}
+
 /// Asks the remote of a work tree what it has, within the context's time and without a prompt.
 ///
 /// # Errors
 /// Git's own words, the address in front where there is one.
-pub async fn reach(tree: &str, context: &Context) -> Result<Reached, String> {
-    let repository = Repository::of(Some(tree), context).map_err(|trouble| trouble.summary().to_owned())?;
-    let asked = repository.ask(&["remote", "get-url", REMOTE]).await;
-    let address = shown(&asked.map_err(|trouble| trouble.summary().to_owned())?);
+pub async fn reach(tree: &str, context: &Context) -> Result<Reached, Unreached> {
+    let nowhere = |error: GitError| Unreached { host: None, reason: error.into_reason() };
+    let repository = Repository::of(Some(tree), context).map_err(nowhere)?;
+    let address = shown(&repository.ask(&["remote", "get-url", REMOTE]).await.map_err(nowhere)?);
+    let at_address = |reason: Reason| Unreached { host: host(&address).map(str::to_owned), reason };
     let answer = repository.git_remotely(&["ls-remote", "--heads", REMOTE]).await;
-    let answer = answer.map_err(|trouble| format!("`{address}`: {}", trouble.summary()))?;
+    let answer =
+        answer.map_err(|error| at_address(error.into_reason().worded(|text| format!("`{address}`: {text}"))))?;
     if answer.code != 0 {
-        return Err(format!("`{address}` does not answer: {}", answer.said()));
+        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.said()))));
     }
     let branch = |line: &str| Some(line.split_once("refs/heads/")?.1.to_owned());
     Ok(Reached { address, branches: answer.stdout.lines().filter_map(branch).collect() })
+}
+
+/// The host of an address: `https://git.example/shop.git`, `ssh://git@git.example:22/shop.git` or `git@git.example:shop.git`.
+fn host(address: &str) -> Option<&str> {
+    let place = match address.split_once("://") {
+        Some((_, rest)) => rest.split('/').next()?,
+        None => address.split_once(':')?.0,
+    };
+    let host = place.rsplit('@').next()?;
+    let host = if host.starts_with('[') { host } else { host.split(':').next()? };
+    (!host.is_empty() && !host.contains('/')).then_some(host)
 }
 
 /// An address without a password in it.
@@ -45,7 +68,15 @@ fn shown(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{host, shown};
+
+    #[test]
+    fn an_address_has_a_host_unless_it_is_a_path() {
+        assert_eq!(host("https://git.example/shop.git"), Some("git.example"));
+        assert_eq!(host("ssh://git@git.example:2222/shop.git"), Some("git.example"));
+        assert_eq!(host("git@git.example:shop.git"), Some("git.example"));
+        assert_eq!((host("/srv/git/shop.git"), host("file:///srv/git/shop.git"), host("./a:b")), (None, None, None));
+    }
 
     #[test]
     fn a_password_in_an_address_is_not_shown() {

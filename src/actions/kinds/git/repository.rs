@@ -8,10 +8,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::complaint;
 use crate::actions::transport::host;
 use crate::actions::transport::process::capture::Capture;
-use crate::actions::transport::process::{Ending, Job};
+use crate::actions::transport::process::{Ending, Job, NotStarted};
 use crate::actions::{Context, Progress};
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
@@ -49,25 +51,42 @@ const UNDER_WAY: [(&str, &str); 6] = [
 #[derive(Debug)]
 pub(super) struct GitError {
     verdict: Verdict,
-    summary: String,
+    reason: Reason,
 }
 
 impl GitError {
     pub(super) fn new(summary: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Failed, summary: summary.into() }
+        Reason::new("git", summary).into()
     }
 
     pub(super) fn summary(&self) -> &str {
-        &self.summary
+        &self.reason.text
+    }
+
+    /// Why, without how it ended.
+    pub(super) fn into_reason(self) -> Reason {
+        self.reason
+    }
+}
+
+impl From<Reason> for GitError {
+    fn from(reason: Reason) -> Self {
+        Self { verdict: Verdict::Failed, reason }
+    }
+}
+
+impl From<NotStarted> for GitError {
+    fn from(error: NotStarted) -> Self {
+        Reason::from(error).into()
     }
 }
 
 impl From<GitError> for Outcome {
     fn from(trouble: GitError) -> Self {
         if trouble.verdict == Verdict::Unknown {
-            return Outcome::lost(trouble.summary);
+            return Outcome::lost(trouble.reason.text);
         }
-        Outcome::ended(trouble.verdict, trouble.summary)
+        Outcome::ended(trouble.verdict, trouble.reason.text)
     }
 }
 
@@ -85,6 +104,11 @@ impl GitOutput {
         let spoken = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:") && !line.starts_with("To ");
         let lines: Vec<&str> = self.stderr.lines().filter(spoken).collect();
         text::one_line(&lines[lines.len().saturating_sub(3)..].join("; "), SAID)
+    }
+
+    /// Why it failed, with `line` for people.
+    pub(super) fn reason(&self, line: String) -> Reason {
+        Reason::new(complaint::code(&self.stderr), line)
     }
 }
 
@@ -173,7 +197,7 @@ impl<'c> Repository<'c> {
         if answer.code == 0 {
             return Ok(answer.stdout.trim_end().to_owned());
         }
-        Err(GitError::new(format!("`git {}` failed: {}", arguments[0], answer.said())))
+        Err(answer.reason(format!("`git {}` failed: {}", arguments[0], answer.said())).into())
     }
 
     /// What a script of ours prints on the repository's host, about files that git has no words for.
@@ -183,11 +207,10 @@ impl<'c> Repository<'c> {
         arguments: impl IntoIterator<Item = &'a str>,
     ) -> Result<String, GitError> {
         let argv = ["sh", "-c", script, "sh"].into_iter().chain(arguments);
-        let (exit, printed) =
-            host::run(&Job::new(argv, &self.quiet), &self.quiet).await.map_err(|e| GitError::new(e.to_string()))?;
+        let (exit, printed) = host::run(&Job::new(argv, &self.quiet), &self.quiet).await?;
         match exit.ending {
             Ending::Code(0) => Ok(printed.stdout()),
-            Ending::Lost => Err(GitError { verdict: Verdict::Unknown, summary: "the connection was lost".to_owned() }),
+            Ending::Lost => Err(GitError { verdict: Verdict::Unknown, ..GitError::new("the connection was lost") }),
             _ => {
                 let said = text::one_line(&printed.stderr(), SAID);
                 Err(GitError::new(format!("the git directory could not be looked at: {said}")))
@@ -213,10 +236,10 @@ impl<'c> Repository<'c> {
         }
         job.directory = self.directory.clone();
         let mut capture = Capture::keeping(kept, context);
-        let exit = host::run_into(&job, context, &mut capture).await.map_err(|e| GitError::new(e.to_string()))?;
+        let exit = host::run_into(&job, context, &mut capture).await?;
         capture.finish();
         let verb = verb(arguments);
-        let stopped = |verdict, how: &str| Err(GitError { verdict, summary: format!("`git {verb}` {how}") });
+        let stopped = |verdict, how: &str| Err(GitError { verdict, ..GitError::new(format!("`git {verb}` {how}")) });
         match exit.ending {
             Ending::Code(code) => {
                 let is_whole = capture.is_whole();

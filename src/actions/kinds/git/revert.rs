@@ -47,6 +47,27 @@ struct BranchState {
     ahead: u64,
 }
 
+/// Whose a revert is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Somebody had made it before the step.
+    Already,
+    /// This attempt made it.
+    Now,
+    /// An attempt that was cut off made it.
+    Before,
+}
+
+impl Standing {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Already => "is already reverted by",
+            Self::Now => "is reverted by",
+            Self::Before => "was reverted by",
+        }
+    }
+}
+
 impl Revert<'_> {
     /// Does it.
     pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
@@ -55,7 +76,7 @@ impl Revert<'_> {
         let target = self.target(&stand.base).await?;
         if let Some(done) = self.reverted_by(&target.commit, &stand.base).await? {
             let extent = self.extent_of(&done).await?;
-            return self.described(&done, &target.commit, "is already reverted by", extent.as_ref()).await;
+            return self.described(&done, &target.commit, Standing::Already, extent.as_ref()).await;
         }
         let workshop = match stand.ahead {
             0 => Some(Worktree::new(&self.repository).await?),
@@ -80,7 +101,7 @@ impl Revert<'_> {
             None => self.unpushed(commit, stand).await?,
         };
         let extent = self.repository.checked_revert([before, commit], [&stand.base, &revert]).await?;
-        let mut outcome = self.described(&revert, commit, "is reverted by", Some(&extent)).await?;
+        let mut outcome = self.described(&revert, commit, Standing::Now, Some(&extent)).await?;
         if self.push {
             self.publish(&revert).await?;
         }
@@ -140,7 +161,7 @@ impl Revert<'_> {
         };
         if let Some(done) = self.newest_revert(&target, &base, &now).await? {
             let extent = self.extent_of(&done).await?;
-            let mut outcome = self.described(&done, &target, "was reverted by", extent.as_ref()).await?;
+            let mut outcome = self.described(&done, &target, Standing::Before, extent.as_ref()).await?;
             let here = self.repository.git(&["merge-base", "--is-ancestor", &done, "HEAD"]).await?;
             outcome.output["work_tree"] = json!(if here.code == 0 { "forward" } else { "behind" });
             return Ok(Reconciled::Happened(outcome));
@@ -215,7 +236,7 @@ impl Revert<'_> {
 
     /// The newest commit after `from`, up to `to`, that says it reverts `target`.
     async fn newest_revert(&self, target: &str, from: &str, to: &str) -> Result<Option<String>, GitError> {
-        let (grep, range) = (format!("--grep=This reverts commit {target}"), format!("{from}..{to}"));
+        let (grep, range) = (format!("--grep={}", revert_mark(target)), format!("{from}..{to}"));
         let found = self.repository.ask(&["log", "--format=%H", "--fixed-strings", &grep, &range]).await?;
         Ok(found.lines().next().map(str::to_owned))
     }
@@ -235,8 +256,7 @@ impl Revert<'_> {
 
     /// The one commit that is not pushed yet, if it is this very revert.
     async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
-        let is_ours =
-            stand.ahead == 1 && self.message(&stand.head).await?.contains(&format!("This reverts commit {target}"));
+        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&revert_mark(target));
         if is_ours {
             return Ok(stand.head.clone());
         }
@@ -298,7 +318,7 @@ impl Revert<'_> {
         &self,
         revert: &str,
         target: &str,
-        how: &str,
+        standing: Standing,
         extent: Option<&Extent>,
     ) -> Result<Outcome, GitError> {
         let line = self.repository.ask(&["log", "--max-count=1", "--format=%s", target]).await?;
@@ -306,16 +326,23 @@ impl Revert<'_> {
         let changed = extent.map(|extent| format!(", {}", extent.summary())).unwrap_or_default();
         let pushed = if self.push { format!(", pushed to `{}`", self.remote) } else { String::new() };
         let (old, new) = (short(target), short(revert));
+        let how = standing.words();
         let summary = format!("{old} `{subject}` {how} {new} on `{}`{changed}{pushed}", self.branch);
         let mut output = json!({
             "sha": revert, "short": new, "reverted": target, "subject": subject, "branch": self.branch,
-            "pushed": self.push, "already": how.contains("already"),
+            "pushed": self.push, "already": standing == Standing::Already,
         });
         for (name, count) in extent.map(Extent::counts).into_iter().flatten() {
             output[name] = count;
         }
         Ok(Outcome::succeeded(summary, output))
     }
+}
+
+/// What git writes into the message of a revert of `commit`; of any revert, without a commit. It is the only mark that a revert
+/// has: git keeps no link from it to what it reverts.
+pub(super) fn revert_mark(commit: &str) -> String {
+    format!("This reverts commit {commit}")
 }
 
 fn commits(count: u64) -> String {

@@ -6,7 +6,7 @@
 //! **Invariant:** a target's parents are here, and so are all commits of the branch that came after it.
 
 use super::repository::GitError;
-use super::revert::{Revert, short};
+use super::revert::{Revert, revert_mark, short};
 use crate::domain::core::text;
 
 /// How many generations of commits each fetch adds to a shallow clone. Most reverts are of the newest commit, for which
@@ -99,7 +99,7 @@ impl Revert<'_> {
                 None => Ok(Err(format!("whether {short} is on `{branch}` is unknown in this shallow clone"))),
             };
         }
-        if self.message(&target).await?.contains("This reverts commit ") {
+        if self.message(&target).await?.contains(&revert_mark("")) {
             return Err(GitError::new(format!(
                 "`{shown}` of `{branch}` is a revert already ({short}); name the commit to revert"
             )));

@@ -13,6 +13,7 @@ use super::parser::Reader;
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job, NotStarted};
+use crate::domain::core::glob_name::is_unit_pattern;
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
@@ -82,7 +83,7 @@ impl Query {
     pub fn of(filter: &Filter) -> Self {
         let names = filter.fields.iter().map(|field| field.name()).filter(|name| is_of_journal(name));
         let fields = FIELDS.into_iter().chain(UNIT_FIELDS).chain(names).map(str::to_owned).collect();
-        let is_plain = |unit: &String| !unit.contains(['*', '?', '[']);
+        let is_plain = |unit: &String| !is_unit_pattern(unit);
         let indexed = filter.units.len() <= INDEXED && filter.units.iter().all(is_plain);
         Self {
             since: filter.since,

@@ -3,16 +3,14 @@
 //! Growth is counted as Prometheus counts it: a counter that is smaller than before has started again from zero. It is
 //! not extrapolated, since both ends of the interval are scrapes of our own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
 use super::exposition::{Page, Sample};
 use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
-
-/// How alike a name must be to be suggested.
-const ALIKE: f64 = 0.8;
+use crate::domain::core::suggest::{nearest, or_did_you_mean};
 
 /// What becomes of several series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -115,9 +113,9 @@ fn similar(name: &str, page: &Page) -> Option<String> {
     if page.samples.iter().any(|sample| sample.name == name) {
         return Some(" with these labels".to_owned());
     }
-    let likeness = |sample: &&Sample| strsim::jaro_winkler(name, &sample.name);
-    let nearest = page.samples.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
-    (likeness(&nearest) >= ALIKE).then(|| format!("; did you mean `{}`?", nearest.name))
+    // Each series is a sample of its own, and a page has many of one name.
+    let names: BTreeSet<&str> = page.samples.iter().map(|sample| sample.name.as_str()).collect();
+    nearest(name, names).map(|name| or_did_you_mean([name]))
 }
 
 #[cfg(test)]

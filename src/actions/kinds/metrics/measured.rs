@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::exposition::Sample;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
@@ -74,9 +74,9 @@ impl Measurement {
             (None, _) => Outcome::succeeded(summary, output),
             (Some(kind), MeasuredValue::Number(number)) => {
                 let broken = threshold.broken(number).unwrap_or_default();
-                ActionError::new(kind, format!("{summary}, {broken}")).outcome(output)
+                Reason::new(kind, format!("{summary}, {broken}")).outcome(output)
             }
-            (Some(kind), _) => ActionError::new(kind, summary).outcome(output),
+            (Some(kind), _) => Reason::new(kind, summary).outcome(output),
         }
     }
 

@@ -10,7 +10,7 @@ use super::exposition::Sample;
 use super::measured::{MeasuredValue, Measurement};
 use super::{Spec, address, place};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// The label that holds the name of a series.
@@ -46,15 +46,15 @@ struct Series {
 }
 
 /// Asks.
-pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, ActionError> {
+pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
     let url = query(prometheus, spec.query.as_deref().unwrap_or_default())?;
     let answer = spec.get(&url, context).await?;
     let body: PromqlResponse = serde_json::from_slice(&answer.body).map_err(|_| {
-        ActionError::new("status", format!("{}: status {} and no answer of a Prometheus", place(&url), answer.status))
+        Reason::new("status", format!("{}: status {} and no answer of a Prometheus", place(&url), answer.status))
     })?;
     if body.status != "success" {
         let message = format!("{}: {}", one_line(&body.error_type, 40), one_line(&body.error, SAID));
-        return Err(ActionError::new("query", message));
+        return Err(Reason::new("query", message));
     }
     let samples = samples(body.data)?;
     let samples: Vec<&Sample> = samples.iter().collect();
@@ -66,15 +66,15 @@ pub(super) async fn ask(prometheus: &str, spec: &Spec, context: &Context) -> Res
     })
 }
 
-fn query(prometheus: &str, query: &str) -> Result<Url, ActionError> {
+fn query(prometheus: &str, query: &str) -> Result<Url, Reason> {
     let mut url = address(&format!("{}/api/v1/query", prometheus.trim_end_matches('/')))?;
     url.query_pairs_mut().append_pair("query", query);
     Ok(url)
 }
 
 /// The series of a vector; a scalar is one without a name.
-fn samples(data: Data) -> Result<Vec<Sample>, ActionError> {
-    let unreadable = || ActionError::new("query", "its answer cannot be read");
+fn samples(data: Data) -> Result<Vec<Sample>, Reason> {
+    let unreadable = || Reason::new("query", "its answer cannot be read");
     let series: Vec<Series> = match data.result_type.as_str() {
         "vector" => serde_json::from_value(data.result).map_err(|_| unreadable())?,
         "scalar" => {
@@ -83,7 +83,7 @@ fn samples(data: Data) -> Result<Vec<Sample>, ActionError> {
         }
         other => {
             let message = format!("the query gives a {}, not a number: leave the range out", one_line(other, 40));
-            return Err(ActionError::new("query", message));
+            return Err(Reason::new("query", message));
         }
     };
     let sample = |mut series: Series| {
@@ -100,7 +100,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<f64>, String> {
         let data = serde_json::from_str(text).unwrap();
-        samples(data).map(|all| all.iter().map(|sample| sample.value).collect()).map_err(|trouble| trouble.message)
+        samples(data).map(|all| all.iter().map(|sample| sample.value).collect()).map_err(|trouble| trouble.text)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::evaluate::Before;
 use super::exposition::{Page, Sample};
 use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 
 /// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
 const BUCKET: &str = "_bucket";
@@ -19,9 +19,9 @@ pub(super) fn measurement(
     select: &Selector,
     before: Option<&Page>,
     page: &Page,
-) -> Result<Measurement, ActionError> {
+) -> Result<Measurement, Reason> {
     if !(0.0..=1.0).contains(&q) {
-        return Err(ActionError::new("spec", format!("metrics: a quantile is between 0 and 1, not {q}")));
+        return Err(Reason::new("spec", format!("metrics: a quantile is between 0 and 1, not {q}")));
     }
     let name = format!("{}{BUCKET}", select.name.strip_suffix(BUCKET).unwrap_or(&select.name));
     let samples: Vec<&Sample> = select.of(&name, page).collect();

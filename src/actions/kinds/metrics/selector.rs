@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::exposition::{Page, Sample, name, quoted};
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// How large a compiled expression may become.
@@ -35,14 +35,14 @@ impl Selector {
     ///
     /// # Errors
     /// `selector`, with the place from which on it cannot be read.
-    pub(super) fn parse(text: &str) -> Result<Self, ActionError> {
+    pub(super) fn parse(text: &str) -> Result<Self, Reason> {
         let wrong = |rest: &str, what: &str| {
             let place = if rest.trim().is_empty() {
                 "at its end".to_owned()
             } else {
                 format!("at `{}`", one_line(rest, SHOWN))
             };
-            ActionError::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
+            Reason::new("selector", format!("the selector `{}` needs {what} {place}", one_line(text, SHOWN)))
         };
         let (name, rest) = name(text.trim()).ok_or_else(|| wrong(text, "the name of a metric"))?;
         let mut selector = Self { name: name.to_owned(), matchers: Vec::new() };
@@ -82,12 +82,13 @@ impl Selector {
 }
 
 impl Matcher {
-    fn new(operator: &str, value: String) -> Result<Self, ActionError> {
+    fn new(operator: &str, value: String) -> Result<Self, Reason> {
         let regex = || {
             let whole = format!("^(?s:{value})$");
-            RegexBuilder::new(&whole).size_limit(REGEX).build().map_err(|_| {
-                ActionError::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN)))
-            })
+            RegexBuilder::new(&whole)
+                .size_limit(REGEX)
+                .build()
+                .map_err(|_| Reason::new("selector", format!("`{}` is no regular expression", one_line(&value, SHOWN))))
         };
         Ok(match operator {
             "=~" => Self::Match(regex()?),
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_its_place() {
-        let wrong = |text: &str| Selector::parse(text).unwrap_err().message;
+        let wrong = |text: &str| Selector::parse(text).unwrap_err().text;
         assert_eq!(wrong("a{code=5}"), "the selector `a{code=5}` needs a value in double quotes at `5}`");
         assert_eq!(wrong("a{code=\"5\""), "the selector `a{code=\"5\"` needs `,` or `}` at its end");
         assert!(wrong("sum(a)").contains("nothing more at `(a)`"), "{}", wrong("sum(a)"));

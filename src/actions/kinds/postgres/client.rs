@@ -13,10 +13,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, PgConnection, Postgres};
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::UnixForward;
 use crate::actions::transport::timeout::within;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// How long a connection may take, the handshake and the password included.
@@ -51,9 +51,9 @@ pub(super) struct Wire<'c> {
 
 impl<'c> Wire<'c> {
     /// Connects and logs in, by TLS as the address says; each statement may take `timeout` later.
-    pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, ActionError> {
+    pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, Reason> {
         let options = PgConnectOptions::from_url(url)
-            .map_err(|_| ActionError::new("address", "the address is not one of a postgres"))?
+            .map_err(|_| Reason::new("address", "the address is not one of a postgres"))?
             .application_name(APPLICATION)
             .statement_cache_capacity(0)
             .disable_statement_logging();
@@ -67,7 +67,7 @@ impl<'c> Wire<'c> {
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
             // Why the way there ended says more than that it did.
             let trouble = door.as_ref().and_then(UnixForward::trouble).unwrap_or_else(|| why(&error, context));
-            ActionError::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
+            trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)))
         })?;
         Ok(Self { connection, timeout, context, _door: door })
     }
@@ -80,7 +80,7 @@ impl<'c> Wire<'c> {
         sql: impl Into<String>,
         values: PgArguments,
         limit: usize,
-    ) -> Result<Vec<PgRow>, ActionError> {
+    ) -> Result<Vec<PgRow>, Reason> {
         let (sql, begin) = (sql.into(), self.begin());
         let connection = &mut self.connection;
         let work = async {
@@ -141,35 +141,35 @@ async fn fetch(
 }
 
 /// Why there is no answer.
-pub(super) fn why(error: &Error, context: &Context) -> ActionError {
+pub(super) fn why(error: &Error, context: &Context) -> Reason {
     let said = |text: &str| one_line(&context.redactor.scrub(text), SAID);
     match error {
         Error::Database(error) => {
             let (code, message) = (error.code().unwrap_or_default(), said(error.message()));
             let (kind, front) = error_message(&code);
-            ActionError::new(kind, format!("{front}: {message}"))
+            Reason::new(kind, format!("{front}: {message}"))
         }
         Error::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => {
-                ActionError::new("refused", "the connection was refused: nothing listens there")
+                Reason::new("refused", "the connection was refused: nothing listens there")
             }
             _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
                 distrusted(said(&error.to_string()))
             }
-            _ => ActionError::new("closed", format!("no connection: {}", said(&error.to_string()))),
+            _ => Reason::new("closed", format!("no connection: {}", said(&error.to_string()))),
         },
         Error::Tls(error) => distrusted(said(&error.to_string())),
-        Error::Configuration(_) => ActionError::new("address", "the address holds what no connection can be made of"),
+        Error::Configuration(_) => Reason::new("address", "the address holds what no connection can be made of"),
         Error::ColumnDecode { index, source } => {
             let (index, source) = (said(index), said(&source.to_string()));
-            ActionError::new("type", format!("column {index}: {source}; cast it to text in the query"))
+            Reason::new("type", format!("column {index}: {source}; cast it to text in the query"))
         }
-        error => ActionError::new("closed", said(&error.to_string())),
+        error => Reason::new("closed", said(&error.to_string())),
     }
 }
 
-fn distrusted(reason: String) -> ActionError {
-    ActionError::new("tls", format!("no trusted connection: {reason}"))
+fn distrusted(reason: String) -> Reason {
+    Reason::new("tls", format!("no trusted connection: {reason}"))
 }
 
 /// A word for programs and the beginning of a line for people.

@@ -7,8 +7,8 @@ use sqlx::postgres::PgArguments;
 use super::client::{Wire, why};
 use super::sessions;
 use super::sessions::{Filter, Session};
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::kinds::support::threshold::Threshold;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
@@ -31,7 +31,7 @@ const COUNTS: &str = "\
 const ROWS: usize = 40_000;
 
 /// Looks.
-pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let max = max_connections(wire).await?;
     let groups = groups(wire).await?;
     let idle = sessions::idle(&Filter { limit: SESSIONS, superusers: true, ..Filter::default() }, wire).await?;
@@ -39,15 +39,15 @@ pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>)
     Ok(report(max, &groups, &idle, &running, threshold))
 }
 
-async fn max_connections(wire: &mut Wire<'_>) -> Result<i64, ActionError> {
+async fn max_connections(wire: &mut Wire<'_>) -> Result<i64, Reason> {
     let sql = "select current_setting('max_connections')::int8 as max";
     let rows = wire.read(sql, PgArguments::default(), 1).await?;
     let max = rows.first().map(|row| row.try_get("max")).transpose().map_err(|error| why(&error, wire.context))?;
-    max.ok_or_else(|| ActionError::new("sql", "it does not say how many connections it allows"))
+    max.ok_or_else(|| Reason::new("sql", "it does not say how many connections it allows"))
 }
 
 /// What, which, how many.
-async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, ActionError> {
+async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
     let rows = wire.read(COUNTS, PgArguments::default(), ROWS).await?;
     let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {
         let name: String = row.try_get("name")?;
@@ -94,7 +94,7 @@ fn report(
     }
     match threshold.broken(percent) {
         None => Outcome::succeeded(summary, output),
-        Some(broken) => ActionError::new("threshold", format!("{summary}; {broken} %")).outcome(output),
+        Some(broken) => Reason::new("threshold", format!("{summary}; {broken} %")).outcome(output),
     }
 }
 

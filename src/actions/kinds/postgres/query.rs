@@ -8,8 +8,8 @@ use sqlx::{Arguments, Column, Row};
 use super::client::{Wire, why};
 use super::value::Cell;
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;
 
@@ -32,14 +32,14 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, ActionError> {
+    pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Reason> {
         let first = first_keyword(sql);
         if !WORDS.contains(&first.as_str()) {
             let message = format!("a query begins with {}, not `{first}`", WORDS.join(", "));
-            return Err(ActionError::new("read_only", message));
+            return Err(Reason::new("read_only", message));
         }
         if params.len() > PARAMS {
-            return Err(ActionError::new("spec", format!("postgres: more than {PARAMS} values")));
+            return Err(Reason::new("spec", format!("postgres: more than {PARAMS} values")));
         }
         let mut values = PgArguments::default();
         for param in params {
@@ -64,7 +64,7 @@ fn first_keyword(sql: &str) -> String {
 }
 
 /// A value by its own type: numbers, text, truth, nothing, lists of one of them, and anything else as JSON.
-fn bind(values: &mut PgArguments, param: &Value) -> Result<(), ActionError> {
+fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
     let bound = match param {
         Value::Null => values.add(None::<String>),
         Value::Bool(truth) => values.add(*truth),
@@ -81,11 +81,11 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), ActionError> {
         }
         other => values.add(Json(other.clone())),
     };
-    bound.map_err(|error| ActionError::new("spec", format!("postgres: a value cannot be given: {error}")))
+    bound.map_err(|error| Reason::new("spec", format!("postgres: a value cannot be given: {error}")))
 }
 
 /// Runs it.
-pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let Query { sql, values, rows: limit } = query;
     let mut rows = wire.read(sql, values, limit).await?;
     let is_more = rows.len() > limit;
@@ -104,7 +104,7 @@ struct RowSet {
 }
 
 impl RowSet {
-    fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, ActionError> {
+    fn of(rows: &[PgRow], is_more: bool, context: &Context) -> Result<Self, Reason> {
         let mut answer = Self { is_cut: is_more, ..Self::default() };
         let Some(head) = rows.first() else { return Ok(answer) };
         answer.is_cut |= head.columns().len() > COLUMNS;
@@ -124,7 +124,7 @@ impl RowSet {
         Ok(answer)
     }
 
-    fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, ActionError> {
+    fn row(&mut self, row: &PgRow, context: &Context) -> Result<Value, Reason> {
         let mut values = Map::new();
         for (at, name) in self.columns.iter().enumerate() {
             let cell = row.try_get_unchecked::<Option<Cell>, _>(at).map_err(|error| why(&error, context))?;
@@ -154,9 +154,9 @@ impl RowSet {
         match value.map(|value| (value, threshold.broken(value))) {
             Some((_, None)) => Outcome::succeeded(summary, output),
             Some((value, Some(broken))) => {
-                ActionError::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
+                Reason::new("threshold", format!("{} is {broken}", number(value))).outcome(output)
             }
-            None => ActionError::new("threshold", format!("{summary}: no number to compare")).outcome(output),
+            None => Reason::new("threshold", format!("{summary}: no number to compare")).outcome(output),
         }
     }
 }
@@ -205,7 +205,7 @@ mod tests {
             "",
             "DO $$ $$",
         ] {
-            assert_eq!(Query::new(sql, &[], 1).err().map(|trouble| trouble.kind), Some("read_only"), "{sql}");
+            assert_eq!(Query::new(sql, &[], 1).err().map(|trouble| trouble.code), Some("read_only".into()), "{sql}");
         }
         for sql in [
             "SELECT 1",

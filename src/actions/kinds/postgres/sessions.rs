@@ -10,7 +10,7 @@ use sqlx::{Arguments, Row};
 
 use super::client::{Wire, why};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// The longest name of an application, and the longest query, that are kept of a session.
@@ -102,7 +102,7 @@ impl Session {
 }
 
 /// The sessions that are idle in a transaction.
-pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Session>, ActionError> {
+pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
     let mut values = PgArguments::default();
     let bound = values
         .add(filter.over.as_secs_f64())
@@ -111,14 +111,14 @@ pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Ses
         .and_then(|()| values.add(filter.database.as_deref()))
         .and_then(|()| values.add(filter.superusers))
         .and_then(|()| values.add(filter.limit));
-    bound.map_err(|error| ActionError::new("spec", error.to_string()))?;
+    bound.map_err(|error| Reason::new("spec", error.to_string()))?;
     listed(IDLE, values, filter.limit, wire).await
 }
 
 /// The sessions whose queries have run longest.
-pub(super) async fn running(limit: i64, wire: &mut Wire<'_>) -> Result<Vec<Session>, ActionError> {
+pub(super) async fn running(limit: i64, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
     let mut values = PgArguments::default();
-    values.add(limit).map_err(|error| ActionError::new("spec", error.to_string()))?;
+    values.add(limit).map_err(|error| Reason::new("spec", error.to_string()))?;
     listed(RUNNING, values, limit, wire).await
 }
 
@@ -127,7 +127,7 @@ async fn listed(
     values: PgArguments,
     limit: i64,
     wire: &mut Wire<'_>,
-) -> Result<Vec<Session>, ActionError> {
+) -> Result<Vec<Session>, Reason> {
     let rows = wire.read(sql, values, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
     let sessions = rows.iter().map(|row| Session::of(row, wire.context)).collect::<Result<_, _>>();
     sessions.map_err(|error| why(&error, wire.context))

@@ -13,8 +13,8 @@ use super::client::{Wire, why};
 use super::sessions;
 use super::sessions::{Filter, Session};
 use crate::actions::Reconciled;
-use crate::actions::kinds::support::error::ActionError;
 use crate::clock;
+use crate::domain::core::reason::Reason;
 use crate::domain::incident::outcome::Outcome;
 
 /// A session ends within milliseconds as a rule; this is how long it is waited for, and how often it is looked.
@@ -35,7 +35,7 @@ const LEFT: &str =
 type Identity = (i32, f64);
 
 /// Ends them.
-pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let found = sessions::idle(filter, wire).await?;
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
     let mut reason = None;
@@ -58,17 +58,17 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
 }
 
 /// Whether it was still idle and has been asked to end.
-async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, ActionError> {
+async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
     let mut values = PgArguments::default();
     let bound = values.add(session.pid).and_then(|()| values.add(session.started));
-    bound.map_err(|error| ActionError::new("spec", error.to_string()))?;
+    bound.map_err(|error| Reason::new("spec", error.to_string()))?;
     let rows = wire.read(END, values, 1).await?;
     let asked = rows.first().map(|row| row.try_get("asked")).transpose().map_err(|error| why(&error, wire.context))?;
     Ok(asked.unwrap_or(false))
 }
 
 /// Those that are still there after a while.
-async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Identity>, ActionError> {
+async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
     let all: Vec<Identity> = sessions.iter().map(|session| (session.pid, session.started)).collect();
     let mut left = all.clone();
     for _ in 0..LOOKS {
@@ -82,13 +82,13 @@ async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Ident
 }
 
 /// Those of some sessions that are there.
-async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identity>, ActionError> {
+async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
     let mut values = PgArguments::default();
     let pids: Vec<i32> = sessions.iter().map(|(pid, _)| *pid).collect();
-    values.add(pids).map_err(|error| ActionError::new("spec", error.to_string()))?;
+    values.add(pids).map_err(|error| Reason::new("spec", error.to_string()))?;
     let rows = wire.read(LEFT, values, sessions.len()).await?;
     let identity = |row: &sqlx::postgres::PgRow| Ok((row.try_get("pid")?, row.try_get("started")?));
     let there: Result<Vec<Identity>, sqlx::Error> = rows.iter().map(identity).collect();
@@ -96,7 +96,7 @@ async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identit
     Ok(there.into_iter().filter(|session| sessions.contains(session)).collect())
 }
 
-fn report(ended: &[Session], left: &[Session], reason: Option<ActionError>) -> Outcome {
+fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcome {
     let kept = |sessions: &[Session]| sessions.iter().take(KEPT).map(Session::output).collect::<Vec<_>>();
     let output = json!({ "ended": kept(ended), "left": kept(left) });
     let named: Vec<String> = ended.iter().take(NAMED).map(Session::shown).collect();
@@ -109,21 +109,20 @@ fn report(ended: &[Session], left: &[Session], reason: Option<ActionError>) -> O
     match (left.first(), reason) {
         (None, _) => Outcome::succeeded(done, output),
         (Some(first), reason) => {
-            let why =
-                reason.map_or_else(|| "it was asked to end and has not yet".to_owned(), |trouble| trouble.message);
-            ActionError::new("left", format!("{done}; {} left, {}: {why}", left.len(), first.shown())).outcome(output)
+            let why = reason.map_or_else(|| "it was asked to end and has not yet".to_owned(), |trouble| trouble.text);
+            Reason::new("left", format!("{done}; {} left, {}: {why}", left.len(), first.shown())).outcome(output)
         }
     }
 }
 
 /// The sessions that would be ended: what a later look is compared with.
-pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, ActionError> {
+pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Reason> {
     let found = sessions::idle(filter, wire).await?;
     Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 
 /// Whether the sessions of before have been ended. That somebody else ended one cannot be told, and makes no difference.
-pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Reconciled, ActionError> {
+pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Reconciled, Reason> {
     let Some(before) = before.as_array() else {
         return Ok(Reconciled::CannotTell("it is not known which sessions there were".to_owned()));
     };

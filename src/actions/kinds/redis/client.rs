@@ -16,10 +16,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::ForwardedStream;
 use crate::actions::transport::timeout::within;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::outcome::Outcome;
@@ -39,18 +39,16 @@ pub(super) struct Wire<'c> {
 
 impl<'c> Wire<'c> {
     /// Connects and logs in.
-    pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, ActionError> {
+    pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, Reason> {
         // For `rediss`; `main` has installed it already, a test or a library user may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client =
-            Client::open(url.clone()).map_err(|_| ActionError::new("address", "the address is not one of a redis"))?;
+            Client::open(url.clone()).map_err(|_| Reason::new("address", "the address is not one of a redis"))?;
         let place = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(6379));
         let rest = Span::between(context.clock.now(), until).0;
         let settings =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(rest));
-        let at_place = |trouble: ActionError| {
-            ActionError::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
-        };
+        let at_place = |trouble: Reason| trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)));
         let connecting = async {
             match host::open_forward(url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), context).await? {
                 Some(passage) => over_ssh(&client, &settings, passage, url).await,
@@ -70,7 +68,7 @@ impl<'c> Wire<'c> {
     }
 
     /// Sends one command.
-    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, ActionError> {
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Reason> {
         let rest = Span::between(self.context.clock.now(), self.until).0;
         let answer = command.query_async(&mut self.connection);
         within(rest, self.context, answer).await?.map_err(|error| why(&error))
@@ -80,7 +78,7 @@ impl<'c> Wire<'c> {
     pub(super) async fn ask_all<T: FromRedisValue>(
         &mut self,
         commands: &mut Pipeline,
-    ) -> Result<Vec<Option<T>>, ActionError> {
+    ) -> Result<Vec<Option<T>>, Reason> {
         let rest = Span::between(self.context.clock.now(), self.until).0;
         let answers = commands.ignore_errors().query_async::<Vec<Result<T, RedisError>>>(&mut self.connection);
         let answers = within(rest, self.context, answers).await?.map_err(|error| why(&error))?;
@@ -88,13 +86,13 @@ impl<'c> Wire<'c> {
     }
 
     /// Whether it answers.
-    pub(super) async fn ping(&mut self) -> Result<Outcome, ActionError> {
+    pub(super) async fn ping(&mut self) -> Result<Outcome, Reason> {
         let began = self.context.clock.now();
         let said: String = self.ask(&cmd("PING")).await?;
         let latency = Span::between(began, self.context.clock.now()).0.as_millis() as u64;
         match said.as_str() {
             "PONG" => Ok(Outcome::succeeded(format!("PONG in {latency} ms"), json!({ "latency_ms": latency }))),
-            said => Err(ActionError::new("server", format!("it answers `{}` to PING", one_line(said, SAID)))),
+            said => Err(Reason::new("server", format!("it answers `{}` to PING", one_line(said, SAID)))),
         }
     }
 }
@@ -105,7 +103,7 @@ async fn over_ssh(
     settings: &AsyncConnectionConfig,
     passage: ForwardedStream,
     url: &Url,
-) -> Result<MultiplexedConnection, ActionError> {
+) -> Result<MultiplexedConnection, Reason> {
     let (info, settings) = (client.get_connection_info().redis_settings(), settings.clone());
     let made = match url.scheme() {
         "rediss" => {
@@ -123,7 +121,7 @@ async fn over_ssh(
         Err(error) => {
             let trouble = why(&error);
             // Why the stream ended says more than that it did.
-            if matches!(trouble.kind, "closed" | "server") {
+            if matches!(trouble.code.as_str(), "closed" | "server") {
                 Err(passage.fate.reason().await.unwrap_or(trouble))
             } else {
                 Err(trouble)
@@ -140,34 +138,28 @@ fn is_distrust(error: &RedisError) -> bool {
 }
 
 /// Why there is no answer.
-fn why(error: &RedisError) -> ActionError {
+fn why(error: &RedisError) -> Reason {
     let said = || one_line(error.detail().unwrap_or(error.category()), SAID);
     if error.is_connection_refusal() {
-        return ActionError::new("refused", "the connection was refused: nothing listens there");
+        return Reason::new("refused", "the connection was refused: nothing listens there");
     }
     if error.is_timeout() {
-        return ActionError::new("timeout", "no answer in time");
+        return Reason::new("timeout", "no answer in time");
     }
     if is_distrust(error) {
-        return ActionError::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SAID)));
+        return Reason::new("tls", format!("no trusted connection: {}", one_line(&error.to_string(), SAID)));
     }
     match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
-            ActionError::new("access", "the password is missing or wrong")
+            Reason::new("access", "the password is missing or wrong")
         }
-        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-            ActionError::new("access", format!("not allowed: {}", said()))
-        }
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
-            ActionError::new("loading", "it is still loading its data")
-        }
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Reason::new("access", format!("not allowed: {}", said())),
+        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => Reason::new("loading", "it is still loading its data"),
         (ErrorKind::Server(_) | ErrorKind::Extension, code) => {
-            ActionError::new("server", format!("it refused: {} {}", code.unwrap_or_default(), said()))
+            Reason::new("server", format!("it refused: {} {}", code.unwrap_or_default(), said()))
         }
-        (ErrorKind::Io, _) if error.is_connection_dropped() => ActionError::new("closed", "the connection was closed"),
-        (ErrorKind::Io, _) => {
-            ActionError::new("closed", format!("no connection: {}", one_line(&error.to_string(), SAID)))
-        }
-        _ => ActionError::new("server", format!("what it answered cannot be read: {}", error.category())),
+        (ErrorKind::Io, _) if error.is_connection_dropped() => Reason::new("closed", "the connection was closed"),
+        (ErrorKind::Io, _) => Reason::new("closed", format!("no connection: {}", one_line(&error.to_string(), SAID))),
+        _ => Reason::new("server", format!("what it answered cannot be read: {}", error.category())),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::client::Wire;
 use super::keys::NAMES;
 use super::scan::{Scan, ScannedKey, closely, shown};
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 
@@ -40,14 +40,14 @@ struct DeleteProgress {
 
 impl KeySelection {
     /// Those of some keys that are taken.
-    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, ActionError> {
+    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         if self.idle_over.is_none() && !self.without_ttl {
             return Ok(names);
         }
         let keys = closely(&names, wire).await?;
         if self.idle_over.is_some() && keys.iter().any(|key| key.idle.is_none()) {
             let message = "idle times are not kept under this server's policy, so nothing is taken by them";
-            return Err(ActionError::new("idle_unknown", message));
+            return Err(Reason::new("idle_unknown", message));
         }
         Ok(keys.into_iter().filter(|key| self.takes(key)).map(|key| key.name).collect())
     }
@@ -59,7 +59,7 @@ impl KeySelection {
 }
 
 /// Counts.
-pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, ActionError> {
+pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let mut progress = DeleteProgress::default();
     walk(taken, wire, &mut progress, DeleteMode::Count).await?;
     let more = if progress.partial { " or more" } else { "" };
@@ -79,7 +79,7 @@ pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome
     match walked {
         Ok(()) if progress.partial => Outcome::succeeded(format!("{done}; there may be more"), output),
         Ok(()) => Outcome::succeeded(done, output),
-        Err(trouble) => ActionError::new(trouble.kind, format!("{}, after it {done}", trouble.message)).outcome(output),
+        Err(trouble) => trouble.worded(|text| format!("{text}, after it {done}")).outcome(output),
     }
 }
 
@@ -88,7 +88,7 @@ async fn walk(
     wire: &mut Wire<'_>,
     progress: &mut DeleteProgress,
     deed: DeleteMode,
-) -> Result<(), ActionError> {
+) -> Result<(), Reason> {
     let mut scan = Scan::new(&taken.pattern);
     while !scan.is_over() {
         let room = taken.limit.saturating_sub(progress.count as usize);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Wire;
 use super::scan::{Scan, ScannedKey, closely, shown};
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -60,7 +60,7 @@ pub(super) async fn key_groups(
     sample: usize,
     idle_over: Option<Span>,
     wire: &mut Wire<'_>,
-) -> Result<Outcome, ActionError> {
+) -> Result<Outcome, Reason> {
     let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
     let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());
     let mut is_cut = false;

@@ -4,8 +4,8 @@ use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::pause;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
@@ -52,7 +52,7 @@ pub(super) async fn memory_report(
     below: Option<f64>,
     over: Option<Span>,
     wire: &mut Wire<'_>,
-) -> Result<Outcome, ActionError> {
+) -> Result<Outcome, Reason> {
     let mut before = Counters::default();
     if let Some(over) = over {
         before = Counters::of(&wire.ask(&cmd("INFO")).await?);
@@ -82,9 +82,9 @@ fn judged(summary: String, percent: Option<f64>, below: Option<f64>, output: Val
     match (below, percent) {
         (None, _) => Outcome::succeeded(summary, output),
         (Some(below), Some(percent)) if percent < below => Outcome::succeeded(summary, output),
-        (Some(below), Some(_)) => ActionError::new("memory", format!("{summary}; not below {below} %")).outcome(output),
+        (Some(below), Some(_)) => Reason::new("memory", format!("{summary}; not below {below} %")).outcome(output),
         (Some(_), None) => {
-            ActionError::new("memory", format!("{summary}; without a limit there is no share")).outcome(output)
+            Reason::new("memory", format!("{summary}; without a limit there is no share")).outcome(output)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use redis::{Pipeline, Value, cmd};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 
 /// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
 const BATCH: usize = 1000;
@@ -47,7 +47,7 @@ impl Scan {
     }
 
     /// The next keys, each once; perhaps none although there are more.
-    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, ActionError> {
+    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         let Some(cursor) = self.cursor else { return Ok(Vec::new()) };
         let mut command = cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
@@ -62,7 +62,7 @@ impl Scan {
 }
 
 /// Looks at some keys closely. Those that are gone are left out.
-pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<ScannedKey>, ActionError> {
+pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<ScannedKey>, Reason> {
     let mut keys = Vec::with_capacity(names.len());
     for names in names.chunks(CLOSELY) {
         let mut commands = Pipeline::with_capacity(names.len() * 3);

@@ -7,10 +7,10 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::error::ActionError;
 use crate::actions::{Context, SecretText};
 use crate::domain::config::estate::Datastore;
 use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::core::reason::Reason;
 use crate::domain::core::secret_ref::SecretRef;
 use crate::domain::core::text::one_line;
 
@@ -45,16 +45,16 @@ impl DatastoreAddress {
     ///
     /// # Errors
     /// `no_such_datastore`, `secret` or `address`.
-    pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, ActionError> {
+    pub fn address(&self, kind: &str, port: u16, context: &Context) -> Result<Url, Reason> {
         let reveal = |text: &SecretText| {
-            let text = text.reveal(&context.secrets).map_err(|reason| ActionError::new("secret", reason))?;
+            let text = text.reveal(&context.secrets).map_err(|reason| Reason::new("secret", reason))?;
             parsed(text.trim(), kind)
         };
         if let Some(text) = &self.url {
             let url = reveal(text)?;
             return match text {
                 SecretText::Plain(_) if url.password().is_some() => {
-                    Err(ActionError::new("address", "an address with a password is given as `{secret: name}`"))
+                    Err(Reason::new("address", "an address with a password is given as `{secret: name}`"))
                 }
                 _ => Ok(url),
             };
@@ -75,8 +75,8 @@ impl DatastoreAddress {
         }
     }
 
-    fn store<'e>(&self, kind: &str, context: &'e Context) -> Result<&'e Datastore, ActionError> {
-        let unknown = |message: String| ActionError::new("no_such_datastore", message);
+    fn store<'e>(&self, kind: &str, context: &'e Context) -> Result<&'e Datastore, Reason> {
+        let unknown = |message: String| Reason::new("no_such_datastore", message);
         let stores = &context.estate.datastores;
         let Some(name) = &self.datastore else {
             let mut of_kind = stores.iter().filter(|(_, store)| store.kind == kind);
@@ -98,8 +98,8 @@ impl DatastoreAddress {
 }
 
 /// An address of this kind: `redis` also as `rediss`, `postgres` also as `postgresql`.
-fn parsed(text: &str, kind: &str) -> Result<Url, ActionError> {
-    let wrong = |message: String| ActionError::new("address", message);
+fn parsed(text: &str, kind: &str) -> Result<Url, Reason> {
+    let wrong = |message: String| Reason::new("address", message);
     let url =
         Url::parse(text).map_err(|error| wrong(format!("what should be the address of a {kind} is none: {error}")))?;
     match url.scheme() {
@@ -130,19 +130,16 @@ mod tests {
         };
         assert_eq!(address(None).unwrap().as_str(), "redis://127.0.0.1:6380/");
         assert_eq!(address(Some("cache")).unwrap().port(), Some(6380));
-        assert_eq!(
-            address(Some("db")).unwrap_err().message,
-            "the datastore `db` is of the kind `postgres`, not `redis`"
-        );
-        assert_eq!(address(Some("cash")).unwrap_err().message, "the estate has no datastore `cash`");
+        assert_eq!(address(Some("db")).unwrap_err().text, "the datastore `db` is of the kind `postgres`, not `redis`");
+        assert_eq!(address(Some("cash")).unwrap_err().text, "the estate has no datastore `cash`");
         let two = with(json!({ "a": { "kind": "redis" }, "b": { "kind": "redis" } }));
-        assert_eq!(DatastoreAddress::default().address("redis", 6379, &two).unwrap_err().kind, "no_such_datastore");
+        assert_eq!(DatastoreAddress::default().address("redis", 6379, &two).unwrap_err().code, "no_such_datastore");
     }
 
     #[test]
     fn an_address_that_is_none_is_not_repeated() {
         for text in ["hunter2", "redis://u:hunter2@[::1", "http://u:hunter2@x/", "redis://:hunter2@x:99999/"] {
-            let message = parsed(text, "redis").unwrap_err().message;
+            let message = parsed(text, "redis").unwrap_err().text;
             assert!(!message.contains("hunter2"), "{message}");
         }
     }

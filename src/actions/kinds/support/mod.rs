@@ -1,8 +1,8 @@
-//! What several kinds share: the addresses of datastores, thresholds, the outcome of a program, the error of an action.
+//! What several kinds share: the addresses of datastores, fields with one value or many, thresholds, and the outcome of a program.
 
 pub mod datastore;
-pub mod error;
 pub mod libpq;
+pub mod one_or_many;
 pub mod program;
 #[cfg(test)]
 pub mod testing;

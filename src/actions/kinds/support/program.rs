@@ -147,7 +147,7 @@ impl Surroundings {
         let mut job = Job::new(argv, context);
         if let Some(datastore) = &self.postgres {
             let place = DatastoreAddress { datastore: Some(datastore.clone()), url: None };
-            let address = place.address("postgres", 5432, context).map_err(|trouble| trouble.message)?;
+            let address = place.address("postgres", 5432, context).map_err(|trouble| trouble.text)?;
             job.environment.extend(libpq::variables(&address));
         }
         for (name, value) in &self.env {

@@ -77,7 +77,7 @@ pub(super) async fn change(
     context: &Context,
 ) -> Result<Outcome, SystemdError> {
     let units = names::named(words, &context.estate)?;
-    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
+    let manager = dbus::manager(context).await?;
     if verb.is_about_files() {
         return unit_files::change(&manager, verb, &units).await;
     }

@@ -6,7 +6,7 @@
 //! caching of properties, since a value that was true a moment ago is what we must not report.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
@@ -16,12 +16,17 @@ use zbus::{Connection, OwnedObjectPath, proxy};
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::domain::config::estate::{Host, ManagerBus};
+use crate::domain::core::reason::{Reason, ReasonCode};
+use crate::sync::lock;
 
 /// How long one call may take. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long connecting may take; the bus is on this host.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The code of a manager that cannot be reached although its host can.
+const NO_MANAGER: &str = "no_manager";
 
 /// The largest number of buses that a connection is kept to; environments are few.
 const KEPT: usize = 16;
@@ -71,21 +76,26 @@ type BusKey = (Host, ManagerBus, Id);
 /// The manager of the environment's host, over the kept connection; connects when there is none or it has died.
 ///
 /// # Errors
-/// A sentence that says which bus cannot be reached and why.
-pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, String> {
+/// Which bus cannot be reached and why: `no_manager`, or the code of what is wrong with the connection to its host.
+pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, Reason> {
     let (place, bus) = (&context.environment.host, &context.environment.systemd);
     let Host::Ssh(ssh) = place else { return here(bus).await };
-    let said = |reason: String| match reason.starts_with(&format!("`{}` ", ssh.to)) {
+    let wrong = |reason: Reason| match reason.code {
         // It is the host that is not reached.
-        true => reason,
-        false => format!("the systemd manager at `{}` of `{}` cannot be reached: {reason}", bus.0, ssh.to),
+        ReasonCode::HOST_UNREACHABLE => reason,
+        code => {
+            let code = if ReasonCode::is_of_host(code.as_str()) { code } else { NO_MANAGER.into() };
+            let Reason { text, .. } = reason;
+            Reason::new(code, format!("the systemd manager at `{}` of `{}` cannot be reached: {text}", bus.0, ssh.to))
+        }
     };
+    let said = |text: String| wrong(Reason::new(NO_MANAGER, text));
     let key = (place.clone(), bus.clone(), Handle::current().id());
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
     // How long that takes is limited there.
-    let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(said)?;
+    let (stream, fate) = host::bridge(&bridging(bus), ssh, context).await.map_err(wrong)?;
     let stream = stream.into_std().map_err(|error| said(error.to_string()))?;
     match tokio::time::timeout(CONNECT_LIMIT, connected(Builder::unix_stream(stream))).await {
         Ok(Ok((connection, manager))) => {
@@ -93,8 +103,8 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
             Ok(manager)
         }
         Ok(Err(error)) => {
-            let reason = fate.reason().await.map(|trouble| trouble.message);
-            Err(said(reason.unwrap_or_else(|| format!("`systemd-stdio-bridge` has ended there ({error})"))))
+            let ended = || Reason::new(NO_MANAGER, format!("`systemd-stdio-bridge` has ended there ({error})"));
+            Err(wrong(fate.reason().await.unwrap_or_else(ended)))
         }
         Err(_) => Err(said(format!("no answer within {} s", CONNECT_LIMIT.as_secs()))),
     }
@@ -104,12 +114,13 @@ pub(super) async fn manager(context: &Context) -> Result<ManagerProxy<'static>, 
 ///
 /// # Errors
 /// As [`manager`].
-pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, String> {
+pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, Reason> {
     let key = (Host::Local, bus.clone(), Handle::current().id());
     if let Some(manager) = alive(&key).await {
         return Ok(manager);
     }
-    let said = |reason: String| format!("the systemd manager at `{}` cannot be reached: {reason}", bus.0);
+    let said =
+        |text: String| Reason::new(NO_MANAGER, format!("the systemd manager at `{}` cannot be reached: {text}", bus.0));
     match tokio::time::timeout(CONNECT_LIMIT, connected(builder(&bus.0))).await {
         Ok(Ok((connection, manager))) => {
             keep(key, connection);
@@ -159,12 +170,12 @@ fn builder(bus: &str) -> Builder<'_> {
 }
 
 fn kept(key: &BusKey) -> Option<Connection> {
-    let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let connections = lock(&CONNECTIONS);
     connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
 }
 
 fn keep(key: BusKey, connection: Connection) {
-    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut connections = lock(&CONNECTIONS);
     let connections = connections.get_or_insert_default();
     connections.retain(|_, connection| !connection.is_closed());
     if connections.len() >= KEPT {

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::unit::Unit;
+use crate::domain::core::reason::{Reason, ReasonCode};
+use crate::domain::core::suggest::{or_did_you_mean, several_nearest};
 
 /// The kind of a unit that ends again and again.
 pub(super) const CRASH_LOOP: &str = "crash_loop";
-
-/// How similar a name must be to be offered instead of an unknown one.
-const SIMILAR: f64 = 0.75;
 
 /// How many names are offered.
 const OFFERED: usize = 3;
@@ -24,6 +23,12 @@ pub(super) struct SystemdError {
     pub uncertain: bool,
     /// More for programs.
     pub more: Value,
+}
+
+impl From<Reason> for SystemdError {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason.code.as_str(), reason.text)
+    }
 }
 
 impl SystemdError {
@@ -48,13 +53,18 @@ impl SystemdError {
 
     /// No such unit; `known` are the names that might have been meant.
     pub fn no_such_unit(name: &str, known: &[String]) -> Self {
-        let nearest = nearest(name, known);
-        let mut message = format!("there is no unit `{name}`");
-        if !nearest.is_empty() {
-            let offered: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-            message.push_str(&format!("; did you mean {}?", offered.join(" or ")));
-        }
-        Self::new("no_such_unit", message).with(json!({ "nearest": nearest }))
+        Self::unknown_unit("no_such_unit", "there is no unit", name, known)
+    }
+
+    /// A unit that the estate does not name; `known` are those that it names.
+    pub fn outside_estate(name: &str, known: &[String]) -> Self {
+        Self::unknown_unit("outside_estate", "the estate has no unit", name, known)
+    }
+
+    fn unknown_unit(kind: &'static str, front: &str, name: &str, known: &[String]) -> Self {
+        let nearest = several_nearest(name, known.iter().map(String::as_str), OFFERED);
+        let message = format!("{front} `{name}`{}", or_did_you_mean(nearest.iter().copied()));
+        Self::new(kind, message).with(json!({ "nearest": nearest }))
     }
 
     /// What the bus said when `verb` was asked for `unit`.
@@ -70,7 +80,7 @@ impl SystemdError {
             // The call may have arrived before the connection broke.
             other => {
                 let message = format!("the connection to systemd broke while `{unit}` was to {verb}: {other}");
-                Self { uncertain: true, ..Self::new("connection", message) }
+                Self { uncertain: true, ..Self::new(ReasonCode::CONNECTION_LOST.as_str(), message) }
             }
         }
     }
@@ -192,25 +202,6 @@ fn why_exited(exit: &str) -> String {
     format!("{exit}: {meaning}")
 }
 
-fn nearest(name: &str, known: &[String]) -> Vec<String> {
-    let bare = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
-    let wanted = bare(name);
-    let similar = |known: &str| {
-        let known = bare(known);
-        // A forgotten prefix is the commonest mistake, and no measure of similarity sees it.
-        if known.ends_with(&format!("-{wanted}")) {
-            1.0
-        } else {
-            strsim::normalized_damerau_levenshtein(&wanted, &known)
-        }
-    };
-    let mut scored: Vec<(f64, &String)> = known.iter().map(|known| (similar(known), known)).collect();
-    scored.retain(|(score, _)| *score >= SIMILAR);
-    scored.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1)));
-    scored.dedup_by(|one, other| one.1 == other.1);
-    scored.into_iter().take(OFFERED).map(|(_, name)| name.clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,11 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_names_are_offered_and_a_forgotten_prefix_is_seen() {
+    fn the_nearest_names_are_offered() {
         let known = ["pakashop-gateway.service", "pakashop-search.service"].map(str::to_owned);
-        assert_eq!(nearest("pakashop-gatway.service", &known), ["pakashop-gateway.service"]);
-        assert_eq!(nearest("search.service", &known), ["pakashop-search.service"]);
-        assert!(nearest("nginx.service", &known).is_empty());
+        let error = SystemdError::no_such_unit("search.service", &known);
+        assert_eq!(error.message, "there is no unit `search.service`; did you mean `pakashop-search.service`?");
+        assert_eq!(error.more, json!({ "nearest": ["pakashop-search.service"] }));
+        assert_eq!(SystemdError::no_such_unit("nginx.service", &known).message, "there is no unit `nginx.service`");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct KnownService {
 /// # Errors
 /// When the manager cannot be reached, or does not answer.
 pub async fn services(bus: &ManagerBus, pattern: &str) -> Result<Vec<KnownService>, String> {
-    let manager = dbus::here(bus).await?;
+    let manager = dbus::here(bus).await.map_err(|reason| reason.text)?;
     let said = |error: zbus::Error| error.to_string();
     let loaded = manager.list_units_by_patterns(&[], &[pattern]).await.map_err(said)?;
     let enabled = manager.list_unit_files_by_patterns(&["enabled"], &[pattern]).await.map_err(said)?;

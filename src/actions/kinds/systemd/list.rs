@@ -24,7 +24,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// # Errors
 /// A sentence that says which bus cannot be reached and why.
 pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
-    let manager = dbus::manager(context).await?;
+    let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let rows = manager.list_units_by_names(names).await;
     let rows = rows.map_err(|error| {
         format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)

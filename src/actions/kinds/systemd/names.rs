@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
-
 use super::error::SystemdError;
 use crate::domain::config::estate::Estate;
-use crate::domain::core::glob_name::suffixed;
+use crate::domain::core::glob_name::{is_unit_pattern, matches_unit, suffixed};
 
 /// The most units that one step may name or match.
 const MOST: usize = 500;
@@ -29,16 +27,15 @@ impl UnitNames {
         let mut wanted = Self::default();
         for word in limited(words)? {
             let name = full(word, estate)?;
-            if is_pattern(&name) { wanted.patterns.push(name) } else { wanted.names.push(name) }
+            if is_unit_pattern(&name) { wanted.patterns.push(name) } else { wanted.names.push(name) }
         }
         Ok(wanted)
     }
 
     /// The units of the estate that a pattern matches: they are looked at even when systemd has not loaded them.
     pub fn of_estate(&self, estate: &Estate) -> BTreeSet<String> {
-        let patterns: Vec<Regex> = self.patterns.iter().filter_map(|pattern| expression(pattern)).collect();
         let units = estate.units().map(|unit| suffixed(unit.to_owned()));
-        units.filter(|unit| patterns.iter().any(|pattern| pattern.is_match(unit))).take(MOST).collect()
+        units.filter(|unit| self.patterns.iter().any(|pattern| matches_unit(pattern, unit))).take(MOST).collect()
     }
 }
 
@@ -48,14 +45,12 @@ pub(super) fn named(words: &[String], estate: &Estate) -> Result<Vec<String>, Sy
     let mut names: Vec<String> = Vec::new();
     for word in limited(words)? {
         let name = full(word, estate)?;
-        if is_pattern(&name) {
+        if is_unit_pattern(&name) {
             let message = format!("`{word}` is a pattern, and a change must name each unit");
             return Err(SystemdError::new("pattern", message));
         }
         if !known.contains(&name) {
-            let unknown = SystemdError::no_such_unit(&name, &known);
-            let message = unknown.message.replacen("there is no unit", "the estate has no unit", 1);
-            return Err(SystemdError { kind: "outside_estate", message, ..unknown });
+            return Err(SystemdError::outside_estate(&name, &known));
         }
         if !names.contains(&name) {
             names.push(name);
@@ -81,31 +76,6 @@ fn full(word: &str, estate: &Estate) -> Result<String, SystemdError> {
     }
     let unit = estate.services.get(word).map_or(word, |service| &service.unit);
     Ok(suffixed(unit.to_owned()))
-}
-
-fn is_pattern(name: &str) -> bool {
-    name.contains(['*', '?', '['])
-}
-
-/// A shell pattern as a regular expression over whole names.
-fn expression(pattern: &str) -> Option<Regex> {
-    let mut text = String::from("^");
-    let mut in_set = false;
-    for character in pattern.chars() {
-        match character {
-            '[' | ']' => {
-                in_set = character == '[';
-                text.push(character);
-            }
-            '!' if in_set => text.push('^'),
-            '-' | '^' if in_set => text.push(character),
-            '*' => text.push_str(".*"),
-            '?' => text.push('.'),
-            other => text.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    text.push('$');
-    Regex::new(&text).ok()
 }
 
 #[cfg(test)]

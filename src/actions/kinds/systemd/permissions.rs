@@ -39,7 +39,7 @@ pub enum Right {
 /// # Errors
 /// When the manager cannot be reached.
 pub async fn own(context: &Context, verb: &str, unit: &str) -> Result<Right, String> {
-    let manager = dbus::manager(context).await?;
+    let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let asked = match verb {
         "start" => manager.start_unit(unit, "triggering").await,
         "stop" => manager.stop_unit(unit, "isolate").await,

@@ -47,7 +47,7 @@ fn recorded(units: &[String], before: &Value) -> Option<Vec<Unit>> {
 type UnitFindings = Vec<(Unit, Unit, UnitFinding)>;
 
 async fn looked_at(verb: Verb, recorded: Vec<Unit>, before: &Value, context: &Context) -> Result<UnitFindings, String> {
-    let manager = dbus::manager(context).await?;
+    let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let mut looked = Vec::new();
     for was in recorded {
         let now = job::quiet(&manager, &was.name, context).await.map_err(|error| error.to_string())?;

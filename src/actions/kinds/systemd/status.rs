@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// Looks at units; with `expect`, fails when one is in another state.
 pub(super) async fn status(words: &[String], expect: Option<&str>, context: &Context) -> Result<Outcome, SystemdError> {
     let wanted = UnitNames::of(words, &context.estate)?;
-    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
+    let manager = dbus::manager(context).await?;
     let trouble = |error: zbus::Error| SystemdError::of_bus("be looked at", &words.join(", "), &error);
     let mut names = wanted.of_estate(&context.estate);
     names.extend(wanted.names.iter().cloned());

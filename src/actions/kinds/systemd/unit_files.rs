@@ -14,7 +14,7 @@ const RELOAD: &str = "reload the unit files of";
 
 /// Reads all unit files again.
 pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdError> {
-    let manager = dbus::manager(context).await.map_err(|error| SystemdError::new("no_manager", error))?;
+    let manager = dbus::manager(context).await?;
     manager.reload().await.map_err(|error| SystemdError::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }

@@ -31,7 +31,7 @@ impl UnitWatch {
     /// # Errors
     /// A sentence that says which bus cannot be reached and why.
     pub async fn take(names: &[&str], context: &Context) -> Result<Self, String> {
-        let manager = dbus::manager(context).await?;
+        let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
         let said = |error: zbus::Error| {
             format!("the systemd manager at `{}` tells no changes: {error}", context.environment.systemd.0)
         };

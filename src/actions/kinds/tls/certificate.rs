@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
@@ -36,8 +36,8 @@ impl Certificate {
     ///
     /// # Errors
     /// `tls`, when it is none.
-    pub(super) fn read(der: &CertificateDer<'_>) -> Result<Self, ActionError> {
-        let unreadable = || ActionError::new("tls", "its certificate cannot be read");
+    pub(super) fn read(der: &CertificateDer<'_>) -> Result<Self, Reason> {
+        let unreadable = || Reason::new("tls", "its certificate cannot be read");
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| unreadable())?;
         let names = certificate.subject_alternative_name().ok().flatten();
         let names = names.into_iter().flat_map(|names| &names.value.general_names).filter_map(shown).take(NAMES);

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// The longest reason that is kept.
@@ -46,25 +46,22 @@ pub(super) async fn make(
     port: u16,
     name: ServerName<'static>,
     context: &Context,
-) -> Result<Handshake, ActionError> {
+) -> Result<Handshake, Reason> {
     let Some(passage) = host::open_forward(host, port, context).await? else {
         let stream = TcpStream::connect((host, port)).await.map_err(|error| unreachable(&error))?;
         return shaken(stream, name).await;
     };
     match shaken(passage.stream, name).await {
         // Why the stream ended says more than that it did.
-        Err(trouble) if trouble.kind == "closed" => Err(passage.fate.reason().await.unwrap_or(trouble)),
+        Err(trouble) if trouble.code == "closed" => Err(passage.fate.reason().await.unwrap_or(trouble)),
         done => done,
     }
 }
 
-async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    name: ServerName<'static>,
-) -> Result<Handshake, ActionError> {
+async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: ServerName<'static>) -> Result<Handshake, Reason> {
     let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| ActionError::new("tls", error.to_string()))?
+        .map_err(|error| Reason::new("tls", error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TakesAny))
         .with_no_client_auth();
@@ -73,7 +70,7 @@ async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(
     let chain: Vec<_> =
         connection.peer_certificates().unwrap_or_default().iter().cloned().map(CertificateDer::into_owned).collect();
     if chain.is_empty() {
-        return Err(ActionError::new("tls", "it shows no certificate"));
+        return Err(Reason::new("tls", "it shows no certificate"));
     }
     let protocol = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
@@ -84,30 +81,28 @@ async fn shaken<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(Handshake { chain, protocol, cipher })
 }
 
-fn unreachable(error: &io::Error) -> ActionError {
+fn unreachable(error: &io::Error) -> Reason {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ActionError::new("refused", "the connection was refused: nothing listens there")
-        }
-        io::ErrorKind::TimedOut => ActionError::new("timeout", "no connection in time"),
+        io::ErrorKind::ConnectionRefused => Reason::new("refused", "the connection was refused: nothing listens there"),
+        io::ErrorKind::TimedOut => Reason::new("timeout", "no connection in time"),
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            ActionError::new("unreachable", one_line(&error.to_string(), SAID))
+            Reason::new("unreachable", one_line(&error.to_string(), SAID))
         }
         // The resolver's errors have no number of the system.
-        _ if error.raw_os_error().is_none() => ActionError::new("dns", "the name of the host is not known"),
-        _ => ActionError::new("closed", one_line(&error.to_string(), SAID)),
+        _ if error.raw_os_error().is_none() => Reason::new("dns", "the name of the host is not known"),
+        _ => Reason::new("closed", one_line(&error.to_string(), SAID)),
     }
 }
 
-fn refused(error: &io::Error) -> ActionError {
+fn refused(error: &io::Error) -> Reason {
     let reason = one_line(&error.to_string(), SAID);
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidMessage(_)) => ActionError::new("not_tls", "what it answers is not TLS"),
+        Some(Error::InvalidMessage(_)) => Reason::new("not_tls", "what it answers is not TLS"),
         Some(Error::AlertReceived(_) | Error::PeerIncompatible(_) | Error::PeerMisbehaved(_)) => {
-            ActionError::new("protocol", format!("no handshake: {reason}"))
+            Reason::new("protocol", format!("no handshake: {reason}"))
         }
-        Some(_) => ActionError::new("tls", format!("no handshake: {reason}")),
-        None => ActionError::new("closed", format!("it closed the connection: {reason}")),
+        Some(_) => Reason::new("tls", format!("no handshake: {reason}")),
+        None => Reason::new("closed", format!("it closed the connection: {reason}")),
     }
 }
 

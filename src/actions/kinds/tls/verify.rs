@@ -15,8 +15,8 @@ use rustls::{CertificateError, Error, RootCertStore};
 use super::certificate::Certificate;
 use super::handshake::{Handshake, provider};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::timeout::apart;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 
@@ -27,23 +27,19 @@ const FILE: u64 = 4 * 1024 * 1024;
 const SHOWN: usize = 120;
 
 /// The authorities to trust: those of a file, else the machine's.
-pub(super) async fn roots(
-    ca: Option<&str>,
-    timeout: Duration,
-    context: &Context,
-) -> Result<RootCertStore, ActionError> {
+pub(super) async fn roots(ca: Option<&str>, timeout: Duration, context: &Context) -> Result<RootCertStore, Reason> {
     match ca {
         None => apart(timeout, context, machine).await?,
         Some(file) => {
             let (path, shown) = (context.directory.join(file), one_line(file, SHOWN));
             let read = apart(timeout, context, move || file_of_authorities(path)).await?;
-            read.map_err(|reason| ActionError::new("ca", format!("`{shown}`: {reason}")))
+            read.map_err(|reason| Reason::new("ca", format!("`{shown}`: {reason}")))
         }
     }
 }
 
 /// The machine's, read once: it is a file of a hundred certificates.
-fn machine() -> Result<RootCertStore, ActionError> {
+fn machine() -> Result<RootCertStore, Reason> {
     static MACHINE: OnceLock<RootCertStore> = OnceLock::new();
     let store = MACHINE.get_or_init(|| {
         let mut store = RootCertStore::empty();
@@ -51,7 +47,7 @@ fn machine() -> Result<RootCertStore, ActionError> {
         store
     });
     if store.is_empty() {
-        return Err(ActionError::new(
+        return Err(Reason::new(
             "ca",
             "this machine trusts nobody; install the package `ca-certificates`, or give `ca`",
         ));

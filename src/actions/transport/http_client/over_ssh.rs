@@ -8,21 +8,15 @@ use hyper_util::rt::TokioIo;
 use reqwest::{Body, Method, Request, Response, Url};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{AGENT, HttpError, REDIRECTS, is_same_place};
+use super::{AGENT, REDIRECTS, is_same_place};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::StreamEnd;
-
-impl From<ActionError> for HttpError {
-    fn from(trouble: ActionError) -> Self {
-        Self::new(trouble.kind, trouble.message)
-    }
-}
+use crate::domain::core::reason::Reason;
 
 /// The answer to a request whose address is reached from the environment's host; none where it is reached from here.
-pub(super) async fn answer(request: &Request, context: &Context) -> Result<Option<Response>, HttpError> {
-    let mut request = request.try_clone().ok_or_else(|| HttpError::new("request", "the request cannot be sent on"))?;
+pub(super) async fn answer(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
+    let mut request = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be sent on"))?;
     for _ in 0..=REDIRECTS {
         let Some(answer) = once(&request, context).await? else { return Ok(None) };
         match further(&request, &answer) {
@@ -30,7 +24,7 @@ pub(super) async fn answer(request: &Request, context: &Context) -> Result<Optio
             None => return Ok(Some(answer)),
         }
     }
-    Err(HttpError::new("request", "it sends us on and on"))
+    Err(Reason::new("request", "it sends us on and on"))
 }
 
 /// Where a reading is sent on to, within the same place.
@@ -48,7 +42,7 @@ fn further(request: &Request, answer: &Response) -> Option<Url> {
     is_same_place(request.url(), &to).then_some(to)
 }
 
-async fn once(request: &Request, context: &Context) -> Result<Option<Response>, HttpError> {
+async fn once(request: &Request, context: &Context) -> Result<Option<Response>, Reason> {
     let url = request.url();
     let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
     let Some(passage) = host::open_forward(name, port, context).await? else {
@@ -65,15 +59,15 @@ async fn once(request: &Request, context: &Context) -> Result<Option<Response>, 
 }
 
 /// Why the stream ended says more than that it did.
-async fn better(why: HttpError, fate: StreamEnd) -> HttpError {
-    fate.reason().await.map_or(why, HttpError::from)
+async fn better(why: Reason, fate: StreamEnd) -> Reason {
+    fate.reason().await.unwrap_or(why)
 }
 
-async fn spoken<S>(stream: Result<S, ActionError>, request: &Request) -> Result<Response, HttpError>
+async fn spoken<S>(stream: Result<S, Reason>, request: &Request) -> Result<Response, Reason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let closed = |error: hyper::Error| HttpError::new("closed", format!("the connection was closed: {error}"));
+    let closed = |error: hyper::Error| Reason::new("closed", format!("the connection was closed: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream?)).await.map_err(closed)?;
     tokio::spawn(connection);
     let response = sender.send_request(worded(request)?).await.map_err(closed)?;
@@ -81,10 +75,10 @@ where
 }
 
 /// A request as HTTP/1.1 has it: the path in its first line, and the host in a header.
-fn worded(request: &Request) -> Result<hyper::Request<Body>, HttpError> {
-    let wrong = |error: &dyn std::fmt::Display| HttpError::new("request", error.to_string());
+fn worded(request: &Request) -> Result<hyper::Request<Body>, Reason> {
+    let wrong = |error: &dyn std::fmt::Display| Reason::new("request", error.to_string());
     let url = request.url();
-    let copy = request.try_clone().ok_or_else(|| HttpError::new("request", "the request cannot be sent on"))?;
+    let copy = request.try_clone().ok_or_else(|| Reason::new("request", "the request cannot be sent on"))?;
     let mut worded = hyper::Request::<Body>::try_from(copy).map_err(|error| wrong(&error))?;
     let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
     *worded.uri_mut() = format!("{}{query}", url.path()).parse().map_err(|error| wrong(&error))?;

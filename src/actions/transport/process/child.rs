@@ -6,7 +6,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -18,6 +18,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use super::capture::{Sink, Source};
 use super::descendants::{Mark, Tree};
 use super::{Ending, Exit};
+use crate::sync::lock;
 
 /// How long output is still read when the child has ended and something that it left behind holds the pipes: what
 /// the child itself wrote is there already.
@@ -67,13 +68,13 @@ enum ChildEvent {
 impl Outlets {
     /// Those that were laid by, or new ones.
     pub(super) fn take() -> io::Result<Self> {
-        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let spare = lock(&SPARE).take();
         spare.map_or_else(Self::open, Ok)
     }
 
     /// Makes those of the next child while this one runs, and nobody waits for it.
     pub(super) fn lay_by() {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&SPARE);
         if spare.is_none() {
             *spare = Self::open().ok();
         }

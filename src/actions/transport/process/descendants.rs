@@ -19,8 +19,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
+use crate::sync::lock;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getpid, getrlimit, kill_process_group, pidfd_open, pidfd_send_signal,
     setrlimit, test_kill_process_group,
@@ -52,13 +53,13 @@ static BORROWED: Mutex<()> = Mutex::new(());
 
 /// Starts a child that belongs to no step, and so must not be born while the limit is borrowed.
 pub(super) fn unmarked<T>(spawn: impl FnOnce() -> T) -> T {
-    let _ours = BORROWED.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ours = lock(&BORROWED);
     spawn()
 }
 
 /// Starts a child that bears a new mark. Without a mark when the limit is not ours to choose.
 pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<Mark>)> {
-    let _borrowed = BORROWED.lock().unwrap_or_else(PoisonError::into_inner);
+    let _borrowed = lock(&BORROWED);
     let ours = getrlimit(Resource::Rttime);
     let mark = Mark::next();
     let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..ours }).is_ok().then_some(mark);

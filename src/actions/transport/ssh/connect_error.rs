@@ -1,15 +1,44 @@
-//! Why there is no connection, from ssh's own words, and what to type.
+//! Why there is no connection, from ssh's own words, and what to type. ssh has no codes: these words are all it gives.
 //!
 //! Deliberately absent: mending it. A host key is taken in by a person who has compared it, never by this program.
 
 use crate::domain::config::estate::SshHost;
+use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
 /// The longest of ssh's own words that is repeated.
 const SAID: usize = 200;
 
-/// A sentence about what ssh said when it could not connect.
-pub(crate) fn of(said: &str, host: &SshHost) -> String {
+/// Why a host cannot be used. The host and what is wrong with it are apart: who prints it may have named the host already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectError {
+    /// The host, as the estate names it.
+    pub host: String,
+    /// What is wrong, as the rest of a sentence about the host.
+    pub what: String,
+}
+
+impl ConnectError {
+    /// There is no connection, and why.
+    pub(crate) fn unreachable(host: &SshHost, why: impl std::fmt::Display) -> Self {
+        Self { host: host.to.clone(), what: format!("cannot be reached: {why}") }
+    }
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` {}", self.host, self.what)
+    }
+}
+
+impl From<ConnectError> for Reason {
+    fn from(error: ConnectError) -> Self {
+        Self::new(ReasonCode::HOST_UNREACHABLE, error.to_string())
+    }
+}
+
+/// What ssh's words mean when it could not connect.
+pub(crate) fn of(said: &str, host: &SshHost) -> ConnectError {
     let by_hand = manual_command(host).replacen("ssh", "ssh -o StrictHostKeyChecking=ask", 1);
     let reason = if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let forget = line_with(said, "ssh-keygen -f").map_or_else(|| "ssh-keygen -R <host>".to_owned(), str::to_owned);
@@ -29,7 +58,7 @@ pub(crate) fn of(said: &str, host: &SshHost) -> String {
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         last.map_or_else(|| "ssh says nothing about why".to_owned(), |line| one_line(line, SAID))
     };
-    format!("`{}` cannot be reached: {reason}", host.to)
+    ConnectError::unreachable(host, reason)
 }
 
 /// What a person types to be on that host as we are; a command may follow.
@@ -59,12 +88,14 @@ mod tests {
         let host = SshHost { to: "deploy@web1".to_owned(), port: Some(2222), ..SshHost::default() };
         let said = "No ED25519 host key is known for [web1]:2222 and you have requested strict checking.\r\nHost key verification failed.\r\n";
         assert_eq!(
-            of(said, &host),
+            of(said, &host).to_string(),
             "`deploy@web1` cannot be reached: the host key of `[web1]:2222` is not known; compare it with the host's own and take it in \
              once, by `ssh -o StrictHostKeyChecking=ask -p 2222 deploy@web1`"
         );
-        let denied = of("deploy@web1: Permission denied (publickey).\r\n", &host);
+        let denied = of("deploy@web1: Permission denied (publickey).\r\n", &host).what;
         assert!(denied.contains("does not let us in (deploy@web1: Permission denied (publickey).)"), "{denied}");
-        assert!(of("ssh: connect to host web1 port 22: Connection refused\n", &host).ends_with("Connection refused"));
+        assert!(
+            of("ssh: connect to host web1 port 22: Connection refused\n", &host).what.ends_with("Connection refused")
+        );
     }
 }

@@ -11,12 +11,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as Gate, Semaphore, SemaphorePermit};
 
-use super::{connect_error, remote_supervisor, socket_dir};
+use super::connect_error::{self, ConnectError};
+use super::{remote_supervisor, socket_dir};
 use crate::actions::Context;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::{Sink, Source};
@@ -26,6 +27,7 @@ use crate::domain::config::estate::SshHost;
 use crate::domain::core::glob_name::matches;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
+use crate::sync::lock;
 
 /// How long a connection may take: a bastion or two, and a handshake on a host that is busy.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -72,14 +74,14 @@ struct Control {
     /// Its socket, while there may be one.
     path: Option<PathBuf>,
     /// When it was last tried in vain, and why it failed.
-    refused: Option<(Timestamp, String)>,
+    refused: Option<(Timestamp, ConnectError)>,
 }
 
 /// The link to a host; the same one for all who ask.
 pub(crate) fn to(host: &SshHost, context: &Context) -> Arc<SshConnection> {
     let guard = context.environment.hostname.clone();
     let key = (host.clone(), guard.clone(), context.directory.clone());
-    let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut links = lock(&LINKS);
     let link = links.entry(key).or_insert_with(|| {
         let (control, sessions) = (Gate::new(Control::default()), Semaphore::new(SESSIONS));
         Arc::new(SshConnection { host: host.clone(), guard, control, sessions })
@@ -96,8 +98,8 @@ impl SshConnection {
     /// The socket of a connection that was up when it was last looked at; connects when there is none.
     ///
     /// # Errors
-    /// A sentence that says why there is none, and what to type.
-    pub(crate) async fn up(&self, context: &Context) -> Result<PathBuf, String> {
+    /// Why there is none, and what to type.
+    pub(crate) async fn up(&self, context: &Context) -> Result<PathBuf, ConnectError> {
         let came = context.clock.now();
         let mut control = self.control.lock().await;
         if let Some(path) = control.path.as_ref().filter(|path| path.exists()) {
@@ -124,7 +126,7 @@ impl SshConnection {
     }
 
     /// A new connection, to a host that is called as it must be.
-    async fn made(&self, context: &Context) -> Result<PathBuf, String> {
+    async fn made(&self, context: &Context) -> Result<PathBuf, ConnectError> {
         let path = self.connected(context).await?;
         if let Some(pattern) = &self.guard {
             self.guarded(pattern, &path, context).await.inspect_err(|_| close(&path))?;
@@ -150,8 +152,8 @@ impl SshConnection {
         false
     }
 
-    async fn connected(&self, context: &Context) -> Result<PathBuf, String> {
-        let failed = |reason: String| format!("`{}` cannot be reached: {reason}", self.host.to);
+    async fn connected(&self, context: &Context) -> Result<PathBuf, ConnectError> {
+        let failed = |reason: String| ConnectError::unreachable(&self.host, reason);
         let room =
             socket_dir::socket_dir().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
         let path = room.join(format!("c{}", &crate::actions::transport::host::random()[..8]));
@@ -161,7 +163,7 @@ impl SshConnection {
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
         let mut said = SshMessages::default();
         let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
-        match ended.map_err(|trouble| failed(trouble.message))? {
+        match ended.map_err(|trouble| failed(trouble.text))? {
             Ok(Ending::Code(0)) => Ok(path),
             Ok(Ending::TimedOut) => Err(failed("the step's time was over before".to_owned())),
             Ok(Ending::Cancelled) => Err(failed("it was stopped before".to_owned())),
@@ -232,7 +234,7 @@ impl SshConnection {
     }
 
     /// The host must be called as the environment says, or it is another one.
-    async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), String> {
+    async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), ConnectError> {
         let tag = crate::actions::transport::host::random();
         let mut said = SshMessages::default();
         let mut job = local(session(control), context);
@@ -246,14 +248,18 @@ impl SshConnection {
         match ended {
             Ok(Ok(Ending::Code(0))) if matches(pattern, &name) => Ok(()),
             Ok(Ok(Ending::Code(0))) => {
-                let (to, name) = (&self.host.to, one_line(&name, 80));
-                Err(format!(
-                    "`{to}` is called `{name}` and is not a host of `{}`, whose hosts are `{pattern}`",
-                    context.environment_name
-                ))
+                let (name, environment) = (one_line(&name, 80), &context.environment_name);
+                Err(self.wrong(format!(
+                    "is called `{name}` and is not a host of `{environment}`, whose hosts are `{pattern}`"
+                )))
             }
-            _ => Err(format!("`{}` does not say its name: {}", self.host.to, one_line(&said.text(), 200))),
+            _ => Err(self.wrong(format!("does not say its name: {}", one_line(&said.text(), 200)))),
         }
+    }
+
+    /// What is wrong with the host.
+    fn wrong(&self, what: String) -> ConnectError {
+        ConnectError { host: self.host.to.clone(), what }
     }
 }
 
@@ -296,7 +302,7 @@ fn close(control: &Path) {
 
 /// Ends every connection of this process. It does so by itself a while after the process has ended; this is tidier.
 pub(crate) fn close_connections() {
-    let links = std::mem::take(&mut *LINKS.lock().unwrap_or_else(PoisonError::into_inner));
+    let links = std::mem::take(&mut *lock(&LINKS));
     for link in links.into_values() {
         if let Some(control) = link.control.try_lock().ok().and_then(|mut control| control.path.take()) {
             close(&control);

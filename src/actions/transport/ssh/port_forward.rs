@@ -12,13 +12,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
+use super::connect_error::ConnectError;
 use super::{connection, remote_supervisor};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Piped;
 use crate::actions::transport::timeout::within;
 use crate::domain::config::estate::SshHost;
+use crate::domain::core::reason::{Reason, ReasonCode};
 use crate::domain::core::text::one_line;
 
 /// How long the far side may take to begin.
@@ -52,36 +53,35 @@ pub struct StreamEnd {
 
 impl StreamEnd {
     /// Why nothing came of a stream; none when it did not end, or nobody knows.
-    pub async fn reason(self) -> Option<ActionError> {
+    pub async fn reason(self) -> Option<Reason> {
         let said = tokio::time::timeout(REASON, self.said).await.ok()?.ok()?.replace(remote_supervisor::BEGIN, "");
         let said = said.trim();
         if said.contains(connection::HUNG_UP) {
             // The connection had ended without taking its socket along; the next who comes makes another.
             let _ = std::fs::remove_file(&self.control);
-            return Some(ActionError::new("unreachable", format!("the connection to {} was lost", self.place)));
+            return Some(Reason::new(ReasonCode::HOST_LOST, format!("the connection to {} was lost", self.place)));
         }
         if said.contains("open refused") || said.contains("open failed") {
-            return Some(ActionError::new(
-                "refused",
+            return Some(Reason::new(
+                ReasonCode::REFUSED,
                 format!("the connection was refused: nothing listens there on {}", self.place),
             ));
         }
         let last = said.lines().next_back()?;
-        Some(ActionError::new("closed", format!("no connection from {}: {}", self.place, one_line(last, SAID))))
+        Some(Reason::new(ReasonCode::CLOSED, format!("no connection from {}: {}", self.place, one_line(last, SAID))))
     }
 }
 
 /// The way to an address by the environment's host, where it is reached from there; none where it is reached from here.
 ///
 /// # Errors
-/// `unreachable` when the host itself is not reached.
-pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, ActionError> {
+/// `host_unreachable` when the host itself is not reached.
+pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Option<ForwardedStream>, Reason> {
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
-    let control =
-        connection::to(ssh, context).up(context).await.map_err(|reason| ActionError::new("unreachable", reason))?;
+    let control = connection::to(ssh, context).up(context).await?;
     let name = host.trim_matches(['[', ']']);
     let piped = process::piped(&connection::local(connection::passage(&control, name, port), context), context);
-    let piped = piped.map_err(|error| ActionError::new("system", error.to_string()))?;
+    let piped = piped.map_err(|error| Reason::new("system", error.to_string()))?;
     let fate = StreamEnd { said: piped.fate, place: format!("`{}`", ssh.to), control };
     Ok(Some(ForwardedStream { stream: piped.stream, fate }))
 }
@@ -89,17 +89,17 @@ pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Op
 /// What a program on a host reads and writes, as a stream. The program ends with the stream.
 ///
 /// # Errors
-/// A sentence that says why it does not run.
-pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, StreamEnd), String> {
+/// `host_unreachable` when the host is not reached or takes no command; else why the program does not run.
+pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result<(UnixStream, StreamEnd), Reason> {
     let link = connection::to(ssh, context);
     let mut is_second = false;
     loop {
         let control = link.up(context).await?;
         let piped = process::piped(&connection::local(connection::session(&control), context), context);
-        let Piped { mut stream, fate } = piped.map_err(|error| error.to_string())?;
+        let Piped { mut stream, fate } = piped.map_err(|error| Reason::new("system", error.to_string()))?;
         match within(BEGIN, context, begin(&mut stream, argv)).await {
             Ok(Ok(())) => return Ok((stream, StreamEnd { said: fate, place: format!("`{}`", ssh.to), control })),
-            Err(trouble) => return Err(format!("`{}`: {}", ssh.to, trouble.message)),
+            Err(trouble) => return Err(trouble.worded(|text| format!("`{}`: {text}", ssh.to))),
             Ok(Err(error)) => {
                 drop(stream);
                 if is_second || link.is_alive(&control, context).await {
@@ -108,7 +108,8 @@ pub async fn bridge(argv: &[String], ssh: &SshHost, context: &Context) -> Result
                         .map(|said| said.replace(remote_supervisor::BEGIN, ""))
                         .filter(|said| !said.trim().is_empty())
                         .unwrap_or_else(|| error.to_string());
-                    return Err(format!("`{}` takes no command: {}", ssh.to, one_line(&said, SAID)));
+                    let what = format!("takes no command: {}", one_line(&said, SAID));
+                    return Err(ConnectError { host: ssh.to.clone(), what }.into());
                 }
                 is_second = true;
             }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::connect_error::ConnectError;
 use super::connection;
 use super::output_framing::{FrameReader, RemoteExit};
 use super::remote_supervisor;
@@ -63,7 +64,7 @@ pub(crate) async fn run_into(
     };
     let mut is_second = false;
     loop {
-        let control = link.up(context).await.map_err(NotStarted::Unreachable)?;
+        let control = link.up(context).await.map_err(|error| NotStarted::Unreachable(error.into()))?;
         match call.session(&control, sink).await? {
             SessionResult::Over(exit) => return Ok(exit),
             SessionResult::NotBegun(said) => {
@@ -71,7 +72,8 @@ pub(crate) async fn run_into(
                 if is_second || link.is_alive(&control, context).await {
                     let said = one_line(&context.redactor.scrub(&said), SAID);
                     let said = if said.is_empty() { "the session ended before it began".to_owned() } else { said };
-                    return Err(NotStarted::Unreachable(format!("`{}` takes no command: {said}", host.to)));
+                    let what = format!("takes no command: {said}");
+                    return Err(NotStarted::Unreachable(ConnectError { host: host.to.clone(), what }.into()));
                 }
                 is_second = true;
             }
@@ -81,7 +83,7 @@ pub(crate) async fn run_into(
 
 /// What the far side is to read.
 fn scripted(job: &Job, context: &Context, tag: &str) -> Result<String, NotStarted> {
-    let refuse = |reason: String| Err(NotStarted::Unreachable(reason));
+    let refuse = |reason: String| Err(NotStarted::NotThere(reason));
     if job.argv.is_empty() {
         return Err(NotStarted::Nothing);
     }
@@ -148,11 +150,15 @@ impl Call<'_> {
             Some(RemoteExit::Halted) => over(Ending::TimedOut, false),
             Some(RemoteExit::Missing(path)) => {
                 let name = one_line(self.job.argv.first().map_or("", String::as_str), SAID);
-                Err(NotStarted::Unreachable(format!("`{name}` is not in `{}` on `{}`", one_line(&path, SAID), self.to)))
+                Err(NotStarted::NoProgramThere(format!(
+                    "`{name}` is not in `{}` on `{}`",
+                    one_line(&path, SAID),
+                    self.to
+                )))
             }
             Some(RemoteExit::NoDirectory) => {
                 let directory = one_line(&self.job.directory.display().to_string(), SAID);
-                Err(NotStarted::Unreachable(format!("there is no directory `{directory}` on `{}`", self.to)))
+                Err(NotStarted::NotThere(format!("there is no directory `{directory}` on `{}`", self.to)))
             }
             None if is_sent => over(Ending::Lost, false),
             None => Ok(SessionResult::NotBegun(frame.complaint())),

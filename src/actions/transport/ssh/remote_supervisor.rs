@@ -15,6 +15,7 @@
 //!
 //! **Invariant:** [`FIRST`] holds no data; a script that did not arrive whole is not run.
 
+use crate::domain::core::text::shell_quoted;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -123,27 +124,27 @@ pub(crate) struct SupervisorScript<'a> {
 
 /// The whole standard input of a session that does `work`.
 pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
-    let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", quoted(tag), work.mark, GRACE.as_secs());
+    let mut body = format!("_tag={}\n_mark={}\ngrace={}\n", shell_quoted(tag), work.mark, GRACE.as_secs());
     let limit = work.limit.map_or_else(String::new, |limit| limit.as_secs().max(1).to_string());
-    body.push_str(&format!("limit={}\n", quoted(&limit)));
+    body.push_str(&format!("limit={}\n", shell_quoted(&limit)));
     body.push_str(LOCATE);
     body.push_str("job() {\n");
     let directory = work.directory.to_string_lossy();
     if !directory.is_empty() {
         let front = if directory.starts_with('/') { "" } else { "./" };
-        let directory = quoted(&format!("{front}{directory}"));
+        let directory = shell_quoted(&format!("{front}{directory}"));
         body.push_str(&format!(
             "CDPATH= cd -- {directory} 2>/dev/null || {{ echo \"$_tag directory\" >&2; exit 1; }}\n"
         ));
     }
     for (name, value) in work.environment {
-        body.push_str(&format!("export {name}={}\n", quoted(value)));
+        body.push_str(&format!("export {name}={}\n", shell_quoted(value)));
     }
-    let words: Vec<String> = work.argv.iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = work.argv.iter().map(|word| shell_quoted(word)).collect();
     body.push_str(&format!("become {}\n}}\n", words.join(" ")));
     let start = match work.input {
         None => "job 3<&- &".to_owned(),
-        Some(input) => format!("printf %s {} 3<&- | job 3<&- &", quoted(input)),
+        Some(input) => format!("printf %s {} 3<&- | job 3<&- &", shell_quoted(input)),
     };
     body.push_str(&SUPERVISOR.replace("START", &start));
     framed(&body, tag)
@@ -152,7 +153,7 @@ pub(crate) fn of(work: &SupervisorScript<'_>, tag: &str) -> String {
 /// The whole of what a session reads before it becomes a program that has the streams for itself; there is nothing to watch,
 /// since that program ends with them.
 pub(crate) fn becoming(argv: &[String], tag: &str) -> String {
-    let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = argv.iter().map(|word| shell_quoted(word)).collect();
     framed(&format!("exec {}\n", words.join(" ")), tag)
 }
 
@@ -163,11 +164,6 @@ fn framed(body: &str, tag: &str) -> String {
         "n=$(printf '\\nx'); n=${{n%x}}; s=; \
          while IFS= read -r l && [ \"$l\" != {end} ]; do s=$s$l$n; done; [ \"$l\" = {end} ] && eval \"$s\"\n{body}{end}\n"
     )
-}
-
-/// A text as one word of a POSIX shell, whatever is in it.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Whether a shell can be given a variable of this name.
@@ -186,11 +182,5 @@ mod tests {
             FIRST.strip_prefix("exec /bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("one quoted word");
         assert!(!inner.contains(['\'', '\\', '!', '\n', '`']), "{inner}");
         assert!(inner.contains(BEGIN));
-    }
-
-    #[test]
-    fn a_quoted_word_has_no_end_but_its_last_quote() {
-        assert_eq!(quoted("it's $(id)\n"), "'it'\\''s $(id)\n'");
-        assert_eq!(quoted(""), "''");
     }
 }

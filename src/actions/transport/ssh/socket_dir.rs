@@ -6,9 +6,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::actions::transport::host::random;
+use crate::sync::lock;
 
 /// What the directory's name begins with; the process's number follows.
 const NAME: &str = "runbook-ssh-";
@@ -22,7 +23,7 @@ static ROOM: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// The directory; it is made when it is first asked for.
 pub(crate) fn socket_dir() -> io::Result<PathBuf> {
-    let mut room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut room = lock(&ROOM);
     if let Some(path) = room.as_ref().filter(|path| path.is_dir()) {
         return Ok(path.clone());
     }
@@ -37,7 +38,7 @@ pub(crate) fn socket_dir() -> io::Result<PathBuf> {
 
 /// Takes the directory away, when there is one; gives its path for who has to close what is in it first.
 pub(crate) fn remove_socket_dir() -> Option<PathBuf> {
-    ROOM.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(&ROOM).take()
 }
 
 fn parent() -> PathBuf {

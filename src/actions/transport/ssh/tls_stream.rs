@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::actions::kinds::support::error::ActionError;
+use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
 /// The longest reason that is kept.
@@ -20,9 +20,8 @@ const SAID: usize = 200;
 ///
 /// # Errors
 /// `tls`.
-pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, ActionError> {
-    let distrusted =
-        |reason: String| ActionError::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
+pub async fn secured<S: AsyncRead + AsyncWrite + Unpin>(stream: S, name: &str) -> Result<TlsStream<S>, Reason> {
+    let distrusted = |reason: String| Reason::new("tls", format!("no trusted connection: {}", one_line(&reason, SAID)));
     let server = ServerName::try_from(name.trim_matches(['[', ']']).to_owned());
     let server = server.map_err(|error| distrusted(error.to_string()))?;
     TlsConnector::from(config()).connect(server, stream).await.map_err(|error| distrusted(error.to_string()))

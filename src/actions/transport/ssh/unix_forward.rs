@@ -3,22 +3,23 @@
 //! **Invariant:** only this account can open the socket, since it is in a directory that is this account's alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
 use crate::actions::transport::host::random;
+use crate::domain::core::reason::Reason;
+use crate::sync::lock;
 
 /// The socket's directory.
 #[derive(Debug)]
 pub struct UnixForward {
     directory: PathBuf,
     task: JoinHandle<()>,
-    trouble: Arc<Mutex<Option<ActionError>>>,
+    trouble: Arc<Mutex<Option<Reason>>>,
 }
 
 impl UnixForward {
@@ -28,8 +29,8 @@ impl UnixForward {
     }
 
     /// Why a connection through it came to nothing, where that is known.
-    pub fn trouble(&self) -> Option<ActionError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn trouble(&self) -> Option<Reason> {
+        lock(&self.trouble).clone()
     }
 }
 
@@ -50,11 +51,11 @@ pub async fn open_unix_forward(
     host: &str,
     port: u16,
     context: &Context,
-) -> Result<Option<UnixForward>, ActionError> {
+) -> Result<Option<UnixForward>, Reason> {
     if !context.environment.host.ssh().is_some_and(|ssh| ssh.reaches(host)) {
         return Ok(None);
     }
-    let failed = |error: std::io::Error| ActionError::new("system", format!("there is no place for a socket: {error}"));
+    let failed = |error: std::io::Error| Reason::new("system", format!("there is no place for a socket: {error}"));
     let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &random()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
@@ -63,7 +64,7 @@ pub async fn open_unix_forward(
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if let Err(why) = carried(stream, &host, port, &context).await {
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                *lock(&noted) = Some(why);
             }
         }
     });
@@ -71,7 +72,7 @@ pub async fn open_unix_forward(
 }
 
 /// Carries one connection to its end. One that ends without an answer says why.
-async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), ActionError> {
+async fn carried(mut stream: UnixStream, host: &str, port: u16, context: &Context) -> Result<(), Reason> {
     let Some(mut passage) = port_forward::open_forward(host, port, context).await? else { return Ok(()) };
     let carried = tokio::io::copy_bidirectional(&mut stream, &mut passage.stream).await;
     match carried {

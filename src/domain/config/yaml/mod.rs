@@ -1,6 +1,5 @@
-//! Reading YAML with places: nodes, fields, patterns.
+//! Reading YAML with places: nodes and fields.
 
 pub(crate) mod fields;
-pub(crate) mod glob;
 pub mod node;
 pub mod reader;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::attempt::StepAttempt;
-use super::{Length, Moment, Postmortem, who};
+use super::{DeadlineState, Length, Moment, Postmortem, who};
 use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::incident::Incident;
@@ -241,10 +241,10 @@ pub(super) fn prompts(facts: &Postmortem) -> (Vec<String>, Vec<String>) {
     for deadline in &facts.deadlines {
         let margin = deadline.margin.map(|margin| margin.to_string()).unwrap_or_default();
         match deadline.state {
-            "met" => well.push(format!("The deadline {} was met with {margin} to spare.", deadline.name)),
-            "met late" => badly.push(format!("The deadline {} was met {margin} late.", deadline.name)),
-            "missed" => badly.push(format!("The deadline {} was missed.", deadline.name)),
-            _ => {}
+            DeadlineState::Met => well.push(format!("The deadline {} was met with {margin} to spare.", deadline.name)),
+            DeadlineState::MetLate => badly.push(format!("The deadline {} was met {margin} late.", deadline.name)),
+            DeadlineState::Missed => badly.push(format!("The deadline {} was missed.", deadline.name)),
+            DeadlineState::Running | DeadlineState::Lifted => {}
         }
     }
     let checked = |change: &ChangeFact| change.check.as_ref().is_some_and(|check| check.ok);

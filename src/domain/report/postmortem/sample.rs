@@ -5,8 +5,8 @@
 use chrono::DateTime;
 
 use super::{
-    ChangeFact, CheckedFact, DeadlineFacts, Length, MessageFact, Milestone, Moment, Notice, Participant, Postmortem,
-    Resolution, RunFacts, TimelineRow, Verification,
+    ChangeFact, CheckedFact, DeadlineFacts, DeadlineState, Length, MessageFact, Milestone, Moment, Notice, Participant,
+    Postmortem, Resolution, RunFacts, TimelineRow, Verification,
 };
 use crate::domain::core::time::Span;
 
@@ -30,7 +30,9 @@ pub(super) fn whole() -> Postmortem {
             margin: Some(length()),
             late: false,
         }),
-        deadlines: ["running", "met", "met late", "missed"].map(deadline).into(),
+        deadlines: [DeadlineState::Running, DeadlineState::Met, DeadlineState::MetLate, DeadlineState::Missed]
+            .map(deadline)
+            .into(),
         timeline: [true, false].map(line).into(),
         findings: [true, false].map(finding).into(),
         changes: vec![bare_change(&change), change],
@@ -85,8 +87,8 @@ fn length() -> Length {
     Length(Span::seconds(1))
 }
 
-fn deadline(state: &'static str) -> DeadlineFacts {
-    let met = state.starts_with("met");
+fn deadline(state: DeadlineState) -> DeadlineFacts {
+    let met = matches!(state, DeadlineState::Met | DeadlineState::MetLate);
     let (at, margin) = (met.then(moment), met.then(length));
     DeadlineFacts { name: text(), from: "opened", due: moment(), state, met: at, margin }
 }

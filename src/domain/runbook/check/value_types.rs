@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::RunbookChecker;
 use crate::domain::config::kind_schema::{Field, Shape};
 use crate::domain::config::yaml::fields::{Fields, list};
-use crate::domain::config::yaml::glob;
 use crate::domain::config::yaml::node::{Content, Node};
 use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, visible};
+use crate::domain::core::glob_name::{is_unit_pattern, matches_unit};
 use crate::domain::template::expression;
 
 impl RunbookChecker<'_> {
@@ -92,8 +92,8 @@ impl RunbookChecker<'_> {
         let wanted = bare(text);
         let known: Vec<String> = estate.units().map(bare).collect();
         let shown = visible(text, MAX_QUOTED);
-        if glob::is_pattern(text) {
-            if !known.iter().any(|unit| glob::matches(&wanted, unit)) {
+        if is_unit_pattern(text) {
+            if !known.iter().any(|unit| matches_unit(&wanted, unit)) {
                 let problem =
                     Problem::new(node.span.clone(), format!("the pattern `{shown}` matches no unit of the estate"));
                 self.report.add(problem.did_you_mean(&wanted, known.iter().map(String::as_str)));

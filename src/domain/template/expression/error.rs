@@ -1,7 +1,7 @@
 //! What is wrong with an expression, said in our words and at its place: undefined names with what was meant, syntax
 //! errors, limits.
 
-use crate::domain::core::suggest::{MAX_SUGGESTED_FROM, nearest};
+use crate::domain::core::suggest::{MAX_SUGGESTED_FROM, did_you_mean, nearest};
 use std::fmt;
 use std::ops::Range;
 
@@ -72,7 +72,7 @@ pub(super) fn undefined(source: &str, range: Range<usize>, scope: &Value) -> Exp
     let (path, range) = undefined_path(source, range, scope);
     let error = ExpressionError::at(source, range, format!("`{path}` is not defined"));
     match suggestion(&path, scope) {
-        Some(known) => error.hint(format!("Did you mean `{known}`?")),
+        Some(known) => error.hint(did_you_mean(&known)),
         None => error,
     }
 }

@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Checkup, by};
-use crate::actions::kinds::git::remote_check::reach;
+use crate::actions::kinds::git::complaint;
+use crate::actions::kinds::git::remote_check::{Unreached, reach};
+use crate::actions::transport::process::NO_PROGRAM;
 use crate::domain::config::estate::Channel;
 use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
@@ -37,12 +39,12 @@ impl Checkup {
         }
         let reached = match reach(tree, &self.context()).await {
             Ok(reached) => reached,
-            Err(reason) => {
+            Err(failed) => {
                 return CheckResult::wrong(
                     Topic::Git,
                     tree,
-                    one_line(&reason, REASON),
-                    self.as_account(&remedy(tree, &reason)),
+                    one_line(&failed.reason.text, REASON),
+                    self.as_account(&remedy(tree, &failed)),
                 );
             }
         };
@@ -106,38 +108,41 @@ impl Checkup {
 }
 
 /// The command that mends what git complains of.
-fn remedy(tree: &str, reason: &str) -> String {
-    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["dubious ownership"]) {
-        format!("git config --global --add safe.directory {tree}")
-    } else if says(&["Host key verification failed"]) {
-        let host = reason.split(['@', '/', ':', '`']).find(|word| word.contains('.')).unwrap_or("HOST");
-        format!("ssh-keyscan -t ed25519 {host}   # compare it, then add it to ~/.ssh/known_hosts")
-    } else if says(&["Permission denied", "publickey"]) {
-        "ssh-keygen -t ed25519   # then add the public key to the repository as a deploy key that may write".to_owned()
-    } else if says(&["Authentication failed", "could not read Username", "terminal prompts disabled"]) {
-        format!("git -C {tree} remote set-url origin git@HOST:PATH.git   # with a key nobody has to type")
-    } else if says(&["No such remote"]) {
-        format!("git -C {tree} remote add origin ADDRESS")
-    } else if says(&["not a git repository"]) {
-        format!("git clone ADDRESS {tree}")
-    } else if says(&["is not in `"]) {
-        "apt-get install git openssh-client".to_owned()
-    } else {
-        format!("git -C {tree} remote set-url origin ADDRESS")
+fn remedy(tree: &str, failed: &Unreached) -> String {
+    match failed.reason.code.as_str() {
+        complaint::UNSAFE_OWNER => format!("git config --global --add safe.directory {tree}"),
+        complaint::HOST_KEY => {
+            let host = failed.host.as_deref().unwrap_or("HOST");
+            format!("ssh-keyscan -t ed25519 {host}   # compare it, then add it to ~/.ssh/known_hosts")
+        }
+        complaint::ACCESS => {
+            "ssh-keygen -t ed25519   # then add the public key to the repository as a deploy key that may write"
+                .to_owned()
+        }
+        complaint::CREDENTIALS => {
+            format!("git -C {tree} remote set-url origin git@HOST:PATH.git   # with a key nobody has to type")
+        }
+        complaint::NO_REMOTE => format!("git -C {tree} remote add origin ADDRESS"),
+        complaint::NO_REPOSITORY => format!("git clone ADDRESS {tree}"),
+        NO_PROGRAM => "apt-get install git openssh-client".to_owned(),
+        _ => format!("git -C {tree} remote set-url origin ADDRESS"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::remedy;
+    use super::{Unreached, complaint, remedy};
+    use crate::domain::core::reason::Reason;
 
     #[test]
     fn each_complaint_of_git_has_its_command() {
-        let first = |reason: &str| remedy("/srv/shop", reason).split("   ").next().unwrap_or_default().to_owned();
-        assert_eq!(first("`git@git.example:a`: Host key verification failed."), "ssh-keyscan -t ed25519 git.example");
-        assert_eq!(first("git@x: Permission denied (publickey)."), "ssh-keygen -t ed25519");
-        assert_eq!(first("fatal: detected dubious ownership"), "git config --global --add safe.directory /srv/shop");
-        assert_eq!(first("error: No such remote 'origin'"), "git -C /srv/shop remote add origin ADDRESS");
+        let first = |code: &'static str| {
+            let failed = Unreached { host: Some("git.example".to_owned()), reason: Reason::new(code, "any words") };
+            remedy("/srv/shop", &failed).split("   ").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(first(complaint::HOST_KEY), "ssh-keyscan -t ed25519 git.example");
+        assert_eq!(first(complaint::ACCESS), "ssh-keygen -t ed25519");
+        assert_eq!(first(complaint::UNSAFE_OWNER), "git config --global --add safe.directory /srv/shop");
+        assert_eq!(first(complaint::NO_REMOTE), "git -C /srv/shop remote add origin ADDRESS");
     }
 }

@@ -16,8 +16,34 @@ use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// What each path is, a line each, in the words of coreutils; the directory that paths are relative to is the account's own.
-const PATHS: &str = "for path; do LC_ALL=C stat -L -c 'is %F' -- \"$path\" 2>&1; done; true";
+/// What each path is, a line each: `directory`, `file`, or the words of coreutils; the directory that paths are relative to is
+/// the account's own.
+const PATHS: &str = "for path; do \
+    if [ -d \"$path\" ]; then echo directory; elif [ -e \"$path\" ]; then echo file; \
+    else LC_ALL=C stat -L -c file -- \"$path\" 2>&1; fi; done; true";
+
+/// What a line of [`PATHS`] says.
+enum RemotePath {
+    Directory,
+    File,
+    Denied,
+    Missing,
+    /// In the words of coreutils.
+    Unclear(String),
+}
+
+impl RemotePath {
+    /// coreutils have one exit code for every failure: the words behind the last colon, under LC_ALL=C, tell them apart.
+    fn read(line: &str) -> Self {
+        match line.rsplit(": ").next().unwrap_or(line) {
+            "directory" => Self::Directory,
+            "file" => Self::File,
+            "Permission denied" => Self::Denied,
+            "No such file or directory" => Self::Missing,
+            _ => Self::Unclear(one_line(line, 200)),
+        }
+    }
+}
 
 /// Where each program is, a line each.
 const PROGRAMS: &str = "for name; do command -v -- \"$name\" || echo; done";
@@ -53,9 +79,8 @@ impl Checkup {
         let context = Context { environment: environment.into(), ..self.context() };
         match host::reach(&context).await {
             Ok(()) => CheckResult::fine(Topic::Host, name, format!("`{}` lets us in", host::manual_command(there))),
-            Err(reason) => {
-                let reason = reason.strip_prefix(&format!("`{}` ", there.to)).unwrap_or(&reason);
-                CheckResult::wrong(Topic::Host, name, reason, format!("{} true", host::manual_command(there)))
+            Err(error) => {
+                CheckResult::wrong(Topic::Host, name, error.what, format!("{} true", host::manual_command(there)))
             }
         }
     }
@@ -102,18 +127,18 @@ impl Checkup {
             let wrong = |found: &str, mend: String| {
                 CheckResult::wrong(Topic::Paths, path, format!("{found}; {}", by(users)), mend)
             };
-            match line {
-                Ok(line) if line == "is directory" => CheckResult::fine(Topic::Paths, path, "a directory"),
-                Ok(line) if line.starts_with("is ") => CheckResult::fine(Topic::Paths, path, "a file"),
-                Ok(line) if line.ends_with("Permission denied") => {
+            match line.map(|line| RemotePath::read(&line)) {
+                Ok(RemotePath::Directory) => CheckResult::fine(Topic::Paths, path, "a directory"),
+                Ok(RemotePath::File) => CheckResult::fine(Topic::Paths, path, "a file"),
+                Ok(RemotePath::Denied) => {
                     let account = there.to.split_once('@').map_or("ACCOUNT", |(account, _)| account);
                     wrong(
                         "may not be looked at",
                         format!("{} sudo setfacl -m u:{account}:rX {path}", host::manual_command(there)),
                     )
                 }
-                Ok(line) if line.ends_with("No such file or directory") => wrong("not there", self.edit(users)),
-                Ok(line) => wrong(&one_line(&line, 200), self.edit(users)),
+                Ok(RemotePath::Missing) => wrong("not there", self.edit(users)),
+                Ok(RemotePath::Unclear(line)) => wrong(&line, self.edit(users)),
                 Err(reason) => CheckResult::doubtful(Topic::Paths, path, reason),
             }
         };

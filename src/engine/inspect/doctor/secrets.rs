@@ -63,8 +63,8 @@ impl Checkup {
         if self.context.secrets.iter().any(|(known, _)| known.starts_with(&family)) {
             return None;
         }
-        let reason = self.context.secrets.get(name).err()?;
-        Some(reason.strip_prefix(&format!("secret `{name}`: ")).unwrap_or(&reason).to_owned())
+        let secrets = &self.context.secrets;
+        secrets.problem(name).map_or_else(|| secrets.get(name).err(), |reason| Some(reason.to_owned()))
     }
 
     /// A credential is the service's alone: here it can only be seen whether systemd will find it.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context as Waking, Poll};
 
 use super::{AHEAD, Searched};
@@ -16,6 +16,7 @@ use crate::actions::transport::process::NotStarted;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::Filter;
+use crate::sync::lock;
 
 /// One slice, read or to be read.
 pub(super) struct Slice<'s> {
@@ -117,8 +118,4 @@ impl Searched {
         let trouble = read.trouble(context).map(|trouble| format!("journalctl {trouble}"));
         self.trouble = self.trouble.take().or(trouble);
     }
-}
-
-fn lock(found: &Mutex<SliceEntries>) -> MutexGuard<'_, SliceEntries> {
-    found.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,6 +15,7 @@ use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::timeout::within;
 use crate::domain::config::estate::Datastore;
+use crate::domain::core::reason::ReasonCode;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
 use crate::domain::host::status::{Probe, StatusSubject};
@@ -45,16 +46,13 @@ pub(super) async fn probe(subject: &StatusSubject, limit: Duration, context: &Co
     let latency = Span::between(began, context.clock.now()).0.as_millis();
     let mut probe = match outcome {
         Ok(outcome) => read(subject, &outcome),
-        Err(trouble) => Probe::dead(trouble.message),
+        Err(reason) => Probe::dead(short(reason.code.as_str(), &reason.text)),
     };
-    if probe.live == Some(false) && probe.trouble.as_ref().is_some_and(|trouble| is_of_connection(trouble, context)) {
-        return Some(Probe::unasked(LOST));
-    }
     if probe.live == Some(true) && probe.latency_ms.is_none() {
         probe.latency_ms = u64::try_from(latency).ok();
     }
     for text in [&mut probe.trouble, &mut probe.remark].into_iter().flatten() {
-        *text = one_line(&context.redactor.scrub(&short(text)), SAID);
+        *text = one_line(&context.redactor.scrub(text), SAID);
     }
     Some(probe)
 }
@@ -84,22 +82,14 @@ fn is_asked_there(subject: &StatusSubject, context: &Context) -> bool {
     url.as_ref().and_then(|url| url.host_str()).is_none_or(|host| ssh.reaches(host))
 }
 
-/// Whether the connection to the environment's host broke off, which says nothing about who was asked through it.
-fn is_of_connection(trouble: &str, context: &Context) -> bool {
-    let Some(ssh) = context.environment.host.ssh() else { return false };
-    let begins = |words: String| trouble.contains(&words);
-    begins(format!("the connection to `{}` was lost", ssh.to)) || begins(format!("`{}` cannot be reached", ssh.to))
+/// A reason as a cell of a table has room for it.
+fn short(code: &str, text: &str) -> String {
+    if ReasonCode::REFUSED == *code { "connection refused".to_owned() } else { text.to_owned() }
 }
 
-/// A reason as a cell of a table has room for it: what was asked, and where, stands in the row already.
-fn short(reason: &str) -> String {
-    match reason.split_once("the connection was refused") {
-        Some(_) => "connection refused".to_owned(),
-        None if reason.starts_with("GET http") => {
-            reason.split_once(": ").map_or(reason, |(_, reason)| reason).to_owned()
-        }
-        None => reason.to_owned(),
-    }
+/// A subject that did not answer, by its reason. That the connection to its host broke off says nothing about it.
+fn dead(code: &str, text: &str) -> Probe {
+    if ReasonCode::is_of_host(code) { Probe::unasked(LOST) } else { Probe::dead(short(code, text)) }
 }
 
 /// A kind of action, and what is asked of it.
@@ -151,14 +141,14 @@ fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
         return health(&output["services"][&subject.name], outcome);
     }
     let is_well = outcome.verdict == Verdict::Succeeded;
-    let problem = output["trouble"]["kind"].as_str().unwrap_or_default();
+    let problem = outcome.reason_code().unwrap_or_default();
     match problem {
         // Nobody was asked: where it is, or how one gets in, is not known here.
         "secret" | "address" | "spec" | "no_such_datastore" | "request" if !is_well => {
             return Probe::unasked(outcome.summary.clone());
         }
         _ if is_well => {}
-        _ if !output["protocol"].is_string() => return Probe::dead(outcome.summary.clone()),
+        _ if !output["protocol"].is_string() => return dead(problem, outcome.reason_text()),
         _ if EXPIRED.contains(&problem) => {
             let trouble = Some(outcome.summary.clone());
             return Probe { live: Some(true), ready: Some(false), trouble, ..Probe::default() };
@@ -172,12 +162,11 @@ fn read(subject: &StatusSubject, outcome: &Outcome) -> Probe {
 /// What a service says of itself.
 fn health(found: &Value, outcome: &Outcome) -> Probe {
     let Some(live) = found["live"].as_bool() else { return Probe::unasked(outcome.summary.clone()) };
-    let text = |name: &str| found[name].as_str().map(str::to_owned);
-    // The word before says already whether it is alive or ready.
-    let plain = |error: String| match error.split_once(": ") {
-        Some(("not ready" | "not alive", reason)) => reason.to_owned(),
-        _ => error,
-    };
+    let reason = |part: &str| found["reason"][part].as_str();
+    let (code, text) = (reason("code").unwrap_or_default(), reason("text"));
+    if !live && ReasonCode::is_of_host(code) {
+        return Probe::unasked(LOST);
+    }
     let dependencies = found["dependencies"].as_object().into_iter().flatten();
     Probe {
         live: Some(live),
@@ -186,7 +175,47 @@ fn health(found: &Value, outcome: &Outcome) -> Probe {
         dependencies: dependencies
             .map(|(name, word)| (name.clone(), word.as_str().unwrap_or_default().to_owned()))
             .collect(),
-        trouble: text("error").map(plain),
-        remark: text("remark"),
+        // Whether it is alive or ready stands in the row already: the reason alone is told.
+        trouble: text.map(|text| short(code, text)),
+        remark: found["remark"].as_str().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::core::reason::Reason;
+
+    fn subject(kind: &str) -> StatusSubject {
+        StatusSubject { name: "a".to_owned(), kind: kind.to_owned(), critical: false, unit: None }
+    }
+
+    fn of_service(code: &'static str, text: &str) -> Probe {
+        let reason = Reason::new(code, text);
+        let output = json!({ "services": { "a": { "live": false, "ready": false, "error": text, "reason": reason } } });
+        read(&subject("service"), &Outcome::failed(format!("`a` {text}"), output))
+    }
+
+    #[test]
+    fn a_connection_to_the_host_that_broke_off_says_nothing_about_the_subject() {
+        for code in ["host_lost", "host_unreachable"] {
+            assert_eq!(of_service(code, "any words"), Probe::unasked(LOST));
+            assert_eq!(
+                read(&subject("redis"), &Reason::new(code, "any words").outcome(json!({}))),
+                Probe::unasked(LOST)
+            );
+        }
+        // The same words from the subject itself are its own trouble.
+        let words = "the connection to `web1` was lost";
+        assert_eq!(of_service("answer", words), Probe { ready: Some(false), ..Probe::dead(words) });
+        assert_eq!(read(&subject("redis"), &Reason::new("server", words).outcome(json!({}))), Probe::dead(words));
+    }
+
+    #[test]
+    fn a_refused_connection_is_told_in_two_words() {
+        let text = "127.0.0.1:1: the connection was refused: nothing listens there";
+        assert_eq!(of_service("refused", text).trouble.as_deref(), Some("connection refused"));
+        let outcome = Reason::new("refused", text).outcome(json!({}));
+        assert_eq!(read(&subject("postgres"), &outcome).trouble.as_deref(), Some("connection refused"));
     }
 }

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::session::hostname;
-use super::settings::{ProjectSource, Settings, quoted};
+use super::settings::{ProjectSource, Settings};
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::diagnostic;
 use crate::domain::core::diagnostic::{Problem, Source, Style};
+use crate::domain::core::text::shell_word;
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::{Catalog, RUNBOOKS};
 use crate::surface::cli::output::error::{Failure, Result};
@@ -77,10 +78,10 @@ impl Project {
             && self.environment(None, estate).is_err()
             && let Some(name) = runbook.environments.first().or_else(|| estate.environments.keys().next())
         {
-            words.push_str(&format!(" --env {}", quoted(name)));
+            words.push_str(&format!(" --env {}", shell_word(name)));
         }
         for param in runbook.params.iter().filter(|param| param.default.is_none()) {
-            words.push_str(&format!(" --param {}", quoted(&format!("{}=…", param.name))));
+            words.push_str(&format!(" --param {}", shell_word(&format!("{}=…", param.name))));
         }
         words
     }
@@ -125,7 +126,7 @@ pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()>
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
     output.say_styled(&diagnostic::render(source, problems, Style::Styled));
     Failure::problems(format!("`{}` has {}", source.name, diagnostic::count(problems.len())))
-        .hint(format!("`runbook lint {}` shows them again.", quoted(&source.name)))
+        .hint(format!("`runbook lint {}` shows them again.", shell_word(&source.name)))
 }
 
 fn directory(settings: &Settings) -> Result<PathBuf> {
@@ -168,7 +169,7 @@ fn trusted(directory: &Path, settings: &Settings) -> Result<PathBuf> {
         "`{}` is somebody else's, in a place where everybody may write",
         folder.display()
     ))
-    .hint(format!("If you trust it, name it: `--dir {}`.", quoted(&shown.to_string_lossy()))))
+    .hint(format!("If you trust it, name it: `--dir {}`.", shell_word(&shown.to_string_lossy()))))
 }
 
 /// Whether a folder stands where everybody may write, such as `/tmp`, and is neither our own nor root's.

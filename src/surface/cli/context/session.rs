@@ -26,7 +26,7 @@ use crate::engine::catalog::Catalog;
 use crate::engine::{self, Engine, EngineError, Parts};
 use crate::store::EventStore;
 use crate::store::sqlite::Sqlite;
-use crate::surface::cli::output::error::{Failure, Result, nearest};
+use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer::Output;
 
 /// The log's file in the state directory.
@@ -243,11 +243,8 @@ impl OpenEngine<'_> {
     fn unknown(&self, typed: &str) -> Failure {
         let known = self.wait(self.store().incidents(NEAREST_OF, 0)).unwrap_or_default();
         let failure = Failure::usage(format!("there is no incident `{}`", typed.escape_debug()));
-        match nearest(typed, known.iter().map(|summary| summary.id.as_str())) {
-            Some(id) => failure.hint(format!("Did you mean `{id}`?")),
-            None => failure,
-        }
-        .hint("`runbook incidents` lists them.")
+        let known = known.iter().map(|summary| summary.id.as_str());
+        failure.did_you_mean(typed, known).hint("`runbook incidents` lists them.")
     }
 
     /// What is true of an incident.

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use crate::actions::transport::process::AGENT;
-pub use crate::domain::core::text::shell_word as quoted;
+use crate::domain::core::text::shell_word;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::terminal::{Colour, Letters};
 
@@ -221,7 +221,7 @@ fn repeated(flags: &Flags) -> Vec<String> {
     let pairs = [("--state", &flags.state), ("--dir", &flags.directory)];
     pairs
         .into_iter()
-        .filter_map(|(flag, path)| Some([flag.to_owned(), quoted(&path.as_ref()?.to_string_lossy())]))
+        .filter_map(|(flag, path)| Some([flag.to_owned(), shell_word(&path.as_ref()?.to_string_lossy())]))
         .flatten()
         .collect()
 }
@@ -250,13 +250,5 @@ mod tests {
     fn the_next_command_repeats_the_flags_that_lead_elsewhere() {
         let flags = Flags { state: Some("/tmp/a b".into()), directory: Some("shop".into()), ..Flags::default() };
         assert_eq!(repeated(&flags), ["--state", "'/tmp/a b'", "--dir", "shop"]);
-    }
-
-    #[test]
-    fn a_word_survives_the_shell() {
-        assert_eq!(quoted("code"), "code");
-        assert_eq!(quoted("it's; $(x)"), r"'it'\''s; $(x)'");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("~root"), "'~root'");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: failures of the world. Those are data in the log, and a run that ends so is an exit code.
 
+use crate::domain::core::suggest;
 use crate::domain::core::text::printable;
 use crate::domain::incident::Illegal;
 use crate::domain::incident::command::{Refused, RefusedCause};
@@ -68,8 +69,8 @@ impl Failure {
     /// With the question whether one of the known names was meant, where one is near.
     #[must_use]
     pub fn did_you_mean<'a>(self, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(wrong, known) {
-            Some(name) => self.hint(format!("Did you mean `{name}`?")),
+        match suggest::nearest(wrong, known) {
+            Some(name) => self.hint(suggest::did_you_mean(name)),
             None => self,
         }
     }
@@ -89,17 +90,6 @@ impl Failure {
             let _ = writeln!(out, "{cyan}hint:{cyan:#} {}", printable(hint));
         }
     }
-}
-
-/// How alike two names must be, from 0 to 1, before one is offered for the other.
-const ALIKE: f64 = 0.7;
-
-/// The known name that is most like `wrong`, if one is like it at all.
-pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong: String = wrong.chars().take(crate::domain::core::id::NAME_LIMIT).collect();
-    let likeness = |name: &str| strsim::jaro_winkler(&wrong, name);
-    let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= ALIKE).then_some(best)
 }
 
 impl From<Refused> for Failure {

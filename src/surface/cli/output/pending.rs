@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use super::table::single_line;
 use crate::domain::core::id::{RunId, StepKey};
-use crate::domain::core::text::printable;
+use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::surface::cli::context::settings::quoted;
 
 /// The most choices that are written out as commands.
 const CHOICES_SHOWN: usize = 8;
@@ -73,22 +72,24 @@ pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
 
 fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> Vec<String> {
     let id = &incident.id;
-    let place = quoted(&step.to_string());
+    let place = shell_word(&step.to_string());
     let typed = |verb: &str, rest: &str| format!("{program} {verb} {id} {place}{rest}");
     let again = || [typed("retry", ""), typed("skip", " 'why not'"), format!("{program} cancel {id} 'why'")];
     match gate {
         Gate::Ask { choices, many: true, .. } if !choices.is_empty() => {
             let all: Vec<&str> = choices.iter().map(String::as_str).collect();
-            vec![typed("answer", &format!(" {}", quoted(&all.join(","))))]
+            vec![typed("answer", &format!(" {}", shell_word(&all.join(","))))]
         }
-        Gate::Ask { choices, .. } if !choices.is_empty() => {
-            choices.iter().take(CHOICES_SHOWN).map(|choice| typed("answer", &format!(" {}", quoted(choice)))).collect()
-        }
+        Gate::Ask { choices, .. } if !choices.is_empty() => choices
+            .iter()
+            .take(CHOICES_SHOWN)
+            .map(|choice| typed("answer", &format!(" {}", shell_word(choice))))
+            .collect(),
         Gate::Ask { .. } => vec![typed("answer", " 'your words'")],
         Gate::Manual { .. } => vec![typed("answer", " done")],
         Gate::Approve { digest, .. } => {
             let seen = digest.get(..DIGEST_SHOWN).unwrap_or(digest);
-            vec![typed("approve", &format!(" --digest {}", quoted(seen))), typed("deny", " 'why not'")]
+            vec![typed("approve", &format!(" --digest {}", shell_word(seen))), typed("deny", " 'why not'")]
         }
         Gate::Timer { .. } => Vec::new(),
         Gate::Failure { .. } => again().into(),

@@ -20,6 +20,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::actions::transport::process::spawn_apart;
+use crate::sync::lock;
 
 /// Where programs are found; the environment of this process is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -134,7 +135,7 @@ impl Drop for Background {
 
 impl Ending {
     fn within(&self, patience: Duration) -> Option<ExitStatus> {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = lock(&self.status);
         let (status, _) = self
             .happened
             .wait_timeout_while(status, patience, |status| status.is_none())
@@ -143,7 +144,7 @@ impl Ending {
     }
 
     fn set(&self, status: ExitStatus) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+        *lock(&self.status) = Some(status);
         self.happened.notify_all();
     }
 }

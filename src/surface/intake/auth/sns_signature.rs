@@ -9,7 +9,7 @@
 //! redirects are not followed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -27,6 +27,7 @@ use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
 use crate::surface::intake::SenderRequest;
 use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
+use crate::sync::lock;
 
 /// The largest certificate, in bytes; AWS's have two KiB.
 const CERTIFICATE_LIMIT: usize = 16 * 1024;
@@ -136,7 +137,7 @@ impl Certificates {
     /// When it is no certificate.
     pub fn pin(&self, file: &str, pem: &[u8]) -> Result<(), String> {
         let certificate = Certificate::read(pem)?;
-        cached_certificate(&self.pinned).insert(file.to_owned(), Arc::new(certificate));
+        lock(&self.pinned).insert(file.to_owned(), Arc::new(certificate));
         Ok(())
     }
 
@@ -163,7 +164,7 @@ impl Certificates {
             pem.extend_from_slice(&chunk);
         }
         let certificate = Certificate::read(&pem).map_err(Rejected::Signature)?;
-        let mut fetched = cached_certificate(&self.fetched);
+        let mut fetched = lock(&self.fetched);
         while fetched.len() >= KEPT {
             fetched.pop_first();
         }
@@ -174,19 +175,14 @@ impl Certificates {
     /// The certificate of an envelope.
     fn of(&self, sender: &Sender, envelope: &Envelope) -> Result<Arc<Certificate>, Rejected> {
         if let Some(file) = &sender.certificate {
-            let pinned = cached_certificate(&self.pinned).get(file).cloned();
+            let pinned = lock(&self.pinned).get(file).cloned();
             return pinned.ok_or_else(|| Rejected::Ours(format!("the certificate in `{file}` was not read")));
         }
         let url = CertificateUrl::new(&envelope.certificate_url)
             .ok_or_else(|| Rejected::Signature("its `SigningCertURL` is not on AWS's own host".to_owned()))?;
-        let known = cached_certificate(&self.fetched).get(&url).cloned();
+        let known = lock(&self.fetched).get(&url).cloned();
         known.ok_or(Rejected::CertificateWanted(url))
     }
-}
-
-/// What a lock holds; nothing in here can be left half done.
-fn cached_certificate<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn client() -> Result<reqwest::Client, String> {

@@ -43,7 +43,7 @@ pub fn alert(asked: &Subscription) -> Alert {
 /// Why it is not confirmed.
 pub async fn confirm(address: &str) -> Result<(), String> {
     let url = on_aws(address).ok_or("the address is not on a host of AWS SNS")?;
-    let client = crate::actions::transport::http_client::client().map_err(|error| error.message)?;
+    let client = crate::actions::transport::http_client::client().map_err(|error| error.text)?;
     let response = client.get(url).timeout(WITHIN).send().await.map_err(|error| error.without_url().to_string())?;
     if response.status().is_success() { Ok(()) } else { Err(format!("AWS answered {}", response.status())) }
 }

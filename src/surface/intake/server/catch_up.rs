@@ -45,7 +45,7 @@ pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Ve
 
 /// The list, each alert in the shape that its webhook has.
 async fn listed(address: &str) -> Result<Vec<Value>, String> {
-    let client = crate::actions::transport::http_client::client().map_err(|error| error.message)?;
+    let client = crate::actions::transport::http_client::client().map_err(|error| error.text)?;
     let url = format!("{}/{PATH}", address.trim_end_matches('/'));
     let mut response = client.get(url).send().await.map_err(|error| error.without_url().to_string())?;
     if !response.status().is_success() {

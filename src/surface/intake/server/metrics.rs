@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Mutex, PoisonError};
 
 use crate::engine::dispatcher;
+use crate::sync::lock;
 
 /// How a post was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +49,7 @@ impl Default for IntakeMetrics {
 
 impl IntakeMetrics {
     pub(super) fn count(&self, sender: &str, outcome: PostOutcome) {
-        let mut posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut posts = lock(&self.posts);
         match posts.get_mut(&(sender.to_owned(), outcome)) {
             Some(count) => *count += 1,
             None => drop(posts.insert((sender.to_owned(), outcome), 1)),
@@ -90,7 +91,7 @@ impl IntakeMetrics {
             u64::from(self.reloaded.load(Relaxed)),
         );
         out.push_str("# HELP runbook_posts_total Posts of senders by answer.\n# TYPE runbook_posts_total counter\n");
-        for ((sender, outcome), count) in &*self.posts.lock().unwrap_or_else(PoisonError::into_inner) {
+        for ((sender, outcome), count) in &*lock(&self.posts) {
             let _ = writeln!(out, "runbook_posts_total{{sender=\"{sender}\",answer=\"{}\"}} {count}", outcome.code());
         }
         out

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** an app that cannot be opened takes the place of none.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use super::http;
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
 use crate::surface::slack::{App, SeenRequests, SlackConfig};
+use crate::sync::lock;
 
 /// How long a server that stops waits for Slack's answer to what was being posted.
 const PARTING: Duration = Duration::from_secs(2);
@@ -89,7 +90,7 @@ impl SlackInterface {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<RunningApp>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

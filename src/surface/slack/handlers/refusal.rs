@@ -5,6 +5,7 @@ use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question::capital;
 use crate::domain::core::id::IncidentId;
+use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::Refused;
@@ -15,9 +16,6 @@ use crate::store::StoreError;
 const NAMED: usize = 20;
 /// The most characters of a command that is written out to be typed again.
 const COMMAND: usize = 150;
-/// How like an incident's name a word must be to be taken for one that was mistyped: one wrong letter of eleven is.
-const LIKENESS: f64 = 0.9;
-
 /// One sentence.
 pub fn reply_text(words: &str) -> Card {
     let mut sheet = Blocks::default();
@@ -87,14 +85,13 @@ pub fn none(typed: &Typed, last: Option<&IncidentId>) -> Card {
 pub fn near(typed: &Typed, open: &[Incident]) -> Option<Card> {
     let (word, rest) = first(&typed.rest);
     let small = word.to_lowercase();
-    let is_meant = |incident: &&Incident| {
-        let id = incident.id.as_str();
-        let is_half = id.split_once('-').is_some_and(|(half, _)| half == small);
-        is_half || small.contains('-') && strsim::jaro_winkler(&small, id) >= LIKENESS
-    };
-    let meant = open.iter().find(is_meant)?;
+    let ids = || open.iter().map(|incident| incident.id.as_str());
+    let half = ids().find(|id| id.split_once('-').is_some_and(|(half, _)| half == small));
+    let meant = half.or_else(|| nearest(&small, ids()).filter(|_| small.contains('-')))?;
+    let meant = open.iter().find(|incident| incident.id.as_str() == meant)?;
     let right = Typed { rest: rest.to_owned(), ..typed.clone() };
-    let said = format!("There is no incident `{}`. Did you mean `{}`?", one_line(word, 40), command(&right, &meant.id));
+    let question = did_you_mean(&command(&right, &meant.id));
+    let said = format!("There is no incident `{}`. {question}", one_line(word, 40));
     Some(reply_text(&said))
 }
 

@@ -12,9 +12,9 @@ use super::super::render::question::capital;
 use super::refusal::refusal;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal, reply_text};
 use crate::domain::core::id::IncidentId;
+use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
-use crate::domain::incident::decide::nearest;
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::{Param, Runbook};
 
@@ -125,11 +125,11 @@ impl Interaction<'_> {
         let small = id.to_lowercase();
         let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
         catalog.get(id).map_err(|why| {
-            let hint = match nearest(id, &known) {
+            let hint = match nearest(id, known.iter().copied()) {
                 _ if known.contains(&id) => {
                     "On the host, `runbook lint` shows what is wrong; `/runbook show` lists the others.".to_owned()
                 }
-                Some(near) => format!("Did you mean `/runbook start {near}`?"),
+                Some(near) => did_you_mean(&format!("/runbook start {near}")),
                 None => format!("`/runbook start` takes one of {}.", known.join(", ")),
             };
             reply_text(&format!("{}. {hint}", capital(&why)))

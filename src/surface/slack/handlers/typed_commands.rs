@@ -6,9 +6,9 @@ use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::questions::done;
 use super::{HandlerReply, HandlerResult, Interaction, reply_text};
+use crate::domain::core::suggest::{did_you_mean, nearest};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::command::Request;
-use crate::domain::incident::decide::nearest;
 
 /// The words after which nothing but an incident makes sense.
 const ALONE: [&str; 7] = ["status", "watch", "timeline", "page", "verify", "handoff", "ack"];
@@ -151,8 +151,8 @@ fn whom(word: &str) -> String {
 }
 
 fn unheard(word: &str) -> String {
-    let known: Vec<&str> = HELP.iter().filter_map(|(typed, _)| typed.split(' ').nth(1)).collect();
-    let near = nearest(word, &known).map(|near| format!("Did you mean `/runbook {near}`? ")).unwrap_or_default();
+    let known = HELP.iter().filter_map(|(typed, _)| typed.split(' ').nth(1));
+    let near = nearest(word, known).map(|near| did_you_mean(&format!("/runbook {near}")) + " ").unwrap_or_default();
     format!("There is no `{}`. {near}`/runbook help` lists all words.", one_line(word, 40))
 }
 

@@ -5,11 +5,12 @@
 //! **Invariant:** the terminal is taken by one at a time, and given back once.
 
 use std::io;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once};
 
 use crossterm::terminal;
 
 use super::writer_thread;
+use crate::sync::lock;
 
 /// What gives the terminal back, while it is taken.
 static LEAVE: Mutex<Option<&'static str>> = Mutex::new(None);
@@ -36,7 +37,7 @@ impl Guard {
             }));
         });
         terminal::enable_raw_mode()?;
-        *LEAVE.lock().unwrap_or_else(PoisonError::into_inner) = Some(leave);
+        *lock(&LEAVE) = Some(leave);
         Ok(Self(()))
     }
 }
@@ -49,7 +50,7 @@ impl Drop for Guard {
 
 /// Gives the terminal back; whether it was taken. One that is gone is nobody's any more: errors do not matter.
 fn restore_terminal() -> bool {
-    let Some(leave) = LEAVE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
+    let Some(leave) = lock(&LEAVE).take() else { return false };
     let _ = writer_thread::write(leave);
     let _ = terminal::disable_raw_mode();
     true

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::actions::{self, Secrets};
 use crate::domain::config::estate::{Environment, Estate, ManagerBus};
 use crate::domain::core::id::is_name;
+use crate::domain::core::text::shell_word;
 use crate::domain::host::scaffold;
 use crate::domain::host::scaffold::DiscoveredProject;
 use crate::domain::runbook::schema;
@@ -22,7 +23,7 @@ use crate::surface::cli::context::action_context::Scene;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::{ProjectSource, quoted};
+use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
@@ -188,7 +189,7 @@ impl Init {
             (new, false) => format!("{new} files written, {kept} kept"),
         });
         let here = directory == station.settings.working_directory;
-        let place = quoted(&station.settings.shown(directory).to_string_lossy());
+        let place = shell_word(&station.settings.shown(directory).to_string_lossy());
         let command = if here { "runbook".to_owned() } else { format!("runbook --dir {place}") };
         station.output.next(&match self.dry_run {
             true => vec![format!("runbook init{}", if here { String::new() } else { format!(" {place}") })],

@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::config::kind_schema::{Field, Shape};
+use crate::domain::core::text::shell_word;
 use crate::domain::incident::command::Start;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
 use crate::surface::cli::context::session::{Session, hostname};
-use crate::surface::cli::context::settings::quoted;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::runbook_outline;
 use crate::surface::cli::output::template_preview::Filling;
@@ -21,10 +21,10 @@ use crate::surface::exit::Exit;
 
 /// Prints the plan of a start.
 pub fn show(station: &Session, shop: &Project, start: Start) -> Result {
-    let mut next = format!("start {} --env {}", start.runbook.id, quoted(&start.environment));
+    let mut next = format!("start {} --env {}", start.runbook.id, shell_word(&start.environment));
     for (name, value) in &start.params {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        next.push_str(&format!(" --param {}", quoted(&format!("{name}={text}"))));
+        next.push_str(&format!(" --param {}", shell_word(&format!("{name}={text}"))));
     }
     let (runbook, estate, environment) = (start.runbook.clone(), start.estate.clone(), start.environment.clone());
     let filling = Filling::of(start, &shop.catalog)?;

@@ -2,14 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::core::text::grouped;
+use crate::domain::core::text::{grouped, shell_word};
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::filter::Filter;
 use crate::domain::journal::level::{LEVELS, Level};
 use crate::domain::journal::summary::Summary;
 use crate::engine::inspect::journal_search::{LineOrder, Searched, newest, search};
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings;
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::Result;
 use crate::surface::exit::Exit;
@@ -309,5 +308,5 @@ fn lines(typed: &str) -> std::result::Result<Lines, String> {
 
 /// A word of a command to type.
 fn typed(flag: &str, value: &str) -> String {
-    format!(" {flag} {}", settings::quoted(value))
+    format!(" {flag} {}", shell_word(value))
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::actions::Secrets;
 use crate::domain::config::estate::Estate;
+use crate::domain::core::text::shell_word;
 use crate::domain::core::time::Span;
 use crate::domain::host::status::{self as statuses, HealthGrade, StatusRow, StatusSubject};
 use crate::engine::inspect::status::{StatusReport, StatusSurvey, start_words};
@@ -16,7 +17,7 @@ use crate::surface::cli::context::project;
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::secrets;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::{Format, quoted};
+use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::status::columns::Columns;
@@ -185,7 +186,7 @@ fn summary(rows: &[StatusRow]) -> String {
 /// What to type next: the runbook for the worst row, or to stay and watch.
 fn next(station: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
     if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == HealthGrade::Unknown) {
-        return station.command(&format!("doctor --env {}", quoted(survey.environment())));
+        return station.command(&format!("doctor --env {}", shell_word(survey.environment())));
     }
     let worst = report.rows.first().filter(|row| matches!(row.grade, HealthGrade::Down | HealthGrade::Degraded));
     let words = worst.and_then(|row| {
@@ -196,7 +197,7 @@ fn next(station: &Session, survey: &StatusSurvey, report: &StatusReport) -> Stri
     let words = words.unwrap_or_else(|| {
         vec!["status".to_owned(), "--env".to_owned(), survey.environment().to_owned(), "--watch".to_owned()]
     });
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     station.command(&words.join(" "))
 }
 

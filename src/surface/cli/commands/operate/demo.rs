@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::sleep;
 use crate::domain::core::id::IncidentId;
-use crate::domain::core::text::printable;
+use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::Incident;
 use crate::domain::incident::command::{Command, Request, Start};
 use crate::domain::incident::event::{Actor, Conclusion, Mode};
 use crate::engine::{EngineError, ReturnWhen};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
-use crate::surface::cli::context::settings::{ProjectSource, Settings, quoted};
+use crate::surface::cli::context::settings::{ProjectSource, Settings};
 use crate::surface::cli::follow::until_done;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::demo::autoplay;
@@ -171,7 +171,7 @@ fn directory() -> Result<PathBuf> {
 
 /// This program as it was typed: whoever tries the demo has often not installed it.
 fn program() -> String {
-    let typed = std::env::args_os().next().map(|word| quoted(&word.to_string_lossy()));
+    let typed = std::env::args_os().next().map(|word| shell_word(&word.to_string_lossy()));
     typed.unwrap_or_else(|| "runbook".to_owned())
 }
 
@@ -184,7 +184,7 @@ fn ground(station: &Session, directory: &Path) -> Result<Ground> {
 
 /// The settings with which the same program works on the demo's shop.
 fn settings(settings: &Settings, directory: &Path) -> Settings {
-    let shown = quoted(&directory.to_string_lossy());
+    let shown = shell_word(&directory.to_string_lossy());
     Settings {
         state: Ok(directory.join("state")),
         shop: ProjectSource::Named(directory.to_owned()),
@@ -272,7 +272,7 @@ fn typed(station: &Session, words: &str) -> String {
 }
 
 fn remove(directory: &Path) -> String {
-    format!("rm -r {}", quoted(&directory.to_string_lossy()))
+    format!("rm -r {}", shell_word(&directory.to_string_lossy()))
 }
 
 fn strike(station: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use crate::actions;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::diagnostic;
-use crate::domain::core::text::one_line;
+use crate::domain::core::text::{one_line, shell_word};
 use crate::domain::host::requirement::{CheckResult, Needs, State, Topic};
 use crate::domain::runbook::Runbook;
 use crate::engine::catalog::RUNBOOKS;
@@ -19,7 +19,6 @@ use crate::surface::cli::context::local_user;
 use crate::surface::cli::context::project::{Project, known_environment};
 use crate::surface::cli::context::session;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::quoted;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::slack::connect::manifest;
@@ -76,7 +75,7 @@ impl Doctor {
     /// The words that look once more at the same.
     fn again(&self) -> String {
         let flag = |name: &str, value: &Option<String>| {
-            value.as_ref().map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+            value.as_ref().map(|value| format!(" --{name} {}", shell_word(value))).unwrap_or_default()
         };
         format!("doctor{}{}", flag("env", &self.environment), flag("user", &self.user))
     }
@@ -99,7 +98,7 @@ impl Doctor {
             scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
             words: Words {
                 runbook: station.settings.command(),
-                folder: quoted(&station.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
+                folder: shell_word(&station.settings.shown(&shop.directory.join(RUNBOOKS)).to_string_lossy()),
             },
         })
     }
@@ -111,7 +110,7 @@ impl Doctor {
         let is_own = name == own;
         if !is_own && !asks_as_root {
             return Err(Failure::not_allowed(format!("only root can ask what `{}` may do", name.escape_debug()))
-                .hint(format!("`sudo runbook doctor --user {}` asks.", quoted(&name))));
+                .hint(format!("`sudo runbook doctor --user {}` asks.", shell_word(&name))));
         }
         super::unit::account(&name)?;
         Ok(Account { name, is_own, asks_as_root })
@@ -125,7 +124,7 @@ fn of_host(topic: Topic) -> bool {
 
 /// What is wrong with the shop's own files.
 fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
-    let lint = |name: &str| station.command(&format!("lint {}", quoted(name)));
+    let lint = |name: &str| station.command(&format!("lint {}", shell_word(name)));
     let problems = shop.catalog.problems();
     let wrong = problems.iter().map(|(source, problems)| {
         CheckResult::wrong(Topic::Runbooks, &source.name, diagnostic::count(problems.len()), lint(&source.name))

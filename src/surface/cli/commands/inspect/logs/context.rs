@@ -11,12 +11,13 @@ use super::sanitize::Clean;
 use crate::actions::Context;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::config::host::Host;
+use crate::domain::core::text::shell_word;
 use crate::domain::journal::entry::Entry;
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
 use crate::surface::cli::context::project::{Project, guard_host, known_environment};
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::{ProjectSource, quoted};
+use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 
 /// Where is searched, and how what is found is shown.
@@ -75,7 +76,7 @@ impl SearchContext {
         let failure = Failure::error(reason);
         match self.has_estate {
             true => {
-                let environment = quoted(&self.context.environment_name);
+                let environment = shell_word(&self.context.environment_name);
                 failure.hint(format!("`runbook doctor --env {environment}` looks at what stands in the way."))
             }
             false => failure,

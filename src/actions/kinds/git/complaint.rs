@@ -1,0 +1,53 @@
+//! What git and its ssh complain of, as a code: git has one exit code for most failures, so its words are all that tells them
+//! apart. They are read here and nowhere else; `LC_ALL=C` keeps them from being translated.
+
+use crate::domain::core::reason::ReasonCode;
+
+/// The work tree belongs to another account.
+pub const UNSAFE_OWNER: &str = "unsafe_owner";
+/// The host key of the remote is not known, or is another one.
+pub const HOST_KEY: &str = "host_key";
+/// The remote takes none of our keys.
+pub const ACCESS: &str = "access";
+/// The remote asks for a password that nobody can type.
+pub const CREDENTIALS: &str = "credentials";
+/// There is no such remote.
+pub const NO_REMOTE: &str = "no_remote";
+/// The directory is no work tree.
+pub const NO_REPOSITORY: &str = "no_repository";
+
+/// Codes and the words that each is known by; the first that fits holds.
+const KNOWN: [(&str, &[&str]); 6] = [
+    (UNSAFE_OWNER, &["dubious ownership"]),
+    (HOST_KEY, &["Host key verification failed"]),
+    (ACCESS, &["Permission denied", "publickey"]),
+    (CREDENTIALS, &["Authentication failed", "could not read Username", "terminal prompts disabled"]),
+    (NO_REMOTE, &["No such remote"]),
+    (NO_REPOSITORY, &["not a git repository"]),
+];
+
+/// The code of what git printed on its standard error; `git` when it is none that is known.
+pub(super) fn code(said: &str) -> ReasonCode {
+    let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    KNOWN.iter().find(|(_, words)| fits(words)).map_or("git", |(code, _)| *code).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_git_have_a_code() {
+        for (said, expected) in [
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", HOST_KEY),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", ACCESS),
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", CREDENTIALS),
+            ("error: No such remote 'origin'", NO_REMOTE),
+            ("fatal: not a git repository (or any of the parent directories): .git", NO_REPOSITORY),
+            ("fatal: detected dubious ownership in repository at '/srv/shop'", UNSAFE_OWNER),
+            ("fatal: the remote end hung up unexpectedly", "git"),
+        ] {
+            assert_eq!(code(said), expected, "{said}");
+        }
+    }
+}
