@@ -70,8 +70,6 @@
 //! No server that must be up, no plug-ins loaded at run time, no goto in the language, no second evaluation of
 //! data, no recovery path beside the ordinary one, and no fact about any shop: those stand in YAML.
 
-#![warn(missing_docs)]
-
 pub mod actions;
 pub mod clock;
 pub mod domain;

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** what the world refuses is an [`Outcome`], never an `Err`: `perform` cannot fail.
 
+pub mod error;
 pub mod kinds;
 pub mod transport;
 

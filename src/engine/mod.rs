@@ -201,7 +201,7 @@ impl Engine {
             let seq = present.as_ref().map_or(0, |incident| incident.seq);
             let drafts: Vec<NewEvent> =
                 events.into_iter().map(|event| self.drafted(now, command.by.clone(), event)).collect();
-            room_for(seq, drafts.len())?;
+            check_capacity(seq, drafts.len())?;
             // What would not fold is never written.
             let foreseen: Vec<Recorded> = (seq + 1..).zip(&drafts).map(|(seq, draft)| recorded(seq, draft)).collect();
             let mut durable = present.clone();
@@ -211,7 +211,7 @@ impl Engine {
                 Ok(recorded) => {
                     extend(&mut durable, &recorded)?;
                     durable.iter().for_each(|durable| self.known.keep(durable));
-                    self.hub.tell(incident, Hint::Appended(recorded.into()));
+                    self.hub.publish(incident, Hint::Appended(recorded.into()));
                     return match no {
                         Some(refused) => Err(refused.into()),
                         None => durable.ok_or_else(|| EngineError::NotFound(incident.to_string())),
@@ -358,7 +358,7 @@ fn recorded(seq: u64, draft: &NewEvent) -> Recorded {
     Recorded { seq, at: draft.at(), by: draft.by().clone(), event: draft.event().clone() }
 }
 
-fn room_for(seq: u64, more: usize) -> Result<(), StoreError> {
+fn check_capacity(seq: u64, more: usize) -> Result<(), StoreError> {
     if seq + more as u64 > EVENT_LIMIT {
         return Err(StoreError::TooLarge(format!("an incident holds at most {EVENT_LIMIT} events")));
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::mounts::Mount;
-use super::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::{Context, Kind};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
 use crate::domain::core::effect::EffectClass;

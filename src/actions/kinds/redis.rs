@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use self::client::Wire;
 use super::support::datastore::{DATASTORE, DatastoreAddress, URL};
-use super::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::{Context, Kind, Reconciled, SecretText};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
 use crate::domain::core::effect::EffectClass;

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use tokio::sync::oneshot;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::clock;
 use crate::domain::core::time::Span;
 

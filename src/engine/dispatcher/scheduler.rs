@@ -196,7 +196,7 @@ impl DispatcherTask {
         if present.is_none() {
             self.docket.put(&written);
         }
-        self.engine.hub.tell(id, Hint::Appended(written.into()));
+        self.engine.hub.publish(id, Hint::Appended(written.into()));
         Ok(())
     }
 

@@ -301,7 +301,7 @@ impl Worker {
             self.flights.remove(place);
         }
         match landed {
-            TaskResult::Told { event } => self.told(event, now),
+            TaskResult::Told { event } => self.delivery_ended(event, now),
             TaskResult::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
                 Ok(())
@@ -318,7 +318,7 @@ impl Worker {
                 self.draft(Event::StepEnded { run, step, attempt, outcome }, now)
             }
             TaskResult::Settled { place, attempt, finding } => {
-                let (finding, (run, step)) = (self.lost.told(&place, finding), place);
+                let (finding, (run, step)) = (self.lost.with_cause(&place, finding), place);
                 self.draft(Event::Reconciled { run, step, attempt, finding }, now)
             }
         }
@@ -374,7 +374,7 @@ impl Worker {
     fn stand(&mut self, recorded: Vec<Recorded>) {
         tracing::debug!(incident = %self.id, after = self.stored, events = recorded.len(), "appended");
         self.stored = recorded.last().map_or(self.stored, |last| last.seq);
-        self.engine.hub.tell(&self.id, Hint::Appended(recorded.into()));
+        self.engine.hub.publish(&self.id, Hint::Appended(recorded.into()));
     }
 
     /// What the world has answered stays true, whoever else has written meanwhile.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::mounts;
 use super::mounts::Mount;
 use super::{SHOWN, Usage, share};
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Ending, Job};
 use crate::actions::{Context, Progress};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::mounts;
 use super::{SHOWN, Usage, share};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::timeout::apart;
 use crate::domain::core::text::one_line;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::exposition::Sample;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;

@@ -10,7 +10,7 @@ use super::exposition::Sample;
 use super::measured::{MeasuredValue, Measurement};
 use super::{Spec, address, place};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// The label that holds the name of a series.

@@ -7,7 +7,7 @@ use super::evaluate::Before;
 use super::exposition::{Page, Sample};
 use super::measured::{MeasuredValue, Measurement};
 use super::selector::Selector;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 
 /// What the series of a histogram's buckets are called behind its name, and the label of a bucket's upper bound.
 const BUCKET: &str = "_bucket";

@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::exposition::{Page, Sample, name, quoted};
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// How large a compiled expression may become.

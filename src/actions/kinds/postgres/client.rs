@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, PgConnection, Postgres};
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::UnixForward;
 use crate::actions::transport::timeout::within;
@@ -66,7 +66,7 @@ impl<'c> Wire<'c> {
         };
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
             // Why the way there ended says more than that it did.
-            let trouble = door.as_ref().and_then(UnixForward::trouble).unwrap_or_else(|| why(&error, context));
+            let trouble = door.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| why(&error, context));
             ActionError::new(trouble.kind, format!("{}: {}", one_line(&place, SAID), trouble.message))
         })?;
         Ok(Self { connection, timeout, context, _door: door })

@@ -7,7 +7,7 @@ use sqlx::postgres::PgArguments;
 use super::client::{Wire, why};
 use super::sessions;
 use super::sessions::{Filter, Session};
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::kinds::support::threshold::Threshold;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;

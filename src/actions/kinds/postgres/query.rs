@@ -8,7 +8,7 @@ use sqlx::{Arguments, Column, Row};
 use super::client::{Wire, why};
 use super::value::Cell;
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::kinds::support::threshold::{Threshold, number};
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;

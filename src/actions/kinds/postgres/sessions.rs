@@ -10,7 +10,7 @@ use sqlx::{Arguments, Row};
 
 use super::client::{Wire, why};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// The longest name of an application, and the longest query, that are kept of a session.

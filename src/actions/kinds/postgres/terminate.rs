@@ -13,7 +13,7 @@ use super::client::{Wire, why};
 use super::sessions;
 use super::sessions::{Filter, Session};
 use crate::actions::Reconciled;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::clock;
 use crate::domain::incident::outcome::Outcome;
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::ForwardedStream;
 use crate::actions::transport::timeout::within;

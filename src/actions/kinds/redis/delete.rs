@@ -10,7 +10,7 @@ use serde_json::json;
 use super::client::Wire;
 use super::keys::NAMES;
 use super::scan::{Scan, ScannedKey, closely, shown};
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 

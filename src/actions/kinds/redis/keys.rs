@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Wire;
 use super::scan::{Scan, ScannedKey, closely, shown};
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;

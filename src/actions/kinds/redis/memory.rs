@@ -4,7 +4,7 @@ use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::timeout::pause;
 use crate::domain::core::text::{bytes, one_line};
 use crate::domain::core::time::Span;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use redis::{Pipeline, Value, cmd};
 
 use super::client::Wire;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 
 /// How many keys a server looks at in one `SCAN`: about a millisecond in which it does nothing else.
 const BATCH: usize = 1000;

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::{Context, SecretText};
 use crate::domain::config::estate::Datastore;
 use crate::domain::config::kind_schema::{Field, Shape};

@@ -1,7 +1,6 @@
-//! What several kinds share: the addresses of datastores, thresholds, the outcome of a program, the error of an action.
+//! What several kinds share: the addresses of datastores, thresholds, the outcome of a program.
 
 pub mod datastore;
-pub mod error;
 pub mod libpq;
 pub mod program;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 

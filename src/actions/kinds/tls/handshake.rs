@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host;
 use crate::domain::core::text::one_line;
 

@@ -15,7 +15,7 @@ use rustls::{CertificateError, Error, RootCertStore};
 use super::certificate::Certificate;
 use super::handshake::{Handshake, provider};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::timeout::apart;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{AGENT, HttpError, REDIRECTS, is_same_place};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host;
 use crate::actions::transport::host::StreamEnd;
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{connection, remote_supervisor};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Piped;
 use crate::actions::transport::timeout::within;
@@ -80,7 +80,8 @@ pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Op
     let control =
         connection::to(ssh, context).up(context).await.map_err(|reason| ActionError::new("unreachable", reason))?;
     let name = host.trim_matches(['[', ']']);
-    let piped = process::piped(&connection::local(connection::passage(&control, name, port), context), context);
+    let piped =
+        process::piped(&connection::local(connection::port_forward_args(&control, name, port), context), context);
     let piped = piped.map_err(|error| ActionError::new("system", error.to_string()))?;
     let fate = StreamEnd { said: piped.fate, place: format!("`{}`", ssh.to), control };
     Ok(Some(ForwardedStream { stream: piped.stream, fate }))

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::domain::core::text::one_line;
 
 /// The longest reason that is kept.

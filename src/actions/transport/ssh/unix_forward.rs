@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::kinds::support::error::ActionError;
+use crate::actions::error::ActionError;
 use crate::actions::transport::host::random;
 
 /// The socket's directory.
@@ -28,7 +28,7 @@ impl UnixForward {
     }
 
     /// Why a connection through it came to nothing, where that is known.
-    pub fn trouble(&self) -> Option<ActionError> {
+    pub fn last_error(&self) -> Option<ActionError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

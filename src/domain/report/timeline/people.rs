@@ -10,7 +10,7 @@ use crate::domain::incident::permission::{ApprovalRefusal, Holder, RefusalCause}
 pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
     match &recorded.event {
         Event::NoticeOwed { cause, to, text, .. } => {
-            Phrase::notable(Sign::Begun, owed(cause, &to.join(", "))).detail(text.clone())
+            Phrase::notable(Sign::Begun, pending_notice(cause, &to.join(", "))).detail(text.clone())
         }
         Event::Notified { channel, instead_of, place, .. } => {
             let detail = place.as_ref().map(|place| format!("as {place}"));
@@ -46,7 +46,7 @@ pub(super) fn of(incident: Option<&Incident>, recorded: &Recorded) -> Phrase {
     }
 }
 
-fn owed(cause: &NoticeCause, to: &str) -> String {
+fn pending_notice(cause: &NoticeCause, to: &str) -> String {
     match cause {
         NoticeCause::Fallback { deadline, built_in } => {
             let words = if *built_in { "its own words" } else { "the runbook's words" };

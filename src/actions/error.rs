@@ -1,27 +1,27 @@
-//! Why an action failed: a word for programs and a line for people, the same in the output of every kind.
+//! The error of an action: a code for programs and a message for people, the same in the output of every kind.
 //!
-//! Deliberately absent: the words of each kind; they stand in its form.
+//! Not here: the codes of each kind, which are in its form.
 
 use serde_json::{Value, json};
 
 use crate::domain::incident::outcome::{LOST, Outcome, Verdict};
 
-/// A reason.
+/// Why an action failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionError {
-    /// A word for programs: `timeout`, `refused`, `spec`.
+    /// A code for programs: `timeout`, `refused`, `spec`.
     pub kind: &'static str,
-    /// A line for people.
+    /// A sentence for people.
     pub message: String,
 }
 
 impl ActionError {
-    /// A reason.
+    /// An error with this code and message.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
-    /// The failure, with what is known all the same; an object, or nothing.
+    /// The failed outcome. `output` holds what is known nevertheless: an object, or null.
     pub fn outcome(&self, mut output: Value) -> Outcome {
         output["trouble"] = json!({ "kind": self.kind, "message": self.message });
         let verdict = if self.kind == LOST { Verdict::Unknown } else { Verdict::Failed };
