@@ -1,7 +1,7 @@
 //! `runbook`: executable runbooks for on-call engineers, in one binary that needs no server, broker or network.
 //!
 //! It joins two halves: the *incident* (severity, deadlines, timeline, post-mortem) and the *machinery* that
-//! acts on hosts (systemd, journald, git, HTTP). This page is the architecture: read it once, then any room.
+//! acts on hosts (systemd, journald, git, HTTP). This page is the architecture: read it first, then any module.
 //!
 //! # Bird's-eye view
 //!
@@ -45,7 +45,7 @@
 //!
 //! # Code map
 //!
-//! | room | what it is |
+//! | module | what it is |
 //! |---|---|
 //! | [`domain`] | what is true: pure functions over plain data |
 //! | [`clock`] | where `now` comes from; a leaf beside `domain` |
@@ -55,7 +55,7 @@
 //! | [`engine`] | the loop: one door in ([`Engine::submit`](engine::Engine::submit)), one door out ([`Engine::drive`](engine::Engine::drive)); [`duty`](engine::dispatcher) takes alerts, starts what is scheduled, and keeps every live incident going |
 //! | [`surface`] | the faces: the command line, the stepper, the status board, the demo, the intake of alerts, Slack, the page of an incident |
 //!
-//! The import law, kept by `tests/architecture.rs`:
+//! The imports that are permitted, checked by `tests/architecture.rs`:
 //!
 //! ```text
 //! surface ─→ engine ─→ actions, notify, store ─→ domain
@@ -69,6 +69,8 @@
 //!
 //! No server that must be up, no plug-ins loaded at run time, no goto in the language, no second evaluation of
 //! data, no recovery path beside the ordinary one, and no fact about any shop: those stand in YAML.
+
+#![forbid(unsafe_code)]
 
 pub mod actions;
 pub mod clock;

@@ -5,6 +5,8 @@
 //!
 //! Not here: what clippy checks (`[lints]` in `Cargo.toml`, `.clippy.toml`).
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -13,6 +15,8 @@ use std::sync::LazyLock;
 mod circles;
 #[path = "architecture/documented.rs"]
 mod documented;
+#[path = "architecture/paths.rs"]
+mod paths;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
@@ -105,4 +109,11 @@ fn names_are_in_the_vocabulary() {
 #[test]
 fn files_are_short() {
     none(&rules::lengths(&PROGRAM));
+}
+
+#[test]
+fn paths_in_the_guide_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    none(&paths::missing(root, "CONTRIBUTING.md", &text));
 }

@@ -1,7 +1,9 @@
 //! Each rule finds violations, and accepts correct code that resembles them.
 
+use std::path::Path;
+
 use crate::source::{Source, mark_test_files};
-use crate::{circles, documented, rules, vocabulary};
+use crate::{circles, documented, paths, rules, vocabulary};
 
 /// Files that exist, so that the rules know modules from items.
 const TREE: [&str; 17] = [
@@ -398,4 +400,12 @@ fn files_that_are_compiled_for_tests_only_are_known() {
     finds(&vocabulary::vocabulary(&files), &["src/a/real.rs:1:"]);
     vocabulary("src/a.rs", "#[cfg(test)]\nmod tests { fn door() {} }\nfn open_door() {}", &["src/a.rs:3:"]);
     vocabulary("src/a.rs", "#[cfg(test)]\nmod tests;\nfn open_door() {}", &["src/a.rs:3:"]);
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_found() {
+    let missing = |text: &str| paths::missing(Path::new(env!("CARGO_MANIFEST_DIR")), "GUIDE.md", text);
+    finds(&missing("\nSee `src/lib.rs` and `src/none.rs`."), &["GUIDE.md:2: there is no `src/none.rs`"]);
+    finds(&missing("Write `src/none/<name>.rs`."), &["GUIDE.md:1: there is no `src/none/<name>.rs`"]);
+    finds(&missing("`src/engine/<name>.rs`, `tests/run`, `cargo test`, `Kind::reconcile`, src/none.rs"), &[]);
 }

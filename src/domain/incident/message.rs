@@ -1,6 +1,6 @@
-//! Messages that are tries: to which channel each is tried next, when, and by which other way when that one is closed.
+//! Messages that are pending: to which channel each is tried next, when, and by which other route when that one is closed.
 //!
-//! A step's message is tries from its `StepStarted` on, one of the engine's or of a person from its `NoticeOwed`, until it
+//! A step's message is pending from its `StepStarted` on, one of the engine's or of a person from its `NoticeOwed`, until it
 //! was delivered to every channel that it is for, directly or by a fallback of that channel.
 //!
 //! **Invariant:** everything here follows from the log and `now`. The jitter of a pause is made of the incident's and the
@@ -33,11 +33,11 @@ const ASKED_LIMIT: Span = Span::seconds(3_600);
 /// How long before a deadline other ways are tried, where its rule names no `fallback_at`: time for a few ways, each with
 /// its own limit, and for a second try.
 pub const FALLBACK_MARGIN: Span = Span::seconds(120);
-/// When other ways are tried for a message that meets no deadline, counted from when it was tries.
+/// When other routes are tried for a message that meets no deadline, counted from when it was requested.
 pub const FALLBACK_AFTER: Span = Span::seconds(300);
 /// How long a way may stay silent before the next one is tried beside it: one whole try and the wait for its turn.
 pub const SILENCE: Span = Span::seconds(15);
-/// How long a message is tries: an older one would only mislead.
+/// How long a message is pending: an older one would only mislead.
 pub const MESSAGE_LIFE: Span = Span::seconds(24 * 3_600);
 
 /// Which message.
@@ -49,7 +49,7 @@ pub enum MessageId {
     Notice(u32),
 }
 
-/// Why a message is tries that no step says.
+/// Why a message is pending that no step says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeCause {
@@ -81,18 +81,18 @@ impl NoticeCause {
     }
 }
 
-/// A message that is or was tries.
+/// A message that is or was pending.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// What it says; scrubbed.
     pub text: String,
     /// The channels that it is for.
     pub to: Vec<String>,
-    /// When it was tries.
+    /// When it was requested.
     pub owed_at: Timestamp,
     /// When the present tries began: a step that is tried again begins anew.
     pub since: Timestamp,
-    /// Why it is tries, when no step says it.
+    /// Why it is pending, when no step says it.
     pub cause: Option<NoticeCause>,
     /// The deadline that it keeps.
     pub deadline: Option<String>,
@@ -119,7 +119,7 @@ pub struct RouteAttempt {
     pub delivered: Option<Timestamp>,
 }
 
-/// One try that is tries.
+/// One try that is pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Try {
     /// The channel that the message is for.
@@ -131,7 +131,7 @@ pub struct Try {
 }
 
 impl Message {
-    /// A message that is tries from `at` on.
+    /// A message that is pending from `at` on.
     pub fn new(text: String, to: Vec<String>, at: Timestamp) -> Self {
         Self { text, to, owed_at: at, since: at, cause: None, deadline: None, withdrawn: false, tries: BTreeMap::new() }
     }
@@ -158,7 +158,7 @@ impl Message {
         self.to.iter().filter(|target| self.delivered_for(target).is_none())
     }
 
-    /// Whether it is tries at `now`.
+    /// Whether it is pending at `now`.
     pub fn is_pending(&self, now: Timestamp) -> bool {
         !self.withdrawn && now < self.expires_at() && self.open().next().is_some()
     }
@@ -174,7 +174,7 @@ impl Message {
         self.open().filter(move |target| !self.withdrawn && now >= end && !said(target))
     }
 
-    /// When it is not tries any more.
+    /// When it is no longer pending.
     pub fn expires_at(&self) -> Timestamp {
         MESSAGE_LIFE.after(self.owed_at)
     }
