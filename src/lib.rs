@@ -65,7 +65,7 @@
 //! No server that must be up, no plug-ins, no `goto` in the language, no second evaluation of data, and no fact about a
 //! project: those are in YAML.
 
-#![warn(missing_docs)]
+#![forbid(unsafe_code)]
 
 pub mod actions;
 pub mod clock;

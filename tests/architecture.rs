@@ -1,21 +1,34 @@
-//! The walls: reads every source file and fails with `file:line` where the import law or the style is broken.
+//! The architecture's rules: reads every source file and fails with `file:line` where a rule is broken.
 //!
-//! The law is in the documentation of `src/lib.rs`. Here it is as data; the reading of Rust that it needs, no more than
-//! words and braces, is in `architecture/source.rs`. Each rule is proven on a planted violation.
+//! The rules are data in `architecture/`. They need little of Rust, no more than tokens, paths and braces, which
+//! `architecture/source.rs` reads. `architecture/violations.rs` shows that each rule finds what it is for.
 //!
-//! Deliberately absent: what clippy sees for itself (`.clippy.toml` bans the clock, sleeping, children, environment).
+//! Not here: what clippy checks (`[lints]` in `Cargo.toml`, `.clippy.toml`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-#[path = "architecture/law.rs"]
-mod law;
-#[path = "architecture/planted.rs"]
-mod planted;
+#[path = "architecture/circles.rs"]
+mod circles;
+#[path = "architecture/documented.rs"]
+mod documented;
+#[path = "architecture/paths.rs"]
+mod paths;
 #[path = "architecture/prose.rs"]
 mod prose;
+#[path = "architecture/rules.rs"]
+mod rules;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/tables.rs"]
+mod tables;
+#[path = "architecture/violations.rs"]
+mod violations;
+#[path = "architecture/vocabulary.rs"]
+mod vocabulary;
 
 use source::Source;
 
@@ -41,60 +54,108 @@ fn files(directory: &str) -> Vec<Source> {
     sources
 }
 
-fn none(broken: &[String]) {
-    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+/// Every file of the program, read once.
+static PROGRAM: LazyLock<Vec<Source>> = LazyLock::new(|| files("src"));
+
+#[track_caller]
+fn none(violations: &[String]) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
 #[test]
-fn the_reader_sees_the_house() {
-    let all = files("src");
-    let routes = |from: &str, to: &str| {
+fn the_reader_sees_the_imports() {
+    let all = &*PROGRAM;
+    let paths = |from: &str, to: &str| {
         let files = all.iter().filter(|file| file.module().first().is_some_and(|layer| layer == from));
-        files.flat_map(Source::routes).filter(|route| route.parts.get(1).is_some_and(|layer| layer == to)).count()
+        files.flat_map(Source::used_paths).filter(|path| path.parts.get(1).is_some_and(|layer| layer == to)).count()
     };
     for (from, to) in [("engine", "store"), ("engine", "domain"), ("surface", "engine"), ("store", "domain")] {
-        assert!(routes(from, to) > 0, "no path from `{from}` to `{to}` was seen, so the reader is blind");
+        assert!(paths(from, to) > 0, "no path from `{from}` to `{to}` was seen, so the reader does not work");
     }
 }
 
 #[test]
-fn the_import_law_holds() {
-    none(&law::imports(&files("src")));
+fn layers_and_separate_modules_import_what_they_may() {
+    none(&rules::imports(&PROGRAM));
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_a_circle() {
+    none(&circles::circles(&PROGRAM));
 }
 
 #[test]
 fn the_domain_is_pure() {
-    none(&law::purity(&files("src")));
+    none(&rules::purity(&PROGRAM));
 }
 
 #[test]
 fn only_one_module_opens_the_log() {
-    none(&law::descriptors(&files("src")));
+    none(&rules::descriptors(&PROGRAM));
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_what_it_is() {
     let all = [files("src"), files("tests"), files("benches")].concat();
-    none(&law::openings(&all));
+    none(&rules::file_heads(&all));
 }
 
 #[test]
-fn no_sentence_is_searched_for() {
-    none(&prose::searches(&files("src")));
+fn public_items_are_documented() {
+    none(&documented::documented(&PROGRAM));
+}
+
+#[test]
+fn names_are_in_the_vocabulary() {
+    none(&vocabulary::vocabulary(&PROGRAM));
 }
 
 #[test]
 fn files_are_short() {
-    none(&law::lengths(&files("src")));
+    none(&rules::lengths(&PROGRAM));
 }
 
 #[test]
-fn nothing_is_silenced_left_open_or_unwrapped() {
-    none(&law::words(&files("src")));
-    none(&law::silenced(&[files("tests"), files("benches")].concat()));
+fn paths_in_the_guide_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    none(&paths::missing(root, "CONTRIBUTING.md", &text));
 }
 
 #[test]
-fn there_is_one_write_path() {
-    none(&law::appends(&files("src")));
+fn only_the_write_path_appends() {
+    none(&rules::appends(&PROGRAM));
+}
+
+#[test]
+fn no_sentence_is_searched_for() {
+    none(&prose::searches(&PROGRAM));
+}
+
+#[test]
+fn every_table_of_events_names_its_events() {
+    none(&tables::open_tables(&PROGRAM));
+}
+
+#[test]
+fn the_reader_sees_the_tables_of_events() {
+    for name in [
+        "src/domain/incident/alert_set.rs",
+        "src/domain/incident/apply.rs",
+        "src/domain/incident/deadline.rs",
+        "src/domain/incident/message_state.rs",
+        "src/domain/incident/run.rs",
+        "src/domain/incident/step.rs",
+        "src/domain/incident/transition.rs",
+        "src/domain/report/handover.rs",
+        "src/domain/report/postmortem/attempt.rs",
+        "src/domain/report/postmortem/participant.rs",
+        "src/domain/report/stats.rs",
+        "src/domain/report/timeline/phrase.rs",
+        "src/engine/worker/conflict.rs",
+        "src/surface/terminal/stepper/scrollback.rs",
+    ] {
+        let file = PROGRAM.iter().find(|file| file.file == name);
+        assert!(file.is_some_and(|file| tables::tables(file).next().is_some()), "no table was seen in {name}");
+    }
 }

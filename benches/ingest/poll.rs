@@ -1,6 +1,8 @@
 //! Waiting for many connections at once (poll(2)), in one thread: a hand-over between threads would cost more than the
 //! server that is measured.
 
+#![expect(unsafe_code, reason = "poll(2) without a further dependency")]
+
 use std::io::{self, Read as _};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;

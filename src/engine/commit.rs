@@ -115,7 +115,7 @@ impl Engine {
 
     fn publish(&self, incident: &IncidentId, stored: Vec<Recorded>) -> Committed {
         let committed = Committed(stored.into());
-        self.hub.tell(incident, Hint::Appended(Arc::clone(&committed.0)));
+        self.hub.publish(incident, Hint::Appended(Arc::clone(&committed.0)));
         committed
     }
 }

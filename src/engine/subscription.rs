@@ -52,7 +52,7 @@ impl Publisher {
         Self { hints: broadcast::Sender::new(BACKLOG) }
     }
 
-    pub(super) fn tell(&self, incident: &IncidentId, hint: Hint) {
+    pub(super) fn publish(&self, incident: &IncidentId, hint: Hint) {
         // Nobody listening is fine.
         let _ = self.hints.send((incident.clone(), hint));
     }

@@ -32,22 +32,22 @@ const SEARCHES: [&str; 9] = [
 
 /// Where a sentence is compared or searched, and readers that need no excuse any more.
 pub fn searches(files: &[Source]) -> Vec<String> {
-    let mut broken = Vec::new();
+    let mut violations = Vec::new();
     for file in files {
         let found = searches_of(file);
         match READERS.iter().any(|(name, _)| *name == file.file) {
-            false => broken.extend(found),
+            false => violations.extend(found),
             true if found.is_empty() => {
-                broken.push(format!("{}:1: needs no excuse in `READERS` any more", file.file));
+                violations.push(format!("{}:1: needs no excuse in `READERS` any more", file.file));
             }
             true => {}
         }
     }
-    broken
+    violations
 }
 
 fn searches_of(file: &Source) -> Vec<String> {
-    let is_test = |line: usize| file.words.iter().any(|word| word.line == line && word.test);
+    let is_test = |line: usize| file.tokens.iter().any(|word| word.line == line && word.test);
     let mut found = Vec::new();
     for (at, line) in file.text.lines().enumerate() {
         let number = at + 1;

@@ -1,11 +1,11 @@
-//! A Rust file as words with their lines: comments and the insides of strings are gone, paths are resolved.
+//! A Rust file as tokens with their lines. Comments and the contents of strings are left out, paths are resolved.
 //!
-//! It knows as much of Rust as the law needs: `use` trees, paths, inline modules and `#[cfg(test)]`.
+//! It knows as much of Rust as the rules need: `use` trees, paths, inline modules and `#[cfg(test)]`.
 
-/// A word or a sign of the source.
+/// A token of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    /// An identifier, `::`, or a single sign.
+pub struct Token {
+    /// An identifier, `::`, or a single character.
     pub text: String,
     /// From 1.
     pub line: usize,
@@ -15,9 +15,13 @@ pub struct Word {
 
 /// A path such as `crate::store::sqlite`, from the root of the crate or of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct UsedPath {
     /// `["crate", "store", "sqlite"]`
     pub parts: Vec<String>,
+    /// The name by which `use` makes it known: the last part, or what follows `as`.
+    pub name: String,
+    /// Whether a `pub use` passes it on.
+    pub exported: bool,
     /// From 1.
     pub line: usize,
     /// Whether it is compiled for tests only.
@@ -31,16 +35,16 @@ pub struct Source {
     pub file: String,
     /// As it is.
     pub text: String,
-    /// Its words.
-    pub words: Vec<Word>,
+    /// Its tokens.
+    pub tokens: Vec<Token>,
 }
 
 impl Source {
     /// Reads a file.
     pub fn new(file: &str, text: &str) -> Self {
-        let mut words = words(text);
-        mark_tests(&mut words);
-        Self { file: file.to_owned(), text: text.to_owned(), words }
+        let mut tokens = tokens(text);
+        mark_tests(&mut tokens);
+        Self { file: file.to_owned(), text: text.to_owned(), tokens }
     }
 
     /// The modules that lead to this file: `["store", "sqlite"]`.
@@ -57,18 +61,18 @@ impl Source {
     /// The modules in other files that this one declares for tests only.
     fn test_modules(&self) -> Vec<Vec<String>> {
         let declared =
-            self.words.windows(3).filter(|words| words[0].test && words[0].text == "mod" && words[2].text == ";");
-        declared.map(|words| [self.module(), vec![words[1].text.clone()]].concat()).collect()
+            self.tokens.windows(3).filter(|tokens| tokens[0].test && tokens[0].text == "mod" && tokens[2].text == ";");
+        declared.map(|tokens| [self.module(), vec![tokens[1].text.clone()]].concat()).collect()
     }
 
     /// Every path that is used, in `use` or in the code, from a root.
-    pub fn routes(&self) -> Vec<Route> {
-        let mut routes = Vec::new();
+    pub fn used_paths(&self) -> Vec<UsedPath> {
+        let mut used_paths = Vec::new();
         let mut modules: Vec<(String, usize)> = Vec::new();
         let mut depth = 0;
         let mut at = 0;
-        while at < self.words.len() {
-            let text = |offset: usize| self.words.get(at + offset).map_or("", |word| word.text.as_str());
+        while at < self.tokens.len() {
+            let text = |offset: usize| self.tokens.get(at + offset).map_or("", |token| token.text.as_str());
             match text(0) {
                 "{" => depth += 1,
                 "}" => {
@@ -77,49 +81,56 @@ impl Source {
                 }
                 "mod" if text(2) == "{" => modules.push((text(1).to_owned(), depth + 1)),
                 "use" => {
-                    let mut tree = Tree { words: &self.words, at: at + 1 };
+                    let exported = at > 0 && self.is_public(at - 1);
+                    let mut tree = Tree { tokens: &self.tokens, at: at + 1, exported };
                     let mut found = Vec::new();
                     tree.read(&[], &mut found);
-                    routes.extend(found.into_iter().filter_map(|route| self.resolve(route, &modules)));
+                    used_paths.extend(found.into_iter().filter_map(|path| self.resolve(path, &modules)));
                     at = tree.at;
                     continue;
                 }
                 _ if self.begins_path(at) => {
-                    let route = self.path(at);
-                    at += route.parts.len() * 2 - 2;
-                    routes.extend(self.resolve(route, &modules));
+                    let path = self.read_path(at);
+                    at += path.parts.len() * 2 - 2;
+                    used_paths.extend(self.resolve(path, &modules));
                 }
                 _ => {}
             }
             at += 1;
         }
-        routes
+        used_paths
+    }
+
+    /// Whether the token is `pub`, or the end of `pub(…)`.
+    fn is_public(&self, at: usize) -> bool {
+        let before = |offset: usize| at.checked_sub(offset).map_or("", |at| self.tokens[at].text.as_str());
+        before(0) == "pub" || (before(0) == ")" && before(2) == "(" && before(3) == "pub")
     }
 
     fn begins_path(&self, at: usize) -> bool {
-        let follows = at.checked_sub(1).is_some_and(|before| self.words[before].text == "::");
-        let leads = self.words.get(at + 1).is_some_and(|next| next.text == "::");
-        leads && !follows && is_name(&self.words[at].text)
+        let follows = at.checked_sub(1).is_some_and(|before| self.tokens[before].text == "::");
+        let leads = self.tokens.get(at + 1).is_some_and(|next| next.text == "::");
+        leads && !follows && is_name(&self.tokens[at].text)
     }
 
-    fn path(&self, mut at: usize) -> Route {
-        let Word { line, test, .. } = self.words[at];
-        let mut parts = vec![self.words[at].text.clone()];
-        while let [sign, next, ..] = &self.words[at + 1..]
+    fn read_path(&self, mut at: usize) -> UsedPath {
+        let Token { line, test, .. } = self.tokens[at];
+        let mut parts = vec![self.tokens[at].text.clone()];
+        while let [sign, next, ..] = &self.tokens[at + 1..]
             && sign.text == "::"
             && is_name(&next.text)
         {
             parts.push(next.text.clone());
             at += 2;
         }
-        Route { parts, line, test }
+        UsedPath { name: parts[parts.len() - 1].clone(), exported: false, parts, line, test }
     }
 
-    /// Replaces `self` and `super` by the way from the root; a name that is neither is left as it is.
-    fn resolve(&self, route: Route, modules: &[(String, usize)]) -> Option<Route> {
+    /// Replaces `self` and `super` by the path from the root. A name that is neither is left as it is.
+    fn resolve(&self, path: UsedPath, modules: &[(String, usize)]) -> Option<UsedPath> {
         let mut here = self.module();
         here.extend(modules.iter().map(|(name, _)| name.clone()));
-        let mut rest = route.parts.as_slice();
+        let mut rest = path.parts.as_slice();
         match rest.first()?.as_str() {
             "self" => rest = &rest[1..],
             "super" => {
@@ -135,10 +146,10 @@ impl Source {
                 here.clear();
                 rest = &rest[1..];
             }
-            _ => return Some(route),
+            _ => return Some(path),
         }
         let parts = std::iter::once("crate".to_owned()).chain(here).chain(rest.iter().cloned()).collect();
-        Some(Route { parts, ..route })
+        Some(UsedPath { parts, ..path })
     }
 }
 
@@ -148,33 +159,38 @@ pub fn mark_test_files(sources: &mut [Source]) {
     for source in sources {
         let module = source.module();
         if declared.iter().any(|test| module.starts_with(test)) {
-            source.words.iter_mut().for_each(|word| word.test = true);
+            source.tokens.iter_mut().for_each(|token| token.test = true);
         }
     }
 }
 
 /// Reads a `use` tree.
 struct Tree<'a> {
-    words: &'a [Word],
+    tokens: &'a [Token],
     at: usize,
+    exported: bool,
 }
 
 impl Tree<'_> {
-    fn read(&mut self, before: &[String], found: &mut Vec<Route>) {
+    fn read(&mut self, before: &[String], found: &mut Vec<UsedPath>) {
         let mut parts = before.to_vec();
-        let Some(Word { line, test, .. }) = self.words.get(self.at).cloned() else { return };
-        while let Some(word) = self.words.get(self.at) {
-            match word.text.as_str() {
+        let mut alias = None;
+        let Some(Token { line, test, .. }) = self.tokens.get(self.at).cloned() else { return };
+        while let Some(token) = self.tokens.get(self.at) {
+            match token.text.as_str() {
                 "{" => {
                     self.at += 1;
-                    while self.words.get(self.at).is_some_and(|word| word.text != "}") {
+                    while self.tokens.get(self.at).is_some_and(|token| token.text != "}") {
                         self.read(&parts, found);
                     }
                     self.at += 1;
                     self.skip_comma();
                     return;
                 }
-                "as" => self.at += 2,
+                "as" => {
+                    alias = self.tokens.get(self.at + 1).map(|token| token.text.clone());
+                    self.at += 2;
+                }
                 "::" => self.at += 1,
                 "," | ";" | "}" => break,
                 name => {
@@ -187,12 +203,13 @@ impl Tree<'_> {
         if parts.len() > 1 && parts.last().is_some_and(|last| last == "self") {
             parts.pop();
         }
-        found.push(Route { parts, line, test });
+        let Some(name) = alias.or_else(|| parts.last().cloned()) else { return };
+        found.push(UsedPath { name, exported: self.exported, parts, line, test });
         self.skip_comma();
     }
 
     fn skip_comma(&mut self) {
-        if self.words.get(self.at).is_some_and(|word| word.text == ",") {
+        if self.tokens.get(self.at).is_some_and(|token| token.text == ",") {
             self.at += 1;
         }
     }
@@ -202,40 +219,40 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Marks what stands under `#[cfg(test)]` or `#[test]`: the item up to its `;` or its closing brace.
-fn mark_tests(words: &mut [Word]) {
+/// Marks the item after `#[cfg(test)]` or `#[test]`, up to its `;` or its closing brace.
+fn mark_tests(tokens: &mut [Token]) {
     let mut at = 0;
-    while at < words.len() {
-        let ahead = |count: usize| words[at..].iter().take(count).map(|word| word.text.as_str()).collect::<String>();
+    while at < tokens.len() {
+        let ahead = |count: usize| tokens[at..].iter().take(count).map(|token| token.text.as_str()).collect::<String>();
         if ahead(7) != "#[cfg(test)]" && ahead(4) != "#[test]" {
             at += 1;
             continue;
         }
         let mut depth = 0_usize;
-        while let Some(word) = words.get_mut(at) {
-            word.test = true;
+        while let Some(token) = tokens.get_mut(at) {
+            token.test = true;
             at += 1;
-            match word.text.as_str() {
+            match token.text.as_str() {
                 "{" => depth += 1,
                 "}" => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            if depth == 0 && ["}", ";"].contains(&word.text.as_str()) {
+            if depth == 0 && ["}", ";"].contains(&token.text.as_str()) {
                 break;
             }
         }
     }
 }
 
-/// The words of a text, without comments and without the insides of strings and characters.
-fn words(text: &str) -> Vec<Word> {
-    let signs: Vec<char> = text.chars().collect();
-    let mut words = Vec::new();
+/// The tokens of a text, without comments and without the contents of strings and characters.
+fn tokens(text: &str) -> Vec<Token> {
+    let chars: Vec<char> = text.chars().collect();
+    let mut tokens = Vec::new();
     let (mut at, mut line) = (0, 1);
-    while at < signs.len() {
+    while at < chars.len() {
         let begin = at;
-        let rest = &signs[at..];
-        let mut word = None;
+        let rest = &chars[at..];
+        let mut token = None;
         match rest {
             ['/', '/', ..] => at += rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()),
             ['/', '*', ..] => at += block_comment(rest),
@@ -246,31 +263,31 @@ fn words(text: &str) -> Vec<Word> {
             ['"', ..] => at += string(rest),
             ['\'', ..] => at += character(rest),
             [':', ':', ..] => {
-                word = Some("::".to_owned());
+                token = Some("::".to_owned());
                 at += 2;
             }
             [c, ..] if c.is_alphanumeric() || *c == '_' => {
                 let length = rest.iter().position(|c| !c.is_alphanumeric() && *c != '_').unwrap_or(rest.len());
-                word = Some(rest[..length].iter().collect());
+                token = Some(rest[..length].iter().collect());
                 at += length;
             }
             [c, ..] => {
-                word = (!c.is_whitespace()).then(|| c.to_string());
+                token = (!c.is_whitespace()).then(|| c.to_string());
                 at += 1;
             }
             [] => unreachable!("the loop ends before the end"),
         }
-        words.extend(word.map(|text| Word { text, line, test: false }));
-        line += signs[begin..at].iter().filter(|c| **c == '\n').count();
+        tokens.extend(token.map(|text| Token { text, line, test: false }));
+        line += chars[begin..at].iter().filter(|c| **c == '\n').count();
     }
-    words
+    tokens
 }
 
 /// The length of a block comment, which may hold others.
-fn block_comment(signs: &[char]) -> usize {
+fn block_comment(chars: &[char]) -> usize {
     let (mut depth, mut at) = (0, 0);
-    while at < signs.len() {
-        match signs[at..] {
+    while at < chars.len() {
+        match chars[at..] {
             ['/', '*', ..] => (depth, at) = (depth + 1, at + 2),
             ['*', '/', ..] => (depth, at) = (depth - 1, at + 2),
             _ => at += 1,
@@ -283,30 +300,30 @@ fn block_comment(signs: &[char]) -> usize {
 }
 
 /// The length of `r"…"`, `r#"…"#`, `br"…"` and so on.
-fn raw_string(signs: &[char]) -> Option<usize> {
-    let prefix = signs.iter().position(|c| *c == 'r')? + 1;
-    let hashes = signs[prefix..].iter().take_while(|c| **c == '#').count();
-    if signs.get(prefix + hashes) != Some(&'"') {
+fn raw_string(chars: &[char]) -> Option<usize> {
+    let prefix = chars.iter().position(|c| *c == 'r')? + 1;
+    let hashes = chars[prefix..].iter().take_while(|c| **c == '#').count();
+    if chars.get(prefix + hashes) != Some(&'"') {
         return None;
     }
     let end: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
     let begin = prefix + hashes + 1;
-    let inside = signs[begin..].windows(end.len()).position(|window| window == end)?;
+    let inside = chars[begin..].windows(end.len()).position(|window| window == end)?;
     Some(begin + inside + end.len())
 }
 
 /// The length of `"…"`.
-fn string(signs: &[char]) -> usize {
+fn string(chars: &[char]) -> usize {
     let mut at = 1;
-    while at < signs.len() && signs[at] != '"' {
-        at += if signs[at] == '\\' { 2 } else { 1 };
+    while at < chars.len() && chars[at] != '"' {
+        at += if chars[at] == '\\' { 2 } else { 1 };
     }
     at + 1
 }
 
 /// The length of `'x'`, `'\n'` or `'\u{1b}'`; 1 for the tick of a lifetime or label.
-fn character(signs: &[char]) -> usize {
-    match signs {
+fn character(chars: &[char]) -> usize {
+    match chars {
         ['\'', '\\', _, rest @ ..] => 4 + rest.iter().position(|c| *c == '\'').unwrap_or(0),
         ['\'', _, '\'', ..] => 3,
         _ => 1,

@@ -3,7 +3,7 @@
 //! The compiler names a table that lacks an event only while the table has no such arm. Clippy sees `_` where a table asks
 //! it to; here every `match` of the sources is read, in tuples as well.
 
-use crate::source::{Source, Word};
+use crate::source::{Source, Token};
 
 /// The families, as `src/domain/incident/event.rs` has them.
 const FAMILIES: [&str; 7] =
@@ -14,29 +14,29 @@ const DENIED: &str = "#![deny(clippy::wildcard_enum_match_arm)]";
 
 /// Tables with an arm for any other event, and files with a table that do not let clippy look for one.
 pub fn open_tables(files: &[Source]) -> Vec<String> {
-    let mut broken = Vec::new();
+    let mut violations = Vec::new();
     for file in files {
         let tables: Vec<Vec<Arm<'_>>> = tables(file).collect();
         for arm in tables.iter().flatten().filter(|arm| arm.is_catch_all()) {
-            broken.push(format!("{}:{}: an arm for any other event; name the events", file.file, arm.line()));
+            violations.push(format!("{}:{}: an arm for any other event; name the events", file.file, arm.line()));
         }
         if !tables.is_empty() && !file.text.contains(DENIED) {
-            broken.push(format!("{}:1: a table of events without `{DENIED}`", file.file));
+            violations.push(format!("{}:1: a table of events without `{DENIED}`", file.file));
         }
     }
-    broken
+    violations
 }
 
 /// Every `match` outside tests that has an arm which names an event by its family.
 pub fn tables(file: &Source) -> impl Iterator<Item = Vec<Arm<'_>>> {
-    let begins = file.words.iter().enumerate().filter(|(_, word)| word.text == "match" && !word.test);
-    let matches = begins.filter_map(|(at, _)| arms(&file.words[at + 1..]));
+    let begins = file.tokens.iter().enumerate().filter(|(_, word)| word.text == "match" && !word.test);
+    let matches = begins.filter_map(|(at, _)| arms(&file.tokens[at + 1..]));
     matches.filter(|arms| arms.iter().any(Arm::names_event))
 }
 
 /// The pattern of one arm, with its guard.
 #[derive(Debug)]
-pub struct Arm<'a>(&'a [Word]);
+pub struct Arm<'a>(&'a [Token]);
 
 impl Arm<'_> {
     fn line(&self) -> usize {
@@ -59,7 +59,7 @@ impl Arm<'_> {
 }
 
 /// Whether a pattern is `_`, a name, or a tuple of such.
-fn takes_all(pattern: &[Word]) -> bool {
+fn takes_all(pattern: &[Token]) -> bool {
     match pattern {
         [word] => word.text == "_" || word.text.starts_with(|c: char| c.is_lowercase()),
         [open, inner @ .., close] if open.text == "(" && close.text == ")" => {
@@ -70,7 +70,7 @@ fn takes_all(pattern: &[Word]) -> bool {
 }
 
 /// The arms of a `match`, from behind the word.
-fn arms(words: &[Word]) -> Option<Vec<Arm<'_>>> {
+fn arms(words: &[Token]) -> Option<Vec<Arm<'_>>> {
     let open = outside(words).find(|at| words[*at].text == "{")?;
     let inner = &words[open + 1..open + 1 + closing(&words[open..])? - 1];
     let (mut arms, mut at) = (Vec::new(), 0);
@@ -89,12 +89,12 @@ fn arms(words: &[Word]) -> Option<Vec<Arm<'_>>> {
     Some(arms)
 }
 
-fn is_arrow(words: &[Word]) -> bool {
+fn is_arrow(words: &[Token]) -> bool {
     matches!(words, [first, second, ..] if first.text == "=" && second.text == ">")
 }
 
 /// The parts of a pattern between signs that stand in no brackets.
-fn parts<'a>(words: &'a [Word], sign: &str) -> impl Iterator<Item = &'a [Word]> {
+fn parts<'a>(words: &'a [Token], sign: &str) -> impl Iterator<Item = &'a [Token]> {
     let mut ends: Vec<usize> = outside(words).filter(|at| words[*at].text == sign).collect();
     ends.push(words.len());
     let begins: Vec<usize> = std::iter::once(0).chain(ends.iter().map(|end| end + 1)).collect();
@@ -102,7 +102,7 @@ fn parts<'a>(words: &'a [Word], sign: &str) -> impl Iterator<Item = &'a [Word]> 
 }
 
 /// Where the words stand that are in no brackets; an opening bracket is, what it holds and its closing one are not.
-fn outside(words: &[Word]) -> impl Iterator<Item = usize> {
+fn outside(words: &[Token]) -> impl Iterator<Item = usize> {
     let mut depth = 0_usize;
     words.iter().enumerate().filter_map(move |(at, word)| {
         let before = depth;
@@ -116,7 +116,7 @@ fn outside(words: &[Word]) -> impl Iterator<Item = usize> {
 }
 
 /// Where the bracket closes that the words begin with.
-fn closing(words: &[Word]) -> Option<usize> {
+fn closing(words: &[Token]) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, word) in words.iter().enumerate() {
         match word.text.as_str() {

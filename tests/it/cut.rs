@@ -4,6 +4,7 @@
 //! The world is real: a unit under a private systemd manager and a git repository with a bare remote.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,7 @@ use runbook::store::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary,
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::real;
 use crate::real::repository::Repository;
 use crate::real::shop::{Shop, eventually};
 use crate::world::{World, run};
@@ -263,8 +265,10 @@ async fn a_reading_begins_while_its_intent_is_written_and_a_change_only_after_it
         assert_eq!(world.story_of(&["step_started"]).await, [""; 0], "its intent is on the way to the disk");
         disk.add_permits(1);
         until(|| writes.load(Ordering::SeqCst) == 2).await;
-        // Longer than a program takes to start.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        // A program that had been started before these would have ended before them.
+        for _ in 0..3 {
+            tokio::task::spawn_blocking(|| real::run(&mut Command::new("true"), "coreutils")).await.unwrap();
+        }
         assert!(!mended.exists(), "the intent of the change is not durable");
         disk.add_permits(100);
     };

@@ -1,35 +1,30 @@
-//! One binary for every test that needs more than one room; a module a feature.
+//! Tests that start real programs: services, databases, service managers. A module a feature.
 //!
-//! Deliberately absent: mocks of anything that can be started for real. See [`real`].
+//! Not here: mocks of anything that can be started, see [`real`]; tests that start none of it, see `tests/pure`.
 
 #![expect(clippy::disallowed_methods, reason = "tests start real programs and wait in real time")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 mod act;
 mod alert_runbooks;
 mod alerts;
 mod catch_up;
-mod cli;
 mod crash;
 mod cut;
 mod disk;
 mod doctor;
-mod engine;
-mod golden;
 mod health;
 mod hostile;
 mod http;
 mod init;
 mod intake;
-mod language;
 mod logs;
-mod machine;
 mod maintenance_runbooks;
 mod metrics;
 mod notify;
 mod package;
 mod people;
 mod postgres;
-mod postmortem;
 mod prometheus_alert;
 mod real;
 mod redis;
@@ -45,4 +40,7 @@ mod store;
 mod systemd;
 mod tls;
 mod unit;
+
+#[expect(dead_code, reason = "the other suite uses it")]
+#[path = "../support/world.rs"]
 mod world;

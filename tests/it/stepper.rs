@@ -7,7 +7,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use portable_pty::CommandBuilder;
@@ -114,9 +113,9 @@ impl Shop {
     }
 }
 
-/// Presses a key as a person does who has read the question, and waits for what comes of it.
+/// Presses a key when the screen has been still for as long as a person reads, and waits for the effect.
 fn answer(terminal: &mut Terminal, key: &str, text: &str) {
-    thread::sleep(READING);
+    terminal.still(READING);
     terminal.press(key);
     terminal.see(text);
 }

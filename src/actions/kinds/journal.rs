@@ -187,7 +187,7 @@ fn outcome(search: &Search, read: &JournalctlExit, tally: &Digest, context: &Con
         return Outcome::lost("the connection was lost while the journal was read");
     }
     let (summary, output) = (search.summary(tally, context), tally.output(read.records, read.oversized));
-    let Some(trouble) = read.trouble(context) else {
+    let Some(trouble) = read.read_error(context) else {
         return Outcome::succeeded(summary, output);
     };
     let verdict = match read.ending {

@@ -178,7 +178,7 @@ fn report(
     });
     let date = certificate.not_after.date_naive();
     if let Some(first) = problems.first() {
-        let said: Vec<String> = problems.iter().map(|problem| told(problem, name, certificate, days)).collect();
+        let said: Vec<String> = problems.iter().map(|problem| problem_text(problem, name, certificate, days)).collect();
         return Reason::new(*first, format!("{place}: {}", said.join("; "))).outcome(output);
     }
     let line =
@@ -189,7 +189,7 @@ fn report(
     }
 }
 
-fn told(problem: &str, name: &ServerName<'_>, certificate: &Certificate, days: i64) -> String {
+fn problem_text(problem: &str, name: &ServerName<'_>, certificate: &Certificate, days: i64) -> String {
     match problem {
         "expired" => format!("the certificate expired on {}, {} days ago", certificate.not_after.date_naive(), -days),
         "not_yet_valid" => format!("the certificate is valid from {} only", certificate.not_before),

@@ -30,7 +30,7 @@ pub(in crate::domain) use self::sections::{
     CRITICALITY, DATASTORE_KEYS, ENVIRONMENT_KEYS, PERSON_KEYS, ROLE_KEYS, SERVICE_KEYS,
 };
 pub(in crate::domain) use self::sender::{AUTH_KEYS, SENDER_KEYS, STATUS_KEYS, WORKFLOW_KEYS, mapping_keys};
-pub(in crate::domain) use self::slack_app::{SLACK_KEYS, STRANGERS};
+pub(in crate::domain) use self::slack_app::{SLACK_KEYS, UNKNOWN_USERS};
 
 /// The keys of an estate.
 pub(in crate::domain) const ESTATE_KEYS: &[&str] = &[

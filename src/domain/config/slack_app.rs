@@ -18,7 +18,7 @@ pub struct SlackApp {
     pub signing_secret: Option<SecretRef>,
     /// What people of the workspace may do whom the estate does not know.
     #[serde(default)]
-    pub strangers: Strangers,
+    pub strangers: UnknownUsers,
     /// Whether each incident gets a channel of its own besides.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub channel_an_incident: bool,
@@ -27,7 +27,7 @@ pub struct SlackApp {
 /// What people may do whom the estate does not know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Strangers {
+pub enum UnknownUsers {
     /// Nothing.
     #[default]
     Nothing,

@@ -116,12 +116,12 @@ impl CheckResult {
 
     /// It is wrong, and this command mends it.
     pub fn wrong(topic: Topic, subject: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Wrong, ..Self::fine(topic, subject, found) }.mend(mend)
+        Self { state: State::Wrong, ..Self::fine(topic, subject, found) }.remedy(mend)
     }
 
     /// The same with a command to type.
     #[must_use]
-    pub fn mend(self, command: impl Into<String>) -> Self {
+    pub fn remedy(self, command: impl Into<String>) -> Self {
         Self { mend: Some(command.into()), ..self }
     }
 }

@@ -136,7 +136,7 @@ impl Unit {
     }
 
     /// Why it is not up.
-    fn trouble(&self) -> String {
+    fn down_reason(&self) -> String {
         let why = match self.result.as_deref() {
             Some("start-limit-hit") => Some("started too often"),
             Some("oom-kill") => Some("killed for want of memory"),
@@ -272,7 +272,7 @@ fn judged(unit: &Sighting, health: Option<&Probe>) -> (HealthGrade, Option<Strin
         return match (live, unit.code()) {
             (Some(true), word) => (HealthGrade::Degraded, Some(format!("it answers, and its unit is {word}"))),
             (_, "starting") => (HealthGrade::Degraded, Some("starting".to_owned())),
-            _ => (HealthGrade::Down, Some(unit.trouble())),
+            _ => (HealthGrade::Down, Some(unit.down_reason())),
         };
     }
     match (live, health.and_then(|health| health.ready), unit) {

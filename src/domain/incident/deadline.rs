@@ -64,7 +64,7 @@ pub struct Deadline {
 
 impl Deadline {
     /// What it owes the log at `now`: a warning or a miss, never early.
-    pub fn owed(&self, now: Timestamp) -> Option<Event> {
+    pub fn due_event(&self, now: Timestamp) -> Option<Event> {
         if self.status != DeadlineStatus::Running {
             return None;
         }

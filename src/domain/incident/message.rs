@@ -33,11 +33,11 @@ const ASKED_LIMIT: Span = Span::seconds(3_600);
 /// How long before a deadline other ways are tried, where its rule names no `fallback_at`: time for a few ways, each with
 /// its own limit, and for a second try.
 pub const FALLBACK_MARGIN: Span = Span::seconds(120);
-/// When other ways are tried for a message that meets no deadline, counted from when it was owed.
+/// When other routes are tried for a message that meets no deadline, counted from when it was requested.
 pub const FALLBACK_AFTER: Span = Span::seconds(300);
 /// How long a way may stay silent before the next one is tried beside it: one whole try and the wait for its turn.
 pub const SILENCE: Span = Span::seconds(15);
-/// How long a message is owed: an older one would only mislead.
+/// How long a message is pending: an older one would only mislead.
 pub const MESSAGE_LIFE: Span = Span::seconds(24 * 3_600);
 
 /// Which message.
@@ -49,7 +49,7 @@ pub enum MessageId {
     Notice(u32),
 }
 
-/// Why a message is owed that no step says.
+/// Why a message is pending that no step says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeCause {
@@ -81,18 +81,18 @@ impl NoticeCause {
     }
 }
 
-/// A message that is or was owed.
+/// A message that is or was pending.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// What it says; scrubbed.
     pub text: String,
     /// The channels that it is for.
     pub to: Vec<String>,
-    /// When it was owed.
+    /// When it was requested.
     pub owed_at: Timestamp,
     /// When the present tries began: a step that is tried again begins anew.
     pub since: Timestamp,
-    /// Why it is owed, when no step says it.
+    /// Why it is pending, when no step says it.
     pub cause: Option<NoticeCause>,
     /// The deadline that it keeps.
     pub deadline: Option<String>,
@@ -119,7 +119,7 @@ pub struct RouteAttempt {
     pub delivered: Option<Timestamp>,
 }
 
-/// One try that is owed.
+/// One try that is pending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Try {
     /// The channel that the message is for.
@@ -131,7 +131,7 @@ pub struct Try {
 }
 
 impl Message {
-    /// A message that is owed from `at` on.
+    /// A message that is pending from `at` on.
     pub fn new(text: String, to: Vec<String>, at: Timestamp) -> Self {
         Self { text, to, owed_at: at, since: at, cause: None, deadline: None, withdrawn: false, tries: BTreeMap::new() }
     }
@@ -158,7 +158,7 @@ impl Message {
         self.to.iter().filter(|target| self.delivered_for(target).is_none())
     }
 
-    /// Whether it is owed at `now`.
+    /// Whether it is pending at `now`.
     pub fn is_pending(&self, now: Timestamp) -> bool {
         !self.withdrawn && now < self.expires_at() && self.open().next().is_some()
     }
@@ -174,20 +174,20 @@ impl Message {
         self.open().filter(move |target| !self.withdrawn && now >= end && !said(target))
     }
 
-    /// When it is not owed any more.
+    /// When it is no longer pending.
     pub fn expires_at(&self) -> Timestamp {
         MESSAGE_LIFE.after(self.owed_at)
     }
 
-    /// Every try that is owed now or later, as far as is known, with its instant. `fallback_at` is when other ways open.
-    pub fn owed<'a>(
+    /// Every try that is pending now or later, as far as is known, with its instant. `fallback_at` is when other routes open.
+    pub fn pending_tries<'a>(
         &'a self,
         incident: &'a IncidentId,
         id: &'a MessageId,
         estate: &'a Estate,
         fallback_at: Timestamp,
     ) -> Vec<Try> {
-        let mut owed = Vec::new();
+        let mut tries = Vec::new();
         for target in self.open().filter(|_| !self.withdrawn) {
             let mut opens = Some(self.since);
             for channel in routes(estate, target) {
@@ -195,11 +195,11 @@ impl Message {
                 let tried = self.tries.get(&(target.clone(), channel.clone()));
                 let next =
                     tried.and_then(|tried| Some(tried.next(tried.failed_at?, self.since, incident, id, channel)));
-                owed.push(Try { target: target.clone(), channel: channel.clone(), at: next.unwrap_or(at) });
+                tries.push(Try { target: target.clone(), channel: channel.clone(), at: next.unwrap_or(at) });
                 opens = Some(opens_next(tried, at, fallback_at));
             }
         }
-        owed
+        tries
     }
 
     /// Whether every way that is open has said that trying again cannot help; the reasons.

@@ -327,7 +327,7 @@ pub fn estate() -> Value {
             "alerts": alerts(),
             "slack": closed(keys::SLACK_KEYS, &json!({
                 "channel": name(), "app_token": secret(), "signing_secret": secret(), "channel_an_incident": { "type": "boolean" },
-                "strangers": { "enum": keys::STRANGERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
+                "strangers": { "enum": keys::UNKNOWN_USERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
             }), &["channel"]),
             "page": closed(keys::PAGE_KEYS, &json!({ "url": address, "secret": { "anyOf": [name(), secret()] } }), keys::PAGE_KEYS),
             "logs": closed(keys::LOGS_KEYS, &json!({

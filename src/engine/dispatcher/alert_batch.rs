@@ -87,7 +87,7 @@ impl DispatcherTask {
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            items.iter().for_each(|item| flight.trouble(item.job, "the estate has problems"));
+            items.iter().for_each(|item| flight.fail(item.job, "the estate has problems"));
             return flight.send_replies();
         };
         for item in items {
@@ -95,7 +95,7 @@ impl DispatcherTask {
             match self.add(item, estate, now, &mut additions) {
                 Ok(Added::Received(received)) => flight.answers(job, place, received),
                 Ok(Added::Later(item)) => flight.later.push(item),
-                Err(error) => flight.trouble(job, &error.to_string()),
+                Err(error) => flight.fail(job, &error.to_string()),
             }
         }
         let mut batch = Vec::new();
@@ -108,7 +108,7 @@ impl DispatcherTask {
                 }
                 Err((items, error)) => {
                     self.docket.remove(slot);
-                    items.iter().for_each(|item| flight.trouble(item.job, &error.to_string()));
+                    items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
                 }
             }
         }

@@ -65,7 +65,7 @@ impl InFlightBatch {
     }
 
     /// Why a report cannot be answered with success; the first reason counts.
-    pub(super) fn trouble(&mut self, job: usize, why: &str) {
+    pub(super) fn fail(&mut self, job: usize, why: &str) {
         self.trouble.entry(job).or_insert_with(|| why.to_owned());
     }
 
@@ -133,7 +133,7 @@ impl DispatcherTask {
             return flight.send_replies();
         }
         if flight.tries > CONFLICT_LIMIT {
-            again.iter().for_each(|item| flight.trouble(item.job, "the log was never at rest"));
+            again.iter().for_each(|item| flight.fail(item.job, "the log was never at rest"));
             return flight.send_replies();
         }
         self.prepare_batch(flight, again).await;
@@ -174,7 +174,7 @@ impl DispatcherTask {
             }
             error => {
                 self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                items.iter().for_each(|item| flight.trouble(item.job, &error.to_string()));
+                items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
                 Vec::new()
             }
         }
@@ -186,7 +186,7 @@ impl DispatcherTask {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| flight.trouble(item.job, &error.to_string())),
+                Err(error) => again.iter().for_each(|item| flight.fail(item.job, &error.to_string())),
             }
             // Nothing may be taken for known that was not written.
             if let Some(slot) = self.docket.slot(&id) {

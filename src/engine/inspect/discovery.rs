@@ -81,14 +81,14 @@ fn chosen(known: Vec<KnownService>, pattern: Option<&str>, bus: &ManagerBus) -> 
         };
         return (known.into_iter().filter(fits).collect(), begins);
     }
-    let own: Vec<KnownService> = known.into_iter().filter(|known| is_the_shops(known, bus)).collect();
+    let own: Vec<KnownService> = known.into_iter().filter(|known| belongs_to_project(known, bus)).collect();
     match scaffold::prefix(own.iter().map(|known| known.unit.as_str())) {
         Some(prefix) => (own.into_iter().filter(|known| known.unit.starts_with(&prefix)).collect(), Some(prefix)),
         None => (own, None),
     }
 }
 
-fn is_the_shops(known: &KnownService, bus: &ManagerBus) -> bool {
+fn belongs_to_project(known: &KnownService, bus: &ManagerBus) -> bool {
     let never = NEVER.iter().any(|pattern| matches(pattern, &known.unit));
     // A private manager keeps its units anywhere; the distribution's are in one place on every machine.
     let elsewhere = bus.0 != "system" && !known.file.starts_with("/usr/lib/");

@@ -107,7 +107,7 @@ impl StatusSurvey {
     ///
     /// # Errors
     /// A sentence that says why systemd cannot be reached.
-    pub async fn lookout(&self) -> Result<UnitWatch, String> {
+    pub async fn unit_watch(&self) -> Result<UnitWatch, String> {
         UnitWatch::take(&self.names(), &self.context).await
     }
 

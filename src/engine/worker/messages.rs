@@ -42,7 +42,7 @@ impl Worker {
     }
 
     /// What became of a try.
-    pub(super) fn told(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
+    pub(super) fn delivery_ended(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
         if let Some(way) = way_of(&event) {
             self.sending.remove(&way);
         }

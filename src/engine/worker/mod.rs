@@ -295,7 +295,7 @@ impl Worker {
             self.flights.remove(place);
         }
         match landed {
-            TaskResult::Told { event } => self.told(event, now),
+            TaskResult::Told { event } => self.delivery_ended(event, now),
             TaskResult::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
                 Ok(())
@@ -312,7 +312,7 @@ impl Worker {
                 self.draft(Event::Step(StepEvent::Ended { run, step, attempt, outcome }), now)
             }
             TaskResult::Settled { place, attempt, finding } => {
-                let (finding, (run, step)) = (self.lost.told(&place, finding), place);
+                let (finding, (run, step)) = (self.lost.with_cause(&place, finding), place);
                 self.draft(Event::Step(StepEvent::Reconciled { run, step, attempt, finding }), now)
             }
         }

@@ -38,7 +38,7 @@ impl Losses {
     }
 
     /// A finding, with why it had to be looked for.
-    pub(super) fn told(&self, place: &RunStep, finding: Reconciliation) -> Reconciliation {
+    pub(super) fn with_cause(&self, place: &RunStep, finding: Reconciliation) -> Reconciliation {
         let Some((_, why)) = self.0.get(place) else { return finding };
         match finding {
             Reconciliation::DidNotHappen { detail } => {
@@ -73,7 +73,7 @@ impl Worker {
             EffectClass::Repeatable => "it may be repeated without harm",
             EffectClass::Once => return self.reconcile_attempt(place, attempt, begun.action, begun.before, now),
         };
-        let finding = self.lost.told(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
+        let finding = self.lost.with_cause(&place, Reconciliation::DidNotHappen { detail: detail.to_owned() });
         self.draft(Event::Step(StepEvent::Reconciled { run: place.0, step: place.1, attempt, finding }), now)
     }
 
@@ -125,7 +125,7 @@ impl Worker {
     fn progress(&self, place: &RunStep) -> Progress {
         let (engine, id, place) = (self.engine.clone(), self.id.clone(), place.clone());
         Progress::new(move |line| {
-            engine.hub.tell(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
+            engine.hub.publish(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
         })
     }
 }

@@ -164,7 +164,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     });
     crate::actions::transport::host::close_connections();
     ended.unwrap_or_else(|failure: Failure| {
-        failure.tell();
+        failure.print();
         failure.exit
     })
 }

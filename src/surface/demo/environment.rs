@@ -106,9 +106,9 @@ impl DemoEnvironment {
     pub fn break_it(&self) -> io::Result<()> {
         match &self.repository {
             Some(repository) => repository.merge_the_fault()?,
-            None => std::fs::write(self.ground.trouble(SERVICES[0]), PLANTED)?,
+            None => std::fs::write(self.ground.fault_file(SERVICES[0]), PLANTED)?,
         }
-        std::fs::write(self.ground.trouble(CAUGHT), CAUGHT_IN)
+        std::fs::write(self.ground.fault_file(CAUGHT), CAUGHT_IN)
     }
 
     /// What this machine lacks, as sentences.
@@ -197,7 +197,7 @@ impl Ground {
         self.parts().join("processes")
     }
 
-    fn trouble(&self, service: &str) -> PathBuf {
+    fn fault_file(&self, service: &str) -> PathBuf {
         self.parts().join(format!("{service}.trouble"))
     }
 
@@ -205,7 +205,7 @@ impl Ground {
     fn argv(&self, service: &str, port: u16, repository: Option<&Repository>) -> Vec<OsString> {
         let trouble = match repository {
             Some(repository) if service == SERVICES[0] => repository.work().join(repository::GATEWAY),
-            _ => self.trouble(service),
+            _ => self.fault_file(service),
         };
         let mut argv = self.service.clone();
         argv.extend(

@@ -131,7 +131,7 @@ pub async fn serve(options: Options) -> io::Result<()> {
 }
 
 impl Service {
-    fn trouble(&self) -> Option<Fault> {
+    fn fault(&self) -> Option<Fault> {
         let file = std::fs::File::open(self.broken_file.as_ref()?).ok()?;
         let written = file.metadata().ok()?.modified().ok()?;
         let text = io::read_to_string(io::Read::take(file, TROUBLE_LIMIT)).ok()?;
@@ -141,7 +141,7 @@ impl Service {
     /// Looks for trouble again and again; returns when it is to crash.
     async fn suffer(&self) -> io::Error {
         loop {
-            match self.trouble() {
+            match self.fault() {
                 Some(Fault::Crash) => {
                     let stack = "TypeError: Cannot read properties of undefined (reading 'total')";
                     self.log(FATAL, "unhandled exception", json!({ "err": { "type": "TypeError", "stack": stack } }));
@@ -180,7 +180,7 @@ impl Service {
     /// Counts and logs a request, and takes as long as it takes.
     async fn accept(&self, path: &str) -> Option<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let trouble = self.trouble();
+        let trouble = self.fault();
         if trouble == Some(Fault::Slow) {
             sleep(&SystemClock, SLOW).await;
         }

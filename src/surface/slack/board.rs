@@ -187,7 +187,7 @@ impl IncidentMessages {
             let mut turn = Arc::clone(&self.unrecorded).lock_owned().await;
             record_post(&self.engine, &mut turn).await?;
             let incident = self.engine.incident(id).await.map_err(PostError::Log)?;
-            let Some(subject) = self.owed(&incident) else { break incident };
+            let Some(subject) = self.next_post(&incident) else { break incident };
             self.post(&incident, subject, turn).await?;
         };
         let settled = std::mem::take(&mut self.watched.entry(incident.id.clone()).or_default().settled);
@@ -206,7 +206,7 @@ impl IncidentMessages {
     }
 
     /// What is to be posted next of an incident: a question only when it was there for a while.
-    fn owed(&mut self, incident: &Incident) -> Option<PostSubject> {
+    fn next_post(&mut self, incident: &Incident) -> Option<PostSubject> {
         let now = self.engine.parts().clock.now();
         let unposted = incident.unposted();
         let watched = self.watched.entry(incident.id.clone()).or_default();

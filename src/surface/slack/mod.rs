@@ -165,7 +165,9 @@ impl App {
             match place {
                 Ok(_place) => app.deal(inbound, address.as_deref()).await,
                 Err(_) => {
-                    app.replies.tell(address.as_deref(), &reply_text("Too much at once. Try again in a moment.")).await
+                    app.replies
+                        .reply_privately(address.as_deref(), &reply_text("Too much at once. Try again in a moment."))
+                        .await
                 }
             }
         });
@@ -179,18 +181,21 @@ impl App {
             Err(_) => {
                 let late =
                     reply_text("The log does not answer yet. This goes on, and is answered here as soon as it does.");
-                self.replies.tell(address, &late).await;
+                self.replies.reply_privately(address, &late).await;
                 answer.await
             }
         };
         match answer {
-            HandlerReply::Say(card) => self.replies.tell(address, &card).await,
+            HandlerReply::Say(card) => self.replies.reply_privately(address, &card).await,
             HandlerReply::Form { title, fields, purpose } => {
                 let response_url = address.map(str::to_owned);
                 let carried = Carried { purpose, response_url, alone: inbound.alone };
                 if let Err(why) = self.show_form(&inbound, &title, fields, &carried).await {
                     self.replies
-                        .tell(address, &reply_text(&format!("The form cannot be shown: {why}. Type it again.")))
+                        .reply_privately(
+                            address,
+                            &reply_text(&format!("The form cannot be shown: {why}. Type it again.")),
+                        )
                         .await;
                 }
             }

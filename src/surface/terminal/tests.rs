@@ -275,6 +275,7 @@ fn help_names_every_key() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the screens of one story, in order")]
 fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
     let mut story = Story::read();
     story.starts("restart", "systemd", EffectClass::Once);

@@ -59,7 +59,7 @@ impl Log {
         let range: Vec<&str> = after.as_deref().into_iter().chain([from.as_str()]).collect();
         let (commits, complete) = self.as_known(listed, &range, repository).await?;
         let since = since.map(|at| format!(" since {}", stamp(at))).unwrap_or_default();
-        let mut outcome = told(&commits, branch.map_or("HEAD", String::as_str), &since);
+        let mut outcome = outcome_of(&commits, branch.map_or("HEAD", String::as_str), &since);
         outcome.output["complete"] = json!(complete);
         if !complete {
             outcome.summary += "; older ones are not in this shallow clone";
@@ -113,7 +113,7 @@ impl Log {
     }
 }
 
-fn told(commits: &[Value], branch: &str, since: &str) -> Outcome {
+fn outcome_of(commits: &[Value], branch: &str, since: &str) -> Outcome {
     let newest = commits.first().map(|newest| {
         let field = |name: &str| newest[name].as_str().unwrap_or_default().to_owned();
         format!(": {} {} ({}, {})", field("short"), field("subject"), field("author"), field("at"))

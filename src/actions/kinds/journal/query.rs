@@ -180,7 +180,7 @@ impl Query {
 
 impl JournalctlExit {
     /// Why not everything was read, if that is so.
-    pub fn trouble(&self, context: &Context) -> Option<String> {
+    pub fn read_error(&self, context: &Context) -> Option<String> {
         match self.ending {
             Ending::Code(0) => None,
             // This is how journalctl says that no unit in the journal matches a pattern.

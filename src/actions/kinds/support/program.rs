@@ -167,7 +167,10 @@ impl Surroundings {
             Ending::Code(code) => code,
             Ending::Signal(signal) => {
                 let summary = format!("`{shown}` was ended by signal {signal}{}", last_output(&capture.stderr()));
-                return finished(Outcome::failed(summary, kept(None, Some(signal), capture, Parse::None)), capture);
+                return finished(
+                    Outcome::failed(summary, step_output(None, Some(signal), capture, Parse::None)),
+                    capture,
+                );
             }
             Ending::TimedOut => return stopped(Verdict::TimedOut, shown, "had not ended in time", capture),
             Ending::Cancelled => return stopped(Verdict::Cancelled, shown, "was cancelled", capture),
@@ -179,7 +182,7 @@ impl Surroundings {
                 return finished(lost, capture);
             }
         };
-        let output = kept(Some(code), None, capture, self.parse);
+        let output = step_output(Some(code), None, capture, self.parse);
         if !self.expect_exit.as_deref().unwrap_or(&[0]).contains(&code) {
             let words = [capture.stderr(), capture.stdout()].into_iter().find(|text| !text.trim().is_empty());
             let summary = format!("`{shown}` ended with code {code}{}", last_output(&words.unwrap_or_default()));
@@ -254,7 +257,10 @@ pub fn place(spec: &Value) -> String {
 
 fn stopped(verdict: Verdict, shown: &str, how: &str, capture: &Capture) -> Outcome {
     let summary = format!("`{shown}` {how} and was stopped{}", last_output(&capture.stderr()));
-    finished(Outcome { output: kept(None, None, capture, Parse::None), ..Outcome::ended(verdict, summary) }, capture)
+    finished(
+        Outcome { output: step_output(None, None, capture, Parse::None), ..Outcome::ended(verdict, summary) },
+        capture,
+    )
 }
 
 fn finished(outcome: Outcome, capture: &Capture) -> Outcome {
@@ -268,7 +274,7 @@ fn last_output(text: &str) -> String {
     last.map(|line| format!(": {}", text::one_line(line, SAID))).unwrap_or_default()
 }
 
-fn kept(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse: Parse) -> Value {
+fn step_output(code: Option<i32>, signal: Option<i32>, capture: &Capture, parse: Parse) -> Value {
     let most = if parse == Parse::None { STDOUT_FOR_STEPS } else { STDOUT_BESIDE_PARSED };
     json!({
         "exit_code": code,

@@ -134,7 +134,7 @@ pub(super) async fn here(bus: &ManagerBus) -> Result<ManagerProxy<'static>, Reas
 /// The kept connection's manager, if it still answers. One that has broken is often noticed only when it is used; a change must
 /// not be what notices it.
 async fn alive(key: &BusKey) -> Option<ManagerProxy<'static>> {
-    let manager = proxy(&kept(key)?).await.ok()?;
+    let manager = proxy(&cached(key)?).await.ok()?;
     let answer = tokio::time::timeout(host::SILENCE, manager.version()).await;
     answer.ok()?.ok().map(|_| manager)
 }
@@ -169,7 +169,7 @@ fn builder(bus: &str) -> Builder<'_> {
     }
 }
 
-fn kept(key: &BusKey) -> Option<Connection> {
+fn cached(key: &BusKey) -> Option<Connection> {
     let connections = lock(&CONNECTIONS);
     connections.as_ref()?.get(key).filter(|connection| !connection.is_closed()).cloned()
 }

@@ -64,7 +64,7 @@ impl Capture {
             self.keep(source, &rest);
             let line = std::mem::take(&mut self.stream(source).line);
             if !line.is_empty() {
-                self.tell(&line);
+                self.emit_line(&line);
             }
         }
     }
@@ -104,12 +104,12 @@ impl Capture {
             stream.line.extend_from_slice(piece);
             if piece.ends_with(b"\n") || stream.line.len() >= LIVE_LINE {
                 let line = std::mem::take(&mut stream.line);
-                self.tell(&line);
+                self.emit_line(&line);
             }
         }
     }
 
-    fn tell(&mut self, line: &[u8]) {
+    fn emit_line(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let shown = text::printable(line.trim_end_matches(['\n', '\r']));
         self.transcript.push(shown.as_bytes());

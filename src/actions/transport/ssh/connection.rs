@@ -271,7 +271,7 @@ pub(crate) fn session(control: &Path) -> Vec<String> {
 }
 
 /// The words that reach an address from the host, over a connection and nothing else.
-pub(crate) fn passage(control: &Path, host: &str, port: u16) -> Vec<String> {
+pub(crate) fn port_forward_args(control: &Path, host: &str, port: u16) -> Vec<String> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     over(control, &["-W".to_owned(), format!("{host}:{port}")])
 }

@@ -80,7 +80,8 @@ pub async fn open_forward(host: &str, port: u16, context: &Context) -> Result<Op
     let Some(ssh) = context.environment.host.ssh().filter(|ssh| ssh.reaches(host)) else { return Ok(None) };
     let control = connection::to(ssh, context).up(context).await?;
     let name = host.trim_matches(['[', ']']);
-    let piped = process::piped(&connection::local(connection::passage(&control, name, port), context), context);
+    let piped =
+        process::piped(&connection::local(connection::port_forward_args(&control, name, port), context), context);
     let piped = piped.map_err(|error| Reason::new("system", error.to_string()))?;
     let fate = StreamEnd { said: piped.fate, place: format!("`{}`", ssh.to), control };
     Ok(Some(ForwardedStream { stream: piped.stream, fate }))

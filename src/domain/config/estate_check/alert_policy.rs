@@ -54,7 +54,7 @@ impl EstateChecker<'_> {
             window: self.length(&fields, "window", usual.window),
             resolve_after: self.length(&fields, "resolve_after", usual.resolve_after),
             cool_down: self.length(&fields, "cool_down", usual.cool_down),
-            notify: fields.get("notify").map(|node| self.told(node)).unwrap_or_default(),
+            notify: fields.get("notify").map(|node| self.notify_targets(node)).unwrap_or_default(),
             budget: fields.get("budget").map_or(Some(usual.budget), |node| self.budget(node))?,
             automatic: fields.get("automatic").map(|node| self.permissions(node)).unwrap_or_default(),
         })
@@ -82,7 +82,7 @@ impl EstateChecker<'_> {
         words.iter().filter_map(|word| self.report.keyword(word, GROUPINGS)).collect()
     }
 
-    fn told(&mut self, node: &Node) -> Vec<String> {
+    fn notify_targets(&mut self, node: &Node) -> Vec<String> {
         let channels = self.names.channels.clone();
         let names = self.report.one_or_many(node);
         names.iter().filter_map(|name| self.known(name, "channel", &channels)).collect()

@@ -1,7 +1,7 @@
 //! The Slack app of an estate: a Slack channel of it, and at least one way in.
 
 use super::EstateChecker;
-use crate::domain::config::slack_app::{SlackApp, Strangers};
+use crate::domain::config::slack_app::{SlackApp, UnknownUsers};
 use crate::domain::config::yaml::fields::Fields;
 use crate::domain::config::yaml::node::Node;
 use crate::domain::core::diagnostic::Problem;
@@ -10,8 +10,8 @@ pub(in crate::domain) const SLACK_KEYS: &[&str] =
     &["channel", "app_token", "signing_secret", "strangers", "channel_an_incident"];
 
 /// What people may do whom the estate does not know, as it is written.
-pub(in crate::domain) const STRANGERS: &[(&str, Strangers)] =
-    &[("nothing", Strangers::Nothing), ("look", Strangers::Look), ("acknowledge", Strangers::Acknowledge)];
+pub(in crate::domain) const UNKNOWN_USERS: &[(&str, UnknownUsers)] =
+    &[("nothing", UnknownUsers::Nothing), ("look", UnknownUsers::Look), ("acknowledge", UnknownUsers::Acknowledge)];
 
 impl EstateChecker<'_> {
     pub(super) fn slack(&mut self, node: &Node) -> Option<SlackApp> {
@@ -23,7 +23,7 @@ impl EstateChecker<'_> {
             let problem = Problem::new(node.span.clone(), "Slack has no way in");
             self.report.add(problem.help("Give `app_token` for Socket Mode, or `signing_secret` for HTTP."));
         }
-        let strangers = fields.get("strangers").and_then(|node| self.report.keyword(node, STRANGERS));
+        let strangers = fields.get("strangers").and_then(|node| self.report.keyword(node, UNKNOWN_USERS));
         let own = fields.get("channel_an_incident").and_then(|node| self.report.boolean(node));
         Some(SlackApp {
             channel: channel?,

@@ -43,7 +43,7 @@ fn of(incident: &Incident, deadline: &Deadline, now: Timestamp) -> Option<Event>
         return Some(Event::Deadline(DeadlineEvent::Lifted { name: name() }));
     }
     let passed = deadline.status == DeadlineStatus::Missed && deadline.repeats();
-    deadline.owed(now).or_else(|| again(incident, deadline, now).filter(|_| passed))
+    deadline.due_event(now).or_else(|| again(incident, deadline, now).filter(|_| passed))
 }
 
 /// A deadline that repeats is set anew: from the last word on, and after a miss from the end of the missed time on.

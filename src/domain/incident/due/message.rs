@@ -20,7 +20,7 @@ const REASON_LIMIT: usize = 400;
 pub(super) fn pending(incident: &Incident, now: Timestamp) -> impl Iterator<Item = Effect> {
     let open = incident.messages.iter().filter(move |(_, message)| message.is_pending(now));
     let tries = open
-        .flat_map(move |(id, message)| parcels(incident, id, message, now))
+        .flat_map(move |(id, message)| pending_deliveries(incident, id, message, now))
         .map(|parcel| Effect::Deliver(Box::new(parcel)));
     let all = incident.messages.iter();
     tries.chain(all.flat_map(move |(id, message)| {
@@ -40,9 +40,9 @@ fn abandoned(id: &MessageId, message: &Message, target: &str) -> Event {
     })
 }
 
-fn parcels(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<PendingDelivery> {
+fn pending_deliveries(incident: &Incident, id: &MessageId, message: &Message, now: Timestamp) -> Vec<PendingDelivery> {
     let Some(estate) = estate(incident, id) else { return Vec::new() };
-    let tries = message.owed(&incident.id, id, estate, incident.fallback_at(message));
+    let tries = message.pending_tries(&incident.id, id, estate, incident.fallback_at(message));
     let due = tries.into_iter().filter(|one| one.at <= now);
     let parcel = |one: crate::domain::incident::message::Try| PendingDelivery {
         id: id.clone(),
@@ -59,7 +59,7 @@ pub(super) fn instants(incident: &Incident) -> impl Iterator<Item = Timestamp> {
     let open = incident.messages.iter().filter(|(_, message)| !message.withdrawn && message.open().next().is_some());
     open.flat_map(|(id, message)| {
         let tries = estate(incident, id)
-            .map(|estate| message.owed(&incident.id, id, estate, incident.fallback_at(message)))
+            .map(|estate| message.pending_tries(&incident.id, id, estate, incident.fallback_at(message)))
             .unwrap_or_default();
         let end = message.expires_at();
         let word = message.given_up(end).next().map(|_| end);
@@ -91,7 +91,7 @@ impl Walk<'_> {
         let outcome = if halt {
             Outcome::ended(Verdict::Cancelled, "it was stopped")
         } else if message.open().next().is_none() {
-            told(message)
+            delivered(message)
         } else if message.hopeless(&run.estate) {
             Outcome { verdict: Verdict::Failed, ..untold(message) }
         } else if late {
@@ -108,7 +108,7 @@ impl Walk<'_> {
     }
 }
 
-fn told(message: &Message) -> Outcome {
+fn delivered(message: &Message) -> Outcome {
     Outcome::succeeded(format!("told {}", message.to.join(", ")), json!({"delivered": message.to, "failed": []}))
 }
 

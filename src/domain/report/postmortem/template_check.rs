@@ -18,7 +18,7 @@ pub fn check(source: &Source) -> Vec<Problem> {
     let environment = environment(FUEL);
     let roots = match environment.template_from_named_str(&source.name, &source.text) {
         Ok(parsed) => parsed.undeclared_variables(false),
-        Err(error) => return vec![told(source, &error, &whole)],
+        Err(error) => return vec![problem(source, &error, &whole)],
     };
     let mentions = mentions(&source.text, &|name| roots.contains(name));
     let mut problems: Vec<Problem> =
@@ -41,7 +41,7 @@ fn tried(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -
     while problems.len() < MAX_SHOWN {
         let parsed = environment.template_from_named_str(&source.name, &text);
         let Err(error) = parsed.and_then(|parsed| parsed.render(Value::from(Serde(facts)))) else { break };
-        let problem = told(source, &error, whole);
+        let problem = problem(source, &error, whole);
         let rest = without(&text, &problem);
         problems.push(problem);
         match rest {
@@ -52,7 +52,7 @@ fn tried(source: &Source, mut text: String, facts: &Postmortem, whole: &Value) -
     problems
 }
 
-fn told(source: &Source, error: &Error, whole: &Value) -> Problem {
+fn problem(source: &Source, error: &Error, whole: &Value) -> Problem {
     let told = explain(&source.text, error, whole);
     Problem { help: told.hint, ..Problem::new(source.span(told.range), told.message) }
 }

@@ -13,7 +13,7 @@ use crate::domain::incident::run_lifecycle::Regrade;
 pub(super) fn message(incident: Option<&Incident>, event: &MessageEvent) -> Phrase {
     match event {
         MessageEvent::NoticeOwed { cause, to, text, .. } => {
-            Phrase::notable(Sign::Begun, owed(cause, &to.join(", "))).detail(text.clone())
+            Phrase::notable(Sign::Begun, pending_notice(cause, &to.join(", "))).detail(text.clone())
         }
         MessageEvent::Notified { delivery, place, .. } => {
             let detail = place.as_ref().map(|place| format!("as {place}"));
@@ -55,7 +55,7 @@ pub(super) fn regraded(incident: Option<&Incident>, to: Regrade) -> Phrase {
     Phrase::notable(Sign::Incident, format!("severity {}{from}", to.severity))
 }
 
-fn owed(cause: &NoticeCause, to: &str) -> String {
+fn pending_notice(cause: &NoticeCause, to: &str) -> String {
     match cause {
         NoticeCause::Fallback { deadline, built_in } => {
             let words = if *built_in { "its own words" } else { "the runbook's words" };

@@ -56,7 +56,7 @@ fn judged(what: &str, path: &Path, usage: &Value) -> CheckResult {
         return CheckResult::wrong(Topic::Disk, what, found, mend);
     }
     match percent >= NEARLY_FULL {
-        true => CheckResult::doubtful(Topic::Disk, what, found).mend(mend),
+        true => CheckResult::doubtful(Topic::Disk, what, found).remedy(mend),
         false => CheckResult::fine(Topic::Disk, what, found),
     }
 }

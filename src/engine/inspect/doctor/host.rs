@@ -51,7 +51,7 @@ impl Checkup {
             return clock(said.output["stdout"].as_str().unwrap_or_default());
         }
         CheckResult::doubtful(Topic::Host, "clock", "nobody here says whether it is synchronised")
-            .mend("timedatectl timesync-status")
+            .remedy("timedatectl timesync-status")
     }
 }
 

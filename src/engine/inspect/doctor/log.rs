@@ -58,7 +58,7 @@ impl Checkup {
             Ok(each) if each >= SLOW => {
                 let found = format!("{} an fsync in `{shown}`: every step waits for two or three", Span(each));
                 CheckResult::doubtful(Topic::Log, "disk", found)
-                    .mend(format!("{} --state DIR doctor", self.words.runbook))
+                    .remedy(format!("{} --state DIR doctor", self.words.runbook))
             }
             Ok(each) => {
                 let found = format!("{:.1} ms an fsync in `{shown}`", each.as_secs_f64() * 1000.0);

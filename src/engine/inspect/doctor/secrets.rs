@@ -52,7 +52,7 @@ impl Checkup {
             }
             None => {
                 let found = format!("{reason}; nothing needs it, but it cannot be kept out of what is written");
-                CheckResult::doubtful(Topic::Secrets, name, found).mend(self.provide(name))
+                CheckResult::doubtful(Topic::Secrets, name, found).remedy(self.provide(name))
             }
         }
     }

@@ -16,7 +16,7 @@ impl Checkup {
         let names: Vec<&String> = self.needs.units.keys().collect();
         if names.is_empty() {
             return vec![
-                CheckResult::doubtful(Topic::Units, "units", "none is named").mend(self.edit(&Users::default())),
+                CheckResult::doubtful(Topic::Units, "units", "none is named").remedy(self.edit(&Users::default())),
             ];
         }
         let seen = self.ask("systemd", json!({ "status": names })).await;
@@ -40,7 +40,7 @@ impl Checkup {
             }
             ("loaded", active) => {
                 let found = format!("present, and {active} ({})", text("sub"));
-                CheckResult::doubtful(Topic::Units, name, found).mend(format!("{systemctl} start {name}"))
+                CheckResult::doubtful(Topic::Units, name, found).remedy(format!("{systemctl} start {name}"))
             }
             (load, _) => wrong(
                 format!("its file cannot be used: {load}"),
@@ -71,7 +71,7 @@ impl Checkup {
         }
         findings.extend(silent.into_iter().map(|(name, _)| {
             CheckResult::doubtful(Topic::Health, name, "the estate has neither `health` nor `port` for it")
-                .mend(self.edit(&Users::default()))
+                .remedy(self.edit(&Users::default()))
         }));
         findings
     }

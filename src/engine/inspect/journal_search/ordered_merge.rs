@@ -115,7 +115,7 @@ pub(super) async fn merged(
 impl Searched {
     fn add(&mut self, read: &JournalctlExit, context: &Context) {
         self.oversized += read.oversized;
-        let trouble = read.trouble(context).map(|trouble| format!("journalctl {trouble}"));
+        let trouble = read.read_error(context).map(|trouble| format!("journalctl {trouble}"));
         self.trouble = self.trouble.take().or(trouble);
     }
 }

@@ -110,14 +110,18 @@ impl Session {
             .map_err(|error| Failure::error(format!("`{}` cannot be made: {error}", state.display())))?;
         let secrets =
             shop.catalog.estate().content.as_ref().map(|estate| self.secrets(estate, &shop)).unwrap_or_default();
-        self.desk(runtime, shop, secrets)
+        self.open_engine(runtime, shop, secrets)
     }
 
     /// Opens a log that is there already, only to look: the shop may be missing.
     pub fn look(&self) -> Result<OpenEngine<'_>> {
         self.require_log()?;
         let nowhere = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
-        self.desk(self.runtime()?, Project::open(&self.settings).unwrap_or_else(|_| nowhere()), Secrets::default())
+        self.open_engine(
+            self.runtime()?,
+            Project::open(&self.settings).unwrap_or_else(|_| nowhere()),
+            Secrets::default(),
+        )
     }
 
     /// A runtime of one thread: what is waited for is the disk, children and the network, and every hand-over between
@@ -145,7 +149,7 @@ impl Session {
         secrets::read(estate, &shop.directory, &self.settings.environment)
     }
 
-    fn desk(&self, runtime: Runtime, shop: Project, secrets: Secrets) -> Result<OpenEngine<'_>> {
+    fn open_engine(&self, runtime: Runtime, shop: Project, secrets: Secrets) -> Result<OpenEngine<'_>> {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);

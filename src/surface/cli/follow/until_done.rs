@@ -36,14 +36,14 @@ pub fn step(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
 
 /// Goes on without asking anybody, telling what happens after event `after`, until a person is needed.
 pub fn plain(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = told(desk, id, after, ReturnWhen::UntilPerson)?;
+    let left = follow_until(desk, id, after, ReturnWhen::UntilPerson)?;
     hand_over(desk, id, left)?;
     conclude(desk, id, left)
 }
 
 /// Goes on until it is over: the worker in the background. A signal ends it, and nobody takes over.
 pub fn to_the_end(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = told(desk, id, after, ReturnWhen::UntilOver)?;
+    let left = follow_until(desk, id, after, ReturnWhen::UntilOver)?;
     conclude(desk, id, left)
 }
 
@@ -55,7 +55,7 @@ fn hand_over(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
     Ok(())
 }
 
-fn told(desk: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
+fn follow_until(desk: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
     let output = &desk.station.output;
     match output.format() {
         Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),

@@ -75,8 +75,8 @@ impl Failure {
         }
     }
 
-    /// Tells it on standard error.
-    pub fn tell(&self) {
+    /// Prints it on standard error.
+    pub fn print(&self) {
         use std::io::Write as _;
         if self.message.is_empty() {
             return;

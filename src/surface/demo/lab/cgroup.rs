@@ -61,7 +61,7 @@ impl ControlGroup {
     }
 
     /// The files into which a process writes its id to join the group.
-    pub fn doors(&self) -> impl Iterator<Item = PathBuf> {
+    pub fn procs_files(&self) -> impl Iterator<Item = PathBuf> {
         self.directories.iter().map(|directory| directory.join("cgroup.procs"))
     }
 

@@ -86,7 +86,7 @@ impl Journald {
     }
 
     /// The command that another command is prefixed with so that it logs here.
-    pub fn door(&self) -> Vec<OsString> {
+    pub fn command_prefix(&self) -> Vec<OsString> {
         let target = self.process.pid().to_string();
         ["nsenter", "--target", &target, "--mount", "--"].map(OsString::from).into()
     }

@@ -122,7 +122,7 @@ impl<'a> Blueprint<'a> {
     /// With units that log into this journal.
     #[must_use]
     pub fn logging_to(mut self, journal: &Journald) -> Self {
-        self.door = journal.door();
+        self.door = journal.command_prefix();
         self
     }
 
@@ -272,7 +272,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 fn argv(door: Vec<OsString>, group: &ControlGroup) -> Vec<OsString> {
     let mut argv = door;
     argv.extend(["sh", "-c", JOIN, "sh"].map(OsString::from));
-    argv.extend(group.doors().map(OsString::from));
+    argv.extend(group.procs_files().map(OsString::from));
     argv.extend(["--", MANAGER, "--user", "--log-target=journal"].map(OsString::from));
     argv
 }

@@ -52,10 +52,10 @@ impl<'a> Object<'a> {
         match (text_of(value), value) {
             (Some(text), Value::Str(_)) => Some(text).filter(|text| !text.is_empty()),
             (Some(text), _) => {
-                self.strange::<()>(key, value, "text");
+                self.unexpected::<()>(key, value, "text");
                 Some(text)
             }
-            (None, _) => self.strange(key, value, "text"),
+            (None, _) => self.unexpected(key, value, "text"),
         }
     }
 
@@ -67,7 +67,7 @@ impl<'a> Object<'a> {
     /// A whole number that is not negative.
     pub fn count(&mut self, key: &str) -> Option<u64> {
         let value = self.get(key)?;
-        value.as_u64().or_else(|| value.as_str()?.parse().ok()).or_else(|| self.strange(key, value, "a count"))
+        value.as_u64().or_else(|| value.as_str()?.parse().ok()).or_else(|| self.unexpected(key, value, "a count"))
     }
 
     /// An instant; the zero time of Go is none.
@@ -75,7 +75,7 @@ impl<'a> Object<'a> {
         let value = self.get(key).filter(|value| !matches!(value.as_str(), Some("")))?;
         match instant(value) {
             Some(at) => Some(at).filter(|at| *at > DateTime::UNIX_EPOCH),
-            None => self.strange(key, value, "an instant"),
+            None => self.unexpected(key, value, "an instant"),
         }
     }
 
@@ -87,7 +87,7 @@ impl<'a> Object<'a> {
             None => &NOTHING,
             Some(Value::Object(fields)) => fields,
             Some(other) => {
-                self.strange::<()>(key, other, "an object");
+                self.unexpected::<()>(key, other, "an object");
                 &NOTHING
             }
         };
@@ -111,7 +111,7 @@ impl<'a> Object<'a> {
         texts
     }
 
-    fn strange<T>(&mut self, key: &str, value: &Value<'_>, expected: &str) -> Option<T> {
+    fn unexpected<T>(&mut self, key: &str, value: &Value<'_>, expected: &str) -> Option<T> {
         self.warnings.push(format!("`{key}` is {} where {expected} was expected", what(value)));
         None
     }

@@ -34,7 +34,7 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
         Ok(value) => return Ok(Body { value, warning: None }),
         Err(error) => error,
     };
-    let mended = serde_json::from_str(&mended(&String::from_utf8_lossy(bytes)));
+    let mended = serde_json::from_str(&repaired(&String::from_utf8_lossy(bytes)));
     match mended.and_then(|value: serde_json::Value| Value::deserialize(value)) {
         Ok(value) => Ok(Body { value, warning: Some(format!("the body was mended, it is no JSON: {first}")) }),
         Err(_) => Err(format!("it is no JSON: {first}")),
@@ -42,7 +42,7 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
 }
 
 /// The same text with what is known to go wrong put right.
-fn mended(text: &str) -> String {
+fn repaired(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -46,7 +46,7 @@ impl Replies {
     }
 
     /// Posts an answer that only its reader sees. One that does not arrive is logged: there is no other way to say it.
-    pub async fn tell(&self, address: Option<&str>, card: &Card) {
+    pub async fn reply_privately(&self, address: Option<&str>, card: &Card) {
         self.say(address, &message(card, false)).await;
     }
 

@@ -14,7 +14,7 @@ use crate::domain::incident::command::Request;
 const KEPT: usize = 2_000;
 
 impl Interaction<'_> {
-    pub(super) async fn kept(&self, text: &str, author: Option<&str>, messages: &[String]) -> HandlerResult {
+    pub(super) async fn saved(&self, text: &str, author: Option<&str>, messages: &[String]) -> HandlerResult {
         let (open, allowed) = (self.open().await?, self.may(RequestedIdentity::Act));
         let of_thread = |incident: &&Incident| incident.posts.values().any(|post| messages.contains(&post.message));
         let meant = open.iter().find(of_thread).or_else(|| open.first().filter(|_| open.len() == 1));

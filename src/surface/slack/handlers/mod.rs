@@ -93,7 +93,7 @@ impl Handlers {
                 Err(_) => Err(reply_text("This form is of another version. Type the command again.")),
             },
             Act::Submitted { .. } => Ok(HandlerReply::Done(None)),
-            Act::Kept { text, author, messages } => visit.kept(text, author.as_deref(), messages).await,
+            Act::Kept { text, author, messages } => visit.saved(text, author.as_deref(), messages).await,
         };
         match said {
             // Who may not even look is told whom to ask, and nothing leads on from there.

@@ -4,7 +4,7 @@
 //! but what it allows strangers; agreement goes to the engine all the same, which refuses it and writes that down.
 
 use crate::domain::config::estate::Estate;
-use crate::domain::config::slack_app::Strangers;
+use crate::domain::config::slack_app::UnknownUsers;
 use crate::domain::incident::event::{Actor, Identity};
 
 /// The face's name in the log.
@@ -34,8 +34,8 @@ pub fn may(estate: &Estate, user: &str, wish: RequestedIdentity) -> Result<Actor
     let known = estate.person(&Identity::Slack(user.to_owned())).is_some();
     let strangers = estate.slack.as_ref().map(|app| app.strangers).unwrap_or_default();
     let allowed = match wish {
-        RequestedIdentity::Look => strangers >= Strangers::Look,
-        RequestedIdentity::Acknowledge => strangers >= Strangers::Acknowledge,
+        RequestedIdentity::Look => strangers >= UnknownUsers::Look,
+        RequestedIdentity::Acknowledge => strangers >= UnknownUsers::Acknowledge,
         RequestedIdentity::Act => false,
     };
     if known || allowed {

@@ -37,7 +37,7 @@ pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -
     let (board, hidden) = table(model, now, size.columns, room, letters);
     screen.extend(board);
     screen.push(rule(model, hidden, size.columns, signs));
-    screen.extend(told(model, now, news, size.columns, signs));
+    screen.extend(news_rows(model, now, news, size.columns, signs));
     // What is below stays below, however few rows there are.
     screen.resize(size.rows.saturating_sub(2).max(screen.len()), WrappedRow::default());
     screen.push(chosen(model, size.columns, signs));
@@ -131,7 +131,7 @@ fn rule(model: &StatusModel, (above, below): (usize, usize), columns: usize, sig
     fitted(vec![StyledSpan::new(Tone::Faint, &(text + &rest))], columns, signs)
 }
 
-fn told(model: &StatusModel, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<WrappedRow> {
+fn news_rows(model: &StatusModel, now: Timestamp, room: usize, columns: usize, signs: &Signs) -> Vec<WrappedRow> {
     let trouble = model.blind.iter().map(|reason| {
         let (sign, tone) = state_style(HealthGrade::Unknown, signs);
         fitted(vec![StyledSpan::new(tone, &format!("{sign} {reason}"))], columns, signs)

@@ -316,7 +316,7 @@ fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a,
                 false => Heard::Lost,
             },
             None => loop {
-                match survey.lookout().await {
+                match survey.unit_watch().await {
                     Ok(lookout) => return Heard::Began(lookout),
                     Err(_) => clock::sleep(&**survey.clock(), AGAIN).await,
                 }

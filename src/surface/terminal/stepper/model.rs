@@ -115,7 +115,7 @@ impl Model {
         match news {
             IncidentUpdate::Events(events) => {
                 for recorded in events {
-                    let told = self.record.tell(recorded)?;
+                    let told = self.record.apply(recorded)?;
                     if recorded.seq > self.after {
                         lines.extend(told);
                     }

@@ -49,7 +49,7 @@ impl Scrollback {
     }
 
     /// Applies an event and says what of it a person should see.
-    pub fn tell(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
         let asked = self.gate_before(&recorded.event);
         extend(&mut self.incident, std::slice::from_ref(recorded))?;
         let Some(incident) = &self.incident else {
@@ -57,7 +57,7 @@ impl Scrollback {
         };
         let teller = Teller { signs: self.signs, incident, recorded };
         let mut lines = teller.lines(asked.as_ref());
-        if tells_time(&recorded.event) {
+        if shows_time(&recorded.event) {
             let time = recorded.at.format("%H:%M:%S").to_string();
             let times = std::iter::once(time.as_str()).chain(std::iter::repeat("        "));
             lines = lines.into_iter().zip(times).map(|(line, time)| line.left(time)).collect();
@@ -87,7 +87,7 @@ impl Scrollback {
     }
 }
 
-fn tells_time(event: &Event) -> bool {
+fn shows_time(event: &Event) -> bool {
     !matches!(
         event,
         Event::Incident(IncidentEvent::Opened { .. }) | Event::Run(RunEvent::Started { run: RunId(1), .. })

@@ -95,6 +95,7 @@ fn what_the_checker_accepts_the_schema_accepts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes and their messages")]
 fn every_mistake_in_a_sender_is_reported_where_it_stands() {
     wrong(
         "  x: { auth: { none: true } }\n",

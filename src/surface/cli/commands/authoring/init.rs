@@ -114,7 +114,7 @@ impl Init {
             .into_iter()
             .map(|(path, text)| self.settle(&directory, path, text))
             .collect::<Result<Vec<InitFile>>>()?;
-        self.told(&sheets, &found, station)?;
+        self.report(&sheets, &found, station)?;
         self.conclude(&sheets, &directory, station);
         Ok(Exit::DONE)
     }
@@ -153,7 +153,7 @@ impl Init {
         Ok(InitFile { path, fate, content: None })
     }
 
-    fn told(&self, sheets: &[InitFile], found: &DiscoveredProject, station: &Session) -> Result<()> {
+    fn report(&self, sheets: &[InitFile], found: &DiscoveredProject, station: &Session) -> Result<()> {
         let output = &station.output;
         let answering = found.services.iter().filter(|service| service.health.is_some()).count();
         output.say(&format!(

@@ -84,7 +84,7 @@ impl Schedule {
             return Ok(Exit::DONE);
         }
         let rows: Vec<ScheduleRow> = standings.into_iter().map(|standing| row(&desk, standing)).collect();
-        tell(station, &rows)?;
+        print_rows(station, &rows)?;
         let damaged: Vec<&ScheduleRow> = rows.iter().filter(|row| row.damaged.is_some()).collect();
         for row in &damaged {
             let reason = row.damaged.as_deref().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Schedule {
     }
 }
 
-fn tell(station: &Session, rows: &[ScheduleRow]) -> Result<()> {
+fn print_rows(station: &Session, rows: &[ScheduleRow]) -> Result<()> {
     if !station.output.is_table() {
         return station.output.list(rows);
     }

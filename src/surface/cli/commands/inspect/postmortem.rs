@@ -59,12 +59,12 @@ impl Postmortem {
             return Ok(Exit::DONE);
         }
         let (path, incident) = written(&desk, &id)?;
-        self.tell(station, &path, &incident)?;
+        self.print_result(station, &path, &incident)?;
         station.output.next(&next(station, &incident));
         Ok(Exit::DONE)
     }
 
-    fn tell(&self, station: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
+    fn print_result(&self, station: &Session, path: &PathBuf, incident: &Incident) -> Result<()> {
         let shown = station.settings.shown(path);
         if self.print {
             return station.output.text(&printable(&contents(path)?));

@@ -86,7 +86,7 @@ impl Demo {
         ));
         let stage = backstage
             .block_on(DemoEnvironment::build(ground(station, &directory)?))
-            .map_err(|error| trouble(&error))?;
+            .map_err(|error| demo_error(&error))?;
         stage.missing().iter().for_each(|missing| station.output.warn(missing));
         let ended = self.play(station, &directory, &stage);
         if self.keep && ended.is_ok() {
@@ -99,7 +99,7 @@ impl Demo {
     }
 
     fn play(&self, station: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
-        stage.break_it().map_err(|error| trouble(&error))?;
+        stage.break_it().map_err(|error| demo_error(&error))?;
         station.output.say("somebody merges `faster-checkout`; the gateway breaks\n");
         let own = Session::new(settings(&station.settings, directory));
         let shop = Project::open(&own.settings)?;
@@ -276,11 +276,11 @@ fn remove(directory: &Path) -> String {
 }
 
 fn strike(station: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
-    backstage.block_on(stage.strike()).map_err(|error| trouble(&error))?;
+    backstage.block_on(stage.strike()).map_err(|error| demo_error(&error))?;
     station.output.say("\nthe shop is taken away again; its log and its post-mortem stay");
     Ok(())
 }
 
-fn trouble(error: &io::Error) -> Failure {
+fn demo_error(error: &io::Error) -> Failure {
     Failure::error(format!("the demo's shop: {error}"))
 }

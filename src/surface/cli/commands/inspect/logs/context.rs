@@ -92,7 +92,7 @@ impl SearchContext {
     }
 
     /// What draws lines on standard output.
-    pub(super) fn pen(&self, station: &Session) -> LineWriter<'_> {
+    pub(super) fn line_writer(&self, station: &Session) -> LineWriter<'_> {
         let width = station.settings.width();
         LineWriter::new(self, LineStyle { width, letters: station.settings.has_unicode(), is_evidence: false })
     }

@@ -20,7 +20,7 @@ pub fn text(summary: &StatsSummary, width: Option<usize>) -> String {
         let [detect, acknowledge, notify, mitigate, resolve] = Phase::ALL.map(|phase| both(&group.times[&phase]));
         let count = group.incidents.to_string();
         times.row([group.key.clone(), count, detect, acknowledge, notify, mitigate, resolve]);
-        let [first, update, role, postmortem] = DeadlineKind::ALL.map(|duty| kept(group.deadlines[&duty]));
+        let [first, update, role, postmortem] = DeadlineKind::ALL.map(|duty| met_ratio(group.deadlines[&duty]));
         let (alerts, runs, automatic) = (group.alerts, group.runs, group.automatic_runs);
         let [alerts, runs, automatic] = [alerts, runs, automatic].map(|count| count.to_string());
         deadlines.row([group.key.clone(), alerts, runs, automatic, first, update, role, postmortem]);
@@ -51,7 +51,7 @@ fn known(quantiles: &Quantiles) -> String {
     quantiles.known.to_string()
 }
 
-fn kept(kept: DeadlineCounts) -> String {
+fn met_ratio(kept: DeadlineCounts) -> String {
     match kept.kept + kept.missed {
         0 => UNKNOWN.to_owned(),
         over => format!("{} of {over}", kept.kept),

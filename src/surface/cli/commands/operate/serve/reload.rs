@@ -68,7 +68,7 @@ impl<'a> Reload<'a> {
             let output = &self.desk.station.output;
             match &reloaded {
                 Ok(changes) => output.say(changes),
-                Err(failure) => failure.tell(),
+                Err(failure) => failure.print(),
             }
             self.server.reloaded(reloaded.is_ok());
             // A process that stops meanwhile has said so.

@@ -130,8 +130,8 @@ async fn a_failing_step_is_tried_again_with_growing_pauses() {
     world.start(json!([step])).await;
     let drive = world.drive();
     let clock = async {
-        for pause in [9, 1, 19, 1] {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for (ended, pause) in [(1, 9), (1, 1), (2, 19), (2, 1)] {
+            world.rests_after(ended).await;
             world.clock.advance(TimeDelta::seconds(pause));
         }
     };
@@ -219,11 +219,15 @@ async fn a_change_is_verified_and_one_that_is_not_verified_has_failed() {
         world.start(json!([with(run("change", "once", &["true"]), verify)])).await;
         let clock = async {
             for _ in 0..20 {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                world.clock.sleeps_for(TimeDelta::seconds(1)).await;
                 world.clock.advance(TimeDelta::seconds(1));
             }
         };
-        assert_eq!(tokio::join!(world.drive(), clock).0, stop);
+        let driven = tokio::select! {
+            driven = world.drive() => driven,
+            () = clock => panic!("it is checked for longer than `within`"),
+        };
+        assert_eq!(driven, stop);
         assert_eq!(world.incident().await.runs[0].state(&key("change")).unwrap().conclusion(), conclusion);
         assert_eq!(world.story_of(&["step_started change.verify"]).await.len(), 1);
     }
@@ -309,7 +313,7 @@ async fn a_timer_holds_the_run_until_its_time() {
     world.start(json!([{"id": "pause", "name": "Pause", "body": {"wait": "5m"}}, set("after", json!({}))])).await;
     let clock = async {
         for pause in [299, 1] {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            world.clock.at_rest().await;
             assert!(world.story_of(&["step_started after"]).await.is_empty());
             world.clock.advance(TimeDelta::seconds(pause));
         }

@@ -3,13 +3,17 @@
 //! Runbooks are given as JSON of the resolved type, so that these tests do not depend on the language.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{TimeZone, Utc};
+use chrono::{TimeDelta, TimeZone, Utc};
 use runbook::actions::Secrets;
-use runbook::clock::{SharedClock, SimClock};
+use runbook::clock::{Clock, SharedClock, SimClock};
 use runbook::domain::config::estate::{Environment, Estate};
 use runbook::domain::core::id::IncidentId;
+use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Request, Start};
 use runbook::domain::incident::event::{Actor, DeadlineEvent, Event, Mode, RunEvent, StepEvent};
 use runbook::domain::incident::step;
@@ -21,11 +25,97 @@ use runbook::engine::{self, Engine, EngineError, Parts, ReturnWhen, Stop};
 use runbook::store::EventStore;
 use runbook::store::memory::Memory;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How long the engine may take, in real time, for what it does at one instant of the test's clock.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A clock that is moved by hand and knows who sleeps by it, so that a test moves it only when the engine waits for that.
+#[derive(Debug, Clone)]
+pub struct ObservedClock {
+    sim: SimClock,
+    /// Until when each sleeper sleeps, by its number.
+    sleepers: Arc<watch::Sender<BTreeMap<u64, Timestamp>>>,
+}
+
+impl ObservedClock {
+    fn new(start: Timestamp) -> Self {
+        Self { sim: SimClock::new(start), sleepers: Arc::default() }
+    }
+
+    /// Waits until somebody sleeps, and nobody whose time has come.
+    pub async fn at_rest(&self) {
+        let rests = |left: TimeDelta| left > TimeDelta::zero();
+        self.until("rests", |sleepers| !sleepers.is_empty() && sleepers.iter().copied().all(rests)).await;
+    }
+
+    /// Waits until somebody sleeps for this length of time from now.
+    pub async fn sleeps_for(&self, length: TimeDelta) {
+        self.until(&format!("sleeps for {length}"), |sleepers| sleepers.contains(&length)).await;
+    }
+
+    async fn until(&self, what: &str, is_true: impl Fn(&[TimeDelta]) -> bool) {
+        let mut sleepers = self.sleepers.subscribe();
+        let now = self.sim.now();
+        let changed = sleepers.wait_for(|sleepers| {
+            let left: Vec<TimeDelta> = sleepers.values().map(|until| *until - now).collect();
+            is_true(&left)
+        });
+        let waited = tokio::time::timeout(PATIENCE, changed).await;
+        assert!(waited.is_ok(), "nobody {what}");
+    }
+}
+
+impl Deref for ObservedClock {
+    type Target = SimClock;
+
+    fn deref(&self) -> &SimClock {
+        &self.sim
+    }
+}
+
+impl Clock for ObservedClock {
+    fn now(&self) -> Timestamp {
+        self.sim.now()
+    }
+
+    fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let _sleeper = Sleeper::new(&self.sleepers, until);
+            self.sim.sleep_until(until).await;
+        })
+    }
+}
+
+/// Stands in the list of sleepers as long as it lives.
+struct Sleeper<'a> {
+    sleepers: &'a watch::Sender<BTreeMap<u64, Timestamp>>,
+    number: u64,
+}
+
+impl<'a> Sleeper<'a> {
+    fn new(sleepers: &'a watch::Sender<BTreeMap<u64, Timestamp>>, until: Timestamp) -> Self {
+        let mut number = 0;
+        sleepers.send_modify(|all| {
+            number = all.last_key_value().map_or(0, |(last, _)| last + 1);
+            all.insert(number, until);
+        });
+        Self { sleepers, number }
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.sleepers.send_modify(|all| {
+            all.remove(&self.number);
+        });
+    }
+}
 
 pub struct World {
     pub engine: Engine,
-    pub clock: SimClock,
+    pub clock: ObservedClock,
     pub id: IncidentId,
     pub mode: Mode,
     pub estate: Estate,
@@ -39,7 +129,7 @@ impl World {
     }
 
     pub fn over(store: Arc<dyn EventStore>) -> Self {
-        let clock = SimClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
+        let clock = ObservedClock::new(Utc.with_ymd_and_hms(2026, 1, 1, 3, 0, 0).unwrap());
         let directory = tempfile::tempdir().unwrap();
         let engine = engine(store, Arc::new(clock.clone()), directory.path());
         let environments = BTreeMap::from([("production".to_owned(), Environment::default())]);
@@ -100,7 +190,7 @@ impl World {
     pub async fn try_drive(&self) -> Result<Stop, EngineError> {
         let detach = CancellationToken::new();
         let drive = self.engine.drive(&self.id, ReturnWhen::UntilPerson, &detach);
-        tokio::time::timeout(std::time::Duration::from_secs(30), drive).await.expect("the engine comes to rest")
+        tokio::time::timeout(PATIENCE, drive).await.expect("the engine comes to rest")
     }
 
     pub async fn incident(&self) -> Incident {
@@ -110,6 +200,17 @@ impl World {
     /// The log as short lines: `step_started a`, `deadline_met notify`.
     pub async fn story(&self) -> Vec<String> {
         self.engine.log(&self.id).await.unwrap().iter().map(|recorded| line(&recorded.event)).collect()
+    }
+
+    /// Waits until so many steps have ended and the engine waits for a time to come.
+    pub async fn rests_after(&self, ended: usize) {
+        let until = async {
+            while self.story_of(&["step_ended"]).await.len() < ended {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            self.clock.at_rest().await;
+        };
+        tokio::time::timeout(PATIENCE, until).await.expect("the steps end");
     }
 
     /// The story's lines that begin with one of these words.

@@ -3,8 +3,6 @@
 //!
 //! Every test has a directory of its own as home, shop and state, and an environment with nothing else in it.
 
-#![expect(clippy::disallowed_methods, reason = "the program itself is started")]
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -833,6 +831,7 @@ fn a_change_that_others_have_to_agree_to_is_not_allowed() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one incident, command by command")]
 fn an_incident_from_beginning_to_end() {
     let shop = answered();
     assert_eq!(shop.code(&["approve", "last"]), 6);

@@ -1,0 +1,100 @@
+//! The vocabulary: files, types and functions have the names of the field, not private metaphors.
+//!
+//! A name is compared part by part (`snake_case`, `CamelCase`), so `door` is found in `open_door` and not in `indoors`.
+
+use crate::source::Source;
+
+/// Words that no name has as a part, and what to write instead.
+const WORDS: [(&str, &str); 38] = [
+    ("anew", "again"),
+    ("canvas", "screen"),
+    ("courier", "delivery"),
+    ("desk", "handlers, session"),
+    ("docket", "incident index"),
+    ("door", "interface, server"),
+    ("duty", "dispatcher"),
+    ("errand", "command, request"),
+    ("far", "remote"),
+    ("house", "project, architecture"),
+    ("ink", "styled text"),
+    ("kept", "met, saved, cached"),
+    ("landed", "result"),
+    ("launch", "start"),
+    ("lookout", "watch"),
+    ("meanwhile", "(leave it out)"),
+    ("mend", "remedy, repair"),
+    ("mended", "repaired"),
+    ("office", "delivery"),
+    ("officer", "dispatcher"),
+    ("owed", "pending"),
+    ("owes", "pending"),
+    ("paint", "palette"),
+    ("parcel", "message, delivery"),
+    ("passage", "port forward"),
+    ("pen", "writer"),
+    ("room", "module, capacity, directory"),
+    ("rota", "scheduler"),
+    ("shop", "project"),
+    ("stranger", "unknown user"),
+    ("telephone", "phone"),
+    ("tell", "print, publish, notify"),
+    ("tells", "prints"),
+    ("told", "notified, printed, reported"),
+    ("trouble", "error"),
+    ("wall", "layer"),
+    ("whoever", "(name the person)"),
+    ("workshop", "worktree"),
+];
+
+/// Names that have such a part for a reason.
+const EXCEPTIONS: [(&str, &str); 0] = [];
+
+/// The words that begin a type or a function.
+const ITEMS: [&str; 6] = ["fn", "struct", "enum", "trait", "type", "mod"];
+
+/// Files, types and functions outside tests with one of `WORDS` in their name.
+pub fn vocabulary(files: &[Source]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for file in files.iter().filter(|file| file.tokens.iter().any(|token| !token.test)) {
+        let module = file.module();
+        let last = module.last().map_or("", String::as_str);
+        violations.extend(advice(last).map(|why| format!("{}:1: {why}", file.file)));
+        for pair in file.tokens.windows(2) {
+            let [item, name] = pair else { continue };
+            if !item.test && ITEMS.contains(&item.text.as_str()) {
+                violations.extend(advice(&name.text).map(|why| format!("{}:{}: {why}", file.file, name.line)));
+            }
+        }
+    }
+    violations
+}
+
+/// What to write instead, if a name has a word that is not used.
+fn advice(name: &str) -> Option<String> {
+    if EXCEPTIONS.iter().any(|(excepted, _)| *excepted == name) {
+        return None;
+    }
+    let parts = parts(name);
+    let (word, instead) = WORDS.iter().find(|(word, _)| parts.iter().any(|part| is_form_of(part, word)))?;
+    Some(format!("`{name}`: not `{word}` but {instead}"))
+}
+
+/// The word itself or its plural.
+fn is_form_of(part: &str, word: &str) -> bool {
+    part.strip_prefix(word).is_some_and(|rest| ["", "s", "es"].contains(&rest))
+}
+
+/// `SlackDoor`, `slack_door` → `slack`, `door`.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for c in name.chars() {
+        if c == '_' || c.is_uppercase() {
+            parts.push(String::new());
+        }
+        if c != '_' {
+            parts.last_mut().expect("there is always one").extend(c.to_lowercase());
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}

@@ -1,0 +1,18 @@
+//! Tests of several modules together that start no service: the language, the engine over a store in memory, the command
+//! line, golden logs and post-mortems. They run in seconds.
+//!
+//! Not here: tests that start real services, see `tests/it`.
+
+#![expect(clippy::disallowed_methods, reason = "tests start the program itself and wait in real time")]
+#![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
+
+mod cli;
+mod engine;
+mod golden;
+mod language;
+mod machine;
+mod postmortem;
+
+#[expect(dead_code, reason = "the other suite uses it")]
+#[path = "../support/world.rs"]
+mod world;
