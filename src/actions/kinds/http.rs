@@ -264,7 +264,7 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     });
     match spec.judge(answer, &text, parsed.as_ref()) {
         None => Outcome::succeeded(format!("{asked}: status {} in {latency} ms", answer.status), output),
-        Some(reason) => failed(&asked, &reason, output),
+        Some(reason) => failed(asked, &reason, output),
     }
 }
 
