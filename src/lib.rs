@@ -63,7 +63,8 @@
 //!
 //! Within `domain`, the language is read in [`domain::runbook`]: a file becomes spanned nodes, and the checker
 //! makes of them a resolved [`Runbook`](domain::runbook::Runbook) or every problem at once. What kinds take is
-//! data ([`KindForm`](domain::config::kind_schema::KindForm)), so that the checker, the schema, the manual and the plan agree.
+//! data ([`KindForm`](domain::config::kind_schema::KindForm)), so that the checker, the schema, the manual and the plan agree. What
+//! the estate may hold is data likewise ([`Section`](domain::config::estate_schema::Section)).
 //!
 //! # What is deliberately absent
 //!

@@ -38,8 +38,7 @@ pub fn check(source: &Source) -> Result<Estate, Vec<Problem>> {
         problems.sort_by_key(|problem| problem.span.range.start);
         return Err(problems);
     }
-    resolve::estate(value)
-        .map_err(|error| vec![Problem::new(node.span, format!("the estate cannot be read: {error}"))])
+    resolve::estate(value).map_err(|error| vec![Problem::new(node.span, format!("the estate cannot be read: {error}"))])
 }
 
 /// The names that parts of the file give, learnt before the walk so that the order of the parts is free.

@@ -61,16 +61,7 @@ pub struct Section {
 impl Section {
     /// A section with these fields and nothing special.
     pub const fn new(what: &'static str, title: &'static str, fields: &'static [EstateField]) -> Self {
-        Self {
-            what,
-            title,
-            about: "",
-            fields,
-            ways: None,
-            may_be_empty: false,
-            is_secret: false,
-            brings: None,
-        }
+        Self { what, title, about: "", fields, ways: None, may_be_empty: false, is_secret: false, brings: None }
     }
 
     /// Its keys.

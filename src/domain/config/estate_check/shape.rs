@@ -6,10 +6,10 @@
 use serde_json::{Map, Value};
 
 use super::EstateChecker;
+use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::estate_schema::{
     Entries, EntryKey, EstateField, EstateShape, Items, Part, Pattern, SECRET_REF, Section, Ways,
 };
-use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::yaml::fields::{Fields, list};
 use crate::domain::config::yaml::node::{Content, Entry, Node};
 use crate::domain::config::yaml::reader;

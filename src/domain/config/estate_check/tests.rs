@@ -262,7 +262,13 @@ fn the_fields_of_a_trace_may_be_the_shops_own() {
 fn a_channel_has_one_way_out_with_what_belongs_to_it() {
     let channel = "{ slack_webhook: { secret: slack } }";
     let two = "Make two channels of it, and name the second in `fallback` of the first.";
-    wrong(channel, "{}", &["13:3 the channel has no way out | Give exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`."]);
+    wrong(
+        channel,
+        "{}",
+        &[
+            "13:3 the channel has no way out | Give exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`.",
+        ],
+    );
     wrong(
         channel,
         "{ slack_webhook: { secret: slack }, command: [x] }",
@@ -290,8 +296,16 @@ fn a_channel_has_one_way_out_with_what_belongs_to_it() {
 fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
     let channel = "{ slack_webhook: { secret: slack } }";
     let email = |keys: &str| format!("{{ email: {{ from: a@x, {keys} }} }}");
-    wrong(channel, &email("to: bob, server: mx"), &["13:34 `bob` has no `email` in this file | Add it to the person, or write the address here."]);
-    wrong(channel, &email("to: b@, server: mx"), &["13:34 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."]);
+    wrong(
+        channel,
+        &email("to: bob, server: mx"),
+        &["13:34 `bob` has no `email` in this file | Add it to the person, or write the address here."],
+    );
+    wrong(
+        channel,
+        &email("to: b@, server: mx"),
+        &["13:34 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
+    );
     wrong(channel, &email("to: [], server: mx"), &["13:34 a letter goes to 1 to 50 people, this one to 0"]);
     wrong(
         channel,

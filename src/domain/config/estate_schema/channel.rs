@@ -45,10 +45,7 @@ pub(super) static CHANNEL: Section = Section {
             ),
             EstateField::optional(
                 "command",
-                EstateShape::MappingOr {
-                    mapping: &EstateShape::Section(&PROGRAM),
-                    other: &EstateShape::Items(&ARGV),
-                },
+                EstateShape::MappingOr { mapping: &EstateShape::Section(&PROGRAM), other: &EstateShape::Items(&ARGV) },
                 "A program, run once a message, which comes on its standard input. A list stands for `argv`.",
             ),
             EstateField::optional(

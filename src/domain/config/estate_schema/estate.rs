@@ -150,7 +150,11 @@ static LOGS: Section = Section::new(
     "`logs`",
     "Traces in logs",
     &[
-        EstateField::optional("trace", ONE_OR_MANY_TEXTS, "Which trace: `traceId` and its usual spellings unless given."),
+        EstateField::optional(
+            "trace",
+            ONE_OR_MANY_TEXTS,
+            "Which trace: `traceId` and its usual spellings unless given.",
+        ),
         EstateField::optional("span", ONE_OR_MANY_TEXTS, "Which span: `spanId` and its usual spellings unless given."),
         EstateField::optional(
             "parent",

@@ -88,11 +88,7 @@ pub(super) static ROLE: Section = Section {
 
 pub(super) static SECRET_SOURCE: Section = Section {
     ways: Some(&Ways {
-        ways: &[
-            Way::alone("env"),
-            Way { key: "file", with: &[], may: &["key"] },
-            Way::alone("credential"),
-        ],
+        ways: &[Way::alone("env"), Way { key: "file", with: &[], may: &["key"] }, Way::alone("credential")],
         none: "it is not said where the secret is found",
         two: "the secret is found in two places",
         two_help: "",

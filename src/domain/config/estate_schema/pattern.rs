@@ -88,10 +88,8 @@ const NO_VARIABLE: &str = "this is not the name of a variable";
 const WRITE_THE_NAME: &str = "Write the variable's name, never its value.";
 
 /// The key of an environment variable.
-pub(super) static VARIABLE_KEY: Pattern = Pattern {
-    message: NO_VARIABLE,
-    ..Pattern::new("variable", VARIABLE_REGEX, |text| kept(text, is_variable(text)))
-};
+pub(super) static VARIABLE_KEY: Pattern =
+    Pattern { message: NO_VARIABLE, ..Pattern::new("variable", VARIABLE_REGEX, |text| kept(text, is_variable(text))) };
 
 /// An environment variable that holds a secret.
 pub(super) static VARIABLE: Pattern = Pattern {

@@ -25,11 +25,7 @@ pub(super) static SENDER: Section = Section::new(
             EstateShape::Section(&AUTH),
             "How it proves who it is. Every sender needs it but one of the form `sns`, for which AWS's own signature may do.",
         ),
-        EstateField::optional(
-            "topics",
-            EstateShape::Items(&TOPICS),
-            "The SNS topics that may post.",
-        ),
+        EstateField::optional("topics", EstateShape::Items(&TOPICS), "The SNS topics that may post."),
         EstateField::optional(
             "certificate",
             EstateShape::Text,
@@ -157,7 +153,8 @@ static AUTH: Section = Section {
     )
 };
 
-const SECRET: EstateField = EstateField::required("secret", EstateShape::Items(&SECRETS), "Its name in `secrets`, or several.");
+const SECRET: EstateField =
+    EstateField::required("secret", EstateShape::Items(&SECRETS), "Its name in `secrets`, or several.");
 
 /// Two during a rotation, and more while the old ones are forgotten.
 static SECRETS: Items = Items {

@@ -70,5 +70,11 @@ static STATUS: Section = Section::new(
 /// One expression that gives all of them, or one for each name.
 const PAIRS: EstateShape = EstateShape::MappingOr { mapping: &EstateShape::Entries(&EXPRESSIONS), other: &SCOPE };
 
-static EXPRESSIONS: Entries =
-    Entries { plural: "expressions", by: "by name", key: EntryKey::Free, value: SCOPE, may_be_null: false, needed: None };
+static EXPRESSIONS: Entries = Entries {
+    plural: "expressions",
+    by: "by name",
+    key: EntryKey::Free,
+    value: SCOPE,
+    may_be_null: false,
+    needed: None,
+};

@@ -77,7 +77,7 @@ fn without(mut names: Vec<&'static str>, name: &str) -> Vec<&'static str> {
 /// What a struct has, by the heading of its section.
 fn structs() -> Vec<(&'static str, Vec<&'static str>)> {
     let ssh = [without(asked::<SshHost>(), "to"), vec!["ssh"]].concat();
-    let mapping = [&without(asked::<Mapping>(), "fields"), Mapping::FIELDS].concat();
+    let mapping = [&without(asked::<Mapping>(), "fields")[..], Mapping::FIELDS].concat();
     vec![
         ("The estate, `estate.yaml`", asked::<Estate>()),
         ("An environment", asked::<Environment>()),

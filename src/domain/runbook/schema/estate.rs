@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{DIALECT, described, name, one_or_many, text};
+use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::estate_schema::{
     ESTATE, Entries, EntryKey, EstateField, EstateShape, Items, Pattern, SECRET_REF, Section, Way,
 };
-use crate::domain::config::estate_schema::pattern::MAILBOX;
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 
@@ -37,7 +37,8 @@ fn one_way(of: &Section, way: &Way) -> Value {
 }
 
 fn record<'f>(of: &Section, required: impl Iterator<Item = &'f str>) -> Value {
-    let properties: Map<String, Value> = of.fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
+    let properties: Map<String, Value> =
+        of.fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
     json!({
         "type": if of.may_be_empty { json!(["object", "null"]) } else { json!("object") },
         "additionalProperties": false,
