@@ -37,28 +37,36 @@ pub struct Verb {
     pub effect: EffectClass,
 }
 
-/// One key of a form.
+/// One key of a mapping. Its shape is a [`Shape`] in a kind, and an
+/// [`EstateShape`](super::estate_schema::EstateShape) in the estate.
 #[derive(Debug)]
-pub struct Field {
+pub struct Field<S = Shape> {
     /// The key.
     pub name: &'static str,
     /// What its value may be.
-    pub shape: Shape,
+    pub shape: S,
     /// Whether it must be given.
     pub required: bool,
-    /// One sentence, with the unit and the default.
+    /// One sentence, with the unit.
     pub help: &'static str,
+    /// The value in its place when it is left out, as YAML, where that is one value.
+    pub default: Option<&'static str>,
 }
 
-impl Field {
+impl<S: Copy> Field<S> {
     /// A field that must be given.
-    pub const fn required(name: &'static str, shape: Shape, help: &'static str) -> Self {
-        Self { name, shape, required: true, help }
+    pub const fn required(name: &'static str, shape: S, help: &'static str) -> Self {
+        Self { name, shape, required: true, help, default: None }
     }
 
     /// A field that may be left out.
-    pub const fn optional(name: &'static str, shape: Shape, help: &'static str) -> Self {
-        Self { name, shape, required: false, help }
+    pub const fn optional(name: &'static str, shape: S, help: &'static str) -> Self {
+        Self { name, shape, required: false, help, default: None }
+    }
+
+    /// A field that has this value, written as YAML, when it is left out.
+    pub const fn with_default(name: &'static str, shape: S, default: &'static str, help: &'static str) -> Self {
+        Self { name, shape, required: false, help, default: Some(default) }
     }
 }
 

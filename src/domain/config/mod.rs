@@ -4,6 +4,7 @@ pub mod alert_policy;
 pub mod channel;
 pub mod estate;
 pub mod estate_check;
+pub mod estate_schema;
 pub mod host;
 pub mod incident_page;
 pub mod kind_schema;

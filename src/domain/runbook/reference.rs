@@ -1,12 +1,10 @@
 //! The language reference as Markdown: every key, its type and meaning; every kind with its fields, effects and outputs.
 //!
-//! What the forms and the scope know is generated; what only a person can say about the language itself stands here as
-//! text. Deliberately absent: anything about a kind that is not in its form.
+//! What the forms, the table of the estate and the scope know is generated; what only a person can say about the language
+//! itself stands here as text. Not here: anything about a kind or the estate that is not in its form or table.
 
-mod environment;
+mod deadline;
 mod estate;
-mod people;
-mod sender;
 mod trigger;
 
 use std::fmt::Write as _;
@@ -15,11 +13,8 @@ use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::runbook::check::all_fields;
 
-pub(in crate::domain) use self::environment::{ENVIRONMENT, HOST};
-pub(in crate::domain) use self::estate::ESTATE;
-pub(in crate::domain) use self::people::{APPROVE, CHANNEL, DEADLINE, LONGEST, PERSON, ROLE};
-pub(in crate::domain) use self::sender::{AUTH, MAPPING, SENDER};
-pub(in crate::domain) use self::trigger::{SCHEDULE, TRIGGER};
+use self::deadline::{APPROVE, DEADLINE, LONGEST};
+use self::trigger::{SCHEDULE, TRIGGER};
 
 /// A table of keys: the key, its type, and what it means.
 type Keys = &'static [(&'static str, &'static str, &'static str)];
@@ -39,64 +34,6 @@ const RUNBOOK: Keys = &[
     ("params", "mapping", "What the starter may set, by name; see below."),
     ("steps", "list of steps, required", "In order."),
     ("finally", "list of steps", "Always run at the end, however the steps ended."),
-];
-
-/// The parts of an estate, with the keys that an entry of each has.
-pub(in crate::domain) const SERVICE: Keys = &[
-    ("unit", "unit, required", "Its systemd unit, the whole name."),
-    ("port", "whole number, 1 to 65535", "Its port."),
-    ("language", "text", "What it is written in."),
-    ("health", "address", "Where it is asked for its health, such as `http://127.0.0.1:8000`."),
-    ("live", "path", "Where it says that it lives; `/health` unless given."),
-    ("ready", "path", "Where it says that it is ready; `/health/ready` unless given."),
-    ("metrics", "path", "Where its metrics are; `/health/metrics` unless given."),
-    ("criticality", "`critical` `normal`", "Whether the shop is down without it; `normal` unless given."),
-    ("depends_on", "service, or a list of them", "The services that it leans on."),
-];
-
-pub(in crate::domain) const ALERTS: Keys = &[
-    ("environment", "name", "The environment of an alert that names none."),
-    (
-        "environment_from",
-        "expression",
-        "Gives the environment, where it is not in the label `environment`, `env` or `stage`. It sees what `where` sees.",
-    ),
-    (
-        "service_from",
-        "expression",
-        "Gives the service or its unit, where it is not in the label `service`, `service_name`, `unit` or `job`.",
-    ),
-    (
-        "group_by",
-        "`environment` `service` `name` `sender`, or a list",
-        "What the alerts of one incident have in common; `[environment, service]` unless given.",
-    ),
-    ("window", "duration", "How long after its last alert an incident still gathers new ones; 30m unless given."),
-    (
-        "resolve_after",
-        "duration",
-        "How long nothing may fire before an incident that alerts opened is over by itself; 5m unless given.",
-    ),
-    (
-        "cool_down",
-        "duration",
-        "How long a runbook that has ended is not started again in the same incident; 15m unless given.",
-    ),
-    (
-        "notify",
-        "channel or list",
-        "Who hears of an alert that no runbook is for, and of runbooks that ask to be started.",
-    ),
-    (
-        "budget",
-        "`{ at_most, within }`",
-        "How often the same change may happen by itself, across incidents; `{ at_most: 3, within: 1h }` unless given. After that a person is asked.",
-    ),
-    (
-        "automatic",
-        "list of `{ action, of, environments }`",
-        "The changes that a runbook which an alert has started may make by itself: `{ action: systemd.restart, of: [\"shop-*\"], environments: [staging] }`. Everything else is asked for.",
-    ),
 ];
 
 const PARAM: Keys = &[
@@ -208,24 +145,7 @@ pub fn language_reference(forms: &[&KindForm]) -> String {
     keys(&mut out, "A step does exactly one of these", BODIES);
     keys(&mut out, "Around it", MODIFIERS);
     keys(&mut out, "An agreement, `approve`", APPROVE);
-    keys(&mut out, "The estate, `estate.yaml`", ESTATE);
-    keys(&mut out, "An environment", ENVIRONMENT);
-    keys(&mut out, "A host that is reached by SSH", HOST);
-    keys(&mut out, "A service", SERVICE);
-    keys(&mut out, "A channel has exactly one way out", CHANNEL);
-    keys(&mut out, "A person", PERSON);
-    keys(&mut out, "A role", ROLE);
-    keys(&mut out, "A sender", SENDER);
-    keys(&mut out, "How a sender proves who it is", AUTH);
-    section(
-        &mut out,
-        "A mapping",
-        Some(
-            "Expressions over `body`, the JSON that was posted, and with `each` over `item`. What is not there leaves its field out, with a warning; `| default(none)` says that it may be missing. In place of one secret there may be a list: during a rotation any of them does.",
-        ),
-    );
-    table(&mut out, MAPPING);
-    keys(&mut out, "Alerts", ALERTS);
+    estate::estate(&mut out);
     section(
         &mut out,
         "Kinds",

@@ -1,24 +1,23 @@
 //! JSON Schemas (draft 2020-12) of a runbook and of an estate, for editors: completion, help while typing, first checks.
 //!
-//! They are built from the same forms and key lists that the checker reads. A schema cannot know names, order or
+//! They are built from the same tables and key lists that the checker reads. A schema cannot know names, order or
 //! what changes the world, so it accepts more than the checker: **Invariant:** what the checker accepts, the schema accepts.
 //!
-//! Deliberately absent: schemas written by hand beside the forms.
+//! Not here: schemas written by hand beside the tables.
 
-mod channel;
-mod host;
-mod sender;
+mod estate;
 mod trigger;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::config::estate_check::CRITICALITY;
 use crate::domain::config::kind_schema::{Field, KindForm, Shape};
 use crate::domain::core::id::NAME_LIMIT;
 use crate::domain::runbook::check::{
     APPROVE_KEYS, ASK_KEYS, DEADLINE_KEYS, GRADES, PARAM_TYPES, RETRY_KEYS, START_KEYS, UNDO_KEYS, UNTIL_KEYS,
     VERIFY_KEYS,
 };
+
+pub use self::estate::estate;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -275,86 +274,6 @@ fn object(value: Value) -> Map<String, Value> {
         Value::Object(map) => map,
         _ => Map::new(),
     }
-}
-
-// ── the estate ───────────────────────────────────────────────────────────────────────────────────────────────
-
-/// The schema of an estate.
-pub fn estate() -> Value {
-    let part =
-        |entry: Value| json!({ "type": ["object", "null"], "propertyNames": name(), "additionalProperties": entry });
-    let port = json!({ "type": "integer", "minimum": 1, "maximum": 65535 });
-    let address = json!({ "type": "string", "pattern": "^https?://\\S+$" });
-    let path = json!({ "type": "string", "pattern": "^/" });
-    let variable = json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" });
-    let family = json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\*?$" });
-    let optional = |mut schema: Value| {
-        schema["type"] = json!(["object", "null"]);
-        schema
-    };
-    use crate::domain::config::estate_check as keys;
-    json!({
-        "$schema": DIALECT,
-        "title": "An estate: what runbooks speak of",
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["estate", "environments"],
-        "properties": {
-            "estate": text(),
-            "default_environment": name(),
-            "environments": { "type": "object", "minProperties": 1, "propertyNames": name(), "additionalProperties": closed(keys::ENVIRONMENT_KEYS, &json!({
-                "branch": text(), "domain": text(), "host": host::host(), "hosts": { "type": "object", "propertyNames": name(), "additionalProperties": host::host() }, "hostname": text(),
-                "systemd": { "type": "string", "pattern": "^(system|user|unix:.*)$" },
-                "repository": text(), "journal": text(), "vars": { "type": ["object", "null"], "propertyNames": name() },
-            }), &[]) },
-            "services": part(closed(keys::SERVICE_KEYS, &json!({
-                "unit": text(), "port": port, "language": text(), "health": address, "live": path, "ready": path, "metrics": path,
-                "criticality": { "enum": CRITICALITY.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
-                "depends_on": one_or_many(&name()),
-            }), &["unit"])),
-            "datastores": part(closed(keys::DATASTORE_KEYS, &json!({ "kind": name(), "unit": text(), "url": secret(), "port": port }), &["kind"])),
-            "channels": part(channel::channel()),
-            "people": part(optional(closed(keys::PERSON_KEYS, &json!({ "name": text(), "account": text(), "slack": text(), "email": text() }), &[]))),
-            "roles": part(optional(closed(keys::ROLE_KEYS, &json!({ "summary": text(), "people": one_or_many(&name()) }), &[]))),
-            "secrets": part(json!({ "oneOf": [
-                closed(&["env"], &json!({ "env": variable }), &["env"]),
-                closed(&["file", "key"], &json!({ "file": text(), "key": family }), &["file"]),
-                closed(&["credential"], &json!({ "credential": text() }), &["credential"]),
-            ] })),
-            "senders": part(sender::sender()),
-            "postmortem": closed(keys::POSTMORTEM_KEYS, &json!({ "directory": text(), "template": text() }), &[]),
-            "report": closed(keys::REPORT_KEYS, &json!({ "directory": text() }), &[]),
-            "alerts": alerts(),
-            "slack": closed(keys::SLACK_KEYS, &json!({
-                "channel": name(), "app_token": secret(), "signing_secret": secret(), "channel_an_incident": { "type": "boolean" },
-                "strangers": { "enum": keys::UNKNOWN_USERS.iter().map(|(word, _)| *word).collect::<Vec<_>>() },
-            }), &["channel"]),
-            "page": closed(keys::PAGE_KEYS, &json!({ "url": address, "secret": { "anyOf": [name(), secret()] } }), keys::PAGE_KEYS),
-            "logs": closed(keys::LOGS_KEYS, &json!({
-                "trace": one_or_many(&text()), "span": one_or_many(&text()), "parent": one_or_many(&text()), "span_name": one_or_many(&text()),
-            }), &[]),
-        },
-    })
-}
-
-/// What is done about alerts in general.
-fn alerts() -> Value {
-    use crate::domain::config::estate_check as keys;
-    let groupings: Vec<&str> = keys::GROUPINGS.iter().map(|(word, _)| *word).collect();
-    let budget = json!({ "at_most": { "type": "integer", "minimum": 1, "maximum": 1000 }, "within": duration() });
-    let permission = json!({ "action": text(), "of": one_or_many(&text()), "environments": one_or_many(&name()) });
-    closed(
-        keys::ALERTS_KEYS,
-        &json!({
-            "environment": name(), "environment_from": text(), "service_from": text(),
-            "group_by": one_or_many(&json!({ "enum": groupings })),
-            "window": duration(), "resolve_after": duration(), "cool_down": duration(),
-            "notify": one_or_many(&name()),
-            "budget": closed(keys::BUDGET_KEYS, &budget, keys::BUDGET_KEYS),
-            "automatic": { "type": "array", "items": closed(keys::PERMISSION_KEYS, &permission, &["action"]) },
-        }),
-        &[],
-    )
 }
 
 #[cfg(test)]

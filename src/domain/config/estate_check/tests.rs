@@ -1,6 +1,7 @@
 //! A right estate, and one mistake at a time in it.
 
 use super::*;
+use crate::domain::config::estate_schema::pattern::SSH_OPTION;
 use crate::domain::config::yaml::fields::list;
 
 const VALID: &str = "\
@@ -128,26 +129,13 @@ fn all_problems_come_at_once() {
 
 #[test]
 fn a_family_of_secrets_ends_in_a_star_and_stands_only_in_a_file() {
-    let with = |source: &str| VALID.replace("{ env: SLACK_TOKEN }", source);
+    let with = |source: &str| VALID.replace("secrets:\n", &format!("secrets:\n  pay: {source}\n"));
     assert_eq!(problems(&with("{ file: /x, key: \"PAY_*\" }")), Vec::<String>::new());
     for wrong in ["{ env: \"PAY_*\" }", "{ file: /x, key: \"*\" }", "{ file: /x, key: \"P*Y\" }"] {
         assert_eq!(problems(&with(wrong)).len(), 1, "{wrong}");
     }
-}
-
-#[test]
-fn the_reference_has_every_key_of_an_estate() {
-    use crate::domain::runbook::reference;
-    for (said, known) in [
-        (reference::ESTATE, ESTATE_KEYS),
-        (reference::ENVIRONMENT, ENVIRONMENT_KEYS),
-        (reference::SERVICE, SERVICE_KEYS),
-        (reference::ALERTS, ALERTS_KEYS),
-        (reference::SENDER, SENDER_KEYS),
-        (reference::AUTH, AUTH_KEYS),
-    ] {
-        assert_eq!(said.iter().map(|(key, ..)| *key).collect::<Vec<_>>(), known);
-    }
+    let used = with("{ file: /x, key: \"PAY_*\" }").replacen("token: { secret: slack }", "token: { secret: pay }", 1);
+    assert_eq!(problems(&used), ["12:54 `pay` is a family of secrets and has no value of its own"]);
 }
 
 /// What is done about alerts, behind the valid estate.
@@ -239,7 +227,7 @@ fn a_host_is_local_or_a_destination_of_ssh_and_nothing_that_could_be_more() {
         &[
             &format!(
                 "5:38 `StrictHostKeyChecking` is no option that an estate sets | These may be set: {}.",
-                list(SSH_OPTIONS)
+                list(SSH_OPTION.words)
             ),
             "5:64 `IdentityFil` is no option that an estate sets | Did you mean `IdentityFile`?",
             "5:90 this is no value of `HostName`",
@@ -268,4 +256,102 @@ fn the_fields_of_a_trace_may_be_the_shops_own() {
     );
     assert!(logs.parent.contains(&"parentSpanId".to_owned()), "what is not said is as usual");
     assert_eq!(problems(&format!("{VALID}logs: {{ spam: x }}\n")).len(), 1);
+}
+
+#[test]
+fn a_channel_has_one_way_out_with_what_belongs_to_it() {
+    let channel = "{ slack_webhook: { secret: slack } }";
+    let two = "Make two channels of it, and name the second in `fallback` of the first.";
+    wrong(
+        channel,
+        "{}",
+        &[
+            "13:3 the channel has no way out | Give exactly one of `slack`, `slack_webhook`, `email`, `webhook` and `command`.",
+        ],
+    );
+    wrong(
+        channel,
+        "{ slack_webhook: { secret: slack }, command: [x] }",
+        &[&format!("13:45 the channel has two ways out, `slack_webhook` and `command` | {two}")],
+    );
+    wrong(
+        channel,
+        "{ slack_webhook: { secret: slack }, api: 'https://x' }",
+        &["13:3 `slack_webhook` takes no `token` and no `api` | Take them away; they belong to `slack`."],
+    );
+    wrong(channel, "{ command: [] }", &["13:20 no program is given"]);
+    wrong(channel, "{ command: { env: { A: x } } }", &["13:22 `command` needs `argv` | Add `argv: …`."]);
+    wrong(channel, "{ command: [x], fallback: [hook] }", &["13:36 a channel cannot stand in for itself"]);
+    wrong(
+        channel,
+        "{ command: { argv: [x], env: { 1A: { secret: slak } } } }",
+        &[
+            "13:40 this is not the name of a variable",
+            "13:54 there is no secret `slak` in this file | Did you mean `slack`?",
+        ],
+    );
+}
+
+#[test]
+fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
+    let channel = "{ slack_webhook: { secret: slack } }";
+    let email = |keys: &str| format!("{{ email: {{ from: a@x, {keys} }} }}");
+    wrong(
+        channel,
+        &email("to: bob, server: mx"),
+        &["13:34 `bob` has no `email` in this file | Add it to the person, or write the address here."],
+    );
+    wrong(
+        channel,
+        &email("to: b@, server: mx"),
+        &["13:34 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
+    );
+    wrong(channel, &email("to: [], server: mx"), &["13:34 a letter goes to 1 to 50 people, this one to 0"]);
+    wrong(
+        channel,
+        &email("to: b@y, server: mx, tls: none"),
+        &["13:56 without TLS a letter goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
+    );
+    wrong(
+        channel,
+        &email("to: b@y, server: mx, user: u"),
+        &["13:51 an account has a `user` and a `password` | Give both, or neither."],
+    );
+    let text = VALID.replacen(channel, &email("to: b@y, server: localhost, tls: none"), 1);
+    let estate = check(&Source::new("estate.yaml", text)).expect("it is right");
+    assert_eq!(estate.channels["hook"].email.as_ref().expect("it has one").port, 25, "the port goes with `tls`");
+}
+
+#[test]
+fn an_estate_without_environments_is_none() {
+    for text in ["environments: {}", "environments:"] {
+        let told = problems(&format!("estate: Shop\n{text}\n"));
+        assert!(told.len() == 1 && told[0].ends_with("an estate needs at least one environment"), "{told:?}");
+    }
+}
+
+#[test]
+fn every_default_of_the_table_has_the_shape_of_its_field_and_its_normal_form() {
+    for field in ESTATE.sections().into_iter().flat_map(|section| section.fields) {
+        let Some(default) = field.default else { continue };
+        let source = Source::new(field.name, default);
+        let node = reader::read(&source).expect("it is YAML");
+        let names = Names::of(&node);
+        let mut checker = EstateChecker { report: FileProblems::new(&source), names, hidden: BTreeSet::new() };
+        let value = checker.shaped(&node, &field.shape);
+        assert!(checker.report.problems.is_empty(), "{default}: {:?}", checker.report.problems);
+        assert_eq!(value, node.to_json(), "{}", field.name);
+    }
+}
+
+/// Old incidents have estates without the fields that were left out, so the structs have defaults of their own.
+#[test]
+fn the_defaults_of_the_table_are_those_of_the_structs() {
+    let text = r#"{
+        "estate": "Shop", "environments": {"staging": {}}, "services": {"gateway": {"unit": "a.service"}}, "alerts": {},
+        "channels": {"incidents": {"slack": "x", "token": {"secret": "key"}}}, "secrets": {"key": {"env": "KEY"}},
+        "slack": {"channel": "incidents", "app_token": {"secret": "key"}}
+    }"#;
+    let checked = check(&Source::new("estate.yaml", text)).expect("it is right");
+    assert_eq!(checked, serde_json::from_str(text).expect("it is an estate"));
 }

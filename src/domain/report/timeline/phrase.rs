@@ -83,7 +83,6 @@ impl Phrase {
 }
 
 /// The words for an event.
-#[expect(clippy::too_many_lines, reason = "one arm an event")]
 pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
     match &recorded.event {
         Event::Incident(event) => incident(reader.incident(), event, recorded.at),

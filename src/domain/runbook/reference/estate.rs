@@ -1,50 +1,90 @@
-//! What the reference says of an estate as a whole.
+//! What the reference says of the estate, made of its table.
 
-use super::Keys;
+use std::fmt::Write as _;
 
-pub(in crate::domain) const ESTATE: Keys = &[
-    ("estate", "text, required", "The shop's name."),
-    ("default_environment", "name", "The environment of a run that names none. Without it, `--env` has to be typed."),
-    ("environments", "mapping, required", "Where runbooks run, by name; see below."),
-    ("services", "mapping", "What is kept running, by name; see below. Runbooks act on no other units."),
-    (
-        "datastores",
-        "mapping",
-        "What services lean on, by name: `{ kind, unit, port, url }`, `kind` required, `url` a secret.",
-    ),
-    (
-        "channels",
-        "mapping",
-        "Where messages go, by name: `{ slack, token, api }` with a Slack channel and the bot's token as a secret, or `{ slack_webhook }` with a secret.",
-    ),
-    ("people", "mapping", "Who is known, by name: `{ name, account, slack }`; `account` is the account on the host."),
-    ("roles", "mapping", "Who may agree to what, by role: `{ summary, people }`. A role without people is anybody's."),
-    (
-        "secrets",
-        "mapping",
-        "Where each secret is found, by name: `{ env }`, `{ file, key }` or `{ credential }`. A `key` that ends in `*` stands for every line of the file that begins so; such a family is only scrubbed.",
-    ),
-    ("senders", "mapping", "Who may post alerts, by name: each posts to `/hooks/<name>`; see below."),
-    (
-        "postmortem",
-        "mapping",
-        "`{ directory, template }`: where drafts are written, `postmortems` unless given, and a minijinja file in place of the built-in form.",
-    ),
-    ("report", "mapping", "`{ directory }`: where the reports of maintenance are written, `reports` unless given."),
-    ("alerts", "mapping", "What is done about alerts in general; see below."),
-    (
-        "slack",
-        "mapping",
-        "The Slack app, `{ channel, app_token, signing_secret, strangers, channel_an_incident }`: `channel` is one of `channels`, `app_token` opens Socket Mode, `signing_secret` the addresses `/slack/command` and `/slack/interactive`. `strangers`, people of the workspace who are not under `people`, may do `nothing` unless it says `look` or `acknowledge`.",
-    ),
-    (
-        "page",
-        "`{ url, secret }`",
-        "A page for each incident, served by `runbook serve` at `/incidents/<id>`: `url` is where people reach it (`https` except on this machine), `secret` makes the key in each link, without which nothing is shown.",
-    ),
-    (
-        "logs",
-        "`{ trace, span, parent, span_name }`",
-        "By which fields the services' lines say where in a trace they belong, each a name or several: `traceId`, `spanId`, `parentSpanId`, `spanName` and their usual spellings unless given.",
-    ),
-];
+use super::{cell, section};
+use crate::domain::config::estate_schema::{ESTATE, EntryKey, EstateField, EstateShape, Section};
+
+/// Every section of the estate, each before those within it.
+pub(super) fn estate(out: &mut String) {
+    for of in ESTATE.sections().into_iter().filter(|section| !section.title.is_empty()) {
+        section(out, of.title, Some(of.about).filter(|about| !about.is_empty()));
+        if !of.about.is_empty() {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "| key | type | meaning |\n|---|---|---|");
+        for field in of.fields {
+            let _ = writeln!(out, "| `{}` | {} | {} |", field.name, cell(&kind(of, field)), cell(&meaning(field)));
+        }
+    }
+}
+
+fn kind(of: &Section, field: &EstateField) -> String {
+    let shape = shape(&field.shape);
+    match of.ways {
+        Some(ways) if ways.keys().contains(&field.name) => format!("{shape}, one of these"),
+        _ if field.required => format!("{shape}, required"),
+        _ => shape,
+    }
+}
+
+fn meaning(field: &EstateField) -> String {
+    match field.default {
+        Some(default) => format!("{} Default: `{default}`.", field.help),
+        None => field.help.to_owned(),
+    }
+}
+
+fn shape(of: &EstateShape) -> String {
+    match of {
+        EstateShape::Text => "text".to_owned(),
+        EstateShape::Name => "name".to_owned(),
+        EstateShape::Word => "text, whole number or boolean".to_owned(),
+        EstateShape::Integer { min, max } => format!("whole number, {min} to {max}"),
+        EstateShape::Boolean => "`true` or `false`".to_owned(),
+        EstateShape::True => "`true`".to_owned(),
+        EstateShape::Duration => "duration".to_owned(),
+        EstateShape::Any => "any value".to_owned(),
+        EstateShape::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
+        EstateShape::Pattern(pattern) => pattern.name.to_owned(),
+        EstateShape::NameIn(part) => part.one().to_owned(),
+        EstateShape::Recipient => "e-mail address or person".to_owned(),
+        EstateShape::SecretKey => "secret, or `{ secret }`".to_owned(),
+        EstateShape::ExpressionOver(_) => "expression".to_owned(),
+        EstateShape::ListOf(item) => format!("list of: {}", shape(item)),
+        EstateShape::OneOrMany(item) => format!("{}, or a list of them", shape(item)),
+        EstateShape::Items(items) if items.one => format!("{}, or a list of them", shape(&items.item)),
+        EstateShape::Items(items) => format!("list of: {}", shape(&items.item)),
+        EstateShape::Entries(entries) => format!("mapping of {} to: {}", keys(entries.key), shape(&entries.value)),
+        EstateShape::Section(section) if section.title.is_empty() => format!("`{}`", braces(section)),
+        EstateShape::Section(section) => format!("[{}](#{})", section.what, anchor(section.title)),
+        EstateShape::MappingOr { mapping, other } => format!("{}, or {}", shape(other), shape(mapping)),
+    }
+}
+
+fn keys(of: EntryKey) -> String {
+    match of {
+        EntryKey::Free => "free names".to_owned(),
+        EntryKey::Name => "names".to_owned(),
+        EntryKey::Pattern(pattern) => format!("{}s", pattern.name),
+    }
+}
+
+/// A small section in one line: `{ user, password: { secret } }`.
+fn braces(section: &Section) -> String {
+    let keys: Vec<String> = section
+        .fields
+        .iter()
+        .map(|field| match field.shape {
+            EstateShape::Section(inner) if inner.title.is_empty() => format!("{}: {}", field.name, braces(inner)),
+            _ => field.name.to_owned(),
+        })
+        .collect();
+    format!("{{ {} }}", keys.join(", "))
+}
+
+/// The anchor that a page of Markdown gives to a heading.
+fn anchor(title: &str) -> String {
+    let kept = title.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}

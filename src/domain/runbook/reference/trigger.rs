@@ -2,7 +2,7 @@
 
 use super::Keys;
 
-pub(in crate::domain) const TRIGGER: Keys = &[
+pub(super) const TRIGGER: Keys = &[
     ("alert", "text or list, required", "The alerts, by name; `*` stands for any text and `?` for one character."),
     (
         "where",
@@ -21,7 +21,7 @@ pub(in crate::domain) const TRIGGER: Keys = &[
     ),
 ];
 
-pub(in crate::domain) const SCHEDULE: Keys = &[
+pub(super) const SCHEDULE: Keys = &[
     (
         "schedule",
         "cron expression, required",

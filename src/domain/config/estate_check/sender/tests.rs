@@ -2,11 +2,10 @@
 
 use crate::domain::config::estate::Estate;
 use crate::domain::config::estate_check::check;
-use crate::domain::config::sender::{Auth, Form, Mapping};
+use crate::domain::config::sender::{Auth, Form};
 use crate::domain::config::yaml::reader;
 use crate::domain::core::diagnostic::Source;
 use crate::domain::core::severity::Severity;
-use crate::domain::runbook::reference;
 use crate::domain::runbook::schema;
 
 const HEAD: &str = "\
@@ -173,12 +172,4 @@ fn every_mistake_in_a_sender_is_reported_where_it_stands() {
         "  x: { auth: { none: true }, mapping: { name: '{{ body.x }}' } }\n",
         &["1:47 an expression stands without `{{` and `}}` | Write `body.x`."],
     );
-}
-
-#[test]
-fn the_reference_has_every_key_of_a_mapping() {
-    let said: Vec<&str> = reference::MAPPING.iter().map(|(key, ..)| *key).collect();
-    let known = super::mapping_keys();
-    assert!(known.iter().all(|key| said.contains(key)) && said.len() == known.len(), "{said:?}");
-    assert!(Mapping::FIELDS.iter().all(|field| known.contains(field)));
 }

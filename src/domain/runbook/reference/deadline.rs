@@ -1,8 +1,8 @@
-//! What the reference says of deadlines, agreement, channels and people.
+//! What the reference says of deadlines and agreement.
 
 use super::Keys;
 
-pub(in crate::domain) const DEADLINE: Keys = &[
+pub(super) const DEADLINE: Keys = &[
     ("within", "duration, required without `every`", "How long after `from`."),
     (
         "every",
@@ -29,7 +29,7 @@ pub(in crate::domain) const DEADLINE: Keys = &[
     ("escalate", "channel or list", "Who hears when it comes near (`warn_at`) and when it is missed."),
 ];
 
-pub(in crate::domain) const APPROVE: Keys = &[
+pub(super) const APPROVE: Keys = &[
     ("by", "role or person of the estate, or a list", "Any of them; anybody when it is left out."),
     ("count", "1 to 5, or a template", "How many different people; one unless given."),
     ("not_requester", "`true` or `false`", "Whether who started the run does not count."),
@@ -41,7 +41,7 @@ pub(in crate::domain) const APPROVE: Keys = &[
 ];
 
 /// What the linter holds a deadline to.
-pub(in crate::domain) const LONGEST: &str = "\
+pub(super) const LONGEST: &str = "\
 A runbook that can come to its notice after the deadline is refused. The longest way to the first step that `meets` a deadline
 (one without `when`, where there is one) is added up as if every step before were wanted, used its whole `timeout`, failed, and
 were tried as often as it may be: `timeout` and ten seconds for ending it, `verify.within`, every attempt of `retry` with the
@@ -52,38 +52,3 @@ that does not lapse into `on_failure: continue`, and a step whose failure asks a
 
 With `fallback_at` the deadline is kept in another way, and the longest way does not matter: at that time the engine tells stakeholders
 itself, in the runbook's words if all that they speak of is known and else in its own. At least 30 seconds must be left then.";
-
-pub(in crate::domain) const CHANNEL: Keys = &[
-    ("slack", "text", "A Slack channel by the Web API: `\"#incidents\"`; with `token`."),
-    ("token", "`{ secret: name }`", "The bot's token."),
-    ("api", "address", "The address of the Web API, when it is not Slack's own."),
-    ("slack_webhook", "`{ secret: name }`", "An incoming webhook of Slack, which has no threads."),
-    (
-        "email",
-        "mapping",
-        "Letters by SMTP: `to` (addresses, or people who have one), `from`, `server`, `port`, `tls` (`starttls` unless given, `implicit`, or `none` to this machine alone), `user`, `password: { secret: name }`, `trust` (a PEM file).",
-    ),
-    (
-        "webhook",
-        "`{ url, secret }`",
-        "A post that is signed as Standard Webhooks has it; `https` except to this machine.",
-    ),
-    ("command", "list, or `{ argv, env }`", "A program, run once a message, which comes on its standard input."),
-    ("fallback", "channel or list", "What is tried in its place, in this order."),
-];
-
-pub(in crate::domain) const PERSON: Keys = &[
-    ("name", "text", "The name as it is shown."),
-    ("account", "text", "The account on the host, which proves who it is at the command line."),
-    ("slack", "text", "The Slack user id, such as `U024BE7LH`; a display name proves nothing."),
-    ("email", "text", "The address."),
-];
-
-pub(in crate::domain) const ROLE: Keys = &[
-    ("summary", "text", "One sentence."),
-    (
-        "people",
-        "person or list",
-        "Who may take it; anybody when it is left out, and then it is theirs until somebody takes it from them.",
-    ),
-];

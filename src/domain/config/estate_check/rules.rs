@@ -1,0 +1,114 @@
+//! What values of an estate must be to each other: the rules that no shape can say.
+//!
+//! Each rule looks at the file as it is written and passes over what has the wrong shape: that is reported already.
+
+use std::collections::BTreeMap;
+
+use super::{EstateChecker, entries, entry};
+use crate::domain::config::estate_schema::Part;
+use crate::domain::config::yaml::fields::list;
+use crate::domain::config::yaml::node::Node;
+use crate::domain::core::diagnostic::{MAX_QUOTED, Problem, Span, visible};
+
+impl EstateChecker<'_> {
+    /// Holds the whole file against the rules.
+    pub(super) fn rules(&mut self, estate: &Node) {
+        self.hosts(estate);
+        self.no_service_needs_itself(estate);
+        self.units_differ(estate);
+        self.people_differ(estate);
+        self.keys_are_of_files(estate);
+        self.channels(estate);
+        self.senders(estate);
+        self.alerts_have_an_environment(estate);
+        self.slack(estate);
+    }
+
+    fn no_service_needs_itself(&mut self, estate: &Node) {
+        for service in entries(estate, "services") {
+            let Some(needed) = service.value.get("depends_on") else { continue };
+            for item in self.report.one_or_many(needed) {
+                if item.as_text() == Some(&service.key) {
+                    self.report.add(Problem::new(item.span.clone(), "a service cannot depend on itself"));
+                }
+            }
+        }
+    }
+
+    /// Two services on one unit would be restarted as one and judged as two.
+    fn units_differ(&mut self, estate: &Node) {
+        let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
+        for node in entries(estate, "services").filter_map(|entry| entry.value.get("unit")) {
+            let Some(unit) = node.as_text() else { continue };
+            if let Some(first) = seen.get(unit) {
+                let message = format!("two services have the unit `{}`", visible(unit, MAX_QUOTED));
+                let problem = Problem::new(node.span.clone(), message);
+                self.report.add(problem.related((*first).clone(), "the first is here"));
+            } else {
+                seen.insert(unit, &node.span);
+            }
+        }
+    }
+
+    /// One who proves to be somebody must not be two people.
+    fn people_differ(&mut self, estate: &Node) {
+        for key in ["account", "slack", "email"] {
+            let mut seen: Vec<(&str, &Span)> = Vec::new();
+            for node in entries(estate, "people").filter_map(|entry| entry.value.get(key)) {
+                let Some(text) = node.as_text() else { continue };
+                match seen.iter().find(|(other, _)| other.eq_ignore_ascii_case(text)) {
+                    Some((_, first)) => {
+                        let shown = visible(text, MAX_QUOTED);
+                        let problem = Problem::new(node.span.clone(), format!("two people have the {key} `{shown}`"));
+                        self.report.add(problem.related((*first).clone(), "the first is here"));
+                    }
+                    None => seen.push((text, &node.span)),
+                }
+            }
+        }
+    }
+
+    fn keys_are_of_files(&mut self, estate: &Node) {
+        for secret in entries(estate, "secrets") {
+            if let (Some(key), None) = (entry(&secret.value, "key"), entry(&secret.value, "file")) {
+                let problem = Problem::new(key.key_span.clone(), "`key` names a line of a `file`");
+                self.report.add(problem.help("Add `file: …`."));
+            }
+        }
+    }
+
+    /// A sender's alerts need an environment even when they name none.
+    fn alerts_have_an_environment(&mut self, estate: &Node) {
+        let (Some(senders), None) = (entry(estate, "senders"), estate.get("default_environment")) else { return };
+        let given = estate.get("alerts").and_then(|node| node.get("environment")).is_some();
+        let environments = self.names.of_part(Part::Environments);
+        if given || environments.len() < 2 {
+            return;
+        }
+        let known: Vec<&str> = environments.iter().map(String::as_str).collect();
+        let problem =
+            Problem::new(senders.key_span.clone(), "nothing says what an alert is about that names no environment");
+        self.report.add(problem.help(format!("Add `alerts: {{ environment: … }}` with one of {}.", list(&known))));
+    }
+
+    /// The Slack app has a way in, and a channel in which messages can be changed.
+    fn slack(&mut self, estate: &Node) {
+        let Some(app) = estate.get("slack").filter(|node| node.as_map().is_some()) else { return };
+        if app.get("app_token").is_none() && app.get("signing_secret").is_none() {
+            let problem = Problem::new(app.span.clone(), "Slack has no way in");
+            self.report.add(problem.help("Give `app_token` for Socket Mode, or `signing_secret` for HTTP."));
+        }
+        let Some(channel) = app.get("channel") else { return };
+        let Some(name) = channel.as_text().filter(|name| self.is_channel(name)) else { return };
+        if !self.names.slack_channels.contains(name) {
+            let message = format!("`{name}` is no Slack channel with a bot's token");
+            let problem = Problem::new(channel.span.clone(), message);
+            self.report
+                .add(problem.help("Incidents are shown where messages can be changed: name one with `slack: \"#…\"`."));
+        }
+    }
+
+    fn is_channel(&self, name: &str) -> bool {
+        self.names.of_part(Part::Channels).iter().any(|known| known == name)
+    }
+}
