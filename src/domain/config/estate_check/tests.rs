@@ -299,23 +299,23 @@ fn a_letter_has_a_server_that_keeps_it_secret_and_people_with_addresses() {
     wrong(
         channel,
         &email("to: bob, server: mx"),
-        &["13:34 `bob` has no `email` in this file | Add it to the person, or write the address here."],
+        &["13:35 `bob` has no `email` in this file | Add it to the person, or write the address here."],
     );
     wrong(
         channel,
         &email("to: b@, server: mx"),
-        &["13:34 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
+        &["13:35 `b@` is no e-mail address | Write it bare, such as `oncall@shop.example`."],
     );
-    wrong(channel, &email("to: [], server: mx"), &["13:34 a letter goes to 1 to 50 people, this one to 0"]);
+    wrong(channel, &email("to: [], server: mx"), &["13:35 a letter goes to 1 to 50 people, this one to 0"]);
     wrong(
         channel,
         &email("to: b@y, server: mx, tls: none"),
-        &["13:56 without TLS a letter goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
+        &["13:57 without TLS a letter goes only to this machine | Write `tls: starttls` or `tls: implicit`."],
     );
     wrong(
         channel,
         &email("to: b@y, server: mx, user: u"),
-        &["13:51 an account has a `user` and a `password` | Give both, or neither."],
+        &["13:52 an account has a `user` and a `password` | Give both, or neither."],
     );
     let text = VALID.replacen(channel, &email("to: b@y, server: localhost, tls: none"), 1);
     let estate = check(&Source::new("estate.yaml", text)).expect("it is right");
