@@ -1,5 +1,6 @@
 //! The project's configuration: the estate, its checker, and what fields of YAML may hold.
 
+pub mod alert_placement;
 pub mod alert_policy;
 pub mod channel;
 pub mod estate;

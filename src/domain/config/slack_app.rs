@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::{Channel, Estate};
 use crate::domain::core::secret_ref::SecretRef;
 
 /// The Slack app that people use.
@@ -35,12 +34,4 @@ pub enum UnknownUsers {
     Look,
     /// Look, and take notice of an incident.
     Acknowledge,
-}
-
-impl Estate {
-    /// The channel where incidents are shown, with its name.
-    pub fn board(&self) -> Option<(&str, &Channel)> {
-        let app = self.slack.as_ref()?;
-        Some((&app.channel, self.channels.get(&app.channel)?))
-    }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::timeline::{Entry, Sign, Timeline};
+use super::timeline::{Entry, Timeline};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
@@ -19,6 +19,7 @@ use crate::domain::incident::event::{Event, Gate, IncidentEvent, MessageEvent, R
 use crate::domain::incident::message::{Message, NoticeCause};
 use crate::domain::incident::step::StepStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::report::timeline::line::Sign;
 
 mod line;
 

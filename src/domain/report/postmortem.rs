@@ -11,12 +11,13 @@
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use super::timeline::{Entry, Sign, Timeline};
+use super::timeline::{Entry, Timeline};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Actor, Recorded};
 use crate::domain::incident::{Incident, Mark};
+use crate::domain::report::timeline::line::Sign;
 use crate::domain::runbook::DeadlineFrom;
 
 mod attempt;

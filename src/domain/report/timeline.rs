@@ -20,12 +20,13 @@ use crate::domain::incident::run::Run;
 
 mod alert;
 mod deadline;
+mod line;
 mod people;
 mod phrase;
 mod schedule;
 
-use self::phrase::Phrase;
-pub use self::phrase::Sign;
+use crate::domain::report::timeline::line::Phrase;
+pub use crate::domain::report::timeline::line::Sign;
 
 /// The longest text of an entry, in characters; what is cut off is in the entry's `detail`.
 pub const TEXT_LIMIT: usize = 240;

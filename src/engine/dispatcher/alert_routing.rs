@@ -3,7 +3,7 @@
 use super::DispatcherTask;
 use super::fallback_runbook;
 use crate::domain::alert::{Alert, AlertKey};
-use crate::domain::config::alert_policy::AlertPlacement;
+use crate::domain::config::alert_placement::AlertPlacement;
 use crate::domain::config::estate::Estate;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;

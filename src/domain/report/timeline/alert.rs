@@ -3,9 +3,9 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::Reader;
-use super::phrase::{Phrase, Sign, because};
 use crate::domain::alert::Alert;
 use crate::domain::incident::event::{AlertEvent, Proposal};
+use crate::domain::report::timeline::line::{Phrase, Sign, because};
 
 /// Alerts of one incident that a reader in a hurry wants to see; in a storm the others are like them.
 const SHOWN: usize = 20;

@@ -3,9 +3,9 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::Reader;
-use super::phrase::{Phrase, Sign};
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::event::DeadlineEvent;
+use crate::domain::report::timeline::line::{Phrase, Sign};
 use crate::domain::runbook::DeadlineFrom;
 
 /// A miss that is recorded later than this was not noticed in time.

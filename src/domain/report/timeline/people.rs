@@ -2,12 +2,12 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::phrase::{Phrase, Sign};
 use crate::domain::incident::Incident;
 use crate::domain::incident::event::{Delivery, MessageEvent, RoleEvent};
 use crate::domain::incident::message::{MessageId, NoticeCause};
 use crate::domain::incident::permission::{ApprovalRefusal, Holder, RefusalCause};
 use crate::domain::incident::run_lifecycle::Regrade;
+use crate::domain::report::timeline::line::{Phrase, Sign};
 
 /// The words for a message's event.
 pub(super) fn message(incident: Option<&Incident>, event: &MessageEvent) -> Phrase {

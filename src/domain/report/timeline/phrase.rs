@@ -4,6 +4,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use super::line::{Phrase, Sign, because};
 use serde_json::Value;
 
 use super::Reader;
@@ -15,72 +16,6 @@ use crate::domain::incident::event::{
     SkipReason, StepEvent, StopCause,
 };
 use crate::domain::incident::outcome::{Outcome, Verdict};
-
-/// What sort of line an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sign {
-    /// The incident begins, is taken notice of, or is over.
-    Incident,
-    /// A person said something.
-    Words,
-    /// A person is waited for.
-    Question,
-    /// Something begins.
-    Begun,
-    /// Something was done or found.
-    Done,
-    /// The world said no.
-    Failed,
-    /// Something was passed over or stopped.
-    Skipped,
-    /// A message arrived.
-    Told,
-    /// A time that must be kept.
-    Deadline,
-    /// What we do for ourselves.
-    Inner,
-}
-
-impl Sign {
-    /// One character for it.
-    pub fn glyph(self) -> &'static str {
-        match self {
-            Self::Incident => "●",
-            Self::Words => "›",
-            Self::Question => "?",
-            Self::Begun => "▸",
-            Self::Done => "✓",
-            Self::Failed => "✗",
-            Self::Skipped => "–",
-            Self::Told => "→",
-            Self::Deadline => "⏱",
-            Self::Inner => "·",
-        }
-    }
-}
-
-/// An entry's words, not yet made printable.
-#[derive(Debug)]
-pub(super) struct Phrase {
-    pub sign: Sign,
-    pub text: String,
-    pub detail: Option<String>,
-    pub notable: bool,
-}
-
-impl Phrase {
-    pub(super) fn notable(sign: Sign, text: impl Into<String>) -> Self {
-        Self { sign, text: text.into(), detail: None, notable: true }
-    }
-
-    pub(super) fn quiet(sign: Sign, text: impl Into<String>) -> Self {
-        Self { notable: false, ..Self::notable(sign, text) }
-    }
-
-    pub(super) fn detail(self, detail: impl Into<Option<String>>) -> Self {
-        Self { detail: detail.into(), ..self }
-    }
-}
 
 /// The words for an event.
 pub(super) fn of(reader: &mut Reader, recorded: &Recorded) -> Phrase {
@@ -361,10 +296,6 @@ fn of_step(name: &str, what: &str) -> String {
 
 fn again(attempt: u32) -> String {
     if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
-}
-
-pub(super) fn because(reason: &str) -> String {
-    if reason.trim().is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 /// A value as a person would write it: text without quotes, lists with commas.

@@ -1,7 +1,7 @@
 //! The words for what a schedule starts, misses and skips.
 
-use super::phrase::{Phrase, Sign};
 use crate::domain::core::time::{Span, Timestamp};
+use crate::domain::report::timeline::line::{Phrase, Sign};
 use crate::domain::runbook::schedule::{ON_TIME, Occurrence, Skipped, local};
 
 /// A run that a schedule started at `at`: when it was due, how late it is, and what was missed before.
