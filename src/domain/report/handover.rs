@@ -19,7 +19,7 @@ use crate::domain::incident::event::{Event, Gate, IncidentEvent, MessageEvent, R
 use crate::domain::incident::message::{Message, NoticeCause};
 use crate::domain::incident::step::StepStatus;
 use crate::domain::incident::{Incident, IncidentStatus};
-use crate::domain::report::timeline::line::Sign;
+use crate::domain::report::timeline::Sign;
 
 mod line;
 

@@ -17,7 +17,7 @@ use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Actor, Recorded};
 use crate::domain::incident::{Incident, Mark};
-use crate::domain::report::timeline::line::Sign;
+use crate::domain::report::timeline::Sign;
 use crate::domain::runbook::DeadlineFrom;
 
 mod attempt;

@@ -12,7 +12,7 @@ use crate::domain::incident::{Incident, IncidentStatus, Mark};
 use crate::domain::redact::Redactor;
 use crate::domain::report::handover::Handover;
 use crate::domain::report::headline;
-use crate::domain::report::timeline::line::Sign;
+use crate::domain::report::timeline::Sign;
 use crate::domain::report::timeline::{Entry, Timeline};
 
 /// The most lines of the timeline: a page of more is read by nobody on a telephone, and the latest matter most.

@@ -4,7 +4,7 @@
 
 use super::Teller;
 use crate::domain::incident::event::{Event, MessageEvent};
-use crate::domain::report::timeline::line::Sign;
+use crate::domain::report::timeline::Sign;
 use crate::domain::report::timeline::of_people;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 
