@@ -66,7 +66,7 @@ impl<'c> Wire<'c> {
         };
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
             // Why the way there ended says more than that it did.
-            let trouble = door.as_ref().and_then(UnixForward::trouble).unwrap_or_else(|| why(&error, context));
+            let trouble = door.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| why(&error, context));
             trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)))
         })?;
         Ok(Self { connection, timeout, context, _door: door })

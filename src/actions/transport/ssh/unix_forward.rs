@@ -29,7 +29,7 @@ impl UnixForward {
     }
 
     /// Why a connection through it came to nothing, where that is known.
-    pub fn trouble(&self) -> Option<Reason> {
+    pub fn last_error(&self) -> Option<Reason> {
         lock(&self.trouble).clone()
     }
 }

@@ -14,7 +14,7 @@ const MAX_MAILBOX: usize = 254;
 const MAX_KEY: usize = 128;
 
 /// A text as it stands, if it fits.
-fn kept(text: &str, fits: bool) -> Option<String> {
+fn accepted(text: &str, fits: bool) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
@@ -24,7 +24,7 @@ pub(super) static ADDRESS: Pattern = Pattern {
     ..Pattern::new("address", "^https?://\\S+$", |text| {
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
         let fits = !rest.is_empty() && !rest.contains(char::is_whitespace);
-        kept(text.trim_end_matches('/'), fits)
+        accepted(text.trim_end_matches('/'), fits)
     })
 };
 
@@ -35,7 +35,7 @@ pub(super) static SECURE_ADDRESS: Pattern = Pattern {
     help: "Write `https://…`.",
     ..Pattern::new("address", "^https?://\\S+$", |text| {
         let host = text.strip_prefix("http://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-        kept(text, host.is_none_or(is_loopback_address))
+        accepted(text, host.is_none_or(is_loopback_address))
     })
 };
 
@@ -44,7 +44,7 @@ pub(super) static BASE_ADDRESS: Pattern = Pattern {
     wider: Some(&SECURE_ADDRESS),
     message: "a link cannot begin with an address that has a `?` or a `#`",
     help: "Write only where it is reached, such as `https://runbook.shop.example`.",
-    ..Pattern::new("address", "^https?://[^\\s?#]+$", |text| kept(text, !text.contains(['?', '#'])))
+    ..Pattern::new("address", "^https?://[^\\s?#]+$", |text| accepted(text, !text.contains(['?', '#'])))
 };
 
 fn is_loopback_address(host: &str) -> bool {
@@ -59,7 +59,7 @@ pub(in crate::domain) fn is_loopback_host(host: &str) -> bool {
 pub(super) static PATH: Pattern = Pattern {
     message: "the path `{}` does not start with `/`",
     help: "Write `/{}`.",
-    ..Pattern::new("path", "^/", |text| kept(text, text.starts_with('/')))
+    ..Pattern::new("path", "^/", |text| accepted(text, text.starts_with('/')))
 };
 
 pub(super) static UNIT: Pattern = Pattern {
@@ -67,7 +67,7 @@ pub(super) static UNIT: Pattern = Pattern {
     help: "Write the whole name, such as `shop-gateway.service`.",
     ..Pattern::new("unit", "^[A-Za-z0-9:_.\\\\@][A-Za-z0-9:_.\\\\@-]*$", |text| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '\\' | '@' | '-');
-        kept(text, text.len() <= MAX_UNIT && text.chars().all(fits) && !text.starts_with('-'))
+        accepted(text, text.len() <= MAX_UNIT && text.chars().all(fits) && !text.starts_with('-'))
     })
 };
 
@@ -78,7 +78,7 @@ pub(in crate::domain) static MAILBOX: Pattern = Pattern {
     ..Pattern::new("e-mail address", "^[^\\s<>,;\"]+@[^\\s<>,;\"@]+$", |text| {
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | ',' | ';' | '"');
         let whole = text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-        kept(text, whole && text.len() <= MAX_MAILBOX && text.chars().all(plain))
+        accepted(text, whole && text.len() <= MAX_MAILBOX && text.chars().all(plain))
     })
 };
 
@@ -88,14 +88,16 @@ const NO_VARIABLE: &str = "this is not the name of a variable";
 const WRITE_THE_NAME: &str = "Write the variable's name, never its value.";
 
 /// The key of an environment variable.
-pub(super) static VARIABLE_KEY: Pattern =
-    Pattern { message: NO_VARIABLE, ..Pattern::new("variable", VARIABLE_REGEX, |text| kept(text, is_variable(text))) };
+pub(super) static VARIABLE_KEY: Pattern = Pattern {
+    message: NO_VARIABLE,
+    ..Pattern::new("variable", VARIABLE_REGEX, |text| accepted(text, is_variable(text)))
+};
 
 /// An environment variable that holds a secret.
 pub(super) static VARIABLE: Pattern = Pattern {
     message: NO_VARIABLE,
     help: WRITE_THE_NAME,
-    ..Pattern::new("variable", VARIABLE_REGEX, |text| kept(text, is_variable(text)))
+    ..Pattern::new("variable", VARIABLE_REGEX, |text| accepted(text, is_variable(text)))
 };
 
 /// A variable of a file, or with a trailing `*` every one that begins so.
@@ -103,7 +105,7 @@ pub(super) static VARIABLES: Pattern = Pattern {
     message: NO_VARIABLE,
     help: WRITE_THE_NAME,
     ..Pattern::new("variable, or `PREFIX_*`", "^[A-Za-z_][A-Za-z0-9_]*\\*?$", |text| {
-        kept(text, is_variable(text.strip_suffix('*').unwrap_or(text)))
+        accepted(text, is_variable(text.strip_suffix('*').unwrap_or(text)))
     })
 };
 
@@ -121,7 +123,7 @@ pub(super) static HEADER: Pattern = Pattern {
     message: "`{}` is not the name of a header",
     ..Pattern::new("header", "^[A-Za-z0-9_-]+$", |text| {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        kept(&text.to_ascii_lowercase(), text.chars().all(fits) && text.len() <= MAX_KEY)
+        accepted(&text.to_ascii_lowercase(), text.chars().all(fits) && text.len() <= MAX_KEY)
     })
 };
 
@@ -133,7 +135,7 @@ pub(super) static TOPIC: Pattern = Pattern {
         // arn:partition:sns:region:account:name
         let parts: Vec<&str> = text.split(':').collect();
         let fits = parts.len() == 6 && parts[0] == "arn" && parts[2] == "sns";
-        kept(text, fits && parts.iter().all(|part| !part.is_empty()))
+        accepted(text, fits && parts.iter().all(|part| !part.is_empty()))
     })
 };
 
@@ -142,7 +144,7 @@ pub(super) static WORKFLOW_FILE: Pattern = Pattern {
     message: "`{}` is not the file of a workflow",
     help: "Write its name below `.github/workflows`, such as `deploy.yml`.",
     ..Pattern::new("file", "^[^/]*\\.ya?ml$", |text| {
-        kept(text, (text.ends_with(".yml") || text.ends_with(".yaml")) && !text.contains('/'))
+        accepted(text, (text.ends_with(".yml") || text.ends_with(".yaml")) && !text.contains('/'))
     })
 };
 
@@ -153,7 +155,7 @@ pub(super) static ACTION: Pattern = Pattern {
     help: "Write a kind and its verb, such as `systemd.restart`.",
     ..Pattern::new("kind, or `kind.verb`", "^[a-z][a-z0-9_-]*(\\.[a-z][a-z0-9_-]*)?$", |text| {
         let parts: Vec<&str> = text.split('.').collect();
-        kept(text, parts.len() <= 2 && parts.iter().all(|part| is_name(part)))
+        accepted(text, parts.len() <= 2 && parts.iter().all(|part| is_name(part)))
     })
 };
 
@@ -163,7 +165,7 @@ pub(super) static MANAGER: Pattern = Pattern {
     help: "Write `system`, `user`, or a D-Bus address such as `unix:path=/run/user/1000/bus`.",
     words: &["system", "user"],
     ..Pattern::new("`system`, `user` or `unix:…`", "^(system|user|unix:.*)$", |text| {
-        kept(text, matches!(text, "system" | "user") || text.starts_with("unix:"))
+        accepted(text, matches!(text, "system" | "user") || text.starts_with("unix:"))
     })
 };
 
@@ -171,7 +173,7 @@ pub(super) static MANAGER: Pattern = Pattern {
 pub(super) static LOCAL_HOST: Pattern = Pattern {
     message: "`{}` is no host",
     help: "Write `local`, or `{ ssh: deploy@host }` for one that is reached by SSH.",
-    ..Pattern::new("`local`", "^local$", |text| kept(text, text == LOCAL))
+    ..Pattern::new("`local`", "^local$", |text| accepted(text, text == LOCAL))
 };
 
 /// A destination of ssh.
@@ -181,7 +183,7 @@ pub(super) static DESTINATION: Pattern = Pattern {
     ..Pattern::new(
         "`user@host` or a name",
         "^([A-Za-z0-9._+][A-Za-z0-9._+-]*@)?[A-Za-z0-9._:][A-Za-z0-9._:-]*$",
-        |text| kept(text, is_destination(text)),
+        |text| accepted(text, is_destination(text)),
     )
 };
 
