@@ -31,7 +31,7 @@ pub fn is_unit_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// Whether a unit's name fits a pattern as systemd reads it: like [`matches`], and `[…]` stands for one character of a set.
+/// Whether a unit's name fits a pattern as systemd reads it: like [`matches()`], and `[…]` stands for one character of a set.
 pub fn matches_unit(pattern: &str, name: &str) -> bool {
     fits(pattern, name, one)
 }

@@ -1,7 +1,7 @@
 //! The post-mortem: the facts of an incident, gathered from its log, and the draft that is rendered from them.
 //!
 //! Only facts are filled in, each with the number of its event; what needs judgement is `TODO` with a question, for a
-//! person. What a person has written is kept when the draft is made again: see [`mod@merge`].
+//! person. What a person has written is kept when the draft is made again: see [`three_way_merge`].
 //!
 //! **Invariant:** the same log and template give the same bytes: there is no clock here, no map without an order, and
 //! `PostmortemWritten` leaves no trace in a draft, so that a draft can be made again from the log up to that event.

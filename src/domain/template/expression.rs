@@ -171,7 +171,7 @@ pub(in crate::domain) fn mentions(source: &str, free: &dyn Fn(&str) -> bool) -> 
 /// The free names that a bare expression mentions, in order of appearance.
 ///
 /// # Errors
-/// As [`references`].
+/// As [`references()`].
 pub fn references_of_expression(expression: &str) -> Result<Vec<Reference>, ExpressionError> {
     references_of_slice(expression, whole(expression))
 }

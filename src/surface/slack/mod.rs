@@ -1,6 +1,6 @@
 //! Slack as a face: the command `/runbook`, buttons and forms, and one message an incident that is changed in place.
 //!
-//! What comes in, by the [socket] or over [HTTP](connect::http), is acknowledged at once and answered afterwards, so that a log that
+//! What comes in, by the [socket](connect::socket_mode) or over [HTTP](connect::http), is acknowledged at once and answered afterwards, so that a log that
 //! does not answer keeps nobody waiting. The [`board`] shows every incident; [`card`](render::card), [`question`](render::question) and [`block_kit`](render::block_kit) are pure
 //! functions from an incident to what is sent.
 //!

@@ -1,4 +1,4 @@
-//! A private journald: a real `systemd-journald` that sees only what is started [inside](Journald::door) it.
+//! A private journald: a real `systemd-journald` that sees only what is started with its [prefix](Journald::command_prefix).
 //!
 //! It runs in a mount namespace of its own, in which its sockets and its files lie over `/run/systemd/journal` and
 //! `/run/log/journal`; the files are in the caller's directory, so that `journalctl --directory` reads them from
