@@ -17,6 +17,7 @@ use crate::domain::core::id::StepKey;
 use crate::domain::runbook::Action;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
+use crate::domain::template::shell;
 
 /// The scope for `sources`: only what they name is gathered, since a run may hold much.
 pub fn of(incident: &Incident, run: &Run, key: &StepKey, sources: &[&str]) -> minijinja::Value {
@@ -172,7 +173,7 @@ pub fn action(
         for (name, field) in fields.iter_mut() {
             match field {
                 Value::String(script) if action.scripts.contains(name) => {
-                    *script = expression::render_shell(script, &scope)?;
+                    *script = shell::render(script, &scope)?;
                 }
                 field => render(field, &scope)?,
             }

@@ -138,14 +138,6 @@ impl<'s> Evaluator<'s> {
     }
 }
 
-/// Renders a shell script; every interpolation becomes data of the place in which it stands.
-///
-/// # Errors
-/// As [`render`], and where a value cannot be written safely.
-pub fn render_shell(script: &str, scope: &Value) -> Result<String, ExpressionError> {
-    super::shell::render(script, scope)
-}
-
 /// The free names that a template mentions, in order of appearance.
 ///
 /// # Errors
