@@ -86,7 +86,7 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
 struct EstateChecker<'a> {
     report: FileProblems<'a>,
     names: Names,
-    /// Names that expressions do not see here, for want of the key that brings them.
+    /// Names that expressions cannot use here, because the key that defines them is missing.
     hidden: BTreeSet<&'static str>,
 }
 

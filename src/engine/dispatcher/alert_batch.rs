@@ -75,8 +75,8 @@ impl DispatcherTask {
 
     /// The ends of what is known to fire at a sender and is not among all that does.
     fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
-        let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.docket.key_of(alert)).collect();
-        let over = self.docket.firing_at(sender).into_iter().filter(|key| !still.contains(key));
+        let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.incidents.key_of(alert)).collect();
+        let over = self.incidents.firing_at(sender).into_iter().filter(|key| !still.contains(key));
         let ended = || Alert { sender: sender.to_owned(), status: AlertStatus::Resolved, ..Alert::default() };
         over.map(|key| (ended(), Some(key))).collect()
     }
@@ -102,12 +102,12 @@ impl DispatcherTask {
         for (slot, addition) in additions {
             match self.posting(slot, addition, now).await {
                 Ok((posting, prepared)) => {
-                    self.docket.mark_in_flight(slot);
+                    self.incidents.mark_in_flight(slot);
                     flight.postings.push(posting);
                     batch.push(prepared);
                 }
                 Err((items, error)) => {
-                    self.docket.remove(slot);
+                    self.incidents.remove(slot);
                     items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
                 }
             }
@@ -128,19 +128,19 @@ impl DispatcherTask {
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
         }
-        let key = item.key.unwrap_or_else(|| self.docket.key_of(alert));
-        if let Some(firing) = self.docket.firing_of(&key).cloned() {
+        let key = item.key.unwrap_or_else(|| self.incidents.key_of(alert));
+        if let Some(firing) = self.incidents.firing_of(&key).cloned() {
             return self.again(item, key, firing, estate, now, additions);
         }
         if alert.status == AlertStatus::Resolved {
             return Ok(Added::Received(Received::Unheard));
         }
         let place = self.placed(alert, estate);
-        let gathering = self.docket.gathering(&place.group, estate.alerts.window, now);
-        if gathering.is_some_and(|slot| self.docket.is_in_flight(slot)) {
+        let gathering = self.incidents.gathering(&place.group, estate.alerts.window, now);
+        if gathering.is_some_and(|slot| self.incidents.is_in_flight(slot)) {
             return Ok(Added::Later(item));
         }
-        let incident = gathering.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let incident = gathering.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
         let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
         let asked = RoutingRequest { alert, key, place: &place, id: &id, incident };
         let plan = Some(self.plan(&asked, estate, now));
@@ -169,17 +169,17 @@ impl DispatcherTask {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
-        if self.docket.is_in_flight(firing.slot) {
+        if self.incidents.is_in_flight(firing.slot) {
             return Ok(Added::Later(item));
         }
-        let Some(live) = self.docket.get(firing.slot) else { return Ok(Added::Received(Received::Unheard)) };
+        let Some(live) = self.incidents.get(firing.slot) else { return Ok(Added::Received(Received::Unheard)) };
         let id = live.incident.id.clone();
         let state = live.incident.alerts.state(&key);
         let ends = item.alert.status == AlertStatus::Resolved
             && state.is_some_and(|state| state.status == AlertStatus::Firing);
         let times = firing.unrecorded + 1;
         if !ends && times <= state.map_or(0, |state| state.repeats) / GROWTH {
-            if let Some(firing) = self.docket.firing_of(&key) {
+            if let Some(firing) = self.incidents.firing_of(&key) {
                 firing.unrecorded = times;
             }
             // Where the firing itself is only about to be written, its fate is this one's too.
@@ -192,7 +192,7 @@ impl DispatcherTask {
         let report =
             AlertReport { incident: id.clone(), key, alert: Arc::clone(&item.alert), times, resolve_after, plan: None };
         self.apply(Some(firing.slot), item, report, now, additions)?;
-        if let Some(firing) = self.docket.firing_of(&key).filter(|_| !ends) {
+        if let Some(firing) = self.incidents.firing_of(&key).filter(|_| !ends) {
             firing.unrecorded = 0;
         }
         Ok(Added::Received(if ends { Received::Resolved(id) } else { Received::Repeated(id) }))
@@ -209,7 +209,7 @@ impl DispatcherTask {
     ) -> Result<Slot, EngineError> {
         let by = Actor::Sender { name: report.alert.sender.clone() };
         let id = report.incident.clone();
-        let incident = slot.and_then(|slot| self.docket.get(slot)).map(|live| &live.incident);
+        let incident = slot.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
         let command = Command { by: by.clone(), request: Request::Report(Box::new(report)) };
         let events = decide(incident, &command, now)?;
         let decision = Decision { by, at: now, events };
@@ -227,7 +227,7 @@ impl DispatcherTask {
         decision: Decision,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<(), EngineError> {
-        let Some(live) = self.docket.get_mut(slot) else {
+        let Some(live) = self.incidents.get_mut(slot) else {
             return Err(EngineError::NotFound("the incident of an alert".to_owned()));
         };
         let mut fresh = None;
@@ -237,7 +237,7 @@ impl DispatcherTask {
         };
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut live.incident);
         let added = added.inspect_err(|_| live.stale = true)?;
-        added.iter().for_each(|draft| self.docket.index(slot, draft.event()));
+        added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
         if let Some(fresh) = fresh {
             additions.insert(slot, fresh);
@@ -253,7 +253,7 @@ impl DispatcherTask {
         decision: Decision,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
-        if self.docket.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
+        if self.incidents.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
             // Another incident of this batch has the same id by chance, and is not in the log yet.
             return Err(StoreError::Conflict { expected: 0, actual: 1 }.into());
         }
@@ -261,8 +261,8 @@ impl DispatcherTask {
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
         let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
         (self.terms.opening)(id);
-        let slot = self.docket.enter(incident);
-        added.iter().for_each(|draft| self.docket.index(slot, draft.event()));
+        let slot = self.incidents.enter(incident);
+        added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
         additions.insert(slot, addition);
         Ok(slot)
@@ -276,7 +276,7 @@ impl DispatcherTask {
         now: Timestamp,
     ) -> Result<(PendingUpdate, Prepared), (Vec<BatchItem>, EngineError)> {
         let Addition { proposal, items } = addition;
-        let Some(live) = self.docket.get(slot) else {
+        let Some(live) = self.incidents.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
         };
         let incident = &live.incident;

@@ -120,7 +120,7 @@ impl DispatcherTask {
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
         for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
-            self.docket.mark_committed(posting.slot);
+            self.incidents.mark_committed(posting.slot);
             match written {
                 Ok(committed) => self.stand(posting, &committed),
                 Err(error) => again.extend(self.conflicted(posting, error, &mut flight, &mut behind)),
@@ -144,7 +144,7 @@ impl DispatcherTask {
         let PendingUpdate { slot, id, worker, expected, .. } = posting;
         self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
         let Some(mut worker) = worker else { return };
-        if let Some(live) = self.docket.get_mut(slot) {
+        if let Some(live) = self.incidents.get_mut(slot) {
             live.incident = worker.incident().clone();
         }
         worker.begun(committed);
@@ -161,10 +161,10 @@ impl DispatcherTask {
     ) -> Vec<BatchItem> {
         let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
         if expected > 0 {
-            keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.docket.forget(slot, &key));
+            keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.incidents.forget(slot, &key));
             behind.insert(id);
         } else {
-            self.docket.remove(slot);
+            self.incidents.remove(slot);
         }
         match error {
             StoreError::Conflict { .. } => items,
@@ -189,8 +189,8 @@ impl DispatcherTask {
                 Err(error) => again.iter().for_each(|item| flight.fail(item.job, &error.to_string())),
             }
             // Nothing may be taken for known that was not written.
-            if let Some(slot) = self.docket.slot(&id) {
-                self.docket.remove(slot);
+            if let Some(slot) = self.incidents.slot(&id) {
+                self.incidents.remove(slot);
                 self.seen = None;
             }
         }

@@ -17,7 +17,7 @@ use crate::domain::incident::due::{due, is_live, wake_after, wake_at};
 use crate::domain::incident::event::{AlertEvent, Event, Recorded};
 use crate::domain::incident::{Incident, IncidentStatus, fold};
 
-/// Where an incident stands in the docket.
+/// Where an incident stands in the incidents.
 pub(super) type Slot = u32;
 
 /// How long an incident is left alone that could not be gone on with: the disk or the file may be mended meanwhile.

@@ -132,7 +132,7 @@ impl Dispatcher {
         let figures = Arc::new(DispatcherMetrics::default());
         let mut officer = DispatcherTask {
             hints: engine.hub.listen(),
-            docket: IncidentIndex::default(),
+            incidents: IncidentIndex::default(),
             flights: VecDeque::new(),
             rota: Scheduler::new(terms.schedules.as_deref()),
             workers: JoinSet::new(),
@@ -181,7 +181,7 @@ impl Dispatcher {
 struct DispatcherTask {
     engine: Engine,
     terms: DispatcherConfig,
-    docket: IncidentIndex,
+    incidents: IncidentIndex,
     rota: Scheduler,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Batches of reports that are being written, in their order.
@@ -203,7 +203,7 @@ impl DispatcherTask {
             self.engine.refresh();
             self.run_schedules().await;
             self.start_workers().await;
-            let next = [self.docket.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
+            let next = [self.incidents.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
             let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
@@ -245,7 +245,7 @@ impl DispatcherTask {
     /// Keeps what is kept of an incident in step with what this process has written.
     fn follow_hint(&mut self, hint: Result<(IncidentId, Hint), broadcast::error::RecvError>) {
         match hint {
-            Ok((id, Hint::Appended(events))) => self.docket.follow(&id, &events),
+            Ok((id, Hint::Appended(events))) => self.incidents.follow(&id, &events),
             Ok((_, Hint::Line(..))) => {}
             // What was missed is read when the log is looked through.
             Err(_) => self.seen = None,
@@ -270,8 +270,8 @@ impl DispatcherTask {
     }
 
     fn count(&self) {
-        self.figures.live.store(self.docket.len() as u64, Ordering::Relaxed);
+        self.figures.live.store(self.incidents.len() as u64, Ordering::Relaxed);
         self.figures.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
-        self.figures.firing.store(self.docket.firing() as u64, Ordering::Relaxed);
+        self.figures.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);
     }
 }

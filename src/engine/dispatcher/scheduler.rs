@@ -126,7 +126,7 @@ impl DispatcherTask {
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<OccurrenceResult, EngineError> {
-        let going_on = self.docket.running_incident(&plan.runbook, &plan.environment).cloned();
+        let going_on = self.incidents.running_incident(&plan.runbook, &plan.environment).cloned();
         let written = match (going_on, plan.schedule.overlap) {
             (Some(_), Overlap::Queue) => return Ok(OccurrenceResult::Waits),
             (Some(incident), Overlap::Skip) => self.skip_occurrence(plan, &incident, occurrence, now).await,
@@ -192,7 +192,7 @@ impl DispatcherTask {
         proposal.give_name(name(&plan.runbook, &plan.environment, due));
         let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
         if present.is_none() {
-            self.docket.put(committed.events());
+            self.incidents.put(committed.events());
         }
         Ok(())
     }

@@ -18,10 +18,10 @@ impl DispatcherTask {
         let now = self.now();
         let room = AT_WORK.saturating_sub(self.workers.len());
         let kept = (AT_WORK + KEPT).saturating_sub(self.workers.len());
-        for slot in self.docket.needing_worker(now, room, kept) {
-            let Some(live) = self.docket.get(slot) else { continue };
+        for slot in self.incidents.needing_worker(now, room, kept) {
+            let Some(live) = self.incidents.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
-            self.docket.taken(slot);
+            self.incidents.taken(slot);
             self.workers.spawn(async move {
                 let stopped = engine.drive(&id, ReturnWhen::UntilQuiet, &stop).await;
                 (id, stopped)
@@ -32,7 +32,7 @@ impl DispatcherTask {
 
     /// Lets a worker go on whose first write is durable.
     pub(super) fn supervise(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
-        self.docket.taken(slot);
+        self.incidents.taken(slot);
         let stop = self.stop.clone();
         self.workers.spawn(async move {
             let stopped = worker.drive(ReturnWhen::UntilQuiet, &stop).await;
@@ -51,7 +51,7 @@ impl DispatcherTask {
         // Its last events may still be on their way here.
         self.follow_remaining_hints();
         let now = self.now();
-        let live = self.docket.slot(&id).and_then(|slot| self.docket.get(slot));
+        let live = self.incidents.slot(&id).and_then(|slot| self.incidents.get(slot));
         let not_before = match stopped {
             Ok(Stop::Over | Stop::NeedsPerson | Stop::Quiet | Stop::Detached) => None,
             Ok(Stop::Taken(claim)) => Some(claim.expires_at.max(now)),
@@ -60,8 +60,8 @@ impl DispatcherTask {
                 live.map(|live| live.paused(AFTER_TROUBLE, now))
             }
         };
-        if let Some(slot) = self.docket.slot(&id) {
-            self.docket.mark_idle(slot, not_before, now);
+        if let Some(slot) = self.incidents.slot(&id) {
+            self.incidents.mark_idle(slot, not_before, now);
         }
     }
 
@@ -74,18 +74,18 @@ impl DispatcherTask {
         }
         let live = store.live().await?;
         for summary in &live {
-            let slot = self.docket.slot(&summary.id);
-            let known = slot.and_then(|slot| self.docket.get(slot));
+            let slot = self.incidents.slot(&summary.id);
+            let known = slot.and_then(|slot| self.incidents.get(slot));
             let behind = known.is_none_or(|live| live.stale || live.incident.seq < summary.seq);
             if behind && (known.is_some() || (self.terms.is_ours)(&summary.id)) {
                 self.read(&summary.id).await?;
             }
         }
         // One that is over by another's hand is not among the live any more.
-        for id in self.docket.ids() {
+        for id in self.incidents.ids() {
             let gone = live.binary_search_by(|summary| summary.id.cmp(&id)).is_err();
-            let slot = self.docket.slot(&id).filter(|_| gone);
-            if slot.and_then(|slot| self.docket.get(slot)).is_some_and(|live| !live.at_work) {
+            let slot = self.incidents.slot(&id).filter(|_| gone);
+            if slot.and_then(|slot| self.incidents.get(slot)).is_some_and(|live| !live.at_work) {
                 self.read(&id).await?;
             }
         }
@@ -103,6 +103,6 @@ impl DispatcherTask {
                 return Ok(None);
             }
         };
-        Ok(self.docket.put(&log))
+        Ok(self.incidents.put(&log))
     }
 }

@@ -147,7 +147,7 @@ static AUTH: Section = Section {
             EstateField::optional(
                 "none",
                 EstateShape::True,
-                "Whoever reaches the port is believed; only on loopback, and not behind a proxy.",
+                "Every request is accepted; allowed only on loopback, and not behind a proxy.",
             ),
         ],
     )
