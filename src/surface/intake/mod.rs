@@ -1,15 +1,13 @@
-//! The intake: what senders of alerts post becomes [`Alert`]s, and who they are is proven over the raw bytes.
+//! The intake: authenticates senders of alerts and turns their requests into [`Alert`]s.
 //!
-//! Two pure functions: [`admit`] says whether a post is its sender's, [`read`] what it says. A file a sender beside this
-//! one, and [`auth`] for what proves them.
+//! [`admit`] checks that a request is its sender's; [`read`] parses it. Both are pure functions. Each sender format has
+//! a file in [`senders`].
 //!
-//! **Invariant:** reading never fails. A body that fits nothing is one alert that says so, with the body's beginning, so
-//! that an operator learns of it; nothing is refused for its shape.
+//! **Invariant:** parsing never fails. A body that does not fit becomes one alert that says so and quotes its
+//! beginning, so that an operator learns of it.
 //!
-//! **Invariant:** no byte of a post is rendered, fetched or run. The one address that is ever asked is that of the
-//! certificate of SNS, which has to be on AWS's own host.
-//!
-//! Deliberately absent: listening, storing, and what an alert starts.
+//! Nothing in a request is rendered, fetched or run. The only address that is requested is the certificate of SNS,
+//! which must be on AWS's own host.
 
 pub mod auth;
 pub mod parse;
@@ -28,93 +26,87 @@ use crate::domain::core::time::Timestamp;
 
 pub use self::auth::{Admission, Certificates, Rejected, admit, admit_headers};
 
-/// The most alerts that are read of one body: ten times what Alertmanager groups in a bad storm. The rest is counted in
-/// an alert of its own, `alerts_not_read`.
+/// Maximum number of alerts read from one body: ten times what Alertmanager groups in a bad storm. The rest is counted
+/// in one more alert, `alerts_not_read`.
 pub const ALERTS_A_BODY: usize = 5_000;
 
-/// What is kept of a body that fits nothing, in bytes.
+/// How much of a body that does not fit is kept, in bytes.
 const KEPT_OF_BODY: usize = 2 * 1024;
 
-/// The longest summary and the longest name, in characters: one line on a wide screen, and more than any name has.
+/// The longest summary and the longest name, in characters: one line on a wide screen, and longer than real names.
 const SUMMARY_LENGTH: usize = 300;
 const NAME_LENGTH: usize = 200;
 
-/// The name of the alert that a body becomes when it fits nothing.
+/// The name of the alert for a body that does not fit.
 pub const UNRECOGNISED: &str = "unrecognised_body";
 
-/// The name of an alert that has none.
+/// The name given to an alert that has none.
 const UNNAMED: &str = "unnamed_alert";
 
-/// The name of the alert that counts those of a body that were not read.
+/// The name of the alert that counts the alerts that were not read.
 pub const NOT_READ: &str = "alerts_not_read";
 
 /// One request of a sender.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderRequest<'a> {
-    /// Its headers.
     pub headers: &'a HeaderMap,
-    /// Its body, every byte as it came.
+    /// Byte for byte as received, since signatures cover it.
     pub body: &'a [u8],
-    /// When it came.
     pub now: Timestamp,
 }
 
 impl<'a> SenderRequest<'a> {
-    /// A header that is there once, as text.
+    /// A header that occurs exactly once, as text.
     fn header(&self, name: &str) -> Option<&'a str> {
         parse::field_reader::header(self.headers, name)
     }
 }
 
-/// What a post says.
+/// What a request contains.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParsedBody {
-    /// Alerts, at least one, each firing or resolved by itself.
+    /// At least one; each is firing or resolved by itself.
     Alerts(Vec<Alert>),
-    /// A topic asks whether it may post here, or says that it does no longer. Nothing was asked in return.
+    /// A topic asks for confirmation of its subscription, or reports that it ended. Nothing was sent in response.
     Subscription(Box<Subscription>),
-    /// Nothing that anybody has to act on, and why.
+    /// Nothing that needs action, and why.
     Ignored(String),
 }
 
-/// What a command needs that confirms (or takes up again) the subscription of an SNS topic.
+/// The data needed to confirm the subscription of an SNS topic, or to restore one that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The sender by its name in the estate.
+    /// The name of the sender in the estate.
     pub sender: String,
-    /// What happened.
     pub event: SubscriptionEvent,
-    /// The topic's ARN.
     pub topic: String,
-    /// The address that confirms; only one on AWS's own host is kept.
+    /// The address that confirms it; kept only if it is on AWS's own host.
     pub confirm: Option<Url>,
     /// The token, for `aws sns confirm-subscription --topic-arn … --token …`.
     pub token: Option<String>,
-    /// What the topic says of it.
     pub message: String,
-    /// When the topic sent it.
     pub sent_at: Option<Timestamp>,
-    /// What was strange, in words.
+    /// Irregularities, in words.
     pub warnings: Vec<String>,
 }
 
 /// What happened to a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubscriptionEvent {
-    /// It waits to be confirmed.
+    /// It waits for confirmation.
     Asked,
-    /// It was ended; confirming takes it up again.
+    /// It was ended; confirming restores it.
     Ended,
 }
 
-/// A post at the desk: whose it is, and what is known before it is read.
+/// A request of a known sender, before it is parsed.
 pub(crate) struct SenderInput<'a> {
     name: &'a str,
     sender: &'a Sender,
     post: &'a SenderRequest<'a>,
 }
 
-/// Reads a post of the sender `name`. It is the caller's to have [admitted](admit) it.
+/// Parses a request of the sender `name`. The caller must have [admitted](admit) it.
 pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody {
     let desk = SenderInput { name, sender, post };
     match desk.read() {
@@ -127,7 +119,7 @@ pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody
 }
 
 impl SenderInput<'_> {
-    /// What the body says in the words of the sender's form; else why it does not fit.
+    /// Parses the body in the sender's format, or gives the reason why it does not fit.
     fn read(&self) -> Result<ParsedBody, String> {
         match self.sender.form {
             Form::Alertmanager => senders::alertmanager::read(self),
@@ -139,7 +131,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// An alert with what the estate knows of its sender, and nothing larger than is kept.
+    /// Completes an alert with the estate's facts about its sender, and limits its size.
     fn finished(&self, alert: Alert) -> Alert {
         let environment = alert.environment.or_else(|| self.sender.environment.clone());
         let summary = alert.summary.map(|summary| one_line(&summary, SUMMARY_LENGTH)).filter(|line| !line.is_empty());
@@ -150,7 +142,7 @@ impl SenderInput<'_> {
         Alert { sender: self.name.to_owned(), name, environment, summary, ..alert }.limited()
     }
 
-    /// The alert that something becomes when it fits nothing. Sent again, it is the same.
+    /// The alert for input that does not fit. The same input gives the same identity, so a repeat is recognised.
     fn unrecognised(&self, bytes: &[u8], why: &str) -> Alert {
         let beginning = &bytes[..bytes.len().min(KEPT_OF_BODY)];
         Alert {
@@ -166,7 +158,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// The alert that stands for those of a body that were not read.
+    /// The alert that stands for those that were not read.
     fn not_read(&self, count: u64, identity: &[u8], why: &str) -> Alert {
         Alert {
             firing: format!("not read {}", digest(&[identity])),
@@ -181,7 +173,7 @@ impl SenderInput<'_> {
         }
     }
 
-    /// Every item as an alert, up to the limit; the rest is counted.
+    /// Every item as an alert, up to the limit; the rest is counted in one more alert.
     fn each<Item: std::fmt::Display>(
         &self,
         items: &[Item],
@@ -200,7 +192,7 @@ impl SenderInput<'_> {
     }
 }
 
-/// Alerts, or why there are none.
+/// The alerts; no alert is [`ParsedBody::Ignored`].
 fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     if alerts.is_empty() {
         ParsedBody::Ignored("there is no alert in it".to_owned())
@@ -209,7 +201,8 @@ fn alerts(alerts: Vec<Alert>) -> ParsedBody {
     }
 }
 
-/// 16 bytes of SHA-256 over the parts, in hex; no byte moves from one part to the next.
+/// 16 bytes of SHA-256 over the parts, in hex. Lengths are hashed too, so a byte that moves between parts changes the
+/// digest.
 fn digest(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

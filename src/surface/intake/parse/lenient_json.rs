@@ -1,30 +1,26 @@
-//! A body as JSON, forgivingly: what one careless sender or template got wrong should not cost the rest of the body.
+//! Parses a body as JSON and repairs known defects, so that one careless sender or template does not cost the whole
+//! body.
 //!
-//! A body that is JSON is read at once. Else what is known to go wrong is mended and said: bytes that are no text, half
-//! of a surrogate pair, a line break inside a text, a number beyond what a number can be.
+//! Valid JSON is parsed directly, and its texts are not copied. Otherwise known defects are repaired, with a warning:
+//! invalid UTF-8, half of a surrogate pair, a line break inside a string, a number out of range. Nothing else is
+//! guessed.
 //!
-//! **Invariant:** nesting is bounded by the parser (128 levels), so that no body overflows the stack.
-//!
-//! Texts are not copied out of a body that needs no mending: most of it is never looked at.
-//!
-//! Deliberately absent: guessing. What is still no JSON then is none.
+//! **Invariant:** the parser limits nesting to 128 levels, so no body overflows the stack.
 
 use serde::Deserialize;
 use serde_json_borrow::Value;
 
-/// A body as data, and what had to be mended.
+/// A parsed body, and a warning if it had to be repaired.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
-    /// The data.
     pub value: Value<'a>,
-    /// What was wrong with it, in words.
     pub warning: Option<String>,
 }
 
-/// The data of a body.
+/// Parses a body.
 ///
 /// # Errors
-/// Why it is no JSON.
+/// Why it is not JSON, even after repair.
 pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -41,7 +37,7 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Body<'_>, String> {
     }
 }
 
-/// The same text with what is known to go wrong put right.
+/// The text with known defects repaired.
 fn repaired(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
@@ -59,18 +55,18 @@ fn repaired(text: &str) -> String {
     out
 }
 
-/// A number, or a bare word; the bytes that it takes up.
+/// Copies a number or a bare word; returns its length in bytes.
 fn literal(rest: &str, out: &mut String) -> usize {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     let length = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
     let word = &rest[..length];
-    // Rust reads `NaN` and `inf` as numbers too, as some senders write them.
+    // Rust parses `NaN` and `inf` as numbers too, and some senders write them.
     let is_too_much = word.parse::<f64>().is_ok_and(|number| !number.is_finite());
     out.push_str(if is_too_much { "null" } else { word });
     length
 }
 
-/// A text with its quotes; the bytes that it takes up.
+/// Copies a string with its quotes; returns its length in bytes.
 fn string(rest: &str, out: &mut String) -> usize {
     out.push('"');
     let mut at = 1;
@@ -94,7 +90,7 @@ fn string(rest: &str, out: &mut String) -> usize {
     at
 }
 
-/// An escape; the bytes that it takes up.
+/// Copies an escape; returns its length in bytes.
 fn escape(rest: &str, out: &mut String) -> usize {
     let (length, is_whole) = match unit(rest) {
         Some(0xd800..=0xdbff) => match unit(&rest[6..]) {
@@ -109,7 +105,7 @@ fn escape(rest: &str, out: &mut String) -> usize {
     length
 }
 
-/// The number of an escape such as `\ud83d` at the beginning.
+/// The code unit of an escape such as `\ud83d` at the beginning.
 fn unit(rest: &str) -> Option<u16> {
     let digits = rest.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?

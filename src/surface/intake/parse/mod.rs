@@ -1,4 +1,4 @@
-//! Reading a body: JSON with limits, and fields with the path of what is wrong.
+//! Parsing a body: JSON with limits, and typed fields with warnings.
 
 pub(crate) mod field_reader;
 pub(crate) mod lenient_json;

@@ -1,9 +1,9 @@
-//! Prometheus' Alertmanager: its webhook, version 4, and the list that its API answers when it is asked what fires.
+//! Prometheus Alertmanager: its webhook, version 4, and the list of firing alerts that its API returns.
 //!
-//! A body that is `firing` as a whole may hold alerts that are resolved, so each is read by itself. One firing is the
-//! fingerprint of the labels and the start, which a resolve repeats. Two peers that both deliver say the same.
+//! A body that is `firing` as a whole may hold resolved alerts, so each alert is read by itself. The identity of a
+//! firing is the fingerprint of the labels and the start; a resolve repeats both, and two peers send the same.
 //!
-//! Deliberately absent: `groupKey` as an identity; it is `{}:{}` for whatever is not grouped.
+//! `groupKey` is not an identity: it is `{}:{}` for every alert that is not grouped.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,13 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Labels that name the environment and the service, the most exact first.
+/// Labels that name the environment and the service, the most specific first.
 const ENVIRONMENT_LABELS: [&str; 3] = ["environment", "env", "deployment_environment"];
 const SERVICE_LABELS: [&str; 3] = ["service", "service_name", "app"];
 
-/// Where an alert names its runbook: an id, or an address that ends in one.
+/// Labels and annotations that name the runbook: an id, or an address that ends in one.
 const RUNBOOK_NAMES: [&str; 3] = ["runbook", "runbook_url", "runbook_id"];
 
-/// Reads a body.
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(desk.post.body)?;
     if let Value::Array(listed) = &body.value {
@@ -33,7 +32,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     group(desk, &body, |object, group| alert(desk, object, group))
 }
 
-/// The alerts of a webhook's body, each read by `one`.
+/// The alerts of a webhook body, each read by `one`.
 pub(crate) fn group(
     desk: &SenderInput<'_>,
     body: &lenient_json::Body<'_>,
@@ -59,16 +58,17 @@ pub(crate) fn group(
     Ok(crate::surface::intake::alerts(alerts))
 }
 
-/// What a body says of all its alerts.
+/// The fields of a body that apply to all its alerts.
 #[derive(Debug, Default)]
 pub(crate) struct AlertGroup {
     status: Option<AlertStatus>,
-    /// The address of the sender's own pages.
+    /// The base address of the sender's own pages.
     pub external: Option<String>,
     warnings: Vec<String>,
 }
 
-/// Whatever fires, of what the API lists. What is silenced or inhibited would not have been posted either.
+/// The firing alerts among those that the API lists. Silenced and inhibited alerts are dropped, as the webhook would
+/// not send them either.
 fn active(desk: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
     let is_quiet = |item: &Value<'_>| {
         let mut item = Object::new(item).ok();
@@ -83,7 +83,6 @@ fn active(desk: &SenderInput<'_>, listed: &[Value<'_>]) -> Vec<Alert> {
     })
 }
 
-/// One alert.
 pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
     let mut warnings = Vec::new();
     let (labels, annotations) = (object.texts("labels"), object.texts("annotations"));
@@ -118,7 +117,7 @@ pub(crate) fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &Ale
     }
 }
 
-/// Whether it fires; the API's `status` is an object and lists only what does.
+/// The status of a webhook alert. In the API `status` is an object, and the list holds only firing alerts.
 fn status(value: &Value<'_>) -> Option<AlertStatus> {
     match value.as_str()? {
         "firing" => Some(AlertStatus::Firing),
@@ -147,7 +146,7 @@ fn severity(
     known
 }
 
-/// The measured value, where a rule's author put it: annotation `value`.
+/// The measured value, if the author of the rule put it into annotation `value`.
 fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> Option<f64> {
     let text = annotations.get("value")?;
     let value = field_reader::number(&text.as_str().into());
@@ -157,8 +156,8 @@ fn value(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> 
     value
 }
 
-/// Prometheus' own fingerprint of labels: FNV-1a of 64 bits over the sorted names and values, each followed by 0xff
-/// (`model.LabelSet.Fingerprint`). So what comes without one has the same identity as what comes with it.
+/// Prometheus' own fingerprint of labels: 64-bit FNV-1a over the sorted names and values, each followed by 0xff
+/// (`model.LabelSet.Fingerprint`). An alert that comes without one gets the same identity as one that comes with it.
 fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -1,9 +1,9 @@
-//! Any sender that the estate describes: expressions over its body give the fields of its alerts.
+//! Custom senders: expressions in the estate map the body to the fields of alerts.
 //!
-//! An expression that cannot be evaluated leaves its field out and a warning behind; only an alert without a name, or a
-//! list that is none, makes a body one that fits nothing.
+//! An expression that fails leaves its field empty and adds a warning. Only a missing name, or an `each` that is not a
+//! list, makes the body one that does not fit.
 //!
-//! **Invariant:** the expressions stand in the estate. What they find is data and is never evaluated.
+//! **Invariant:** expressions come from the estate only. Data from a body is never evaluated.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,6 @@ use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-/// Reads a body.
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
     let mut body = lenient_json::json(desk.post.body)?;
@@ -43,7 +42,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     Ok(alerts(found))
 }
 
-/// What an expression sees.
+/// The variables of an expression.
 fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     match item {
         Some(item) => minijinja::context! { body => body, item => item },
@@ -51,7 +50,7 @@ fn context(body: &Scope, item: Option<&Scope>) -> Scope {
     }
 }
 
-/// A mapping whose expressions were read once, however many items there are.
+/// A mapping with its expressions compiled once, however many items there are.
 struct Compiled<'m> {
     mapping: &'m Mapping,
     each: Option<Evaluator<'m>>,
@@ -61,7 +60,6 @@ struct Compiled<'m> {
     annotations: CompiledPairs<'m>,
 }
 
-/// The same for labels or annotations.
 struct CompiledPairs<'m> {
     all: Option<Evaluator<'m>>,
     each: Vec<(&'m str, Evaluator<'m>)>,
@@ -88,7 +86,7 @@ impl<'m> CompiledPairs<'m> {
     }
 }
 
-/// One alert: the whole body, or an item of it.
+/// One alert, from the whole body or from one of its items.
 fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
     let mut given = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
     let Some(name) = given.text("name") else {
@@ -118,13 +116,13 @@ fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Op
     Ok(Alert { warnings: given.warnings, ..alert })
 }
 
-/// The identity of what has none: its name and its labels.
+/// The identity of an alert without one: its name and its labels.
 fn computed(name: &str, labels: &BTreeMap<String, String>) -> String {
     let parts = labels.iter().flat_map(|(label, value)| [label.as_bytes(), value.as_bytes()]);
     crate::surface::intake::digest(&std::iter::once(name.as_bytes()).chain(parts).collect::<Vec<_>>())
 }
 
-/// What the expressions give for one alert.
+/// The values that the expressions give for one alert.
 struct MappedFields<'g> {
     scope: Scope,
     compiled: &'g Compiled<'g>,
@@ -132,7 +130,7 @@ struct MappedFields<'g> {
 }
 
 impl MappedFields<'_> {
-    /// The value of an expression; what is undefined or null is absent, and only the first is worth a warning.
+    /// The value of an expression. An undefined or null value is absent; only an error adds a warning.
     fn value(&mut self, what: &str, expression: &Evaluator<'_>) -> Option<Value> {
         match expression.evaluate(&self.scope) {
             Ok(value) => Some(value).filter(|value| !value.is_null()),
@@ -166,7 +164,7 @@ impl MappedFields<'_> {
         known
     }
 
-    /// Firing where nothing else is said: an alert too many is better than one too few.
+    /// Firing unless the expression says otherwise: one alert too many is better than one too few.
     fn status(&mut self) -> AlertStatus {
         let compiled = self.compiled;
         let Some((expression, words)) = &compiled.status else { return AlertStatus::Firing };

@@ -1,9 +1,10 @@
-//! GitHub: how a run of a workflow ended that the estate names.
+//! GitHub: the results of runs of the workflows that the estate names.
 //!
-//! A workflow that fails on a branch is one alert until it succeeds there, however often it is run: a poll every quarter
-//! of an hour is no incident every quarter of an hour. A success that the estate names as well is news, once a run.
+//! A workflow that fails on a branch is one alert until it succeeds there. A scheduled poll that fails every quarter of
+//! an hour is therefore one incident. If the estate names an alert for success too, each successful run fires it once.
 //!
-//! **Invariant:** what a stranger's fork does is no alert. A pull request chooses its own title, branch name and code.
+//! **Invariant:** a run for a pull request or a fork is no alert, because its author chooses title, branch name and
+//! code.
 
 use chrono::SecondsFormat;
 
@@ -16,10 +17,9 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput};
 
-/// Conclusions that are a failure. A run that was cancelled or skipped says nothing.
+/// Conclusions that count as a failure. A cancelled or skipped run has no meaning here.
 const FAILURES: [&str; 4] = ["failure", "timed_out", "startup_failure", "action_required"];
 
-/// Reads a body.
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let event = desk.post.header("x-github-event");
     if let Some(other) = event.filter(|event| *event != "workflow_run") {
@@ -41,7 +41,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     Ok(ended.reading(desk, body.warning.into_iter().chain(run.warnings).collect()))
 }
 
-/// The body within a form, when GitHub was told to send one.
+/// The body inside a form, if the webhook is configured to send one.
 fn form_field(desk: &SenderInput<'_>) -> Option<Vec<u8>> {
     let kind = desk.post.header("content-type")?;
     if !kind.starts_with("application/x-www-form-urlencoded") {
@@ -71,7 +71,7 @@ struct EndedWorkflow {
 impl EndedWorkflow {
     fn read(run: &mut Object<'_>, id: String, repository: String) -> Self {
         let path = run.text("path").unwrap_or_default();
-        // A run of a reusable workflow has `@ref` behind the path.
+        // The path of a reusable workflow ends in `@ref`.
         let file = path.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         Self {
             id,
@@ -117,7 +117,7 @@ impl EndedWorkflow {
         ParsedBody::Alerts(alerts)
     }
 
-    /// What every alert of this run has.
+    /// The fields that every alert of this run has.
     fn base(&self, desk: &SenderInput<'_>, workflow: &Workflow) -> Alert {
         let labels = [
             ("workflow", Some(self.file.clone())),
@@ -131,7 +131,7 @@ impl EndedWorkflow {
         ];
         let title = self.title.as_deref().unwrap_or(&self.file);
         let labels = labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        // A schedule always runs on the default branch, whatever it is about.
+        // A schedule always runs on the default branch, so its branch says nothing about the environment.
         let deployed =
             Some(&self.branch).filter(|_| self.event != "schedule").and_then(|branch| desk.sender.branches.get(branch));
         Alert {
@@ -143,7 +143,7 @@ impl EndedWorkflow {
         }
     }
 
-    /// The identity of this workflow's failing on this branch.
+    /// The identity of the failure of this workflow on this branch.
     fn identity(&self) -> String {
         format!("{} {} {}", self.repository, self.file, self.branch)
     }

@@ -1,8 +1,8 @@
-//! PagerDuty's webhooks, version 3: an incident there was triggered, taken up again, or resolved.
+//! PagerDuty webhooks, version 3: an incident was triggered, reopened or resolved.
 //!
-//! An incident keeps its id when it is reopened, so the alert [recurs](crate::domain::alert::Alert::recurs).
+//! A reopened incident keeps its id, so the alert [recurs](crate::domain::alert::Alert::recurs).
 //!
-//! Deliberately absent: acknowledgements and notes; an incident there that somebody looks at fires all the same.
+//! Acknowledgements and notes are ignored: an acknowledged PagerDuty incident still fires.
 
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::config::sender::Sender;
@@ -14,14 +14,13 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-/// The events that say how an incident stands.
+/// The events that change the status of an incident.
 const EVENTS: [(&str, AlertStatus); 3] = [
     ("incident.triggered", AlertStatus::Firing),
     ("incident.reopened", AlertStatus::Firing),
     ("incident.resolved", AlertStatus::Resolved),
 ];
 
-/// Reads a body.
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let body = lenient_json::json(desk.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
@@ -36,7 +35,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     Ok(alerts(vec![Alert { warnings, ..alert }]))
 }
 
-/// The incident that an event is about.
+/// The alert for the incident of an event.
 fn incident(
     sender: &Sender,
     data: &mut Object<'_>,
@@ -63,7 +62,7 @@ fn incident(
     })
 }
 
-/// The priority where an account uses priorities, else the urgency.
+/// The priority if the account uses priorities, otherwise the urgency.
 fn severity(sender: &Sender, data: &mut Object<'_>) -> Option<Severity> {
     let priority = data.object("priority").text("summary").and_then(|word| sender.severity(&word));
     priority.or_else(|| match data.text("urgency")?.as_str() {

@@ -1,7 +1,7 @@
-//! AWS SNS: the envelope around every message, subscriptions, and plain texts. What CloudWatch puts into it has its own
-//! [file](super::cloudwatch).
+//! AWS SNS: envelopes, subscriptions and plain messages. CloudWatch messages are parsed in
+//! [`cloudwatch`](super::cloudwatch).
 //!
-//! Deliberately absent: confirming. The address that confirms comes from outside, so a person has to want it.
+//! Not here: confirming a subscription. The address comes from outside, so a person has to decide.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,15 +15,14 @@ use crate::surface::intake::parse::field_reader::Object;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, SenderRequest, Subscription, SubscriptionEvent, alerts};
 
-/// The most envelopes of one body: SNS puts one into a post, and so does a function that passes it on.
+/// Maximum number of envelopes in a body. SNS sends one per request, and so does a Lambda function that forwards it.
 const ENVELOPES: usize = 100;
 
-/// An envelope.
+/// The signed JSON object around every message.
 #[derive(Debug, Default)]
 pub(crate) struct Envelope {
     kind: String,
     id: String,
-    /// The topic's ARN.
     pub topic: String,
     subject: Option<String>,
     message: String,
@@ -31,19 +30,17 @@ pub(crate) struct Envelope {
     confirm: Option<String>,
     timestamp: String,
     sent_at: Option<Timestamp>,
-    /// `1` or `2`.
     pub signature_version: String,
-    /// The signature.
     pub signature: Vec<u8>,
-    /// Where the certificate is, as the envelope says.
+    /// The address of the certificate, not checked yet.
     pub certificate_url: String,
     warnings: Vec<String>,
 }
 
-/// The envelopes of a body: one, or those in `Records` as a Lambda function is given them.
+/// The envelopes of a body: one, or those in `Records`, the format that a Lambda function receives.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the body holds no envelope.
 pub(crate) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
     let body = lenient_json::json(bytes)?;
     let whole = Object::new(&body.value).ok();
@@ -69,7 +66,7 @@ impl Envelope {
         let signature = fields.text("Signature").unwrap_or_default();
         Ok(Self {
             id: fields.text("MessageId").unwrap_or_default(),
-            // An empty text is signed like any other, so it is not the same as none.
+            // An empty subject is part of the signed text, so it differs from an absent one.
             subject: fields.get("Subject").and_then(Value::as_str).map(str::to_owned),
             message: fields.text("Message").unwrap_or_default(),
             token: fields.text("Token"),
@@ -85,8 +82,7 @@ impl Envelope {
         })
     }
 
-    /// What is signed: some of the fields in the order of their names, each a line with the name and a line with the
-    /// value.
+    /// The signed text: some of the fields sorted by name, each as a line with the name and a line with the value.
     pub fn signed_text(&self) -> String {
         let middle = if self.kind == "Notification" {
             vec![("Subject", self.subject.as_deref()), ("Timestamp", Some(self.timestamp.as_str()))]
@@ -129,7 +125,6 @@ impl Envelope {
     }
 }
 
-/// Reads a body.
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let envelopes = match envelopes(desk.post.body) {
         Ok(envelopes) => envelopes,
@@ -147,7 +142,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     Ok(alerts(found))
 }
 
-/// The topic that a post names, in its envelope or, where it is delivered raw, in a header.
+/// The topics that a request names: in its envelopes or, with raw delivery, in a header.
 pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     match envelopes(post.body) {
         Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
@@ -155,7 +150,7 @@ pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
     }
 }
 
-/// A message that was delivered without an envelope.
+/// A message with raw delivery: it has no envelope.
 fn raw(desk: &SenderInput<'_>) -> Option<Vec<Alert>> {
     let message = String::from_utf8_lossy(desk.post.body);
     if let Some(alerts) = cloudwatch::read(&message, Some(desk.post.now)) {
@@ -167,7 +162,7 @@ fn raw(desk: &SenderInput<'_>) -> Option<Vec<Alert>> {
     Some(vec![plain(&message, None, id, topic, Some(desk.post.now), Vec::new())])
 }
 
-/// A message that is no alarm: it fires once, and nothing resolves it.
+/// A message that is not an alarm: it fires once, and nothing resolves it.
 fn plain(
     message: &str,
     subject: Option<String>,

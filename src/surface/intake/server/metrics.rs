@@ -1,4 +1,4 @@
-//! What is counted at the door, in Prometheus' text format.
+//! Counters of the intake, in Prometheus' text format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::engine::dispatcher;
 use crate::sync::lock;
 
-/// How a post was answered.
+/// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PostOutcome {
-    /// With 2xx: the log has it.
+    /// 2xx: its alerts are in the log.
     Taken,
-    /// With 4xx.
+    /// 4xx.
     Rejected,
-    /// With 503.
+    /// 503.
     Unavailable,
 }
 
@@ -30,14 +30,15 @@ impl PostOutcome {
     }
 }
 
-/// What is counted.
+/// The counters.
 #[derive(Debug)]
 pub(super) struct IntakeMetrics {
-    /// By sender and answer. Senders are those of the estate, so that no stranger can make the table grow.
+    /// By sender and outcome. Only senders of the estate are counted by name, so that unknown clients cannot enlarge
+    /// the table.
     posts: Mutex<BTreeMap<(String, PostOutcome), u64>>,
-    /// Whether the shop's files are in force as they were when they were read last.
+    /// Whether the last reload succeeded.
     reloaded: AtomicBool,
-    /// How often they were read since the start.
+    /// How often the project's files were read again since the start.
     reloads: AtomicU64,
 }
 
@@ -61,7 +62,7 @@ impl IntakeMetrics {
         self.reloaded.store(well, Relaxed);
     }
 
-    /// Everything in Prometheus' text format, version 0.0.4.
+    /// All metrics in Prometheus' text format, version 0.0.4.
     pub(super) fn text(&self, duty: &dispatcher::DispatcherMetrics) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {

@@ -1,4 +1,4 @@
-//! A sender's post: proven, read, and taken in, in this order.
+//! Handles a request of a sender: authenticates it, parses it, and reports its alerts to the dispatcher, in this order.
 
 use std::sync::Arc;
 
@@ -20,22 +20,22 @@ use crate::engine::dispatcher::Received;
 use crate::surface::intake::auth::{Admission, Rejected, admit, admit_headers};
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// When a sender should come again after our own trouble, in seconds.
+/// `Retry-After` in seconds, for an error on our side.
 const AGAIN: &str = "5";
 
-/// The name of the alert that a body becomes which is larger than is read.
+/// The name of the alert for a body over the size limit.
 const TOO_LARGE: &str = "body_too_large";
 
-/// What is kept of a body.
+/// The result of reading a body.
 enum ReadBody {
     Whole(Vec<u8>),
-    /// It is larger than is read; its beginning.
+    /// It exceeds the limit; this is its beginning.
     Beginning(Vec<u8>),
-    /// It did not come within the time, or broke off.
+    /// It did not arrive in time, or the connection broke.
     Broken,
 }
 
-/// What a post goes by from its beginning to its end, also when the shop's files are taken up anew meanwhile.
+/// What one request uses from its beginning to its end, even if the files are reloaded in between.
 struct IntakeState<'a> {
     server: &'a Server,
     parts: &'a Parts,
@@ -43,7 +43,7 @@ struct IntakeState<'a> {
     sender: &'a Sender,
 }
 
-/// A post to `/hooks/<sender>`.
+/// Handles `POST /hooks/<sender>`.
 pub(super) async fn take(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
@@ -95,7 +95,7 @@ async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resul
     receipts(server.duty.report(alerts).await)
 }
 
-/// That the post is its sender's, by its signature; a certificate that is not at hand is fetched once.
+/// Checks the signature of a request; a missing certificate is fetched once.
 async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
     let IntakeState { server, parts, name, sender } = *desk;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
@@ -113,7 +113,7 @@ async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), 
     Err(refused(name, &rejected))
 }
 
-/// Reads a body: within a time, up to a size, and large ones a few at a time.
+/// Reads a body within the time and size limits, and large ones only a few at a time.
 async fn read(server: &Server, body: Body) -> ReadBody {
     let read = async {
         let (mut kept, mut stream) = (Vec::new(), body.into_data_stream());
@@ -135,13 +135,13 @@ async fn read(server: &Server, body: Body) -> ReadBody {
     tokio::time::timeout(BODY_WITHIN, read).await.unwrap_or(ReadBody::Broken)
 }
 
-/// A body that is larger than is read is not lost: it is one alert that says so.
+/// The alert for a body over the size limit, so that the request is not lost silently.
 fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     let shown = String::from_utf8_lossy(beginning);
     let body = crate::domain::core::text::printable(&shown).chars().take(1_000).collect();
     Alert {
         sender: name.to_owned(),
-        // One an hour: a sender that posts such bodies all the time is one trouble.
+        // One per hour: a sender that keeps posting such bodies is one problem.
         firing: format!("{TOO_LARGE} {}", now.format("%Y-%m-%dT%H")),
         name: TOO_LARGE.to_owned(),
         summary: Some(format!("`{name}` posted a body of more than {BODY_LIMIT} bytes, which was not read")),
@@ -152,13 +152,13 @@ fn too_large(name: &str, beginning: &[u8], now: Timestamp) -> Alert {
     .limited()
 }
 
-/// What a sender is told of each of its alerts.
+/// The response body: one receipt per alert.
 #[derive(Serialize)]
 struct AlertReceipt {
     received: Vec<Received>,
 }
 
-/// The answer to what was taken in, or was not.
+/// The response, depending on whether the alerts were written.
 fn receipts(taken: Result<Vec<Received>, String>) -> Result<Response, Box<Response>> {
     match taken {
         Ok(received) => Ok(axum::Json(AlertReceipt { received }).into_response()),
