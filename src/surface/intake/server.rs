@@ -38,6 +38,7 @@ const CALENDAR: &str = "/calendar.ics";
 /// Maximum concurrent connections; senders keep a few open each. Further ones wait in the kernel's queue.
 pub const CONNECTIONS: usize = 512;
 
+/// How long reading a request's headers may take.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long reading a request's body may take. Senders wait 5 to 15 seconds for a response.

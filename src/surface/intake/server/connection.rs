@@ -26,6 +26,7 @@ const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 /// How long requests in progress may take when the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(8);
 
+/// Where the server accepts connections.
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),

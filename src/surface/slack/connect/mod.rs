@@ -1,4 +1,4 @@
-//! How Slack reaches us: Socket Mode or HTTP requests, the payloads and the replies.
+//! The connection to Slack: Socket Mode or HTTP requests, payloads and replies.
 
 pub(crate) mod app;
 pub(crate) mod http;

@@ -1,4 +1,4 @@
-//! The hand-over, for somebody who comes on duty with a telephone in the hand.
+//! `/runbook handoff`: the hand-over, short enough for a phone.
 
 use super::super::parse::command::Typed;
 use super::super::parse::identity::RequestedIdentity;
@@ -8,9 +8,9 @@ use super::{HandlerReply, HandlerResult, Interaction, engine_refusal};
 use crate::domain::core::text::one_line;
 use crate::domain::report::handover::{Handover, HandoverLine, Piece};
 
-/// The most lines of each part, the latest: the page and the timeline have the rest.
+/// The most lines per part, the latest ones; the page and the timeline show the rest.
 const LINES: usize = 10;
-/// The most characters of a line.
+/// The longest line, in characters.
 const LINE: usize = 160;
 
 impl Interaction<'_> {
@@ -49,7 +49,7 @@ fn parts(line: HandoverLine) -> Vec<Text> {
     line.0.into_iter().map(part).collect()
 }
 
-/// Words that are not too long, with the blank that they begin or end with.
+/// Limits a piece of text and keeps the blank at its beginning.
 fn limited(words: &str) -> String {
     if words.chars().count() <= LINE { words.to_owned() } else { format!(" {}", one_line(words, LINE)) }
 }

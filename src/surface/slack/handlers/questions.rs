@@ -1,4 +1,4 @@
-//! What waits for people, and its answer in words: looking at it, agreeing, refusing, answering.
+//! Pending questions, and their answers by typed commands: list, approve, deny, answer.
 
 use serde_json::Value;
 
@@ -20,11 +20,11 @@ use crate::domain::incident::permission::{counted, is_one_of, is_unknown_user};
 
 /// The most incidents that a list shows.
 const LISTED: usize = 20;
-/// The most questions that are shown at once.
+/// The most questions shown at once.
 const QUESTIONS: usize = 10;
 
 impl Interaction<'_> {
-    /// What waits for who asks, in every incident that is not over; then what waits for others.
+    /// The questions for this person in all open incidents, then those for others.
     pub(super) async fn waiting(&self) -> HandlerResult {
         let by = self.may(RequestedIdentity::Look)?;
         let open = self.open().await?;
@@ -70,7 +70,7 @@ impl Interaction<'_> {
         Ok(HandlerReply::Say(Card { summary, sheet }))
     }
 
-    /// Shows the change with its button; with the digest of what was shown, agrees at once.
+    /// Shows the change with its button. With the digest that was shown, approves it at once.
     pub(super) async fn approve(&self, typed: &Typed) -> HandlerResult {
         let incident = self.meant(typed).await?;
         let (step, digest) = typed.split();
@@ -89,7 +89,7 @@ impl Interaction<'_> {
         self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
     }
 
-    /// Refuses the only change that waits, or the one whose step is named first.
+    /// Denies the only pending change, or the one whose step is named first.
     pub(super) async fn deny(&self, typed: &Typed) -> HandlerResult {
         if typed.rest.is_empty() {
             return Err(reply_text("Type `/runbook deny <reason>`."));
@@ -107,7 +107,8 @@ impl Interaction<'_> {
         Ok(done("Refused", &self.ask(&incident.id, by, request).await?))
     }
 
-    /// The only question that waits, or the one whose step is named first; without an answer it is shown.
+    /// Answers the only pending question, or the one whose step is named first. Without an answer it shows the
+    /// question.
     pub(super) async fn answer(&self, typed: &Typed) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
@@ -140,7 +141,7 @@ impl Interaction<'_> {
         Ok(done("Answered", &self.act(&incident.id, request).await?))
     }
 
-    /// The questions of a sort, with their buttons.
+    /// The questions of a kind, with their buttons.
     fn shown(
         &self,
         incident: &Incident,
@@ -161,7 +162,7 @@ impl Interaction<'_> {
     }
 }
 
-/// The choice that is meant by an answer: a telephone begins words with a capital, and some quote them.
+/// Matches an answer to a choice, since phones capitalise the first letter and some quote the answer.
 fn meant(gate: Option<&Gate>, words: &str) -> String {
     let Some(Gate::Ask { choices, .. }) = gate else { return words.to_owned() };
     let bare = words.trim_matches(opens_quote);
@@ -169,7 +170,7 @@ fn meant(gate: Option<&Gate>, words: &str) -> String {
     choice.filter(|_| !choices.iter().any(|choice| choice == words)).map_or_else(|| words.to_owned(), Clone::clone)
 }
 
-/// What was done, how it stands now, and what to type to see more of it.
+/// What was done, the next step, and the command that shows more.
 pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     let next = crate::domain::report::headline::next(incident);
     let command = match incident.completed {
@@ -184,7 +185,7 @@ pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
     HandlerReply::Say(Card { summary: what.to_owned(), sheet })
 }
 
-/// Whether somebody may answer a question, as far as can be said before it is asked.
+/// Whether a person may answer a question, as far as this is known before the answer.
 fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {

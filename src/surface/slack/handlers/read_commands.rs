@@ -1,4 +1,4 @@
-//! Looking without changing anything: incidents, the timeline, the page, a runbook, whether a log is whole.
+//! Read-only commands: incidents, timeline, page, runbooks, and verification of a log.
 
 use super::super::parse::command::Typed;
 use super::super::parse::identity::RequestedIdentity;
@@ -10,11 +10,11 @@ use crate::domain::report::headline;
 use crate::domain::report::timeline::{Entry, Timeline};
 use crate::domain::runbook::Runbook;
 
-/// The most incidents, steps or runbooks of a list.
+/// The most incidents, steps or runbooks in a list.
 const LISTED: u32 = 30;
-/// The most lines of a timeline: what is older is on the page and in the terminal.
+/// The most lines of a timeline; the page and the terminal show older ones.
 const LINES: usize = 25;
-/// The most characters of one line.
+/// The longest line, in characters.
 const LINE: usize = 110;
 
 impl Interaction<'_> {
@@ -25,7 +25,7 @@ impl Interaction<'_> {
             self.desk.engine.parts().store.incidents(LISTED, 0).await.map_err(|error| engine_refusal(&error.into()))?;
         let mut lines = Vec::new();
         for summary in all {
-            // One that is damaged hides no other.
+            // A corrupt incident must not hide the others.
             let Ok(incident) = self.desk.engine.incident(&summary.id).await else { continue };
             let words = format!(
                 " {} {}: {} on {} ",
@@ -69,7 +69,7 @@ impl Interaction<'_> {
         Ok(HandlerReply::Say(card))
     }
 
-    /// The runbook that is named; without a name, all of them.
+    /// A runbook and its steps; without a name, the list of runbooks.
     pub(super) async fn show(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let catalog = &self.desk.engine.parts().catalog;

@@ -1,4 +1,4 @@
-//! Steering a run by typed words: trying again, going on without, taking back. What stops it stands with the other words.
+//! Typed commands that steer a run: retry, skip, undo. `cancel` is in [`typed_commands`](super::typed_commands).
 
 use super::super::parse::command::{Typed, first};
 use super::super::render::question;
@@ -9,7 +9,7 @@ use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
 
 impl Interaction<'_> {
-    /// The step named, or the only one that has failed.
+    /// Retries the named step, or the only one that has failed.
     pub(super) async fn retry(&self, typed: &Typed) -> HandlerResult {
         let step = match typed.rest.as_str() {
             "" => self.failed(typed).await?,

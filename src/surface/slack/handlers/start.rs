@@ -1,4 +1,4 @@
-//! Starting a runbook: with what was typed, what an alert gave, or what a form asked for because it was missing.
+//! Starts a runbook: with typed arguments, with those of a proposal, or with a form for the missing ones.
 
 use serde_json::{Map, Value};
 
@@ -18,11 +18,11 @@ use crate::domain::incident::command::{Command, Request, Start};
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::{Param, Runbook};
 
-/// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
+/// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
 impl Interaction<'_> {
-    /// `start p1 [k=v …]`, in the incident that was named or a new one.
+    /// Handles `start p1 [k=v …]`, in the named incident or a new one.
     pub(super) async fn start_typed(&self, typed: &Typed) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let (id, rest) = first(&typed.rest);
@@ -43,7 +43,7 @@ impl Interaction<'_> {
         self.start(id, order).await
     }
 
-    /// With what the form asked for.
+    /// Starts a runbook with the fields of the submitted form.
     pub(super) async fn start_filled(
         &self,
         runbook: &str,
@@ -59,7 +59,7 @@ impl Interaction<'_> {
         self.start(runbook, order).await
     }
 
-    /// What an alert has proposed, with what it gave.
+    /// Starts a runbook that an alert has proposed, with the proposed parameters.
     pub(super) async fn start_proposed(&self, id: &IncidentId, runbook: &str) -> HandlerResult {
         self.may(RequestedIdentity::Act)?;
         let incident = self.incident(id).await?;
@@ -89,21 +89,21 @@ impl Interaction<'_> {
             Some(incident) => incident,
             None => self.fresh().await?,
         };
-        // The one on duty has to know it for the shop's own before it is durable.
+        // The dispatcher must know the incident as this project's own before its first event is durable.
         (self.desk.terms.opening)(&incident);
         let start = self.started(runbook, digest, order, incident.clone());
         let opened = self.ask_to_start(&incident, by, start).await?;
         Ok(HandlerReply::Say(self.live(&opened)))
     }
 
-    /// A no is not about an incident that is only to be opened.
+    /// Submits the start. A refusal does not refer to the incident, which may not exist.
     async fn ask_to_start(&self, id: &IncidentId, by: Actor, start: Start) -> Result<Incident, Card> {
         let command = Command { by, request: Request::Start(Box::new(start)) };
         let asked = self.desk.engine.submit_once(id, command, self.from.name.clone()).await;
         asked.map_err(|error| engine_refusal(&error))
     }
 
-    /// The incident that it goes into, from which it has its environment and what an alert has proposed.
+    /// The existing incident to start in. It supplies the environment and the parameters of the proposal.
     async fn within(&self, runbook: &str, order: &mut StartArgs) -> Result<Option<IncidentId>, Card> {
         let Some(named) = &order.incident else { return Ok(None) };
         let id = self.desk.engine.find(Some(named)).await.map_err(|error| engine_refusal(&error))?;
@@ -121,7 +121,7 @@ impl Interaction<'_> {
     pub(super) fn runbook(&self, id: &str) -> Result<(Runbook, String), Card> {
         let catalog = &self.desk.engine.parts().catalog;
         let known: Vec<&str> = catalog.sheets().map(|(id, _)| id).collect();
-        // A telephone begins words with a capital.
+        // Phones capitalise the first letter.
         let small = id.to_lowercase();
         let id = if known.contains(&id) || !known.contains(&small.as_str()) { id } else { &small };
         catalog.get(id).map_err(|why| {
@@ -154,7 +154,7 @@ impl Interaction<'_> {
         }
     }
 
-    /// An id that nobody has.
+    /// An incident id that is not in use.
     async fn fresh(&self) -> Result<IncidentId, super::Card> {
         for _ in 0..ID_ATTEMPTS {
             let id = IncidentId::from_bits((self.desk.terms.chance)());

@@ -1,4 +1,4 @@
-//! What Slack sends, read: typed commands, button values, identities.
+//! Parses input from Slack: typed commands, button values, identities.
 
 pub mod button_value;
 pub(crate) mod command;

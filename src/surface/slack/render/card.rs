@@ -1,6 +1,7 @@
-//! Messages on the board: pure functions from an incident, and its log where a question is over, to a [`Blocks`].
+//! Renders messages about an incident as pure functions to [`Blocks`]. A settled question also needs the log.
 //!
-//! **Invariant:** the first three lines of the live message say how it stands, what is next, and where all of it is.
+//! **Invariant:** the first three lines of the incident message say the state, the next step, and where the whole
+//! incident is shown.
 
 use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::question::{Waiting, all};
@@ -18,28 +19,27 @@ mod answered;
 
 use self::answered::{Reply, answered, settled};
 
-/// The most questions that the live message shows; the others are in its thread.
+/// Maximum number of questions in the incident message; the others are in its thread.
 const QUESTIONS: usize = 5;
-/// The most characters of a title.
+/// The longest title, in characters.
 const TITLE: usize = 150;
 
-/// A message: blocks, and the words for notifications.
+/// A message: its blocks, and a summary for notifications.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Card {
-    /// What notifications and readers for the blind say.
+    /// The text for notifications and screen readers.
     pub summary: String,
-    /// What is seen.
     pub sheet: Blocks,
 }
 
 impl Card {
-    /// Whether it says what to do next: a command or a button.
+    /// Whether it contains a next command or a button.
     pub fn leads_on(&self) -> bool {
         let blocks = self.sheet.blocks().to_string();
         blocks.contains("/runbook") || blocks.contains("\"button\"")
     }
 
-    /// The same, with what to type next unless it says that.
+    /// Adds a next command unless there is one.
     pub fn leading_on(mut self) -> Self {
         if !self.leads_on() {
             self.sheet.line(vec![Text::Code("/runbook".to_owned()), text(" shows what waits for you")]);
@@ -47,7 +47,7 @@ impl Card {
         self
     }
 
-    /// The same, with what is next in an incident.
+    /// Adds the next step of an incident.
     pub fn leading_to(mut self, incident: &Incident) -> Self {
         let next = text(format!("Next: {} · ", headline::next(incident)));
         self.sheet.line(vec![next, Text::Code(format!("/runbook status {}", incident.id))]);
@@ -55,7 +55,8 @@ impl Card {
     }
 }
 
-/// The message about a subject, for the live one with the end of the log; `link` is where all of the incident is, if it has a page.
+/// The message about a subject; `log` may be only the end of the log for the live message. `link` is the address of the
+/// incident's page, if it has one.
 pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Option<&str>) -> Card {
     match subject {
         PostSubject::Live | PostSubject::Channel => live(incident, log, link),
@@ -69,7 +70,7 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Op
     }
 }
 
-/// How it stands; with the end of the log, also who has answered last.
+/// The incident message. With the end of the log it also shows the latest answer.
 pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     let mut sheet = Blocks::default();
     let waiting = all(incident);
@@ -101,7 +102,7 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
     Card { summary: summary(incident), sheet }
 }
 
-/// The three lines that a person in a hurry reads.
+/// The first three lines: state, next step, links.
 fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
     let state = vec![
         Text::Emoji(sign(incident, waiting)),
@@ -137,7 +138,7 @@ fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
     }
 }
 
-/// The buttons that are there whatever a run does.
+/// The buttons that do not depend on the state of a run.
 fn controls(incident: &Incident) -> Vec<Button> {
     let button = |label: String, look, deed| Button {
         label,
@@ -162,7 +163,7 @@ fn controls(incident: &Incident) -> Vec<Button> {
     buttons
 }
 
-/// A person is needed.
+/// The message for an open question.
 fn asked(waiting: &Waiting<'_>) -> Card {
     let mut sheet = Blocks::default();
     let incident = waiting.incident;
@@ -172,7 +173,7 @@ fn asked(waiting: &Waiting<'_>) -> Card {
     Card { summary, sheet }
 }
 
-/// Which incident it is: a message of a thread is seen in the channel without what it belongs to.
+/// Names the incident, because a broadcast thread message appears in the channel without its context.
 fn whose(sheet: &mut Blocks, incident: &Incident) {
     sheet.note(&format!("{} {} {}", incident.severity, incident.id, one_line(&incident.title, TITLE)));
 }
@@ -249,7 +250,7 @@ mod tests {
 
     const LOG: &str = include_str!("../../../../tests/fixtures/postmortem/p1.jsonl");
 
-    /// The names under which foreign words stand in a log.
+    /// The fields of events that hold foreign text.
     const FOREIGN: [&str; 9] =
         ["title", "summary", "prompt", "what", "why", "reason", "text", "transcript", "instruction"];
 
@@ -275,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Every card at every moment of a log.
+    /// Every message at every moment of a log.
     fn cards(log: &[Recorded]) -> Vec<Card> {
         let mut cards = Vec::new();
         let mut seen: Vec<PostSubject> = vec![PostSubject::Live, PostSubject::Resolved];

@@ -1,4 +1,4 @@
-//! What Slack shows: blocks, the incident message, questions, modals.
+//! Rendering for Slack: blocks, the incident message, questions, modals.
 
 pub mod block_kit;
 pub mod card;
