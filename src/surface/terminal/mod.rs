@@ -1,22 +1,27 @@
-//! The stepper: the face at a terminal, and plain lines where there is none.
+//! The terminal interface: the interactive stepper, plain lines where there is no terminal, and the status board.
 //!
-//! | file | job |
+//! | module | job |
 //! |---|---|
-//! | [`stepper`](mod@self::stepper) | the interactive loop: keys, news, the work and the clock |
-//! | [`plain`](mod@self::stepper::plain_output) | the same news as plain lines |
-//! | [`engine_task`](stepper::engine_task) | the engine at work beside the face |
-//! | [`model`](stepper::model) | what is true, and where the person is |
-//! | [`prompt`](stepper::prompt), [`line_editor`](widgets::line_editor) | which keys answer a question, and the line that is typed |
-//! | [`scrollback`](stepper::scrollback), [`summary`](stepper::summary) | what has happened, as lines that stay |
+//! | [`stepper`](mod@self::stepper) | the interactive loop: keys, events, the worker and the clock |
+//! | [`plain_output`](mod@self::stepper::plain_output) | the same events as plain lines |
+//! | [`engine_task`](stepper::engine_task) | the engine's work on the incident, beside the interface |
+//! | [`model`](stepper::model) | the state of the incident and of the interface |
+//! | [`prompt`](stepper::prompt), [`line_editor`](widgets::line_editor) | the keys that answer a question, and the
+//! typed line |
+//! | [`scrollback`](stepper::scrollback), [`summary`](stepper::summary) | past events, as lines that stay |
 //! | [`view`](stepper::view), `question`, [`countdown`](widgets::countdown) | the live region |
-//! | [`styled_text`](widgets::styled_text), [`wrap`](widgets::wrap), [`palette`](widgets::palette) | lines, rows, colours |
-//! | [`inline_screen`](widgets::inline_screen), [`alternate_screen`](widgets::alternate_screen), `pen`, `guard` | the terminal below its record or whole, the thread that writes to it, giving it back |
+//! | [`styled_text`](widgets::styled_text), [`wrap`](widgets::wrap), [`palette`](widgets::palette) | lines, rows,
+//! colours |
+//! | [`inline_screen`](widgets::inline_screen), [`alternate_screen`](widgets::alternate_screen) | a live region below
+//! the output, or the whole terminal |
+//! | `writer_thread`, `raw_mode` | the thread that writes, and restoring the terminal |
 //! | [`status`] | the status board |
 //!
-//! Deliberately absent: decisions about the incident. A face submits commands and shows what the log says; the settings
-//! of the terminal (colour, letters) are read by the command line and passed in.
+//! **Invariant:** foreign text reaches the terminal only as a [`widgets::styled_text::StyledSpan`], which holds no
+//! control character.
 //!
-//! **Invariant:** text of others reaches the terminal only as an [`widgets::styled_text::StyledSpan`], which holds no control character.
+//! Not here: decisions about the incident, which the engine makes, and the terminal's settings, which the command line
+//! passes in.
 
 use crate::domain::incident::event::Actor;
 use crate::engine::ReturnWhen;
@@ -31,41 +36,38 @@ pub use self::stepper::plain_output::plain;
 pub use self::stepper::step;
 pub use self::widgets::palette::{Colour, Letters};
 
-/// How a person sits at the terminal.
+/// The settings of an interactive or plain session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Who acts.
+    /// The person who acts.
     pub actor: Actor,
-    /// What was recorded up to this event is known already and not told again.
+    /// Events up to this number are known already and are not printed again.
     pub after: u64,
-    /// How long plain lines go on; the stepper always goes on until it is over.
+    /// When plain output returns; the stepper always runs until the incident is over.
     pub patience: ReturnWhen,
-    /// Whether to use colours.
     pub colour: Colour,
-    /// Which letters the terminal shows.
     pub letters: Letters,
-    /// Whether to work on the incident or only to watch.
     pub work: WorkMode,
 }
 
 /// Whether this process works on the incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkMode {
-    /// It does, unless another process does.
+    /// It does, unless another process holds the lease.
     Drive,
-    /// It only watches; a person may still answer.
+    /// It only watches; the person may still answer.
     Watch,
 }
 
-/// How a face was left.
+/// Why the interface returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// Every run is over.
+    /// Every run has ended.
     Over,
     /// The person left, or the terminal is gone.
     Detached,
-    /// Only a person can go on.
+    /// The runs wait for a person.
     NeedsPerson,
-    /// Another process works on it, and the person there is asked.
+    /// Another process holds the lease, and the questions are asked there.
     Taken,
 }

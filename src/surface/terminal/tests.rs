@@ -1,4 +1,4 @@
-//! What a person sees, at 80 and at 40 columns, without a terminal.
+//! What a person sees at 80 and at 40 columns, tested without a terminal.
 
 mod story;
 

@@ -1,15 +1,15 @@
-//! The status board: a shop's services and datastores, a line each, once or for as long as somebody watches.
+//! The status board: the project's services and datastores, one line each, printed once or updated live.
 //!
 //! | file | job |
 //! |---|---|
-//! | [`columns`] | a row's cells, and which of them fit |
-//! | [`sparkline`] | latencies as a curve of letters |
-//! | [`model`] | what is known while somebody watches: rows, latencies, news, the choice |
+//! | [`columns`] | the cells of a row, and which of them fit |
+//! | [`sparkline`] | latencies as a curve of characters |
+//! | [`model`] | the live state: rows, latencies, changes, selection |
 //! | [`view`] | the whole screen |
 //! | [`watch`](mod@self::watch) | the loop: keys, systemd's signals, probes, the clock |
 //! | [`subcommand`] | other commands that a key starts on the same terminal |
 //!
-//! Deliberately absent: looking, which is the engine's, and what a row's state is, which is the domain's.
+//! Not here: probing (`engine`), and the grade of a row (`domain`).
 
 pub mod columns;
 pub mod model;

@@ -1,18 +1,18 @@
-//! Latencies as a curve: one letter a look, the latest at the right.
+//! Latencies as a curve: one character per probe, the latest at the right.
 
 use crate::surface::terminal::widgets::palette::Letters;
 use crate::surface::terminal::widgets::styled_text::{StyledSpan, Tone};
 
-/// What a curve that never rises above this many milliseconds looks like is flat: nobody waits for so little.
+/// The lowest maximum of the scale, in milliseconds. Faster responses look flat, since nobody notices them.
 const CALM: u64 = 20;
 
 const UNICODE: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 
-/// One look: how long the answer took, or that there was none.
+/// The result of one probe: its latency, or none without an answer.
 pub type Sample = Option<u64>;
 
-/// The last samples in `columns` letters. A look without an answer is a cross.
+/// The last samples in `columns` characters. A probe without an answer is a cross.
 pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<StyledSpan> {
     let latest = &samples[samples.len().saturating_sub(columns)..];
     let highest = latest.iter().flatten().copied().max().unwrap_or(0).max(CALM);
@@ -22,7 +22,7 @@ pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<Styled
     };
     let letter = |sample: &Sample| match sample {
         None => (Tone::Bad, cross),
-        // The highest stands at the top: no division can go beyond.
+        // The highest latency is the top step, so the index stays in range.
         Some(took) => (Tone::Accent, steps[usize::try_from(took * 7 / highest).unwrap_or(7).min(7)]),
     };
     let mut spans = vec![StyledSpan::new(Tone::Plain, &" ".repeat(columns - latest.len()))];

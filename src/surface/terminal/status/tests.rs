@@ -1,4 +1,4 @@
-//! The board without a terminal: what a person sees, and what keys do.
+//! Tests of the board without a terminal: screens and keys.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

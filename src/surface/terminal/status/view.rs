@@ -1,6 +1,6 @@
-//! The whole screen of the board: how the shop stands, the rows, what has changed, the chosen row, the keys.
+//! Renders the board's screen: counts, rows, recent changes, the selected row, keys.
 //!
-//! **Invariant:** no more rows than the screen has, and none wider; what is hidden is counted.
+//! **Invariant:** never more rows than the screen has, and none wider; hidden rows are counted.
 
 use super::columns::{Columns, age, state_style};
 use super::model::StatusModel;
@@ -13,24 +13,24 @@ use crate::surface::terminal::widgets::palette::Letters;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
-/// The fewest and the most rows of news, where there is room for the rows of the board besides.
+/// Minimum and maximum rows for changes, if there is space beside the rows of the board.
 const NEWS: (usize, usize) = (4, 8);
 
-/// The rows beside those of the board and the news: head, headings, a rule, the chosen row, the keys.
+/// Rows beside those of the board and the changes: head, headings, a rule, the selected row, the keys.
 const FRAME: usize = 5;
 
-/// Below this width the head says only what counts.
+/// Below this width the head shows only the environment and the counts.
 const NARROW: usize = 60;
 
-/// From this width on the curve has twenty letters, else ten.
+/// From this width on the curve has twenty characters, otherwise ten.
 const BROAD: usize = 120;
 
-/// The screen.
+/// The rows of the screen.
 pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -> Vec<WrappedRow> {
     let signs = letters.signs();
     let spare = size.rows.saturating_sub(FRAME + model.rows.len());
     let lines = model.news.len() + usize::from(model.blind.is_some());
-    // Rows that there is no news for are the board's.
+    // Rows that changes do not need go to the board.
     let news = spare.clamp(NEWS.0, NEWS.1).min(size.rows.saturating_sub(FRAME + 1)).min(lines.max(spare));
     let room = size.rows.saturating_sub(FRAME + news);
     let mut screen = vec![head(model, now, size.columns, signs)];
@@ -38,14 +38,14 @@ pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -
     screen.extend(board);
     screen.push(rule(model, hidden, size.columns, signs));
     screen.extend(news_rows(model, now, news, size.columns, signs));
-    // What is below stays below, however few rows there are.
+    // The last two rows stay at the bottom.
     screen.resize(size.rows.saturating_sub(2).max(screen.len()), WrappedRow::default());
     screen.push(chosen(model, size.columns, signs));
     screen.push(keys(model, size.columns, letters));
     screen
 }
 
-/// A row whose spans are cut where the screen ends.
+/// A row cut at the edge of the screen.
 fn fitted(spans: Vec<StyledSpan>, columns: usize, signs: &Signs) -> WrappedRow {
     let mut row = WrappedRow::default();
     for span in spans {
@@ -58,7 +58,7 @@ fn fitted(spans: Vec<StyledSpan>, columns: usize, signs: &Signs) -> WrappedRow {
     row
 }
 
-/// Texts at both edges; the right one only where there is room for it.
+/// Text at both edges; the right one only if there is space for it.
 fn edged(left: Vec<StyledSpan>, right: StyledSpan, columns: usize, signs: &Signs) -> WrappedRow {
     let used: usize = left.iter().map(StyledSpan::width).sum();
     let mut row = fitted(left, columns, signs);
@@ -88,7 +88,7 @@ fn head(model: &StatusModel, now: Timestamp, columns: usize, signs: &Signs) -> W
     edged(spans, StyledSpan::new(Tone::Faint, &now.format("%H:%M:%S UTC").to_string()), columns, signs)
 }
 
-/// The headings and as many rows as there is room for, so that the chosen one is among them; how many are not.
+/// The headings and as many rows as fit, scrolled to the selected one; and how many rows are hidden above and below.
 fn table(
     model: &StatusModel,
     now: Timestamp,
@@ -153,7 +153,7 @@ fn news_rows(model: &StatusModel, now: Timestamp, room: usize, columns: usize, s
     trouble.chain(news).take(room).collect()
 }
 
-/// What there is no column for of the chosen row, or a word to the person.
+/// Facts of the selected row that have no column, or the message to the person.
 fn chosen(model: &StatusModel, columns: usize, signs: &Signs) -> WrappedRow {
     if let Some(notice) = &model.notice {
         return fitted(vec![StyledSpan::new(Tone::Warn, notice)], columns, signs);
@@ -193,7 +193,7 @@ fn keys(model: &StatusModel, columns: usize, letters: Letters) -> WrappedRow {
     let mut used = 0;
     for (key, does) in keys {
         used += width(key) + width(does) + 3;
-        // A key of which only half could be read is better not there; the last two blanks need no room.
+        // A key that does not fit completely is left out. The trailing two blanks need no space.
         if used > columns + 2 && !spans.is_empty() {
             break;
         }

@@ -1,7 +1,7 @@
-//! The loop of the board: keys, systemd's signals, probes and the clock in one place, none of them waiting for another.
+//! The loop of the board. It handles keys, systemd's signals, probes and the clock concurrently.
 //!
-//! **Invariant:** a change of a unit is looked at when systemd tells it, and never more often than [`CALM`]; each
-//! subject is asked again only when it has answered or its time was over.
+//! **Invariant:** a change of a unit is read when systemd signals it, but at most once per [`CALM`]. A subject is
+//! probed again only after the previous probe has ended.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -25,50 +25,48 @@ use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, s
 use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
 use crate::surface::terminal::widgets::palette::{Colour, Letters};
 
-/// How often ages and the time of day are drawn again.
+/// How often ages and the time of day are redrawn.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long after one look at the units the next one begins at the earliest: a restart is a dozen signals.
+/// The minimum time between two reads of the units; a restart causes a dozen signals.
 const CALM: Duration = Duration::from_millis(300);
 
-/// How long it takes until a bus that could not be reached is tried again.
+/// How long until an unreachable bus is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How a person watches.
+/// The settings of the live board.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How often everything is asked again.
+    /// How often everything is probed.
     pub every: Duration,
-    /// Whether to use colours.
     pub colour: Colour,
-    /// Which letters the terminal shows.
     pub letters: Letters,
-    /// The words that every command begins with that a key starts.
+    /// The arguments before those of every command that a key starts.
     pub lead: Vec<String>,
 }
 
-/// Something that goes on.
+/// A future in progress.
 type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// What came of a probe: of which subject, and what it answered.
+/// The index of a subject and the result of its probe.
 type Answered = (usize, Option<Probe>);
 
-/// What was heard of systemd.
+/// What systemd's signals reported.
 enum Heard {
     Began(UnitWatch),
     Changed(UnitWatch),
     Lost,
 }
 
-/// Whether the board stays.
+/// What happens after an event.
 enum AfterKey {
     On,
     Leave,
-    /// Another command has the terminal in the meantime.
+    /// Another command gets the terminal.
     Errand(Vec<String>, Pause),
 }
 
-/// Somebody at a terminal who watches.
+/// The board and its data.
 struct Watch<'a> {
     survey: &'a StatusSurvey,
     catalog: &'a Catalog,
@@ -78,14 +76,14 @@ struct Watch<'a> {
     answers: HashMap<usize, Option<Probe>>,
 }
 
-/// What goes on while the board is on the screen.
+/// What runs while the board is on the screen.
 struct WatchTasks<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
     asked: HashSet<usize>,
     look: Option<Pending<'a, Units>>,
     look_again: bool,
     hear: Pending<'a, Heard>,
-    /// Whose turn it is, and when.
+    /// The subject to probe next, and when.
     at: usize,
     turn: Timestamp,
 }
@@ -123,7 +121,7 @@ impl<'a> Watch<'a> {
         let mut keys = subcommand::keys();
         let [mut interrupt, mut terminate, mut hangup] = signals()?;
         let mut work = WatchTasks::begin(self.survey, clock.now());
-        // The units are there at once, and the first answers a moment later.
+        // Drawn before the first probe answers; units arrive at once.
         loop {
             if canvas.show(&view(&self.model, clock.now(), canvas.size(), self.options.letters)).is_err() {
                 return Ok(AfterKey::Leave);
@@ -189,7 +187,8 @@ impl<'a> Watch<'a> {
         AfterKey::Errand(words.map(str::to_owned).to_vec(), Pause::OnTrouble)
     }
 
-    /// Says which runbook would be started: it opens an incident, and one key is too easily pressed for that.
+    /// Shows which runbook would be started and waits for confirmation: it opens an incident, and a key is easily
+    /// pressed by mistake.
     fn offer(&mut self) {
         let Some(row) = self.model.row() else { return };
         let words = start_words(row, self.catalog, self.survey.environment());
@@ -223,7 +222,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Puts together what is known of a subject.
+    /// Combines the unit and the probe of a subject into its row.
     fn put(&mut self, at: usize) {
         let subject = &self.survey.subjects()[at];
         let answer = self.answers.get(&at);
@@ -249,7 +248,7 @@ impl<'a> WatchTasks<'a> {
         work
     }
 
-    /// Looks at the units after a while; once more when a look is on its way already.
+    /// Reads the units after a pause. During a read, another one is scheduled.
     fn look(&mut self, survey: &'a StatusSurvey, after: Duration) {
         if self.look.is_some() {
             self.look_again = true;
@@ -263,7 +262,7 @@ impl<'a> WatchTasks<'a> {
         }));
     }
 
-    /// Asks everything now, except those that have not answered yet.
+    /// Probes everything now, except what is being probed already.
     fn ask_all(&mut self, survey: &'a StatusSurvey) {
         self.look(survey, Duration::ZERO);
         for at in 0..survey.subjects().len() {
@@ -271,8 +270,8 @@ impl<'a> WatchTasks<'a> {
         }
     }
 
-    /// Asks the one whose turn it is. A round is spread over its time: a burst would measure how long they wait for one
-    /// another.
+    /// Probes the next subject. Probes are spread over the interval, because a burst would measure how they delay each
+    /// other.
     fn handle_key(&mut self, survey: &'a StatusSurvey, every: Duration) {
         let many = survey.subjects().len().max(1);
         let share = every / u32::try_from(many).unwrap_or(u32::MAX);
@@ -284,7 +283,7 @@ impl<'a> WatchTasks<'a> {
         self.at = (self.at + 1) % many;
     }
 
-    /// Asks a subject, unless it has not answered yet.
+    /// Probes a subject, unless it is being probed already.
     fn ask(&mut self, at: usize, survey: &'a StatusSurvey) {
         if survey.probes() && self.asked.insert(at) {
             self.probes.push(Box::pin(async move { (at, survey.probe(&survey.subjects()[at]).await) }));
@@ -307,7 +306,7 @@ impl<'a> WatchTasks<'a> {
     }
 }
 
-/// Waits for the next word of systemd; takes a lookout first where there is none.
+/// Waits for the next signal of systemd; subscribes first if there is no subscription.
 fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a, Heard> {
     Box::pin(async move {
         match lookout {
@@ -325,7 +324,7 @@ fn hear<'a>(survey: &'a StatusSurvey, lookout: Option<UnitWatch>) -> Pending<'a,
     })
 }
 
-/// What comes of something that may go on; for ever when nothing does.
+/// Completes with the future, if there is one; otherwise never.
 async fn pending<T>(work: &mut Option<Pending<'_, T>>) -> T {
     match work {
         Some(work) => work.await,

@@ -1,6 +1,7 @@
-//! The engine at work beside the face: started, started again when another process has let go, and ended.
+//! The engine's work beside the interface: starts it, restarts it after another process released the lease, and ends
+//! it.
 //!
-//! Deliberately absent: everything that is seen. The loop of a face asks what became of the work, and nothing else.
+//! Not here: any output. The loop of the interface waits for the result.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError, ReturnWhen, Stop};
 
-/// How long to wait before trying for the work of another process again.
+/// How long to wait before trying to get the lease of another process again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The work on one incident.
@@ -25,13 +26,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Nobody works here: the incident is only watched.
+    /// A driver without work, for an incident that is only watched.
     pub fn idle(engine: &Engine, incident: &IncidentId) -> Self {
         let (engine, incident) = (engine.clone(), incident.clone());
         Self { engine, incident, patience: ReturnWhen::UntilOver, detach: CancellationToken::new(), work: None }
     }
 
-    /// Begins to work.
+    /// A driver that starts to work.
     pub fn working(engine: &Engine, incident: &IncidentId, patience: ReturnWhen) -> Self {
         let mut driver = Self::idle(engine, incident);
         driver.patience = patience;
@@ -54,7 +55,7 @@ impl Driver {
         })
     }
 
-    /// Waits for the end of the work; for ever when nobody works here. Cancel-safe.
+    /// Waits for the end of the work; never returns if there is none. Cancel-safe.
     pub async fn stopped(&mut self) -> Result<Stop, EngineError> {
         let Some(work) = &mut self.work else {
             return std::future::pending().await;
@@ -66,12 +67,12 @@ impl Driver {
         })
     }
 
-    /// Tries again after a while.
+    /// Starts the work again after a pause.
     pub fn again(&mut self) {
         self.work = Some(self.start(AGAIN));
     }
 
-    /// Asks the work to end; whether there is any that has to.
+    /// Asks the work to end; true when there is any.
     pub fn detach(&self) -> bool {
         self.detach.cancel();
         self.work.is_some()

@@ -1,9 +1,9 @@
-//! The record: what has happened, as the lines that stay in the terminal's own scroll-back.
+//! Turns events into the lines that stay in the terminal's scroll-back.
 //!
-//! One reporter for what happens now, for a replay of the log and for plain lines: each event becomes none, one or a
-//! few lines. What passed quietly takes one; a failure is shown at once, with the end of what was printed.
+//! The same code serves live events, a replay of the log and plain lines. An event becomes none, one or a few lines; a
+//! failure also shows the end of the step's output.
 //!
-//! Deliberately absent: the clock. An event's own time is the only one that a record knows.
+//! The only time used is that of the event; there is no clock here.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -29,7 +29,7 @@ mod people;
 /// How many of the last printed lines a failure shows.
 const TRANSCRIPT_LINES: usize = 8;
 
-/// Turns events into lines, and remembers what is true on the way.
+/// Turns events into lines, and keeps the state of the incident up to date.
 #[derive(Debug)]
 pub struct Scrollback {
     signs: &'static Signs,
@@ -38,17 +38,17 @@ pub struct Scrollback {
 }
 
 impl Scrollback {
-    /// A record of nothing yet.
+    /// A scrollback before the first event.
     pub fn new(signs: &'static Signs) -> Self {
         Self { signs, incident: None, phase: None }
     }
 
-    /// What is true after everything told so far.
+    /// The incident after all events so far.
     pub fn incident(&self) -> Option<&Incident> {
         self.incident.as_ref()
     }
 
-    /// Applies an event and says what of it a person should see.
+    /// Applies an event; returns the lines to print.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<Vec<StyledLine>, Illegal> {
         let asked = self.gate_before(&recorded.event);
         extend(&mut self.incident, std::slice::from_ref(recorded))?;
@@ -70,7 +70,7 @@ impl Scrollback {
         Ok(lines)
     }
 
-    /// The gate that an event opens, before it is forgotten.
+    /// The gate of the event's step before the event is applied, which opens it.
     fn gate_before(&self, event: &Event) -> Option<Gate> {
         let (run, key) = crate::domain::incident::step::place(event)?;
         self.incident.as_ref()?.run(run)?.state(key)?.gate().cloned()
@@ -94,7 +94,7 @@ fn shows_time(event: &Event) -> bool {
     )
 }
 
-/// One event, with what is true after it.
+/// One event, and the incident after it.
 struct Teller<'a> {
     signs: &'static Signs,
     incident: &'a Incident,
@@ -141,7 +141,7 @@ impl Teller<'_> {
                 let text = format!("{} wants this taken back: {}", self.who(), self.name(run, key));
                 self.one(Tone::Accent, self.signs.person, &text)
             }
-            // What begins is shown while it goes on, and what is asked while it is open.
+            // A started step and an open question are shown in the live region.
             StepEvent::Started { .. } | StepEvent::Expanded { .. } | StepEvent::Asked { .. } => Vec::new(),
         }
     }
@@ -187,7 +187,7 @@ impl Teller<'_> {
     }
 
     fn run_ended(&self, id: RunId, outcome: RunOutcome) -> Vec<StyledLine> {
-        // The first run's end is told by the closing summary, which says more.
+        // The closing summary reports the end of the first run in more detail.
         if id == RunId(1) {
             return Vec::new();
         }
@@ -266,7 +266,7 @@ impl Teller<'_> {
         vec![self.step(Tone::Warn, self.signs.again, run, key).faint(&format!(" {} again{when}{who}", self.signs.dot))]
     }
 
-    /// A success was told when its attempt ended; what is left to tell is what a failure means.
+    /// A success was printed when its attempt ended; only the consequence of a failure is new.
     fn concluded(&self, run: RunId, key: &StepKey, conclusion: Conclusion, reason: Option<&str>) -> Vec<StyledLine> {
         let (tone, sign, meaning) = match conclusion {
             Conclusion::Succeeded | Conclusion::Skipped => return Vec::new(),
@@ -274,7 +274,7 @@ impl Teller<'_> {
             Conclusion::Failed => (Tone::Bad, self.signs.failed, "failed"),
             Conclusion::Cancelled => (Tone::Faint, self.signs.skipped, "cancelled"),
         };
-        // The check's own failure says it; its step's conclusion follows with what it means.
+        // The failed check was already printed; the step's conclusion follows.
         if key.part == StepPart::Verify {
             return Vec::new();
         }
@@ -318,7 +318,7 @@ impl Teller<'_> {
     }
 }
 
-/// How a run ended: its tone, its sign and its word.
+/// The tone, sign and word for the outcome of a run.
 pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &'static str) {
     match outcome {
         RunOutcome::Succeeded => (Tone::Good, signs.done, "succeeded"),
@@ -327,7 +327,7 @@ pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &
     }
 }
 
-/// An answer in words; none where there is nothing to say.
+/// An answer as text; none for null.
 pub fn words(answer: &Value) -> Option<String> {
     match answer {
         Value::Null => None,
@@ -337,7 +337,7 @@ pub fn words(answer: &Value) -> Option<String> {
     }
 }
 
-/// The last lines that were printed, each behind a bar in column `indent`.
+/// The last printed lines, each after a bar in column `indent`.
 pub fn transcript(text: &str, limit: usize, indent: usize, signs: &Signs) -> Vec<StyledLine> {
     let printed: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let skipped = printed.len().saturating_sub(limit);

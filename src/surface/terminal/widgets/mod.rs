@@ -1,4 +1,4 @@
-//! What the stepper and the status board are drawn with.
+//! Building blocks of the stepper and the status board.
 
 pub mod alternate_screen;
 pub mod countdown;

@@ -1,7 +1,7 @@
-//! What a tone looks like: the only place that knows colours.
+//! Maps tones to colours; no other module knows colours.
 //!
-//! **Invariant:** only the sixteen colours that every terminal has, and never a background: the reader's own theme
-//! decides. Meaning never rests on colour alone; every line reads the same without it.
+//! **Invariant:** only the sixteen standard colours are used, and never a background, so that the user's theme decides.
+//! No meaning depends on colour alone.
 
 use super::styled_text::{ASCII, Signs, Tone, UNICODE};
 use super::wrap::WrappedRow;
@@ -9,23 +9,23 @@ use super::wrap::WrappedRow;
 /// Whether tones become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// The sixteen that every terminal has.
+    /// The sixteen standard colours.
     Sixteen,
-    /// None: `NO_COLOR`, `TERM=dumb`, a pipe.
+    /// No colours: `NO_COLOR`, `TERM=dumb`, a pipe.
     None,
 }
 
-/// Which letters the terminal can show.
+/// The character set that the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
     /// The locale is UTF-8.
     Unicode,
-    /// It is not.
+    /// Any other locale.
     Ascii,
 }
 
 impl Letters {
-    /// The signs to draw with.
+    /// The signs of this character set.
     pub fn signs(self) -> &'static Signs {
         match self {
             Self::Unicode => &UNICODE,
@@ -34,7 +34,7 @@ impl Letters {
     }
 }
 
-/// The row as the bytes to send, without a line end.
+/// The bytes of a row, without a line end.
 pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
     let mut out = String::new();
     for span in &row.0 {
@@ -61,7 +61,7 @@ pub fn styled(row: &WrappedRow, colour: Colour, letters: Letters) -> String {
 fn codes(tone: Tone) -> &'static str {
     match tone {
         Tone::Plain => "",
-        // Faint, not bright black: that one is invisible on some widespread themes.
+        // Faint, not bright black, which is invisible in some common themes.
         Tone::Faint => "2",
         Tone::Strong => "1",
         Tone::Good => "32",

@@ -1,4 +1,4 @@
-//! The lines for the incident itself, its alerts and its deadlines.
+//! Lines for the incident itself, its alerts and its deadlines.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,4 +1,4 @@
-//! The lines for who was told, who was not, who has which role and who was refused.
+//! Lines for messages, roles, severity changes and refused people.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
