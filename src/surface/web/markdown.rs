@@ -1,11 +1,11 @@
-//! The draft of a post-mortem, from Markdown to HTML.
+//! Renders the draft of a post-mortem from Markdown to HTML.
 //!
-//! **Invariant:** what comes out has only elements that the Markdown itself stands for: HTML in it is shown as text, and
-//! what is no address of the web becomes no link. Pictures are not loaded.
+//! **Invariant:** the output has only elements that Markdown syntax produces. HTML in the draft is shown as text, only
+//! web addresses become links, and images are not loaded.
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
-/// The most bytes of a draft that are shown: people read no longer ones on a page.
+/// Maximum bytes of a draft that are rendered.
 const LIMIT: usize = 256 * 1024;
 
 /// The draft without its front matter, as HTML.
@@ -41,7 +41,7 @@ fn cut(markdown: &str) -> &str {
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
-        // One level lower: the page has its own first heading.
+        // Headings move down, because the page has its own first heading.
         Event::Start(Tag::Heading { level, .. }) => {
             Event::Start(Tag::Heading { level: lower(level), id: None, classes: Vec::new(), attrs: Vec::new() })
         }

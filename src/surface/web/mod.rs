@@ -1,12 +1,9 @@
-//! The page of an incident: how it stands, what is next, who does what, by when, what has happened, and the draft of its
-//! post-mortem, for a telephone as well as for a wall.
+//! The page of an incident: state, next step, roles, deadlines, timeline and the post-mortem draft. It fits a phone and
+//! a wall screen.
 //!
-//! **Invariant:** without the key of its link nothing of an incident is said, not even whether there is one.
+//! **Invariant:** without the key in the link nothing is shown of an incident, not even whether it exists.
 //!
-//! **Invariant:** foreign words are text. The page has no script, loads nothing, leads nowhere by itself, and its address is
-//! told to nobody.
-//!
-//! Deliberately absent: changing anything.
+//! The page is read-only. Foreign text is escaped. The page has no script, loads nothing, and sends no referrer.
 
 use std::sync::Arc;
 
@@ -26,13 +23,13 @@ mod markdown;
 mod page_model;
 mod template;
 
-/// The pages that are made at the same time: a long log takes a while to read, and the log has more urgent readers.
+/// Maximum number of pages rendered concurrently, since reading a long log delays more urgent readers.
 const AT_ONCE: usize = 4;
 
-/// When to come again after our own trouble, in seconds.
+/// `Retry-After` in seconds, for an error on our side.
 const AGAIN: &str = "5";
 
-/// What is told to browsers with every answer, besides the policy of what the page may do.
+/// Headers of every response, besides the content security policy.
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -41,7 +38,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("x-robots-tag"), "noindex, nofollow"),
 ];
 
-/// The pages of all incidents.
+/// The state that all requests share.
 struct Pages {
     engine: Engine,
     form: Form,
@@ -84,7 +81,7 @@ async fn shown(pages: &Pages, id: &str, query: &str) -> Response {
     }
 }
 
-/// The same for a wrong key, an unknown incident, and an estate without pages.
+/// The same response for a wrong key, an unknown incident, and an estate without pages.
 fn nothing() -> Response {
     let words = "There is nothing here. A link to an incident is good only as a whole, with its key.\n";
     (StatusCode::NOT_FOUND, words).into_response()

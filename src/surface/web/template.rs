@@ -1,7 +1,7 @@
-//! The form of the page: a template in which everything that is put in is text, and one sheet of style.
+//! Renders the page from a template, with an inline style sheet.
 //!
-//! **Invariant:** only the style, which is ours, and the HTML of a draft, which is made harmless before, are put in as they
-//! are. Telephone numbers of customers are masked wherever they stand.
+//! **Invariant:** every value is escaped, except the style sheet and the sanitised HTML of a draft. Phone numbers are
+//! masked everywhere, also in the draft.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -17,7 +17,7 @@ use crate::engine::{Engine, EngineError, report_files};
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// How the page looks, once for all incidents.
+/// The compiled template.
 pub(super) struct Form(Environment<'static>);
 
 impl Form {
@@ -32,7 +32,7 @@ impl Form {
         Self(environment)
     }
 
-    /// What a browser may do with the page: show it with its own style, and nothing else.
+    /// The content security policy: the page's own style, and nothing else.
     pub(super) fn policy(&self) -> String {
         let style = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
         format!(
@@ -40,7 +40,7 @@ impl Form {
         )
     }
 
-    /// The page of an incident.
+    /// The page of an incident as HTML.
     pub(super) async fn page(&self, engine: &Engine, id: &IncidentId) -> Result<String, EngineError> {
         let (incident, log) = (engine.incident(id).await?, engine.log(id).await?);
         let parts = engine.parts();
@@ -48,14 +48,14 @@ impl Form {
         Ok(self.drawn(&PageModel::of(&incident, &log, written.as_deref(), parts.clock.now())))
     }
 
-    /// A sheet as HTML.
+    /// A page model as HTML.
     pub(super) fn drawn(&self, sheet: &PageModel) -> String {
         let page = self.0.get_template("page").expect("it was added");
         page.render(Value::from(Serde(sheet))).expect("the template names what a sheet has")
     }
 }
 
-/// Writes a value as text; one that was made harmless goes in as it is.
+/// Writes a value escaped, with phone numbers masked; a value marked as safe is written unchanged.
 fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str().filter(|_| !value.is_safe()) {
         Some(text) => escape_formatter(out, state, &Value::from(Redactor::default().mask_phones(text).into_owned())),
@@ -63,9 +63,9 @@ fn masked(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Res
     }
 }
 
-/// An instant for people, with one for machines.
+/// An instant as a `<time>` element.
 fn moment(at: &str) -> Value {
-    // It was written by us: `2026-03-29T00:50:00Z`.
+    // Our own format: `2026-03-29T00:50:00Z`.
     let (date, clock) = at.split_once('T').unwrap_or((at, ""));
     let clock = clock.get(..5).unwrap_or_default();
     let shown = |text: &str| minijinja::HtmlEscape(text).to_string();
