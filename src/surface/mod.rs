@@ -1,4 +1,4 @@
-//! The faces: how people and programs reach the engine.
+//! The interfaces: how people and programs use the engine.
 
 pub mod cli;
 pub mod demo;

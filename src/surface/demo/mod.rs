@@ -1,9 +1,9 @@
-//! The demo: a shop of small real services that is broken on purpose, and the machinery to bring it up and take it away.
+//! The demo: small real services that are broken on purpose, and the code to start and remove them.
 //!
-//! It is what newcomers see first, so it needs nothing: no root, no network, no settings. What a machine lacks makes it
-//! smaller, never impossible. The same machinery carries the tests that need a real systemd.
+//! Newcomers see it first, so it needs no root, no network and no settings. What a machine lacks only makes it smaller.
+//! The tests that need a real systemd use the same code.
 //!
-//! Deliberately absent: the engine's parts, the terminal and the command line; the command `demo` puts them together.
+//! Not here: the command `demo`, which combines this with the engine and the terminal.
 
 pub mod autoplay;
 pub mod environment;

@@ -1,4 +1,5 @@
-//! The lab: private real parts for the demo (a systemd user manager, journald, a git repository), or stand-ins where the host has none.
+//! Private instances for the demo: a systemd user manager, journald and a git repository, or replacements where the
+//! host lacks them.
 
 pub mod booted_marker;
 pub mod cgroup;
