@@ -1,4 +1,4 @@
-//! What a kind of action is given when it works for no step: for commands that look at hosts.
+//! The context for actions that run outside a step, for commands that check hosts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,20 +12,18 @@ use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::id::{RunId, StepKey};
 use crate::surface::cli::output::error::Result;
 
-/// Where somebody looks.
+/// The environment in which an action runs.
 #[derive(Debug, Default)]
 pub struct Scene {
-    /// The shop's directory.
+    /// The project's directory.
     pub directory: PathBuf,
-    /// The shop.
     pub estate: Estate,
-    /// The environment's name; empty when it is none of the estate's.
+    /// The environment's name; empty when the estate has no such environment.
     pub name: String,
-    /// The environment.
     pub environment: Environment,
 }
 
-/// The surroundings of a look, in which these secrets may be used and are scrubbed.
+/// An action context in which these secrets can be used and are redacted.
 pub fn context(station: &Session, scene: Scene, secrets: Secrets) -> Result<Context> {
     let Scene { directory, estate, name, environment } = scene;
     Ok(Context {

@@ -1,4 +1,4 @@
-//! The incident and the step that a command is about, as arguments that many commands share.
+//! The incident and the step of a command, as arguments that many commands share.
 
 use crate::domain::core::id::StepKey;
 
@@ -34,7 +34,7 @@ pub struct Going {
     pub detach: bool,
 }
 
-/// A step as it was typed.
+/// Parses a step.
 pub fn key(typed: &str) -> Result<StepKey, String> {
     typed.parse()
 }

@@ -1,4 +1,4 @@
-//! What a command works with: settings, the project, secrets, the local user, the engine.
+//! The context of a command: settings, the project, secrets, the local user, the engine.
 
 pub(crate) mod action_context;
 pub(crate) mod args;

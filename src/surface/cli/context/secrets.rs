@@ -1,9 +1,10 @@
-//! The values of the estate's secrets: from a variable, a file, one line of an environment file, or a systemd credential.
+//! Reads the values of the estate's secrets: from a variable, a file, a line of an environment file, or a systemd
+//! credential.
 //!
-//! **Invariant:** a value leaves this file only as a `SecretString`; a reason why there is none never quotes what was read.
+//! **Invariant:** a value leaves this file only as a `SecretString`, and an error never quotes what was read.
 //!
-//! Deliberately absent: failing. A secret that cannot be read is kept with the reason, and matters only to the step
-//! that needs it.
+//! Reading does not fail: an unreadable secret is kept with its error, which matters only to a step that needs the
+//! secret.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,10 +22,10 @@ use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
 /// The largest environment file, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Reads every secret of the estate. Relative files are relative to the shop's directory.
+/// Reads every secret of the estate. Relative paths are relative to the project's directory.
 ///
-/// A key that ends in `*` stands for a family: every matching line of the file is a secret of its own, `<name>.<KEY>`,
-/// kept out of everything that is written. The family as a whole has no value.
+/// A key that ends in `*` names a family: every matching line of the file is a secret `<name>.<KEY>` and is redacted
+/// from all output. The family itself has no value.
 pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Secrets {
     let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
     let mut values = BTreeMap::new();
@@ -44,12 +45,12 @@ pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Sec
     Secrets::new(values)
 }
 
-/// What the keys of a family begin with.
+/// The prefix of the keys in a family.
 fn family(source: &SecretSource) -> Option<&str> {
     source.key.as_deref()?.strip_suffix('*')
 }
 
-/// Every assignment of an environment file whose key begins so.
+/// Every assignment in an environment file whose key has this prefix.
 fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, String>>, String> {
     let shown = path.display();
     let text = contents(path).map_err(|reason| format!("`{shown}` {reason}"))?;
@@ -77,7 +78,7 @@ fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> R
     weighed(value)
 }
 
-/// A value that can be kept secret.
+/// Checks that a value can be redacted: neither too short nor too long.
 fn weighed(value: String) -> Result<String, String> {
     let solid = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
     match (solid, value.len()) {
@@ -94,7 +95,7 @@ fn not_text(name: &str) -> String {
     format!("`{name}` is not UTF-8 text")
 }
 
-/// The file of a systemd credential: `LoadCredential=` puts it there.
+/// The file of a systemd credential, where `LoadCredential=` puts it.
 fn credential(name: &str, environment: &Environment) -> Result<PathBuf, String> {
     let directory = environment
         .get("CREDENTIALS_DIRECTORY")
@@ -114,7 +115,7 @@ fn in_file(path: &Path, key: Option<&str>) -> Result<String, String> {
     }
 }
 
-/// The whole text of a regular file. A pipe or device is refused before it can block.
+/// The text of a regular file. It opens without blocking and refuses pipes and devices.
 fn contents(path: &Path) -> Result<String, String> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("the flag is one low bit");
     let file: File = File::options()
@@ -135,14 +136,14 @@ fn contents(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The value of the last `KEY=value` line, as systemd and shells read an environment file: the last assignment counts.
+/// The value of a key in an environment file. The last assignment counts, as in systemd and shells.
 fn assigned(text: &str, key: &str) -> Result<String, String> {
     let value =
         assignments(text).filter(|(name, _)| *name == key).map(|(_, value)| value).last().ok_or("is not set")?;
     unquoted(value)
 }
 
-/// Every `KEY=value` line, the value as it is written.
+/// Every `KEY=value` line, with the value as written.
 fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
@@ -151,7 +152,7 @@ fn assignments(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn unquoted(value: &str) -> Result<String, String> {
     let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-        // A comment after a bare value needs a blank before its `#`.
+        // A comment after an unquoted value begins with a blank and `#`.
         return Ok(value.split(" #").next().unwrap_or(value).trim_end().to_owned());
     };
     let mut out = String::new();

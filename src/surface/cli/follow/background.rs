@@ -1,6 +1,6 @@
-//! Going on in the background: the same program as a hidden `work`, out of this terminal's reach.
+//! Background workers: starts this program as the hidden command `work`, detached from the terminal.
 //!
-//! **Invariant:** what goes on in the background is not needed for what is true: killing it loses nothing.
+//! **Invariant:** the log alone is authoritative, so killing a worker loses nothing.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,12 +14,12 @@ use crate::surface::cli::context::session::OpenEngine;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// How long the worker may take to claim the incident: starting it takes a hundredth of this.
+/// How long the worker may take to get the lease; normally it takes a hundredth of this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether it has.
+/// How often the lease is checked.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Starts a worker in the background, and ends with what to type next.
+/// Starts a background worker and prints what to type next.
 pub fn work(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
     start(desk, id)?;
     let typed = |words: &str| desk.station.command(&format!("{words} {id}"));
@@ -27,7 +27,7 @@ pub fn work(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
     Ok(Exit::DONE)
 }
 
-/// Starts a worker in the background and comes back when it has the incident in its hands.
+/// Starts a background worker and returns once it holds the lease or has ended.
 pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
     let log = desk.station.state()?.join(format!("{id}.log"));
     let mut child = spawn(desk, id, &log)?;
@@ -41,7 +41,7 @@ pub fn start(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the worker holds the incident or has ended; says whether it has ended.
+/// Waits until the worker holds the lease or has ended; true if it has ended.
 async fn wait_for_lease(desk: &OpenEngine<'_>, id: &IncidentId, child: &mut Child) -> Result<bool> {
     let parts = desk.engine.parts();
     let late = crate::domain::core::time::Span(PATIENCE).after(parts.clock.now());

@@ -1,4 +1,4 @@
-//! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
+//! Submits a request and continues the incident, as `answer`, `approve` and similar commands do.
 
 use super::until_done;
 use crate::domain::incident::command::Request;
@@ -8,7 +8,7 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
-/// Asks, says so, and goes on until a person is needed again.
+/// Submits a request, confirms it, and continues the run until a person is needed again.
 pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &str, request: Request) -> Result {
     let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;
@@ -16,7 +16,7 @@ pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &st
     let incident = desk.submit(&id, request)?;
     station.output.say(&format!("{}: {said}", incident.id));
     if going.detach {
-        // With nobody at work it is said what is owed; what to type is the same.
+        // Without a worker, pending messages are reported; the command to type is the same.
         undelivered::pending_deliveries(&desk, &incident)?;
         station.output.next(&[station.command(&format!("watch {id}"))]);
         return Ok(Exit::DONE);
@@ -24,7 +24,7 @@ pub fn then_go_on(station: &Session, target: &Incident, going: &Going, said: &st
     until_done::plain(&desk, &id, before)
 }
 
-/// Asks, says so, and leaves the rest to whoever works on it.
+/// Submits a request and confirms it; another process continues the run.
 pub fn only(station: &Session, target: &Incident, said: &str, request: Request) -> Result {
     let mut desk = station.look()?;
     let id = desk.find(Some(&target.incident))?;

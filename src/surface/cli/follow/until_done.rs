@@ -1,7 +1,6 @@
-//! Going on with an incident from the command line: until a person is needed or it is over, then what that means for
-//! the exit code and what to type next.
+//! Continues an incident until a person is needed or it is over, then derives the exit code and what to type next.
 //!
-//! Deliberately absent: how events look. The stepper's rooms draw them.
+//! Not here: the display of events, which is in `terminal`.
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +22,7 @@ use crate::surface::cli::output::{pending, undelivered, writer};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 
-/// Signals after which we leave and the log stays as it is.
+/// Signals after which the process detaches.
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
 /// Steps through an incident on the terminal.
@@ -34,20 +33,20 @@ pub fn step(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
     conclude(desk, id, left)
 }
 
-/// Goes on without asking anybody, telling what happens after event `after`, until a person is needed.
+/// Continues without asking, printing the events after `after`, until a person is needed.
 pub fn plain(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
     let left = follow_until(desk, id, after, ReturnWhen::UntilPerson)?;
     hand_over(desk, id, left)?;
     conclude(desk, id, left)
 }
 
-/// Goes on until it is over: the worker in the background. A signal ends it, and nobody takes over.
+/// Continues until the incident is over, in a background worker. After a signal no other worker is started.
 pub fn to_the_end(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
     let left = follow_until(desk, id, after, ReturnWhen::UntilOver)?;
     conclude(desk, id, left)
 }
 
-/// A run that its person leaves goes on in the background.
+/// If the person detaches from a live run, a background worker continues it.
 fn hand_over(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
     if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
         background::start(desk, id)?;
@@ -76,7 +75,7 @@ fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal:
     }
 }
 
-/// A token that ends when a signal asks us to leave.
+/// A token that is cancelled when a signal asks the process to leave.
 pub fn leaving() -> CancellationToken {
     let token = CancellationToken::new();
     for kind in LEAVING {
@@ -86,7 +85,7 @@ pub fn leaving() -> CancellationToken {
             tokio::spawn(async move {
                 signal.recv().await;
                 token.cancel();
-                // Whoever insists is let go at once: the log is whole at every moment.
+                // A second signal ends the process at once; the log is consistent at any moment.
                 signal.recv().await;
                 std::process::exit(i32::from(Exit::INTERRUPTED.code()));
             });
@@ -95,10 +94,10 @@ pub fn leaving() -> CancellationToken {
     token
 }
 
-/// How long somebody else is watched at work before the claim is tried for again.
+/// How long another process is followed before the lease is tried again.
 const AGAIN: Span = Span::seconds(2);
 
-/// Works on the incident, or watches who does, and hands over every event.
+/// Drives the incident, or follows the process that does, and reports every event.
 async fn follow(
     desk: &OpenEngine<'_>,
     id: &IncidentId,
@@ -118,7 +117,7 @@ async fn follow(
                 events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
             }
         };
-        // Who holds it may hang: after a while it is tried again.
+        // The holder of the lease may hang, so the lease is tried again after a while.
         let again = AGAIN.after(desk.engine.parts().clock.now());
         loop {
             let incident = desk.engine.incident(id).await?;
@@ -157,7 +156,7 @@ fn shown(events: &[Recorded], seen: u64, show: &mut impl FnMut(&Recorded) -> Res
     Ok(events.last().map_or(seen, |last| last.seq))
 }
 
-/// How an incident stands, for programs.
+/// The state of an incident, for programs.
 #[derive(Debug, Serialize)]
 struct FollowReport<'a> {
     incident: &'a IncidentId,
@@ -175,7 +174,7 @@ struct RunReport<'a> {
     status: &'static str,
 }
 
-/// Says how it stands and what to type next; the exit code says the same.
+/// Prints the state and what to type next; returns the exit code for it.
 fn conclude(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
     let incident = desk.incident(id)?;
     let exit = match left {
@@ -207,7 +206,7 @@ fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> 
     output.text(&writer::json(&report, output.format() == Format::Json))
 }
 
-/// What may be typed next.
+/// The commands to type next.
 fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     let id = &incident.id;
     let typed = |words: String| desk.station.command(&words);
@@ -223,7 +222,7 @@ fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     }
 }
 
-/// What an incident that stands still means as an exit code; none while something is being done.
+/// The exit code for an incident that makes no progress; none while a step is running.
 pub fn verdict(incident: &Incident) -> Option<Exit> {
     if incident.live_runs().next().is_some() {
         return (!incident.waiting_for_person().is_empty()).then_some(Exit::WAITING);
@@ -241,7 +240,7 @@ pub fn verdict(incident: &Incident) -> Option<Exit> {
     }
 }
 
-/// Whether time alone stopped the run.
+/// Whether only time-outs stopped the run.
 fn timed_out(run: &Run) -> bool {
     let mut fatal = run.failures().filter(|(_, state)| state.conclusion() == Some(Conclusion::Failed)).peekable();
     let late = |verdict| verdict == Verdict::TimedOut;
@@ -249,7 +248,7 @@ fn timed_out(run: &Run) -> bool {
         && fatal.all(|(_, state)| state.outcome.as_ref().is_some_and(|outcome| late(outcome.verdict)))
 }
 
-/// The word for an incident's status.
+/// The name of an incident's status.
 pub fn status_name(incident: &Incident) -> &'static str {
     match incident.status {
         IncidentStatus::Open => "open",
@@ -258,7 +257,7 @@ pub fn status_name(incident: &Incident) -> &'static str {
     }
 }
 
-/// The word for a run's status.
+/// The name of a run's status.
 pub fn run_status_name(run: &Run) -> &'static str {
     match run.status {
         RunStatus::Running => "running",

@@ -1,6 +1,6 @@
-//! A runbook's steps, one paragraph each: as written for `show`, filled in for `start --plan`.
+//! The outline of a runbook: one paragraph per step, as written for `show`, or rendered for `start --plan`.
 //!
-//! **Invariant:** what the outline says of a step is what the engine would do: texts are rendered by the same functions.
+//! **Invariant:** the outline shows what the engine would do, because the same functions render the texts.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -14,71 +14,62 @@ use crate::domain::incident::event::Mode;
 use crate::domain::runbook::trigger::{StartMode, Trigger};
 use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
 
-/// How wide an outline is when nobody says.
+/// The width when the terminal's is unknown.
 const USUAL_WIDTH: usize = 100;
-/// The detail that shows an action word for word.
+/// The detail that shows an action verbatim.
 const EXACTLY: &str = "exactly";
-/// The longest text of one detail, in characters; what is run exactly is never cut.
+/// The longest text of a detail, in characters; [`EXACTLY`] is never cut.
 const DETAIL_LIMIT: usize = 600;
 
-/// A runbook, outlined.
+/// The outline of a runbook.
 #[derive(Debug, Serialize)]
 pub struct Outline {
-    /// Its id.
     pub runbook: String,
-    /// Its title.
     pub title: String,
-    /// Its severity, its environments or the one meant, its summary, parameters and deadlines.
+    /// Severity, environments, summary, triggers, parameters and deadlines.
     #[serde(skip)]
     head: Vec<String>,
-    /// The environment that it is planned for.
+    /// The environment of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// The parameters with their values.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
-    /// The steps, those inside groups after their group.
+    /// The steps; those of a group follow the group.
     pub steps: Vec<OutlineItem>,
-    /// What is missing.
+    /// Missing secrets, or a host that the environment excludes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// One step, outlined.
+/// The outline of one step.
 #[derive(Debug, Serialize)]
 pub struct OutlineItem {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// How deep it stands in groups and runbooks that start others.
+    /// The nesting depth in groups and started runbooks.
     pub depth: usize,
-    /// Its phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// `action`, `ask`, `manual`, `wait`, `parallel` or `start`.
     pub sort: &'static str,
-    /// How often the action may happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectClass>,
-    /// The action's kind and what it is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PlannedStep>,
-    /// Everything else, in the order in which it matters.
+    /// All other properties, the most important first.
     pub details: Vec<Detail>,
-    /// Whether it stands under `finally`.
+    /// Whether the step is under `finally`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub finally: bool,
 }
 
-/// Exactly what would be done.
+/// The action of a step, as it would run.
 #[derive(Debug, Serialize)]
 pub struct PlannedStep {
-    /// The kind.
     pub kind: String,
-    /// What it is given.
     pub spec: Value,
-    /// Whether a part of it is only known during the run, and stands as written.
+    /// Whether a part of it is known only during the run, and is shown as written.
     pub depends_on_results: bool,
     /// The host that the step names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,21 +79,19 @@ pub struct PlannedStep {
 /// One property of a step.
 #[derive(Debug, Serialize)]
 pub struct Detail {
-    /// Which.
     pub what: &'static str,
-    /// In words.
     pub text: String,
-    /// Whether it is only known during the run, and stands as written.
+    /// Whether it is known only during the run, and is shown as written.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub depends_on_results: bool,
 }
 
-/// The outline of a runbook as it is written.
+/// The outline of a runbook as written.
 pub fn runbook(runbook: &Runbook) -> Outline {
     of(runbook, &Filling::AsWritten)
 }
 
-/// The outline of a runbook, filled in.
+/// The outline of a runbook, rendered as far as possible.
 pub fn of(runbook: &Runbook, filling: &Filling) -> Outline {
     let mut outline = Outline {
         runbook: runbook.id.clone(),
@@ -264,7 +253,7 @@ fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<
     details.0
 }
 
-/// The modifiers around what a step does.
+/// The properties besides what the step does.
 fn around(step: &Step, filling: &Filling, details: &mut Details) {
     if let Some(when) = &step.when {
         details.filled("when", filling.condition(when));
@@ -305,7 +294,7 @@ fn around(step: &Step, filling: &Filling, details: &mut Details) {
     }
 }
 
-/// Who has to agree first: those whom the step names, else whoever drives the run when its mode asks for that.
+/// Who must approve first: the roles that the step names, otherwise anybody if the mode requires approval.
 fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
     if let Some(approve) = &step.approve {
         return Some(if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
@@ -320,7 +309,7 @@ fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
 }
 
 impl Outline {
-    /// The outline for people.
+    /// The outline as text.
     pub fn render(&self, width: Option<usize>) -> String {
         let width = width.unwrap_or(USUAL_WIDTH);
         let mut out = String::new();
@@ -355,7 +344,7 @@ impl OutlineItem {
     }
 }
 
-/// The text of a detail, with a visible cut where it is long.
+/// The text of a detail, cut with a mark if it is too long.
 fn shortened(text: String, what: &str) -> String {
     match text.char_indices().nth(DETAIL_LIMIT) {
         Some((cut, _)) if what != EXACTLY => format!("{}…", &text[..cut]),

@@ -1,6 +1,6 @@
-//! What is put into the templates of a runbook before it runs: parameters, environment and estate, and nothing else.
+//! Renders the templates of a runbook before it runs, with parameters, environment and estate only.
 //!
-//! **Invariant:** a text that speaks of what only a run can know is left as it is written and marked; nothing is guessed.
+//! **Invariant:** a text that depends on results of the run is left as written and marked; nothing is guessed.
 
 use std::collections::BTreeSet;
 
@@ -17,32 +17,31 @@ use crate::domain::runbook::{self, Action, Runbook};
 use crate::domain::template::expression;
 use crate::engine::catalog::Catalog;
 
-/// The names that are known before a run begins.
+/// The template variables that are known before a run begins.
 const KNOWN: [&str; 5] = ["params", "environment", "estate", "services", "datastores"];
-/// How deep runbooks that start others are followed.
+/// Maximum depth of runbooks that start other runbooks.
 const DEPTH_LIMIT: usize = 4;
-/// The most items of a `for_each` that are named.
+/// Maximum number of items of a `for_each` that are listed.
 const ITEMS_SHOWN: usize = 20;
 
-/// A text, filled in as far as it can be.
+/// A text, rendered as far as possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
-    /// The text.
     pub text: String,
-    /// Whether it speaks of what only a run can know.
+    /// Whether it depends on results of the run.
     pub open: bool,
 }
 
-/// What texts are filled in with.
+/// The values for rendering texts.
 #[derive(Debug)]
 pub enum Filling<'a> {
-    /// Nothing: everything stays as it is written.
+    /// No values: texts stay as written.
     AsWritten,
-    /// What a start comes to.
+    /// The values of a start.
     Start(Box<Beginning<'a>>),
 }
 
-/// A run that has not begun: the incident as its first events would make it.
+/// A run that has not begun: the incident as its first events would create it.
 #[derive(Debug)]
 pub struct Beginning<'a> {
     incident: Incident,
@@ -52,7 +51,7 @@ pub struct Beginning<'a> {
 }
 
 impl<'a> Filling<'a> {
-    /// What this start comes to; our no, when it would be refused.
+    /// The values of this start, or the refusal that it would get.
     pub fn of(start: command::Start, catalog: &'a Catalog) -> Result<Self, Refused> {
         Self::within(start, catalog, BTreeSet::new())
     }
@@ -76,7 +75,8 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// The machine behind a host's name, or the environment's own; none for this machine, and where it is not known.
+    /// The ssh target of the named host, or of the environment's default host; none for this machine or an unknown
+    /// host.
     pub fn host(&self, name: Option<&str>) -> Option<String> {
         let Self::Start(beginning) = self else { return None };
         let environment = beginning.start.estate.environments.get(&beginning.start.environment)?;
@@ -85,7 +85,7 @@ impl<'a> Filling<'a> {
         Some(ssh.to.clone())
     }
 
-    /// How much the run asks of people; none where nothing is started.
+    /// How often the run asks people; none if nothing is started.
     pub fn mode(&self) -> Option<Mode> {
         match self {
             Self::AsWritten => None,
@@ -101,7 +101,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A template's text.
+    /// A template, rendered if possible.
     pub fn text(&self, source: &str) -> Filled {
         let as_written = |open| Filled { text: source.to_owned(), open };
         match self {
@@ -115,7 +115,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A condition, with what it comes to where that is known.
+    /// A condition, with its result if it is known.
     pub fn condition(&self, source: &str) -> Filled {
         self.expression(source, |value| {
             let holds = !matches!(value, Value::Null | Value::Bool(false)) && value != "" && value != 0;
@@ -123,7 +123,7 @@ impl<'a> Filling<'a> {
         })
     }
 
-    /// A list, with its items where they are known.
+    /// A list, with its items if they are known.
     pub fn list(&self, source: &str) -> Filled {
         self.expression(source, |value| match value {
             Value::Array(items) => {
@@ -152,7 +152,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// What an action is given, and whether a part of it is only known during the run.
+    /// The spec of an action, and whether a part of it is known only during the run.
     pub fn spec(&self, action: &Action) -> (Value, bool) {
         let Self::Start(beginning) = self else { return (action.spec.clone(), false) };
         let mut sources = Vec::new();
@@ -168,7 +168,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Every text that can be filled in, filled in. Scripts stay whole: half a quoted script would mislead.
+    /// Renders every text that can be rendered. A script stays as written, because a half-rendered one would mislead.
     fn partly(&self, value: &Value, scripts: &[String]) -> Value {
         match value {
             Value::String(source) => self.value(source),
@@ -184,7 +184,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A text that can be filled in, filled in; one whole `{{ … }}` keeps the value's type.
+    /// Renders a text if possible; a single `{{ … }}` keeps the type of its value.
     fn value(&self, source: &str) -> Value {
         let as_written = || Value::String(source.to_owned());
         match self {
@@ -195,7 +195,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Looks into a runbook that a step starts, unless it is already being looked into.
+    /// Calls `look` with the runbook that a step starts, unless this would recurse or go too deep.
     pub fn inside(&self, step: &runbook::Start, look: impl FnOnce(&Runbook, &Filling<'_>)) {
         let Self::Start(beginning) = self else { return };
         let too_deep = beginning.ancestors.len() >= DEPTH_LIMIT || beginning.ancestors.contains(&step.runbook);
@@ -203,7 +203,7 @@ impl<'a> Filling<'a> {
         let mut params = Map::new();
         for (name, value) in &step.params {
             let filled = self.partly(value, &[]);
-            // A parameter that the run finds out is left to its default.
+            // A parameter that depends on the run gets its default.
             if !is_open(&filled) {
                 params.insert(name.clone(), filled);
             }
@@ -224,7 +224,7 @@ impl Beginning<'_> {
     }
 }
 
-/// Whether everything that a template speaks of is known before a run.
+/// Whether everything that a template refers to is known before a run.
 fn known(source: &str) -> bool {
     expression::references(source)
         .is_ok_and(|references| references.iter().all(|reference| is_known(reference.parts().next())))

@@ -1,7 +1,7 @@
-//! Whether somebody is at work who delivers what an incident still owes, and what is said where nobody is.
+//! Pending deliveries: whether a process will deliver them, and a warning if none will.
 //!
-//! A server signs the file that keeps a second one away: which process it is, and for which shop. Whoever leaves an incident
-//! reads that, and the claim on the incident.
+//! `runbook serve` writes its holder name and its project's directory into its lock file. That file and the lease on
+//! the incident show whether a process is running.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -12,19 +12,19 @@ use crate::domain::incident::Incident;
 use crate::engine;
 use crate::surface::cli::context::session::OpenEngine;
 
-/// The file that keeps a second server from the same log.
+/// The lock file that prevents a second server on the same log.
 pub(crate) const LOCK: &str = "serve.lock";
 
-/// The most bytes of it that are read: a holder and a path.
+/// The largest lock file that is read, in bytes: a holder and a path.
 const LOCK_LIMIT: u64 = 16 * 1024;
 
-/// Writes down who serves which shop.
+/// Writes the holder and the served project into the lock file.
 pub(crate) fn sign(mut file: &File, holder: &str, shop: &Path) -> io::Result<()> {
     file.set_len(0)?;
     write!(file, "{holder}\n{}\n", shop.display())
 }
 
-/// Says which messages are still owed when nobody is at work who delivers them; what to type then.
+/// Warns about pending messages if no process will deliver them; returns the command to type then.
 pub(crate) fn pending_deliveries(desk: &OpenEngine<'_>, incident: &Incident) -> Result<Option<String>> {
     let now = desk.engine.parts().clock.now();
     let owed = incident.messages.values().filter(|message| message.is_pending(now));
@@ -39,7 +39,7 @@ pub(crate) fn pending_deliveries(desk: &OpenEngine<'_>, incident: &Incident) -> 
     Ok(Some(desk.station.command(&format!("watch {}", incident.id))))
 }
 
-/// Whether a server that lives takes care of the incident's shop.
+/// Whether a running server serves the incident's project.
 fn is_served(desk: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     let state = desk.station.state()?;
     let read = |name: &str| {
@@ -50,7 +50,7 @@ fn is_served(desk: &OpenEngine<'_>, incident: &Incident) -> Result<bool> {
     let (Some(lock), Some(shop)) = (read(LOCK), read(&format!("{}.shop", incident.id))) else { return Ok(false) };
     let Some((holder, served)) = lock.split_once('\n') else { return Ok(false) };
     let hostname = &desk.engine.parts().hostname;
-    // Of a process on another host, or before this one was called otherwise, nothing is known: then nobody is relied on.
+    // A process on another host, or from before this host was renamed, cannot be checked and does not count.
     let here = holder.split('/').next() == Some(hostname);
     Ok(here && served.trim_end() == shop.trim_end() && engine::is_alive(holder, hostname))
 }
