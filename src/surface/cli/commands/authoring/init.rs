@@ -1,6 +1,6 @@
-//! `runbook init`.
+//! `runbook init`: creates a project from this machine.
 //!
-//! **Invariant:** a file that is there is never written: each is made anew or not at all.
+//! **Invariant:** an existing file is never overwritten.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,10 +28,10 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 
-/// The largest file of ours that is read to see what the shop is.
+/// The largest existing file that is read, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Where the files for systemd and polkit are put down, for a person to install.
+/// The directory for systemd and polkit files, which a person installs.
 const SYSTEM: &str = "systemd";
 
 /// Writes a shop's first files, from what is found on this machine
@@ -77,13 +77,13 @@ fn environment(typed: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// What becomes of a file.
+/// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum FileOutcome {
-    /// It was there.
+    /// It already existed.
     Kept,
-    /// It is there now.
+    /// It was written.
     Written,
     /// It would be written without `--dry-run`.
     Missing,
@@ -99,7 +99,7 @@ struct InitFile {
 }
 
 impl Init {
-    /// Finds, and writes what is missing.
+    /// Discovers the machine and writes the missing files.
     pub fn run(self, station: &Session) -> Result {
         let directory = self.directory(station);
         let account = unit::account(&self.user)?;
@@ -138,10 +138,10 @@ impl Init {
         })
     }
 
-    /// Writes a file that is not there, unless nothing is to be written.
+    /// Writes a file that does not exist, unless `--dry-run` is set.
     fn settle(&self, directory: &Path, path: PathBuf, text: String) -> Result<InitFile> {
         let file = directory.join(&path);
-        // A link that leads nowhere is somebody's too.
+        // A broken link counts as an existing file.
         if file.symlink_metadata().is_ok() {
             return Ok(InitFile { path, fate: FileOutcome::Kept, content: None });
         }
@@ -202,7 +202,7 @@ impl Init {
     }
 }
 
-/// The files of the shop itself: the estate, runbooks, and what editors need to know of both.
+/// The files of the project: the estate, runbooks, and schemas for editors.
 fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(RUNBOOKS).join(name);
     let mut files = vec![(place(ESTATE), scaffold::estate(found))];
@@ -212,7 +212,8 @@ fn project_files(found: &DiscoveredProject) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// What systemd and polkit need, made from the estate as it is or will be; of one with problems nothing can be made.
+/// The files for systemd and polkit, derived from the estate as it is or will be. An estate with problems yields only
+/// the socket.
 fn system_files(shop: &Project, station: &Session, account: &str) -> Vec<(PathBuf, String)> {
     let place = |name: &str| Path::new(SYSTEM).join(name);
     let listen = crate::surface::cli::commands::operate::serve::ADDRESS.parse().expect("a constant address is one");
@@ -232,7 +233,7 @@ fn system_files(shop: &Project, station: &Session, account: &str) -> Vec<(PathBu
     files
 }
 
-/// A file by its name in the folder, with the text that is there, or else the one that will be.
+/// The name of a file, with its existing text, otherwise the text to be written.
 fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = directory.join(path);
@@ -241,7 +242,7 @@ fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String
     (name, there.unwrap_or_else(|| text.to_owned()))
 }
 
-/// Makes a file that must not be there; one that has come in between is kept.
+/// Writes a file that must not exist; one created in the mean time is kept.
 fn written(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;

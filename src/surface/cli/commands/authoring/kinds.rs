@@ -1,4 +1,4 @@
-//! `runbook kinds`.
+//! `runbook kinds`: lists the kinds of action.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::exit::Exit;
 
-/// How wide help is printed when nobody says.
+/// The help width when the terminal's is unknown.
 const USUAL_WIDTH: usize = 80;
 
 /// Shows what a step can do: every kind of action, or one of them whole
@@ -40,7 +40,7 @@ struct KindRow {
 }
 
 impl Kinds {
-    /// Shows them.
+    /// Lists the kinds, or shows one of them.
     pub fn run(self, station: &Session) -> Result {
         match &self.kind {
             None => all(station)?,

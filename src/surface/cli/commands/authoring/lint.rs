@@ -1,4 +1,4 @@
-//! `runbook lint`.
+//! `runbook lint`: checks runbooks and the estate.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ struct ProblemRow<'a> {
     help: Option<&'a str>,
 }
 
-/// A shop, and the files of it that are meant; all of them when none is named.
+/// A project and the files in it to check; no files means all.
 struct LintTargets {
     shop: Project,
     files: Vec<String>,
@@ -65,7 +65,7 @@ fn ends_with(source: &Source, file: &str) -> bool {
 }
 
 impl Lint {
-    /// Checks.
+    /// Checks the files and prints their problems.
     pub fn run(self, station: &Session) -> Result {
         let wanted = self.wanted(station)?;
         let problems: Vec<_> = wanted.iter().flat_map(LintTargets::problems).collect();
@@ -88,7 +88,7 @@ impl Lint {
         Ok(Exit::DONE)
     }
 
-    /// The shops that the paths are in, in the order in which they were typed.
+    /// The projects of the paths, in the order typed.
     fn wanted(&self, station: &Session) -> Result<Vec<LintTargets>> {
         if self.paths.is_empty() {
             return Ok(vec![LintTargets { shop: Project::open(&station.settings)?, files: Vec::new() }]);
@@ -114,7 +114,7 @@ impl Lint {
     }
 }
 
-/// The shop's directory of a path, and the file in its `runbooks/`; none when the path is the directory itself.
+/// The project's directory of a path, and the file in its `runbooks/`; no file when the path is a directory.
 fn place(base: &Path, typed: &Path) -> Result<(PathBuf, Option<String>)> {
     let path = base.join(typed);
     let path = path.as_path();

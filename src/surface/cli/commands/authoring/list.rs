@@ -1,4 +1,4 @@
-//! `runbook list`.
+//! `runbook list`: lists the runbooks.
 
 use serde::Serialize;
 
@@ -30,9 +30,8 @@ struct RunbookRow<'a> {
     title: Option<&'a str>,
     severity: Option<Severity>,
     environments: &'a [String],
-    /// The alerts that it has a trigger for, by name or pattern.
+    /// The names and patterns of the alerts in its triggers.
     alerts: Vec<&'a str>,
-    /// The triggers themselves, and when it starts by the clock.
     on: &'a [Trigger],
     schedules: &'a [Schedule],
     params: &'a [Param],
@@ -41,7 +40,7 @@ struct RunbookRow<'a> {
 }
 
 impl List {
-    /// Lists them.
+    /// Lists the runbooks.
     pub fn run(self, station: &Session) -> Result {
         let shop = Project::open(&station.settings)?;
         let rows: Vec<RunbookRow<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
@@ -59,7 +58,7 @@ impl List {
             next = vec![station.command("lint")];
         }
         station.output.next(&next);
-        // A runbook with problems is one line; with a broken estate none of them can be started.
+        // A runbook with problems is one line; with a broken estate no runbook can be started.
         Ok(if broken { Exit::PROBLEMS } else { Exit::DONE })
     }
 }

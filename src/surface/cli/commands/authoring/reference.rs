@@ -1,4 +1,4 @@
-//! `runbook reference`: the hidden printer of `docs/language.md`.
+//! `runbook reference`: a hidden command that prints `docs/language.md`.
 
 use crate::actions;
 use crate::domain::runbook::reference;
@@ -11,7 +11,7 @@ use crate::surface::exit::Exit;
 pub struct Reference {}
 
 impl Reference {
-    /// Prints it.
+    /// Prints the language reference.
     pub fn run(self, station: &Session) -> Result {
         station.output.text(&reference::language_reference(&actions::forms()))?;
         Ok(Exit::DONE)

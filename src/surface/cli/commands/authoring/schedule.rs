@@ -1,4 +1,4 @@
-//! `runbook schedule`.
+//! `runbook schedule`: lists scheduled runbooks.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
 
-/// The file in the state directory that says since when schedules are in force.
+/// The file in the state directory that records since when each schedule is active.
 const FILE: &str = "schedules.json";
 
-/// Where that file is.
+/// The path of that file.
 pub(crate) fn file(state: &Path) -> PathBuf {
     state.join(FILE)
 }
@@ -54,19 +54,19 @@ struct ScheduleRow {
     next: Option<Timestamp>,
     last: Option<Last>,
     missed: Vec<Timestamp>,
-    /// Why it is not known what ran, if that is so.
+    /// Why the past runs are unknown, if the log is corrupt.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<String>,
     #[serde(skip)]
     cells: [String; 3],
 }
 
-/// The occurrence that was seen to last.
+/// The last handled occurrence.
 #[derive(Serialize)]
 struct Last {
     due: Timestamp,
     incident: IncidentId,
-    /// How its run stands, or that it was skipped for the one that went on.
+    /// The status of its run, or that it was skipped because another run was in progress.
     became: String,
 }
 
@@ -158,7 +158,7 @@ fn shown(at: Timestamp, zone: &str) -> String {
     crate::domain::runbook::schedule::local(at, zone)
 }
 
-/// The same instant on the clocks of whoever reads.
+/// The same instant in the reader's time zone.
 fn yours(at: Timestamp) -> String {
     at.with_timezone(&chrono::Local).format(&format!("{SHOWN} %:z")).to_string()
 }

@@ -1,4 +1,4 @@
-//! `runbook schema`.
+//! `runbook schema`: prints the JSON Schema of a file.
 
 use crate::actions;
 use crate::domain::runbook::schema;
@@ -30,7 +30,7 @@ enum Of {
 }
 
 impl Schema {
-    /// Prints it: one document whatever the format.
+    /// Prints one document, whatever the output format.
     pub fn run(self, station: &Session) -> Result {
         let schema = match self.of {
             Of::Runbook => schema::runbook(&actions::forms()),

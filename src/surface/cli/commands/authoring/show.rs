@@ -1,4 +1,4 @@
-//! `runbook show`.
+//! `runbook show`: shows a runbook.
 
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::Session;
@@ -20,7 +20,7 @@ pub struct Show {
 }
 
 impl Show {
-    /// Shows it.
+    /// Shows the runbook.
     pub fn run(self, station: &Session) -> Result {
         let shop = Project::open(&station.settings)?;
         let (runbook, digest) = shop.runbook(&self.id, &station.output)?;

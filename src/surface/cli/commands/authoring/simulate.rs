@@ -1,4 +1,4 @@
-//! `runbook simulate`.
+//! `runbook simulate`: shows what an alert would start.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::surface::exit::Exit;
 use crate::surface::intake::server::BODY_LIMIT;
 use crate::surface::intake::{self, ParsedBody, SenderRequest};
 
-/// The form that is tried when nobody says who sent a body.
+/// The format that is tried when no sender is named and none in the estate fits.
 const USUAL: Form = Form::Alertmanager;
 
 /// Shows what a sender's post would start, and touches nothing
@@ -64,7 +64,7 @@ struct AlertRow {
 }
 
 impl Simulate {
-    /// Shows it.
+    /// Shows what each alert would do.
     pub fn run(self, station: &Session) -> Result {
         let shop = Project::open(&station.settings)?;
         let estate = shop.estate(&station.output)?;
@@ -111,7 +111,7 @@ impl Simulate {
         Ok(body)
     }
 
-    /// What the body says, in the words of the sender that was named or that understands it.
+    /// Parses the body in the format of the named sender, or of the first one that fits.
     fn read(&self, estate: &Estate, post: &SenderRequest<'_>) -> Result<(String, ParsedBody)> {
         if let Some(name) = &self.sender {
             let sender = estate.senders.get(name).ok_or_else(|| {
@@ -172,7 +172,7 @@ fn row(mut alert: Alert, shop: &Project, estate: &Estate) -> AlertRow {
     }
 }
 
-/// One alert, for people.
+/// One alert as text.
 fn plan_lines(row: &AlertRow) -> String {
     use std::fmt::Write as _;
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! `runbook ack`.
+//! `runbook ack`: acknowledges an incident.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
@@ -19,7 +19,7 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Takes notice.
+    /// Acknowledges the incident.
     pub fn run(self, station: &Session) -> Result {
         submit::only(station, &self.target, "acknowledged", Request::Acknowledge)
     }

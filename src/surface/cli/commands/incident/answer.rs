@@ -1,4 +1,4 @@
-//! `runbook answer`.
+//! `runbook answer`: answers a question.
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Answers.
+    /// Submits the answer and continues.
     pub fn run(self, station: &Session) -> Result {
         let value = match self.values.as_slice() {
             [one] => Value::String(one.clone()),

@@ -1,4 +1,4 @@
-//! `runbook approve`.
+//! `runbook approve`: approves a change.
 
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
@@ -31,7 +31,7 @@ pub struct Approve {
 }
 
 impl Approve {
-    /// Agrees.
+    /// Approves the change and continues.
     pub fn run(self, station: &Session) -> Result {
         let request = Request::Approve { step: self.step, digest: self.digest };
         submit::then_go_on(station, &self.target, &self.going, "agreed", request)

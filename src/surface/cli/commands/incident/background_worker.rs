@@ -1,4 +1,4 @@
-//! `runbook work`: the hidden worker in the background that `--detach` starts.
+//! `runbook work`: the hidden background worker that `--detach` starts.
 
 use crate::surface::cli::context::args::Incident;
 use crate::surface::cli::context::session::Session;
@@ -13,9 +13,9 @@ pub struct BackgroundWorker {
 }
 
 impl BackgroundWorker {
-    /// Works.
+    /// Drives the incident until its runs are over.
     pub fn run(self, station: &Session) -> Result {
-        // Without a session of its own it would end with the terminal. It has one already when it is a leader.
+        // Without its own session it would end with the terminal. The call fails if it already leads one.
         let _ = rustix::process::setsid();
         let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;

@@ -1,4 +1,4 @@
-//! `runbook cancel`.
+//! `runbook cancel`: cancels the runs of an incident.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
@@ -27,7 +27,7 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Stops. A run that ends as it was told to is no failure of this command.
+    /// Cancels the runs. A run that ends as cancelled is no failure of this command.
     pub fn run(self, station: &Session) -> Result {
         let request = Request::Cancel { reason: self.reason };
         let exit = submit::then_go_on(station, &self.target, &self.going, "cancelled", request)?;

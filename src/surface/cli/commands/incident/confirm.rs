@@ -1,4 +1,4 @@
-//! `runbook confirm`.
+//! `runbook confirm`: confirms an SNS subscription.
 
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::{AlertEvent, Event};
@@ -24,7 +24,7 @@ pub struct Confirm {
 }
 
 impl Confirm {
-    /// Confirms.
+    /// Confirms the subscription.
     pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(Some(&self.target.incident))?;

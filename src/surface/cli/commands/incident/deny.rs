@@ -1,4 +1,4 @@
-//! `runbook deny`.
+//! `runbook deny`: denies a change.
 
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
@@ -30,7 +30,7 @@ pub struct Deny {
 }
 
 impl Deny {
-    /// Refuses.
+    /// Denies the change and continues.
     pub fn run(self, station: &Session) -> Result {
         if self.step.is_none() {
             self.refuse_a_step_for_a_reason(station)?;
@@ -39,7 +39,7 @@ impl Deny {
         submit::then_go_on(station, &self.target, &self.going, "refused", request)
     }
 
-    /// One word that names a waiting step was meant as the step, and the reason was forgotten.
+    /// Refuses a single word that names a waiting step: the user meant the step and forgot the reason.
     fn refuse_a_step_for_a_reason(&self, station: &Session) -> Result<()> {
         let Ok(step) = self.reason.parse::<StepKey>() else { return Ok(()) };
         let desk = station.look()?;

@@ -1,4 +1,4 @@
-//! `runbook note`.
+//! `runbook note`: adds a note to the timeline.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
@@ -21,7 +21,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// Writes it down.
+    /// Adds the note.
     pub fn run(self, station: &Session) -> Result {
         submit::only(station, &self.target, "written down", Request::Note(self.words.join(" ")))
     }

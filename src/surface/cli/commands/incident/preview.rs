@@ -1,6 +1,6 @@
-//! `runbook start --plan`: exactly what would run, and what is missing for it.
+//! `runbook start --plan`: prints exactly what would run, and what is missing for it.
 //!
-//! **Invariant:** nothing is touched: no store, no runtime, no network, no child.
+//! **Invariant:** nothing is touched: no store, no runtime, no network, no child process.
 
 use std::collections::BTreeSet;
 
@@ -66,7 +66,7 @@ fn warnings(
     warnings
 }
 
-/// The secrets that an action needs: those it names, and those of the channels and datastores it names.
+/// The secrets that an action needs: those it names, and those of its channels and datastores.
 fn needed(kind: &str, spec: &Value, estate: &Estate) -> Vec<String> {
     let mut names = Vec::new();
     named(spec, &mut names);

@@ -1,4 +1,4 @@
-//! `runbook resolve`.
+//! `runbook resolve`: resolves an incident.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
@@ -26,7 +26,7 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// Resolves. How its runs ended was said when they did, and is no failure of this command.
+    /// Resolves the incident. How its runs ended was reported before, and is no failure of this command.
     pub fn run(self, station: &Session) -> Result {
         let request = Request::Resolve { summary: self.summary };
         let exit = submit::then_go_on(station, &self.target, &self.going, "resolved", request)?;

@@ -1,4 +1,4 @@
-//! `runbook retry`.
+//! `runbook retry`: retries a failed step.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
@@ -24,7 +24,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Tries again.
+    /// Retries the step and continues.
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
         let request = Request::Retry { step: self.step.step };

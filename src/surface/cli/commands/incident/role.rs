@@ -1,4 +1,4 @@
-//! `runbook role`.
+//! `runbook role`: takes, assigns or releases a role.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::Incident;
@@ -43,7 +43,7 @@ struct RoleChange {
 }
 
 impl Role {
-    /// Takes it, hands it over or gives it back.
+    /// Takes, assigns or releases the role.
     pub fn run(self, station: &Session) -> Result {
         let role = self.role;
         let (said, request) = match self.change {

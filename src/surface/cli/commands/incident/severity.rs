@@ -1,4 +1,4 @@
-//! `runbook severity`.
+//! `runbook severity`: changes an incident's severity.
 
 use crate::domain::core::severity::Severity;
 use crate::domain::incident::command::Request;
@@ -25,7 +25,7 @@ pub struct SetSeverity {
 }
 
 impl SetSeverity {
-    /// Says it.
+    /// Changes the severity.
     pub fn run(self, station: &Session) -> Result {
         submit::only(station, &self.target, &format!("severity {}", self.severity), Request::Regrade(self.severity))
     }

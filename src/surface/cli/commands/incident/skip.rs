@@ -1,4 +1,4 @@
-//! `runbook skip`.
+//! `runbook skip`: skips a step.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
@@ -25,7 +25,7 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// Goes on without it.
+    /// Skips the step and continues.
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let request = Request::Skip { step: self.step.step, reason: self.reason };

@@ -1,4 +1,4 @@
-//! `runbook start`.
+//! `runbook start`: starts a runbook.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::surface::cli::context::session::{OpenEngine, Session};
 use crate::surface::cli::follow::{background, until_done};
 use crate::surface::cli::output::error::{Failure, Result};
 
-/// How often another id is tried when one is taken: with 2^32 of them, once is already rare.
+/// Maximum attempts to find a free incident id. With 2^32 ids even one collision is rare.
 const ID_ATTEMPTS: usize = 8;
 
 /// Opens an incident with a runbook, and goes through its steps
@@ -65,7 +65,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Starts.
+    /// Starts the runbook, or prints its plan.
     pub fn run(self, station: &Session) -> Result {
         let shop = Project::open(&station.settings)?;
         let order = self.order(station, &shop)?;
@@ -77,7 +77,7 @@ impl Start {
         let incident = desk.submit(&id, Request::Start(Box::new(order)))?;
         desk.remember_project(&id)?;
         let output = &station.output;
-        // The stepper and the plain lines begin with the same words.
+        // The stepper and the plain output begin with the same words.
         if self.detach || !output.is_table() || before > 0 {
             output.say(&format!("{id}: {}, {}", incident.title, incident.environment));
         }
@@ -126,13 +126,13 @@ impl Start {
         Ok(params)
     }
 
-    /// The incident it goes into and that incident's last event; an id that nobody has for a new one.
+    /// The incident to start in and its last event, or a free id for a new incident.
     fn placed(&self, desk: &mut OpenEngine<'_>, mut order: Order) -> Result<(IncidentId, u64, Order)> {
         if let Some(typed) = &self.incident {
             let id = desk.find(Some(typed))?;
             let incident = desk.prepare(&id)?;
             order.incident = id.clone();
-            // What an alert has proposed, with what it gave.
+            // The parameters of an alert's proposal.
             let proposal = incident.proposals.iter().find(|proposal| proposal.runbook == self.id);
             for (name, value) in proposal.into_iter().flat_map(|proposal| &proposal.params) {
                 order.params.entry(name.clone()).or_insert_with(|| value.clone());

@@ -1,4 +1,4 @@
-//! `runbook undo`.
+//! `runbook undo`: runs a step's undo.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident, Step};
@@ -22,7 +22,7 @@ pub struct Undo {
 }
 
 impl Undo {
-    /// Takes it back.
+    /// Runs the undo and continues.
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is taken back", self.step.step);
         let request = Request::Undo { step: self.step.step };

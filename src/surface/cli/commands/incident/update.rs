@@ -1,4 +1,4 @@
-//! `runbook update`.
+//! `runbook update`: sends stakeholders an update.
 
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
@@ -24,7 +24,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// Tells them.
+    /// Submits the update and continues.
     pub fn run(self, station: &Session) -> Result {
         let request = Request::Update(self.words.join(" "));
         submit::then_go_on(station, &self.target, &Going { detach: false }, "is told to stakeholders", request)

@@ -1,4 +1,4 @@
-//! `runbook watch`.
+//! `runbook watch`: follows an incident.
 
 use crate::surface::cli::context::args::ReadTarget;
 use crate::surface::cli::context::session::Session;
@@ -22,7 +22,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches.
+    /// Follows the incident, and takes over if no process is running it.
     pub fn run(self, station: &Session) -> Result<Exit> {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;

@@ -1,4 +1,4 @@
-//! `runbook handoff`.
+//! `runbook handoff`: writes the hand-over.
 
 use crate::domain::report::handover::Handover;
 use crate::surface::cli::context::args::ReadTarget;
@@ -24,7 +24,7 @@ pub struct Handoff {
 }
 
 impl Handoff {
-    /// Writes it.
+    /// Writes the hand-over.
     pub fn run(self, station: &Session) -> Result {
         let desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
