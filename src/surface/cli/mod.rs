@@ -1,13 +1,12 @@
-//! The command line: parses what was typed, opens what the command needs, and ends with an exit code.
+//! The command line: parses the arguments, opens what the command needs, and returns an exit code.
 //!
-//! One file a command; its doc comment is its help. Beside them stand the rooms they share: [`settings`](context::settings) and
-//! [`session`](context::session) (what a command works with), [`project`](context::project), [`secrets`](context::secrets) and [`local_user`](context::local_user) (what the host knows), [`writer`](output::writer),
-//! [`table`](output::table), [`runbook_outline`](output::runbook_outline) and [`pending`](output::pending) (how things look), [`until_done`](follow::until_done) and [`background`](follow::background) (going on), [`error`](output::error).
+//! Each command has a file under [`commands`]. Shared modules are in [`context`] (what a command works with),
+//! [`output`] (how it prints) and [`follow`] (continuing an incident).
 //!
 //! **Invariant:** a command opens no more than it needs: `--version`, `list`, `lint`, `show`, `kinds`, `schema`,
 //! `completions` and `man` start no runtime and touch neither store nor network.
 //!
-//! Deliberately absent: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
+//! Not here: decisions about incidents. Every command goes through [`crate::engine::Engine::submit`].
 
 mod commands;
 mod context;
@@ -141,10 +140,10 @@ impl Command {
     }
 }
 
-/// Does what was typed. `words` begins with the program's name.
+/// Runs a command line. `words` begins with the program's name.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     let words: Vec<OsString> = words.into_iter().collect();
-    // Colour has to be settled before the parser may complain.
+    // Colour must be settled before the parser prints an error.
     if words.iter().any(|word| word == "--no-color") {
         anstream::ColorChoice::Never.write_global();
     }
@@ -153,7 +152,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => return complain(&error),
     };
     let draws = matches!(cli.command, Command::Stats(_));
-    // Nobody sits before a server: what goes wrong has to stand in its journal.
+    // A server has no terminal, so its warnings go to its journal.
     let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
     let ended = settled(cli.flags, usual).and_then(|station| {
         if station.output.format() == context::settings::Format::Svg && !draws {
@@ -175,7 +174,8 @@ fn settled(flags: Flags, usual: Option<&str>) -> Result<Session> {
     Ok(Session::new(Settings::resolve(&flags, environment)?))
 }
 
-/// Tells on standard error what the program does, for those who mend it: `RUNBOOK_LOG=debug`, or `runbook::engine=debug`.
+/// Prints diagnostics of the program on standard error, for developers: `RUNBOOK_LOG=debug`, or
+/// `runbook::engine=debug`.
 fn trace(filter: Option<&str>) {
     if let Some(filter) = filter {
         let directives = tracing_subscriber::EnvFilter::new(filter);
@@ -188,17 +188,17 @@ fn trace(filter: Option<&str>) {
     }
 }
 
-/// Prints the parser's word: help and version are data, everything else is a mistake.
+/// Prints the parser's output: help and version are data, anything else is an error.
 fn complain(error: &clap::Error) -> Exit {
     use std::io::Write as _;
     let rendered = error.render();
     let plain = rendered.to_string();
-    // What was typed stands in the parser's word, and may hold anything.
+    // The parser's message quotes the arguments, which may hold control characters.
     let text = match printable(&plain) {
         Cow::Borrowed(_) => rendered.ansi().to_string(),
         Cow::Owned(harmless) => harmless,
     };
-    // A reader that has gone needs no help any more.
+    // Errors do not matter: the reader has closed the stream.
     if error.use_stderr() {
         let _ = write!(anstream::stderr().lock(), "{text}");
         return Exit::USAGE;
@@ -207,7 +207,7 @@ fn complain(error: &clap::Error) -> Exit {
     Exit::DONE
 }
 
-/// 32 random bits, for ids that are made at the door.
+/// 32 random bits for incident ids, generated at the entry point.
 #[expect(clippy::disallowed_methods, reason = "the door")]
 fn chance() -> u32 {
     // The last four bytes of a version 7 UUID are random.

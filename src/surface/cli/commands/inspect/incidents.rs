@@ -1,4 +1,4 @@
-//! `runbook incidents`.
+//! `runbook incidents`: lists incidents.
 
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ struct IncidentRow {
 }
 
 impl Incidents {
-    /// Lists them. A log that is damaged is a line that says so, and hides no other; the exit code says it too.
+    /// Lists the incidents. A corrupt log is a line of its own and hides no other; the exit code reports it too.
     pub fn run(self, station: &Session) -> Result {
         let rows = if station.has_log()? { self.rows(&station.look()?)? } else { Vec::new() };
         if station.output.is_table() {
@@ -80,7 +80,7 @@ impl Incidents {
 
     fn rows(&self, desk: &OpenEngine<'_>) -> Result<Vec<IncidentRow>> {
         let (limit, mut offset, mut rows) = (self.limit as usize, self.offset, Vec::new());
-        // One that is still open may lie beneath any number of resolved ones.
+        // An open incident may be older than any number of resolved ones.
         loop {
             let summaries = desk.wait(desk.store().incidents(self.limit, offset))?;
             let last = summaries.len() < limit;
@@ -94,7 +94,7 @@ impl Incidents {
         }
     }
 
-    /// A damaged log may be either, and hides nothing.
+    /// Whether the options select this row. A corrupt log may be of either kind, so it is always shown.
     fn wants(&self, row: &IncidentRow) -> bool {
         let planned = row.severity.map(|severity| severity == Severity::Maintenance);
         let sort = planned.is_none_or(|planned| planned == self.maintenance);
@@ -178,9 +178,9 @@ fn table(rows: &[IncidentRow], now: Timestamp) -> Table {
     table
 }
 
-/// How long ago within a day, else the date.
+/// How long ago within a day, otherwise the date.
 fn age(at: Timestamp, now: Timestamp) -> String {
-    /// Seconds of a day: beyond it a date says more.
+    /// The seconds of a day.
     const DAY: u64 = 24 * 60 * 60;
     let seconds = Span::between(at, now).0.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! `runbook logs`.
+//! `runbook logs`: searches the services' logs.
 
 use std::ops::ControlFlow;
 
@@ -26,22 +26,22 @@ mod summary;
 mod trace_tree;
 mod wrap;
 
-/// How far back is searched unless `--since` says otherwise.
+/// How far back is searched without `--since`.
 const SINCE: &str = "1h";
 
-/// The newest lines that people are shown unless `--lines` says otherwise: more than anybody reads, and seldom cut.
+/// How many lines are shown to people without `--lines`: more than anybody reads, so they are seldom cut.
 const LINES: usize = 1000;
 
-/// The most that `--lines` keeps.
+/// The highest value of `--lines`.
 const MOST_LINES: u64 = 100_000;
 
-/// How many of the newest lines stand before those that are followed.
+/// How many existing lines are shown before following.
 const BEFORE_FOLLOWED: usize = 10;
 
-/// The most lines of one trace.
+/// Maximum number of lines of one trace.
 const TRACE_LINES: usize = 10_000;
 
-/// Messages in the summary that programs read, and stretches of time in its histogram.
+/// The number of messages in the JSON summary, and of intervals in its histogram.
 const DOCUMENT: (usize, usize) = (100, 60);
 
 /// Searches the journal of the services: errors, one order, one trace
@@ -104,7 +104,6 @@ pub struct Logs {
     files: Option<std::path::PathBuf>,
 }
 
-/// How many lines are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lines {
     All,
@@ -112,10 +111,10 @@ enum Lines {
 }
 
 impl Logs {
-    /// Searches.
+    /// Searches and prints the lines or a summary.
     pub fn run(self, station: &Session) -> Result {
         if let Some(incident) = &self.attach {
-            // Nobody waits for a search whose end has no place.
+            // The incident is checked first, so that a long search is not lost.
             station.look()?.find(Some(incident))?;
         }
         let runtime = station.runtime()?;
@@ -124,13 +123,13 @@ impl Logs {
         let exit = runtime.block_on(async {
             let leaving = until_done::leaving();
             tokio::select! {
-                // What has been found is shown before anybody leaves.
+                // Results that are ready are printed before a signal is handled.
                 biased;
                 exit = self.search(&filter, &bench, station) => exit,
                 () = leaving.cancelled() => Ok(None),
             }
         });
-        // The log of an incident is opened with a runtime of its own.
+        // Opening the log of an incident creates its own runtime.
         drop(runtime);
         match exit? {
             None => Ok(Exit::INTERRUPTED),
@@ -151,7 +150,7 @@ impl Logs {
         }
     }
 
-    /// How many lines are shown when nobody says it depends on who reads them.
+    /// The number of lines. Without `--lines` it depends on whether people or programs read them.
     fn lines(&self, station: &Session) -> Lines {
         let by_itself = match (&self.trace, station.output.is_table() || self.attach.is_some()) {
             (Some(_), true) => Lines::Newest(TRACE_LINES),
@@ -185,7 +184,7 @@ impl Logs {
         Ok(found)
     }
 
-    /// Shows lines as they are found, however many.
+    /// Prints lines as they are found, without a limit.
     async fn stream(
         &self,
         filter: &Filter,
@@ -214,7 +213,7 @@ impl Logs {
         Ok(SearchResult { searched, evidence: evidence.text(), ..found })
     }
 
-    /// The newest lines that are there, then those that come.
+    /// Prints the newest existing lines, then new ones.
     async fn follow(&self, filter: &Filter, bench: &SearchContext, station: &Session) -> Result<SearchResult> {
         let now = bench.context.clock.now();
         let most = match self.lines {
@@ -257,15 +256,15 @@ impl Logs {
     }
 }
 
-/// What was found, as far as it matters afterwards.
+/// The facts about a search that are used after it.
 #[derive(Debug, Default)]
 struct SearchResult {
     lines: u64,
     searched: Searched,
-    /// The trace of the newest error, or else of the newest line.
+    /// The trace of the newest error, otherwise of the newest line.
     trace: Option<String>,
     trace_level: Option<Level>,
-    /// What is put into an incident.
+    /// The text to attach to an incident.
     evidence: String,
 }
 
@@ -281,7 +280,7 @@ impl SearchResult {
     }
 }
 
-/// Lines as people or programs read them.
+/// Lines in the format for people or for programs.
 fn shown(lines: &[Entry], pen: &mut LineWriter<'_>, station: &Session) -> String {
     if station.output.is_table() {
         return lines.iter().map(|line| pen.line(line)).collect();
@@ -306,7 +305,7 @@ fn lines(typed: &str) -> std::result::Result<Lines, String> {
     }
 }
 
-/// A word of a command to type.
+/// A flag and its value, quoted for a shell.
 fn typed(flag: &str, value: &str) -> String {
     format!(" {flag} {}", shell_word(value))
 }

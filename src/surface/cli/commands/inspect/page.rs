@@ -1,4 +1,4 @@
-//! `runbook page`.
+//! `runbook page`: prints the link to an incident's page.
 
 use crate::engine::page_link;
 use crate::surface::cli::context::args::ReadTarget;
@@ -22,7 +22,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Prints it.
+    /// Prints the link.
     pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;

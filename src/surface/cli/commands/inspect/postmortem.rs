@@ -1,4 +1,4 @@
-//! `runbook postmortem`.
+//! `runbook postmortem`: writes, prints or completes a post-mortem.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub struct Postmortem {
 }
 
 impl Postmortem {
-    /// Writes, prints, or completes it.
+    /// Writes, prints or completes the post-mortem.
     pub fn run(self, station: &Session) -> Result {
         let mut desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
@@ -76,7 +76,7 @@ impl Postmortem {
     }
 }
 
-/// Brings the draft up to date; where it is.
+/// Updates the draft; returns its path and the incident.
 fn written(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<(PathBuf, Incident)> {
     let incident = desk.incident(id)?;
     let directory = &desk.engine.parts().directory;
@@ -93,7 +93,7 @@ fn contents(path: &PathBuf) -> Result<String> {
     Ok(text)
 }
 
-/// How many questions of the draft nobody has answered.
+/// The number of questions in the draft that are not answered.
 fn open_questions(text: &str) -> usize {
     text.matches("TODO: ").count()
 }

@@ -1,6 +1,6 @@
-//! `runbook stats`.
+//! `runbook stats`: shows response times and deadlines met.
 //!
-//! What is measured stands in [`crate::domain::report::stats`]; here it is asked for and shown, as [`tables`] or as [`svg_chart`].
+//! [`crate::domain::report::stats`] defines what is measured. Here it is rendered as [`tables`] or as [`svg_chart`].
 
 use std::path::PathBuf;
 
@@ -71,7 +71,7 @@ impl From<StatsGrouping> for By {
     }
 }
 
-/// What is shown, for programs: described in `docs/stats.md`.
+/// The output for programs, described in `docs/stats.md`.
 #[derive(Debug, Serialize)]
 struct StatsReport {
     since: Timestamp,
@@ -83,7 +83,7 @@ struct StatsReport {
 }
 
 impl Stats {
-    /// Shows them. A log that is damaged is named, and the exit code says it too.
+    /// Shows the statistics. A corrupt log is named, and the exit code reports it too.
     pub fn run(self, station: &Session) -> Result {
         let until = station.clock().now();
         let since = since(&self.since, until)?;
@@ -134,7 +134,7 @@ fn surveyed(station: &Session, since: Timestamp) -> Result<Measures> {
     Ok(desk.wait(desk.engine.measures(since))?)
 }
 
-/// What does not stand in the table.
+/// Prints the facts that are not in the table.
 fn notified_cells(station: &Session, report: &StatsReport) {
     let output = &station.output;
     if report.summary.all.incidents == 0 {
@@ -148,7 +148,7 @@ fn notified_cells(station: &Session, report: &StatsReport) {
     }
 }
 
-/// The instant that was typed: so long ago, the beginning of a day in UTC, or an instant.
+/// Parses a time: a duration ago, the beginning of a day in UTC, or an instant.
 fn since(typed: &str, now: Timestamp) -> Result<Timestamp> {
     let ago = || {
         let span: Span = typed.parse().ok()?;

@@ -1,4 +1,4 @@
-//! `runbook status`.
+//! `runbook status`: shows the state of all services.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -24,9 +24,9 @@ use crate::surface::terminal::status::columns::Columns;
 use crate::surface::terminal::status::{self, Options};
 use crate::surface::terminal::widgets::palette::{Colour, styled};
 
-/// The longest that one probe may take: beyond it nobody waits at a screen.
+/// The longest limit for one probe, since nobody waits longer at a screen.
 const LONGEST_LIMIT: Span = Span::seconds(60);
-/// The shortest time between two rounds of probes, and the longest.
+/// The shortest and the longest interval between two rounds of probes.
 const SHORTEST_EVERY: Span = Span::seconds(1);
 const LONGEST_EVERY: Span = Span::seconds(3600);
 
@@ -69,17 +69,17 @@ pub struct Status {
     no_probes: bool,
 }
 
-/// What `-o json` prints: the rows with what holds for all of them.
+/// The JSON document: the rows, and facts about all of them.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     report: &'a StatusReport,
-    /// How many there are of each state.
+    /// The number of rows per state.
     counts: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Status {
-    /// Looks once, or stays.
+    /// Prints the state once, or runs the live board.
     pub fn run(self, station: &Session) -> Result {
         if self.watch {
             return self.stay(station);
@@ -120,7 +120,7 @@ impl Status {
         project::guard_host(&name, &environment, "")?;
         let subjects = self.subjects(&estate)?;
         let limit = (!self.no_probes).then_some(self.limit.0);
-        // Nothing that systemd says of a unit is secret.
+        // The state of a unit holds no secret, so none is read.
         let secrets = match limit {
             None => Secrets::default(),
             Some(_) => secrets::read(&estate, &directory, &station.settings.environment),
@@ -129,7 +129,7 @@ impl Status {
         Ok(StatusSurvey::new(context, subjects, limit))
     }
 
-    /// What is looked at: all of it, or what was named.
+    /// All services and datastores, or those that match the names.
     fn subjects(&self, estate: &Estate) -> Result<Vec<StatusSubject>> {
         let mut subjects = statuses::subjects(estate);
         for typed in &self.names {
@@ -161,7 +161,7 @@ fn print(station: &Session, report: &StatusReport) -> Result<()> {
             let columns = Columns::of(&report.rows, station.settings.width(), 0, report.at, letters.signs());
             let rows = report.rows.iter().map(|row| columns.row(row, Vec::new(), report.at));
             let lines = std::iter::once(columns.heading()).chain(rows);
-            // What is no terminal is given no colours on the way out.
+            // Colours are removed when standard output is not a terminal.
             let text: String = lines.map(|row| styled(&row, Colour::Sixteen, letters) + "\n").collect();
             station.output.text(&text)?;
             station.output.say(&format!("{}: {}", report.environment, summary(&report.rows)));
@@ -174,7 +174,7 @@ fn counts(rows: &[StatusRow]) -> serde_json::Map<String, serde_json::Value> {
     HealthGrade::ALL.into_iter().map(|grade| (grade.code().to_owned(), statuses::count(rows, grade).into())).collect()
 }
 
-/// `2 down, 1 degraded, 20 up`.
+/// The counts as text: `2 down, 1 degraded, 20 up`.
 fn summary(rows: &[StatusRow]) -> String {
     let counted = HealthGrade::ALL.into_iter().filter_map(|grade| {
         let count = NonZeroUsize::new(statuses::count(rows, grade))?;
@@ -183,14 +183,14 @@ fn summary(rows: &[StatusRow]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// What to type next: the runbook for the worst row, or to stay and watch.
+/// The next command: start the runbook for the worst row, or watch.
 fn next(station: &Session, survey: &StatusSurvey, report: &StatusReport) -> String {
     if report.systemd.is_some() && report.rows.iter().all(|row| row.grade == HealthGrade::Unknown) {
         return station.command(&format!("doctor --env {}", shell_word(survey.environment())));
     }
     let worst = report.rows.first().filter(|row| matches!(row.grade, HealthGrade::Down | HealthGrade::Degraded));
     let words = worst.and_then(|row| {
-        // Runbooks are read only now: where all is well nobody needs them.
+        // Runbooks are read only if something is down, because nothing else needs them.
         let shop = Project::open(&station.settings).ok()?;
         start_words(row, &shop.catalog, survey.environment())
     });

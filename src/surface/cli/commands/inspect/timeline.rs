@@ -1,4 +1,4 @@
-//! `runbook timeline`.
+//! `runbook timeline`: shows an incident's timeline.
 
 use crate::domain::incident::event::Recorded;
 use crate::domain::report::timeline;
@@ -27,7 +27,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Prints it.
+    /// Prints the timeline.
     pub fn run(self, station: &Session) -> Result {
         let desk = station.look()?;
         let id = desk.find(self.target.incident.as_deref())?;
@@ -49,7 +49,7 @@ impl Timeline {
     }
 }
 
-/// One entry: its number, its time, who, and what; continued under the time where it is too wide.
+/// One entry: number, time, who and what. If it is too wide, the text goes below the time.
 fn line(entry: &timeline::Entry, width: Option<usize>) -> String {
     let head = format!("{:>4}  {}  ", entry.seq, entry.at.format("%Y-%m-%d %H:%M:%SZ"));
     let text = format!("{}: {}", entry.who, entry.text);

@@ -1,4 +1,4 @@
-//! `runbook verify`.
+//! `runbook verify`: verifies the integrity of the log.
 
 use crate::domain::core::id::IncidentId;
 use crate::store::Audit;
@@ -7,7 +7,7 @@ use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::single_line;
 use crate::surface::exit::Exit;
 
-/// How many incidents are read from the store at once.
+/// How many incidents are read from the store per query.
 const PAGE: u32 = 200;
 
 /// Checks that the log is whole: that no event was changed, lost or put in
@@ -27,7 +27,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// Checks.
+    /// Verifies the logs and prints the result.
     pub fn run(self, station: &Session) -> Result {
         if self.incident.is_none() && !station.has_log()? {
             station.output.say("there are no incidents");
@@ -57,7 +57,7 @@ impl Verify {
     }
 }
 
-/// Whether the chain holds, and, where it does, whether the events make sense one after the other.
+/// Checks the hash chain and, if it is intact, that the events form a valid history.
 fn audit(desk: &OpenEngine<'_>, id: &IncidentId) -> Result<Audit> {
     let mut audit = desk.wait(desk.store().audit(id))?;
     if audit.broken.is_none() {

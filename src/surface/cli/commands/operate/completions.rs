@@ -1,4 +1,4 @@
-//! `runbook completions`.
+//! `runbook completions`: prints shell completions.
 
 use clap::CommandFactory;
 
@@ -21,7 +21,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Prints them.
+    /// Prints the completions.
     pub fn run(self, station: &Session) -> Result {
         let mut bytes = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "runbook", &mut bytes);

@@ -1,6 +1,7 @@
-//! `runbook demo`: puts the demo's shop, an engine and a face together, and plays an incident from beginning to end.
+//! `runbook demo`: combines the demo's project, an engine and an interface, and plays an incident from beginning to
+//! end.
 //!
-//! Deliberately absent: the shop itself and the answers; those are [`crate::surface::demo`]'s.
+//! Not here: the project itself and the answers, which are in [`crate::surface::demo`].
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -30,16 +31,16 @@ use crate::surface::demo::environment::{DemoEnvironment, Ground, SERVICES};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 
-/// Where the demo's directory is made: the path of a socket in it has to stay short.
+/// Where the demo's directory is created; the paths of sockets in it must stay short.
 const PLACE: &str = "/tmp";
 
 /// The runbook that is played.
 const RUNBOOK: &str = "p1";
 
-/// How long the shop is broken before anybody notices: the first reading then finds errors in the journal.
+/// How long the services fail before the incident opens, so that the first check finds errors in the journal.
 const NOTICED: Duration = Duration::from_millis(1_500);
 
-/// The steps of the demo's runbook that mend something, and what is said of it once they have.
+/// The steps of the demo's runbook that fix something, and the text for the resolution once they succeed.
 const MENDED: [(&[&str], &str); 2] = [
     (&["rollback"], "the bad merge was reverted"),
     (&["restart", "restart_process"], "what had been caught in the fault was restarted"),
@@ -66,14 +67,14 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Shows it.
+    /// Plays the demo.
     pub fn run(self, station: &Session) -> Result {
         if self.interactive && !station.settings.streams.interactive() {
             return Err(Failure::usage("this is no terminal that questions could be answered at")
                 .hint("Leave `--interactive` away, and the demo answers them itself."));
         }
         let directory = directory()?;
-        // A thread of its own: the shop lives on beside whatever the engine does.
+        // A runtime of its own, because the services run independently of the engine.
         let backstage = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -91,7 +92,8 @@ impl Demo {
         let ended = self.play(station, &directory, &stage);
         if self.keep && ended.is_ok() {
             station.output.say("the shop is kept: Ctrl-C takes it away");
-            // A closed terminal ends it too: whoever has stepped has set handlers, and the signals end nothing by themselves.
+            // The stepper has installed signal handlers, so signals, including that of a closed terminal, must be
+            // handled here.
             backstage.block_on(async { until_done::leaving().cancelled().await });
         }
         strike(station, &backstage, stage)?;
@@ -121,7 +123,7 @@ impl Demo {
         print_intro(&desk, &id, directory, stage)
     }
 
-    /// The face, with the work and the script beside it unless the person holds the keys.
+    /// Runs the interface and, unless the person answers, the engine and the script beside it.
     async fn show(&self, desk: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
         let work = if self.interactive { WorkMode::Drive } else { WorkMode::Watch };
         let options = options(desk, work);
@@ -148,7 +150,7 @@ impl Demo {
         }
     }
 
-    /// What whoever has left can type: while the shop is kept, the incident goes on.
+    /// The commands for a user who left early; with `--keep` the incident can be continued.
     fn afterwards(&self, own: &Session, id: &IncidentId, directory: &Path) -> Vec<String> {
         if self.keep {
             return vec![typed(own, &format!("watch {id}"))];
@@ -161,7 +163,7 @@ impl Demo {
     }
 }
 
-/// A new directory that nobody else can look into.
+/// Creates a new directory that only this user can read.
 fn directory() -> Result<PathBuf> {
     let path = Path::new(PLACE).join(format!("runbook-demo-{:08x}", crate::surface::cli::chance()));
     let made = DirBuilder::new().mode(0o700).create(&path);
@@ -169,7 +171,7 @@ fn directory() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// This program as it was typed: whoever tries the demo has often not installed it.
+/// This program as it was typed, because it may not be installed yet.
 fn program() -> String {
     let typed = std::env::args_os().next().map(|word| shell_word(&word.to_string_lossy()));
     typed.unwrap_or_else(|| "runbook".to_owned())
@@ -182,7 +184,7 @@ fn ground(station: &Session, directory: &Path) -> Result<Ground> {
     Ok(Ground { directory: directory.to_owned(), service, clock: station.clock() })
 }
 
-/// The settings with which the same program works on the demo's shop.
+/// The settings for the demo's project.
 fn settings(settings: &Settings, directory: &Path) -> Settings {
     let shown = shell_word(&directory.to_string_lossy());
     Settings {
@@ -223,14 +225,14 @@ fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
     }
 }
 
-/// Resolves the incident, and has the post-mortem written.
+/// Resolves the incident, and waits until the post-mortem is written.
 async fn resolved(desk: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
     let request = Request::Resolve { summary: resolution(&desk.engine.incident(id).await?) };
     desk.engine.submit(id, Command { by, request }).await?;
     desk.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
 }
 
-/// What has ended it, as far as the log knows: whoever holds the keys may have refused everything.
+/// The resolution according to the log; the person may have denied everything.
 fn resolution(incident: &Incident) -> Option<String> {
     let run = incident.runs.first()?;
     let worked = |id: &&str| {
@@ -242,7 +244,7 @@ fn resolution(incident: &Incident) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
-/// What has come of it, and what to type next.
+/// Prints the result and what to type next.
 fn print_intro(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
     let (station, incident) = (desk.station, desk.incident(id)?);
     let output = &station.output;
@@ -266,7 +268,7 @@ fn print_intro(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: 
     Ok(Exit::DONE)
 }
 
-/// A command on the demo's own log and shop.
+/// A command for the demo's own log and project.
 fn typed(station: &Session, words: &str) -> String {
     station.command(words).replacen("runbook", &program(), 1)
 }

@@ -1,4 +1,4 @@
-//! `runbook demo-service`: the hidden service that the demo and the tests start many of.
+//! `runbook demo-service`: a hidden service, of which the demo and the tests start several.
 
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -13,7 +13,7 @@ pub struct DemoService {
 }
 
 impl DemoService {
-    /// Serves.
+    /// Runs the service.
     pub fn run(self, station: &Session) -> Result {
         station.runtime()?.block_on(service::serve(self.options)).map_err(|error| Failure::error(error.to_string()))?;
         Ok(Exit::DONE)

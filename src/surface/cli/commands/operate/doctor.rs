@@ -1,4 +1,4 @@
-//! `runbook doctor`.
+//! `runbook doctor`: checks everything that the runbooks need on this host.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 use crate::surface::slack::connect::manifest;
 
-/// Characters of what was found on a line of a table.
+/// Maximum characters of a finding in the table.
 const LINE: usize = 400;
 
 /// Looks at everything that the runbooks need of this host
@@ -52,7 +52,7 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Looks, and says what was found.
+    /// Runs the checks and prints the findings.
     pub fn run(self, station: &Session) -> Result {
         let account = self.account()?;
         let shop = Project::open(&station.settings)?;
@@ -61,7 +61,7 @@ impl Doctor {
         let estate = shop.catalog.estate().content.as_ref().unwrap_or(&none);
         let checkup = self.checkup(station, &shop, estate, account)?;
         let looked = station.runtime()?.block_on(checkup.run());
-        // Without an estate there is no saying what is missing beyond the host itself.
+        // Without an estate, only requirements of the host itself are known.
         let known = |finding: &CheckResult| !std::ptr::eq(estate, &none) || of_host(finding.topic);
         findings.extend(looked.into_iter().filter(known));
         findings.sort_by_key(|finding| (finding.topic, finding.state));
@@ -72,7 +72,7 @@ impl Doctor {
         Ok(concluded(&findings, &self.again(), station))
     }
 
-    /// The words that look once more at the same.
+    /// The arguments that repeat this check.
     fn again(&self) -> String {
         let flag = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!(" --{name} {}", shell_word(value))).unwrap_or_default()
@@ -117,12 +117,12 @@ impl Doctor {
     }
 }
 
-/// Whether something is about the host, and can be told without an estate.
+/// Whether a topic concerns the host itself and so can be checked without an estate.
 fn of_host(topic: Topic) -> bool {
     matches!(topic, Topic::Runbooks | Topic::Host | Topic::Disk | Topic::Log)
 }
 
-/// What is wrong with the shop's own files.
+/// The problems of the project's own files.
 fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
     let lint = |name: &str| station.command(&format!("lint {}", shell_word(name)));
     let problems = shop.catalog.problems();
@@ -134,7 +134,7 @@ fn files(shop: &Project, station: &Session) -> Vec<CheckResult> {
     wrong.chain([CheckResult::fine(Topic::Runbooks, "files", format!("{sound} {word} sound"))]).collect()
 }
 
-/// The lines, grouped, in each group the worst first.
+/// The findings by topic, the worst first.
 fn drawn(findings: &[CheckResult]) -> String {
     let mut groups: BTreeMap<Topic, Vec<&CheckResult>> = BTreeMap::new();
     findings.iter().for_each(|finding| groups.entry(finding.topic).or_default().push(finding));
@@ -155,10 +155,10 @@ fn drawn(findings: &[CheckResult]) -> String {
     text
 }
 
-/// The widest subject that others are lined up with.
+/// The widest subject that is aligned with the others.
 const WIDEST: usize = 32;
 
-/// A sign, a word and a colour: none of them is needed to understand the others.
+/// A sign, a word and a colour, each understandable alone.
 fn seal(state: State) -> (char, &'static str, Style) {
     match state {
         State::Fine => ('✓', "ok", AnsiColor::Green.on_default()),
@@ -167,7 +167,7 @@ fn seal(state: State) -> (char, &'static str, Style) {
     }
 }
 
-/// Says how many of each there are, and what to type next.
+/// Prints the counts and what to type next.
 fn concluded(findings: &[CheckResult], again: &str, station: &Session) -> Exit {
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (wrong, doubtful, fine) = (count(State::Wrong), count(State::Doubtful), count(State::Fine));

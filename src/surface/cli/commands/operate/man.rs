@@ -1,4 +1,4 @@
-//! `runbook man`.
+//! `runbook man`: prints manual pages.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Man {
 }
 
 impl Man {
-    /// Prints or writes.
+    /// Prints the manual page, or writes one per command.
     pub fn run(self, station: &Session) -> Result {
         let mut command = Cli::command();
         command.build();

@@ -1,4 +1,4 @@
-//! `runbook serve`.
+//! `runbook serve`: receives alerts and supervises incidents.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,10 +28,10 @@ use crate::surface::web;
 mod catch_up;
 mod reload;
 
-/// Where it listens unless told otherwise: what asks from outside comes through a proxy that ends TLS.
+/// The default address; requests from outside come through a proxy that terminates TLS.
 pub(crate) const ADDRESS: &str = "127.0.0.1:8417";
 
-/// What systemd shows of a process that is well.
+/// The status that systemd shows for a healthy process.
 const STATUS: &str = "taking alerts";
 
 /// Takes alerts from those who send them, starts runbooks, and keeps every
@@ -103,12 +103,12 @@ impl Serve {
             () = reload.whenever(hangups, &stop) => {}
         }
         slack.ended().await;
-        // What is being done is parked, and goes on when the next process is on duty.
+        // Steps in progress are parked and continue when the next process starts.
         let _ = officer.await;
         Ok(Exit::DONE)
     }
 
-    /// The sockets that systemd hands over, else those that were asked for.
+    /// The sockets passed by systemd, otherwise the addresses that were asked for.
     async fn listeners(&self, estate: &Estate, secrets: &Secrets) -> Result<Vec<Listener>> {
         let mut listeners = handed_over()?;
         if listeners.is_empty() {
@@ -127,7 +127,7 @@ impl Serve {
         Ok(listeners)
     }
 
-    /// Whether the estate has the secrets that were named.
+    /// Checks that the estate has the named secrets.
     fn tokens_are_in(&self, estate: &Estate) -> Result<()> {
         let Some(unknown) = self.token_secret.iter().find(|name| !estate.secrets.contains_key(*name)) else {
             return Ok(());
@@ -136,10 +136,10 @@ impl Serve {
             .did_you_mean(unknown, estate.secrets.keys().map(String::as_str)))
     }
 
-    /// Whether others than this machine may be listened to.
+    /// Checks that every route requires credentials, before listening beyond this machine.
     fn every_route_is_guarded(&self, estate: &Estate, secrets: &Secrets) -> Result<()> {
         let mut open = server::open_routes(&estate.senders, &self.token_secret);
-        // A link is a credential as long as nobody can guess its key.
+        // The link to a page is a credential, provided that its key is secret.
         let page = estate.page.as_ref().and_then(|page| page_link::secret_problem(page, secrets));
         open.extend(page.map(|why| format!("/incidents/<id> ({why})")));
         if open.is_empty() {
@@ -154,7 +154,7 @@ impl Serve {
     }
 }
 
-/// Names the senders whose posts are answered 503, since what they prove themselves by is not at hand.
+/// Warns about senders whose secrets cannot be read; their requests are answered with 503.
 fn warn_unverifiable_senders(station: &Session, estate: &Estate, secrets: &Secrets) {
     for (name, sender) in &estate.senders {
         let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
@@ -164,7 +164,7 @@ fn warn_unverifiable_senders(station: &Session, estate: &Estate, secrets: &Secre
     }
 }
 
-/// The Slack app, where the estate declares one. Alerts are taken whether or not it can be used.
+/// The Slack app, if the estate declares one. Alerts are accepted even if it cannot be used.
 async fn slack(desk: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
     let DispatcherConfig { chance, opening, .. } = terms(desk)?;
     let face = SlackInterface::new(desk.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
@@ -192,7 +192,7 @@ fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     })
 }
 
-/// Two servers on one log would each open an incident for the same group of alerts.
+/// Locks the log: two servers on one log would each open an incident for the same group of alerts.
 fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
     let path = station.state()?.join(undelivered::LOCK);
     let file = std::fs::File::options()
@@ -210,7 +210,7 @@ fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// A token that ends when the process is asked to.
+/// A token that is cancelled when a signal asks the process to stop.
 fn stopping() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
@@ -220,7 +220,7 @@ fn stopping() -> Result<CancellationToken> {
             signal.recv().await;
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
             stop.cancel();
-            // Whoever insists is let go at once: the log is whole at every moment.
+            // A second signal ends the process at once; the log is consistent at any moment.
             signal.recv().await;
             std::process::exit(i32::from(Exit::INTERRUPTED.code()));
         });
@@ -232,13 +232,13 @@ fn heard(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(|error| Failure::error(format!("signals cannot be heard: {error}")))
 }
 
-/// The sockets that systemd listens on for us (sd_listen_fds(3)).
+/// The sockets that systemd passes to the process (sd_listen_fds(3)).
 fn handed_over() -> Result<Vec<Listener>> {
     let mut given = listenfd::ListenFd::from_env();
     let unfit = |error: std::io::Error| Failure::error(format!("a socket of systemd's cannot be used: {error}"));
     let mut listeners = Vec::new();
     for index in 0..given.len() {
-        // One that is no port is left in its place.
+        // A socket that is not TCP stays in its place for the next call.
         let listener = match given.take_tcp_listener(index) {
             Ok(tcp) => tcp.map(|tcp| {
                 tcp.set_nonblocking(true)?;
@@ -254,7 +254,7 @@ fn handed_over() -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Tells systemd that the process is ready, and then that it is well for as long as it is.
+/// Notifies systemd that the process is ready, then feeds the watchdog while it is healthy.
 #[expect(clippy::disallowed_methods, reason = "the watchdog counts real time, whatever clock decides about incidents")]
 async fn attended(server: Arc<Server>, stop: CancellationToken) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(STATUS)]);

@@ -1,4 +1,4 @@
-//! `runbook slack`.
+//! `runbook slack`: prints the manifest of the Slack app.
 
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::Session;
@@ -35,7 +35,7 @@ enum Of {
 }
 
 impl Slack {
-    /// Prints it: one document whatever the format.
+    /// Prints one document, whatever the output format.
     pub fn run(self, station: &Session) -> Result {
         let Of::Manifest { address } = self.of;
         let shop = Project::open(&station.settings)?;

@@ -1,6 +1,6 @@
-//! `runbook unit`.
+//! `runbook unit`: prints units and policies for systemd and polkit.
 //!
-//! The texts are made in the rooms below, from the shop; here it is found out what they need to know.
+//! The texts are generated in the submodules; here their inputs are collected from the project.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -85,16 +85,15 @@ impl UnitCommand {
     }
 }
 
-/// Where the program and the shop will be, where that is not where they are now.
+/// The future paths of the program and the project, if they differ from the present ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InstallPaths<'a> {
-    /// The program.
     pub program: Option<&'a Path>,
-    /// The shop's directory.
+    /// The project's directory.
     pub shop: Option<&'a Path>,
 }
 
-/// The text of the service for a shop.
+/// The text of the service unit for a project.
 pub fn service_of(shop: &Project, station: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
     let estate = shop.estate(&station.output)?;
     let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
@@ -108,18 +107,18 @@ pub fn service_of(shop: &Project, station: &Session, account: &str, place: Insta
     })
 }
 
-/// The text of the socket.
+/// The text of the socket unit.
 pub fn socket_of(listen: SocketAddr) -> String {
     service::socket(listen)
 }
 
-/// The text of the rule for a shop.
+/// The text of the polkit rule for a project.
 pub fn polkit_of(shop: &Project, station: &Session, account: &str) -> Result<String> {
     let estate = shop.estate(&station.output)?;
     Ok(polkit::rule(&Grant::of(sound(shop, station), estate), account))
 }
 
-/// The runbooks that can run; of the others the person is told.
+/// The runbooks without problems; warns about the others.
 fn sound<'a>(shop: &'a Project, station: &Session) -> impl Iterator<Item = &'a Runbook> {
     for (source, problems) in shop.catalog.problems() {
         let count = diagnostic::count(problems.len());
@@ -132,9 +131,9 @@ fn id(runbook: &Runbook) -> &str {
     &runbook.id
 }
 
-/// Whether a step calls `sudo`, which cannot raise rights within the service.
+/// Whether a step calls `sudo`, which cannot gain privileges in the service.
 fn escalates(runbook: &Runbook) -> bool {
-    /// The words of a command, or of a script.
+    /// Whether a command or a script contains the word `sudo`.
     fn calls(spec: &serde_json::Value) -> bool {
         match spec {
             serde_json::Value::String(text) => text.split_whitespace().any(|word| word == "sudo"),
@@ -148,7 +147,7 @@ fn escalates(runbook: &Runbook) -> bool {
     actions.filter(|action| matches!(action.kind.as_str(), "command" | "shell")).any(|action| calls(&action.spec))
 }
 
-/// What may be an account's name: systemd's strict rule (systemd.exec(5), `User=`).
+/// Checks an account name by systemd's strict rule (systemd.exec(5), `User=`).
 pub fn account(name: &str) -> Result<&str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -158,7 +157,7 @@ pub fn account(name: &str) -> Result<&str> {
     Err(Failure::usage(format!("`{}` cannot be an account's name", name.escape_debug())))
 }
 
-/// The directory as it is called from everywhere; one that is not there yet has only that name.
+/// The canonical path of a directory; for one that does not exist yet, the absolute path.
 fn absolute(directory: &std::path::Path) -> Result<PathBuf> {
     std::fs::canonicalize(directory)
         .or_else(|_| std::path::absolute(directory))

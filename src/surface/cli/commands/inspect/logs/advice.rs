@@ -1,4 +1,4 @@
-//! What is said after a search, on standard error: what was not seen, and what to type next.
+//! The messages after a search, on standard error: what was skipped, and what to type next.
 
 use super::{Lines, Logs, SINCE, SearchResult, attach, typed};
 use crate::domain::core::text::grouped;
@@ -6,11 +6,11 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
 
-/// Ever wider searches, one of which is offered when nothing was found.
+/// Increasing search intervals; the next one is suggested when nothing was found.
 const WIDER: [&str; 4] = ["1h", "24h", "7d", "90d"];
 
 impl Logs {
-    /// Attaches what was found if that was asked for, and says how it went on.
+    /// Attaches the result if asked to, and prints what was skipped and what to type next.
     pub(super) fn conclude(&self, found: &SearchResult, station: &Session) -> Result {
         if found.lines == 0 && found.searched.trouble.is_none() {
             self.nothing(station);
@@ -45,7 +45,7 @@ impl Logs {
         }
     }
 
-    /// The trace behind the newest error; else what all of it adds up to; else the lines behind that.
+    /// Suggests the trace of the newest error, otherwise a summary, otherwise the lines behind the summary.
     fn next(&self, found: &SearchResult, station: &Session) -> String {
         let wider = Self { lines: None, ..self.clone() };
         match &found.trace {
@@ -63,7 +63,7 @@ impl Logs {
         }
     }
 
-    /// Says what was searched, and offers a wider search.
+    /// Reports that nothing was found, and suggests a wider search.
     fn nothing(&self, station: &Session) {
         let since = self.since.as_deref().unwrap_or(SINCE);
         let words = Self { since: None, until: None, attach: None, summary: false, ..self.clone() }.words();
@@ -83,7 +83,7 @@ impl Logs {
         station.output.next(&[station.command(&next.words())]);
     }
 
-    /// The command as it would be typed.
+    /// The command line for this search.
     pub(super) fn words(&self) -> String {
         let mut words = "logs".to_owned();
         let mut push = |flag: &str, value: &Option<String>| {

@@ -1,6 +1,6 @@
-//! What is found as evidence in the timeline of an incident: a note, as every other, through the one door in.
+//! Attaches the result of a search to an incident's timeline, as a note.
 //!
-//! **Invariant:** it fits a note. What does not fit is left out from the old end, and counted.
+//! **Invariant:** the text fits a note. The oldest lines are left out and counted.
 
 use std::collections::VecDeque;
 
@@ -16,13 +16,13 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
 use crate::surface::terminal::Letters;
 
-/// Bytes of lines: what a note holds, with room for what it begins with and for names in place of secrets.
+/// Maximum bytes of lines in a note; the rest is for its title and for the names that replace secrets.
 const ROOM: usize = WORDS_LIMIT * 3 / 4;
 
-/// Bytes of the words that say what was searched.
+/// Maximum bytes of the title, which names the search.
 const TITLE: usize = WORDS_LIMIT / 8;
 
-/// The newest lines, as far as they fit.
+/// The newest lines, as many as fit.
 #[derive(Debug, Default)]
 pub(super) struct NewestLines {
     lines: VecDeque<String>,
@@ -31,7 +31,7 @@ pub(super) struct NewestLines {
 }
 
 impl NewestLines {
-    /// Takes further lines, newer ones.
+    /// Adds newer lines.
     pub(super) fn add(&mut self, lines: &[Entry], bench: &SearchContext) {
         let look = LineStyle { width: None, letters: Letters::Unicode, is_evidence: true };
         let mut pen = LineWriter::new(bench, look);
@@ -46,7 +46,7 @@ impl NewestLines {
         }
     }
 
-    /// All of it.
+    /// The text of the kept lines.
     pub(super) fn text(&self) -> String {
         let lines: String = self.lines.iter().map(String::as_str).collect();
         match self.left_out {
@@ -56,20 +56,20 @@ impl NewestLines {
     }
 }
 
-/// The newest of these lines, as far as they fit.
+/// The newest of these lines, as many as fit.
 pub(super) fn lines(lines: &[Entry], bench: &SearchContext) -> String {
     let mut newest = NewestLines::default();
     newest.add(lines, bench);
     newest.text()
 }
 
-/// A summary, as far as it fits.
+/// A summary, cut to fit.
 pub(super) fn summary(summary: &Summary) -> String {
     let style = summary::Style { width: None, letters: Letters::Unicode };
     head_and_tail(&summary::drawn(summary, &style), ROOM / 2, ROOM / 3)
 }
 
-/// Writes the evidence down in an incident, under what was searched.
+/// Adds the evidence to an incident as a note, under the command line of the search.
 pub(super) fn attach(station: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
     let mut desk = station.look()?;
     let id = desk.find(Some(incident))?;

@@ -1,6 +1,6 @@
-//! What a search of the journal needs of its surroundings: the shop, if there is one, and its environment.
+//! The context of a log search: the project, if there is one, and its environment.
 //!
-//! Deliberately absent: the store. Only `--attach` opens it.
+//! Not here: the store. Only `--attach` opens it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
 
-/// Where is searched, and how what is found is shown.
+/// Where to search, and how to show the result.
 #[derive(Debug)]
 pub(super) struct SearchContext {
     pub(super) context: Context,
     pub(super) clean: Clean,
-    /// Services and datastores by their unit without `.service`, which is what most of them call themselves.
+    /// Services and datastores by unit name without `.service`, which is how most of them name themselves.
     names: BTreeMap<String, String>,
-    /// Whether an estate says which services there are.
+    /// Whether an estate names the services.
     pub(super) has_estate: bool,
 }
 
@@ -53,7 +53,7 @@ impl SearchContext {
             ));
         }
         let environment = match &logs.files {
-            // They lie here, whichever host they were copied from.
+            // Copied files are on this host, whichever host wrote them.
             Some(files) => Environment {
                 host: Host::Local,
                 journal: Some(working.join(files).to_string_lossy().into_owned()),
@@ -71,7 +71,7 @@ impl SearchContext {
         Ok(Self { context, clean, names, has_estate })
     }
 
-    /// That nothing could be read at all.
+    /// The error when nothing could be read.
     pub(super) fn unread(&self, reason: String) -> Failure {
         let failure = Failure::error(reason);
         match self.has_estate {
@@ -83,7 +83,7 @@ impl SearchContext {
         }
     }
 
-    /// Who wrote a line, as the estate calls it.
+    /// The service that wrote a line, by its name in the estate.
     pub(super) fn service(&self, entry: &Entry) -> String {
         let own = entry.service();
         let unit = || self.names.get(entry.unit()?.strip_suffix(".service")?);
@@ -91,14 +91,14 @@ impl SearchContext {
         self.clean.text(name)
     }
 
-    /// What draws lines on standard output.
+    /// Formats lines for standard output.
     pub(super) fn line_writer(&self, station: &Session) -> LineWriter<'_> {
         let width = station.settings.width();
         LineWriter::new(self, LineStyle { width, letters: station.settings.has_unicode(), is_evidence: false })
     }
 }
 
-/// The shop; none when nobody named one and none is found.
+/// The project; none if it is not named and none is found.
 fn project_label(station: &Session) -> Result<Option<Project>> {
     match Project::open(&station.settings) {
         Ok(shop) => Ok(Some(shop)),

@@ -1,4 +1,4 @@
-//! What many lines add up to, as people read it: when, who, and the commonest messages.
+//! Renders the summary of a search for people: levels, histogram, services and the most frequent messages.
 
 use chrono::Local;
 use unicode_width::UnicodeWidthStr as _;
@@ -10,28 +10,27 @@ use crate::domain::journal::summary::{MessageGroup, Summary};
 use crate::surface::cli::output::table::{Table, wrapped};
 use crate::surface::terminal::Letters;
 
-/// How many of the commonest messages are shown.
+/// Maximum number of messages.
 const MESSAGES: usize = 20;
 
-/// How many services are shown.
+/// Maximum number of services.
 const SERVICES: usize = 25;
 
-/// Columns of the histogram of all lines where nobody says how wide it may be.
+/// The maximum width of the histogram of all lines.
 const WIDE: usize = 72;
 
-/// Columns of a service's.
+/// The width of a service's histogram.
 const SMALL: usize = 20;
 
-/// How it looks.
+/// How a summary is rendered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
-    /// How wide; none for tables that are never broken.
+    /// The width to wrap at; none never wraps.
     pub(super) width: Option<usize>,
-    /// Which letters there are to draw with.
     pub(super) letters: Letters,
 }
 
-/// A summary in three parts. Foreign text in it is clean already.
+/// Renders a summary. Its text must be sanitised already.
 pub(super) fn drawn(summary: &Summary, style: &Style) -> String {
     let Some((first, last)) = summary.first.zip(summary.last) else {
         return String::new();
@@ -61,7 +60,7 @@ fn said(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> 
     style.width.map_or_else(|| format!("{text}\n"), |width| wrapped(&text, width, ""))
 }
 
-/// One bar a stretch of time, with its scale below.
+/// The histogram of all lines, with its scale below.
 fn over_time(summary: &Summary, first: Timestamp, last: Timestamp, style: &Style) -> String {
     let bars = summary.histogram.bars(first, last, style.width.unwrap_or(WIDE).clamp(10, WIDE));
     let most = bars.counts.iter().copied().max().unwrap_or_default();
@@ -113,7 +112,7 @@ fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A letter a count, the highest of which is the highest letter. What is not nothing never looks like nothing.
+/// One character per count, scaled to the highest. A count above zero never looks like zero.
 fn drawing(counts: &[u64], letters: Letters) -> String {
     let steps: Vec<char> = match letters {
         Letters::Unicode => "·▁▂▃▄▅▆▇█".chars().collect(),

@@ -1,4 +1,4 @@
-//! The lines of a trace as a tree of its spans.
+//! Renders the lines of a trace as a tree of its spans.
 
 use anstyle::Style;
 use chrono::{Local, TimeDelta};
@@ -12,13 +12,13 @@ use crate::domain::journal::entry::Entry;
 use crate::domain::journal::trace_tree::{TraceSpan, Tree, TreeItem};
 use crate::surface::terminal::Letters;
 
-/// Columns of the time since the trace began.
+/// The width of the time since the trace began.
 const SINCE: usize = 8;
 
-/// What branches are drawn with: one that goes on, the last one, beside one that goes on, beside nothing.
+/// The branch characters: before a further item, before the last item, beside a further item, and blank.
 type Branches = [&'static str; 4];
 
-/// The lines as a tree, under a line that says what they come to.
+/// The tree, below a line of totals.
 pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut LineWriter<'_>) -> String {
     let tree = Tree::of(lines, pen.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
@@ -51,7 +51,7 @@ fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWr
         let below = format!("{guide}{}", if is_last { beneath } else { beside });
         match item {
             TreeItem::Line(entry) => {
-                // A line has no branch of its own: the way down passes beside it.
+                // A line has no branch of its own; the vertical lines continue beside it.
                 out.push_str(&line(entry, &below, begin, pen));
             }
             TreeItem::Span(span) => {
@@ -62,7 +62,7 @@ fn items(items: &[TreeItem<'_>], guide: &str, begin: Timestamp, pen: &mut LineWr
     }
 }
 
-/// What a span is: its name, its id, how long it took.
+/// The heading of a span: its name, id and duration.
 fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>) -> String {
     let (bold, dim) = (pen.style(Style::new().bold()), pen.style(Style::new().dimmed()));
     let mut words = vec![Unbreakable::new(bold, pen.clean.text(span.name.as_deref().unwrap_or("span")))];
@@ -90,7 +90,7 @@ fn branches(letters: Letters) -> Branches {
     }
 }
 
-/// A length as short as it can be read: `12ms`, `1.204s`, `3m 5s`.
+/// A duration in short form: `12ms`, `1.204s`, `3m 5s`.
 fn length(length: TimeDelta) -> String {
     let millis = length.num_milliseconds().max(0);
     match millis {

@@ -1,6 +1,6 @@
-//! The rule for polkit: exactly what is granted, unit by unit and verb by verb.
+//! The polkit rule: grants exactly the needed verbs per unit.
 //!
-//! **Invariant:** whatever a unit is called, in the rule it is a string: everything beyond printable ASCII is escaped.
+//! **Invariant:** every unit name is a string in the rule; everything but printable ASCII is escaped.
 
 use std::fmt::Write as _;
 
@@ -52,7 +52,7 @@ pub(super) fn rule(grant: &Grant, account: &str) -> String {
     text
 }
 
-/// A string of JavaScript, old and new: JSON's, in ASCII alone.
+/// A JavaScript string literal for old and new engines: JSON in pure ASCII.
 fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
     let mut units = [0; 2];
