@@ -2,14 +2,11 @@
 //! place.
 //!
 //! Requests arrive by [socket](connect::socket_mode) or [HTTP](connect::http). They are acknowledged at once and
-//! handled afterwards, so a slow log does not block Slack. [`board`] keeps the incident messages;
-//! [`card`](render::card), [`question`](render::question) and [`block_kit`](render::block_kit) render an incident as
-//! pure functions.
+//! handled afterwards, so a slow log does not block Slack. [`board`] keeps the incident messages, which [`render`]
+//! draws.
 //!
 //! **Invariant:** a request changes an incident once, however often it is delivered and even across restarts. Changes
 //! go through [`Engine::submit_once`], and the log records where messages were posted.
-//!
-//! Not here: messages to stakeholders, which the engine delivers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

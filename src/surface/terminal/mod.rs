@@ -1,21 +1,5 @@
-//! The terminal interface: the interactive stepper, plain lines where there is no terminal, and the status board.
-//!
-//! | module | job |
-//! |---|---|
-//! | [`stepper`](mod@self::stepper) | the interactive loop: keys, events, the worker and the clock |
-//! | [`plain_output`](mod@self::stepper::plain_output) | the same events as plain lines |
-//! | [`engine_task`](stepper::engine_task) | the engine's work on the incident, beside the interface |
-//! | [`model`](stepper::model) | the state of the incident and of the interface |
-//! | [`prompt`](stepper::prompt), [`line_editor`](widgets::line_editor) | the keys that answer a question, and the
-//! typed line |
-//! | [`scrollback`](stepper::scrollback), [`summary`](stepper::summary) | past events, as lines that stay |
-//! | [`view`](stepper::view), `question`, [`countdown`](widgets::countdown) | the live region |
-//! | [`styled_text`](widgets::styled_text), [`wrap`](widgets::wrap), [`palette`](widgets::palette) | lines, rows,
-//! colours |
-//! | [`inline_screen`](widgets::inline_screen), [`alternate_screen`](widgets::alternate_screen) | a live region below
-//! the output, or the whole terminal |
-//! | `writer_thread`, `raw_mode` | the thread that writes, and restoring the terminal |
-//! | [`status`] | the status board |
+//! The terminal interface: the interactive [`stepper`](mod@self::stepper), plain lines where there is no terminal
+//! ([`plain_output`](mod@self::stepper::plain_output)), and the [`status`] board. All are drawn with [`widgets`].
 //!
 //! **Invariant:** foreign text reaches the terminal only as a [`widgets::styled_text::StyledSpan`], which holds no
 //! control character.

@@ -1,11 +1,10 @@
 //! A private systemd user manager with its own bus, units, runtime directory and control group.
 //!
-//! It is a real manager, reached through D-Bus. Any number of them can run at once, isolated from each other and from
-//! the host's own.
+//! It is a real manager, reached through D-Bus. Any number can run at once, isolated from each other and from the
+//! host's own. It never runs `systemd --system`.
 //!
-//! It needs the programs `systemd`, `dbus-daemon` and `setpriv`. It also needs a place for control groups: root has
-//! one, and so has a user inside a delegated scope. [`Booted`] creates `/run/systemd/system` while it is needed, if
-//! permitted. It never runs `systemd --system`.
+//! It needs the programs `systemd`, `dbus-daemon` and `setpriv`, and a place for control groups: root has one, and so
+//! has a user in a delegated scope. [`Booted`] creates `/run/systemd/system` while it is needed, if permitted.
 //!
 //! **Invariant:** after [`PrivateManager::stop`], a drop, or the death of this process, no process of the manager is
 //! left.
@@ -83,10 +82,7 @@ pub enum Error {
     ControlGroup(io::Error),
     /// A file could not be written.
     #[error("`{path}` could not be written: {source}")]
-    Write {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// The manager was started and did not become ready.
     #[error("a private systemd manager did not come up: {0}")]
     Start(String),

@@ -1,5 +1,5 @@
-//! Typed access to the fields of a body. A value of a wrong type is converted where possible, otherwise left out;
-//! either adds a warning.
+//! Typed access to the fields of a body. A value of a wrong type is converted if possible and otherwise left out. Most
+//! such deviations add a warning.
 
 use std::collections::BTreeMap;
 

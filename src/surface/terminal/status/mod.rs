@@ -1,13 +1,8 @@
 //! The status board: the project's services and datastores, one line each, printed once or updated live.
 //!
-//! | file | job |
-//! |---|---|
-//! | [`columns`] | the cells of a row, and which of them fit |
-//! | [`sparkline`] | latencies as a curve of characters |
-//! | [`model`] | the live state: rows, latencies, changes, selection |
-//! | [`view`] | the whole screen |
-//! | [`watch`](mod@self::watch) | the loop: keys, systemd's signals, probes, the clock |
-//! | [`subcommand`] | other commands that a key starts on the same terminal |
+//! [`model`] holds the live state. [`view`] renders the screen with [`columns`] and [`sparkline`].
+//! [`watch`](mod@self::watch) is the loop of keys, systemd's signals, probes and the clock. [`subcommand`] runs other
+//! commands on the same terminal.
 //!
 //! Not here: probing (`engine`), and the grade of a row (`domain`).
 
