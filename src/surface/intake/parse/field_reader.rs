@@ -62,6 +62,7 @@ impl<'a> Object<'a> {
         keys.iter().find_map(|key| self.text(key))
     }
 
+    /// A whole number that is not negative, or one written as text.
     pub fn count(&mut self, key: &str) -> Option<u64> {
         let value = self.get(key)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok()).or_else(|| self.unexpected(key, value, "a count"))
