@@ -47,7 +47,7 @@ pub async fn play(engine: &Engine, id: &IncidentId) -> Result<(), EngineError> {
             continue;
         };
         sleep(&*engine.parts().clock, time).await;
-        // The question may have been answered or withdrawn in the mean time.
+        // The question may have been answered or withdrawn in the meantime.
         if let Err(EngineError::Refused(refused)) = submit(engine, id, request).await {
             tracing::debug!(%step, %refused, "the script came too late");
         }

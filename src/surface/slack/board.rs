@@ -296,7 +296,7 @@ impl IncidentMessages {
         Ok(())
     }
 
-    /// Waits until Slack accepts another edit. Changes in the mean time are part of the next edit.
+    /// Waits until Slack accepts another edit. Changes in the meantime are part of the next edit.
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
     async fn wait_for_permit(&mut self) {
         loop {

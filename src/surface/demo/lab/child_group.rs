@@ -104,7 +104,7 @@ impl Background {
     pub fn stop(&self, patience: Duration) {
         for (signal, patience) in [(Signal::TERM, patience), (Signal::KILL, DEATH)] {
             if self.ended.within(Duration::ZERO).is_none() {
-                // It may have ended in the mean time.
+                // It may have ended in the meantime.
                 let _ = kill_process(self.pid, signal);
             }
             if self.ended.within(patience).is_some() {

@@ -26,7 +26,7 @@ pub enum Pause {
     OnTrouble,
 }
 
-/// Runs this program with these arguments; true when the board itself was asked to end in the mean time.
+/// Runs this program with these arguments; true when the board itself was asked to end in the meantime.
 ///
 /// # Errors
 /// When the program cannot be started, or the terminal is gone.
@@ -44,7 +44,7 @@ pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
             // The child is in the foreground process group too and receives the same interrupt.
             _ = interrupt.recv() => {}
             _ = async { tokio::select! { _ = terminate.recv() => {}, _ = hangup.recv() => {} } } => {
-                // It may have ended in the mean time; the error does not matter.
+                // It may have ended in the meantime; the error does not matter.
                 let _ = kill_process(pid, Signal::TERM);
                 let _ = ended.await;
                 return Ok(true);

@@ -186,7 +186,7 @@ impl Stepper<'_> {
         let command = Command { by: here(&self.options.actor), request };
         tokio::spawn(async move {
             let refusal = engine.submit(&incident, command).await.err().map(|error| typed_echo(&error));
-            // The stepper may have ended in the mean time.
+            // The stepper may have ended in the meantime.
             let _ = refusals.send(refusal).await;
         });
     }

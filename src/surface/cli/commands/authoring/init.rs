@@ -242,7 +242,7 @@ fn as_they_will_be(directory: &Path, path: &Path, text: &str) -> (String, String
     (name, there.unwrap_or_else(|| text.to_owned()))
 }
 
-/// Writes a file that must not exist; one created in the mean time is kept.
+/// Writes a file that must not exist; one created in the meantime is kept.
 fn written(file: &Path, text: &str) -> std::io::Result<FileOutcome> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
