@@ -138,7 +138,7 @@ async fn read(directory: PathBuf, settings: Settings) -> Result<(Project, Secret
     receiver.await.map_err(|_| cannot())?
 }
 
-/// Checks that every secret that was readable before still is.
+/// Checks that every secret of the estate that was readable before still is.
 fn still_readable(old: &Secrets, fresh: &Secrets, estate: &Estate) -> Result<()> {
     let lost = old.iter().filter(|(name, _)| estate.secrets.contains_key(*name));
     let why = lost.filter_map(|(name, _)| fresh.get(name).err()).next();
