@@ -30,7 +30,6 @@ mod rows;
 mod shared_file;
 mod transaction;
 mod wal_check;
-mod wal_preallocate;
 mod writer;
 
 use self::connection::LazyConnection;

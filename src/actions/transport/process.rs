@@ -244,7 +244,7 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
         true => NotStarted::Refused(name.clone(), error),
         false => NotStarted::NoDirectory(job.directory.clone()),
     };
-    let outlets = Outlets::take().map_err(refused)?;
+    let outlets = Outlets::open().map_err(refused)?;
     let (stdout, stderr) = outlets.for_child().map_err(refused)?;
     command.stdout(stdout).stderr(stderr).process_group(0);
     let (child, mark) = match kinship {
@@ -252,9 +252,7 @@ fn spawn(job: &Job, environment: &BTreeMap<String, String>, kinship: Kinship) ->
         Kinship::Apart => descendants::unmarked(|| command.spawn()).map(|child| (child, None)),
     }
     .map_err(refused)?;
-    let running = RunningChild::new(child, mark, outlets, job.input.clone()).map_err(refused)?;
-    Outlets::lay_by();
-    Ok(running)
+    RunningChild::new(child, mark, outlets, job.input.clone()).map_err(refused)
 }
 
 /// A mark that nothing else bears, for a program that is started on another host.

@@ -5,6 +5,8 @@
 
 use std::slice;
 
+use serde_json::Value;
+
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::due::is_live;
@@ -143,11 +145,29 @@ fn redacted(redactor: &Redactor, mut draft: NewEvent) -> NewEvent {
     }
 }
 
-/// An event without the secrets that it holds; none when there are none in it.
+/// The event without the secrets in it; none when there are none.
 fn scrubbed(redactor: &Redactor, event: &Event) -> Option<Event> {
     let mut value = serde_json::to_value(event).ok().filter(|value| redactor.finds_in(value))?;
-    redactor.scrub_value(&mut value);
-    // A secret that is a word of the log itself, such as `succeeded`, would unmake the event: it is no
-    // secret then, and the event stays as it is.
+    scrub_part(redactor, &mut value, "");
     serde_json::from_value(value).ok()
+}
+
+/// Scrubs the part of an event at a JSON pointer. A secret that is a word of the log itself, such as `succeeded`, stays:
+/// without that word the event could not be read. So a part that cannot be scrubbed as a whole is scrubbed piece by piece.
+fn scrub_part(redactor: &Redactor, event: &mut Value, pointer: &str) {
+    let Some(part) = event.pointer_mut(pointer).filter(|part| redactor.finds_in(part)) else { return };
+    let before = part.clone();
+    redactor.scrub_value(part);
+    if serde_json::from_value::<Event>(event.clone()).is_ok() {
+        return;
+    }
+    let steps: Vec<String> = match &before {
+        Value::Array(items) => (0..items.len()).map(|index| index.to_string()).collect(),
+        Value::Object(fields) => fields.keys().map(|key| key.replace('~', "~0").replace('/', "~1")).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    event.pointer_mut(pointer).into_iter().for_each(|part| *part = before.clone());
+    for step in steps {
+        scrub_part(redactor, event, &format!("{pointer}/{step}"));
+    }
 }

@@ -174,6 +174,17 @@ async fn a_secret_never_reaches_the_store() {
     assert_eq!(Some(state), fold(&store.read(&incident, 0).await.unwrap()).unwrap(), "the state is that of the log");
 }
 
+#[test]
+fn a_secret_that_is_a_word_of_the_log_exposes_no_other_secret() {
+    let redactor = Redactor::new([("token", SECRET), ("status", "note_added")]).unwrap();
+    let (incident, mut state) = (id("lusab-fidok"), None);
+    let mut proposal = Proposal::on(&incident, None);
+    let events = vec![opened(&incident), note(&format!("{SECRET} and note_added"))];
+    proposal.add(&redactor, Decision { by: Actor::Engine, at: now(), events }, &mut state).unwrap();
+    let note = note("[redacted:token] and [redacted:status]");
+    assert_eq!(proposal.events().collect::<Vec<_>>(), [&opened(&incident), &note]);
+}
+
 #[tokio::test]
 async fn a_decision_that_does_not_follow_adds_nothing() {
     let (store, incident) = (StandIn::default(), id("lusab-fidok"));

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -105,16 +104,11 @@ impl Worker {
             let effect = attempt.action.effect;
             tracing::debug!(incident = %self.id, step = %place.1, attempt = attempt.number, %effect, "begins");
             self.flights.insert(place.clone(), RunningTask { cancel, effect, acting: true });
-            let mut flying = Box::pin(async move {
+            self.tasks.spawn(async move {
                 let Attempt { number, action, poll, .. } = *attempt;
                 let outcome = execute::attempt(&action, poll, context).await.into();
                 TaskResult::Ended { place, attempt: number, outcome }
             });
-            // A child is on its way before the faces are told, so that both take place at once.
-            match flying.as_mut().now_or_never() {
-                Some(landed) => self.landed.push(landed),
-                None => drop(self.tasks.spawn(flying)),
-            }
         }
     }
 }

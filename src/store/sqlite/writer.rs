@@ -16,7 +16,6 @@ use super::error::SqliteError;
 use super::error_help::damaged;
 use super::rows;
 use super::transaction::{Batch, KnownState, write_lease};
-use super::wal_preallocate::WalPreallocation;
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 use crate::store::codec::Prepared;
@@ -71,7 +70,7 @@ impl Writer {
     /// Starts the writer; it ends when the last door to it is gone.
     pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = WriterThread { link, known: KnownState::default(), version: 0, room: WalPreallocation::default() };
+        let desk = WriterThread { link, known: KnownState::default(), version: 0 };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(move || desk.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
@@ -109,7 +108,6 @@ struct WriterThread {
     /// What the file holds, as it was when it had this version. Only another process makes another.
     known: KnownState,
     version: u64,
-    room: WalPreallocation,
 }
 
 impl WriterThread {
@@ -160,7 +158,6 @@ impl WriterThread {
                 replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.again())));
             }
         }
-        self.room.keep(&mut self.link);
     }
 
     /// Writes in one transaction what follows where the streams stand, and says of each write what became of it.

@@ -6,7 +6,6 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -18,7 +17,6 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use super::capture::{Sink, Source};
 use super::descendants::{Mark, Tree};
 use super::{Ending, Exit};
-use crate::sync::lock;
 
 /// How long output is still read when the child has ended and something that it left behind holds the pipes: what
 /// the child itself wrote is there already.
@@ -52,9 +50,6 @@ pub(super) struct Outlets {
     stderr: (PipeReader, PipeWriter),
 }
 
-/// The pipes of the next child: never used yet, so nobody else holds an end of them.
-static SPARE: Mutex<Option<Outlets>> = Mutex::new(None);
-
 /// The reading end of a pipe, while it is open, and the writing end that we keep.
 struct Pipe(Option<Receiver>, Option<PipeWriter>);
 
@@ -66,21 +61,7 @@ enum ChildEvent {
 }
 
 impl Outlets {
-    /// Those that were laid by, or new ones.
-    pub(super) fn take() -> io::Result<Self> {
-        let spare = lock(&SPARE).take();
-        spare.map_or_else(Self::open, Ok)
-    }
-
-    /// Makes those of the next child while this one runs, and nobody waits for it.
-    pub(super) fn lay_by() {
-        let mut spare = lock(&SPARE);
-        if spare.is_none() {
-            *spare = Self::open().ok();
-        }
-    }
-
-    fn open() -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         Ok(Self { stdout: io::pipe()?, stderr: io::pipe()? })
     }
 
