@@ -1,12 +1,10 @@
-//! Room in the journal ahead of need.
+//! Preallocates the WAL.
 //!
-//! To make a file longer, the file system has to write down its new length and blocks, which takes as long again as the
-//! block itself. So a process that writes much makes the journal longer by many blocks at a time, and SQLite then writes
-//! over them. A process that writes little never comes to it.
+//! A write that extends a file also writes its length and block list, which takes as long again. So a busy process
+//! extends the WAL by many blocks at once, and SQLite overwrites them. SQLite and [`super::wal_check`] take zeros for
+//! the end of the WAL.
 //!
-//! Deliberately absent: any change of what the journal says. SQLite and [`super::wal_check`] take zeros for the end of it.
-//!
-//! **Invariant:** the journal is made longer under the lock for writing, behind its end.
+//! **Invariant:** the WAL is extended under the write lock, after its end.
 
 use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,13 +13,13 @@ use std::path::Path;
 use super::connection::{JOURNAL_KEPT, LazyConnection};
 use super::log_file::beside;
 
-/// After so many commits the journal's length is looked at: a command that only says something makes fewer.
+/// Commits between two checks of the WAL's length. Most commands make fewer.
 const LOOK: u32 = 8;
 
-/// By how much the journal is made longer, in bytes: room for more than a hundred commits.
+/// Bytes added at a time: room for more than a hundred commits.
 const AHEAD: usize = 1024 * 1024;
 
-/// What is known of the journal's length.
+/// What is known of the WAL's length.
 #[derive(Debug, Default)]
 pub(super) struct WalPreallocation {
     commits: u32,
@@ -29,7 +27,7 @@ pub(super) struct WalPreallocation {
 }
 
 impl WalPreallocation {
-    /// To be called after a commit. Room is only for speed: what goes wrong here is no trouble yet.
+    /// Called after each commit. Errors are ignored: preallocation only saves time.
     pub(super) fn keep(&mut self, link: &mut LazyConnection) {
         self.commits += 1;
         if !self.commits.is_multiple_of(LOOK) {
@@ -49,8 +47,8 @@ fn length(journal: &Path) -> u64 {
     journal.metadata().map_or(0, |about| about.len())
 }
 
-/// Writes zeros behind the journal's end and gives its new length. Blocks that are only reserved would not do: the file
-/// system writes down which of them are used.
+/// Appends zeros to the WAL and returns its new length. Reserving blocks (`fallocate`) is not enough: the file system
+/// still records which of them are used.
 fn lengthen(journal: &Path) -> io::Result<u64> {
     let mut file = OpenOptions::new().write(true).open(journal)?;
     file.seek(SeekFrom::End(0))?;
