@@ -1,4 +1,4 @@
-//! How an attempt starts: observe before a change, record the intent, then act. A read-only attempt does not wait until its
+//! Starts attempts: observe before a change, record the intent, then act. A read-only attempt does not wait until its
 //! intent is durable.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::engine::EngineError;
 use crate::engine::worker::execute;
 
 impl Worker {
-    /// An attempt is owed: looks at the world first where it will change it, then writes the intent.
+    /// Prepares a pending attempt. Observes first if the action must not happen twice, then drafts the intent.
     pub(super) async fn begin(&mut self, run: RunId, attempt: Box<Attempt>, now: Timestamp) -> Result<(), EngineError> {
         let place = (run, attempt.step.clone());
         if self.flights.contains_key(&place) {
@@ -50,14 +50,14 @@ impl Worker {
             deadline: Some(deadline),
         });
         self.draft(started, now)?;
-        // A message is owed from now on, and delivered as every other is.
+        // A message is pending from now on, and is delivered like every other.
         if !attempt.action.is_message() {
             self.launches.push(PendingStart { place, attempt, deadline });
         }
         Ok(())
     }
 
-    /// What the world looks like before a change: at once when the kind needs not wait for it.
+    /// The state before a change. `None` if the kind has to wait; a task then returns the result.
     async fn look(&mut self, place: &RunStep, attempt: &Attempt, now: Timestamp) -> Option<Value> {
         let (cancel, effect) = (CancellationToken::new(), EffectClass::Read);
         let context = self.context(place, &attempt.action, LOOK_LIMIT.after(now), cancel.clone())?;
@@ -71,7 +71,7 @@ impl Worker {
         None
     }
 
-    /// Lets the readings begin whose intents are on their way to the disk; where they are made.
+    /// Starts the read-only attempts whose intents are being written. Returns their steps.
     pub(super) fn start_read_only(&mut self) -> Vec<RunStep> {
         let launches = std::mem::take(&mut self.launches);
         let is_reading = |launch: &PendingStart| launch.attempt.action.effect == EffectClass::Read;
@@ -82,14 +82,14 @@ impl Worker {
         places
     }
 
-    /// Stops readings whose intents were not written after all: what they find is of no use.
+    /// Cancels read-only attempts whose intents were not written: their results are of no use.
     pub(super) fn call_off(&mut self, readings: &[RunStep]) {
         for flight in readings.iter().filter_map(|place| self.flights.get(place)) {
             flight.cancel.cancel();
         }
     }
 
-    /// Lets the attempts begin whose intents are durable now, and sends what is owed.
+    /// Starts the attempts whose intents are durable now, and sends pending messages.
     pub(super) fn start_pending(&mut self) {
         self.post();
         let launches = std::mem::take(&mut self.launches);
@@ -110,7 +110,7 @@ impl Worker {
                 let outcome = execute::attempt(&action, poll, context).await.into();
                 TaskResult::Ended { place, attempt: number, outcome }
             });
-            // A child is on its way before the faces are told, so that both take place at once.
+            // Polled once here, so that a child process starts before the interfaces are notified.
             match flying.as_mut().now_or_never() {
                 Some(landed) => self.landed.push(landed),
                 None => drop(self.tasks.spawn(flying)),
