@@ -1,5 +1,5 @@
-//! Starts attempts: observe before a change, record the intent, then act. A read-only attempt does not wait until its
-//! intent is durable.
+//! Starts attempts: observe before a change that must not happen twice, record the intent, then act. A read-only
+//! attempt does not wait until its intent is durable.
 
 use std::sync::Arc;
 
