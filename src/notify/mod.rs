@@ -29,7 +29,7 @@ pub struct OutgoingMessage {
     /// The channel's name for the place of that thread, such as `C0123456`.
     pub place: Option<String>,
     pub incident: String,
-    /// Such as `P1`.
+    /// The severity's name, such as `P1`.
     pub severity: String,
     pub at: Timestamp,
 }

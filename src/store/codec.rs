@@ -60,7 +60,7 @@ impl NewEvent {
         &self.by
     }
 
-    /// The event itself.
+    /// The event, without instant and actor.
     pub fn event(&self) -> &Event {
         &self.event
     }
@@ -232,7 +232,7 @@ impl Formatter for &RoundTripCheck {
     }
 }
 
-/// Decodes stored bytes.
+/// Decodes the stored bytes of an event.
 pub(super) fn parse(at: &[u8], body: &[u8]) -> Result<NewEvent, String> {
     let BodyIn { by, event } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     Ok(NewEvent::new(parse_instant(at)?, by, event))

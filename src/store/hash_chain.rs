@@ -7,7 +7,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256, 32 bytes.
+/// A SHA-256 hash of 32 bytes.
 pub type Hash = [u8; 32];
 
 /// The previous hash of the first event.

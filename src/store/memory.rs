@@ -36,7 +36,7 @@ struct Stream {
 }
 
 impl Memory {
-    /// An empty log.
+    /// An empty log, shared by its clones.
     pub fn new() -> Self {
         Self::default()
     }

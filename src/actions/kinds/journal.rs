@@ -131,7 +131,6 @@ struct Spec {
     scope: Option<Scope>,
 }
 
-/// A validated search.
 struct Search {
     filter: Filter,
     query: Query,

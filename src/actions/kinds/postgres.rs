@@ -1,15 +1,12 @@
-//! The kind `postgres`: shows connections, ends idle sessions, and runs read-only queries.
+//! The kind `postgres`: shows connections, ends idle sessions, and runs read-only queries. Writing is for migrations
+//! and reviewed programs.
 //!
-//! Every statement runs in a `READ ONLY` transaction with limits for statements and locks, on a connection of its own.
-//! It works through PgBouncer too. The server keeps `query` from writing, but a function may act outside the data
-//! (`pg_reload_conf()`), so a query needs a review like a script.
+//! Every statement runs in a limited `READ ONLY` transaction, on its own connection, through PgBouncer too. A function
+//! may still act outside the data (`pg_reload_conf()`), so a query needs a review like a script.
 //!
 //! **Invariant:** nothing is interpolated into SQL; a runbook's values are bound as parameters.
 //!
-//! **Invariant:** no output contains an address or a password. Queries of other sessions are shown without their
-//! literals.
-//!
-//! Not here: writing. Use a migration or a reviewed program.
+//! **Invariant:** no output contains a password, an address with secrets, or a literal of another session's query.
 
 mod client;
 mod connections;

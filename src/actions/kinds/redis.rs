@@ -36,7 +36,7 @@ use crate::domain::incident::plan::PlannedChange;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Maximum of `over`.
+/// The longest time for `over`.
 const LONGEST_OVER: Span = Span::seconds(300);
 
 /// Default and maximum of `sample`; each key costs three small commands.

@@ -125,7 +125,6 @@ struct Spec {
     settle: Option<Span>,
 }
 
-/// A validated spec.
 #[derive(Debug, PartialEq)]
 enum Request {
     Status { units: Vec<String>, expect: Option<String> },

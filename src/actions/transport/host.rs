@@ -1,15 +1,12 @@
 //! Runs programs and opens addresses on the environment's host: this machine, or a remote one over SSH.
 //!
-//! [`run_into`] starts a program, [`open_forward()`] reaches an address, [`bridge`] talks to a bus. All three share one
-//! connection per host and process; see [`connection`](crate::actions::transport::ssh::connection). On this machine,
-//! [`process`] starts the programs.
+//! All connections to a remote host share one ssh process; see
+//! [`connection`](crate::actions::transport::ssh::connection). On this machine, [`process`] starts the programs.
 //!
 //! **Invariant:** a connection lost while a program runs is [`Ending::Lost`](super::process::Ending::Lost), not a
-//! failure of the program. The engine then reconciles, as after its own crash. The remote supervisor notices too and
-//! ends the program; see [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
+//! failure of the program. The engine then reconciles, as after its own crash. The remote supervisor ends the program.
 //!
-//! Not here: an SSH implementation, which would ignore people's ssh configuration and hardware keys; anything installed
-//! on the host.
+//! Not here: an SSH implementation, which would ignore people's ssh configuration and hardware keys.
 
 use ring::rand::{SecureRandom, SystemRandom};
 

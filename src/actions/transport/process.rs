@@ -1,17 +1,12 @@
-//! Starts and ends child processes; no other file starts one.
+//! Starts and ends child processes; no other file starts one. A child starts from an argument vector, never through a
+//! shell, and gets only the environment and input given. Its output streams into a [`Sink`].
 //!
-//! A child starts from an argument vector, never through a shell. It gets its own process group and exactly the
-//! environment given. Its standard input is empty unless input is given. Its output streams into a [`Sink`], so endless
-//! output takes bounded memory.
-//!
-//! * After a timeout, a cancellation or a drop, the child and its descendants are gone, daemons included;
-//!   [`descendants`] finds them by an inherited mark. Not covered: a process of another user (`sudo`), and one that
-//!   left the group and changed its mark.
+//! * After a timeout, cancellation or drop, the child and its [`descendants`] are gone, daemons included. Exceptions:
+//!   processes of another user (`sudo`), and those that left the group and changed their mark.
 //! * A child that ends by itself ends the step. Background processes stay, as after a shell; see [`Exit::left_behind`].
 //! * If this process is killed, its children stay.
 //!
-//! **Invariant:** signals are sent to a child's group only before the child is reaped, so none reaches a reused process
-//! id.
+//! **Invariant:** a group is signalled only before its child is reaped, so no signal reaches a reused process id.
 
 pub mod capture;
 mod child;
@@ -58,7 +53,6 @@ pub struct Job {
     pub argv: Vec<String>,
     /// Environment variables besides the basics.
     pub environment: BTreeMap<String, String>,
-    /// The working directory.
     pub directory: PathBuf,
     /// Standard input; empty if `None`.
     pub input: Option<Vec<u8>>,

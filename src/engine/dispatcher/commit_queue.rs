@@ -102,7 +102,7 @@ impl DispatcherTask {
         self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
     }
 
-    /// Submits a batch.
+    /// Submits a batch to the store. If there is nothing to write, sends the replies at once.
     pub(super) async fn submit(&mut self, mut flight: InFlightBatch, batch: Vec<Prepared>) {
         if flight.postings.is_empty() && flight.later.is_empty() {
             return flight.send_replies();

@@ -257,7 +257,6 @@ impl IncidentIndex {
         }
     }
 
-    /// Removes an incident.
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);

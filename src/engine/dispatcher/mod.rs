@@ -1,15 +1,12 @@
-//! The dispatcher: one long-lived task that ingests alerts, starts scheduled runs and supervises a worker per live
-//! incident.
+//! The dispatcher: one task that ingests alerts, starts scheduled runs and supervises a worker per live incident.
 //!
-//! Reports that arrive while the disk is busy are decided together and written in one transaction: the alert, its run
-//! and the run's first intents. The dispatcher starts a worker for what is due, wakes up at the next deadline, and
-//! stays idle while only a person can continue.
+//! Reports that arrive while the disk is busy are written in one transaction: the alert, its run and the run's first
+//! intents. The dispatcher wakes up at the next deadline, and stays idle while only a person can continue.
 //!
 //! **Invariant:** a report is acknowledged only when the log holds it. Otherwise the sender gets the error, and may
 //! safely report again.
 //!
-//! **Invariant:** the dispatcher holds no state that the log lacks, except the number of repetitions since the last
-//! recorded one.
+//! **Invariant:** the dispatcher's only state outside the log is the number of repetitions since the last recorded one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,16 +77,13 @@ pub enum Received {
     Unheard,
 }
 
-/// Counters for monitoring.
+/// Counters for monitoring, updated by the dispatcher.
 #[derive(Debug, Default)]
 pub struct DispatcherMetrics {
-    /// Live incidents.
     pub live: AtomicU64,
-    /// Running workers.
     pub at_work: AtomicU64,
     /// Incidents opened by alerts.
     pub opened: AtomicU64,
-    /// Firing alerts.
     pub firing: AtomicU64,
     /// Transactions in which alerts were written.
     pub batches: AtomicU64,
@@ -171,7 +165,7 @@ impl Dispatcher {
         answer.await.map_err(|_| ended())?
     }
 
-    /// The counters.
+    /// The dispatcher's counters, for monitoring.
     pub fn figures(&self) -> &DispatcherMetrics {
         &self.figures
     }

@@ -1,7 +1,7 @@
 //! The scheduler: opens a maintenance incident for each due occurrence of a schedule, exactly one across all processes.
 //!
-//! **Invariant:** an occurrence is handled when the store has registered its unique name, in the write that opens its incident or
-//! records why it was skipped. State in memory only saves reads.
+//! **Invariant:** an occurrence is handled when the store has registered its unique name. The same write opens its
+//! incident or records why it was skipped. State in memory only saves reads.
 
 use std::sync::Arc;
 

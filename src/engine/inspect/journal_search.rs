@@ -55,9 +55,7 @@ pub struct Searched {
 /// The order in which lines are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineOrder {
-    /// Oldest first.
     Forwards,
-    /// Newest first.
     Backwards,
     /// Oldest first, then new lines as they are written, without end.
     Following,

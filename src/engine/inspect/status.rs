@@ -73,7 +73,7 @@ impl StatusSurvey {
         &self.subjects
     }
 
-    /// The environment's name.
+    /// The name of the surveyed environment.
     pub fn environment(&self) -> &str {
         &self.context.environment_name
     }

@@ -18,7 +18,7 @@ use crate::domain::runbook::time_limits::STOP_GRACE;
 use crate::domain::template::expression;
 use crate::domain::template::expression::ExpressionError;
 
-/// Performs one attempt.
+/// Performs one attempt, with its polling.
 pub(crate) async fn attempt(action: &RenderedAction, poll: Option<Poll>, context: Context) -> Outcome {
     let Some(kind) = crate::actions::kind(&action.kind) else {
         return Outcome::failed(format!("this version knows no kind `{}`", action.kind), Value::Null);

@@ -67,7 +67,6 @@ impl TaskResult {
     }
 }
 
-/// A running task.
 struct RunningTask {
     cancel: CancellationToken,
     effect: EffectClass,

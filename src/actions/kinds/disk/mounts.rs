@@ -17,7 +17,6 @@ const NAME: usize = 200;
 /// A mount. All fields are empty if the list does not contain it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Mount {
-    /// The mount point.
     #[serde(rename = "mount")]
     pub point: Option<PathBuf>,
     /// The device or remote share, as named to the kernel.

@@ -35,7 +35,6 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Lists the commits.
     pub(super) async fn perform(
         &self,
         repository: &Repository<'_>,

@@ -2,8 +2,8 @@
 //!
 //! git runs as for a person, with hooks, signing and the ssh configuration, but without editors, prompts or force.
 //!
-//! **Invariant:** a runbook's values reach git only as a full object name, as a ref that starts with `refs/`, or as a
-//! remote that git lists. They never become an option, an address or a helper program.
+//! **Invariant:** a runbook's values reach git only as a full object name, a ref that starts with `refs/`, or a listed
+//! remote. They never become an option, an address or a helper program.
 
 use std::path::{Path, PathBuf};
 

@@ -37,7 +37,6 @@ pub(super) struct Revert<'c> {
 
 /// The state of the local and the remote branch.
 struct BranchState {
-    /// The local branch.
     head: String,
     /// The parent of the revert: the remote's branch if it is pushed, otherwise the local one.
     base: String,

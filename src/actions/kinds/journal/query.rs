@@ -37,7 +37,6 @@ pub enum Scope {
 /// A query for journalctl.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The oldest instant.
     pub since: Timestamp,
     /// The newest instant, inclusive.
     pub until: Option<Timestamp>,

@@ -15,7 +15,6 @@ const REGEX: usize = 1024 * 1024;
 /// Characters of a selector that are quoted.
 const SHOWN: usize = 80;
 
-/// A parsed selector.
 #[derive(Debug)]
 pub(super) struct Selector {
     pub(super) name: String,

@@ -65,7 +65,7 @@ impl<'c> Wire<'c> {
             None => (options, CONNECT),
         };
         let connection = within(limit, context, options.connect()).await?.map_err(|error| {
-            // Why the way there ended says more than that it did.
+            // The error of the forwarded stream explains more than the one it causes here.
             let trouble = door.as_ref().and_then(UnixForward::last_error).unwrap_or_else(|| why(&error, context));
             trouble.worded(|text| format!("{}: {text}", one_line(&place, SAID)))
         })?;

@@ -47,7 +47,6 @@ const RUNNING: &str = concat!(
      order by age desc nulls last, pid limit $1"
 );
 
-/// Selects idle sessions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     pub(super) over: Duration,

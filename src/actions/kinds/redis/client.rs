@@ -37,7 +37,6 @@ pub(super) struct Wire<'c> {
 }
 
 impl<'c> Wire<'c> {
-    /// Connects and authenticates.
     pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, Reason> {
         // Needed for `rediss`. `main` has installed it; a test or a library user may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -66,7 +65,6 @@ impl<'c> Wire<'c> {
         self.context.clock.now() < self.until
     }
 
-    /// Sends one command.
     pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Reason> {
         let rest = Span::between(self.context.clock.now(), self.until).0;
         let answer = command.query_async(&mut self.connection);

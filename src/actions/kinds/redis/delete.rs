@@ -14,7 +14,6 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 
-/// The selected keys.
 #[derive(Debug)]
 pub(super) struct KeySelection {
     pub(super) pattern: String,

@@ -15,7 +15,7 @@ use crate::domain::core::text::one_line;
 /// Characters of a datastore name in a message.
 const NAME: usize = 80;
 
-/// The field `datastore`.
+/// The field `datastore`: a name in the estate.
 pub const DATASTORE: Field = Field::optional(
     "datastore",
     Shape::Datastore,
@@ -34,7 +34,6 @@ pub const URL: Field = Field::optional(
 pub struct DatastoreAddress {
     /// By its name in the estate.
     pub datastore: Option<String>,
-    /// By URL.
     pub url: Option<SecretText>,
 }
 

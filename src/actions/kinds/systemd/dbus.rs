@@ -21,7 +21,7 @@ use crate::sync::lock;
 /// Limit for one call. Reading all units takes milliseconds, reloading a thousand unit files some seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Limit for connecting.
+/// Limit for connecting to a bus that is reachable.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The error code if the manager cannot be reached although its host can.

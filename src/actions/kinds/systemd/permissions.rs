@@ -29,7 +29,7 @@ pub enum Right {
     Granted,
     /// Not allowed, or only after authentication.
     Refused,
-    /// Unknown, and why.
+    /// It is unknown, for this reason.
     Unknown(String),
 }
 

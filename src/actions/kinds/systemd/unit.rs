@@ -19,7 +19,7 @@ const OWN: &[&str] = &["Result", "Type", "NRestarts", "MemoryCurrent", "MainPID"
 /// A unit in the log and in the outputs for later steps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unit {
-    /// Such as `shop-gateway.service`.
+    /// The full name, such as `shop-gateway.service`.
     pub name: String,
     /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
     pub active: String,

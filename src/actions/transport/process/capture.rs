@@ -139,7 +139,7 @@ impl HeadAndTail {
         Self { each, head: Vec::new(), tail: Vec::new(), total: 0 }
     }
 
-    /// Appends bytes.
+    /// Appends bytes, and drops those between the beginning and the end.
     pub fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let into_head = bytes.len().min(self.each - self.head.len());

@@ -1,12 +1,8 @@
-//! Finds and ends all descendants of a child.
+//! Finds and ends all descendants of a child by an inherited mark.
 //!
-//! A daemon can leave its process group and session, but not what it inherits. So each child gets a unique number as
-//! its soft limit `RLIMIT_RTTIME`, over a hundred thousand years in microseconds of real-time computing. The limit
-//! survives `setsid`, `exec` and a cleared environment, and has no effect. Every user can read it in
-//! `/proc/<pid>/limits`. An environment variable would be part of the runbook's environment.
-//!
-//! Control groups need rights that an on-call engineer may not have. A child subreaper would make this process the
-//! parent of every daemon.
+//! The mark is a unique soft limit `RLIMIT_RTTIME`: over a hundred thousand years, so it has no effect. A daemon keeps
+//! it through `setsid`, `exec` and a cleared environment, and every user can read `/proc/<pid>/limits`. Control groups
+//! need rights that an engineer may not have. A subreaper would become the parent of every daemon.
 //!
 //! **Invariant:** a process is signalled through a descriptor opened before its mark was checked, so the signal never
 //! reaches a reused process id.
@@ -167,7 +163,7 @@ impl Tree {
     }
 }
 
-/// Fields of `/proc/<pid>/stat`.
+/// The fields of `/proc/<pid>/stat` that are needed here.
 struct Stat {
     state: String,
     parent: String,

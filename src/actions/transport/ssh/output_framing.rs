@@ -33,7 +33,6 @@ pub(crate) struct FrameReader<'s> {
     stderr: Front,
     /// The end of standard error that may begin a report, or an incomplete report.
     held: Vec<u8>,
-    /// The first report.
     pub(crate) report: Option<RemoteExit>,
 }
 

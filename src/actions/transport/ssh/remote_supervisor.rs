@@ -1,15 +1,12 @@
 //! The shell script that starts and supervises a program on a remote host.
 //!
-//! ssh joins the words of a command and gives them to the account's login shell, whichever that is. So every session
-//! runs one constant command, [`FIRST`], which sh, bash, csh and fish all understand. `/bin/sh` then reads the rest
-//! from standard input: program, arguments, environment and secrets. Secrets are in no argument list.
+//! Every session runs one constant command, [`FIRST`], since the login shell may be sh, bash, csh or fish. Then
+//! `/bin/sh` reads program, arguments, environment and secrets from standard input. Secrets are in no argument list.
 //!
-//! The script starts the program in a session of its own. It ends the program and its descendants when standard input
-//! ends or the time is over. It finds daemons by the mark in `RLIMIT_RTTIME`, if the host has `prlimit`; see
-//! [`process`](crate::actions::transport::process). Its reports start with a random tag.
+//! The program runs in its own session. The script ends it, with daemons, when standard input ends or the time is over.
+//! It needs only a POSIX shell, but finds daemons only with `setsid` and `prlimit`.
 //!
-//! **Invariant:** [`FIRST`] holds no data, and a script that did not arrive completely is not run. The host needs only
-//! a POSIX shell; `setsid` (util-linux or BusyBox) and `prlimit` are used if present.
+//! **Invariant:** [`FIRST`] holds no data, and a script that did not arrive completely is not run.
 
 use crate::domain::core::text::shell_quoted;
 use std::collections::BTreeMap;

@@ -53,7 +53,7 @@ impl Checkup {
     }
 }
 
-/// Interprets `NTPSynchronized`.
+/// Interprets the value of `NTPSynchronized`.
 fn clock(word: &str) -> CheckResult {
     match word {
         "yes" => CheckResult::fine(Topic::Host, "clock", "synchronised"),

@@ -14,7 +14,7 @@ use crate::domain::config::host::Host;
 use crate::domain::core::text::one_line;
 use crate::domain::host::requirement::{CheckResult, Topic, Users};
 
-/// Slack's own address.
+/// The default address of Slack's API.
 const SLACK: &str = "https://slack.com/api";
 
 /// The page where tokens and scopes are managed.

@@ -206,7 +206,7 @@ mod tests {
                 Probe::unasked(LOST)
             );
         }
-        // The same code from the subject itself is the subject's own error.
+        // The same text in an error of the subject itself is about the subject.
         let words = "the connection to `web1` was lost";
         assert_eq!(of_service("answer", words), Probe { ready: Some(false), ..Probe::dead(words) });
         assert_eq!(read(&subject("redis"), &Reason::new("server", words).outcome(json!({}))), Probe::dead(words));
