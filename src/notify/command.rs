@@ -19,6 +19,7 @@ const TRY_AGAIN: i32 = 75;
 /// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: the command itself is wrong.
 const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
 
+/// The result of a delivery program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramExit {
     /// The exit code; `None` if a signal or this process ended the program.

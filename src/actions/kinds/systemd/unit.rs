@@ -56,6 +56,7 @@ impl Unit {
         futures_util::future::try_join_all(rows.into_iter().map(|row| Self::of(connection, row))).await
     }
 
+    /// One unit; `not-found` if systemd does not know it.
     pub async fn one(manager: &ManagerProxy<'_>, name: &str) -> zbus::Result<Self> {
         let unit = Self::many(manager, &[name]).await?.pop();
         Ok(unit.unwrap_or_else(|| Self {
