@@ -248,8 +248,8 @@ pub(crate) fn new_mark() -> u64 {
     descendants::new_mark()
 }
 
-/// A program that belongs to no step, with standard input and output as one stream. Dropping the stream ends it. `fate`
-/// receives its standard error when it has ended.
+/// A program that belongs to no step, with standard input and output as one stream. Dropping the stream makes it end.
+/// `fate` receives its standard error when it has ended.
 pub(crate) struct Piped {
     pub(crate) stream: tokio::net::UnixStream,
     pub(crate) fate: tokio::sync::oneshot::Receiver<String>,

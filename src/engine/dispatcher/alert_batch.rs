@@ -73,7 +73,7 @@ impl DispatcherTask {
         self.prepare_batch(flight, items).await;
     }
 
-    /// Resolves the firings of a sender that are missing from its list of all firing alerts.
+    /// Resolved alerts for the firings of a sender that are missing from its list of all firing alerts.
     fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
         let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.incidents.key_of(alert)).collect();
         let over = self.incidents.firing_at(sender).into_iter().filter(|key| !still.contains(key));

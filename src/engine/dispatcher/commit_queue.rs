@@ -2,8 +2,8 @@
 //!
 //! Batches commit in submission order; only then do their actions start and their senders get a response.
 //!
-//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable. Work for
-//! an incident in flight waits until its batch has committed, and runs before anything that arrived later.
+//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable.
+//! Work for an incident in flight waits until its batch has committed, and runs before anything that arrived later.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::{pending, ready};
