@@ -27,7 +27,7 @@ const GROWTH: u32 = 10;
 
 /// One alert of one report.
 pub(super) struct BatchItem {
-    /// The report's number in the batch.
+    /// The report's number in the batch, and the alert's number in the report.
     pub(super) job: usize,
     pub(super) place: usize,
     alert: Arc<Alert>,
