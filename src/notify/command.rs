@@ -1,11 +1,10 @@
-//! A program that delivers one message each time it is run: an SMS gateway's, a pager's, anything's.
+//! A channel that runs a program for each message, for example of an SMS gateway or a pager.
 //!
-//! The message comes on its standard input. Its environment is what the estate declares, the basics, and the message's
-//! name in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 75 (`EX_TEMPFAIL` of sysexits.h) try again, 64 to 78 never.
+//! The message is its standard input. Its environment holds the basics, the estate's variables, and the message's key
+//! in `RUNBOOK_MESSAGE`. Exit code 0 means delivered, 64 to 78 (sysexits.h) a permanent failure; 75 (`EX_TEMPFAIL`) and
+//! all other codes mean try again.
 //!
-//! **Invariant:** nothing of a message is ever an argument or passes a shell.
-//!
-//! Deliberately absent: starting programs; who gives the message does that.
+//! **Invariant:** no part of a message is ever an argument or passes through a shell.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,28 +14,29 @@ use async_trait::async_trait;
 use super::{Channel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
 use crate::domain::core::text::{one_line, printable};
 
-/// `EX_TEMPFAIL`: the program could not deliver and says that trying again may help.
+/// `EX_TEMPFAIL`: not delivered; trying again may help.
 const TRY_AGAIN: i32 = 75;
 /// The codes of sysexits.h, from `EX_USAGE` to `EX_CONFIG`: the command itself is wrong.
 const WRONG: std::ops::RangeInclusive<i32> = 64..=78;
 
-/// How a program ended.
+/// The result of a delivery program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramExit {
-    /// Its exit code; none when a signal or we ended it.
+    /// The exit code; `None` if a signal or this process ended the program.
     pub code: Option<i32>,
-    /// The last thing that it said on standard error, scrubbed.
+    /// The last line of standard error, redacted.
     pub said: String,
 }
 
-/// What starts programs.
+/// Starts programs; implemented by the engine.
 #[async_trait]
 pub trait Runner: std::fmt::Debug + Send + Sync {
-    /// Runs a program to its end with exactly this added environment and input; a phrase when it does not start.
+    /// Runs a program until it ends, with these additional variables and this input. The error says why it did not
+    /// start.
     async fn run(&self, argv: &[String], env: BTreeMap<String, String>, input: Vec<u8>) -> Result<ProgramExit, String>;
 }
 
-/// A program that delivers.
+/// A channel that runs a program.
 #[derive(Debug)]
 pub struct Program {
     argv: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Program {
     runner: Arc<dyn Runner>,
 }
 
-/// Holds secrets, and so shows no value.
+/// Its `Debug` form hides the values, since they may be secrets.
 struct Environment(BTreeMap<String, String>);
 
 impl std::fmt::Debug for Environment {
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Program {
-    /// The program `argv` with this environment.
+    /// Runs `argv` for each message, with these variables.
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, runner: Arc<dyn Runner>) -> Self {
         Self { argv, env: Environment(env), runner }
     }

@@ -1,11 +1,11 @@
-//! E-mail: one letter by SMTP, over TLS.
+//! The e-mail channel: one plain-text message by SMTP.
 //!
-//! Messages of one incident form a thread: each names the first by its Message-ID. Text goes out as it is, in plain text.
+//! Messages of one incident form a thread: each refers to the first by its Message-ID.
 //!
-//! **Invariant:** a password and a message leave this machine only encrypted. Without TLS nothing is sent but to this
-//! machine's own addresses, and that is decided by the address that is connected to, not by its name.
+//! **Invariant:** passwords and messages leave this machine only over TLS. Without TLS, the server must have only
+//! loopback addresses, whatever its name.
 //!
-//! Deliberately absent: HTML, attachments, and queues; a letter that the server does not take has failed.
+//! Not here: HTML, attachments and queues. A message that the server rejects has failed.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 
@@ -20,10 +20,10 @@ use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, flee
 use crate::domain::config::estate::{Email, Tls as Secrecy};
 use crate::domain::core::text::{one_line, printable};
 
-/// The longest word of a server that is passed on, in characters.
+/// Characters of a server's message that are quoted.
 const WORD_LIMIT: usize = 200;
 
-/// Letters to a list of people.
+/// Sends messages to a list of addresses.
 pub struct Mail {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -32,10 +32,10 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// The way by this server; `trust` is the text of a PEM file of certificates to trust in place of the system's.
+    /// Uses the server in `email`. `trust` holds PEM certificates to trust instead of the system's.
     ///
     /// # Errors
-    /// When an address is none, when certificates cannot be read, or when a secret would leave this machine in clear.
+    /// If an address is invalid, certificates cannot be read, or TLS is off for a remote server.
     pub fn new(email: &Email, password: Option<&SecretString>, trust: Option<&[u8]>) -> Result<Self, Undelivered> {
         if email.tls == Secrecy::None && !is_here(&email.server, email.port) {
             return Err(permanent("without TLS a letter goes only to this machine; write `tls: starttls`"));
@@ -82,7 +82,7 @@ impl std::fmt::Debug for Mail {
 impl Channel for Mail {
     async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let message = self.message(letter)?;
-        // The library limits connecting alone.
+        // The library limits only the time to connect.
         let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(message)).await;
         let silent = |_| fleeting(format!("the server {} does not answer", self.server));
         sent.map_err(silent)?.map_err(|error| undelivered(&error, &self.server))?;
@@ -90,7 +90,7 @@ impl Channel for Mail {
     }
 }
 
-/// Whether every address of a server is this machine's own.
+/// Whether every address of a server is a loopback address.
 fn is_here(server: &str, port: u16) -> bool {
     if let Ok(address) = server.parse::<IpAddr>() {
         return address.is_loopback();
@@ -108,7 +108,7 @@ fn secrecy(email: &Email, trust: Option<&[u8]>) -> Result<Tls, Undelivered> {
     }
     Ok(match email.tls {
         Secrecy::None => Tls::None,
-        // Not `Opportunistic`: somebody on the way could take `STARTTLS` out of the server's words.
+        // Not `Opportunistic`: an attacker in between could remove `STARTTLS` from the server's response.
         Secrecy::Starttls => Tls::Required(parameters.build_rustls().map_err(wrong)?),
         Secrecy::Implicit => Tls::Wrapper(parameters.build_rustls().map_err(wrong)?),
     })
@@ -119,7 +119,7 @@ fn mailbox(address: &str) -> Result<Mailbox, Undelivered> {
     Ok(Mailbox::new(None, address))
 }
 
-/// In our words what went wrong. The server's 4yz means later, its 5yz never (RFC 5321, 4.2.1).
+/// Explains an SMTP error. 4yz is temporary, 5yz permanent (RFC 5321, 4.2.1).
 fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelivered {
     let word = root(error);
     if error.is_permanent() {
@@ -128,7 +128,7 @@ fn undelivered(error: &lettre::transport::smtp::Error, server: &str) -> Undelive
     fleeting(format!("the server {server} did not take it: {word}"))
 }
 
-/// The innermost cause, which is the server's or the system's own word.
+/// The innermost cause: the message of the server or the system.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -1,9 +1,9 @@
-//! A signed post to any address, as Standard Webhooks has it: <https://www.standardwebhooks.com>.
+//! The webhook channel: a signed POST request as in Standard Webhooks, <https://www.standardwebhooks.com>.
 //!
-//! The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` prove who sent the body and when; the id is the
-//! message's own, the same for every try, so that a repeat can be recognised.
+//! The headers `webhook-id`, `webhook-timestamp` and `webhook-signature` prove who sent the body and when. The id is
+//! the same for every attempt, so that the receiver can recognise a repeat.
 //!
-//! **Invariant:** no error of this room holds the key. What is signed is what is sent, byte by byte.
+//! **Invariant:** no error here holds the key. The signed bytes are the bytes sent.
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -15,7 +15,7 @@ use super::{Channel, OutgoingMessage, Receipt, Undelivered, client, fleeting, pe
 use crate::domain::core::text::{one_line, printable};
 use crate::domain::core::time::stamp;
 
-/// A signed post.
+/// A channel that sends signed requests.
 pub struct Webhook {
     client: reqwest::Client,
     address: url::Url,
@@ -23,10 +23,10 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The receiver at `address`, by a key that is written as `whsec_` and base64.
+    /// Sends to `address`; the secret is `whsec_` and the key in base64.
     ///
     /// # Errors
-    /// When the address is none, is not encrypted and not this machine's, or when the key is none.
+    /// If the address is invalid, or neither encrypted nor on this machine, or if the key is invalid.
     pub fn new(address: &str, secret: &SecretString) -> Result<Self, Undelivered> {
         let address: url::Url =
             address.parse().map_err(|error| permanent(format!("its address is no URL: {error}")))?;
@@ -46,7 +46,7 @@ impl Webhook {
         Ok(Self { client: client()?, address, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
-    /// The signature of a body: over the id, the time and the body as they are sent.
+    /// Signs a body with its id and timestamp.
     fn signature(&self, id: &str, seconds: &str, body: &str) -> String {
         let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
         format!("v1,{}", STANDARD.encode(tag.as_ref()))
@@ -84,7 +84,7 @@ impl Channel for Webhook {
     }
 }
 
-/// What a status means: the specification takes every 2yz for success; only what the receiver will never take is final.
+/// Interprets a status. Every 2yz is success, as the specification says. Only a status that cannot change is permanent.
 fn judged(answer: &reqwest::Response, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
     let status = answer.status();
     if status.is_success() {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_the_one_of_the_specification() {
-        // The example of the specification's reference libraries.
+        // From the specification's reference libraries.
         let hook = Webhook::new("https://example.com", &"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
         let signature = hook.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");

@@ -1,9 +1,7 @@
-//! What every backend does alike: number and chain new events, and check what was read against the chain.
+//! What all backends share: numbering and chaining new events, and checking what was read. Pure.
 //!
-//! Pure; where the rows come from is the backend's affair.
-//!
-//! **Invariant:** events leave the store only through [`check`], which accepts exactly what [`extend`] made: numbers
-//! without gaps, every hash right, and the last event the one that the head names.
+//! **Invariant:** events leave the store only through [`check`]. It accepts only what [`extend`] produced: no gaps,
+//! valid hashes, and the last event that the head names.
 
 use super::codec::{Prepared, parse};
 use super::hash_chain;
@@ -12,40 +10,34 @@ use super::{Audit, NewEvent, StoreError, Summary};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 
-/// Where a stream stands.
+/// The end of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Its line in the list.
     pub summary: Summary,
-    /// The hash of the last event.
     pub hash: Hash,
 }
 
-/// An event as a row of the store.
+/// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EventRow {
-    /// Its number.
     pub seq: u64,
-    /// When, as written.
+    /// The instant as written.
     pub at: Vec<u8>,
-    /// Who and what, as written.
+    /// Actor and event as written.
     pub body: Vec<u8>,
-    /// Its hash.
     pub hash: Hash,
 }
 
-/// What an append comes to.
+/// The result of an append.
 #[derive(Debug)]
 pub(super) struct Extension {
-    /// Where the stream stands afterwards; `None` when it does not exist and nothing is added.
+    /// The new head; `None` if the stream does not exist and nothing is added.
     pub head: Option<Head>,
-    /// The new rows.
     pub rows: Vec<EventRow>,
-    /// The new events.
     pub recorded: Vec<Recorded>,
 }
 
-/// Numbers and chains new events, unless somebody else was first.
+/// Numbers and chains new events. Fails with a conflict if another writer was first.
 pub(super) fn extend(
     incident: &IncidentId,
     head: Option<&Head>,
@@ -83,7 +75,7 @@ fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (EventRow,
     (EventRow { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
 
-/// Goes along a stream, row by row.
+/// Checks a stream row by row.
 #[derive(Debug)]
 pub(super) struct ChainWalk<'a> {
     incident: &'a IncidentId,
@@ -92,17 +84,17 @@ pub(super) struct ChainWalk<'a> {
 }
 
 impl<'a> ChainWalk<'a> {
-    /// From the beginning.
+    /// Starts at the first event.
     pub(super) fn new(incident: &'a IncidentId) -> Self {
         Self { incident, seq: 0, hash: hash_chain::START }
     }
 
-    /// From behind a row whose hash is taken as it stands.
+    /// Starts after a row, whose hash is trusted.
     pub(super) fn behind(incident: &'a IncidentId, row: &EventRow) -> Self {
         Self { incident, seq: row.seq, hash: row.hash }
     }
 
-    /// Passes one row, or says what is wrong with it and with which number.
+    /// Checks one row. An error holds its event number and the reason.
     pub(super) fn pass(&mut self, row: &EventRow) -> Result<Recorded, (u64, String)> {
         let seq = self.seq + 1;
         if row.seq != seq {
@@ -119,7 +111,7 @@ impl<'a> ChainWalk<'a> {
         Ok(Recorded { seq, at: draft.at, by: draft.by, event: draft.event })
     }
 
-    /// Whether the walk ended where the head says that the stream ends.
+    /// Checks that the stream ends where its head says.
     pub(super) fn end(&self, head: Option<&Head>) -> Result<(), (u64, String)> {
         let last = head.map_or(0, |head| head.summary.seq);
         let hash = head.map_or(hash_chain::START, |head| head.hash);
@@ -137,7 +129,7 @@ impl<'a> ChainWalk<'a> {
     }
 }
 
-/// The events after number `after`; `rows` begins with number `after` itself, unless that is 0.
+/// Checks and returns the events after number `after`. `rows` starts with event `after` itself, unless that is 0.
 pub(super) fn check(
     incident: &IncidentId,
     after: u64,
@@ -158,7 +150,7 @@ pub(super) fn check(
     Ok(recorded)
 }
 
-/// What a walk along a whole stream found.
+/// The audit result of a whole stream.
 pub(super) fn report(walk: &ChainWalk<'_>, broken: Option<(u64, String)>) -> Audit {
     Audit { incident: walk.incident.clone(), events: walk.seq, head: hex::encode(walk.hash), broken }
 }

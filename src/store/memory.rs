@@ -1,6 +1,6 @@
-//! The log in memory, for tests: the same semantics and the same bytes as on disk, without the disk.
+//! The log in memory, for tests: same semantics and same bytes as on disk.
 //!
-//! **Invariant:** what is read has passed through JSON, as it would on disk.
+//! **Invariant:** what is read has passed through JSON, as on disk.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
 
-/// A log that is gone with its last clone; clones share it.
+/// A log shared by its clones, and gone with the last of them.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
@@ -36,7 +36,7 @@ struct Stream {
 }
 
 impl Memory {
-    /// An empty log.
+    /// An empty log, shared by its clones.
     pub fn new() -> Self {
         Self::default()
     }
@@ -88,7 +88,7 @@ impl EventStore for Memory {
 
     async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
         let mut all: Vec<_> = self.state().streams.values().map(|stream| stream.head.summary.clone()).collect();
-        // The sort is stable and the map is in the order of ids.
+        // The sort is stable, and the map is ordered by id.
         all.sort_by_key(|summary| std::cmp::Reverse(summary.changed_at));
         Ok(all.into_iter().skip(offset as usize).take(limit as usize).collect())
     }

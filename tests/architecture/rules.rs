@@ -70,11 +70,8 @@ const IMPURE_NAMES: [&str; 8] = ["async", "await", "SystemTime", "Instant", "tok
 /// Where the store opens files, and how often. POSIX drops SQLite's locks on the log when the process closes any other
 /// descriptor of it, so only one module opens the database file. The others open the directory and the write-ahead log,
 /// on which SQLite has no locks.
-const OPENINGS: [(&str, usize); 3] = [
-    ("src/store/sqlite/log_file.rs", 1),
-    ("src/store/sqlite/shared_file.rs", 3),
-    ("src/store/sqlite/wal_check.rs", 2),
-];
+const OPENINGS: [(&str, usize); 3] =
+    [("src/store/sqlite/log_file.rs", 1), ("src/store/sqlite/shared_file.rs", 3), ("src/store/sqlite/wal_check.rs", 2)];
 
 /// The calls that open a file, as the last two names of a path.
 const OPENS: [(&str, &[&str]); 4] = [

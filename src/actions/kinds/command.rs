@@ -1,6 +1,5 @@
-//! The kind `command`: runs a program with an argument vector.
-//!
-//! Deliberately absent: a shell. What an argument holds, a program receives, whatever characters are in it.
+//! The kind `command`: runs a program with an argument vector, without a shell. The program receives each argument
+//! unchanged, whatever characters it contains.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -14,11 +13,11 @@ use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `command`.
+/// Implements the kind `command`.
 #[derive(Debug)]
 pub struct Command;
 
-/// Characters of a command line in what a person is told.
+/// Characters of the command line in the description of the change.
 const SHOWN: usize = 120;
 
 static FORM: KindForm = KindForm {

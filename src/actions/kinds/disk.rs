@@ -1,11 +1,10 @@
-//! The kind `disk`: how full file systems are, in bytes and in inodes.
+//! The kind `disk`: measures how full file systems are, in bytes and in inodes. The percentage is that of `df`: used,
+//! of what users other than root can use.
 //!
-//! The share that is used is `df`'s: what is used of what anybody but root may use.
+//! **Invariant:** a file system that does not answer blocks only a few threads, however often it is measured. The
+//! others are still reported.
 //!
-//! Deliberately absent: what fills them, and cleaning up; a program that knows what may go is a `command`.
-//!
-//! **Invariant:** a file system that does not answer holds up nothing but a few threads that are left behind, however often
-//! it is looked at; the others are told all the same.
+//! Not here: what fills the disk, and cleaning up; use a `command` for that.
 
 mod mounts;
 mod remote;
@@ -26,13 +25,13 @@ use crate::domain::core::text::{bytes, one_line};
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The most paths of one step.
+/// Paths in one step.
 const PATHS: usize = 100;
 
-/// The longest path that a line repeats.
+/// Characters of a path in a summary.
 const SHOWN: usize = 120;
 
-/// The kind `disk`.
+/// Implements the kind `disk`.
 #[derive(Debug)]
 pub struct Disk;
 
@@ -79,7 +78,7 @@ struct Spec {
     below: Option<f64>,
 }
 
-/// One file system as it was found.
+/// The measurement of one file system.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Usage {
     path: String,
@@ -96,7 +95,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// The higher of the two shares.
+    /// The higher of the percentages of bytes and inodes.
     fn fullness(&self) -> f64 {
         self.percent.max(self.inodes_percent.unwrap_or(0.0))
     }
@@ -151,7 +150,7 @@ impl Kind for Disk {
     }
 }
 
-/// What is used of what can be, in percent with one digit; rounded up, so that 100 is reached before nothing is left.
+/// The used share in percent with one decimal. Rounded up, so that it shows 100 before the space has run out.
 fn share(used: u64, free: u64) -> f64 {
     if used == 0 {
         return 0.0;

@@ -1,7 +1,6 @@
-//! The kind `git`: the log of a branch, the state of a work tree, and taking a commit back.
+//! The kind `git`: reads the log of a branch and the state of a work tree, and reverts a commit.
 //!
-//! Deliberately absent: everything that rewrites history or discards work. What reverting guarantees is
-//! said in [`revert`].
+//! Not here: anything that rewrites history or discards work. [`revert`] describes what a revert guarantees.
 
 pub mod complaint;
 mod extent;
@@ -30,11 +29,11 @@ use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `git`.
+/// Implements the kind `git`.
 #[derive(Debug)]
 pub struct Git;
 
-/// The remote unless a step names one.
+/// The default of `remote`.
 const REMOTE: &str = "origin";
 
 static FORM: KindForm = KindForm {

@@ -1,10 +1,10 @@
-//! The kind `http`: one request, and what is expected of the answer.
+//! The kind `http`: sends one request and checks the response.
 //!
-//! `GET` and `HEAD` change nothing; `PUT` and `DELETE` are idempotent by RFC 9110, section 9.2.2, hence repeatable;
-//! `POST` and `PATCH` may happen once. Whether one that was cut off has arrived cannot be told from here, so that a
+//! `GET` and `HEAD` change nothing. `PUT` and `DELETE` are idempotent (RFC 9110, section 9.2.2), so they are
+//! repeatable. `POST` and `PATCH` may happen once: whether an interrupted one arrived cannot be checked here, so a
 //! person is asked.
 //!
-//! Deliberately absent: redirects to other hosts, proxies, cookies.
+//! Not here: redirects to other hosts, proxies, cookies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,17 +27,17 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long a request may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The most of a body that the log keeps: half of what one outcome may hold, so that the headers fit beside it.
+/// Bytes of a body that the log keeps: half of what an outcome may hold, so that the headers fit too.
 const KEPT: usize = 32 * 1024;
 
-/// How many expectations one step may have.
+/// Entries of `matches` that are checked.
 const EXPECTATIONS: usize = 100;
 
-/// The kind `http`.
+/// Implements the kind `http`.
 #[derive(Debug)]
 pub struct Http;
 
@@ -172,7 +172,7 @@ impl Spec {
         Ok(())
     }
 
-    /// What is wrong with an answer.
+    /// Why the response does not meet the expectations.
     fn judge(&self, answer: &HttpResponse, text: &str, parsed: Option<&Value>) -> Option<Reason> {
         let is_right = match &self.expect {
             None => (200..300).contains(&answer.status),
@@ -229,14 +229,14 @@ impl Kind for Http {
     }
 }
 
-/// A header's value that nobody prints; none where it holds what no header may.
+/// A header value that is never printed. `None` if a header cannot hold it.
 fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// An address without what may be secret: no password, no query.
+/// An address without secrets: user, password and query are removed.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_password(None);
@@ -251,7 +251,7 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     let text = String::from_utf8_lossy(&answer.body);
     let parsed: Option<Value> = if answer.is_cut { None } else { serde_json::from_slice(&answer.body).ok() };
     let latency = u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX);
-    // Scrubbed before it is cut: half a secret would not be found.
+    // Redacted before it is cut: half a secret would not be found.
     let scrubbed = context.redactor.scrub(&text);
     let is_long = scrubbed.len() > KEPT;
     let body = match &parsed {
@@ -268,7 +268,7 @@ fn report(spec: &Spec, asked: &str, answer: &HttpResponse, context: &Context) ->
     }
 }
 
-/// A failure whose summary says what was asked, too.
+/// A failure whose summary names the request.
 fn failed(asked: &str, reason: &Reason, output: Value) -> Outcome {
     Outcome { summary: format!("{asked}: {}", reason.text), ..Outcome::of_reason(reason, output) }
 }

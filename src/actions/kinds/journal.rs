@@ -1,10 +1,11 @@
-//! The kind `journal`: searches the journal and says what it adds up to.
+//! The kind `journal`: searches the journal and summarizes what it finds.
 //!
-//! `journalctl` reads the files, so that the same works wherever systemd does; what is asked of fields and levels
-//! is decided here, since services write JSON that journalctl does not look into. Deliberately absent: following a
-//! journal as it grows; `until` on a step asks again.
+//! `journalctl` reads the files, so this works wherever systemd does. Fields and levels are matched here, because
+//! journalctl does not look into JSON messages.
 //!
-//! **Invariant:** no line is held longer than it takes to count it; see [`digest`].
+//! **Invariant:** each line is dropped after it was counted, except the newest ones; see [`digest`].
+//!
+//! Not here: following a journal; use a step's `until`.
 
 mod digest;
 mod parser;
@@ -37,14 +38,14 @@ use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
 use crate::domain::journal::level::{LEVELS, Level};
 
-/// The kind `journal`.
+/// Implements the kind `journal`.
 #[derive(Debug)]
 pub struct Journal;
 
-/// How far back is searched when a step does not say.
+/// The default of `since`.
 const SINCE: &str = "10m";
 
-/// Lines that are kept when a step does not say.
+/// The default of `limit`.
 const LINES: usize = 50;
 
 static FORM: KindForm = KindForm {
@@ -130,7 +131,6 @@ struct Spec {
     scope: Option<Scope>,
 }
 
-/// What is searched for, checked.
 struct Search {
     filter: Filter,
     query: Query,
@@ -228,12 +228,12 @@ impl Search {
             level: spec.level.as_ref().map(level).transpose()?,
         };
         let directory = spec.directory.as_ref().or(context.environment.journal.as_ref());
-        // Newest first: whatever ends the search early, the newest lines have been seen.
+        // Newest first: if the search ends early, the newest lines have been read.
         let query = Query {
             reverse: true,
             directory: directory.map(PathBuf::from),
             scope: spec.scope,
-            // What is looked at is told, so all of it is looked at here.
+            // `scanned` counts every line, so journalctl must not filter by message.
             ..Query::of(&filter).of_every_line()
         };
         Ok(Self { filter, query, limit: spec.limit.unwrap_or(LINES) })
@@ -272,8 +272,8 @@ impl Search {
     }
 }
 
-/// The unit of a service or datastore of the estate; else the name as it is, since a journal also knows units that
-/// are no part of the shop.
+/// The unit of a service or datastore of the estate. Otherwise the name itself, since a journal also has units outside
+/// the project.
 fn unit_of(name: &str, context: &Context) -> String {
     let service = context.estate.services.get(name).map(|service| &service.unit);
     let unit = service.or_else(|| context.estate.datastores.get(name).and_then(|store| store.unit.as_ref()));

@@ -1,11 +1,12 @@
-//! The kind `metrics`: one number out of a page of metrics, or out of a Prometheus, and what it must be.
+//! The kind `metrics`: reads one number from a metrics page or from a Prometheus, and checks it against limits.
 //!
-//! A page in Prometheus' text format is scraped and evaluated here, so that a service can be asked when nothing else of
-//! the monitoring is up. A Prometheus is asked by PromQL.
+//! A page in Prometheus' text format is scraped and evaluated here, so a service can be measured when the monitoring is
+//! down. A Prometheus evaluates PromQL itself.
 //!
-//! Deliberately absent: ranges and graphs, pushing, and PromQL over a scraped page; a selector and one aggregate are.
+//! **Invariant:** no data is not zero. A missing value, or one that is not a number, is reported as such and passes no
+//! limit.
 //!
-//! **Invariant:** no data is not zero. A value that is not there, or no number, is said to be so and fits no limit.
+//! Not here: ranges, graphs, pushing, and PromQL over a scraped page beyond a selector and one aggregate.
 
 mod evaluate;
 mod exposition;
@@ -37,18 +38,18 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long one request may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long lies between the two scrapes of a rate unless the step says otherwise, and at most.
+/// Default and maximum of `interval`, the time between two scrapes.
 const INTERVAL: Span = Span::seconds(10);
 const LONGEST_INTERVAL: Span = Span::seconds(300);
 
-/// The longest query or address that a line repeats.
+/// Characters of a query or address in a summary.
 const SHOWN: usize = 120;
 
-/// The kind `metrics`.
+/// Implements the kind `metrics`.
 #[derive(Debug)]
 pub struct Metrics;
 
@@ -163,7 +164,7 @@ impl Spec {
         Threshold { above: self.above, below: self.below }
     }
 
-    /// What is measured, for a line.
+    /// A short description of the measurement, for people.
     fn what(&self) -> String {
         let query = self.query.as_ref().or(self.select.as_ref()).map_or("", String::as_str);
         let mut what = one_line(query, SHOWN);
@@ -179,7 +180,7 @@ impl Spec {
         what
     }
 
-    /// The address of the page.
+    /// The address of the metrics page.
     fn page(&self, context: &Context) -> Result<Url, Reason> {
         let Some(name) = &self.service else { return address(self.scrape.as_deref().unwrap_or_default()) };
         let shown = one_line(name, SHOWN);
@@ -194,7 +195,7 @@ impl Spec {
         address(&format!("{base}{}", service.metrics))
     }
 
-    /// The body of an answer, whole.
+    /// The response to a GET request. Fails if the body is too large.
     async fn get(&self, url: &Url, context: &Context) -> Result<http_client::HttpResponse, Reason> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = &self.token {
@@ -239,7 +240,7 @@ fn address(text: &str) -> Result<Url, Reason> {
     }
 }
 
-/// Where, for people: without user, password and query.
+/// The address for people, without user, password and query.
 fn place(url: &Url) -> String {
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     one_line(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), SHOWN)
@@ -280,7 +281,7 @@ impl Kind for Metrics {
     }
 }
 
-/// Scrapes as often as it takes, and evaluates.
+/// Scrapes the page once or twice, and evaluates it.
 async fn measure(spec: &Spec, context: &Context) -> Result<Measurement, Reason> {
     let select = Selector::parse(spec.select.as_deref().unwrap_or_default())?;
     let per = spec.per.as_deref().map(Selector::parse).transpose()?;

@@ -1,6 +1,6 @@
-//! The kind `notify`: a message to channels of the estate.
+//! The kind `notify`: sends a message to channels of the estate.
 //!
-//! Deliberately absent: delivering. A message is owed from its step's intent on, and the engine delivers it; see
+//! Not here: delivery. The message is pending from the intent of its step on, and the engine delivers it; see
 //! [`crate::domain::incident::message`].
 
 use async_trait::async_trait;
@@ -15,10 +15,10 @@ use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// What is shown of a message to who agrees to it, in characters: as much as fits on a few lines.
+/// Characters of a message that are shown to an approver: a few lines.
 const SHOWN: usize = 300;
 
-/// The kind `notify`.
+/// Implements the kind `notify`.
 #[derive(Debug)]
 pub struct Notify;
 

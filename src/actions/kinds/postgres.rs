@@ -1,16 +1,12 @@
-//! The kind `postgres`: who is connected, ending sessions that hold up others, and queries that only read.
+//! The kind `postgres`: shows connections, ends idle sessions, and runs read-only queries. Writing is for migrations
+//! and reviewed programs.
 //!
-//! Everything runs in a `READ ONLY` transaction with time limits for statements and locks, on a connection of its own
-//! that works through PgBouncer too.
+//! Every statement runs in a limited `READ ONLY` transaction, on its own connection, through PgBouncer too. A function
+//! may still act outside the data (`pg_reload_conf()`), so a query needs a review like a script.
 //!
-//! Deliberately absent: writing. What changes data is a migration or a program under review. The server keeps `query`
-//! from writing; it cannot keep a function from acting elsewhere (`pg_reload_conf()`), so a query is reviewed as a
-//! script is.
+//! **Invariant:** nothing is interpolated into SQL; a runbook's values are bound as parameters.
 //!
-//! **Invariant:** nothing is interpolated into SQL. What a runbook gives as a value is bound to a parameter.
-//!
-//! **Invariant:** no address and no password leaves this room, and the text of other people's queries is shown without
-//! its literals.
+//! **Invariant:** no output contains a password, an address with secrets, or a literal of another session's query.
 
 mod client;
 mod connections;
@@ -38,22 +34,22 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long one statement may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`, per statement.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How many sessions are ended unless the step says otherwise, and at most.
+/// Default and maximum of `limit`.
 const LIMIT: i64 = 20;
 const LARGEST_LIMIT: i64 = 1000;
 
-/// How many rows of a query are kept unless the step says otherwise, and at most.
+/// Default and maximum of `rows`.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 
-/// The longest query that a line repeats.
+/// Characters of a query in a summary.
 const SHOWN: usize = 100;
 
-/// The kind `postgres`.
+/// Implements the kind `postgres`.
 #[derive(Debug)]
 pub struct Postgres;
 
@@ -203,7 +199,7 @@ impl Spec {
         Wire::connect(&self.place().address("postgres", 5432, context)?, timeout, context).await
     }
 
-    /// Which sessions `terminate` takes.
+    /// The sessions that `terminate` selects.
     fn filter(&self, over: Span) -> Filter {
         Filter {
             over: over.0,

@@ -1,13 +1,13 @@
-//! The kind `redis`: whether it answers, how full it is, which keys fill it, and deleting keys by pattern.
+//! The kind `redis`: checks whether a Redis answers, how full it is and which keys fill it, and deletes keys by
+//! pattern.
 //!
-//! Keys are walked by `SCAN`, in batches that hold up a server for about a millisecond each, and deleted by `UNLINK`,
-//! which frees memory in the background.
+//! `SCAN` walks the keys in batches that block a server for about a millisecond each. `UNLINK` deletes keys and frees
+//! memory in the background. A cluster is examined one node at a time.
 //!
-//! Deliberately absent: `FLUSHALL`, `KEYS`, scripts, and changes of the configuration. Clusters are looked at one node
-//! at a time.
+//! **Invariant:** no output contains a password or an address. The last part of a key is shortened, since it may be a
+//! session's token.
 //!
-//! **Invariant:** no password and no address leaves this file's room, and a key's last part is shown in short: it may be
-//! a session's token.
+//! Not here: `FLUSHALL`, `KEYS`, scripts, and configuration changes.
 
 mod client;
 mod delete;
@@ -32,25 +32,25 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long all of it may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The longest time over which lookups are counted.
+/// The longest time for `over`.
 const LONGEST_OVER: Span = Span::seconds(300);
 
-/// How many keys are looked at closely unless the step says otherwise, and at most; each costs three small commands.
+/// Default and maximum of `sample`; each key costs three small commands.
 const SAMPLE: usize = 10_000;
 const LARGEST_SAMPLE: usize = 100_000;
 
-/// How many keys are deleted unless the step says otherwise, and at most.
+/// Default and maximum of `limit`.
 const LIMIT: usize = 10_000;
 const LARGEST_LIMIT: usize = 1_000_000;
 
-/// The longest pattern that a line repeats.
+/// Characters of a pattern in a summary.
 const SHOWN: usize = 100;
 
-/// The kind `redis`.
+/// Implements the kind `redis`.
 #[derive(Debug)]
 pub struct Redis;
 
@@ -211,12 +211,12 @@ impl Spec {
         Wire::connect(&url, Span(timeout).after(context.clock.now()), context).await
     }
 
-    /// The time that `memory` watches; it comes on top of what everything else may take.
+    /// The measuring time of `memory`, in addition to the timeout.
     fn over(&self) -> Option<Span> {
         self.over.map(|over| over.min(LONGEST_OVER))
     }
 
-    /// Which keys `preview` and `delete` take.
+    /// The keys that `preview` and `delete` select. Fails if the pattern selects every key without `everything`.
     fn taken(&self, pattern: &str) -> Result<delete::KeySelection, Reason> {
         if !self.everything && pattern.chars().all(|c| matches!(c, '*' | '?')) {
             let message = format!("`{}` leaves nothing out; say `everything: true` if that is meant", shown(pattern));
@@ -297,7 +297,7 @@ impl Kind for Redis {
 }
 
 async fn perform(spec: &Spec, context: &Context) -> Result<Outcome, Reason> {
-    // What would be refused is refused before anybody is asked.
+    // Validate before connecting.
     let taken = spec.delete.as_ref().or(spec.preview.as_ref()).map(|pattern| spec.taken(pattern)).transpose()?;
     let mut wire = spec.wire(context).await?;
     if let Some(taken) = taken {

@@ -1,6 +1,5 @@
-//! The kind `set`: gives names to values, so that later steps read aloud.
-//!
-//! It touches nothing: the renderer has already done the work.
+//! The kind `set`: gives names to values, so that later steps are easier to read. It changes nothing; the renderer has
+//! computed the values.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `set`.
+/// Implements the kind `set`.
 #[derive(Debug)]
 pub struct Set;
 

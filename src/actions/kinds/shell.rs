@@ -1,7 +1,7 @@
-//! The kind `shell`: runs a script with a shell.
+//! The kind `shell`: runs a script with `sh` or `bash`.
 //!
-//! The renderer has quoted every value that was put into the script. The shell stops at the first command that fails
-//! and at the first variable that is not set (`-eu`). Deliberately absent: start-up files of the shell.
+//! The renderer quotes every value inserted into the script. The shell stops at the first failing command and at the
+//! first unset variable (`-eu`). It reads no start-up files.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -15,11 +15,11 @@ use crate::domain::core::text;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// The kind `shell`.
+/// Implements the kind `shell`.
 #[derive(Debug)]
 pub struct Shell;
 
-/// Characters of a script in what a person is told.
+/// Characters of the script in the description of the change.
 const SHOWN: usize = 120;
 
 static FORM: KindForm = KindForm {
@@ -69,7 +69,7 @@ fn read(spec: &Value) -> Result<(Vec<String>, Surroundings), String> {
     let script = program::exit_code_name(&script).map_err(|reason| format!("`script` {reason}"))?;
     let argv = match fields.remove("shell").as_ref().map(Value::as_str) {
         None | Some(Some("sh")) => vec!["sh".to_owned(), "-eu".to_owned(), "-c".to_owned(), script],
-        // A pipeline fails with any of its commands; plain `sh` cannot say so.
+        // A pipeline fails if any of its commands fails; plain `sh` has no such option.
         Some(Some("bash")) => ["bash", "-eu", "-o", "pipefail", "-c", &script].map(str::to_owned).to_vec(),
         _ => return Err("`shell` is neither `sh` nor `bash`".to_owned()),
     };

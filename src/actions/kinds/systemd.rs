@@ -1,12 +1,13 @@
-//! The kind `systemd`: looks at units, and starts, stops, restarts, reloads, enables and disables them over D-Bus.
+//! The kind `systemd`: reads the state of units, and starts, stops, restarts, reloads, enables and disables them over
+//! D-Bus.
 //!
-//! A request is not done when systemd has taken it: the job's result is awaited, and after a start the unit is watched
-//! for a while, since the job of a service that ends at once is `done` all the same.
+//! A change waits for the result of systemd's job. After a start, the unit is watched for a while, because the job of a
+//! service that ends at once is `done` too.
 //!
-//! Deliberately absent: children (`systemctl` is not called), transient units, which would let a runbook run anything
-//! as root, and changes to units that the estate does not name.
+//! **Invariant:** an attempt requests each change at most once, and only after the state before it is known.
 //!
-//! **Invariant:** a change is asked of systemd at most once an attempt, and only after what was there before is known.
+//! Not here: `systemctl`, transient units (which would let a runbook run anything as root), and changes to units
+//! outside the estate.
 
 mod change;
 mod dbus;
@@ -38,13 +39,13 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long a started unit is watched unless the step says otherwise. Most programs that cannot run end within it.
+/// Default of `settle`. Most programs that cannot run end within it.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The longest time that a unit is watched; longer is what `verify` with `hold` is for.
+/// Maximum of `settle`; for longer, use `verify` with `hold`.
 const LONGEST_SETTLE: Duration = Duration::from_secs(60);
 
-/// The kind `systemd`.
+/// Implements the kind `systemd`.
 #[derive(Debug)]
 pub struct Systemd;
 
@@ -124,7 +125,6 @@ struct Spec {
     settle: Option<Span>,
 }
 
-/// What is asked for.
 #[derive(Debug, PartialEq)]
 enum Request {
     Status { units: Vec<String>, expect: Option<String> },

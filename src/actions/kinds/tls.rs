@@ -1,12 +1,12 @@
-//! The kind `tls`: what a server shows in a TLS handshake, whether it can be trusted, and for how long.
+//! The kind `tls`: makes a TLS handshake and checks the server's certificate.
 //!
-//! The handshake is made with any certificate, and the certificate is judged afterwards, so that one that is expired or
-//! belongs to another host is told with all its facts, and every fault of it at once.
+//! The handshake accepts any certificate, which is judged afterwards. So an expired certificate, or one for another
+//! host, is reported with all its facts and problems.
 //!
-//! Deliberately absent: revocation, which no browser checks reliably either; STARTTLS; sending anything after the
-//! handshake. TLS 1.0 and 1.1 are not spoken: a server that knows only these is a failure.
+//! **Invariant:** the server proves that it holds the certificate's key, whatever the certificate is worth.
 //!
-//! **Invariant:** the server proves that it has the certificate's key, whatever the certificate is worth.
+//! Not here: revocation, which browsers do not check reliably either; STARTTLS; TLS 1.0 and 1.1, with which the
+//! handshake fails.
 
 mod certificate;
 mod handshake;
@@ -32,14 +32,14 @@ use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
 
-/// How long it may take unless the step says otherwise, and at most.
+/// Default and maximum of `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest address that a line repeats.
+/// Characters of an address in a summary.
 const SHOWN: usize = 120;
 
-/// The kind `tls`.
+/// Implements the kind `tls`.
 #[derive(Debug)]
 pub struct Tls;
 
@@ -106,7 +106,7 @@ struct Spec {
 }
 
 impl Spec {
-    /// Host and port.
+    /// The host and port of `address`; the port is 443 by default.
     fn target(&self) -> Result<(String, u16), Reason> {
         let shown = one_line(&self.address, SHOWN);
         let wrong = || Reason::new("request", format!("`{shown}` is neither a host nor `host:port`"));

@@ -1,14 +1,12 @@
-//! How an action reaches its environment's host: this machine, or another one over SSH.
+//! Runs programs and opens addresses on the environment's host: this machine, or a remote one over SSH.
 //!
-//! A program is started there ([`run_into`]), an address is reached from there ([`open_forward()`]), a bus is spoken to there ([`bridge`]). All three go
-//! over one connection to a host and process; see [`connection`](crate::actions::transport::ssh::connection). What is meant by this machine is left to [`process`].
+//! All connections to a remote host share one ssh process; see
+//! [`connection`](crate::actions::transport::ssh::connection). On this machine, [`process`] starts the programs.
 //!
-//! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
-//! [`Ending::Lost`](super::process::Ending::Lost), and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
-//! side, which notices too; see [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
+//! **Invariant:** a connection lost while a program runs is [`Ending::Lost`](super::process::Ending::Lost), not a
+//! failure of the program. The engine then reconciles, as after its own crash. The remote supervisor ends the program.
 //!
-//! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;
-//! copying files; and a helper that has to be installed on the host.
+//! Not here: an SSH implementation, which would ignore people's ssh configuration and hardware keys.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -22,11 +20,11 @@ pub(crate) use super::ssh::unix_forward::{UnixForward, open_unix_forward};
 use crate::actions::Context;
 use crate::domain::config::estate::Host;
 
-/// Runs a job on the environment's host to its end; its output goes into `sink` as it comes, unscrubbed.
+/// Runs a job on the environment's host until it ends. Its output goes to `sink` as it arrives, not redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all; everything later is in the [`Exit`].
+/// If it cannot be started. Everything later is in the [`Exit`].
 pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
     match &context.environment.host {
         Host::Local => process::run_into(job, context, sink).await,
@@ -34,11 +32,11 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
     }
 }
 
-/// Runs a job on the environment's host to its end and keeps the beginning and the end of what it prints, scrubbed.
+/// Runs a job on the environment's host until it ends. Keeps the beginning and the end of its output, redacted.
 ///
 /// # Errors
 ///
-/// When it cannot be started at all.
+/// If it cannot be started.
 pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
     let mut capture = Capture::new(context);
     let exit = run_into(job, context, &mut capture).await?;
@@ -46,11 +44,11 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
     Ok((exit, capture))
 }
 
-/// Makes the connection to the environment's host, where that is another machine and there is none yet.
+/// Connects to the environment's host, if it is remote and not connected yet.
 ///
 /// # Errors
 ///
-/// Why there is none, and what to type.
+/// Why there is no connection, and what to type.
 pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     match context.environment.host.ssh() {
         Some(host) => super::ssh::connection::to(host, context).up(context).await.map(drop),
@@ -58,12 +56,12 @@ pub async fn reach(context: &Context) -> Result<(), ConnectError> {
     }
 }
 
-/// Ends the connections of this process, when it is about to end itself.
+/// Closes all SSH connections of this process. Called before the process exits.
 pub fn close_connections() {
     super::ssh::connection::close_connections();
 }
 
-/// A word that nobody can guess.
+/// 128 random bits in hexadecimal.
 pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");

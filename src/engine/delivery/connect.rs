@@ -1,4 +1,4 @@
-//! Opens a route to a channel: resolves its secrets. Sends nothing.
+//! Opens a route to a channel and resolves its secrets. Sends nothing.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -17,11 +17,11 @@ use crate::notify::slack::{SlackApi, SlackWebhook};
 use crate::notify::webhook::Webhook;
 use crate::notify::{Channel, Undelivered};
 
-/// The largest file of certificates that is read, in bytes: a system's whole list is half of it.
+/// Bytes of a certificate file that are read; the list of a whole system is half of it.
 const CERTIFICATES_LIMIT: u64 = 1024 * 1024;
 
 impl DeliveryService {
-    /// The way to a channel; a phrase when there is none.
+    /// Opens the channel. The error says why it cannot be used.
     pub(super) fn open(&self, channel: &estate::Channel) -> Result<Arc<dyn Channel>, String> {
         let closed = |error: Undelivered| error.reason;
         if let Some(name) = &channel.slack {

@@ -1,10 +1,10 @@
-//! Delivery: opens a route to a channel, waits for a slot there, and keeps the messages of an incident in one thread. When a
-//! message is tried, and by which route, is decided in [`crate::domain::incident::message`].
+//! Delivery: opens a route to a channel, waits for a slot there, and keeps the messages of an incident in one thread.
 //!
-//! **Invariant:** every attempt ends within [`DELIVERY_LIMIT`] once it has a slot. A channel that does not answer delays only
-//! its own messages.
+//! **Invariant:** every attempt ends within [`DELIVERY_LIMIT`] once it has a slot. A channel that does not answer
+//! delays only its own messages.
 //!
-//! Not here: the protocols of channels (see [`crate::notify`]), retries, and writing events.
+//! Not here: when and by which route a message is tried (see [`crate::domain::incident::message`]); the protocols of
+//! channels (see [`crate::notify`]).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,20 +34,19 @@ mod connect;
 mod priority_queue;
 mod spawn;
 
-/// How long one try may take: a person is watching, and other ways are waiting.
+/// Limit for one attempt: a person is waiting, and so are other routes.
 pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The longest reason for a failure, in characters.
+/// Characters of a failure reason that are kept.
 const REASON_LIMIT: usize = 400;
 
-/// A channel of an incident.
+/// The thread of an incident in a channel.
 type ThreadKey = (IncidentId, String);
 
-/// One lock a lane.
+/// One lock per thread.
 type Threads = BTreeMap<ThreadKey, Arc<tokio::sync::Mutex<Option<Thread>>>>;
 
-/// What all deliveries of an engine share: open ways to channels, whose turn it is, and the order of messages in each
-/// thread.
+/// Delivers the messages of an engine. Holds the open routes, their queues, and the order of messages in each thread.
 pub struct DeliveryService {
     secrets: Arc<Secrets>,
     redactor: Arc<Redactor>,
@@ -55,22 +54,21 @@ pub struct DeliveryService {
     basics: Arc<BTreeMap<String, String>>,
     directory: PathBuf,
     ways: Mutex<BTreeMap<String, OpenRoute>>,
-    /// One message at a time, so that two first messages do not open two threads; behind the lock is the thread that
-    /// this process has opened, which the log may not hold yet.
+    /// One message at a time per thread, so that two first messages do not open two threads. Each lock holds the thread
+    /// that this process opened, which the log may not contain yet.
     lanes: Arc<Mutex<Threads>>,
 }
 
-/// An open way to a channel, and the queue before it.
+/// An open route to a channel, and its queue.
 #[derive(Debug, Clone)]
 struct OpenRoute {
     channel: Arc<dyn Channel>,
     turns: Arc<PriorityQueue>,
 }
 
-/// A message with what a channel needs to know of its incident.
+/// A message to deliver, with the state of its incident that a channel needs.
 #[derive(Debug, Clone)]
 pub struct DeliveryRequest {
-    /// What is sent.
     pub parcel: PendingDelivery,
     incident: IncidentId,
     severity: Severity,
@@ -79,7 +77,7 @@ pub struct DeliveryRequest {
 }
 
 impl DeliveryRequest {
-    /// A message of an incident; none when the run that it belongs to is gone.
+    /// A request to deliver a message of an incident. `None` if the run of the message does not exist.
     pub fn of(incident: &Incident, parcel: PendingDelivery) -> Option<Self> {
         let run = match &parcel.id {
             MessageId::Step(run, _) => incident.run(*run),
@@ -96,8 +94,8 @@ impl DeliveryRequest {
 }
 
 impl DeliveryService {
-    /// An office that finds tokens in `secrets`, and starts programs in `directory` with the environment `basics`. Costs
-    /// nothing until a message is sent.
+    /// Resolves tokens from `secrets`, and starts programs in `directory` with the environment `basics`. Opens no route
+    /// until a message is sent.
     pub fn new(
         secrets: Arc<Secrets>,
         redactor: Arc<Redactor>,
@@ -108,13 +106,13 @@ impl DeliveryService {
         Self { secrets, redactor, clock, basics, directory, ways: Mutex::default(), lanes: Arc::default() }
     }
 
-    /// An office with other secrets, in which the order of messages is kept with this one's.
+    /// The service with other secrets. It shares the order of messages in threads with this one.
     pub fn reloaded(&self, secrets: Arc<Secrets>, redactor: Arc<Redactor>) -> Self {
         let (clock, basics) = (Arc::clone(&self.clock), Arc::clone(&self.basics));
         Self { lanes: Arc::clone(&self.lanes), ..Self::new(secrets, redactor, clock, basics, self.directory.clone()) }
     }
 
-    /// Tries once to deliver a message; the fact that says what became of it.
+    /// Tries once to deliver a message. Returns the event with the result.
     pub async fn deliver(&self, sending: &DeliveryRequest) -> Event {
         let sent = match self.way(sending) {
             Ok(way) => self.in_order(&way, sending).await,
@@ -166,7 +164,7 @@ impl DeliveryService {
         Arc::clone(lock(&self.lanes).entry(lane).or_default())
     }
 
-    /// The way to a channel, opened when it is first needed.
+    /// The route to a channel, opened on first use.
     fn way(&self, sending: &DeliveryRequest) -> Result<OpenRoute, Undelivered> {
         let name = &sending.parcel.channel;
         let unusable = |reason: String| Undelivered {
@@ -184,7 +182,7 @@ impl DeliveryService {
         Ok(lock(&self.ways).entry(key).or_insert(way).clone())
     }
 
-    /// What became of a try, as a fact.
+    /// The event for the result of an attempt.
     fn fact(&self, parcel: &PendingDelivery, sent: Result<Receipt, Undelivered>) -> Event {
         let delivery = Delivery::new(&parcel.id, &parcel.target, &parcel.channel);
         Event::Message(match sent {
@@ -222,7 +220,7 @@ fn closed(wait: Span) -> Undelivered {
     }
 }
 
-/// The name of a message: the same for every try, so that a repeat can be recognised.
+/// The key of a message: the same for every attempt, so that a receiver can recognise a repeat.
 fn key(incident: &IncidentId, parcel: &PendingDelivery) -> String {
     let message = match &parcel.id {
         MessageId::Step(run, step) => format!("{run}\n{step}"),

@@ -22,20 +22,20 @@ use crate::engine::commit::{Decision, Prepared, Proposal};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
-/// A firing that has been repeated often is recorded again when the number has grown by this part of it.
+/// A repeated firing is recorded again when the count has grown by one part in this many.
 const GROWTH: u32 = 10;
 
 /// One alert of one report.
 pub(super) struct BatchItem {
-    /// The report, as its number in the batch, and which of its alerts this is.
+    /// The report's number in the batch, and the alert's number in the report.
     pub(super) job: usize,
     pub(super) place: usize,
     alert: Arc<Alert>,
-    /// The firing that it speaks of, where that is known without looking at it.
+    /// The firing, if it is known already.
     key: Option<AlertKey>,
 }
 
-/// What is to be written to one incident, and the alerts that it comes from.
+/// The events for one incident, and the alerts they come from.
 struct Addition {
     proposal: Proposal,
     items: Vec<BatchItem>,
@@ -47,15 +47,15 @@ impl Addition {
     }
 }
 
-/// What became of an alert for now.
+/// The decision about an alert, for now.
 enum Added {
     Received(Received),
-    /// Its incident is on its way to the log in another batch.
+    /// Its incident is in flight in another batch.
     Later(BatchItem),
 }
 
 impl DispatcherTask {
-    /// Takes a batch of reports.
+    /// Decides a batch of reports.
     pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
         let (mut flight, mut items) = (InFlightBatch::default(), Vec::new());
         for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
@@ -73,7 +73,7 @@ impl DispatcherTask {
         self.prepare_batch(flight, items).await;
     }
 
-    /// The ends of what is known to fire at a sender and is not among all that does.
+    /// Resolved alerts for the firings of a sender that are missing from its list of all firing alerts.
     fn over(&self, sender: &str, firing: &[Alert]) -> Vec<(Alert, Option<AlertKey>)> {
         let still: BTreeSet<AlertKey> = firing.iter().map(|alert| self.incidents.key_of(alert)).collect();
         let over = self.incidents.firing_at(sender).into_iter().filter(|key| !still.contains(key));
@@ -81,7 +81,7 @@ impl DispatcherTask {
         over.map(|key| (ended(), Some(key))).collect()
     }
 
-    /// Decides on alerts and sends what that comes to on its way to the log.
+    /// Decides alerts and submits the resulting writes.
     pub(super) async fn prepare_batch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
@@ -115,7 +115,7 @@ impl DispatcherTask {
         self.submit(flight, batch).await;
     }
 
-    /// Decides on one alert, and adds what that comes to.
+    /// Decides one alert and adds the resulting events.
     fn add(
         &mut self,
         mut item: BatchItem,
@@ -123,7 +123,7 @@ impl DispatcherTask {
         now: Timestamp,
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Added, EngineError> {
-        // Nobody else has it yet, but for an alert that is decided on again.
+        // Not shared yet, except an alert that is decided again.
         let alert = Arc::make_mut(&mut item.alert);
         if alert.recurs && alert.starts_at.is_none() && alert.is_firing() {
             alert.starts_at = Some(now);
@@ -159,7 +159,7 @@ impl DispatcherTask {
         Ok(Added::Received(if gathering.is_some() { Received::Joined(id) } else { Received::Opened(id) }))
     }
 
-    /// A firing that is known: it is resolved, or repeated.
+    /// Handles a known firing: resolves or repeats it.
     fn again(
         &mut self,
         item: BatchItem,
@@ -182,7 +182,7 @@ impl DispatcherTask {
             if let Some(firing) = self.incidents.firing_of(&key) {
                 firing.unrecorded = times;
             }
-            // Where the firing itself is only about to be written, its fate is this one's too.
+            // The firing itself is only about to be written, so this alert shares its result.
             if let Some(addition) = additions.get_mut(&firing.slot) {
                 addition.items.push(item);
             }
@@ -198,7 +198,7 @@ impl DispatcherTask {
         Ok(Added::Received(if ends { Received::Resolved(id) } else { Received::Repeated(id) }))
     }
 
-    /// Decides on a report and applies the events to what is kept of the incident.
+    /// Decides a report and applies the events to the indexed incident.
     fn apply(
         &mut self,
         slot: Option<Slot>,
@@ -219,7 +219,7 @@ impl DispatcherTask {
         }
     }
 
-    /// Adds what was decided to what is written to an incident, and to what is kept of it.
+    /// Adds a decision to an incident's write and to its indexed state.
     fn advance(
         &mut self,
         slot: Slot,
@@ -245,7 +245,7 @@ impl DispatcherTask {
         Ok(())
     }
 
-    /// Begins what is written to a new incident.
+    /// Starts the write of a new incident.
     fn open(
         &mut self,
         id: &IncidentId,
@@ -254,7 +254,7 @@ impl DispatcherTask {
         additions: &mut BTreeMap<Slot, Addition>,
     ) -> Result<Slot, EngineError> {
         if self.incidents.slot(id).is_some_and(|slot| additions.contains_key(&slot)) {
-            // Another incident of this batch has the same id by chance, and is not in the log yet.
+            // Another incident of this batch got the same random id, and is not in the log yet.
             return Err(StoreError::Conflict { expected: 0, actual: 1 }.into());
         }
         let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
@@ -268,7 +268,7 @@ impl DispatcherTask {
         Ok(slot)
     }
 
-    /// An addition as it is written; a new incident with what follows from it, as long as there is room for the work.
+    /// Prepares an incident's write. A new incident gets a worker, if one may start.
     async fn posting(
         &mut self,
         slot: Slot,
@@ -293,15 +293,15 @@ impl DispatcherTask {
     }
 }
 
-/// What the names of firings begin with.
+/// Prefix of the unique names of firings.
 const NAMES: &str = "alert/";
 
-/// The name that a firing gives to its incident: the store gives it once.
+/// The unique name of a firing; the store registers it once.
 fn name_of(key: &AlertKey) -> String {
     format!("{NAMES}{key}")
 }
 
-/// The firing that gives a name.
+/// The firing that a unique name stands for.
 pub(super) fn key_of(name: &str) -> Option<AlertKey> {
     name.strip_prefix(NAMES)?.parse().ok()
 }

@@ -2,8 +2,8 @@
 //!
 //! Batches commit in submission order; only then do their actions start and their senders get a response.
 //!
-//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable. Work for
-//! an incident in flight waits until its batch has committed, and runs before anything that arrived later.
+//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable.
+//! Work for an incident in flight waits until its batch has committed, and runs before anything that arrived later.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::{pending, ready};
@@ -21,29 +21,29 @@ use crate::engine::commit::{CONFLICT_LIMIT, Committed, Prepared};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
-/// Batches on their way at a time: one at the disk, and one behind it.
+/// Batches in flight: one being written, and one queued behind it.
 const AT_ONCE: usize = 2;
 
 type ReportReply = oneshot::Sender<Result<Vec<Received>, String>>;
 
-/// What became of each incident's proposal.
+/// The result of each incident's proposal.
 type BatchResult = Vec<Result<Committed, StoreError>>;
 
-/// A batch on its way.
+/// A batch being written.
 #[derive(Default)]
 pub(super) struct InFlightBatch {
     replies: Vec<ReportReply>,
-    /// The answers to each report, as far as they are known.
+    /// The responses to each report, as far as they are known.
     received: Vec<Vec<Option<Received>>>,
     trouble: HashMap<usize, String>,
     pub(super) postings: Vec<PendingUpdate>,
-    /// What is decided when this has landed.
+    /// Alerts to decide when this batch has committed.
     pub(super) later: Vec<BatchItem>,
     tries: usize,
     writing: Option<BoxFuture<'static, BatchResult>>,
 }
 
-/// An addition to an incident on its way: what is needed of it afterwards.
+/// The write of one incident in flight, and what is needed when it has committed.
 pub(super) struct PendingUpdate {
     pub(super) slot: Slot,
     pub(super) id: IncidentId,
@@ -54,7 +54,7 @@ pub(super) struct PendingUpdate {
 }
 
 impl InFlightBatch {
-    /// Takes up a report of so many alerts.
+    /// Adds a report with this many alerts.
     pub(super) fn add_reply(&mut self, reply: ReportReply, alerts: usize) {
         self.replies.push(reply);
         self.received.push(vec![None; alerts]);
@@ -64,22 +64,22 @@ impl InFlightBatch {
         self.received[job][place] = Some(received);
     }
 
-    /// Why a report cannot be answered with success; the first reason counts.
+    /// Marks a report as failed. The first reason counts.
     pub(super) fn fail(&mut self, job: usize, why: &str) {
         self.trouble.entry(job).or_insert_with(|| why.to_owned());
     }
 
-    /// Answers every report.
+    /// Sends the responses to all reports.
     pub(super) fn send_replies(mut self) {
         for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
             let received = received.into_iter().flatten().collect();
-            // Whoever has gone away reports again.
+            // A sender that is gone reports again.
             let _ = reply.send(self.trouble.remove(&job).map_or(Ok(received), Err));
         }
     }
 }
 
-/// What became of the batch that departed first. Nothing, for ever, while none is on its way.
+/// The result of the oldest batch in flight. Waits for ever if there is none.
 pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
     match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
         Some(writing) => writing.await,
@@ -87,7 +87,7 @@ pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchR
     }
 }
 
-/// Hands a batch to the store at once, and waits for nothing.
+/// Passes a batch to the store at once, without waiting for the result.
 async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'static, BatchResult> {
     let mut writing: BoxFuture<'static, BatchResult> = Box::pin(engine.commit_all(batch));
     match poll_immediate(&mut writing).await {
@@ -97,12 +97,12 @@ async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'stati
 }
 
 impl DispatcherTask {
-    /// Whether there is room for another batch, and nothing has to be decided before it.
+    /// Whether another batch fits, and no postponed alerts have to be decided first.
     pub(super) fn has_capacity(&self) -> bool {
         self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
     }
 
-    /// Sends a batch on its way.
+    /// Submits a batch to the store. If there is nothing to write, sends the replies at once.
     pub(super) async fn submit(&mut self, mut flight: InFlightBatch, batch: Vec<Prepared>) {
         if flight.postings.is_empty() && flight.later.is_empty() {
             return flight.send_replies();
@@ -114,7 +114,7 @@ impl DispatcherTask {
         self.flights.push_back(flight);
     }
 
-    /// The batch that departed first has landed: what is durable begins, the rest is decided again.
+    /// The oldest batch has committed: continues its incidents, and decides failed writes and postponed alerts again.
     pub(super) async fn committed(&mut self, written: BatchResult) {
         let Some(mut flight) = self.flights.pop_front() else { return };
         let mut again = Vec::new();
@@ -139,7 +139,7 @@ impl DispatcherTask {
         self.prepare_batch(flight, again).await;
     }
 
-    /// An incident's write is durable.
+    /// Handles an incident's write that is durable.
     fn stand(&mut self, posting: PendingUpdate, committed: &Committed) {
         let PendingUpdate { slot, id, worker, expected, .. } = posting;
         self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl DispatcherTask {
         self.supervise(slot, id, worker);
     }
 
-    /// An incident's write is not in the log: what is to be decided again.
+    /// Handles an incident's write that failed. Returns the alerts to decide again.
     fn conflicted(
         &mut self,
         posting: PendingUpdate,
@@ -180,7 +180,7 @@ impl DispatcherTask {
         }
     }
 
-    /// Reads incidents again of which what is kept has run ahead of the log, or behind it.
+    /// Reloads incidents whose indexed state differs from the log.
     async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], flight: &mut InFlightBatch) {
         for id in behind {
             match self.read(&id).await {
@@ -188,7 +188,7 @@ impl DispatcherTask {
                 Ok(None) => {}
                 Err(error) => again.iter().for_each(|item| flight.fail(item.job, &error.to_string())),
             }
-            // Nothing may be taken for known that was not written.
+            // State that was not written must not stay in the index.
             if let Some(slot) = self.incidents.slot(&id) {
                 self.incidents.remove(slot);
                 self.seen = None;

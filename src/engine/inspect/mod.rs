@@ -1,4 +1,4 @@
-//! Read-only questions to hosts, logs and the log of incidents: status, doctor, discovery, journal search, statistics.
+//! Read-only checks of hosts, journals and the incident log: status, doctor, discovery, journal search, statistics.
 
 pub mod discovery;
 pub mod doctor;

@@ -1,6 +1,6 @@
-//! After a conflict: another process appended first, so what was proposed is decided again.
+//! After a conflict, another process appended first: reads the incident again and repeats the decision.
 //!
-//! **Invariant:** a result that the world has given stays true, whoever else appended first. It is never dropped.
+//! **Invariant:** the result of a task stays true and is never dropped, whichever process appended first.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -22,7 +22,7 @@ impl Worker {
             Event::Message(MessageEvent::Notified { .. } | MessageEvent::NotifyFailed { .. }) => {
                 Some(TaskResult::Told { event: event.clone() })
             }
-            // The end of a message's step follows from the state.
+            // The end of a message's step is derived from the state.
             Event::Step(StepEvent::Ended { run, step, attempt, outcome }) if !self.is_message(*run, step) => {
                 let (place, outcome) = ((*run, step.clone()), Arc::clone(outcome));
                 Some(TaskResult::Ended { place, attempt: *attempt, outcome })
@@ -31,7 +31,7 @@ impl Worker {
                 let (place, finding) = ((*run, step.clone()), finding.clone());
                 Some(TaskResult::Settled { place, attempt: *attempt, finding })
             }
-            // These were decided, and are decided again.
+            // These were decisions; they are decided again.
             Event::Step(
                 StepEvent::Ended { .. }
                 | StepEvent::Skipped { .. }

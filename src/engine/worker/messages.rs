@@ -13,7 +13,7 @@ use crate::domain::incident::message::MessageId;
 use crate::engine::EngineError;
 use crate::engine::delivery::DeliveryRequest;
 
-/// A message, the channel that it is for and the one that it goes to.
+/// A message, the channel it is meant for, and the channel it is sent to.
 pub(super) type RouteKey = (MessageId, String, String);
 
 fn way(parcel: &PendingDelivery) -> RouteKey {
@@ -21,7 +21,7 @@ fn way(parcel: &PendingDelivery) -> RouteKey {
 }
 
 impl Worker {
-    /// A try is owed: it begins when what was drafted is durable, unless it is under way.
+    /// Queues a pending delivery, unless it is queued or being sent. It is sent when the drafted events are durable.
     pub(super) fn enqueue(&mut self, parcel: PendingDelivery) {
         let way = way(&parcel);
         let waits = self.parcels.iter().any(|other| self::way(other) == way);
@@ -30,7 +30,7 @@ impl Worker {
         }
     }
 
-    /// Sends what was handed in.
+    /// Sends the queued messages.
     pub(super) fn post(&mut self) {
         for parcel in std::mem::take(&mut self.parcels) {
             let way = way(&parcel);
@@ -41,7 +41,7 @@ impl Worker {
         }
     }
 
-    /// What became of a try.
+    /// Records the result of a delivery.
     pub(super) fn delivery_ended(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
         if let Some(way) = way_of(&event) {
             self.sending.remove(&way);
@@ -49,7 +49,7 @@ impl Worker {
         self.draft(event, now)
     }
 
-    /// Whether a step says something.
+    /// Whether a step sends a message.
     pub(super) fn is_message(&self, run: RunId, step: &StepKey) -> bool {
         self.incident.messages.contains_key(&MessageId::Step(run, step.clone()))
     }

@@ -1,4 +1,4 @@
-//! Between two iterations: waiting, catching up with events of other processes, and leaving.
+//! Waits between iterations, reads events of other processes, and stops the worker on detach.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::engine::commit::Proposal;
 use crate::engine::subscription::{Hint, POLL};
 use crate::engine::{EngineError, ReturnWhen, Stop};
 
-/// How long a face that leaves waits for a change that is being made: longer than most restarts take.
+/// How long a detaching worker waits for running changes: longer than most restarts take.
 const LEAVE_LIMIT: Span = Span::seconds(10);
 
 impl Worker {
-    /// Whether the work is at rest in the way that the caller waits for.
+    /// Whether the worker has reached the state that the caller waits for.
     pub(super) fn rest(&self, patience: ReturnWhen) -> Option<Stop> {
         if !self.flights.is_empty() || !self.sending.is_empty() || !self.landed.is_empty() {
             return None;
@@ -37,7 +37,7 @@ impl Worker {
         (patience == ReturnWhen::UntilPerson && person && !timer).then_some(Stop::NeedsPerson)
     }
 
-    /// Sleeps until something lands, somebody else writes, a time comes, or the face leaves.
+    /// Sleeps until a task ends, another process writes, a time comes, or the caller detaches.
     pub(super) async fn wait(&mut self, detach: &CancellationToken) -> Result<(), EngineError> {
         let clock = Arc::clone(&self.engine.parts().clock);
         let now = clock.now();
@@ -46,7 +46,7 @@ impl Worker {
         loop {
             tokio::select! {
                 Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // A task catches its own panics, so that it always lands.
+                    // Tasks catch their own panics, so each returns a result.
                     self.landed.extend(landed.ok());
                     return Ok(());
                 }
@@ -65,7 +65,7 @@ impl Worker {
         }
     }
 
-    /// Reads what others have written; whether there was any.
+    /// Reads events of other processes. Returns whether there were any.
     async fn catch_up(&mut self) -> Result<bool, EngineError> {
         let (store, stored) = (&self.engine.parts().store, self.proposal.expected());
         if store.seq(&self.id).await? == stored {
@@ -81,7 +81,8 @@ impl Worker {
         Ok(true)
     }
 
-    /// The face leaves: readings are dropped and will be read again, changes are waited for a little.
+    /// Stops the worker: cancels read-only attempts, which will be repeated, and waits up to [`LEAVE_LIMIT`] for
+    /// changes and messages.
     pub(super) async fn leave(&mut self) -> Result<Stop, EngineError> {
         for flight in self.flights.values().filter(|flight| !flight.effect.changes() || !flight.acting) {
             flight.cancel.cancel();
@@ -115,7 +116,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether a change is being made, or a message is under way: whether it arrived is worth knowing.
+    /// Whether a change or a delivery is running; its result is worth waiting for.
     fn is_busy(&self) -> bool {
         !self.sending.is_empty() || self.flights.values().any(|flight| flight.acting && flight.effect.changes())
     }

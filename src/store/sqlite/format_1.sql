@@ -1,8 +1,9 @@
--- Format 1. Never edited once it was released: a later format is a further file. The text of every statement is
--- compared at opening.
+-- Format 1. Never edit a statement after its release; a later format is another file. Opening a log compares the text
+-- of every statement.
 
--- Where each stream stands. Numbers are given from 1 without gaps; `last` is the place of its last event and `head` that
--- one's hash; `live` is 1 while something of it may still be owed; `seal` is a checksum over the row. There is no index beside the table, since what an index says has no checksum.
+-- The head of each stream. `number` counts from 1 without gaps. `last` is the place of the last event, `head` its hash.
+-- `live` is 1 while work may become due without a further event. `seal` is a checksum over the row. There is no index,
+-- because an index has no checksum.
 CREATE TABLE streams (
   incident TEXT PRIMARY KEY NOT NULL,
   number INTEGER NOT NULL,
@@ -15,9 +16,9 @@ CREATE TABLE streams (
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The events of all streams, one behind the other as they were written, so that a transaction touches few pages however
--- many streams it adds to. Places are given from 1 without gaps; `before` is the place of the event before this one in its
--- stream, and 0 for the first. `hash` covers the event and the hash before it.
+-- The events of all streams in the order of writing, so that a transaction touches few pages. `place` counts from 1
+-- without gaps. `before` is the place of the previous event of the same stream, or 0. `hash` covers the event and the
+-- previous hash.
 CREATE TABLE events (
   place INTEGER PRIMARY KEY NOT NULL,
   stream INTEGER NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE events (
   hash BLOB NOT NULL
 ) STRICT;
 
--- Who works on which incident; `seal` is a checksum over the row.
+-- The lease of each incident; `seal` is a checksum over the row.
 CREATE TABLE claims (
   incident TEXT PRIMARY KEY NOT NULL,
   holder TEXT NOT NULL,
@@ -37,8 +38,8 @@ CREATE TABLE claims (
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Names that were given to incidents, each of them once: the primary key is what keeps one firing of an alert from
--- becoming two incidents. `seal` is a checksum over the row.
+-- Unique names of incidents. The primary key keeps one firing of an alert from opening two incidents. `seal` is a
+-- checksum over the row.
 CREATE TABLE keys (
   key TEXT PRIMARY KEY NOT NULL,
   incident TEXT NOT NULL,
@@ -46,7 +47,7 @@ CREATE TABLE keys (
   seal BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- For people.
+-- For people who read the log with `sqlite3`.
 CREATE VIEW log AS
 SELECT incident, events.seq, at, body FROM events JOIN streams ON number = stream;
 

@@ -1,10 +1,8 @@
-//! The one writer of a process, on a thread of its own: whatever has gathered while the disk was busy is committed in one
-//! transaction.
+//! The single writer of a process, on its own thread. It commits all requests that arrived while the disk was busy in
+//! one transaction.
 //!
-//! Reading is not here, except of what an append must follow.
-//!
-//! **Invariant:** an answer is given after the commit. Each append of a batch is compared for itself: a conflict of one
-//! does not fail the others, and a failure of the disk fails them all, with nothing written.
+//! **Invariant:** a reply follows the commit. Each append of a batch is compared alone: a conflict fails only that
+//! append, a disk failure fails all, and then nothing is written.
 
 use std::thread;
 
@@ -22,21 +20,21 @@ use crate::store::codec::Prepared;
 use crate::store::lease::{LeaseRequest, answer, released};
 use crate::store::{Lease, LeaseAnswer, StoreError, Write};
 
-/// Requests that may wait; who comes later waits for a place.
+/// Requests that may wait; further callers wait for a slot.
 const QUEUE: usize = 1024;
 
-/// The most requests in one transaction: more would make the first wait for the last.
+/// Requests in one transaction: more would delay the first too long.
 const BATCH: usize = 256;
 
-/// The most events and names in one transaction, for the same reason.
+/// Events and names in one transaction, for the same reason.
 const BATCH_EVENTS: usize = 2_000;
 
 type WriterReply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What became of one write.
+/// The result of one write.
 type AppendResult = Result<Vec<Recorded>, StoreError>;
 
-/// Writes that came together and wait for their turn.
+/// Writes of one request, waiting to be committed.
 struct Append {
     writes: Vec<(Write, Vec<Prepared>)>,
     reply: WriterReply<Vec<AppendResult>>,
@@ -47,14 +45,14 @@ enum AppendJob {
     Errand(WriterRequest),
 }
 
-/// What is not an append, and is done by itself after those that came with it.
+/// A request other than an append. It runs alone, after the appends that arrived with it.
 enum WriterRequest {
     Claim(LeaseRequest, WriterReply<LeaseAnswer>),
     Release(Lease, WriterReply<()>),
     Close(WriterReply<()>),
 }
 
-/// The door to the writer.
+/// A handle to the writer thread.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<AppendJob>,
@@ -67,7 +65,7 @@ impl std::fmt::Debug for AppendJob {
 }
 
 impl Writer {
-    /// Starts the writer; it ends when the last door to it is gone.
+    /// Starts the thread. It ends when the last handle is dropped.
     pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let desk = WriterThread { link, known: KnownState::default(), version: 0 };
@@ -77,7 +75,7 @@ impl Writer {
         Ok(Self { jobs })
     }
 
-    /// Says of each write what became of it, or of all why nothing was written.
+    /// The result of each write, or one error if nothing was written.
     pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
         self.send(|reply| AppendJob::Append(Append { writes, reply })).await
     }
@@ -102,10 +100,9 @@ impl Writer {
     }
 }
 
-/// Where the writing is done.
 struct WriterThread {
     link: LazyConnection,
-    /// What the file holds, as it was when it had this version. Only another process makes another.
+    /// What the file holds at `version`, SQLite's `data_version`. Only another process's write changes it.
     known: KnownState,
     version: u64,
 }
@@ -153,14 +150,14 @@ impl WriterThread {
                     .for_each(|(reply, count)| reply_with(reply, Ok(answers.by_ref().take(count).collect())));
             }
             Err(error) => {
-                // What was counted on was not written.
+                // The known state may include events that were not written.
                 self.known = KnownState::default();
                 replies.into_iter().for_each(|(reply, _)| reply_with(reply, Err(error.again())));
             }
         }
     }
 
-    /// Writes in one transaction what follows where the streams stand, and says of each write what became of it.
+    /// Commits writes in one transaction. Returns the result of each.
     fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
         let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
@@ -174,7 +171,7 @@ impl WriterThread {
             for (write, prepared) in writes {
                 answers.push(match batch.add(&write, prepared) {
                     Err(SqliteError::Sql(error)) => return Err(error.into()),
-                    // Damage elsewhere does not keep a new incident out of the log: that is when it is needed.
+                    // Damage elsewhere must not block a new incident; that is when the log is needed most.
                     Err(SqliteError::Damaged(why)) => Err(damaged(&path, &why)),
                     Err(SqliteError::Refused(error)) => Err(error),
                     Ok(recorded) => Ok(recorded),
@@ -186,7 +183,7 @@ impl WriterThread {
     }
 }
 
-/// How many appends from the front go into one transaction; at least one.
+/// How many appends go into the next transaction; at least one.
 fn batch_length(appends: &[Append]) -> usize {
     let mut events = 0;
     let fits = |append: &&Append| {
@@ -196,7 +193,7 @@ fn batch_length(appends: &[Append]) -> usize {
     appends.iter().take_while(fits).count().max(1)
 }
 
-/// A reply is lost when its caller has gone away; the write stands all the same.
+/// Sends a reply. If the caller is gone the reply is lost, but the write is durable.
 fn reply_with<T>(reply: WriterReply<T>, answer: Result<T, StoreError>) {
     let _ = reply.send(answer);
 }
@@ -221,7 +218,7 @@ fn release_lease(link: &mut LazyConnection, claim: &Lease) -> Result<(), StoreEr
     })
 }
 
-/// The claim on record. When there is none, every other is checked, so that it is not there under a damaged name.
+/// The recorded lease. If there is none, checks all others, in case its incident id is damaged.
 pub(super) fn read_lease(connection: &Connection, incident: &IncidentId) -> Result<Option<Lease>, SqliteError> {
     const ONE: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims WHERE incident = ?1";
     const ALL: &str = "SELECT incident, holder, epoch, expires_at, seal FROM claims";

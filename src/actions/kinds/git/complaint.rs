@@ -1,22 +1,22 @@
-//! What git and its ssh complain of, as a code: git has one exit code for most failures, so its words are all that tells them
-//! apart. They are read here and nowhere else; `LC_ALL=C` keeps them from being translated.
+//! Classifies the error output of git and its ssh. git has one exit code for most failures, so only its messages
+//! distinguish them. `LC_ALL=C` keeps the messages untranslated. No other module reads them.
 
 use crate::domain::core::reason::ReasonCode;
 
 /// The work tree belongs to another account.
 pub const UNSAFE_OWNER: &str = "unsafe_owner";
-/// The host key of the remote is not known, or is another one.
+/// The remote's host key is unknown or has changed.
 pub const HOST_KEY: &str = "host_key";
-/// The remote takes none of our keys.
+/// The remote accepts none of our keys.
 pub const ACCESS: &str = "access";
-/// The remote asks for a password that nobody can type.
+/// The remote asks for a password.
 pub const CREDENTIALS: &str = "credentials";
-/// There is no such remote.
+/// The remote does not exist.
 pub const NO_REMOTE: &str = "no_remote";
-/// The directory is no work tree.
+/// The directory is not a work tree.
 pub const NO_REPOSITORY: &str = "no_repository";
 
-/// Codes and the words that each is known by; the first that fits holds.
+/// Codes and the messages that identify them; the first match counts.
 const KNOWN: [(&str, &[&str]); 6] = [
     (UNSAFE_OWNER, &["dubious ownership"]),
     (HOST_KEY, &["Host key verification failed"]),
@@ -26,7 +26,7 @@ const KNOWN: [(&str, &[&str]); 6] = [
     (NO_REPOSITORY, &["not a git repository"]),
 ];
 
-/// The code of what git printed on its standard error; `git` when it is none that is known.
+/// The code for git's error output; `git` if it is not recognised.
 pub(super) fn code(said: &str) -> ReasonCode {
     let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
     KNOWN.iter().find(|(_, words)| fits(words)).map_or("git", |(code, _)| *code).into()

@@ -1,8 +1,8 @@
-//! What a search of the journal adds up to for a step: counts, the commonest messages, and the newest lines.
+//! Summarizes a journal search for a step: counts, the most common messages, and the newest lines.
 //!
-//! **Invariant:** memory is bounded however much the journal holds: so many lines, so many different messages.
+//! **Invariant:** memory is bounded: both the kept lines and the distinct messages are limited.
 //!
-//! **Invariant:** a message is scrubbed before it is normalised or cut, since a secret with other digits is not found.
+//! **Invariant:** a message is redacted before it is normalized or cut; otherwise an altered secret would not be found.
 
 use serde_json::{Value, json};
 
@@ -13,19 +13,19 @@ use crate::domain::journal::level::LEVELS;
 use crate::domain::journal::summary::Summary;
 use crate::domain::redact::Redactor;
 
-/// How many of the commonest messages are told.
+/// Most common messages that are reported.
 const TOP: usize = 10;
 
-/// Characters of a message in the table of the commonest.
+/// Characters of a message in the summary.
 const MESSAGE: usize = 200;
 
-/// Characters of a line.
+/// Characters of a kept line.
 const LINE: usize = 400;
 
-/// Bytes of all lines together, as JSON, so that an outcome stays below its limit.
+/// Bytes of all kept lines as JSON, so that an outcome stays below its limit.
 const ALL_LINES: usize = 40 * 1024;
 
-/// The newest come first, as `journalctl --reverse` gives them.
+/// Expects the newest line first, as `journalctl --reverse` prints them.
 pub(super) struct Digest {
     limit: usize,
     pub(super) summary: Summary,
@@ -38,7 +38,7 @@ impl Digest {
         Self { limit, summary: Summary::default(), lines: Vec::new(), lines_size: 0 }
     }
 
-    /// Counts a line that matches.
+    /// Counts a matching line.
     pub(super) fn add(&mut self, entry: &Entry, redactor: &Redactor) {
         let service = clean(&entry.service(), redactor, MESSAGE);
         let message = clean(&entry.message(), redactor, MESSAGE);
@@ -54,12 +54,12 @@ impl Digest {
         self.summary.add(entry.at, entry.level, &service, &message);
     }
 
-    /// The newest example of the commonest message, and how often such a message occurs.
+    /// The newest example of the most common message, and the number of its occurrences.
     pub(super) fn commonest(&self) -> Option<(String, u64)> {
         self.summary.commonest(1).first().map(|group| (group.sample.clone(), group.count))
     }
 
-    /// What later steps may refer to.
+    /// The outputs for later steps.
     pub(super) fn output(&self, scanned: u64, oversized: u64) -> Value {
         let summary = &self.summary;
         let by_level: serde_json::Map<String, Value> = LEVELS
@@ -92,7 +92,7 @@ impl Digest {
         })
     }
 
-    /// The kept lines, the oldest first.
+    /// The kept lines, oldest first.
     pub(super) fn transcript(&self) -> String {
         self.lines.iter().rev().map(|line| format!("{line}\n")).collect()
     }

@@ -1,16 +1,16 @@
-//! Takes what journalctl prints: records on standard output, its own words on standard error.
+//! Receives journalctl's output: records on standard output, errors on standard error.
 //!
-//! **Invariant:** memory is bounded: one record, and the beginning of the words.
+//! **Invariant:** memory is bounded: one record, and the beginning of the error output.
 
 use super::query::JournalctlExit;
 use crate::actions::transport::process::Ending;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::domain::journal::export::{Export, ExportRecord};
 
-/// What is kept of journalctl's own words.
+/// Bytes kept of journalctl's error output.
 const COMPLAINT: usize = 4 * 1024;
 
-/// Cuts journalctl's output into records and hands them on.
+/// Splits journalctl's output into records and passes them on.
 pub(super) struct Reader<'t> {
     export: Export,
     complaint: Vec<u8>,

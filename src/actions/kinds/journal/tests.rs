@@ -1,4 +1,4 @@
-//! Searches of real journal files, written by `systemd-journal-remote`.
+//! Tests with real journal files, written by `systemd-journal-remote`.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Who is connected, against how many may be.
+//! Counts connections against `max_connections`, by state, application, user and database.
 
 use serde_json::{Map, Value, json};
 use sqlx::Row;
@@ -12,25 +12,25 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
 
-/// How many names of a group, and how many sessions of a list, are given.
+/// Entries of a group, and sessions of a list, that are reported.
 const GROUPS: usize = 20;
 const SESSIONS: i64 = 10;
 
-/// The longest name that is kept.
+/// Characters of a name that are kept.
 const NAME: usize = 64;
 
-/// One statement for all the groups, so that they agree with each other. To a role without `pg_read_all_stats` the type of
-/// other sessions is null; those with a database are clients, but for an autovacuum worker now and then.
+/// One statement for all groups, so that they agree. A role without `pg_read_all_stats` sees no type for other
+/// sessions. Those with a database are clients, except for an occasional autovacuum worker.
 const COUNTS: &str = "\
     select what, name, count(*) as number from pg_stat_activity, lateral (values \
         ('states', coalesce(state, 'hidden')), ('applications', coalesce(nullif(application_name, ''), 'unnamed')), \
         ('users', coalesce(usename::text, 'hidden')), ('databases', coalesce(datname::text, 'none'))) as facts (what, name) \
     where backend_type = 'client backend' or (backend_type is null and datid is not null) group by what, name order by what, number desc, name";
 
-/// The most groups that are read: four of each session, should all differ, of the most sessions that anybody has.
+/// Groups that are read: at most four per session, for ten thousand sessions.
 const ROWS: usize = 40_000;
 
-/// Looks.
+/// Counts the connections and lists the longest sessions.
 pub(super) async fn connection_counts(threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let max = max_connections(wire).await?;
     let groups = groups(wire).await?;
@@ -46,7 +46,7 @@ async fn max_connections(wire: &mut Wire<'_>) -> Result<i64, Reason> {
     max.ok_or_else(|| Reason::new("sql", "it does not say how many connections it allows"))
 }
 
-/// What, which, how many.
+/// Each group as kind, name and number.
 async fn groups(wire: &mut Wire<'_>) -> Result<Vec<(String, String, i64)>, Reason> {
     let rows = wire.read(COUNTS, PgArguments::default(), ROWS).await?;
     let group = |row: &sqlx::postgres::PgRow| -> Result<_, sqlx::Error> {

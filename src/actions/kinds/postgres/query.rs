@@ -1,4 +1,4 @@
-//! A query that only reads, with its values bound, and a bounded part of its answer.
+//! Runs a read-only query with bound values, and keeps a bounded part of its result.
 
 use serde_json::{Map, Value, json};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,18 +13,18 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{grouped, one_line};
 use crate::domain::incident::outcome::Outcome;
 
-/// The most values that a query is given, columns that are kept, and characters of one value.
+/// Values that a query may have, columns that are kept, and bytes of one value.
 const PARAMS: usize = 100;
 const COLUMNS: usize = 50;
 const LENGTH: usize = 2000;
 
-/// The most bytes of all rows: half of what one outcome may hold.
+/// Bytes of all rows: half of what an outcome may hold.
 const BYTES: usize = 32 * 1024;
 
-/// With what a statement that reads begins. `copy … to program` is refused by nobody else.
+/// The first keywords of read-only statements. The server would not refuse `copy … to program`.
 const WORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
 
-/// A statement, its values, and how many rows are wanted.
+/// A statement, its values, and the number of rows to keep.
 pub(super) struct Query {
     sql: String,
     values: PgArguments,
@@ -49,7 +49,7 @@ impl Query {
     }
 }
 
-/// The first word in small letters, comments and parentheses left out.
+/// The first word in lower case, after comments and parentheses.
 fn first_keyword(sql: &str) -> String {
     let mut rest = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     while let Some(comment) = rest
@@ -63,7 +63,7 @@ fn first_keyword(sql: &str) -> String {
     word.to_ascii_lowercase()
 }
 
-/// A value by its own type: numbers, text, truth, nothing, lists of one of them, and anything else as JSON.
+/// Binds a value by its JSON type: numbers, text, booleans, null, uniform lists; anything else as JSON.
 fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
     let bound = match param {
         Value::Null => values.add(None::<String>),
@@ -84,7 +84,7 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
     bound.map_err(|error| Reason::new("spec", format!("postgres: a value cannot be given: {error}")))
 }
 
-/// Runs it.
+/// Runs the query and checks its first value.
 pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let Query { sql, values, rows: limit } = query;
     let mut rows = wire.read(sql, values, limit).await?;
@@ -94,7 +94,7 @@ pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>)
     Ok(answer.report(threshold))
 }
 
-/// What is kept of the rows.
+/// The rows that are kept.
 #[derive(Debug, Default)]
 struct RowSet {
     columns: Vec<String>,
@@ -161,7 +161,7 @@ impl RowSet {
     }
 }
 
-/// The names of the columns, each once.
+/// The names of the columns, made unique.
 fn names(row: &PgRow) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (at, column) in row.columns().iter().take(COLUMNS).enumerate() {
@@ -171,7 +171,8 @@ fn names(row: &PgRow) -> Vec<String> {
     names
 }
 
-/// Scrubs long texts and cuts them; whether it did. A secret that is cut in half would not be found later.
+/// Redacts and cuts a long value. Returns whether it was cut. Redacted first, because half a secret would not be found
+/// later.
 fn shorten(value: &mut Value, context: &Context) -> bool {
     let text = match value {
         Value::String(text) if text.len() > LENGTH => std::mem::take(text),
@@ -187,7 +188,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A number, also one that is too long for a JSON number.
+/// A number, even one that only text can hold exactly.
 fn as_number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

@@ -1,6 +1,6 @@
-//! Sessions as `pg_stat_activity` shows them: which there are, and what people are told of one.
+//! Lists sessions from `pg_stat_activity`, and formats them for people.
 //!
-//! A process id is used again some day; together with the session's start it is one session.
+//! A process id is reused some day; only together with the session's start it identifies a session.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
 
-/// The longest name of an application, and the longest query, that are kept of a session.
+/// Characters of a name and of a query that are kept.
 const NAME: usize = 64;
 const QUERY: usize = 300;
 
-/// The columns of a session; its age is the time since its state changed, or since its query began.
+/// The columns of a session. Its age counts from its last change of state, or from the start of its running query.
 macro_rules! columns {
     () => {
         "pid, extract(epoch from backend_start)::float8 as started, coalesce(application_name, '') as application, \
@@ -26,7 +26,7 @@ macro_rules! columns {
     };
 }
 
-/// Clients that have been idle in a transaction for `$1` seconds, the longest first; never ourselves.
+/// Clients idle in a transaction for more than `$1` seconds, longest first, without our own session.
 const IDLE: &str = concat!(
     "select ",
     columns!(),
@@ -39,7 +39,7 @@ const IDLE: &str = concat!(
      order by age desc, pid limit $6"
 );
 
-/// Clients that run a query, the longest first; never ourselves.
+/// Clients that run a query, longest first, without our own session.
 const RUNNING: &str = concat!(
     "select ",
     columns!(),
@@ -47,7 +47,6 @@ const RUNNING: &str = concat!(
      order by age desc nulls last, pid limit $1"
 );
 
-/// Which idle sessions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     pub(super) over: Duration,
@@ -58,11 +57,11 @@ pub(super) struct Filter {
     pub(super) limit: i64,
 }
 
-/// One session.
+/// A session of a client.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Session {
     pub(super) pid: i32,
-    /// When it began, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     pub(super) started: f64,
     pub(super) application: String,
     user: String,
@@ -86,7 +85,7 @@ impl Session {
         })
     }
 
-    /// For the log.
+    /// The session as an output for later steps.
     pub(super) fn output(&self) -> Value {
         json!({
             "pid": self.pid, "application": self.application, "user": self.user, "database": self.database,
@@ -94,7 +93,7 @@ impl Session {
         })
     }
 
-    /// For a line.
+    /// The session in a summary.
     pub(super) fn shown(&self) -> String {
         let who = if self.application.is_empty() { &self.user } else { &self.application };
         format!("pid {} of {who}", self.pid)
@@ -133,7 +132,7 @@ async fn listed(
     sessions.map_err(|error| why(&error, wire.context))
 }
 
-/// A query without its literals: what stands in quotes may be a customer's name.
+/// A query without its literals, which may hold personal data.
 fn without_literals(query: &str) -> String {
     let mut text = String::new();
     let mut is_inside = false;

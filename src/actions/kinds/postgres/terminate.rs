@@ -1,7 +1,7 @@
 //! Ends sessions that are idle in a transaction, one by one.
 //!
-//! **Invariant:** each session is looked at again in the statement that ends it: one that works again, or whose process id
-//! belongs to somebody else by now, is left alone.
+//! **Invariant:** the statement that ends a session checks it again. A session that is active again, or whose process
+//! id was reused, is left alone.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::clock;
 use crate::domain::core::reason::Reason;
 use crate::domain::incident::outcome::Outcome;
 
-/// A session ends within milliseconds as a rule; this is how long it is waited for, and how often it is looked.
+/// How often, and at which interval, ended sessions are checked. A session usually ends within milliseconds.
 const LOOKS: usize = 40;
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How many ended sessions a summary names, and how many the log keeps.
+/// Ended sessions that a summary names, and that the log keeps.
 const NAMED: usize = 5;
 const KEPT: usize = 50;
 
@@ -31,10 +31,10 @@ const END: &str = "select pg_terminate_backend(pid) as asked from pg_stat_activi
 const LEFT: &str =
     "select pid, extract(epoch from backend_start)::float8 as started from pg_stat_activity where pid = any($1)";
 
-/// Which session: its process id and when it began.
+/// A session's process id and start.
 type Identity = (i32, f64);
 
-/// Ends them.
+/// Ends the sessions that match.
 pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let found = sessions::idle(filter, wire).await?;
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
@@ -43,7 +43,7 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
         match end(&session, wire).await {
             Ok(true) => asked.push(session),
             Ok(false) => {}
-            // What was done already has to be said.
+            // Continue, so that the sessions ended before are reported.
             Err(trouble) => {
                 reason.get_or_insert(trouble);
                 refused.push(session);
@@ -57,7 +57,7 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
     Ok(report(&ended, &refused, reason))
 }
 
-/// Whether it was still idle and has been asked to end.
+/// Asks one session to end. Returns false if it is no longer idle.
 async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
     let mut values = PgArguments::default();
     let bound = values.add(session.pid).and_then(|()| values.add(session.started));
@@ -67,7 +67,7 @@ async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
     Ok(asked.unwrap_or(false))
 }
 
-/// Those that are still there after a while.
+/// The sessions that still exist after a while.
 async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
     let all: Vec<Identity> = sessions.iter().map(|session| (session.pid, session.started)).collect();
     let mut left = all.clone();
@@ -81,7 +81,7 @@ async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Ident
     Ok(left)
 }
 
-/// Those of some sessions that are there.
+/// The sessions that still exist.
 async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
     if sessions.is_empty() {
         return Ok(Vec::new());
@@ -115,13 +115,13 @@ fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcom
     }
 }
 
-/// The sessions that would be ended: what a later look is compared with.
+/// The sessions that would be ended, for a later [`reconcile`].
 pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Reason> {
     let found = sessions::idle(filter, wire).await?;
     Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 
-/// Whether the sessions of before have been ended. That somebody else ended one cannot be told, and makes no difference.
+/// Whether the observed sessions have ended. It makes no difference if another process ended them.
 pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Reconciled, Reason> {
     let Some(before) = before.as_array() else {
         return Ok(Reconciled::CannotTell("it is not known which sessions there were".to_owned()));

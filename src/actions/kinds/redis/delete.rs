@@ -1,6 +1,6 @@
-//! Deletes keys by pattern in bounded batches, or counts what would be deleted.
+//! Deletes keys by pattern in bounded batches, or counts them.
 //!
-//! **Invariant:** what was deleted is said, even when it ends in the middle.
+//! **Invariant:** the outcome reports the deleted keys even if the deletion was interrupted.
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::domain::core::reason::Reason;
 use crate::domain::core::text::grouped;
 use crate::domain::incident::outcome::Outcome;
 
-/// Which keys are taken.
 #[derive(Debug)]
 pub(super) struct KeySelection {
     pub(super) pattern: String,
@@ -23,14 +22,14 @@ pub(super) struct KeySelection {
     pub(super) limit: usize,
 }
 
-/// What is done with what is taken.
+/// What to do with the selected keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DeleteMode {
     Count,
     Delete,
 }
 
-/// How far it has come.
+/// The progress of a walk.
 #[derive(Debug, Default)]
 struct DeleteProgress {
     count: u64,
@@ -39,7 +38,7 @@ struct DeleteProgress {
 }
 
 impl KeySelection {
-    /// Those of some keys that are taken.
+    /// Filters keys by idle time and TTL.
     async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         if self.idle_over.is_none() && !self.without_ttl {
             return Ok(names);
@@ -58,7 +57,7 @@ impl KeySelection {
     }
 }
 
-/// Counts.
+/// Counts the keys that [`delete`] would delete.
 pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
     let mut progress = DeleteProgress::default();
     walk(taken, wire, &mut progress, DeleteMode::Count).await?;
@@ -68,7 +67,7 @@ pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<O
     Ok(Outcome::succeeded(summary, output))
 }
 
-/// Deletes.
+/// Deletes the selected keys.
 pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome {
     let mut progress = DeleteProgress::default();
     let walked = walk(taken, wire, &mut progress, DeleteMode::Delete).await;

@@ -1,6 +1,4 @@
-//! A sample of keys: which never expire, which nobody uses, which are large, and what they have in common.
-//!
-//! Deliberately absent: values; nothing here reads one.
+//! Analyses a sample of keys: those without TTL, idle ones, large ones, and their prefixes. It never reads a value.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +12,17 @@ use crate::domain::core::text::{bytes, grouped};
 use crate::domain::core::time::Span;
 use crate::domain::incident::outcome::Outcome;
 
-/// A key is idle after this time unless the step says otherwise.
+/// The default of `idle_over`.
 const IDLE: Span = Span::seconds(24 * 60 * 60);
 
-/// How many names stand for a group, and how many of the largest are given.
+/// Names that are listed for a group, and entries in the lists of the largest.
 pub(super) const NAMES: usize = 20;
 const TOP: usize = 10;
 
-/// How many prefixes are told apart; keys of further ones count as `…`.
+/// Distinct prefixes that are counted; keys with other prefixes count as `…`.
 const PREFIXES: usize = 1000;
 
-/// Some keys, counted.
+/// Counters of a group of keys.
 #[derive(Debug, Default)]
 struct KeyGroup {
     count: u64,
@@ -54,7 +52,7 @@ impl KeyGroup {
     }
 }
 
-/// Looks closely at up to `sample` keys.
+/// Examines up to `sample` keys.
 pub(super) async fn key_groups(
     pattern: &str,
     sample: usize,
@@ -108,7 +106,7 @@ fn largest(keys: &[ScannedKey]) -> Vec<Value> {
     keys.into_iter().take(TOP).map(told).collect()
 }
 
-/// What stands before the first colon, the largest groups first.
+/// Groups keys by the part before the first colon, largest group first.
 fn prefixes(keys: &[ScannedKey]) -> Vec<Value> {
     let mut groups: BTreeMap<String, KeyGroup> = BTreeMap::new();
     for key in keys {

@@ -1,4 +1,4 @@
-//! What several kinds share: the addresses of datastores, fields with one value or many, thresholds, and the outcome of a program.
+//! Code shared by kinds: datastore addresses, fields with one or many values, thresholds, and the outcome of a program.
 
 pub mod datastore;
 pub mod libpq;

@@ -1,8 +1,7 @@
-//! Many units at a glance, as cheaply as the bus allows: one call for the states of all, then only what the states
-//! do not say, asked for one behind the other without waiting in between.
+//! Lists the states of many units cheaply: one call for all, then concurrent reads of the few properties that the
+//! states lack.
 //!
-//! Deliberately absent: changes, invocations, and what only somebody who changes a unit needs; that is
-//! [`Unit`](super::unit::Unit).
+//! Not here: details that only a change needs; see [`Unit`](super::unit::Unit).
 
 use std::collections::HashMap;
 
@@ -15,14 +14,14 @@ use super::unit::{ended, instant};
 use crate::actions::Context;
 use crate::domain::host::status::Unit;
 
-/// The interfaces that every unit and every service has.
+/// The interface of every unit, and that of services.
 const COMMON: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// What systemd says of these units, by name. One that it does not know is `not-found`.
+/// The states of these units by name. An unknown unit is `not-found`.
 ///
 /// # Errors
-/// A sentence that says which bus cannot be reached and why.
+/// A sentence that names the bus that cannot be reached, and why.
 pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let rows = manager.list_units_by_names(names).await;
@@ -34,13 +33,13 @@ pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<St
     let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| look(connection, asked, row))).await;
     let mut seen: HashMap<String, Unit> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
     for name in names {
-        // A name that no unit can have is passed over by systemd.
+        // systemd leaves out names that no unit can have.
         seen.entry((*name).to_owned()).or_insert_with(|| missing(name));
     }
     Ok(seen)
 }
 
-/// The name that each row was asked for by: a unit that has several answers with the first of them.
+/// The name by which each row was requested. A unit with aliases returns its first name.
 fn asked(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
     if names.len() == rows.len() {
         return names.iter().map(|name| (*name).to_owned()).collect();
@@ -71,7 +70,7 @@ async fn look(connection: &Connection, name: String, row: UnitRow) -> Unit {
     unit
 }
 
-/// What a service has. Why it is not up is read only of one that is not.
+/// Reads the properties of a service. The reason why it is not up is read only if it is not.
 async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut Unit) {
     let restarts = get::<u32>(connection, path, SERVICE, "NRestarts");
     let memory = get::<u64>(connection, path, SERVICE, "MemoryCurrent");
@@ -85,17 +84,17 @@ async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut Unit
         let status = get::<i32>(connection, path, SERVICE, "ExecMainStatus");
         let (result, kind, code, status) = futures_util::join!(result, kind, code, status);
         unit.exit = code.zip(status).and_then(|(code, status)| ended(code, status));
-        // One that runs once and has ended well does what it should.
+        // A `oneshot` that succeeded is up.
         let has_succeeded = unit.active == "inactive" && result.as_deref() == Some("success");
         unit.is_up = has_succeeded && kind.as_deref() == Some("oneshot");
         unit.result = result;
     });
     unit.restarts = restarts;
-    // What systemd does not know, it says by the largest number.
+    // The largest number stands for an unknown value.
     unit.memory = memory.filter(|bytes| *bytes != u64::MAX);
 }
 
-/// One property; none when the unit has gone in the meantime.
+/// One property; `None` if the unit is gone.
 async fn get<T: TryFrom<OwnedVariant>>(
     connection: &Connection,
     path: &ObjectPath<'_>,

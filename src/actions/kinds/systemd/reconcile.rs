@@ -1,8 +1,8 @@
-//! Whether a change that was cut off has happened.
+//! Checks whether an interrupted change happened.
 //!
-//! Every start of a unit has an invocation id of its own. A unit whose id is the one recorded before was not started
-//! since; one with another id was. Only systemd's own restarts can be mistaken for ours, and those it counts; the count
-//! starts anew when somebody restarts the unit.
+//! Every start of a unit gets a new invocation id. So a unit with the recorded id was not started since; one with
+//! another id was. Only automatic restarts by systemd look the same, and systemd counts those. The count restarts when
+//! somebody restarts the unit.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
 use crate::domain::incident::outcome::Outcome;
 
-/// What was found about one unit.
+/// The finding for one unit.
 #[derive(Debug, PartialEq)]
 enum UnitFinding {
     Happened,
@@ -23,11 +23,11 @@ enum UnitFinding {
     CannotTell(String),
 }
 
-/// Looks at every unit of a change; only when all of them say the same is it told.
+/// Checks every unit of a change. Decides only if all findings agree.
 pub(super) async fn reconcile(verb: Verb, words: &[String], before: &Value, context: &Context) -> Reconciled {
     let units = match names::named(words, &context.estate) {
         Ok(units) => units,
-        // It is refused before anything is done, so that it cannot have been done.
+        // A change that is refused before any request cannot have happened.
         Err(trouble) => return Reconciled::DidNotHappen(trouble.message),
     };
     let Some(recorded) = recorded(&units, before) else {
@@ -72,7 +72,7 @@ async fn file(manager: &ManagerProxy<'_>, verb: Verb, was: &Unit, before: &Value
     UnitFinding::DidNotHappen(format!("`{}` is {now}", was.name))
 }
 
-/// What one unit says of one verb.
+/// The finding for a unit and a verb.
 fn found(verb: Verb, was: &Unit, now: &Unit) -> UnitFinding {
     let same = was.invocation_id == now.invocation_id;
     let by_itself = now.n_restarts.unwrap_or(0) > was.n_restarts.unwrap_or(0);
@@ -116,7 +116,7 @@ fn concluded(verb: Verb, looked: UnitFindings) -> Reconciled {
     Reconciled::CannotTell(done + &text)
 }
 
-/// How it ended, judged by what the units are like now.
+/// The outcome of the change, judged by the present state of the units.
 fn outcome(verb: Verb, done: &[(Unit, Unit)]) -> Outcome {
     let output = change::output(done);
     let fallen = done.iter().find(|(_, now)| matches!(verb, Verb::Start | Verb::Restart) && !now.is_up());

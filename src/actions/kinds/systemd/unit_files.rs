@@ -1,4 +1,4 @@
-//! The verbs about unit files: `enable`, `disable`, `daemon_reload`.
+//! The verbs for unit files: `enable`, `disable`, `daemon_reload`.
 
 use serde_json::{Value, json};
 
@@ -9,17 +9,17 @@ use super::error::SystemdError;
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
-/// What polkit and people call the reading of all unit files.
+/// The verb for reloading all unit files, in messages and in the choice of the polkit action.
 const RELOAD: &str = "reload the unit files of";
 
-/// Reads all unit files again.
+/// Reloads all unit files.
 pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdError> {
     let manager = dbus::manager(context).await?;
     manager.reload().await.map_err(|error| SystemdError::of_bus(RELOAD, "the manager", &error))?;
     Ok(Outcome::succeeded("systemd has read all unit files again", Value::Null))
 }
 
-/// Makes or removes the symlinks by which units start at boot, and has systemd notice.
+/// Creates or removes the symlinks by which units start at boot, and reloads the unit files.
 pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, SystemdError> {
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let said = names.join(", ");

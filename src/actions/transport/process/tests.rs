@@ -1,4 +1,4 @@
-//! Real children: what they are given, what is kept of them, and that nothing of them is left.
+//! Tests with real children: their input, what is kept of their output, and that no process is left.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ fn soon(length: TimeDelta) -> Option<Timestamp> {
     Some(SystemClock.now() + length)
 }
 
-/// Waits on a condition that another process brings about.
+/// Waits for a condition that another process causes.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..1000 {
         if condition() {
@@ -42,14 +42,14 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     panic!("{what} did not come about within five seconds");
 }
 
-/// Whether a process with this argument runs. Zombies have no arguments any more.
+/// Whether a process with this argument runs. Zombies have no arguments.
 fn runs(argument: &str) -> bool {
     let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
     let mut lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     lines.any(|line| line.split(|&byte| byte == 0).any(|word| word == argument.as_bytes()))
 }
 
-/// A number of seconds that only one test sleeps for, so that its processes are known.
+/// A number of seconds that only one test sleeps for, to identify its processes.
 fn unique(test: u64) -> String {
     format!("{}.{}", 100_000 + test, std::process::id())
 }
@@ -61,7 +61,7 @@ async fn a_child_gets_exactly_the_environment_that_it_is_given() {
     let (exit, capture) = run(&job, &context).await.expect("`sh` starts");
     assert_eq!(exit, Exit { ending: Ending::Code(0), left_behind: false });
     let stdout = capture.stdout();
-    // The shell itself sets PWD; the others are ours.
+    // The shell itself sets PWD.
     let mut names: Vec<&str> = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.sort_unstable();
     assert_eq!(names, ["HOME", "KEY", "LANG", "PATH", "PWD", "TZ"]);

@@ -1,45 +1,42 @@
-//! Tells what a program on another host prints from what the far side reports about it.
+//! Separates the output of a remote program from the reports of the remote supervisor.
 //!
-//! What comes before [`BEGIN`] on either stream was printed by login scripts, and is dropped. Behind it, standard error holds reports: a
-//! word made by chance, and what has happened, on a line.
-//!
-//! Deliberately absent: what becomes of the output.
+//! Everything before [`BEGIN`] on either stream comes from login scripts and is dropped. After it, standard error may
+//! hold a report: one line that starts with a random tag.
 
 use super::remote_supervisor::BEGIN;
 use crate::actions::transport::process::capture::{Sink, Source};
 
-/// The most that is kept of what comes before the beginning: a login script that prints more than this is no use to anybody.
+/// Bytes kept of the output of login scripts, to explain a session that does not begin.
 const NOISE: usize = 16 * 1024;
 
-/// The longest report: one may hold a `PATH`.
+/// The longest report in bytes; one may hold a `PATH`.
 const REPORT: usize = 4 * 1024;
 
-/// What the far side said became of the program.
+/// The end of the program, as the remote supervisor reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RemoteExit {
-    /// It ended by itself, with this code, and may have left something running.
+    /// It ended by itself with this code; whether it left processes running.
     Code(i32, bool),
-    /// The far side has ended it.
+    /// The supervisor ended it.
     Halted,
-    /// There is no such program in this `PATH`.
+    /// No such program in this `PATH`.
     Missing(String),
-    /// There is no such directory.
+    /// The directory does not exist.
     NoDirectory,
 }
 
-/// Lets through what the program prints, and keeps the rest.
+/// Passes on the program's output and removes the reports from it.
 pub(crate) struct FrameReader<'s> {
     inner: &'s mut (dyn Sink + Send),
     tag: Vec<u8>,
     stdout: Front,
     stderr: Front,
-    /// The end of standard error that may be the beginning of a report, or a report that is not whole yet.
+    /// The end of standard error that may begin a report, or an incomplete report.
     held: Vec<u8>,
-    /// What was reported first.
     pub(crate) report: Option<RemoteExit>,
 }
 
-/// What came on a stream before the beginning.
+/// What arrived on a stream before [`BEGIN`].
 #[derive(Default)]
 struct Front {
     noise: Vec<u8>,
@@ -47,7 +44,7 @@ struct Front {
 }
 
 impl Front {
-    /// What is behind the beginning, of the bytes that came.
+    /// The bytes after [`BEGIN`].
     fn behind<'b>(&'b mut self, bytes: &'b [u8]) -> &'b [u8] {
         if self.begun {
             return bytes;
@@ -70,23 +67,23 @@ impl Front {
 }
 
 impl<'s> FrameReader<'s> {
-    /// A frame around what `inner` is to see; `tag` is the word that reports begin with.
+    /// Passes output to `inner`; `tag` is the random tag of reports.
     pub(crate) fn new(tag: &str, inner: &'s mut (dyn Sink + Send)) -> Self {
         let tag = format!("{tag} ").into_bytes();
         Self { inner, tag, stdout: Front::default(), stderr: Front::default(), held: Vec::new(), report: None }
     }
 
-    /// Whether the far side is ready for the script.
+    /// Whether the supervisor is ready for the script.
     pub(crate) fn begun(&self) -> bool {
         self.stdout.begun && self.stderr.begun
     }
 
-    /// What ssh or the far side said instead of beginning.
+    /// What ssh or the remote host printed instead of beginning.
     pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.stderr.noise).into_owned()
     }
 
-    /// Lets go what was held back, when nothing more comes.
+    /// Passes on the bytes that were held back; called when no more output comes.
     pub(crate) fn finish(&mut self) {
         if self.report.is_none() {
             let held = std::mem::take(&mut self.held);
@@ -95,7 +92,7 @@ impl<'s> FrameReader<'s> {
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
-        // Whatever is printed behind the report is by what was left running.
+        // After the report, only processes left running still print.
         if self.report.is_some() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Room where the log and the post-mortems lie.
+//! Checks the free space for the log and the post-mortems.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,11 @@ use super::Checkup;
 use crate::domain::core::text::bytes;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// From here on somebody should look, and from there on it is wrong, in percent of bytes or inodes.
+/// Usage in percent of bytes or inodes that is doubtful, and that is wrong.
 const NEARLY_FULL: f64 = 90.0;
 const FULL: f64 = 97.0;
 
-/// The least room for a log that is to be written in an incident: an incident with long outputs takes a few MiB.
+/// The least free space in bytes: an incident with long outputs takes a few MiB.
 const LEAST: u64 = 64 * 1024 * 1024;
 
 impl Checkup {
@@ -37,7 +37,7 @@ impl Checkup {
     }
 }
 
-/// The nearest directory above that is there.
+/// The nearest existing parent directory.
 pub(super) fn existing(place: &Path) -> PathBuf {
     place.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }

@@ -1,6 +1,4 @@
-//! The host: whether it is the one that is meant, and whether its clock is right.
-//!
-//! Deliberately absent: asking anybody on the network what time it is.
+//! Checks the host: its name, and whether its clock is synchronised. It asks no time server.
 
 use std::path::Path;
 
@@ -11,7 +9,7 @@ use crate::domain::config::host::Host;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
-/// What systemd's own client of NTP leaves behind when it has set the clock (systemd-timesyncd.service(8)).
+/// Created by systemd-timesyncd when it has set the clock (systemd-timesyncd.service(8)).
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 impl Checkup {
@@ -28,7 +26,7 @@ impl Checkup {
     }
 
     fn name(&self) -> Option<CheckResult> {
-        // Another machine is asked for its name when it is connected to.
+        // A remote host's name is checked when it is connected.
         let environment = &self.context.environment;
         let pattern = environment.hostname.as_ref().filter(|_| environment.host == Host::Local)?;
         let subject = "name";
@@ -55,7 +53,7 @@ impl Checkup {
     }
 }
 
-/// What `NTPSynchronized` means.
+/// Interprets the value of `NTPSynchronized`.
 fn clock(word: &str) -> CheckResult {
     match word {
         "yes" => CheckResult::fine(Topic::Host, "clock", "synchronised"),

@@ -1,6 +1,7 @@
-//! Slices of a search, some read at once, handed on in their order.
+//! Reads several slices of a search concurrently, and passes on their results in order.
 //!
-//! **Invariant:** what the first lane finds is handed on at once, and what another finds when it has become the first.
+//! **Invariant:** matches of the first slice are passed on at once; matches of others are held until their slice is the
+//! first.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -18,16 +19,16 @@ use crate::domain::journal::export::ExportRecord;
 use crate::domain::journal::filter::Filter;
 use crate::sync::lock;
 
-/// One slice, read or to be read.
+/// A slice of the search.
 pub(super) struct Slice<'s> {
-    /// Gone when it has been read.
+    /// `None` when it has been read completely.
     reading: Option<SliceReader<'s>>,
     found: Arc<Mutex<SliceEntries>>,
 }
 
 type SliceReader<'s> = Pin<Box<dyn Future<Output = Result<JournalctlExit, NotStarted>> + Send + 's>>;
 
-/// What a lane has found and not handed on.
+/// Matches that were not passed on yet.
 #[derive(Default)]
 struct SliceEntries {
     entries: Vec<Entry>,
@@ -35,7 +36,7 @@ struct SliceEntries {
 }
 
 impl<'s> Slice<'s> {
-    /// A lane that begins to read when it is polled.
+    /// A slice that starts to read when it is polled.
     pub(super) fn new(query: Query, filter: &'s Filter, context: &'s Context) -> Self {
         let found = Arc::new(Mutex::new(SliceEntries::default()));
         let into = Arc::clone(&found);
@@ -75,7 +76,7 @@ impl<'s> Slice<'s> {
     }
 }
 
-/// Reads the lanes, so many at once, and hands on what they find in their order.
+/// Reads the slices, up to `readers` concurrently, and passes on their matches in order.
 pub(super) async fn merged(
     lanes: Vec<Slice<'_>>,
     readers: usize,
