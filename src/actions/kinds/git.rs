@@ -3,6 +3,7 @@
 //! Deliberately absent: everything that rewrites history or discards work. What reverting guarantees is
 //! said in [`revert`].
 
+mod commit;
 pub mod complaint;
 mod extent;
 mod history;

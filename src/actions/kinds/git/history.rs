@@ -113,8 +113,14 @@ impl Repository<'_> {
         Ok(self.git_remotely(&fetch).await?.code == 0)
     }
 
+    /// What is missing, that nothing was changed, and what to type.
+    pub(super) async fn to_be_completed(&self, missing: &str, remote: &str, branch: &str) -> String {
+        let command = self.completing(remote, branch).await;
+        format!("{missing}; nothing was changed. Complete the history, then try again: `{command}`")
+    }
+
     /// The command that completes a shallow clone, as a person types it on the repository's host.
-    pub(super) async fn completing(&self, remote: &str, branch: &str) -> String {
+    async fn completing(&self, remote: &str, branch: &str) -> String {
         let from = match self.checked_remote(remote).await {
             Ok(()) => format!(" {} {}", text::shell_word(remote), text::shell_word(branch)),
             Err(_) => String::new(),

@@ -13,10 +13,11 @@
 
 use serde_json::{Value, json};
 
+use super::commit::{revert_mark, short};
 use super::extent::Extent;
 use super::history::Apart;
 use super::repository::{GitError, Repository};
-use super::target::Target;
+use super::target::{Target, TargetSearch};
 use super::worktree::Worktree;
 use crate::actions::Reconciled;
 use crate::domain::core::text;
@@ -73,7 +74,7 @@ impl Revert<'_> {
     pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
         self.check_tree().await?;
         let stand = self.stand().await?;
-        let target = self.target(&stand.base).await?;
+        let target = self.search().target(&stand.base).await?;
         if let Some(done) = self.reverted_by(&target.commit, &stand.base).await? {
             let extent = self.extent_of(&done).await?;
             return self.described(&done, &target.commit, Standing::Already, extent.as_ref()).await;
@@ -117,6 +118,17 @@ impl Revert<'_> {
         Ok(outcome)
     }
 
+    /// The search for the commit to revert.
+    fn search(&self) -> TargetSearch<'_> {
+        TargetSearch {
+            repository: &self.repository,
+            revision: &self.revision,
+            branch: &self.branch,
+            remote: &self.remote,
+            may_deepen: self.push,
+        }
+    }
+
     /// What the commit was built upon. A root commit has nothing that a revert could restore.
     fn before<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
         target.parents.first().map(String::as_str).ok_or_else(|| {
@@ -138,7 +150,7 @@ impl Revert<'_> {
             }
             false => head.clone(),
         };
-        let target = self.target(&base).await?;
+        let target = self.search().target(&base).await?;
         let mut observed = json!({"branch": self.branch, "head": head, "base": base, "target": target.commit});
         if let Some(before) = target.parents.first() {
             let extent = self.repository.extent(before, &target.commit).await?;
@@ -174,7 +186,9 @@ impl Revert<'_> {
                 "commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown",
                 self.branch
             );
-            return Ok(Reconciled::CannotTell(self.to_be_completed(&missing).await));
+            return Ok(Reconciled::CannotTell(
+                self.repository.to_be_completed(&missing, &self.remote, &self.branch).await,
+            ));
         }
         let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);
         Ok(Reconciled::DidNotHappen(reason))
@@ -212,7 +226,7 @@ impl Revert<'_> {
         let (branch, remote) = (&self.branch, &self.remote);
         let Some(apart) = self.repository.apart(&base, &head).await? else {
             let missing = format!("how `{branch}` and `{remote}` stand to each other is unknown in this shallow clone");
-            return Err(GitError::new(self.to_be_completed(&missing).await));
+            return Err(GitError::new(self.repository.to_be_completed(&missing, &self.remote, &self.branch).await));
         };
         let Apart { first: behind, second: ahead, at_most } = apart;
         let commits = |count| format!("{}{}", if at_most { "at most " } else { "" }, commits(count));
@@ -228,10 +242,6 @@ impl Revert<'_> {
                 commits(behind)
             ))),
         }
-    }
-
-    pub(super) async fn message(&self, commit: &str) -> Result<String, GitError> {
-        self.repository.ask(&["log", "--max-count=1", "--format=%B", commit]).await
     }
 
     /// The newest commit after `from`, up to `to`, that says it reverts `target`.
@@ -256,7 +266,7 @@ impl Revert<'_> {
 
     /// The one commit that is not pushed yet, if it is this very revert.
     async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
-        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&revert_mark(target));
+        let is_ours = stand.ahead == 1 && self.repository.message(&stand.head).await?.contains(&revert_mark(target));
         if is_ours {
             return Ok(stand.head.clone());
         }
@@ -339,18 +349,8 @@ impl Revert<'_> {
     }
 }
 
-/// What git writes into the message of a revert of `commit`; of any revert, without a commit. It is the only mark that a revert
-/// has: git keeps no link from it to what it reverts.
-pub(super) fn revert_mark(commit: &str) -> String {
-    format!("This reverts commit {commit}")
-}
-
 fn commits(count: u64) -> String {
     if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
-}
-
-pub(super) fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
 }
 
 fn names(files: &[String]) -> String {
