@@ -9,65 +9,13 @@ use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
 use super::unit::Unit;
+use super::verb::Verb;
 use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// How a new job treats the ones that are there: it takes their place, as with `systemctl`.
 const MODE: &str = "replace";
-
-/// What is done to a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Start,
-    Stop,
-    Restart,
-    Reload,
-    Enable,
-    Disable,
-}
-
-impl Verb {
-    /// As a runbook writes it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Reload => "reload",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-        }
-    }
-
-    /// As it is told when it is done.
-    fn past(self) -> &'static str {
-        match self {
-            Self::Start => "started",
-            Self::Stop => "stopped",
-            Self::Restart => "restarted",
-            Self::Reload => "reloaded",
-            Self::Enable => "enabled",
-            Self::Disable => "disabled",
-        }
-    }
-
-    /// What takes it back, if anything does.
-    pub fn undo(self) -> Option<&'static str> {
-        match self {
-            Self::Start => Some("stop"),
-            Self::Stop => Some("start"),
-            Self::Enable => Some("disable"),
-            Self::Disable => Some("enable"),
-            Self::Restart | Self::Reload => None,
-        }
-    }
-
-    /// Whether it is about what happens at boot, not about what runs.
-    pub fn is_about_files(self) -> bool {
-        matches!(self, Self::Enable | Self::Disable)
-    }
-}
 
 /// Changes units.
 pub(super) async fn change(
