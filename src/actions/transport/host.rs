@@ -10,8 +10,6 @@
 //! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;
 //! copying files; and a helper that has to be installed on the host.
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
 pub use super::ssh::connect_error::{ConnectError, manual_command};
@@ -61,11 +59,4 @@ pub async fn reach(context: &Context) -> Result<(), ConnectError> {
 /// Ends the connections of this process, when it is about to end itself.
 pub fn close_connections() {
     super::ssh::connection::close_connections();
-}
-
-/// A word that nobody can guess.
-pub(crate) fn random() -> String {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
-    hex::encode(bytes)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::complaint;
 use crate::actions::transport::host;
+use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process::capture::Capture;
 use crate::actions::transport::process::{Ending, Job, NotStarted};
 use crate::actions::{Context, Progress};
@@ -146,7 +147,7 @@ impl<'c> Repository<'c> {
 
     /// A word that tells what this step leaves from what others do.
     pub(super) fn nonce(&self) -> String {
-        host::random()[..12].to_owned()
+        nonce()[..12].to_owned()
     }
 
     /// Runs git without showing what it says.

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::actions::transport::host::random;
+use crate::actions::transport::nonce::nonce;
 use crate::sync::lock;
 
 /// What the directory's name begins with; the process's number follows.
@@ -29,7 +29,7 @@ pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     }
     let parent = parent();
     sweep(&parent);
-    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &random()[..8]));
+    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &nonce()[..8]));
     // Refused where something by this name is there already, a link of somebody else's included.
     fs::DirBuilder::new().mode(0o700).create(&path)?;
     *room = Some(path.clone());
