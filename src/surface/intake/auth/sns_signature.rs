@@ -9,11 +9,10 @@
 //! redirects are not followed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::DateTime;
-use regex::Regex;
 use reqwest::redirect::Policy;
 use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
@@ -26,7 +25,7 @@ use super::Rejected;
 use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
 use crate::surface::intake::SenderRequest;
-use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
+use crate::surface::intake::parse::sns_envelope::{Envelope, envelopes, on_aws, topics};
 use crate::sync::lock;
 
 /// The largest certificate, in bytes; AWS's have two KiB.
@@ -57,17 +56,6 @@ impl std::fmt::Display for CertificateUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// An address on AWS's own host for SNS.
-pub(in crate::surface::intake) fn on_aws(text: &str) -> Option<Url> {
-    static HOST: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$").expect("a constant pattern is right")
-    });
-    let url = Url::parse(text).ok()?;
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.port().is_none() && url.fragment().is_none();
-    (url.scheme() == "https" && is_plain && HOST.is_match(url.host_str()?)).then_some(url)
 }
 
 /// A certificate: the key, and when it holds.
