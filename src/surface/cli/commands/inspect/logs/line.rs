@@ -18,6 +18,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
 use crate::domain::journal::trace_tree::TraceFields;
+use crate::surface::cli::context::settings::Settings;
 use crate::surface::terminal::Letters;
 
 /// Below this width the message stands below its head, and the time has no fractions.
@@ -69,6 +70,11 @@ pub(super) struct Body {
 impl<'b> LineWriter<'b> {
     pub(super) fn new(bench: &'b SearchContext, look: LineStyle) -> Self {
         Self { bench, clean: &bench.clean, look, column: 0, day: None }
+    }
+
+    /// Draws lines on standard output.
+    pub(super) fn on_output(bench: &'b SearchContext, settings: &Settings) -> Self {
+        Self::new(bench, LineStyle { width: settings.width(), letters: settings.has_unicode(), is_evidence: false })
     }
 
     /// A line, and the day before it when it is another.
