@@ -37,6 +37,7 @@ pub mod parse;
 pub mod render;
 
 pub use self::connect::app::SlackInterface;
+pub use self::connect::http::router;
 
 /// How long somebody waits for an answer before being told that it takes longer: answers come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);

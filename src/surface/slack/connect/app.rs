@@ -5,13 +5,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::http;
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
 use crate::surface::slack::{App, SeenRequests, SlackConfig};
@@ -69,11 +67,6 @@ impl SlackInterface {
         });
         *self.lock() = fresh;
         Ok(true)
-    }
-
-    /// The addresses that Slack posts to.
-    pub fn router(self: &Arc<Self>) -> Router {
-        http::router(Arc::clone(self))
     }
 
     /// Waits for what the app does by itself to end, after `stop` was cancelled; a little while also for what is being posted

@@ -97,7 +97,7 @@ impl Serve {
         {
             desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
-        let others = slack.router().merge(web::router(desk.engine.clone()));
+        let others = slack::router(Arc::clone(&slack)).merge(web::router(desk.engine.clone()));
         tokio::select! {
             () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
