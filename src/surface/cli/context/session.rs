@@ -60,7 +60,7 @@ pub struct OpenEngine<'a> {
 impl Session {
     /// A station with these settings.
     pub fn new(settings: Settings) -> Self {
-        let output = Output::new(&settings);
+        let output = Output::new(settings.format);
         Self { settings, output }
     }
 

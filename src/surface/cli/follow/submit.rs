@@ -1,11 +1,10 @@
 //! Asking something of an incident, then going on with it: what `answer`, `approve` and their like have in common.
 
-use super::until_done;
+use super::{undelivered, until_done};
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
-use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
 /// Asks, says so, and goes on until a person is needed again.

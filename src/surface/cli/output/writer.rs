@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::error::Result;
+use super::format::Format;
 use crate::domain::core::text::printable;
-use crate::surface::cli::context::settings::{Format, Settings};
 
 /// Where a command writes.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output that the settings ask for.
-    pub fn new(settings: &Settings) -> Self {
-        Self { format: settings.format }
+    /// Output in this format.
+    pub fn new(format: Format) -> Self {
+        Self { format }
     }
 
     /// How data is printed.
