@@ -11,6 +11,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 
+use super::hostname::hostname;
 use super::project::Project;
 use super::settings::{ProjectSource, Settings};
 use super::{local_user, secrets};
@@ -273,9 +274,4 @@ pub fn redactor<'s>(secrets: impl Iterator<Item = (&'s str, &'s SecretString)>) 
     Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
         Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
     })
-}
-
-/// This host's name.
-pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
