@@ -32,6 +32,8 @@ use crate::surface::cli::output::writer::Output;
 
 /// The log's file in the state directory.
 const LOG_FILE: &str = "runbook.db";
+/// The file in the state directory that says since when schedules are in force.
+const SCHEDULES_FILE: &str = "schedules.json";
 /// How many incidents are looked at for a name like the one that was typed.
 const NEAREST_OF: u32 = 200;
 /// The word for the incident that was changed last.
@@ -86,6 +88,11 @@ impl Session {
     /// The file of the log.
     pub fn log(&self) -> Result<PathBuf> {
         Ok(self.state()?.join(LOG_FILE))
+    }
+
+    /// The file of the schedules' state.
+    pub fn schedules(&self) -> Result<PathBuf> {
+        Ok(self.state()?.join(SCHEDULES_FILE))
     }
 
     /// Opens the log, making it when there is none, for work on this shop.

@@ -1,7 +1,5 @@
 //! `runbook schedule`.
 
-use std::path::{Path, PathBuf};
-
 use serde::Serialize;
 
 use crate::domain::core::id::IncidentId;
@@ -14,14 +12,6 @@ use crate::surface::cli::follow::until_done::run_status_name;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
-
-/// The file in the state directory that says since when schedules are in force.
-const FILE: &str = "schedules.json";
-
-/// Where that file is.
-pub(crate) fn file(state: &Path) -> PathBuf {
-    state.join(FILE)
-}
 
 /// Lists what is scheduled: what is next, what ran last, what was missed
 ///
@@ -76,7 +66,7 @@ impl Schedule {
         let shop = Project::open(&station.settings)?;
         let name = shop.estate(&station.output)?.estate.clone();
         let desk = station.open(shop)?;
-        let force = ScheduleState::read(Some(&file(&station.state()?)));
+        let force = ScheduleState::read(Some(&station.schedules()?));
         let standings = desk.wait(desk.engine.agenda(&force))?;
         if self.ics {
             let now = station.clock().now();

@@ -179,7 +179,7 @@ fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
-    let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&desk.station.state()?));
+    let schedules = Some(desk.station.schedules()?);
     Ok(DispatcherConfig {
         chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {
