@@ -5,12 +5,12 @@
 use std::fmt::Write as _;
 use std::io;
 
+use super::frame::Size;
 use super::inline_screen::{TOGETHER, measured};
 use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
-use crate::surface::terminal::stepper::view::Size;
 
 /// The alternate screen, without a cursor; a character that is wider than we think must not make two rows of one.
 const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?7l";

@@ -11,11 +11,11 @@ use std::io;
 
 use crossterm::terminal;
 
+use super::frame::{Frame, Size};
 use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
-use crate::surface::terminal::stepper::view::{Size, StepperFrame};
 
 /// Lines longer than this are tiring to read, and would wrap again when a wide terminal is made narrower.
 const WIDEST: usize = 100;
@@ -65,7 +65,7 @@ impl Screen {
     }
 
     /// Prints rows for good, and draws the region below them.
-    pub fn show(&mut self, record: &[WrappedRow], frame: &StepperFrame) -> io::Result<()> {
+    pub fn show(&mut self, record: &[WrappedRow], frame: &Frame) -> io::Result<()> {
         let painted: Vec<(String, usize)> =
             frame.rows.iter().map(|row| (styled(row, self.colour, self.letters), row.width())).collect();
         if record.is_empty() && painted == self.drawn && frame.cursor == self.cursor {
@@ -128,7 +128,7 @@ impl Screen {
 
     /// Prints the last rows, removes the region and gives the terminal back.
     pub fn close(mut self, record: &[WrappedRow]) -> io::Result<()> {
-        self.show(record, &StepperFrame::default())
+        self.show(record, &Frame::default())
     }
 }
 
