@@ -25,7 +25,8 @@ use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 
-use self::commit_queue::{InFlightBatch, next_commit};
+use self::commit_queue::next_commit;
+use self::in_flight_batch::{BatchResult, InFlightBatch};
 use self::incident_index::IncidentIndex;
 use self::scheduler::Scheduler;
 
@@ -33,6 +34,7 @@ mod alert_batch;
 mod alert_routing;
 mod commit_queue;
 mod fallback_runbook;
+mod in_flight_batch;
 mod incident_index;
 mod scheduler;
 mod supervise;
@@ -208,7 +210,7 @@ impl DispatcherTask {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                written = next_commit(&mut self.flights) => self.committed(written).await,
+                written = next_commit(&mut self.flights) => self.batch_written(written).await,
                 count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
                     if count == 0 { break }
                     if count > 1 || !self.flights.is_empty() {
@@ -235,11 +237,18 @@ impl DispatcherTask {
         }
         while !self.flights.is_empty() {
             let written = next_commit(&mut self.flights).await;
-            self.committed(written).await;
+            self.batch_written(written).await;
         }
         // Every worker has the same token, and parks what it does.
         stop.cancel();
         while self.workers.join_next().await.is_some() {}
+    }
+
+    /// The first batch has been written: what could not be written as it was decided is decided again.
+    async fn batch_written(&mut self, written: BatchResult) {
+        if let Some((flight, again)) = self.committed(written).await {
+            self.prepare_batch(flight, again).await;
+        }
     }
 
     /// Keeps what is kept of an incident in step with what this process has written.
