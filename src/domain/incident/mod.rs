@@ -37,17 +37,18 @@ pub struct Mark {
 
 pub mod alert_set;
 mod apply;
+pub mod approval_refusal;
 pub mod auto_notice;
 pub mod command;
 pub mod deadline;
 pub mod decide;
 pub mod due;
 pub mod event;
-pub mod event_record;
 pub mod gate;
 pub mod message;
 mod message_state;
 pub mod outcome;
+mod pending_posts;
 pub mod permission;
 pub mod plan;
 pub mod run;
