@@ -47,7 +47,6 @@ const CANDIDATE_LIMIT: u32 = 8;
 pub struct Parts {
     /// Where logs live.
     pub store: Arc<dyn EventStore>,
-    /// Where `now` comes from.
     pub clock: SharedClock,
     /// The values of the estate's secrets.
     pub secrets: Arc<Secrets>,
@@ -91,7 +90,7 @@ pub enum ReturnWhen {
 pub enum Stop {
     /// Every run is over and nothing is owed.
     Over,
-    /// Only a person can go on.
+    /// The runs wait for a person.
     NeedsPerson,
     /// Nothing is being done, and nothing is owed yet.
     Quiet,

@@ -1,32 +1,14 @@
 //! Circles of imports: the direct sub-modules of a module do not import each other in a circle.
 //!
 //! A sub-module stands for itself and everything below it. A module's own file (`mod.rs`) is not part of the graph, but a
-//! name that it re-exports counts as an import of the sub-module that the name comes from.
+//! name that it imports or re-exports counts, where a sub-module uses it, as an import of the sub-module it comes from.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::rules::child;
 use crate::source::Source;
 
-/// Modules whose sub-modules still import each other in a circle. No module is added here; one without circles is removed.
-/// A layer is never in the list.
-const LEFT: [&str; 13] = [
-    "actions::kinds::git",
-    "actions::kinds::journal",
-    "actions::kinds::systemd",
-    "actions::transport",
-    "domain::incident",
-    "engine::dispatcher",
-    "surface::cli",
-    "surface::cli::commands",
-    "surface::cli::commands::inspect::logs",
-    "surface::cli::context",
-    "surface::intake",
-    "surface::slack::connect",
-    "surface::terminal",
-];
-
-/// A re-export may lead to another one; a chain is never longer than this.
+/// An imported name may lead to another one; a chain is never longer than this.
 const CHAIN: usize = 8;
 
 type Module = Vec<String>;
@@ -34,26 +16,16 @@ type Module = Vec<String>;
 /// Which sibling imports which one, and where: `file:line`.
 type Graph = BTreeMap<Module, BTreeMap<Module, String>>;
 
-/// Every circle in a module, once, and modules in `LEFT` that have none.
+/// Every circle in a module, once.
 pub fn circles(files: &[Source]) -> Vec<String> {
-    circles_except(files, &LEFT)
-}
-
-/// The same with another list of modules that may have circles.
-pub fn circles_except(files: &[Source], left: &[&str]) -> Vec<String> {
     let imports = imports(files);
     let modules: BTreeSet<Module> = files.iter().map(Source::module).collect();
     let parents: BTreeSet<&[String]> =
         modules.iter().flat_map(|module| (1..module.len()).map(|length| &module[..length])).collect();
     let mut violations = Vec::new();
     for parent in parents {
-        let name = parent.join("::");
         let found = circles_of(&siblings(parent, &imports, &modules));
-        match (found.is_empty(), left.contains(&name.as_str())) {
-            (true, true) => violations.push(format!("`{name}` has no circles; it no longer needs its entry in `LEFT`")),
-            (false, true) | (true, false) => {}
-            (false, false) => violations.extend(found.iter().map(|circle| describe(&name, circle))),
-        }
+        violations.extend(found.iter().map(|circle| describe(&parent.join("::"), circle)));
     }
     violations
 }
@@ -65,9 +37,9 @@ struct Import {
     at: String,
 }
 
-/// Every import outside tests: as it is written, and as re-exports resolve it.
+/// Every import outside tests: as it is written, and as the imports of the modules on its way resolve it.
 fn imports(files: &[Source]) -> Vec<Import> {
-    let mut exports: BTreeMap<Module, Module> = BTreeMap::new();
+    let mut names: BTreeMap<Module, Module> = BTreeMap::new();
     let mut written = Vec::new();
     for file in files {
         let from = file.module();
@@ -77,14 +49,14 @@ fn imports(files: &[Source]) -> Vec<Import> {
                 continue;
             }
             let to = path.parts[1..].to_vec();
-            if path.exported {
-                exports.insert([from.clone(), vec![path.name.clone()]].concat(), to.clone());
+            if path.imported {
+                names.insert([from.clone(), vec![path.name.clone()]].concat(), to.clone());
             }
             written.push(Import { from: from.clone(), to, at: format!("{}:{}", file.file, path.line) });
         }
     }
     let resolved = written.iter().filter_map(|import| {
-        let to = resolve(&import.to, &exports)?;
+        let to = resolve(&import.to, &names)?;
         Some(Import { from: import.from.clone(), to, at: import.at.clone() })
     });
     let resolved: Vec<Import> = resolved.collect();
@@ -92,12 +64,12 @@ fn imports(files: &[Source]) -> Vec<Import> {
     written
 }
 
-/// The path behind re-exports, if it goes through any.
-fn resolve(path: &[String], exports: &BTreeMap<Module, Module>) -> Option<Module> {
+/// The path behind imported names, if it goes through any.
+fn resolve(path: &[String], names: &BTreeMap<Module, Module>) -> Option<Module> {
     let mut current = path.to_vec();
     for _ in 0..CHAIN {
         let step = (1..=current.len()).find_map(|length| {
-            let target = exports.get(&current[..length])?;
+            let target = names.get(&current[..length])?;
             Some([target.as_slice(), &current[length..]].concat())
         });
         match step {

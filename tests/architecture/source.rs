@@ -20,8 +20,8 @@ pub struct UsedPath {
     pub parts: Vec<String>,
     /// The name by which `use` makes it known: the last part, or what follows `as`.
     pub name: String,
-    /// Whether a `pub use` passes it on.
-    pub exported: bool,
+    /// Whether a `use` makes the name known in its module, and so to the modules below it.
+    pub imported: bool,
     /// From 1.
     pub line: usize,
     /// Whether it is compiled for tests only.
@@ -81,8 +81,7 @@ impl Source {
                 }
                 "mod" if text(2) == "{" => modules.push((text(1).to_owned(), depth + 1)),
                 "use" => {
-                    let exported = at > 0 && self.is_public(at - 1);
-                    let mut tree = Tree { tokens: &self.tokens, at: at + 1, exported };
+                    let mut tree = Tree { tokens: &self.tokens, at: at + 1 };
                     let mut found = Vec::new();
                     tree.read(&[], &mut found);
                     used_paths.extend(found.into_iter().filter_map(|path| self.resolve(path, &modules)));
@@ -101,12 +100,6 @@ impl Source {
         used_paths
     }
 
-    /// Whether the token is `pub`, or the end of `pub(…)`.
-    fn is_public(&self, at: usize) -> bool {
-        let before = |offset: usize| at.checked_sub(offset).map_or("", |at| self.tokens[at].text.as_str());
-        before(0) == "pub" || (before(0) == ")" && before(2) == "(" && before(3) == "pub")
-    }
-
     fn begins_path(&self, at: usize) -> bool {
         let follows = at.checked_sub(1).is_some_and(|before| self.tokens[before].text == "::");
         let leads = self.tokens.get(at + 1).is_some_and(|next| next.text == "::");
@@ -123,7 +116,7 @@ impl Source {
             parts.push(next.text.clone());
             at += 2;
         }
-        UsedPath { name: parts[parts.len() - 1].clone(), exported: false, parts, line, test }
+        UsedPath { name: parts[parts.len() - 1].clone(), imported: false, parts, line, test }
     }
 
     /// Replaces `self` and `super` by the path from the root. A name that is neither is left as it is.
@@ -168,7 +161,6 @@ pub fn mark_test_files(sources: &mut [Source]) {
 struct Tree<'a> {
     tokens: &'a [Token],
     at: usize,
-    exported: bool,
 }
 
 impl Tree<'_> {
@@ -204,7 +196,7 @@ impl Tree<'_> {
             parts.pop();
         }
         let Some(name) = alias.or_else(|| parts.last().cloned()) else { return };
-        found.push(UsedPath { name, exported: self.exported, parts, line, test });
+        found.push(UsedPath { name, imported: true, parts, line, test });
         self.skip_comma();
     }
 

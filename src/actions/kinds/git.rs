@@ -2,6 +2,7 @@
 //!
 //! Not here: anything that rewrites history or discards work. [`revert`] describes what a revert guarantees.
 
+mod commit;
 pub mod complaint;
 mod extent;
 mod history;

@@ -8,6 +8,7 @@
 //! Not here: following a journal; use a step's `until`.
 
 mod digest;
+pub mod journalctl_exit;
 mod parser;
 pub mod query;
 #[cfg(test)]
@@ -21,7 +22,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::digest::Digest;
-use self::query::{JournalctlExit, Query, Scope};
+use self::journalctl_exit::JournalctlExit;
+use self::query::{Query, Scope};
 use super::support::one_or_many::OneOrMany;
 use super::support::program::exit_code_name;
 use crate::actions::transport::process::Ending;

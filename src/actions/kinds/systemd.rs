@@ -21,6 +21,7 @@ mod reconcile;
 mod status;
 mod unit;
 mod unit_files;
+mod verb;
 pub mod watch;
 
 use std::time::Duration;
@@ -29,8 +30,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::change::Verb;
 use self::error::SystemdError;
+use self::verb::Verb;
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind, Reconciled};
 use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb as FormVerb};

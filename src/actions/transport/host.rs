@@ -1,14 +1,14 @@
-//! Runs programs and opens addresses on the environment's host: this machine, or a remote one over SSH.
+//! How an action reaches its environment's host: this machine, or another one over SSH.
 //!
-//! All connections to a remote host share one ssh process; see
-//! [`connection`](crate::actions::transport::ssh::connection). On this machine, [`process`] starts the programs.
+//! A program is started there ([`run_into`]), an address is reached from there ([`open_forward()`]), a bus is spoken to there ([`bridge`]). All three go
+//! over one connection to a host and process; see [`connection`](crate::actions::transport::ssh::connection). What is meant by this machine is left to [`process`].
 //!
-//! **Invariant:** a connection lost while a program runs is [`Ending::Lost`](super::process::Ending::Lost), not a
-//! failure of the program. The engine then reconciles, as after its own crash. The remote supervisor ends the program.
+//! A connection that is lost while a program runs is no failure of the program: nobody knows how it ended. It is
+//! [`Ending::Lost`](super::process::Ending::Lost), and the engine finds out what it can, as after a crash of its own. The program itself is ended by the far
+//! side, which notices too; see [`remote_supervisor`](crate::actions::transport::ssh::remote_supervisor).
 //!
-//! Not here: an SSH implementation, which would ignore people's ssh configuration and hardware keys.
-
-use ring::rand::{SecureRandom, SystemRandom};
+//! Deliberately absent: an SSH implementation of our own, which would honour neither the configuration nor the hardware keys that people have;
+//! copying files; and a helper that has to be installed on the host.
 
 use super::process::capture::{Capture, Sink};
 use super::process::{self, Exit, Job, NotStarted};
@@ -59,11 +59,4 @@ pub async fn reach(context: &Context) -> Result<(), ConnectError> {
 /// Closes all SSH connections of this process. Called before the process exits.
 pub fn close_connections() {
     super::ssh::connection::close_connections();
-}
-
-/// 128 random bits in hexadecimal.
-pub(crate) fn random() -> String {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
-    hex::encode(bytes)
 }

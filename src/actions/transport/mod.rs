@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod http_client;
+pub(crate) mod nonce;
 pub mod process;
 pub mod ssh;
 pub mod timeout;

@@ -33,7 +33,7 @@ const WITH_TREE: (&str, &str) = ("#{ with a work tree", "#}");
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoveredProject {
-    /// This host's name.
+    /// The name of this host.
     pub hostname: String,
     /// The manager: `system`, `user` or an address.
     pub systemd: String,
@@ -52,7 +52,6 @@ pub struct DiscoveredProject {
 /// A service that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
-    /// Its unit.
     pub unit: String,
     /// Where it listens on this host.
     pub ports: BTreeSet<u16>,

@@ -94,7 +94,7 @@ pub fn subjects(estate: &Estate) -> Vec<StatusSubject> {
 /// What systemd says of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Unit {
-    /// `shop-gateway.service`.
+    /// The full name, such as `shop-gateway.service`.
     pub name: String,
     /// `active`, `inactive`, `failed`, `activating`, …
     pub active: String,
@@ -113,7 +113,7 @@ pub struct Unit {
     pub since: Option<Timestamp>,
     /// How often systemd restarted it by itself.
     pub restarts: Option<u32>,
-    /// The memory it uses, in bytes.
+    /// Memory in use, in bytes.
     pub memory: Option<u64>,
 }
 

@@ -42,7 +42,6 @@ pub enum Request {
     },
     /// Says that an occurrence of a schedule is skipped, since the run before it still goes on.
     SkipOccurrence(Skipped),
-    /// Takes notice.
     Acknowledge,
     /// Writes something down.
     Note(String),
@@ -145,7 +144,7 @@ pub struct Start {
     pub params: Map<String, Value>,
     /// How much it asks.
     pub mode: Mode,
-    /// When the trouble was first noticed.
+    /// When the incident was first noticed.
     pub detected_at: Option<Timestamp>,
     /// The title of a new incident; the runbook's when none is given.
     pub title: Option<String>,

@@ -32,6 +32,7 @@ use serde::Serialize;
 
 mod alert;
 mod deadline;
+mod event_record;
 mod incident;
 mod message;
 mod role;
@@ -41,13 +42,13 @@ mod wire;
 
 pub use self::alert::AlertEvent;
 pub use self::deadline::DeadlineEvent;
+pub use self::event_record::{EVENT_LIMIT, Recorded};
 pub use self::incident::IncidentEvent;
 pub use self::message::{Delivery, MessageEvent};
 pub use self::role::RoleEvent;
 pub use self::run::RunEvent;
 pub use self::step::StepEvent;
 pub use self::wire::TYPES;
-pub use super::event_record::{EVENT_LIMIT, Recorded};
 pub use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
 pub use super::run_lifecycle::{Mode, Parent, Proposal, RunOutcome, StopCause};
 pub use crate::domain::core::actor::{Actor, Identity};

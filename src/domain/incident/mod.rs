@@ -27,7 +27,6 @@ pub enum IncidentStatus {
 /// Who did something, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// When.
     pub at: Timestamp,
     /// Who.
     pub by: Actor,
@@ -37,17 +36,18 @@ pub struct Mark {
 
 pub mod alert_set;
 mod apply;
+pub mod approval_refusal;
 pub mod auto_notice;
 pub mod command;
 pub mod deadline;
 pub mod decide;
 pub mod due;
 pub mod event;
-pub mod event_record;
 pub mod gate;
 pub mod message;
 mod message_state;
 pub mod outcome;
+mod pending_posts;
 pub mod permission;
 pub mod plan;
 pub mod run;
@@ -86,7 +86,6 @@ pub struct Incident {
     pub title: String,
     /// How bad.
     pub severity: Severity,
-    /// Where.
     pub environment: String,
     /// How it stands.
     pub status: IncidentStatus,
@@ -138,7 +137,6 @@ pub struct Incident {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("event {seq} ({event}) does not fit: {reason}")]
 pub struct Illegal {
-    /// Its number.
     pub seq: u64,
     /// What kind of event.
     pub event: String,

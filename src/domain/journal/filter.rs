@@ -26,9 +26,8 @@ const SHORTEST_LITERAL: usize = 2;
 /// What is searched for.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// From here on.
     pub since: Timestamp,
-    /// Up to here, itself included.
+    /// The newest instant, inclusive.
     pub until: Option<Timestamp>,
     /// Units, or patterns over them; with none, every line counts.
     pub units: Vec<String>,

@@ -90,7 +90,6 @@ pub enum TreeItem<'e> {
 /// The lines of one span, and the spans that it began.
 #[derive(Debug, PartialEq)]
 pub struct TraceSpan<'e> {
-    /// Its id.
     pub id: String,
     /// What it does, where a line says so.
     pub name: Option<String>,

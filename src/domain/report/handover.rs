@@ -36,13 +36,11 @@ const LINES: usize = 30;
 /// What somebody who comes on duty has to know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Handover {
-    /// The incident's id.
     pub incident: String,
     /// A few words.
     pub title: String,
     /// How bad.
     pub severity: String,
-    /// Where.
     pub environment: String,
     /// `open`, `acknowledged` or `resolved`.
     pub status: &'static str,

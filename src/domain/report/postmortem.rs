@@ -52,7 +52,6 @@ pub struct Postmortem {
     pub title: String,
     /// `P1` to `P4`.
     pub severity: String,
-    /// Where.
     pub environment: String,
     /// `draft` until a person says that it is complete.
     pub status: &'static str,
@@ -99,7 +98,6 @@ pub struct Postmortem {
 /// An instant with the event that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// When.
     pub at: Timestamp,
     /// The event's number, where one says so.
     pub seq: Option<u64>,
@@ -198,7 +196,6 @@ pub enum DeadlineState {
 /// How a deadline stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadlineFacts {
-    /// Its name.
     pub name: String,
     /// `opened` or `resolved`.
     pub from: &'static str,

@@ -46,7 +46,6 @@ pub struct Timeline {
 pub struct Entry {
     /// The event's number.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
     /// Who: a person's name, or `runbook`.
     pub who: String,

@@ -208,7 +208,6 @@ pub struct Ask {
 /// Another runbook to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
-    /// Its id.
     pub runbook: String,
     /// Its parameters; templates.
     #[serde(default)]

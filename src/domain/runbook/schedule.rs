@@ -211,7 +211,6 @@ impl Timetable {
 pub struct ScheduledRunbook {
     /// The runbook's id.
     pub runbook: String,
-    /// Its title.
     pub title: String,
     /// The environment.
     pub environment: String,

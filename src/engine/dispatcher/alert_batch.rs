@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert_routing::RoutingRequest;
-use super::commit_queue::{InFlightBatch, PendingUpdate};
+use super::in_flight_batch::{BatchItem, InFlightBatch, PendingUpdate};
 use super::incident_index::{Firing, Slot};
 use super::{DispatcherTask, Received, ReportJob};
 use crate::domain::alert::{Alert, AlertKey, AlertStatus};
@@ -24,16 +24,6 @@ use crate::store::StoreError;
 
 /// A repeated firing is recorded again when the count has grown by one part in this many.
 const GROWTH: u32 = 10;
-
-/// One alert of one report.
-pub(super) struct BatchItem {
-    /// The report's number in the batch, and the alert's number in the report.
-    pub(super) job: usize,
-    pub(super) place: usize,
-    alert: Arc<Alert>,
-    /// The firing, if it is known already.
-    key: Option<AlertKey>,
-}
 
 /// The events for one incident, and the alerts they come from.
 struct Addition {
@@ -280,7 +270,8 @@ impl DispatcherTask {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
         };
         let incident = &live.incident;
-        let (id, expected, keys) = (incident.id.clone(), proposal.expected(), proposal.names().to_vec());
+        let (id, expected) = (incident.id.clone(), proposal.expected());
+        let keys: Vec<AlertKey> = proposal.names().iter().filter_map(|name| key_of(name)).collect();
         if expected > 0 || self.workers.len() >= super::AT_WORK {
             let prepared = proposal.prepare(Some(incident));
             return Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, prepared));
@@ -301,7 +292,7 @@ fn name_of(key: &AlertKey) -> String {
     format!("{NAMES}{key}")
 }
 
-/// The firing that a unique name stands for.
-pub(super) fn key_of(name: &str) -> Option<AlertKey> {
+/// The firing that gives a name.
+fn key_of(name: &str) -> Option<AlertKey> {
     name.strip_prefix(NAMES)?.parse().ok()
 }

@@ -2,82 +2,24 @@
 //!
 //! Batches commit in submission order; only then do their actions start and their senders get a response.
 //!
-//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable.
-//! Work for an incident in flight waits until its batch has committed, and runs before anything that arrived later.
+//! **Invariant:** an incident is in one batch at a time, so no decision rests on state that may not become durable. Work for
+//! an incident in flight waits until its batch has committed, and runs before anything that arrived later.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{pending, ready};
 use std::sync::atomic::Ordering;
 
 use futures_util::future::{BoxFuture, poll_immediate};
-use tokio::sync::oneshot;
 
-use super::alert_batch::{BatchItem, key_of};
-use super::incident_index::Slot;
-use super::{DispatcherTask, Received};
+use super::DispatcherTask;
+use super::in_flight_batch::{BatchItem, BatchResult, InFlightBatch, PendingUpdate};
 use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
 use crate::engine::commit::{CONFLICT_LIMIT, Committed, Prepared};
-use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
 /// Batches in flight: one being written, and one queued behind it.
 const AT_ONCE: usize = 2;
-
-type ReportReply = oneshot::Sender<Result<Vec<Received>, String>>;
-
-/// The result of each incident's proposal.
-type BatchResult = Vec<Result<Committed, StoreError>>;
-
-/// A batch being written.
-#[derive(Default)]
-pub(super) struct InFlightBatch {
-    replies: Vec<ReportReply>,
-    /// The responses to each report, as far as they are known.
-    received: Vec<Vec<Option<Received>>>,
-    trouble: HashMap<usize, String>,
-    pub(super) postings: Vec<PendingUpdate>,
-    /// Alerts to decide when this batch has committed.
-    pub(super) later: Vec<BatchItem>,
-    tries: usize,
-    writing: Option<BoxFuture<'static, BatchResult>>,
-}
-
-/// The write of one incident in flight, and what is needed when it has committed.
-pub(super) struct PendingUpdate {
-    pub(super) slot: Slot,
-    pub(super) id: IncidentId,
-    pub(super) worker: Option<Worker>,
-    pub(super) expected: u64,
-    pub(super) keys: Vec<String>,
-    pub(super) items: Vec<BatchItem>,
-}
-
-impl InFlightBatch {
-    /// Adds a report with this many alerts.
-    pub(super) fn add_reply(&mut self, reply: ReportReply, alerts: usize) {
-        self.replies.push(reply);
-        self.received.push(vec![None; alerts]);
-    }
-
-    pub(super) fn answers(&mut self, job: usize, place: usize, received: Received) {
-        self.received[job][place] = Some(received);
-    }
-
-    /// Marks a report as failed. The first reason counts.
-    pub(super) fn fail(&mut self, job: usize, why: &str) {
-        self.trouble.entry(job).or_insert_with(|| why.to_owned());
-    }
-
-    /// Sends the responses to all reports.
-    pub(super) fn send_replies(mut self) {
-        for (job, (reply, received)) in self.replies.into_iter().zip(self.received).enumerate() {
-            let received = received.into_iter().flatten().collect();
-            // A sender that is gone reports again.
-            let _ = reply.send(self.trouble.remove(&job).map_or(Ok(received), Err));
-        }
-    }
-}
 
 /// The result of the oldest batch in flight. Waits for ever if there is none.
 pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
@@ -114,9 +56,9 @@ impl DispatcherTask {
         self.flights.push_back(flight);
     }
 
-    /// The oldest batch has committed: continues its incidents, and decides failed writes and postponed alerts again.
-    pub(super) async fn committed(&mut self, written: BatchResult) {
-        let Some(mut flight) = self.flights.pop_front() else { return };
+    /// The batch that departed first has landed: what is durable begins. Returns what is to be decided again, with its batch.
+    pub(super) async fn committed(&mut self, written: BatchResult) -> Option<(InFlightBatch, Vec<BatchItem>)> {
+        let mut flight = self.flights.pop_front()?;
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
         for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
@@ -130,13 +72,15 @@ impl DispatcherTask {
         again.append(&mut flight.later);
         flight.tries += 1;
         if again.is_empty() {
-            return flight.send_replies();
+            flight.send_replies();
+            return None;
         }
         if flight.tries > CONFLICT_LIMIT {
             again.iter().for_each(|item| flight.fail(item.job, "the log was never at rest"));
-            return flight.send_replies();
+            flight.send_replies();
+            return None;
         }
-        self.prepare_batch(flight, again).await;
+        Some((flight, again))
     }
 
     /// Handles an incident's write that is durable.
@@ -161,7 +105,7 @@ impl DispatcherTask {
     ) -> Vec<BatchItem> {
         let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
         if expected > 0 {
-            keys.iter().filter_map(|key| key_of(key)).for_each(|key| self.incidents.forget(slot, &key));
+            keys.iter().for_each(|key| self.incidents.forget(slot, key));
             behind.insert(id);
         } else {
             self.incidents.remove(slot);

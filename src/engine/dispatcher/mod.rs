@@ -1,12 +1,14 @@
-//! The dispatcher: one task that ingests alerts, starts scheduled runs and supervises a worker per live incident.
+//! The dispatcher: one long-lived task that ingests alerts, starts scheduled runs and supervises a worker per live incident.
 //!
-//! Reports that arrive while the disk is busy are written in one transaction: the alert, its run and the run's first
-//! intents. The dispatcher wakes up at the next deadline, and stays idle while only a person can continue.
+//! Reports that arrive while the disk is busy are decided together and written in one transaction: the alert, the run that it
+//! starts and the first intents of that run. Senders get a response once their report is durable. The dispatcher also
+//! supervises every other live incident: it starts a worker for what is due, wakes up at the next deadline, and stays idle
+//! while only a person can continue.
 //!
-//! **Invariant:** a report is acknowledged only when the log holds it. Otherwise the sender gets the error, and may
-//! safely report again.
+//! **Invariant:** a report is acknowledged only when the log holds it. Otherwise the sender gets the error, and may report again
+//! without harm.
 //!
-//! **Invariant:** the dispatcher's only state outside the log is the number of repetitions since the last recorded one.
+//! **Invariant:** the dispatcher holds nothing that the log does not, except the number of repetitions since the last recorded one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +25,8 @@ use crate::domain::alert::Alert;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 
-use self::commit_queue::{InFlightBatch, next_commit};
+use self::commit_queue::next_commit;
+use self::in_flight_batch::{BatchResult, InFlightBatch};
 use self::incident_index::IncidentIndex;
 use self::scheduler::Scheduler;
 
@@ -31,6 +34,7 @@ mod alert_batch;
 mod alert_routing;
 mod commit_queue;
 mod fallback_runbook;
+mod in_flight_batch;
 mod incident_index;
 mod scheduler;
 mod supervise;
@@ -51,9 +55,9 @@ pub const KEPT: usize = 16;
 
 /// What the dispatcher needs besides the engine.
 pub struct DispatcherConfig {
-    /// 32 random bits, for the ids of incidents.
+    /// 32 random bits, for incident ids.
     pub chance: fn() -> u32,
-    /// Called for every new incident, before it is durable.
+    /// Called with every incident to be opened, before its first event is durable.
     pub opening: Box<dyn Fn(&IncidentId) + Send + Sync>,
     /// Whether an incident that another process opened belongs to this project.
     pub is_ours: Box<dyn Fn(&IncidentId) -> bool + Send>,
@@ -202,7 +206,7 @@ impl DispatcherTask {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                written = next_commit(&mut self.flights) => self.committed(written).await,
+                written = next_commit(&mut self.flights) => self.batch_written(written).await,
                 count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
                     if count == 0 { break }
                     if count > 1 || !self.flights.is_empty() {
@@ -229,11 +233,18 @@ impl DispatcherTask {
         }
         while !self.flights.is_empty() {
             let written = next_commit(&mut self.flights).await;
-            self.committed(written).await;
+            self.batch_written(written).await;
         }
         // All workers share this token, and detach.
         stop.cancel();
         while self.workers.join_next().await.is_some() {}
+    }
+
+    /// The first batch has been written: what could not be written as it was decided is decided again.
+    async fn batch_written(&mut self, written: BatchResult) {
+        if let Some((flight, again)) = self.committed(written).await {
+            self.prepare_batch(flight, again).await;
+        }
     }
 
     /// Applies what this process wrote to the index.

@@ -155,7 +155,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     // A server has no terminal, so its warnings go to its journal.
     let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
     let ended = settled(cli.flags, usual).and_then(|station| {
-        if station.output.format() == context::settings::Format::Svg && !draws {
+        if station.output.format() == output::format::Format::Svg && !draws {
             return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
         }
         let ended = cli.command.run(&station);

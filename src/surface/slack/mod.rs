@@ -35,6 +35,7 @@ pub mod parse;
 pub mod render;
 
 pub use self::connect::app::SlackInterface;
+pub use self::connect::http::router;
 
 /// How long a person waits before a reply says that it takes longer; replies normally come within a second.
 const PATIENCE: Duration = Duration::from_millis(700);

@@ -370,7 +370,8 @@ fn the_end_says_what_failed_what_was_changed_and_how_the_deadlines_stand() {
 
 #[test]
 fn a_low_terminal_keeps_the_countdown_and_the_keys() {
-    use super::stepper::view::{Size, view};
+    use super::stepper::view::view;
+    use super::widgets::frame::Size;
     let mut story = Story::read();
     story.asks("rollback", Story::rollback());
     for (columns, rows) in [(40, 6), (30, 10), (20, 5), (200, 8)] {

@@ -1,9 +1,9 @@
-//! Handles shallow clones, which hide the parents of their oldest commits.
+//! How much of the history is here: a shallow clone hides the parents of its oldest commits.
 //!
-//! git treats such a commit as a root that added every file. So parents are read from the commit object, and a walk
-//! that ends at such a commit is incomplete.
+//! Git takes such a commit for a root: one without parents that added every file. So its parents are read from the commit
+//! object itself, and a walk that ends there is incomplete.
 //!
-//! **Invariant:** only a complete history proves that something does not exist.
+//! **Invariant:** "is not there" is said of a complete history only.
 
 use super::repository::{GitError, Repository};
 use crate::domain::core::text;
@@ -113,8 +113,14 @@ impl Repository<'_> {
         Ok(self.git_remotely(&fetch).await?.code == 0)
     }
 
+    /// A message with the missing part, the command that fetches it, and that nothing was changed.
+    pub(super) async fn to_be_completed(&self, missing: &str, remote: &str, branch: &str) -> String {
+        let command = self.completing(remote, branch).await;
+        format!("{missing}; nothing was changed. Complete the history, then try again: `{command}`")
+    }
+
     /// The command by which a person completes a shallow clone on the repository's host.
-    pub(super) async fn completing(&self, remote: &str, branch: &str) -> String {
+    async fn completing(&self, remote: &str, branch: &str) -> String {
         let from = match self.checked_remote(remote).await {
             Ok(()) => format!(" {} {}", text::shell_word(remote), text::shell_word(branch)),
             Err(_) => String::new(),

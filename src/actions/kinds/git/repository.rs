@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::complaint;
 use crate::actions::transport::host;
+use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process::capture::Capture;
 use crate::actions::transport::process::{Ending, Job, NotStarted};
 use crate::actions::{Context, Progress};
@@ -144,7 +145,7 @@ impl<'c> Repository<'c> {
 
     /// A random suffix that distinguishes this step's files from those of others.
     pub(super) fn nonce(&self) -> String {
-        host::random()[..12].to_owned()
+        nonce()[..12].to_owned()
     }
 
     /// Runs git without showing its output.

@@ -1,20 +1,23 @@
-//! Reverts a commit by a new commit, and pushes it.
+//! Takes a commit back by a new commit, and pushes it.
 //!
-//! The commit is made in a temporary work tree inside the git directory and pushed from there. Only then the deployed
-//! work tree is fast-forwarded. So a conflict, a refused push or a kill leaves the deployed tree unchanged. A shallow
-//! clone is deepened first; see [`target`](super::target).
+//! The new commit is made in a work tree of its own inside the git directory, pushed from there, and only then is the
+//! deployed work tree brought forward to it. So a conflict, a refused push or a kill leaves the deployed tree as it was.
+//! Deliberately absent: force, reset, and resolving conflicts.
 //!
-//! **Invariant:** a push only adds descendants of the remote's branch, and never a second revert of the same commit: an
-//! existing one is searched first.
+//! In a shallow clone, what the revert needs of the history is fetched first; see [`target`](super::target).
 //!
-//! **Invariant:** the pushed commit undoes the commit's changes and nothing else; see [`extent`](super::extent).
+//! **Invariant:** nothing is on the remote but a descendant of what was there, and never two reverts of the same commit:
+//! before one is made, it is looked for.
+//!
+//! **Invariant:** what is pushed takes back what the commit did and nothing else; see [`extent`](super::extent).
 
 use serde_json::{Value, json};
 
+use super::commit::{revert_mark, short};
 use super::extent::Extent;
 use super::history::Apart;
 use super::repository::{GitError, Repository};
-use super::target::Target;
+use super::target::{Target, TargetSearch};
 use super::worktree::Worktree;
 use crate::actions::Reconciled;
 use crate::domain::core::text;
@@ -69,7 +72,7 @@ impl Revert<'_> {
     pub(super) async fn perform(&self) -> Result<Outcome, GitError> {
         self.check_tree().await?;
         let stand = self.stand().await?;
-        let target = self.target(&stand.base).await?;
+        let target = self.search().target(&stand.base).await?;
         if let Some(done) = self.reverted_by(&target.commit, &stand.base).await? {
             let extent = self.extent_of(&done).await?;
             return self.described(&done, &target.commit, Standing::Already, extent.as_ref()).await;
@@ -114,6 +117,17 @@ impl Revert<'_> {
         Ok(outcome)
     }
 
+    /// The search for the commit to revert.
+    fn search(&self) -> TargetSearch<'_> {
+        TargetSearch {
+            repository: &self.repository,
+            revision: &self.revision,
+            branch: &self.branch,
+            remote: &self.remote,
+            may_deepen: self.push,
+        }
+    }
+
     /// The commit's first parent. A root commit has none, so it cannot be reverted here.
     fn before<'t>(&self, target: &'t Target) -> Result<&'t str, GitError> {
         target.parents.first().map(String::as_str).ok_or_else(|| {
@@ -135,7 +149,7 @@ impl Revert<'_> {
             }
             false => head.clone(),
         };
-        let target = self.target(&base).await?;
+        let target = self.search().target(&base).await?;
         let mut observed = json!({"branch": self.branch, "head": head, "base": base, "target": target.commit});
         if let Some(before) = target.parents.first() {
             let extent = self.repository.extent(before, &target.commit).await?;
@@ -171,7 +185,9 @@ impl Revert<'_> {
                 "commits of `{}` are not in this shallow clone: whether {target} was reverted is unknown",
                 self.branch
             );
-            return Ok(Reconciled::CannotTell(self.to_be_completed(&missing).await));
+            return Ok(Reconciled::CannotTell(
+                self.repository.to_be_completed(&missing, &self.remote, &self.branch).await,
+            ));
         }
         let reason = format!("`{}` of {place} stands on {now} and has no revert of {target}", self.branch);
         Ok(Reconciled::DidNotHappen(reason))
@@ -209,7 +225,7 @@ impl Revert<'_> {
         let (branch, remote) = (&self.branch, &self.remote);
         let Some(apart) = self.repository.apart(&base, &head).await? else {
             let missing = format!("how `{branch}` and `{remote}` stand to each other is unknown in this shallow clone");
-            return Err(GitError::new(self.to_be_completed(&missing).await));
+            return Err(GitError::new(self.repository.to_be_completed(&missing, &self.remote, &self.branch).await));
         };
         let Apart { first: behind, second: ahead, at_most } = apart;
         let commits = |count| format!("{}{}", if at_most { "at most " } else { "" }, commits(count));
@@ -225,10 +241,6 @@ impl Revert<'_> {
                 commits(behind)
             ))),
         }
-    }
-
-    pub(super) async fn message(&self, commit: &str) -> Result<String, GitError> {
-        self.repository.ask(&["log", "--max-count=1", "--format=%B", commit]).await
     }
 
     /// The newest commit after `from`, up to `to`, that says it reverts `target`.
@@ -253,7 +265,7 @@ impl Revert<'_> {
 
     /// The only unpushed commit, if it is this revert.
     async fn unpushed(&self, target: &str, stand: &BranchState) -> Result<String, GitError> {
-        let is_ours = stand.ahead == 1 && self.message(&stand.head).await?.contains(&revert_mark(target));
+        let is_ours = stand.ahead == 1 && self.repository.message(&stand.head).await?.contains(&revert_mark(target));
         if is_ours {
             return Ok(stand.head.clone());
         }
@@ -336,18 +348,8 @@ impl Revert<'_> {
     }
 }
 
-/// The line that git writes into the message of a revert. Without a commit, the prefix of any revert. git records no
-/// other link from a revert to its commit.
-pub(super) fn revert_mark(commit: &str) -> String {
-    format!("This reverts commit {commit}")
-}
-
 fn commits(count: u64) -> String {
     if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
-}
-
-pub(super) fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
 }
 
 fn names(files: &[String]) -> String {

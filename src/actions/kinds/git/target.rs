@@ -1,13 +1,12 @@
-//! Finds the commit to revert, and checks that enough of the history is present.
+//! Which commit a revert is for, and whether enough of the history is here to revert it.
 //!
-//! A shallow clone, common on deploy hosts, lacks the parents of its oldest commits. If the revert is pushed, they are
-//! fetched, at most a few hundred generations, since the remote is needed anyway. Without a push, a person has to fetch
-//! them.
+//! A shallow clone, which a deploy host often has, lacks the parents of its oldest commits. They are fetched when the revert
+//! is pushed, a few hundred generations at most, since the remote is reached then anyhow. Without a push, a person fetches them.
 //!
-//! **Invariant:** the target's parents are present, and so are all later commits of the branch.
+//! **Invariant:** a target's parents are here, and so are all commits of the branch that came after it.
 
-use super::repository::GitError;
-use super::revert::{Revert, revert_mark, short};
+use super::commit::{revert_mark, short};
+use super::repository::{GitError, Repository};
 use crate::domain::core::text;
 
 /// Generations of commits that each fetch adds to a shallow clone. Most reverts are of the newest commit, for which one
@@ -24,6 +23,16 @@ pub(super) struct Target {
     pub(super) parents: Vec<String>,
 }
 
+/// Which commit to look for, and where.
+pub(super) struct TargetSearch<'r> {
+    pub(super) repository: &'r Repository<'r>,
+    pub(super) revision: &'r str,
+    pub(super) branch: &'r str,
+    pub(super) remote: &'r str,
+    /// Whether the remote may be asked for older commits.
+    pub(super) may_deepen: bool,
+}
+
 /// The result of a search for the target.
 enum Search {
     Found(Target),
@@ -31,26 +40,22 @@ enum Search {
     TooShort(String),
 }
 
-impl Revert<'_> {
+impl TargetSearch<'_> {
     /// The commit to revert. `HEAD` means the newest commit of `base`.
     pub(super) async fn target(&self, base: &str) -> Result<Target, GitError> {
         let mut search = self.search(base).await?;
-        for by in if self.push { &DEEPEN[..] } else { &[] } {
-            if matches!(search, Search::Found(_)) || !self.repository.deepen(&self.remote, &self.branch, *by).await? {
+        for by in if self.may_deepen { &DEEPEN[..] } else { &[] } {
+            if matches!(search, Search::Found(_)) || !self.repository.deepen(self.remote, self.branch, *by).await? {
                 break;
             }
             search = self.search(base).await?;
         }
         match search {
             Search::Found(target) => Ok(target),
-            Search::TooShort(missing) => Err(GitError::new(self.to_be_completed(&missing).await)),
+            Search::TooShort(missing) => {
+                Err(GitError::new(self.repository.to_be_completed(&missing, self.remote, self.branch).await))
+            }
         }
-    }
-
-    /// A message with the missing part, the command that fetches it, and that nothing was changed.
-    pub(super) async fn to_be_completed(&self, missing: &str) -> String {
-        let command = self.repository.completing(&self.remote, &self.branch).await;
-        format!("{missing}; nothing was changed. Complete the history, then try again: `{command}`")
     }
 
     async fn search(&self, base: &str) -> Result<Search, GitError> {
@@ -65,7 +70,7 @@ impl Revert<'_> {
             return Ok(Search::TooShort(what));
         }
         if self.repository.is_cut(&[&format!("{commit}..{base}")]).await? {
-            let branch = &self.branch;
+            let branch = self.branch;
             let what = format!("commits of `{branch}` since {short} are not in this shallow clone: one may revert it");
             return Ok(Search::TooShort(what));
         }
@@ -92,7 +97,7 @@ impl Revert<'_> {
             }
             Err(unknown) => return Err(unknown),
         };
-        let (branch, short) = (&self.branch, short(&target));
+        let (branch, short) = (self.branch, short(&target));
         if relative.is_none() {
             return match self.repository.is_ancestor(&target, base).await? {
                 Some(true) => Ok(Ok(target)),
@@ -100,7 +105,7 @@ impl Revert<'_> {
                 None => Ok(Err(format!("whether {short} is on `{branch}` is unknown in this shallow clone"))),
             };
         }
-        if self.message(&target).await?.contains(&revert_mark("")) {
+        if self.repository.message(&target).await?.contains(&revert_mark("")) {
             return Err(GitError::new(format!(
                 "`{shown}` of `{branch}` is a revert already ({short}); name the commit to revert"
             )));

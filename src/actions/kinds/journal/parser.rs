@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** memory is bounded: one record, and the beginning of the error output.
 
-use super::query::JournalctlExit;
+use super::journalctl_exit::JournalctlExit;
 use crate::actions::transport::process::Ending;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::domain::journal::export::{Export, ExportRecord};

@@ -1,19 +1,20 @@
-//! Builds journalctl's arguments and runs it; no other module does.
+//! What journalctl is asked for: the one place that knows its arguments, and starts it.
 //!
-//! journalctl filters what its indexes and its own search can exclude, and prints only the fields that are needed.
+//! Whatever its indexes and its own search can rule out is never printed, and of what is left only the fields that are
+//! looked at. Deliberately absent: what is made of the records; whoever asks says so.
 //!
-//! **Invariant:** every value is in one argument with its option, so no value can act as an option.
+//! **Invariant:** every value stands in one argument with its option, so that none can be an option itself.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::journalctl_exit::JournalctlExit;
 use super::parser::Reader;
 use crate::actions::Context;
 use crate::actions::transport::host;
-use crate::actions::transport::process::{Ending, Job, NotStarted};
+use crate::actions::transport::process::{Job, NotStarted};
 use crate::domain::core::glob_name::is_unit_pattern;
-use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::ExportRecord;
@@ -59,18 +60,6 @@ pub struct Narrowing {
     units: Vec<String>,
     fields: Vec<String>,
     prefilter: Option<Prefilter>,
-}
-
-/// The result of a journalctl run.
-#[derive(Debug)]
-pub struct JournalctlExit {
-    pub ending: Ending,
-    /// What it printed on standard error.
-    pub complaint: String,
-    /// The number of records read.
-    pub records: u64,
-    /// Records that were too long to be examined.
-    pub oversized: u64,
 }
 
 impl Query {
@@ -171,35 +160,6 @@ impl Query {
         let mut reader = Reader::new(take);
         let exit = host::run_into(&self.job(context), context, &mut reader).await?;
         Ok(reader.ended(exit.ending))
-    }
-}
-
-impl JournalctlExit {
-    /// Why not everything was read, if so.
-    pub fn read_error(&self, context: &Context) -> Option<String> {
-        match self.ending {
-            Ending::Code(0) => None,
-            // journalctl prints this if no unit in the journal matches a pattern.
-            Ending::Code(1) if self.complaint.contains("No data available") => None,
-            // Like grep, journalctl exits with 1 if no line matches.
-            Ending::Code(1) if self.complaint.trim().is_empty() && self.records == 0 => None,
-            Ending::TimedOut => Some("had not read everything in time".to_owned()),
-            Ending::Cancelled => Some("was cancelled".to_owned()),
-            Ending::Code(code) => Some(format!("ended with code {code}{}", self.said(context))),
-            Ending::Signal(signal) => Some(format!("was ended by signal {signal}")),
-            Ending::Lost => Some("was cut off: the connection was lost".to_owned()),
-        }
-    }
-
-    fn said(&self, context: &Context) -> String {
-        let last = self.complaint.lines().rev().find(|line| !line.trim().is_empty());
-        last.map(|line| format!(" ({})", text::one_line(&context.redactor.scrub(line), 160))).unwrap_or_default()
-    }
-
-    /// Whether this journalctl lacks pattern matching: built without PCRE2, or unable to load it.
-    fn cannot_search(&self) -> bool {
-        matches!(self.ending, Ending::Code(code) if code != 0)
-            && ["pattern matching", "PCRE2", "pcre2"].iter().any(|word| self.complaint.contains(word))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Changes units one after another and stops at the first failure.
+//! The verbs that change units: `start`, `stop`, `restart`, `reload`; each unit after the other, the first failure ends it.
 
 use std::time::Duration;
 
@@ -9,65 +9,13 @@ use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
 use super::unit::Unit;
+use super::verb::Verb;
 use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 
 /// How a new job treats existing ones: it replaces them, as with `systemctl`.
 const MODE: &str = "replace";
-
-/// A change to a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Start,
-    Stop,
-    Restart,
-    Reload,
-    Enable,
-    Disable,
-}
-
-impl Verb {
-    /// The verb as in a runbook.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Reload => "reload",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-        }
-    }
-
-    /// The verb in the past tense.
-    fn past(self) -> &'static str {
-        match self {
-            Self::Start => "started",
-            Self::Stop => "stopped",
-            Self::Restart => "restarted",
-            Self::Reload => "reloaded",
-            Self::Enable => "enabled",
-            Self::Disable => "disabled",
-        }
-    }
-
-    /// The verb that undoes this one.
-    pub fn undo(self) -> Option<&'static str> {
-        match self {
-            Self::Start => Some("stop"),
-            Self::Stop => Some("start"),
-            Self::Enable => Some("disable"),
-            Self::Disable => Some("enable"),
-            Self::Restart | Self::Reload => None,
-        }
-    }
-
-    /// Whether it changes what starts at boot, not what runs.
-    pub fn is_about_files(self) -> bool {
-        matches!(self, Self::Enable | Self::Disable)
-    }
-}
 
 /// Changes units. Refuses units outside the estate.
 pub(super) async fn change(

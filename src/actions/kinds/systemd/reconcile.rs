@@ -6,11 +6,12 @@
 
 use serde_json::{Value, json};
 
-use super::change::{self, Verb};
+use super::change;
 use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
 use super::unit::Unit;
+use super::verb::Verb;
 use super::{job, names, unit_files};
 use crate::actions::{Context, Reconciled};
 use crate::domain::incident::outcome::Outcome;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::change::Verb;
 use super::dbus;
 use super::dbus::{FileChange, ManagerProxy};
 use super::error::SystemdError;
+use super::verb::Verb;
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex as Gate, Semaphore, SemaphorePermit};
 use super::connect_error::{self, ConnectError};
 use super::{remote_supervisor, socket_dir};
 use crate::actions::Context;
+use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::{Sink, Source};
 use crate::actions::transport::process::{AGENT, Ending, Job};
@@ -156,7 +157,7 @@ impl SshConnection {
         let failed = |reason: String| ConnectError::unreachable(&self.host, reason);
         let room =
             socket_dir::socket_dir().map_err(|error| failed(format!("there is no place for its socket: {error}")))?;
-        let path = room.join(format!("c{}", &crate::actions::transport::host::random()[..8]));
+        let path = room.join(format!("c{}", &nonce()[..8]));
         let config = self.config(&room, context).map_err(|error| failed(format!("ssh's configuration: {error}")))?;
         let mut job = local(self.master(&config, &path), context);
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
@@ -228,14 +229,14 @@ impl SshConnection {
              UpdateHostKeys no\nLogLevel ERROR\nConnectionAttempts 1\nConnectTimeout {ANSWER}\nServerAliveInterval {ASK}\n\
              ServerAliveCountMax {IN_VAIN}\nInclude \"{own}\"\nHost *\nInclude /etc/ssh/ssh_config\n"
         );
-        let path = room.join(format!("config-{}", &crate::actions::transport::host::random()[..8]));
+        let path = room.join(format!("config-{}", &nonce()[..8]));
         std::fs::write(&path, text)?;
         Ok(path)
     }
 
     /// Fails if the host's name does not match the environment's `hostname`.
     async fn guarded(&self, pattern: &str, control: &Path, context: &Context) -> Result<(), ConnectError> {
-        let tag = crate::actions::transport::host::random();
+        let tag = nonce();
         let mut said = SshMessages::default();
         let mut job = local(session(control), context);
         job.input = Some(remote_supervisor::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::connect_error::ConnectError;
 use super::{connection, remote_supervisor};
 use crate::actions::Context;
+use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Piped;
 use crate::actions::transport::timeout::within;
@@ -127,5 +128,5 @@ async fn begin(stream: &mut UnixStream, argv: &[String]) -> std::io::Result<()> 
             return Err(std::io::Error::other("it prints too much before it is ready"));
         }
     }
-    stream.write_all(remote_supervisor::becoming(argv, &crate::actions::transport::host::random()).as_bytes()).await
+    stream.write_all(remote_supervisor::becoming(argv, &nonce()).as_bytes()).await
 }

@@ -12,6 +12,7 @@ use super::output_framing::{FrameReader, RemoteExit};
 use super::remote_supervisor;
 use super::remote_supervisor::SupervisorScript;
 use crate::actions::Context;
+use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::Sink;
 use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, RunningChild};
@@ -54,7 +55,7 @@ pub(crate) async fn run_into(
     context: &Context,
     sink: &mut (dyn Sink + Send),
 ) -> Result<Exit, NotStarted> {
-    let tag = crate::actions::transport::host::random();
+    let tag = nonce();
     let text = scripted(job, context, &tag)?;
     let call = Call { job, to: &host.to, context, tag, text };
     let link = connection::to(host, context);

@@ -1,6 +1,6 @@
-//! The private directory for this process's SSH sockets and the generated ssh configuration.
+//! The private directory of this process's connections: their sockets and the configuration that ssh is given.
 //!
-//! **Invariant:** only this account can read it, and every socket path fits into a socket address.
+//! **Invariant:** nobody but this account can look into it, and no socket's name is too long for an address.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::actions::transport::host::random;
+use crate::actions::transport::nonce::nonce;
 use crate::sync::lock;
 
 /// Prefix of the directory's name; the process id follows.
@@ -28,7 +28,7 @@ pub(crate) fn socket_dir() -> io::Result<PathBuf> {
     }
     let parent = parent();
     sweep(&parent);
-    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &random()[..8]));
+    let path = parent.join(format!("{NAME}{}-{}", std::process::id(), &nonce()[..8]));
     // Fails if the name exists already, even as a link that another user made.
     fs::DirBuilder::new().mode(0o700).create(&path)?;
     *room = Some(path.clone());

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{port_forward, socket_dir};
 use crate::actions::Context;
-use crate::actions::transport::host::random;
+use crate::actions::transport::nonce::nonce;
 use crate::domain::core::reason::Reason;
 use crate::sync::lock;
 
@@ -57,7 +57,7 @@ pub async fn open_unix_forward(
         return Ok(None);
     }
     let failed = |error: std::io::Error| Reason::new("system", format!("there is no place for a socket: {error}"));
-    let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &random()[..8]));
+    let directory = socket_dir::socket_dir().map_err(failed)?.join(format!("d{}", &nonce()[..8]));
     std::fs::create_dir(&directory).map_err(failed)?;
     let listener = UnixListener::bind(directory.join(name)).map_err(failed)?;
     let trouble = Arc::new(Mutex::new(None));

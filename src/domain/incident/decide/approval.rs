@@ -7,9 +7,10 @@ use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
+use crate::domain::incident::approval_refusal::{ApprovalRefusal, RefusalCause};
 use crate::domain::incident::command::{Refused, WORDS_LIMIT};
 use crate::domain::incident::event::{Actor, Event, Gate, RoleEvent, StepEvent};
-use crate::domain::incident::permission::{ApprovalRefusal, RefusalCause, counted, is_one_of, named};
+use crate::domain::incident::permission::{counted, is_one_of, named};
 use crate::domain::incident::run::Run;
 
 /// The fewest characters of a digest that name it: what git takes for unmistakable in a small repository is seven.

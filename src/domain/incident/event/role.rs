@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::core::actor::Identity;
-use crate::domain::incident::permission::ApprovalRefusal;
+use crate::domain::incident::approval_refusal::ApprovalRefusal;
 
 /// An event of a role or of a permission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

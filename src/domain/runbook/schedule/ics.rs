@@ -26,7 +26,6 @@ pub struct Entry {
     pub due: Timestamp,
     /// A few words.
     pub title: String,
-    /// Where.
     pub environment: String,
     /// More words.
     pub details: String,

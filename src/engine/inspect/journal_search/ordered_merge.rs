@@ -12,7 +12,8 @@ use std::task::{Context as Waking, Poll};
 
 use super::{AHEAD, Searched};
 use crate::actions::Context;
-use crate::actions::kinds::journal::query::{JournalctlExit, Query};
+use crate::actions::kinds::journal::journalctl_exit::JournalctlExit;
+use crate::actions::kinds::journal::query::Query;
 use crate::actions::transport::process::NotStarted;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::export::ExportRecord;

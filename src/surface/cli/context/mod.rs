@@ -2,6 +2,7 @@
 
 pub(crate) mod action_context;
 pub(crate) mod args;
+pub(crate) mod hostname;
 pub(crate) mod local_user;
 pub(crate) mod project;
 pub(crate) mod secrets;

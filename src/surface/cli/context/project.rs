@@ -5,7 +5,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::session::hostname;
+use super::hostname::hostname;
 use super::settings::{ProjectSource, Settings};
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::core::diagnostic;

@@ -1,7 +1,6 @@
-//! The session: settings, output and, once a command needs it, the engine with its runtime.
+//! What commands work with: the settings, the output, and, once a command asks for it, the engine with its runtime.
 //!
-//! **Invariant:** creating a [`Session`] opens nothing. Only [`Session::open`] and similar methods start a runtime or
-//! open the store.
+//! **Invariant:** making a [`Session`] opens nothing. Only [`Session::open`] and its like start a runtime or touch the store.
 
 use std::fs::DirBuilder;
 use std::future::Future;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 
+use super::hostname::hostname;
 use super::project::Project;
 use super::settings::{ProjectSource, Settings};
 use super::{local_user, secrets};
@@ -32,6 +32,8 @@ use crate::surface::cli::output::writer::Output;
 
 /// The file of the log in the state directory.
 const LOG_FILE: &str = "runbook.db";
+/// The file in the state directory that records since when each schedule is active.
+const SCHEDULES_FILE: &str = "schedules.json";
 /// How many recent incidents are searched for an id similar to a mistyped one.
 const NEAREST_OF: u32 = 200;
 /// The word for the incident that was changed last.
@@ -57,7 +59,7 @@ pub struct OpenEngine<'a> {
 impl Session {
     /// A session with these settings.
     pub fn new(settings: Settings) -> Self {
-        let output = Output::new(&settings);
+        let output = Output::new(settings.format);
         Self { settings, output }
     }
 
@@ -82,6 +84,11 @@ impl Session {
     /// The path of the log.
     pub fn log(&self) -> Result<PathBuf> {
         Ok(self.state()?.join(LOG_FILE))
+    }
+
+    /// The file of the schedules' state.
+    pub fn schedules(&self) -> Result<PathBuf> {
+        Ok(self.state()?.join(SCHEDULES_FILE))
     }
 
     /// Opens the log for work on this project, and creates it if it does not exist.
@@ -270,9 +277,4 @@ pub fn redactor<'s>(secrets: impl Iterator<Item = (&'s str, &'s SecretString)>) 
     Redactor::new(secrets.map(|(name, value)| (name, value.expose_secret()))).map_err(|refused| {
         Failure::usage(refused.to_string()).hint("Correct where `estate.yaml` says the secret is found.")
     })
-}
-
-/// This host's name.
-pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::actions::transport::process::AGENT;
 use crate::domain::core::text::shell_word;
 use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::format::Format;
 use crate::surface::terminal::{Colour, Letters};
 
 /// The default project directory.
@@ -19,20 +20,6 @@ const SYSTEM_DIRECTORY: &str = "/etc/runbook";
 const BASICS: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", AGENT];
 /// The default PATH if the process has none, the same as systemd's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// How data is printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// One JSON document.
-    Json,
-    /// One JSON document a line.
-    Jsonl,
-    /// A picture; only of `stats`.
-    Svg,
-}
 
 /// The flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]

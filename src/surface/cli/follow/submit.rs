@@ -1,11 +1,10 @@
 //! Submits a request and continues the incident, as `answer`, `approve` and similar commands do.
 
-use super::until_done;
+use super::{undelivered, until_done};
 use crate::domain::incident::command::Request;
 use crate::surface::cli::context::args::{Going, Incident};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
-use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 
 /// Submits a request, confirms it, and continues the run until a person is needed again.

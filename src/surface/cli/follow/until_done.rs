@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::surface::cli::output::error::Result;
 
-use super::background;
+use super::{background, undelivered};
 use crate::domain::core::id::{IncidentId, RunId};
 use crate::domain::core::time::Span;
 use crate::domain::incident::event::{Conclusion, Recorded, RunOutcome};
@@ -17,8 +17,8 @@ use crate::domain::incident::run::{Run, RunStatus};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::{EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
 use crate::surface::cli::context::session::OpenEngine;
-use crate::surface::cli::context::settings::Format;
-use crate::surface::cli::output::{pending, undelivered, writer};
+use crate::surface::cli::output::format::Format;
+use crate::surface::cli::output::{pending, writer};
 use crate::surface::exit::Exit;
 use crate::surface::terminal::{self, Left, WorkMode};
 

@@ -1,6 +1,6 @@
-//! The output of commands: data on standard output, messages on standard error.
+//! Data on standard output, talk on standard error; JSON that no terminal can be tricked with.
 //!
-//! **Invariant:** a closed pipe ends the command without an error; nothing here panics.
+//! **Invariant:** a closed pipe ends the command quietly; nothing here panics.
 
 use std::io::{self, Write};
 
@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::error::Result;
+use super::format::Format;
 use crate::domain::core::text::printable;
-use crate::surface::cli::context::settings::{Format, Settings};
 
 /// The output of a command.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output in the format of the settings.
-    pub fn new(settings: &Settings) -> Self {
-        Self { format: settings.format }
+    /// Output in this format.
+    pub fn new(format: Format) -> Self {
+        Self { format }
     }
 
     /// The format of data.

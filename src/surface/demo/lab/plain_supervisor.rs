@@ -25,7 +25,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Service {
     pub name: String,
-    /// The program and its arguments.
     pub argv: Vec<OsString>,
 }
 

@@ -19,7 +19,6 @@ use crate::domain::config::sender::{Auth, Sender};
 use crate::domain::core::time::{Span, Timestamp};
 
 pub(in crate::surface::intake) use self::credentials::bearer;
-pub(super) use self::sns_signature::on_aws;
 pub use self::sns_signature::{CertificateUrl, Certificates};
 
 /// How far the time of a signed request may be from our clock, in either direction. Standard Webhooks and Slack use the

@@ -1,19 +1,18 @@
-//! The signature of AWS SNS, checked against a certificate whose address is in the envelope itself.
+//! The signature of AWS SNS: by a certificate that stands at an address in the envelope itself.
 //!
 //! Source: AWS, "Verifying the signatures of Amazon SNS messages".
 //!
-//! **Invariant:** no request is sent before the topic is known to be the sender's, and only to a [`CertificateUrl`];
-//! redirects are not followed.
+//! Deliberately absent: a replay window. SNS tries again for an hour with the time of the first attempt, and a queue
+//! between keeps a message for days; an alarm that is sent again is a repeat, which the alert itself tells.
 //!
-//! There is no replay window. SNS retries for an hour with the time of the first attempt, and a queue in between keeps
-//! a message for days. An alarm that is sent again is recognised as a repeat by the alert itself.
+//! **Invariant:** no request leaves before the topic is one of the sender's, nor to any address but a [`CertificateUrl`];
+//! redirects are not followed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::DateTime;
-use regex::Regex;
 use reqwest::redirect::Policy;
 use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
@@ -26,7 +25,7 @@ use super::Rejected;
 use crate::domain::config::sender::Sender;
 use crate::domain::core::time::Timestamp;
 use crate::surface::intake::SenderRequest;
-use crate::surface::intake::senders::sns::{Envelope, envelopes, topics};
+use crate::surface::intake::parse::sns_envelope::{Envelope, envelopes, on_aws, topics};
 use crate::sync::lock;
 
 /// The largest certificate, in bytes; those of AWS have 2 KiB.
@@ -58,17 +57,6 @@ impl std::fmt::Display for CertificateUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// Accepts an address only on AWS's own host for SNS.
-pub(in crate::surface::intake) fn on_aws(text: &str) -> Option<Url> {
-    static HOST: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^sns\.[a-zA-Z0-9-]{3,}\.amazonaws\.com(\.cn)?$").expect("a constant pattern is right")
-    });
-    let url = Url::parse(text).ok()?;
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.port().is_none() && url.fragment().is_none();
-    (url.scheme() == "https" && is_plain && HOST.is_match(url.host_str()?)).then_some(url)
 }
 
 /// A certificate: its key and its validity period.

@@ -1,129 +1,13 @@
-//! AWS SNS: envelopes, subscriptions and plain messages. CloudWatch messages are parsed in
-//! [`cloudwatch`](super::cloudwatch).
+//! AWS SNS: subscriptions and plain texts. The [envelope](crate::surface::intake::parse::sns_envelope) around every message
+//! and what [CloudWatch](super::cloudwatch) puts into it have their own files.
 //!
-//! Not here: confirming a subscription. The address comes from outside, so a person has to decide.
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json_borrow::Value;
+//! Deliberately absent: confirming. The address that confirms comes from outside, so a person has to want it.
 
 use super::cloudwatch;
 use crate::domain::alert::Alert;
 use crate::domain::core::time::Timestamp;
-use crate::surface::intake::auth::on_aws;
-use crate::surface::intake::parse::field_reader::Object;
-use crate::surface::intake::parse::lenient_json;
-use crate::surface::intake::{ParsedBody, SenderInput, SenderRequest, Subscription, SubscriptionEvent, alerts};
-
-/// Maximum number of envelopes in a body. SNS sends one per request, and so does a Lambda function that forwards it.
-const ENVELOPES: usize = 100;
-
-/// The signed JSON object around every message.
-#[derive(Debug, Default)]
-pub(crate) struct Envelope {
-    kind: String,
-    id: String,
-    pub topic: String,
-    subject: Option<String>,
-    message: String,
-    token: Option<String>,
-    confirm: Option<String>,
-    timestamp: String,
-    sent_at: Option<Timestamp>,
-    pub signature_version: String,
-    pub signature: Vec<u8>,
-    /// The address of the certificate, not checked yet.
-    pub certificate_url: String,
-    warnings: Vec<String>,
-}
-
-/// The envelopes of a body: one, or those in `Records`, the format that a Lambda function receives.
-///
-/// # Errors
-/// Why the body holds no envelope.
-pub(crate) fn envelopes(bytes: &[u8]) -> Result<Vec<Envelope>, String> {
-    let body = lenient_json::json(bytes)?;
-    let whole = Object::new(&body.value).ok();
-    let records = whole.as_ref().and_then(|whole| whole.get("Records")?.as_array());
-    let found: Vec<Envelope> = match records {
-        Some(records) if records.len() > ENVELOPES => return Err(format!("it has more than {ENVELOPES} records")),
-        Some(records) => records
-            .iter()
-            .map(|record| {
-                Envelope::read(Object::new(record).ok().and_then(|fields| fields.get("Sns")).unwrap_or(record))
-            })
-            .collect::<Result<_, _>>()?,
-        None => vec![Envelope::read(&body.value)?],
-    };
-    if found.is_empty() { Err("it has no record".to_owned()) } else { Ok(found) }
-}
-
-impl Envelope {
-    fn read(value: &Value<'_>) -> Result<Self, String> {
-        let mut fields = Object::new(value)?;
-        let kind = fields.text("Type").ok_or("it has no `Type`")?;
-        let topic = fields.text("TopicArn").ok_or("it has no `TopicArn`")?;
-        let signature = fields.text("Signature").unwrap_or_default();
-        Ok(Self {
-            id: fields.text("MessageId").unwrap_or_default(),
-            // An empty subject is part of the signed text, so it differs from an absent one.
-            subject: fields.get("Subject").and_then(Value::as_str).map(str::to_owned),
-            message: fields.text("Message").unwrap_or_default(),
-            token: fields.text("Token"),
-            confirm: fields.text_of_any(&["SubscribeURL", "SubscribeUrl"]),
-            timestamp: fields.text("Timestamp").unwrap_or_default(),
-            sent_at: fields.instant("Timestamp"),
-            signature_version: fields.text("SignatureVersion").unwrap_or_default(),
-            signature: STANDARD.decode(signature).unwrap_or_default(),
-            certificate_url: fields.text_of_any(&["SigningCertURL", "SigningCertUrl"]).unwrap_or_default(),
-            warnings: fields.warnings,
-            kind,
-            topic,
-        })
-    }
-
-    /// The signed text: some of the fields sorted by name, each as a line with the name and a line with the value.
-    pub fn signed_text(&self) -> String {
-        let middle = if self.kind == "Notification" {
-            vec![("Subject", self.subject.as_deref()), ("Timestamp", Some(self.timestamp.as_str()))]
-        } else {
-            vec![
-                ("SubscribeURL", Some(self.confirm.as_deref().unwrap_or_default())),
-                ("Timestamp", Some(self.timestamp.as_str())),
-                ("Token", Some(self.token.as_deref().unwrap_or_default())),
-            ]
-        };
-        let first = [("Message", Some(self.message.as_str())), ("MessageId", Some(self.id.as_str()))];
-        let last = [("TopicArn", Some(self.topic.as_str())), ("Type", Some(self.kind.as_str()))];
-        let lines = first.into_iter().chain(middle).chain(last);
-        lines.filter_map(|(name, value)| Some(format!("{name}\n{}\n", value?))).collect()
-    }
-
-    fn subscription(self, desk: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
-        let confirm = self.confirm.as_deref().and_then(on_aws);
-        let mut warnings = self.warnings;
-        if confirm.is_none() {
-            warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
-        }
-        ParsedBody::Subscription(Box::new(Subscription {
-            sender: desk.name.to_owned(),
-            event,
-            topic: self.topic,
-            confirm,
-            token: self.token,
-            message: self.message,
-            sent_at: self.sent_at,
-            warnings,
-        }))
-    }
-
-    fn notification(self) -> Vec<Alert> {
-        cloudwatch::read(&self.message, self.sent_at).unwrap_or_else(|| {
-            let subject = self.subject.filter(|subject| !subject.is_empty());
-            vec![plain(&self.message, subject, &self.id, &self.topic, self.sent_at, self.warnings)]
-        })
-    }
-}
+use crate::surface::intake::parse::sns_envelope::{Envelope, envelopes, on_aws};
+use crate::surface::intake::{ParsedBody, SenderInput, Subscription, SubscriptionEvent, alerts};
 
 pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let envelopes = match envelopes(desk.post.body) {
@@ -133,21 +17,40 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     let mut found = Vec::new();
     for envelope in envelopes {
         match envelope.kind.as_str() {
-            "Notification" => found.extend(envelope.notification()),
-            "SubscriptionConfirmation" => return Ok(envelope.subscription(desk, SubscriptionEvent::Asked)),
-            "UnsubscribeConfirmation" => return Ok(envelope.subscription(desk, SubscriptionEvent::Ended)),
+            "Notification" => found.extend(notification(envelope)),
+            "SubscriptionConfirmation" => return Ok(subscription(envelope, desk, SubscriptionEvent::Asked)),
+            "UnsubscribeConfirmation" => return Ok(subscription(envelope, desk, SubscriptionEvent::Ended)),
             _ => return Err("its `Type` is no word that is known".to_owned()),
         }
     }
     Ok(alerts(found))
 }
 
-/// The topics that a request names: in its envelopes or, with raw delivery, in a header.
-pub(crate) fn topics(post: &SenderRequest<'_>) -> Vec<String> {
-    match envelopes(post.body) {
-        Ok(envelopes) => envelopes.into_iter().map(|envelope| envelope.topic).collect(),
-        Err(_) => post.header("x-amz-sns-topic-arn").map(str::to_owned).into_iter().collect(),
+/// What a topic says of its subscription.
+fn subscription(envelope: Envelope, desk: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
+    let confirm = envelope.confirm.as_deref().and_then(on_aws);
+    let mut warnings = envelope.warnings;
+    if confirm.is_none() {
+        warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
     }
+    ParsedBody::Subscription(Box::new(Subscription {
+        sender: desk.name.to_owned(),
+        event,
+        topic: envelope.topic,
+        confirm,
+        token: envelope.token,
+        message: envelope.message,
+        sent_at: envelope.sent_at,
+        warnings,
+    }))
+}
+
+/// The alerts in a message: those of an alarm of CloudWatch, or the message itself.
+fn notification(envelope: Envelope) -> Vec<Alert> {
+    cloudwatch::read(&envelope.message, envelope.sent_at).unwrap_or_else(|| {
+        let subject = envelope.subject.filter(|subject| !subject.is_empty());
+        vec![plain(&envelope.message, subject, &envelope.id, &envelope.topic, envelope.sent_at, envelope.warnings)]
+    })
 }
 
 /// A message with raw delivery: it has no envelope.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::alert::Alert;
 use crate::domain::core::severity::Severity;
-use crate::surface::intake::auth::on_aws;
+use crate::surface::intake::parse::sns_envelope::on_aws;
 use crate::surface::intake::{Subscription, SubscriptionEvent};
 
 /// The name of the alert for a subscription that waits for confirmation.

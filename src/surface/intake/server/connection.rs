@@ -47,7 +47,7 @@ impl Listener {
         TcpListener::bind(address).await.map(Self::Tcp)
     }
 
-    /// Whether only this machine can reach it.
+    /// Whether the server listens on this machine only.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(listener) => listener.local_addr().is_ok_and(|address| address.ip().is_loopback()),

@@ -1,17 +1,15 @@
-//! The Slack interface of a server: holds the active app and replaces it when tokens or the estate change.
+//! The face as a server has it: the app that is in force, and another one in its place when tokens or the estate change.
 //!
-//! **Invariant:** if the new app cannot be opened, the old one stays active.
+//! **Invariant:** an app that cannot be opened takes the place of none.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::http;
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
 use crate::surface::slack::{App, SeenRequests, SlackConfig};
@@ -69,11 +67,6 @@ impl SlackInterface {
         });
         *self.lock() = fresh;
         Ok(true)
-    }
-
-    /// The routes that Slack sends requests to.
-    pub fn router(self: &Arc<Self>) -> Router {
-        http::router(Arc::clone(self))
     }
 
     /// Waits, after `stop` was cancelled, until the tasks have ended. It waits briefly for a post in progress to be

@@ -32,7 +32,8 @@ const WINDOW: i64 = 300;
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 
-pub(crate) fn router(face: Arc<SlackInterface>) -> Router {
+/// The addresses that Slack posts to.
+pub fn router(face: Arc<SlackInterface>) -> Router {
     Router::new()
         .route("/slack/command", post(command))
         .route("/slack/interactive", post(interactive))

@@ -7,7 +7,7 @@ use super::model::{StatusIntent, StatusModel};
 use super::view::view;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
-use crate::surface::terminal::stepper::view::Size;
+use crate::surface::terminal::widgets::frame::Size;
 use crate::surface::terminal::widgets::palette::Letters;
 
 fn now() -> Timestamp {

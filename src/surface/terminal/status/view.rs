@@ -8,7 +8,7 @@ use super::sparkline::curve;
 use crate::domain::core::text::bytes;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status::{HealthGrade, Sighting, StatusRow as Subject, count};
-use crate::surface::terminal::stepper::view::Size;
+use crate::surface::terminal::widgets::frame::Size;
 use crate::surface::terminal::widgets::palette::Letters;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};

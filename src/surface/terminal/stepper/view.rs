@@ -1,8 +1,9 @@
-//! The live region: running steps, the countdown, the question, the keys.
+//! The live region: what is being done, the countdown, the question, the keys.
 //!
-//! It is a pure function from the model, the time and the size to rows, so every screen is tested without a terminal.
+//! A pure function from the model, the instant and the size to rows, so that every screen is tested without a terminal.
 //!
-//! **Invariant:** every screen shows the countdown and the keys, however narrow or low it is; other rows give way.
+//! **Invariant:** the countdown and the keys are on every screen, however narrow or low; whatever has to give way,
+//! it is something else.
 
 use chrono::TimeDelta;
 
@@ -15,6 +16,7 @@ use crate::domain::incident::event::Gate;
 use crate::domain::incident::step::{StepState, StepStatus};
 use crate::surface::terminal::widgets::countdown;
 use crate::surface::terminal::widgets::countdown::{Countdown, clock};
+use crate::surface::terminal::widgets::frame::{Frame, Size};
 use crate::surface::terminal::widgets::styled_text::{StyledLine, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::{WIDE, WrappedRow, at_most, cut};
@@ -28,30 +30,14 @@ const AT_WORK: usize = 3;
 /// How many printed lines are shown on demand.
 const PRINTED: usize = 8;
 
-/// The rows to draw, and the cursor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StepperFrame {
-    /// Each is no wider than the terminal.
-    pub rows: Vec<WrappedRow>,
-    /// The row and column of the cursor while text is typed.
-    pub cursor: Option<(usize, usize)>,
-}
-
-/// The size of the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    pub columns: usize,
-    pub rows: usize,
-}
-
-/// The live region.
-pub fn view(model: &Model, now: Timestamp, size: Size) -> StepperFrame {
+/// What the live region shows.
+pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
     let columns = size.columns.max(wrap::NARROWEST);
     let Some(incident) = model.incident() else {
-        return StepperFrame::default();
+        return Frame::default();
     };
     let highest = size.rows.saturating_sub(1).clamp(LOWEST, HIGHEST);
-    let mut frame = StepperFrame { rows: rule(model, incident, now, columns), cursor: None };
+    let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
     let mut bottom = bottom(model, columns);
     bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
     let mut said = said(model, columns);
@@ -234,8 +220,8 @@ fn said(model: &Model, columns: usize) -> Vec<WrappedRow> {
 }
 
 /// The last rows: the typed line, if any, then the keys.
-fn bottom(model: &Model, columns: usize) -> StepperFrame {
-    let mut frame = StepperFrame::default();
+fn bottom(model: &Model, columns: usize) -> Frame {
+    let mut frame = Frame::default();
     if let Some(typing) = &model.typing {
         let label = format!(" {}", typing.purpose.label());
         let room = columns.saturating_sub(width(&label));

@@ -15,7 +15,8 @@ use crate::domain::incident::plan::{PlannedChange, RenderedAction};
 use crate::domain::runbook::DeadlineFrom;
 use crate::engine::IncidentUpdate;
 use crate::surface::terminal::stepper::model::Model;
-use crate::surface::terminal::stepper::view::{Size, view};
+use crate::surface::terminal::stepper::view::view;
+use crate::surface::terminal::widgets::frame::Size;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, UNICODE};
 use crate::surface::terminal::widgets::wrap;
 

@@ -5,12 +5,12 @@
 use std::fmt::Write as _;
 use std::io;
 
+use super::frame::Size;
 use super::inline_screen::{TOGETHER, measured};
 use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
-use crate::surface::terminal::stepper::view::Size;
 
 /// The alternate screen without cursor or automatic wrapping, so that a character wider than computed does not add a
 /// row.

@@ -1,21 +1,21 @@
-//! A live region below the printed lines, drawn with relative cursor moves only.
+//! The terminal itself: a live region below the record, drawn with relative moves only.
 //!
-//! Printed lines belong to the terminal's scroll-back, like any program's output; only the rows of the region are
-//! redrawn. The cursor position is never queried, so no late answer can arrive over a slow line, and a resize erases no
-//! printed line. Not here: the alternate screen.
+//! Deliberately absent: alternate screens, scroll regions and questions to the terminal. The record is printed like
+//! any program's output and belongs to the terminal's own scroll-back; only the rows of the region are ever redrawn.
+//! A cursor that is never asked for can not be answered late over a slow line, and a resize erases no record.
 //!
-//! **Invariant:** the terminal is restored however the program ends, a panic included.
+//! **Invariant:** whatever happens, a panic included, the terminal is given back as it was found.
 
 use std::fmt::Write as _;
 use std::io;
 
 use crossterm::terminal;
 
+use super::frame::{Frame, Size};
 use super::palette::{Colour, Letters, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
-use crate::surface::terminal::stepper::view::{Size, StepperFrame};
 
 /// Maximum width of lines: longer ones are hard to read and would wrap again when a wide terminal is made narrower.
 const WIDEST: usize = 100;
@@ -65,7 +65,7 @@ impl Screen {
     }
 
     /// Prints lines permanently, and draws the region below them.
-    pub fn show(&mut self, record: &[WrappedRow], frame: &StepperFrame) -> io::Result<()> {
+    pub fn show(&mut self, record: &[WrappedRow], frame: &Frame) -> io::Result<()> {
         let painted: Vec<(String, usize)> =
             frame.rows.iter().map(|row| (styled(row, self.colour, self.letters), row.width())).collect();
         if record.is_empty() && painted == self.drawn && frame.cursor == self.cursor {
@@ -128,7 +128,7 @@ impl Screen {
 
     /// Prints the last lines, removes the region and restores the terminal.
     pub fn close(mut self, record: &[WrappedRow]) -> io::Result<()> {
-        self.show(record, &StepperFrame::default())
+        self.show(record, &Frame::default())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod alternate_screen;
 pub mod countdown;
+pub mod frame;
 pub mod inline_screen;
 pub mod line_editor;
 pub mod palette;

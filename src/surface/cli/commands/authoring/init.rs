@@ -20,8 +20,8 @@ use crate::engine::catalog::{Catalog, ESTATE, RUNBOOKS};
 use crate::surface::cli::commands::operate::unit;
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::hostname::hostname;
 use crate::surface::cli::context::project::Project;
-use crate::surface::cli::context::session;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::ProjectSource;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -132,7 +132,7 @@ impl Init {
         let (directory, name) = (directory.to_owned(), "production".to_owned());
         let scene = Scene { directory, name, environment, estate: Estate::default() };
         let context = action_context::context(station, scene, Secrets::default())?;
-        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), session::hostname());
+        let find = crate::engine::inspect::discovery::find(&context, self.units.as_deref(), hostname());
         station.runtime()?.block_on(find).map_err(|reason| {
             Failure::error(reason).hint("Name another manager: `--systemd user`, or its D-Bus address.")
         })

@@ -1,6 +1,4 @@
-//! `runbook schedule`: lists scheduled runbooks.
-
-use std::path::{Path, PathBuf};
+//! `runbook schedule`.
 
 use serde::Serialize;
 
@@ -14,14 +12,6 @@ use crate::surface::cli::follow::until_done::run_status_name;
 use crate::surface::cli::output::error::Result;
 use crate::surface::cli::output::table::Table;
 use crate::surface::exit::Exit;
-
-/// The file in the state directory that records since when each schedule is active.
-const FILE: &str = "schedules.json";
-
-/// The path of that file.
-pub(crate) fn file(state: &Path) -> PathBuf {
-    state.join(FILE)
-}
 
 /// Lists what is scheduled: what is next, what ran last, what was missed
 ///
@@ -76,7 +66,7 @@ impl Schedule {
         let shop = Project::open(&station.settings)?;
         let name = shop.estate(&station.output)?.estate.clone();
         let desk = station.open(shop)?;
-        let force = ScheduleState::read(Some(&file(&station.state()?)));
+        let force = ScheduleState::read(Some(&station.schedules()?));
         let standings = desk.wait(desk.engine.agenda(&force))?;
         if self.ics {
             let now = station.clock().now();

@@ -3,8 +3,8 @@
 use crate::actions;
 use crate::domain::runbook::schema;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::format::Format;
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 

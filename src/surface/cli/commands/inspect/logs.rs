@@ -170,7 +170,7 @@ impl Logs {
         let (lines, searched) = newest(filter, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
         let mut found = SearchResult { searched, ..SearchResult::default() };
         found.note(&lines, bench);
-        let mut pen = bench.line_writer(station);
+        let mut pen = LineWriter::on_output(bench, &station.settings);
         if !lines.is_empty() {
             let text = match &self.trace {
                 Some(id) if station.output.is_table() => trace_tree::drawn(id, &lines, &mut pen),
@@ -193,7 +193,7 @@ impl Logs {
         station: &Session,
     ) -> Result<SearchResult> {
         let mut found = SearchResult::default();
-        let mut pen = bench.line_writer(station);
+        let mut pen = LineWriter::on_output(bench, &station.settings);
         let (mut failure, mut evidence) = (None, attach::NewestLines::default());
         let mut take = |lines: Vec<Entry>| {
             found.note(&lines, bench);
@@ -224,7 +224,7 @@ impl Logs {
         };
         let before = Filter { until: Some(now), ..filter.clone() };
         let (lines, _) = newest(&before, most, &bench.context).await.map_err(|reason| bench.unread(reason))?;
-        let mut pen = bench.line_writer(station);
+        let mut pen = LineWriter::on_output(bench, &station.settings);
         station.output.text(&shown(&lines, &mut pen, station))?;
         let after = Filter { since: now + chrono::TimeDelta::microseconds(1), until: None, ..filter.clone() };
         self.stream(&after, LineOrder::Following, bench, station).await

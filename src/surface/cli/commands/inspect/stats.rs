@@ -11,8 +11,8 @@ use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::report::stats::summary::{By, StatsSummary};
 use crate::engine::inspect::incident_stats::Measures;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::{Failure, Result};
+use crate::surface::cli::output::format::Format;
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 

@@ -15,9 +15,9 @@ use crate::engine::catalog::RUNBOOKS;
 use crate::engine::inspect::doctor::{Account, Checkup, Words};
 use crate::surface::cli::context::action_context;
 use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::hostname::hostname;
 use crate::surface::cli::context::local_user;
 use crate::surface::cli::context::project::{Project, known_environment};
-use crate::surface::cli::context::session;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::exit::Exit;
@@ -93,7 +93,7 @@ impl Doctor {
             context: action_context::context(station, scene, station.secrets(estate, shop))?,
             needs,
             log: station.log()?,
-            hostname: session::hostname(),
+            hostname: hostname(),
             account,
             scopes: manifest::scopes(estate.slack.as_ref()).into_iter().map(str::to_owned).collect(),
             words: Words {

@@ -18,8 +18,8 @@ use crate::engine::dispatcher::{Dispatcher, DispatcherConfig};
 use crate::engine::{Parts, page_link};
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::{OpenEngine, Session};
+use crate::surface::cli::follow::undelivered;
 use crate::surface::cli::output::error::{Failure, Result};
-use crate::surface::cli::output::undelivered;
 use crate::surface::exit::Exit;
 use crate::surface::intake::server::{self, Listener, Server};
 use crate::surface::slack::{self, SlackInterface};
@@ -97,7 +97,7 @@ impl Serve {
         {
             desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
-        let others = slack.router().merge(web::router(desk.engine.clone()));
+        let others = slack::router(Arc::clone(&slack)).merge(web::router(desk.engine.clone()));
         tokio::select! {
             () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
@@ -179,7 +179,7 @@ fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
     let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
-    let schedules = Some(crate::surface::cli::commands::authoring::schedule::file(&desk.station.state()?));
+    let schedules = Some(desk.station.schedules()?);
     Ok(DispatcherConfig {
         chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {

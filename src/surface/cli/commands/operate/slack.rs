@@ -2,8 +2,8 @@
 
 use crate::surface::cli::context::project::Project;
 use crate::surface::cli::context::session::Session;
-use crate::surface::cli::context::settings::Format;
 use crate::surface::cli::output::error::Result;
+use crate::surface::cli::output::format::Format;
 use crate::surface::cli::output::writer;
 use crate::surface::exit::Exit;
 use crate::surface::slack::connect::manifest;

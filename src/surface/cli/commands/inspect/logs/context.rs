@@ -1,12 +1,11 @@
-//! The context of a log search: the project, if there is one, and its environment.
+//! What a search of the journal needs of its surroundings: the shop, if there is one, and its environment.
 //!
-//! Not here: the store. Only `--attach` opens it.
+//! Deliberately absent: the store. Only `--attach` opens it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Logs;
-use super::line::{LineStyle, LineWriter};
 use super::sanitize::Clean;
 use crate::actions::Context;
 use crate::domain::config::estate::{Environment, Estate};
@@ -89,12 +88,6 @@ impl SearchContext {
         let unit = || self.names.get(entry.unit()?.strip_suffix(".service")?);
         let name = self.names.get(&own).or_else(unit).unwrap_or(&own);
         self.clean.text(name)
-    }
-
-    /// Formats lines for standard output.
-    pub(super) fn line_writer(&self, station: &Session) -> LineWriter<'_> {
-        let width = station.settings.width();
-        LineWriter::new(self, LineStyle { width, letters: station.settings.has_unicode(), is_evidence: false })
     }
 }
 

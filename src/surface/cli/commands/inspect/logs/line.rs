@@ -1,10 +1,10 @@
-//! Formats a journal line for people: time, level, service, message, then the other fields. Text of several lines, such
-//! as a stack trace, goes below.
+//! One line of the journal as people read it: time, level, service, message, then the other fields; what has several
+//! lines, such as a stack trace, below it.
 //!
-//! On a terminal the day is printed once and lines are wrapped. Elsewhere each line has its full instant and is not
-//! wrapped, so that it can be searched with grep.
+//! On a terminal a day is said once and lines are broken to its width; elsewhere every line says its whole instant and
+//! stays one line, for grep.
 //!
-//! **Invariant:** foreign text passes through [`Clean::text`] only.
+//! **Invariant:** foreign text comes in through [`Clean::text`] only.
 
 use anstyle::{AnsiColor, Style};
 use chrono::{Local, NaiveDate};
@@ -18,6 +18,7 @@ use crate::domain::core::text::one_line;
 use crate::domain::journal::entry::Entry;
 use crate::domain::journal::level::Level;
 use crate::domain::journal::trace_tree::TraceFields;
+use crate::surface::cli::context::settings::Settings;
 use crate::surface::terminal::Letters;
 
 /// Below this width the message goes on its own line, and the time has no fraction.
@@ -68,6 +69,11 @@ pub(super) struct Body {
 impl<'b> LineWriter<'b> {
     pub(super) fn new(bench: &'b SearchContext, look: LineStyle) -> Self {
         Self { bench, clean: &bench.clean, look, column: 0, day: None }
+    }
+
+    /// Draws lines on standard output.
+    pub(super) fn on_output(bench: &'b SearchContext, settings: &Settings) -> Self {
+        Self::new(bench, LineStyle { width: settings.width(), letters: settings.has_unicode(), is_evidence: false })
     }
 
     /// Formats a line, after a heading if the day has changed.

@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::error::Result;
 use crate::domain::incident::Incident;
 use crate::engine;
 use crate::surface::cli::context::session::OpenEngine;
+use crate::surface::cli::output::error::Result;
 
 /// The lock file that prevents a second server on the same log.
 pub(crate) const LOCK: &str = "serve.lock";

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Actor, Event};
+use super::{Actor, Event};
 use crate::domain::core::time::Timestamp;
 
 /// The most events one incident may hold; a run that would pass it is refused.

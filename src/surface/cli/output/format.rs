@@ -1,0 +1,15 @@
+//! The format in which a command prints its data.
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+    /// A picture; only of `stats`.
+    Svg,
+}
