@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Channel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
+use super::{MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent};
 use crate::domain::core::text::{one_line, printable};
 
 /// `EX_TEMPFAIL`: not delivered; trying again may help.
@@ -38,7 +38,7 @@ pub trait Runner: std::fmt::Debug + Send + Sync {
 
 /// A channel that runs a program.
 #[derive(Debug)]
-pub struct Program {
+pub struct ProgramChannel {
     argv: Vec<String>,
     env: Environment,
     runner: Arc<dyn Runner>,
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-impl Program {
+impl ProgramChannel {
     /// Runs `argv` for each message, with these variables.
     pub fn new(argv: Vec<String>, env: BTreeMap<String, String>, runner: Arc<dyn Runner>) -> Self {
         Self { argv, env: Environment(env), runner }
@@ -61,11 +61,11 @@ impl Program {
 }
 
 #[async_trait]
-impl Channel for Program {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+impl MessageChannel for ProgramChannel {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
         let mut env = self.env.0.clone();
-        env.insert("RUNBOOK_MESSAGE".to_owned(), letter.key.clone());
-        let input = format!("{}\n", printable(&letter.text)).into_bytes();
+        env.insert("RUNBOOK_MESSAGE".to_owned(), message.key.clone());
+        let input = format!("{}\n", printable(&message.text)).into_bytes();
         let ended = self.runner.run(&self.argv, env, input).await.map_err(permanent)?;
         let program = self.argv.first().map_or("", String::as_str);
         let said = one_line(&ended.said, 200);

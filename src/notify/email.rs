@@ -16,7 +16,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
+use super::{EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, fleeting, permanent, subject};
 use crate::domain::config::estate::{Email, Tls as Secrecy};
 use crate::domain::core::text::{one_line, printable};
 
@@ -24,14 +24,14 @@ use crate::domain::core::text::{one_line, printable};
 const WORD_LIMIT: usize = 200;
 
 /// Sends messages to a list of addresses.
-pub struct Mail {
+pub struct EmailChannel {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
     server: String,
 }
 
-impl Mail {
+impl EmailChannel {
     /// Uses the server in `email`. `trust` holds PEM certificates to trust instead of the system's.
     ///
     /// # Errors
@@ -52,41 +52,41 @@ impl Mail {
         Ok(Self { transport: builder.build(), from: mailbox(&email.from)?, to, server })
     }
 
-    fn message(&self, letter: &OutgoingMessage) -> Result<Message, Undelivered> {
+    fn message(&self, message: &OutgoingMessage) -> Result<Message, Undelivered> {
         let id = |key: &str| format!("<{key}@{}>", self.from.email.domain());
         let mut builder = Message::builder()
             .from(self.from.clone())
-            .subject(subject(letter))
-            .date(letter.at.into())
-            .message_id(Some(id(&letter.key)));
+            .subject(subject(message))
+            .date(message.at.into())
+            .message_id(Some(id(&message.key)));
         for to in &self.to {
             builder = builder.to(to.clone());
         }
-        if let Some(first) = letter.thread.as_ref().filter(|first| **first != letter.key) {
+        if let Some(first) = message.thread.as_ref().filter(|first| **first != message.key) {
             builder = builder.in_reply_to(id(first)).references(id(first));
         }
         builder
             .header(header::ContentType::TEXT_PLAIN)
-            .body(printable(&letter.text).into_owned())
-            .map_err(|error| permanent(format!("no letter can be made of it: {error}")))
+            .body(printable(&message.text).into_owned())
+            .map_err(|error| permanent(format!("the message cannot be written as e-mail: {error}")))
     }
 }
 
-impl std::fmt::Debug for Mail {
+impl std::fmt::Debug for EmailChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Mail({})", self.server)
+        write!(f, "EmailChannel({})", self.server)
     }
 }
 
 #[async_trait]
-impl Channel for Mail {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let message = self.message(letter)?;
+impl MessageChannel for EmailChannel {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let email = self.message(message)?;
         // The library limits only the time to connect.
-        let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(message)).await;
+        let sent = tokio::time::timeout(EXCHANGE_LIMIT, self.transport.send(email)).await;
         let silent = |_| fleeting(format!("the server {} does not answer", self.server));
         sent.map_err(silent)?.map_err(|error| undelivered(&error, &self.server))?;
-        Ok(Receipt { message: Some(letter.key.clone()), place: None })
+        Ok(Receipt { message: Some(message.key.clone()), place: None })
     }
 }
 

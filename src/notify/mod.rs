@@ -57,17 +57,17 @@ pub struct Undelivered {
 
 /// A channel that delivers messages.
 #[async_trait]
-pub trait Channel: std::fmt::Debug + Send + Sync {
+pub trait MessageChannel: std::fmt::Debug + Send + Sync {
     /// Tries once to send a message.
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered>;
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered>;
 }
 
 /// The longest subject in characters: what a phone shows.
 const SUBJECT_LIMIT: usize = 120;
 
 /// The first line of a message.
-fn subject(letter: &OutgoingMessage) -> String {
-    one_line(letter.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
+fn subject(message: &OutgoingMessage) -> String {
+    one_line(message.text.lines().next().unwrap_or_default(), SUBJECT_LIMIT)
 }
 
 /// Limit for connecting. A host that does not answer must not use up the time of a delivery.

@@ -20,7 +20,9 @@ use slack_morphism::errors::SlackClientError;
 
 pub use self::escape::{dead, plain};
 pub use self::web_api::Web;
-use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{
+    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked,
+};
 
 /// Bytes of a webhook's response that are read; Slack's codes are shorter.
 const ANSWER_LIMIT: usize = 512;
@@ -42,11 +44,11 @@ impl SlackApi {
         Ok(Self { web: Web::new(token, api)?, channel: channel.to_owned() })
     }
 
-    async fn post(&self, letter: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
-        let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
+    async fn post(&self, message: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
+        let channel = message.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
         // People who do not follow the thread must see it too.
         let reply_broadcast = thread.map(|_| true);
-        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(letter) };
+        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(message) };
         self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
 }
@@ -58,12 +60,12 @@ impl std::fmt::Debug for SlackApi {
 }
 
 #[async_trait]
-impl Channel for SlackApi {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let mut posted = self.post(letter, letter.thread.as_deref()).await;
+impl MessageChannel for SlackApi {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let mut posted = self.post(message, message.thread.as_deref()).await;
         if matches!(&posted, Err(SlackClientError::ApiError(error)) if error.code == THREAD_GONE) {
             // The first message was deleted: send it outside the thread rather than not at all.
-            posted = self.post(letter, None).await;
+            posted = self.post(message, None).await;
         }
         let posted = posted.map_err(|error| undelivered(&error, &self.channel))?;
         Ok(Receipt { message: Some(posted.ts), place: Some(posted.channel) })
@@ -98,16 +100,16 @@ impl std::fmt::Debug for SlackWebhook {
 }
 
 #[async_trait]
-impl Channel for SlackWebhook {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let message = Message { metadata: None, ..Message::of(letter) };
-        let answer = self.client.post(self.address.clone()).json(&message).send().await.map_err(unreachable)?;
+impl MessageChannel for SlackWebhook {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let payload = Message { metadata: None, ..Message::of(message) };
+        let answer = self.client.post(self.address.clone()).json(&payload).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(error_code::too_many(wait_asked(&answer, letter.at)));
+            return Err(error_code::too_many(wait_asked(&answer, message.at)));
         }
         let said = first_bytes(answer).await;
         Err(error_code::explain(&said, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
@@ -149,8 +151,8 @@ struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// A section of plain text, in which Slack interprets no markup, mention or emoji name.
-    fn of(letter: &OutgoingMessage) -> Message<'a> {
-        let text = plain(&letter.text);
+    fn of(message: &OutgoingMessage) -> Message<'a> {
+        let text = plain(&message.text);
         let shown = serde_json::json!({"type": "plain_text", "text": text, "emoji": false});
         Message {
             channel: None,
@@ -159,7 +161,7 @@ impl<'a> Message<'a> {
             thread_ts: None,
             reply_broadcast: None,
             metadata: Some(serde_json::json!({
-                "event_type": "runbook_message", "event_payload": {"key": letter.key},
+                "event_type": "runbook_message", "event_payload": {"key": message.key},
             })),
             parse: "none",
             mrkdwn: false,

@@ -3,17 +3,17 @@
 //! **Invariant:** events leave the store only through [`check`]. It accepts only what [`extend`] produced: no gaps,
 //! valid hashes, and the last event that the head names.
 
-use super::codec::{Prepared, parse};
+use super::codec::{EncodedEvent, parse};
 use super::hash_chain;
 use super::hash_chain::{Hash, Stored};
-use super::{Audit, NewEvent, StoreError, Summary};
+use super::{Audit, NewEvent, StoreError, StreamSummary};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
 
 /// The end of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    pub summary: Summary,
+    pub summary: StreamSummary,
     pub hash: Hash,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn extend(
     incident: &IncidentId,
     head: Option<&Head>,
     expected: u64,
-    prepared: Vec<Prepared>,
+    prepared: Vec<EncodedEvent>,
     live: bool,
 ) -> Result<Extension, StoreError> {
     let actual = head.map_or(0, |head| head.summary.seq);
@@ -64,14 +64,15 @@ pub(super) fn extend(
     Ok(Extension { head, rows, recorded })
 }
 
-fn link(incident: &IncidentId, head: Option<&Head>, one: Prepared) -> (EventRow, Recorded, Head) {
+fn link(incident: &IncidentId, head: Option<&Head>, one: EncodedEvent) -> (EventRow, Recorded, Head) {
     let seq = head.map_or(0, |head| head.summary.seq) + 1;
-    let Prepared { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
+    let EncodedEvent { at: written, body, draft: NewEvent { at, by, event, .. } } = one;
     let opened_at = head.map_or(at, |head| head.summary.opened_at);
     let previous = head.map_or(hash_chain::START, |head| head.hash);
     let stored = Stored { incident: incident.as_str(), seq, at: written.as_bytes(), body: body.as_bytes() };
     let hash = hash_chain::hash(&previous, stored);
-    let head = Head { summary: Summary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
+    let head =
+        Head { summary: StreamSummary { id: incident.clone(), seq, opened_at, changed_at: at, live: true }, hash };
     (EventRow { seq, at: written.into_bytes(), body: body.into_bytes(), hash }, Recorded { seq, at, by, event }, head)
 }
 

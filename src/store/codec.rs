@@ -103,7 +103,7 @@ impl PartialEq for NewEvent {
 
 /// An event with its stored bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
+pub(super) struct EncodedEvent {
     /// The instant as written.
     pub at: String,
     /// Actor and event as written.
@@ -124,11 +124,11 @@ pub(super) fn written(at: Timestamp) -> String {
 }
 
 /// Takes the events out of a write and encodes them.
-pub(super) fn prepare(write: &mut Write) -> Result<Vec<Prepared>, StoreError> {
-    std::mem::take(&mut write.drafts).into_iter().map(Prepared::of).collect()
+pub(super) fn prepare(write: &mut Write) -> Result<Vec<EncodedEvent>, StoreError> {
+    std::mem::take(&mut write.drafts).into_iter().map(EncodedEvent::of).collect()
 }
 
-impl Prepared {
+impl EncodedEvent {
     fn of(mut draft: NewEvent) -> Result<Self, StoreError> {
         let Encoded { at, body } = draft.take_encoded()?;
         Ok(Self { at, body, draft })
@@ -256,7 +256,7 @@ mod tests {
     use crate::domain::alert::{Alert, AlertStatus};
     use crate::domain::incident::event::{AlertEvent, IncidentEvent, StepEvent};
 
-    fn prepare(drafts: &[NewEvent]) -> Result<Vec<Prepared>, StoreError> {
+    fn prepare(drafts: &[NewEvent]) -> Result<Vec<EncodedEvent>, StoreError> {
         super::prepare(&mut Write::of(&"lusab-fidok".parse().unwrap(), 0, drafts.to_vec()))
     }
 
@@ -301,7 +301,7 @@ mod tests {
             };
             let event = Event::Alert(AlertEvent::Fired { key: alert.key(), alert: Arc::new(alert) });
             let draft = NewEvent { event, by: Actor::Sender { name: words[3].clone() }, ..note(String::new()) };
-            let prepared = Prepared::of(draft.clone());
+            let prepared = EncodedEvent::of(draft.clone());
             prop_assert_eq!(prepared.unwrap().draft, draft);
         }
     }
@@ -313,7 +313,7 @@ mod tests {
         let bytes = draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr());
         assert_eq!(draft.encode().unwrap(), length);
         assert_eq!(draft.encoded.as_ref().map(|encoded| encoded.body.as_ptr()), bytes);
-        let prepared = Prepared::of(draft).unwrap();
+        let prepared = EncodedEvent::of(draft).unwrap();
         assert_eq!((prepared.body.len(), Some(prepared.body.as_ptr())), (length, bytes));
     }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::chained_stream::{ChainWalk, EventRow, Extension, Head, check, extend, report};
 use super::codec::prepare;
 use super::lease::{LeaseRequest, answer, begun, is_released, released};
-use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
@@ -86,7 +86,7 @@ impl EventStore for Memory {
         Ok(self.state().streams.get(incident).map_or(0, |stream| stream.head.summary.seq))
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         let mut all: Vec<_> = self.state().streams.values().map(|stream| stream.head.summary.clone()).collect();
         // The sort is stable, and the map is ordered by id.
         all.sort_by_key(|summary| std::cmp::Reverse(summary.changed_at));
@@ -103,7 +103,7 @@ impl EventStore for Memory {
         Ok(self.state().version)
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         let state = self.state();
         let live = state.streams.values().map(|stream| &stream.head.summary).filter(|summary| summary.live);
         Ok(live.cloned().collect())
@@ -115,7 +115,7 @@ impl EventStore for Memory {
         Ok(found.take(limit as usize).cloned().collect())
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,

@@ -61,7 +61,7 @@ impl Write {
 
 /// One entry of the list of incidents. The store keeps it beside the stream, so that listing reads no events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct StreamSummary {
     pub id: IncidentId,
     /// The number of the last event.
     pub seq: u64,
@@ -179,7 +179,7 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
     async fn version(&self) -> Result<u64, StoreError>;
 
     /// The incidents for which work may become due without a further event, ordered by id.
-    async fn live(&self) -> Result<Vec<Summary>, StoreError>;
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError>;
 
     /// The events after number `after`, in order. Checks their hash chain.
     async fn read(&self, incident: &IncidentId, after: u64) -> Result<Vec<Recorded>, StoreError>;
@@ -188,14 +188,14 @@ pub trait EventStore: std::fmt::Debug + Send + Sync {
     async fn seq(&self, incident: &IncidentId) -> Result<u64, StoreError>;
 
     /// The incidents, most recently changed first: `limit` of them after skipping `offset`.
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError>;
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError>;
 
     /// The incidents whose id begins with `prefix`, at most `limit`.
     async fn find(&self, prefix: &str, limit: u32) -> Result<Vec<IncidentId>, StoreError>;
 
     /// Takes or renews the lease on an incident until `until`, unless another holder's lease is valid at `now`. The
     /// lease of the holder `gone` counts as expired: the caller knows that its process has ended.
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,

@@ -17,7 +17,7 @@ use rusqlite::{Connection, params};
 use super::chained_stream::{ChainWalk, check, report};
 use super::codec::prepare;
 use super::lease::{LeaseRequest, is_released};
-use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, Summary, UniqueName, Write};
+use super::{Audit, EventStore, Lease, LeaseAnswer, StoreError, StreamSummary, UniqueName, Write};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
@@ -36,7 +36,7 @@ mod writer;
 use self::connection::LazyConnection;
 use self::error::SqliteError;
 use self::rows::StreamRow;
-use self::shared_file::{Identity, is_still};
+use self::shared_file::{FileIdentity, is_still};
 use self::writer::Writer;
 
 /// Files up to this size, in bytes, are checked for damage when they are opened; that takes a few milliseconds. In
@@ -48,7 +48,7 @@ const SEARCHED_AT_OPENING: u64 = 8 * 1024 * 1024;
 pub struct Sqlite {
     path: PathBuf,
     /// The identity of the file at `path` when it was opened.
-    identity: Identity,
+    identity: FileIdentity,
     reader: Arc<Mutex<LazyConnection>>,
     writer: Writer,
 }
@@ -150,7 +150,7 @@ impl EventStore for Sqlite {
         self.read_by(|link| link.beside(|log| rows::number(log, "PRAGMA data_version"))).await
     }
 
-    async fn live(&self) -> Result<Vec<Summary>, StoreError> {
+    async fn live(&self) -> Result<Vec<StreamSummary>, StoreError> {
         const LIVE: &str =
             concat!("SELECT ", rows::stream_columns!(), " FROM streams WHERE live <> 0 ORDER BY incident");
         self.ask(|log| {
@@ -183,7 +183,7 @@ impl EventStore for Sqlite {
         self.ask(move |log| Ok(found(log, &incident)?.map_or(0, |stream| stream.head.summary.seq))).await
     }
 
-    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<Summary>, StoreError> {
+    async fn incidents(&self, limit: u32, offset: u32) -> Result<Vec<StreamSummary>, StoreError> {
         // Without its `Z`, an instant with fewer decimals sorts before one with more.
         const LIST: &str = concat!(
             "SELECT ",
@@ -216,7 +216,7 @@ impl EventStore for Sqlite {
         .await
     }
 
-    async fn claim(
+    async fn acquire_lease(
         &self,
         incident: &IncidentId,
         holder: &str,
@@ -227,7 +227,7 @@ impl EventStore for Sqlite {
         // A waiting worker renews its lease every few seconds. On a removed file it would otherwise wait for ever.
         is_still(&self.path, self.identity)?;
         let (holder, gone) = (holder.to_owned(), gone.map(str::to_owned));
-        self.writer.claim(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
+        self.writer.acquire_lease(LeaseRequest { incident: incident.clone(), holder, gone, now, until }).await
     }
 
     async fn lease(&self, incident: &IncidentId) -> Result<Option<Lease>, StoreError> {

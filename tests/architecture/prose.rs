@@ -8,7 +8,7 @@ use crate::source::Source;
 /// The files that read what foreign programs and libraries say, where their words are all that tells one case from another.
 const READERS: [(&str, &str); 8] = [
     ("src/actions/kinds/disk/remote.rs", "coreutils have one exit code for every failure"),
-    ("src/actions/kinds/journal/query.rs", "journalctl has one exit code for every failure"),
+    ("src/actions/kinds/journal/journalctl_exit.rs", "journalctl has one exit code for every failure"),
     ("src/actions/kinds/systemd/permissions.rs", "systemd has one error name for every wrong argument"),
     ("src/actions/transport/http_client.rs", "the type of the resolver's error is private"),
     ("src/actions/transport/process/descendants.rs", "the kernel's table of limits"),

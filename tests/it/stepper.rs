@@ -107,7 +107,8 @@ impl Shop {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path()).env("LANG", "C.UTF-8");
         let output =
-            runbook::actions::transport::process::output_apart(command.current_dir(self.path()).args(words)).unwrap();
+            runbook::actions::transport::process::output_detached(command.current_dir(self.path()).args(words))
+                .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use self::mounts::Mount;
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
@@ -54,15 +54,15 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output {
+        OutputField {
             name: "disks",
             help: "Each: `{path, mount, device, type, total, used, free (bytes), percent, inodes, inodes_free, inodes_percent, \
                    read_only}`; what is not known is null.",
         },
-        Output { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
-        Output { name: "fullest", help: "The path that it belongs to." },
-        Output { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
-        Output {
+        OutputField { name: "percent", help: "The highest share in use of any of them, of bytes or of inodes." },
+        OutputField { name: "fullest", help: "The path that it belongs to." },
+        OutputField { name: "failing", help: "The paths that are not below the limit, or could not be looked at." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: full, missing, access, timeout, system.",
         },

@@ -20,7 +20,7 @@ use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::{BODY_LIMIT, HttpResponse};
 use crate::actions::{Context, Kind};
 use crate::domain::config::estate::Service;
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::suggest::{nearest, or_did_you_mean};
@@ -78,12 +78,12 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output {
+        OutputField {
             name: "services",
             help: "By name: `{live, ready, latency_ms, dependencies: {name: word}, error, reason: {code, text}, remark}`; the latency is the slower of the two requests', the code of a reason is one of `http`'s, `answer` or `address`, the remark says what is odd about an answer that is taken all the same.",
         },
-        Output { name: "failing", help: "The names of the services that are not well." },
-        Output { name: "healthy", help: "How many are well." },
+        OutputField { name: "failing", help: "The names of the services that are not well." },
+        OutputField { name: "healthy", help: "How many are well." },
     ],
     example: "health:\n  service: \"{{ params.service }}\"\n  ready: true\n",
 };

@@ -19,7 +19,7 @@ use super::support::one_or_many::OneOrMany;
 use crate::actions::transport::http_client;
 use crate::actions::transport::http_client::HttpResponse;
 use crate::actions::{Context, Kind, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{head_and_tail, one_line};
@@ -80,12 +80,12 @@ static FORM: KindForm = KindForm {
         FORM.verbs.iter().find(|verb| given(verb.field.name)).map_or(EffectClass::Once, |verb| verb.effect)
     },
     outputs: &[
-        Output { name: "code", help: "The status code, a number." },
-        Output { name: "headers", help: "The headers by name in small letters." },
-        Output { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
-        Output { name: "latency_ms", help: "How long it took, in milliseconds." },
-        Output { name: "truncated", help: "Whether the body is longer than what is kept." },
-        Output {
+        OutputField { name: "code", help: "The status code, a number." },
+        OutputField { name: "headers", help: "The headers by name in small letters." },
+        OutputField { name: "body", help: "The body: its JSON if it is JSON, else its text; at most 32 KiB." },
+        OutputField { name: "latency_ms", help: "How long it took, in milliseconds." },
+        OutputField { name: "truncated", help: "Whether the body is longer than what is kept." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: dns, refused, unreachable, host_unreachable, host_lost, tls, timeout, closed, status, content, …",
         },

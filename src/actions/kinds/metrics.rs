@@ -30,7 +30,7 @@ use super::support::threshold::Threshold;
 use crate::actions::transport::http_client;
 use crate::actions::transport::timeout::pause;
 use crate::actions::{Context, Kind, SecretText};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape, Verb};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape, Verb};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -109,14 +109,14 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Read,
     outputs: &[
-        Output { name: "value", help: "The number; null when there is none." },
-        Output {
+        OutputField { name: "value", help: "The number; null when there is none." },
+        OutputField {
             name: "found",
             help: "What the value is: `number`; `empty`, no series; `several`, series without an aggregate; `nan`, such as none of none; `infinite`.",
         },
-        Output { name: "count", help: "How many series there are." },
-        Output { name: "series", help: "The first twenty: `{name, labels, value}`." },
-        Output {
+        OutputField { name: "count", help: "How many series there are." },
+        OutputField { name: "series", help: "The first twenty: `{name, labels, value}`." },
+        OutputField {
             name: "trouble",
             help: "When it failed: `{kind, message}`; kinds: threshold, empty, several, nan, selector, query, format, too_large, status, refused, timeout, …",
         },

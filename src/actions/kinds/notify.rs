@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::support::one_or_many::OneOrMany;
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::outcome::Outcome;
@@ -34,8 +34,8 @@ static FORM: KindForm = KindForm {
     ],
     effect: |_| EffectClass::Repeatable,
     outputs: &[
-        Output { name: "delivered", help: "The channels that were reached." },
-        Output { name: "failed", help: "The channels that were not: `{channel, error}` each." },
+        OutputField { name: "delivered", help: "The channels that were reached." },
+        OutputField { name: "failed", help: "The channels that were not: `{channel, error}` each." },
     ],
     example: "notify:\n  to: [incidents]\n  message: \"{{ incident.title }}: we are on it\"\n",
 };

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::actions::{Context, Kind};
-use crate::domain::config::kind_schema::{Field, KindForm, Output, Shape};
+use crate::domain::config::kind_schema::{Field, KindForm, OutputField, Shape};
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::outcome::Outcome;
 use crate::domain::incident::plan::PlannedChange;
@@ -21,7 +21,7 @@ static FORM: KindForm = KindForm {
     verbs: &[],
     fields: &[Field::required("values", Shape::MapOf(&Shape::Any), "The values by name.")],
     effect: |_| EffectClass::Read,
-    outputs: &[Output { name: "<name>", help: "Each value, under its name." }],
+    outputs: &[OutputField { name: "<name>", help: "Each value, under its name." }],
     example: "set:\n  values:\n    suspect: \"{{ params.service }}\"\n",
 };
 

@@ -11,7 +11,7 @@
 //! copying files; and a helper that has to be installed on the host.
 
 use super::process::capture::{Capture, Sink};
-use super::process::{self, Exit, Job, NotStarted};
+use super::process::{self, ChildExit, Job, NotStarted};
 pub use super::ssh::connect_error::{ConnectError, manual_command};
 pub use super::ssh::connection::SILENCE;
 pub(crate) use super::ssh::port_forward::{ForwardedStream, StreamEnd, bridge, open_forward};
@@ -24,8 +24,8 @@ use crate::domain::config::estate::Host;
 ///
 /// # Errors
 ///
-/// If it cannot be started. Everything later is in the [`Exit`].
-pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
+/// If it cannot be started. Everything later is in the [`ChildExit`].
+pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<ChildExit, NotStarted> {
     match &context.environment.host {
         Host::Local => process::run_into(job, context, sink).await,
         Host::Ssh(host) => super::ssh::remote_process::run_into(job, host, context, sink).await,
@@ -37,7 +37,7 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
 /// # Errors
 ///
 /// If it cannot be started.
-pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
     let mut capture = Capture::new(context);
     let exit = run_into(job, context, &mut capture).await?;
     capture.finish();

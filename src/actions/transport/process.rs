@@ -3,7 +3,7 @@
 //!
 //! * After a timeout, cancellation or drop, the child and its [`descendants`] are gone, daemons included. Exceptions:
 //!   processes of another user (`sudo`), and those that left the group and changed their mark.
-//! * A child that ends by itself ends the step. Background processes stay, as after a shell; see [`Exit::left_behind`].
+//! * A child that ends by itself ends the step. Background processes stay, as after a shell; see [`ChildExit::left_behind`].
 //! * If this process is killed, its children stay.
 //!
 //! **Invariant:** a group is signalled only before its child is reaped, so no signal reaches a reused process id.
@@ -75,7 +75,7 @@ pub enum Ending {
 
 /// The result of a child that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
+pub struct ChildExit {
     pub ending: Ending,
     /// Whether processes of its group still run.
     pub left_behind: bool,
@@ -138,8 +138,8 @@ impl Job {
 ///
 /// # Errors
 ///
-/// If it cannot be started. Everything later is in the [`Exit`].
-pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+/// If it cannot be started. Everything later is in the [`ChildExit`].
+pub async fn run(job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
     let mut capture = Capture::new(context);
     let exit = run_into(job, context, &mut capture).await?;
     capture.finish();
@@ -151,7 +151,7 @@ pub async fn run(job: &Job, context: &Context) -> Result<(Exit, Capture), NotSta
 /// # Errors
 ///
 /// If it cannot be started.
-pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<Exit, NotStarted> {
+pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)) -> Result<ChildExit, NotStarted> {
     let mut running = start(job, context)?;
     let stop = tokio::select! {
         biased;
@@ -163,7 +163,7 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
         None => Ok(running.ended(sink).await),
         Some(ending) => {
             running.stop(GRACE, sink).await;
-            Ok(Exit { ending, left_behind: false })
+            Ok(ChildExit { ending, left_behind: false })
         }
     }
 }
@@ -174,7 +174,7 @@ pub async fn run_into(job: &Job, context: &Context, sink: &mut (dyn Sink + Send)
 ///
 /// If it cannot be started.
 pub(crate) fn start(job: &Job, context: &Context) -> Result<RunningChild, NotStarted> {
-    spawn(job, &surroundings(job, context), Kinship::OfStep)
+    spawn(job, &child_environment(job, context), Kinship::OfStep)
 }
 
 /// Runs a job that belongs to no step until it ends, within the context's deadline. Processes it leaves running stay.
@@ -182,12 +182,12 @@ pub(crate) fn start(job: &Job, context: &Context) -> Result<RunningChild, NotSta
 /// # Errors
 ///
 /// If it cannot be started.
-pub(crate) async fn run_apart(
+pub(crate) async fn run_detached(
     job: &Job,
     context: &Context,
     sink: &mut (dyn Sink + Send),
 ) -> Result<Ending, NotStarted> {
-    let mut running = spawn(job, &surroundings(job, context), Kinship::Apart)?;
+    let mut running = spawn(job, &child_environment(job, context), Kinship::Apart)?;
     tokio::select! {
         () = running.flow_until_exit(sink) => Ok(running.ended(sink).await.ending),
         () = over(context) => Ok(Ending::TimedOut),
@@ -197,7 +197,7 @@ pub(crate) async fn run_apart(
 
 /// The environment of a child on this machine: the basics and the job's variables. The ssh-agent socket is left out;
 /// only connections to hosts need it.
-fn surroundings(job: &Job, context: &Context) -> BTreeMap<String, String> {
+fn child_environment(job: &Job, context: &Context) -> BTreeMap<String, String> {
     let basics = context.basics.iter().filter(|(name, _)| *name != AGENT);
     let basics = basics.map(|(name, value)| (name.clone(), value.clone()));
     basics.chain(job.environment.clone()).collect()
@@ -263,7 +263,7 @@ const PIPED_SAID: u64 = 16 * 1024;
 /// If it cannot be started.
 #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
 pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
-    let environment = surroundings(job, context);
+    let environment = child_environment(job, context);
     let (name, arguments) = job.argv.split_first().ok_or(NotStarted::Nothing)?;
     let refused = |error| NotStarted::Refused(name.clone(), error);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(refused)?;
@@ -272,16 +272,16 @@ pub(crate) fn piped(job: &Job, context: &Context) -> Result<Piped, NotStarted> {
     let mut command = std::process::Command::new(located(name, job, &environment)?);
     command.args(arguments).current_dir(&job.directory).env_clear().envs(environment).process_group(0);
     command.stdin(both.try_clone().map_err(refused)?).stdout(both).stderr(Stdio::piped());
-    let child = spawn_apart(&mut command).map_err(refused)?;
+    let child = spawn_detached(&mut command).map_err(refused)?;
     let (sender, fate) = tokio::sync::oneshot::channel();
     // A thread waits for it, since it may outlive the runtime that started it.
-    std::thread::Builder::new().spawn(move || drop(sender.send(last_words(child)))).map_err(refused)?;
+    std::thread::Builder::new().spawn(move || drop(sender.send(wait_for_stderr(child)))).map_err(refused)?;
     let stream = tokio::net::UnixStream::from_std(ours).map_err(refused)?;
     Ok(Piped { stream, fate })
 }
 
 /// Waits until a child ends, and returns the beginning of its standard error.
-fn last_words(mut child: std::process::Child) -> String {
+fn wait_for_stderr(mut child: std::process::Child) -> String {
     use std::io::Read;
     let mut said = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
@@ -294,23 +294,23 @@ fn last_words(mut child: std::process::Child) -> String {
 }
 
 /// Runs a program that belongs to no step until it ends; the result is ignored.
-pub(crate) fn let_go(argv: &[String]) {
+pub(crate) fn run_ignoring_result(argv: &[String]) {
     if let Some((name, arguments)) = argv.split_first() {
         #[expect(clippy::disallowed_methods, reason = "the one file that starts children")]
         let mut command = std::process::Command::new(name);
-        let _ = output_apart(command.args(arguments).process_group(0));
+        let _ = output_detached(command.args(arguments).process_group(0));
     }
 }
 
 /// Starts a program that belongs to no step. All other code must use this function: a program spawned while a step's
 /// child is spawned would inherit that step's mark and be killed with it.
-pub fn spawn_apart(command: &mut std::process::Command) -> io::Result<std::process::Child> {
+pub fn spawn_detached(command: &mut std::process::Command) -> io::Result<std::process::Child> {
     descendants::unmarked(|| command.spawn())
 }
 
 /// Runs a program that belongs to no step until it ends, without input, and returns its output.
-pub fn output_apart(command: &mut std::process::Command) -> io::Result<std::process::Output> {
-    spawn_apart(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
+pub fn output_detached(command: &mut std::process::Command) -> io::Result<std::process::Output> {
+    spawn_detached(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
 }
 
 /// The file of a program: `name` itself if it contains a slash, otherwise the first match in the child's `PATH`.

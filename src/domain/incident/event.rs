@@ -50,7 +50,7 @@ pub use self::run::RunEvent;
 pub use self::step::StepEvent;
 pub use self::wire::TYPES;
 pub use super::gate::{Conclusion, Gate, Reconciliation, SkipReason};
-pub use super::run_lifecycle::{Mode, Parent, Proposal, RunOutcome, StopCause};
+pub use super::run_lifecycle::{Mode, Parent, RunOutcome, StopCause, SuggestedRunbook};
 pub use crate::domain::core::actor::{Actor, Identity};
 
 /// What happened.

@@ -30,7 +30,7 @@ pub struct Parent {
 
 /// A runbook that a person may start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proposal {
+pub struct SuggestedRunbook {
     pub runbook: String,
     /// The parameters that the alert gives it.
     pub params: Map<String, Value>,

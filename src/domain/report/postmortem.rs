@@ -11,12 +11,12 @@
 use chrono::TimeDelta;
 use serde::{Serialize, Serializer};
 
-use super::timeline::{Entry, Timeline};
+use super::timeline::{Timeline, TimelineEntry};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::{Actor, Recorded};
-use crate::domain::incident::{Incident, Mark};
+use crate::domain::incident::{ActorStamp, Incident};
 use crate::domain::report::timeline::Sign;
 use crate::domain::runbook::DeadlineFrom;
 
@@ -109,7 +109,7 @@ impl Moment {
         Self { at, seq: Some(seq) }
     }
 
-    fn mark(mark: &Mark) -> Self {
+    fn mark(mark: &ActorStamp) -> Self {
         Self::of(mark.seq, mark.at)
     }
 }
@@ -300,7 +300,7 @@ fn who(actor: &Actor) -> String {
     one_line(actor.name(), facts::NAME_LIMIT)
 }
 
-fn resolution(incident: &Incident, mark: &Mark) -> Resolution {
+fn resolution(incident: &Incident, mark: &ActorStamp) -> Resolution {
     let words = incident.resolution.as_deref().map(|words| one_line(words, facts::WORDS_LIMIT));
     Resolution { by: who(&mark.by), at: Moment::mark(mark), words: words.filter(|words| !words.is_empty()) }
 }
@@ -348,22 +348,27 @@ fn deadline_facts(deadline: &Deadline) -> DeadlineFacts {
     }
 }
 
-fn is_failure(entry: &Entry) -> bool {
+fn is_failure(entry: &TimelineEntry) -> bool {
     entry.sign == Sign::Failed && entry.notable
 }
 
-fn lines<'a>(entries: impl Iterator<Item = &'a Entry>, opened: Timestamp) -> Vec<TimelineRow> {
+fn lines<'a>(entries: impl Iterator<Item = &'a TimelineEntry>, opened: Timestamp) -> Vec<TimelineRow> {
     let mut day = opened.date_naive();
     entries
         .map(|entry| {
             let new_day = std::mem::replace(&mut day, entry.at.date_naive()) != day;
-            TimelineRow { at: Moment::of(entry.seq, entry.at), new_day, who: entry.who.clone(), text: words(entry) }
+            TimelineRow {
+                at: Moment::of(entry.seq, entry.at),
+                new_day,
+                who: entry.who.clone(),
+                text: entry_text(entry),
+            }
         })
         .collect()
 }
 
 /// An entry's text, whole where it was cut, and with what stands in brackets behind it.
-fn words(entry: &Entry) -> String {
+fn entry_text(entry: &TimelineEntry) -> String {
     match (&entry.detail, entry.sign) {
         (Some(whole), _) if entry.text.strip_suffix('…').is_some_and(|text| whole.starts_with(text)) => whole.clone(),
         (Some(detail), Sign::Words | Sign::Incident | Sign::Deadline) => format!("{} ({detail})", entry.text),

@@ -24,7 +24,7 @@ use crate::domain::core::timezone::Zone;
 
 mod ics;
 
-pub use self::ics::{Entry, calendar};
+pub use self::ics::{CalendarEntry, calendar};
 
 /// What the names of occurrences begin with.
 const NAMES: &str = "schedule/";

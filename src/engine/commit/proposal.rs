@@ -54,7 +54,7 @@ pub(in crate::engine) struct Proposal {
 
 /// A proposal that is complete.
 #[derive(Debug)]
-pub(in crate::engine) struct Prepared(Write);
+pub(in crate::engine) struct PreparedWrite(Write);
 
 impl Proposal {
     /// A proposal without events, to follow on the last stored event.
@@ -116,14 +116,14 @@ impl Proposal {
     }
 
     /// The proposal with what the store needs to know of the state that it leads to.
-    pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> Prepared {
+    pub(in crate::engine) fn prepare(self, state: Option<&Incident>) -> PreparedWrite {
         let Self { incident, expected, drafts, names, lease } = self;
         let live = state.is_none_or(is_live);
-        Prepared(Write { incident, expected, drafts, keys: names, claim: lease, live })
+        PreparedWrite(Write { incident, expected, drafts, keys: names, claim: lease, live })
     }
 }
 
-impl Prepared {
+impl PreparedWrite {
     pub(super) fn into_write(self) -> Write {
         self.0
     }

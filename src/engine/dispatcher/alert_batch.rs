@@ -18,7 +18,7 @@ use crate::domain::incident::command::{AlertReport, Command, Request};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::Actor;
 use crate::engine::EngineError;
-use crate::engine::commit::{Decision, Prepared, Proposal};
+use crate::engine::commit::{Decision, PreparedWrite, Proposal};
 use crate::engine::worker::Worker;
 use crate::store::StoreError;
 
@@ -47,7 +47,7 @@ enum Added {
 impl DispatcherTask {
     /// Decides a batch of reports.
     pub(super) async fn route_alerts(&mut self, jobs: Vec<ReportJob>) {
-        let (mut flight, mut items) = (InFlightBatch::default(), Vec::new());
+        let (mut batch, mut items) = (InFlightBatch::default(), Vec::new());
         for (job, ReportJob { alerts, whole_of, reply }) in jobs.into_iter().enumerate() {
             let over = whole_of.map(|sender| self.over(&sender, &alerts)).unwrap_or_default();
             let keyed = alerts.into_iter().map(|alert| (alert, None)).chain(over);
@@ -58,9 +58,9 @@ impl DispatcherTask {
                 alert: Arc::new(alert),
                 key,
             }));
-            flight.add_reply(reply, items.len() - begun);
+            batch.add_reply(reply, items.len() - begun);
         }
-        self.prepare_batch(flight, items).await;
+        self.prepare_batch(batch, items).await;
     }
 
     /// Resolved alerts for the firings of a sender that are missing from its list of all firing alerts.
@@ -72,37 +72,37 @@ impl DispatcherTask {
     }
 
     /// Decides alerts and submits the resulting writes.
-    pub(super) async fn prepare_batch(&mut self, mut flight: InFlightBatch, items: Vec<BatchItem>) {
+    pub(super) async fn prepare_batch(&mut self, mut batch: InFlightBatch, items: Vec<BatchItem>) {
         let now = self.now();
         let mut additions = BTreeMap::new();
         let engine = self.engine.clone();
         let Ok(estate) = &engine.parts().catalog.estate().content else {
-            items.iter().for_each(|item| flight.fail(item.job, "the estate has problems"));
-            return flight.send_replies();
+            items.iter().for_each(|item| batch.fail(item.job, "the estate has problems"));
+            return batch.send_replies();
         };
         for item in items {
             let (job, place) = (item.job, item.place);
             match self.add(item, estate, now, &mut additions) {
-                Ok(Added::Received(received)) => flight.answers(job, place, received),
-                Ok(Added::Later(item)) => flight.later.push(item),
-                Err(error) => flight.fail(job, &error.to_string()),
+                Ok(Added::Received(received)) => batch.answers(job, place, received),
+                Ok(Added::Later(item)) => batch.later.push(item),
+                Err(error) => batch.fail(job, &error.to_string()),
             }
         }
-        let mut batch = Vec::new();
+        let mut writes = Vec::new();
         for (slot, addition) in additions {
             match self.posting(slot, addition, now).await {
                 Ok((posting, prepared)) => {
                     self.incidents.mark_in_flight(slot);
-                    flight.postings.push(posting);
-                    batch.push(prepared);
+                    batch.postings.push(posting);
+                    writes.push(prepared);
                 }
                 Err((items, error)) => {
                     self.incidents.remove(slot);
-                    items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
+                    items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
                 }
             }
         }
-        self.submit(flight, batch).await;
+        self.submit(batch, writes).await;
     }
 
     /// Decides one alert and adds the resulting events.
@@ -131,7 +131,7 @@ impl DispatcherTask {
             return Ok(Added::Later(item));
         }
         let incident = gathering.and_then(|slot| self.incidents.get(slot)).map(|live| &live.incident);
-        let id = incident.map_or_else(|| IncidentId::from_bits((self.terms.chance)()), |incident| incident.id.clone());
+        let id = incident.map_or_else(|| IncidentId::from_bits((self.config.chance)()), |incident| incident.id.clone());
         let asked = RoutingRequest { alert, key, place: &place, id: &id, incident };
         let plan = Some(self.plan(&asked, estate, now));
         let report = AlertReport {
@@ -250,7 +250,7 @@ impl DispatcherTask {
         let (mut addition, mut state) = (Addition::new(Proposal::on(id, None)), None);
         let added = addition.proposal.add(&self.engine.parts().redactor, decision, &mut state)?;
         let incident = state.ok_or_else(|| EngineError::NotFound("a new incident".to_owned()))?;
-        (self.terms.opening)(id);
+        (self.config.opening)(id);
         let slot = self.incidents.enter(incident);
         added.iter().for_each(|draft| self.incidents.index(slot, draft.event()));
         addition.items.push(item);
@@ -264,7 +264,7 @@ impl DispatcherTask {
         slot: Slot,
         addition: Addition,
         now: Timestamp,
-    ) -> Result<(PendingUpdate, Prepared), (Vec<BatchItem>, EngineError)> {
+    ) -> Result<(PendingUpdate, PreparedWrite), (Vec<BatchItem>, EngineError)> {
         let Addition { proposal, items } = addition;
         let Some(live) = self.incidents.get(slot) else {
             return Err((items, EngineError::NotFound("the incident of an alert".to_owned())));
@@ -272,7 +272,7 @@ impl DispatcherTask {
         let incident = &live.incident;
         let (id, expected) = (incident.id.clone(), proposal.expected());
         let keys: Vec<AlertKey> = proposal.names().iter().filter_map(|name| key_of(name)).collect();
-        if expected > 0 || self.workers.len() >= super::AT_WORK {
+        if expected > 0 || self.workers.len() >= super::WORKER_LIMIT {
             let prepared = proposal.prepare(Some(incident));
             return Ok((PendingUpdate { slot, id, worker: None, expected, keys, items }, prepared));
         }

@@ -9,7 +9,7 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::severity::Severity;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{AlertPlan, AlertResponse, Start};
+use crate::domain::incident::command::{AlertPlan, AlertResponse, StartRequest};
 use crate::domain::incident::decide::alert::is_answered;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::Runbook;
@@ -45,7 +45,7 @@ impl DispatcherTask {
         let known = asked.incident.is_some() && answer == AlertResponse::Notice;
         let notice = (!known).then(|| {
             let (runbook, params) = fallback_runbook::of(asked.alert, &policy.notify);
-            Box::new(Start { params, ..start(asked, estate, &runbook, String::new()) })
+            Box::new(StartRequest { params, ..start(asked, estate, &runbook, String::new()) })
         });
         AlertPlan {
             environment: asked.place.environment.clone(),
@@ -67,7 +67,7 @@ impl DispatcherTask {
             return AlertResponse::Notice;
         };
         let digest = catalog.sheet(&runbook.id).map(|sheet| sheet.digest.clone()).unwrap_or_default();
-        let start = Box::new(Start { params, ..start(asked, estate, runbook, digest) });
+        let start = Box::new(StartRequest { params, ..start(asked, estate, runbook, digest) });
         match asks {
             None => AlertResponse::Start(start),
             Some(reason) => AlertResponse::Propose { start, reason },
@@ -84,8 +84,8 @@ impl DispatcherTask {
     }
 }
 
-fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> Start {
-    Start {
+fn start(asked: &RoutingRequest<'_>, estate: &Estate, runbook: &Runbook, digest: String) -> StartRequest {
+    StartRequest {
         incident: asked.id.clone(),
         runbook: runbook.clone(),
         digest,

@@ -15,22 +15,22 @@ use super::DispatcherTask;
 use super::in_flight_batch::{BatchItem, BatchResult, InFlightBatch, PendingUpdate};
 use crate::domain::core::id::IncidentId;
 use crate::engine::Engine;
-use crate::engine::commit::{CONFLICT_LIMIT, Committed, Prepared};
+use crate::engine::commit::{CONFLICT_LIMIT, Committed, PreparedWrite};
 use crate::store::StoreError;
 
 /// Batches in flight: one being written, and one queued behind it.
 const AT_ONCE: usize = 2;
 
 /// The result of the oldest batch in flight. Waits for ever if there is none.
-pub(super) async fn next_commit(flights: &mut VecDeque<InFlightBatch>) -> BatchResult {
-    match flights.front_mut().and_then(|flight| flight.writing.as_mut()) {
+pub(super) async fn next_commit(in_flight: &mut VecDeque<InFlightBatch>) -> BatchResult {
+    match in_flight.front_mut().and_then(|batch| batch.writing.as_mut()) {
         Some(writing) => writing.await,
         None => pending().await,
     }
 }
 
 /// Passes a batch to the store at once, without waiting for the result.
-async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'static, BatchResult> {
+async fn submit_writes(engine: Engine, batch: Vec<PreparedWrite>) -> BoxFuture<'static, BatchResult> {
     let mut writing: BoxFuture<'static, BatchResult> = Box::pin(engine.commit_all(batch));
     match poll_immediate(&mut writing).await {
         Some(written) => Box::pin(ready(written)),
@@ -41,52 +41,52 @@ async fn submit_writes(engine: Engine, batch: Vec<Prepared>) -> BoxFuture<'stati
 impl DispatcherTask {
     /// Whether another batch fits, and no postponed alerts have to be decided first.
     pub(super) fn has_capacity(&self) -> bool {
-        self.flights.len() < AT_ONCE && self.flights.iter().all(|flight| flight.later.is_empty())
+        self.in_flight.len() < AT_ONCE && self.in_flight.iter().all(|batch| batch.later.is_empty())
     }
 
     /// Submits a batch to the store. If there is nothing to write, sends the replies at once.
-    pub(super) async fn submit(&mut self, mut flight: InFlightBatch, batch: Vec<Prepared>) {
-        if flight.postings.is_empty() && flight.later.is_empty() {
-            return flight.send_replies();
+    pub(super) async fn submit(&mut self, mut batch: InFlightBatch, writes: Vec<PreparedWrite>) {
+        if batch.postings.is_empty() && batch.later.is_empty() {
+            return batch.send_replies();
         }
-        self.figures.batches.fetch_add(u64::from(!batch.is_empty()), Ordering::Relaxed);
+        self.metrics.batches.fetch_add(u64::from(!writes.is_empty()), Ordering::Relaxed);
         let engine = self.engine.clone();
-        flight.writing =
-            Some(if batch.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(engine, batch).await });
-        self.flights.push_back(flight);
+        batch.writing =
+            Some(if writes.is_empty() { Box::pin(ready(Vec::new())) } else { submit_writes(engine, writes).await });
+        self.in_flight.push_back(batch);
     }
 
     /// The batch that departed first has landed: what is durable begins. Returns what is to be decided again, with its batch.
     pub(super) async fn committed(&mut self, written: BatchResult) -> Option<(InFlightBatch, Vec<BatchItem>)> {
-        let mut flight = self.flights.pop_front()?;
+        let mut batch = self.in_flight.pop_front()?;
         let mut again = Vec::new();
         let mut behind = BTreeSet::new();
-        for (posting, written) in std::mem::take(&mut flight.postings).into_iter().zip(written) {
+        for (posting, written) in std::mem::take(&mut batch.postings).into_iter().zip(written) {
             self.incidents.mark_committed(posting.slot);
             match written {
-                Ok(committed) => self.stand(posting, &committed),
-                Err(error) => again.extend(self.conflicted(posting, error, &mut flight, &mut behind)),
+                Ok(committed) => self.mark_committed(posting, &committed),
+                Err(error) => again.extend(self.conflicted(posting, error, &mut batch, &mut behind)),
             }
         }
-        self.read_again(behind, &again, &mut flight).await;
-        again.append(&mut flight.later);
-        flight.tries += 1;
+        self.read_again(behind, &again, &mut batch).await;
+        again.append(&mut batch.later);
+        batch.tries += 1;
         if again.is_empty() {
-            flight.send_replies();
+            batch.send_replies();
             return None;
         }
-        if flight.tries > CONFLICT_LIMIT {
-            again.iter().for_each(|item| flight.fail(item.job, "the log was never at rest"));
-            flight.send_replies();
+        if batch.tries > CONFLICT_LIMIT {
+            again.iter().for_each(|item| batch.fail(item.job, "the log was never at rest"));
+            batch.send_replies();
             return None;
         }
-        Some((flight, again))
+        Some((batch, again))
     }
 
     /// Handles an incident's write that is durable.
-    fn stand(&mut self, posting: PendingUpdate, committed: &Committed) {
+    fn mark_committed(&mut self, posting: PendingUpdate, committed: &Committed) {
         let PendingUpdate { slot, id, worker, expected, .. } = posting;
-        self.figures.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
+        self.metrics.opened.fetch_add(u64::from(expected == 0), Ordering::Relaxed);
         let Some(mut worker) = worker else { return };
         if let Some(live) = self.incidents.get_mut(slot) {
             live.incident = worker.incident().clone();
@@ -100,7 +100,7 @@ impl DispatcherTask {
         &mut self,
         posting: PendingUpdate,
         error: StoreError,
-        flight: &mut InFlightBatch,
+        batch: &mut InFlightBatch,
         behind: &mut BTreeSet<IncidentId>,
     ) -> Vec<BatchItem> {
         let PendingUpdate { slot, id, expected, keys, items, .. } = posting;
@@ -117,20 +117,20 @@ impl DispatcherTask {
                 items
             }
             error => {
-                self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                items.iter().for_each(|item| flight.fail(item.job, &error.to_string()));
+                self.metrics.refused.fetch_add(1, Ordering::Relaxed);
+                items.iter().for_each(|item| batch.fail(item.job, &error.to_string()));
                 Vec::new()
             }
         }
     }
 
     /// Reloads incidents whose indexed state differs from the log.
-    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], flight: &mut InFlightBatch) {
+    async fn read_again(&mut self, behind: BTreeSet<IncidentId>, again: &[BatchItem], batch: &mut InFlightBatch) {
         for id in behind {
             match self.read(&id).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(error) => again.iter().for_each(|item| flight.fail(item.job, &error.to_string())),
+                Err(error) => again.iter().for_each(|item| batch.fail(item.job, &error.to_string())),
             }
             // State that was not written must not stay in the index.
             if let Some(slot) = self.incidents.slot(&id) {

@@ -8,7 +8,7 @@ use crate::domain::alert::Alert;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::core::severity::Severity;
 use crate::domain::incident::decide::alert::PROPOSAL;
-use crate::domain::runbook::{Action, Body, OnFailure, Param, ParamKind, Runbook, Step};
+use crate::domain::runbook::{Action, OnFailure, Param, ParamKind, Runbook, Step, StepBody};
 
 const ID: &str = "notice";
 
@@ -62,7 +62,7 @@ fn notify_step(channels: &[String]) -> Step {
         when: None,
         for_each: None,
         max_parallel: None,
-        body: Body::Action(action),
+        body: StepBody::Action(action),
         approve: None,
         timeout: None,
         // No retry: delivery keeps the message pending until it arrives.

@@ -32,7 +32,7 @@ pub(super) struct IncidentIndex {
     /// The last firing of each recurring alert, by the alert's identity.
     recurring: HashMap<AlertKey, Recurring>,
     /// Incidents that may have changed since they were last checked.
-    restless: BTreeSet<Slot>,
+    unchecked: BTreeSet<Slot>,
     /// Incidents that need a worker, most severe first, then oldest.
     waiting: BTreeSet<WakePriority>,
     /// When idle incidents have to be checked again.
@@ -52,7 +52,7 @@ pub(super) struct LiveIncident {
     pub(super) at_work: bool,
     pub(super) stale: bool,
     /// Whether its state includes events that are still being written.
-    on_its_way: bool,
+    in_flight: bool,
     /// No worker before this instant: after a failure, or while another process holds the lease.
     not_before: Option<Timestamp>,
     /// The last event when its worker last stopped.
@@ -137,7 +137,7 @@ impl IncidentIndex {
             incident,
             at_work: false,
             stale: false,
-            on_its_way: false,
+            in_flight: false,
             not_before: None,
             rested: 0,
             timer: None,
@@ -149,7 +149,7 @@ impl IncidentIndex {
             None => fresh,
         };
         self.live.insert(slot, live);
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
         slot
     }
 
@@ -245,7 +245,7 @@ impl IncidentIndex {
         if fresh.iter().any(|recorded| live.incident.apply(recorded).is_err()) {
             live.stale = true;
         }
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
         fresh.iter().for_each(|recorded| self.index(slot, &recorded.event));
     }
 
@@ -260,7 +260,7 @@ impl IncidentIndex {
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(live) = self.live.remove(&slot) else { return };
         self.slots.remove(&live.incident.id);
-        self.restless.remove(&slot);
+        self.unchecked.remove(&slot);
         if let Some(turn) = &live.turn {
             self.waiting.remove(turn);
         }
@@ -285,10 +285,10 @@ impl IncidentIndex {
     pub(super) fn needing_worker(&mut self, now: Timestamp, room: usize, kept: usize) -> Vec<Slot> {
         while let Some((at, slot)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, slot));
-            self.restless.insert(slot);
+            self.unchecked.insert(slot);
         }
-        for slot in std::mem::take(&mut self.restless) {
-            self.look(slot, now);
+        for slot in std::mem::take(&mut self.unchecked) {
+            self.check(slot, now);
         }
         let mut slots = Vec::new();
         while let Some((severity, ..)) = self.waiting.first() {
@@ -301,7 +301,7 @@ impl IncidentIndex {
     }
 
     /// Checks whether an incident needs a worker, waits for an instant, or is over.
-    fn look(&mut self, slot: Slot, now: Timestamp) {
+    fn check(&mut self, slot: Slot, now: Timestamp) {
         let Some(live) = self.live.get_mut(&slot) else { return };
         let turn = (live.incident.severity, live.incident.opened.at, slot);
         if let Some(turn) = live.turn.take() {
@@ -312,7 +312,7 @@ impl IncidentIndex {
         }
         let firing = live.incident.alerts.firing();
         self.firing = self.firing + firing - std::mem::replace(&mut live.firing, firing);
-        if live.at_work || live.stale || live.on_its_way {
+        if live.at_work || live.stale || live.in_flight {
             return;
         }
         live.not_before = live.not_before.filter(|at| *at > now);
@@ -337,24 +337,24 @@ impl IncidentIndex {
     /// Marks an incident whose state is ahead of its log.
     pub(super) fn mark_in_flight(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
-            live.on_its_way = true;
+            live.in_flight = true;
         }
     }
 
     pub(super) fn is_in_flight(&self, slot: Slot) -> bool {
-        self.live.get(&slot).is_some_and(|live| live.on_its_way)
+        self.live.get(&slot).is_some_and(|live| live.in_flight)
     }
 
     /// Marks the end of an incident's write, whether it succeeded or not.
     pub(super) fn mark_committed(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
-            live.on_its_way = false;
-            self.restless.insert(slot);
+            live.in_flight = false;
+            self.unchecked.insert(slot);
         }
     }
 
     /// Marks an incident that has a worker now.
-    pub(super) fn taken(&mut self, slot: Slot) {
+    pub(super) fn mark_busy(&mut self, slot: Slot) {
         if let Some(live) = self.live.get_mut(&slot) {
             live.at_work = true;
             live.not_before = None;
@@ -369,7 +369,7 @@ impl IncidentIndex {
         let stuck = live.rested == live.incident.seq && not_before.is_none();
         live.rested = live.incident.seq;
         live.not_before = if stuck { Some(live.paused(PAUSE, now)) } else { not_before };
-        self.restless.insert(slot);
+        self.unchecked.insert(slot);
     }
 
     /// When the next incident has to be checked.

@@ -47,11 +47,11 @@ const BATCH: usize = 256;
 
 /// Workers at the same time. Each may run several programs, perhaps on a host that is overloaded already. Other
 /// incidents wait, most severe first.
-pub const AT_WORK: usize = 16;
+pub const WORKER_LIMIT: usize = 16;
 
 /// Additional workers for P1 incidents. So a P1 never waits for less severe ones, even if all of them wait for a
 /// channel that does not answer.
-pub const KEPT: usize = 16;
+pub const P1_WORKER_RESERVE: usize = 16;
 
 /// What the dispatcher needs besides the engine.
 pub struct DispatcherConfig {
@@ -106,7 +106,7 @@ struct ReportJob {
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     jobs: mpsc::Sender<ReportJob>,
-    figures: Arc<DispatcherMetrics>,
+    metrics: Arc<DispatcherMetrics>,
 }
 
 impl std::fmt::Debug for ReportJob {
@@ -123,27 +123,27 @@ impl Dispatcher {
     /// If the log cannot be read.
     pub async fn begin(
         engine: Engine,
-        terms: DispatcherConfig,
+        config: DispatcherConfig,
         stop: CancellationToken,
     ) -> Result<(Self, JoinHandle<()>), EngineError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let figures = Arc::new(DispatcherMetrics::default());
-        let mut officer = DispatcherTask {
-            hints: engine.hub.listen(),
+        let metrics = Arc::new(DispatcherMetrics::default());
+        let mut task = DispatcherTask {
+            hints: engine.publisher.listen(),
             incidents: IncidentIndex::default(),
-            flights: VecDeque::new(),
-            rota: Scheduler::new(terms.schedules.as_deref()),
+            in_flight: VecDeque::new(),
+            scheduler: Scheduler::new(config.schedules.as_deref()),
             workers: JoinSet::new(),
             seen: None,
-            figures: Arc::clone(&figures),
+            metrics: Arc::clone(&metrics),
             stop,
             engine,
-            terms,
+            config,
         };
-        officer.read_live_incidents().await?;
-        officer.run_schedules().await;
-        let task = tokio::spawn(officer.serve(queue));
-        Ok((Self { jobs, figures }, task))
+        task.read_live_incidents().await?;
+        task.run_schedules().await;
+        let task = tokio::spawn(task.serve(queue));
+        Ok((Self { jobs, metrics }, task))
     }
 
     /// Reports alerts. Returns the result of each in order, once they are durable.
@@ -170,24 +170,24 @@ impl Dispatcher {
     }
 
     /// The dispatcher's counters, for monitoring.
-    pub fn figures(&self) -> &DispatcherMetrics {
-        &self.figures
+    pub fn metrics(&self) -> &DispatcherMetrics {
+        &self.metrics
     }
 }
 
 /// The task behind [`Dispatcher`].
 struct DispatcherTask {
     engine: Engine,
-    terms: DispatcherConfig,
+    config: DispatcherConfig,
     incidents: IncidentIndex,
-    rota: Scheduler,
+    scheduler: Scheduler,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// Batches being written, oldest first.
-    flights: VecDeque<InFlightBatch>,
+    in_flight: VecDeque<InFlightBatch>,
     workers: JoinSet<(IncidentId, Result<Stop, EngineError>)>,
     /// The store's version when other processes' writes were last read.
     seen: Option<u64>,
-    figures: Arc<DispatcherMetrics>,
+    metrics: Arc<DispatcherMetrics>,
     stop: CancellationToken,
 }
 
@@ -201,15 +201,15 @@ impl DispatcherTask {
             self.engine.refresh();
             self.run_schedules().await;
             self.start_workers().await;
-            let next = [self.incidents.wake_at(), self.rota.wake_at()].into_iter().flatten().min();
+            let next = [self.incidents.wake_at(), self.scheduler.wake_at()].into_iter().flatten().min();
             let next = next.unwrap_or(Timestamp::MAX_UTC).max(clock.now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                written = next_commit(&mut self.flights) => self.batch_written(written).await,
+                written = next_commit(&mut self.in_flight) => self.batch_written(written).await,
                 count = queue.recv_many(&mut jobs, BATCH), if self.has_capacity() => {
                     if count == 0 { break }
-                    if count > 1 || !self.flights.is_empty() {
+                    if count > 1 || !self.in_flight.is_empty() {
                         // Other senders that are about to report share the transaction.
                         tokio::task::yield_now().await;
                     }
@@ -231,8 +231,8 @@ impl DispatcherTask {
                 look_at = crate::domain::core::time::Span(POLL).after(clock.now());
             }
         }
-        while !self.flights.is_empty() {
-            let written = next_commit(&mut self.flights).await;
+        while !self.in_flight.is_empty() {
+            let written = next_commit(&mut self.in_flight).await;
             self.batch_written(written).await;
         }
         // All workers share this token, and detach.
@@ -242,8 +242,8 @@ impl DispatcherTask {
 
     /// The first batch has been written: what could not be written as it was decided is decided again.
     async fn batch_written(&mut self, written: BatchResult) {
-        if let Some((flight, again)) = self.committed(written).await {
-            self.prepare_batch(flight, again).await;
+        if let Some((batch, again)) = self.committed(written).await {
+            self.prepare_batch(batch, again).await;
         }
     }
 
@@ -275,8 +275,8 @@ impl DispatcherTask {
     }
 
     fn count(&self) {
-        self.figures.live.store(self.incidents.len() as u64, Ordering::Relaxed);
-        self.figures.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
-        self.figures.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);
+        self.metrics.live.store(self.incidents.len() as u64, Ordering::Relaxed);
+        self.metrics.at_work.store(self.workers.len() as u64, Ordering::Relaxed);
+        self.metrics.firing.store(self.incidents.firing() as u64, Ordering::Relaxed);
     }
 }

@@ -9,7 +9,7 @@ use super::DispatcherTask;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::decide::decide;
 use crate::domain::incident::event::{Actor, Mode};
 use crate::domain::runbook::schedule::{Occurrence, Overlap, ScheduledRunbook, Skipped, name};
@@ -63,15 +63,15 @@ impl DispatcherTask {
     pub(super) async fn run_schedules(&mut self) {
         let now = self.now();
         let catalog = Arc::clone(&self.engine.parts().catalog);
-        let same = self.rota.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
-        let rests = self.rota.next.is_some_and(|(next, found)| found <= now && now < next);
-        if same && (rests || self.rota.planned.is_empty()) {
+        let same = self.scheduler.catalog.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalog));
+        let rests = self.scheduler.next.is_some_and(|(next, found)| found <= now && now < next);
+        if same && (rests || self.scheduler.planned.is_empty()) {
             return;
         }
         let looked = async {
             if !same {
                 self.load_schedules(now).await?;
-                self.rota.catalog = Some(catalog);
+                self.scheduler.catalog = Some(catalog);
             }
             self.due_occurrences(now).await
         };
@@ -79,22 +79,22 @@ impl DispatcherTask {
             tracing::warn!(%error, "the schedules cannot be looked after");
             Some(AFTER_TROUBLE.after(now))
         });
-        self.rota.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
+        self.scheduler.next = Some((next.unwrap_or(Timestamp::MAX_UTC), now));
     }
 
     /// Loads the schedules of the current configuration, with the last handled occurrence of each.
     async fn load_schedules(&mut self, now: Timestamp) -> Result<(), EngineError> {
         let plans: Vec<ScheduledRunbook> =
             self.engine.plans().into_iter().filter(|plan| self.engine.is_host_of(&plan.environment)).collect();
-        if let Err(error) = self.rota.force.take_up(&plans, now) {
+        if let Err(error) = self.scheduler.force.take_up(&plans, now) {
             tracing::warn!(%error, "since when the schedules are in force cannot be written down");
         }
-        self.rota.planned.clear();
+        self.scheduler.planned.clear();
         for plan in plans {
             // A name in the future was registered while the clock was wrong.
             let seen = self.engine.seen(&plan).await?.into_iter().map(|seen| seen.due).find(|due| *due <= now);
-            let since = self.rota.force.since(&plan).max(seen).unwrap_or(now);
-            self.rota.planned.push(DueOccurrence { plan, since });
+            let since = self.scheduler.force.since(&plan).max(seen).unwrap_or(now);
+            self.scheduler.planned.push(DueOccurrence { plan, since });
         }
         Ok(())
     }
@@ -102,14 +102,14 @@ impl DispatcherTask {
     /// Handles what is due. Returns when to check again.
     async fn due_occurrences(&mut self, now: Timestamp) -> Result<Option<Timestamp>, EngineError> {
         let mut next: Option<Timestamp> = None;
-        for at in 0..self.rota.planned.len() {
-            let DueOccurrence { plan, since } = &self.rota.planned[at];
+        for at in 0..self.scheduler.planned.len() {
+            let DueOccurrence { plan, since } = &self.scheduler.planned[at];
             let (plan, since) = (plan.clone(), *since);
             let mut wake = plan.timetable.next(now);
             if let Some(occurrence) = plan.timetable.due(plan.schedule.catch_up, since, now) {
                 let due = occurrence.due;
                 match self.handle_occurrence(&plan, occurrence, now).await? {
-                    OccurrenceResult::SeenTo => self.rota.planned[at].since = due,
+                    OccurrenceResult::SeenTo => self.scheduler.planned[at].since = due,
                     OccurrenceResult::Waits => wake = Some(Span(POLL).after(now)),
                 }
             }
@@ -151,7 +151,7 @@ impl DispatcherTask {
         occurrence: Occurrence,
         now: Timestamp,
     ) -> Result<(), EngineError> {
-        let id = IncidentId::from_bits((self.terms.chance)());
+        let id = IncidentId::from_bits((self.config.chance)());
         let Some(start) = self.start_of(plan, &id) else { return Ok(()) };
         let due = occurrence.due;
         let request = Request::Occur { start: Box::new(start), occurrence };
@@ -185,7 +185,7 @@ impl DispatcherTask {
         let (mut proposal, mut state) = (Proposal::on(id, present), present.cloned());
         proposal.add(&self.engine.parts().redactor, Decision { by, at: now, events }, &mut state)?;
         if present.is_none() {
-            (self.terms.opening)(id);
+            (self.config.opening)(id);
         }
         proposal.give_name(name(&plan.runbook, &plan.environment, due));
         let committed = self.engine.commit(proposal.prepare(state.as_ref())).await?;
@@ -196,10 +196,10 @@ impl DispatcherTask {
     }
 
     /// The start of the current runbook in the plan's environment; `None` if the runbook or the estate has problems.
-    fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<Start> {
+    fn start_of(&self, plan: &ScheduledRunbook, id: &IncidentId) -> Option<StartRequest> {
         let catalog = &self.engine.parts().catalog;
         let sheet = catalog.sheet(&plan.runbook)?;
-        Some(Start {
+        Some(StartRequest {
             incident: id.clone(),
             runbook: sheet.content.as_ref().ok()?.clone(),
             digest: sheet.digest.clone(),

@@ -3,7 +3,7 @@
 use tokio::task::JoinError;
 
 use super::incident_index::Slot;
-use super::{AT_WORK, DispatcherTask, KEPT};
+use super::{DispatcherTask, P1_WORKER_RESERVE, WORKER_LIMIT};
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Span;
 use crate::engine::worker::Worker;
@@ -16,12 +16,12 @@ impl DispatcherTask {
     /// Starts workers for incidents with something due, up to the limits.
     pub(super) async fn start_workers(&mut self) {
         let now = self.now();
-        let room = AT_WORK.saturating_sub(self.workers.len());
-        let kept = (AT_WORK + KEPT).saturating_sub(self.workers.len());
+        let room = WORKER_LIMIT.saturating_sub(self.workers.len());
+        let kept = (WORKER_LIMIT + P1_WORKER_RESERVE).saturating_sub(self.workers.len());
         for slot in self.incidents.needing_worker(now, room, kept) {
             let Some(live) = self.incidents.get(slot) else { continue };
             let (id, engine, stop) = (live.incident.id.clone(), self.engine.clone(), self.stop.clone());
-            self.incidents.taken(slot);
+            self.incidents.mark_busy(slot);
             self.workers.spawn(async move {
                 let stopped = engine.drive(&id, ReturnWhen::UntilQuiet, &stop).await;
                 (id, stopped)
@@ -32,7 +32,7 @@ impl DispatcherTask {
 
     /// Continues with a worker whose first write is durable.
     pub(super) fn supervise(&mut self, slot: Slot, id: IncidentId, worker: Worker) {
-        self.incidents.taken(slot);
+        self.incidents.mark_busy(slot);
         let stop = self.stop.clone();
         self.workers.spawn(async move {
             let stopped = worker.drive(ReturnWhen::UntilQuiet, &stop).await;
@@ -77,7 +77,7 @@ impl DispatcherTask {
             let slot = self.incidents.slot(&summary.id);
             let known = slot.and_then(|slot| self.incidents.get(slot));
             let behind = known.is_none_or(|live| live.stale || live.incident.seq < summary.seq);
-            if behind && (known.is_some() || (self.terms.is_ours)(&summary.id)) {
+            if behind && (known.is_some() || (self.config.is_ours)(&summary.id)) {
                 self.read(&summary.id).await?;
             }
         }

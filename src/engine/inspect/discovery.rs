@@ -19,7 +19,9 @@ use crate::actions::{self, Context};
 use crate::domain::config::estate::ManagerBus;
 use crate::domain::core::glob_name::matches;
 use crate::domain::host::scaffold;
-use crate::domain::host::scaffold::{DiscoveredProject, Health, STORES, Service, Store, Tree};
+use crate::domain::host::scaffold::{
+    DiscoveredDatastore, DiscoveredHealth, DiscoveredProject, DiscoveredService, DiscoveredWorktree, STORES,
+};
 
 mod listeners;
 
@@ -59,7 +61,7 @@ pub async fn find(context: &Context, pattern: Option<&str>, hostname: String) ->
     let (own, prefix) = chosen(others, pattern, bus);
     let tree = own.iter().find_map(|known| tree(Path::new(&known.directory)));
     let looked = own.into_iter().take(SERVICES).map(|known| service(known, context));
-    let services: Vec<Service> = stream::iter(looked).buffered(AT_ONCE).collect().await;
+    let services: Vec<DiscoveredService> = stream::iter(looked).buffered(AT_ONCE).collect().await;
     let taken = services.iter().flat_map(|service| service.ports.iter().copied()).collect();
     Ok(DiscoveredProject {
         hostname,
@@ -96,7 +98,7 @@ fn belongs_to_project(known: &KnownService, bus: &ManagerBus) -> bool {
     !never && (own || (elsewhere && !known.file.is_empty()))
 }
 
-async fn service(known: KnownService, context: &Context) -> Service {
+async fn service(known: KnownService, context: &Context) -> DiscoveredService {
     let ports = listeners::ports(&known.processes);
     let language = known.processes.iter().find_map(|process| language(*process));
     let mut health = None;
@@ -106,14 +108,14 @@ async fn service(known: KnownService, context: &Context) -> Service {
             break;
         }
     }
-    Service { unit: known.unit, ports, health, language }
+    DiscoveredService { unit: known.unit, ports, health, language }
 }
 
 /// The health addresses on a port.
-async fn answers(port: u16, context: &Context) -> Option<Health> {
+async fn answers(port: u16, context: &Context) -> Option<DiscoveredHealth> {
     let live = first(port, &LIVE, context).await?;
     let (ready, metrics) = tokio::join!(first(port, &READY, context), first(port, &METRICS, context));
-    Some(Health { port, live, ready, metrics })
+    Some(DiscoveredHealth { port, live, ready, metrics })
 }
 
 /// The first path that exists. A 503 response counts, since it comes from an unhealthy service.
@@ -148,9 +150,9 @@ fn language(process: u32) -> Option<String> {
 }
 
 /// The datastores: by their units, otherwise by their usual port if no service uses it.
-fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<Store> {
+fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<DiscoveredDatastore> {
     let listening = listeners::listening();
-    let mut found: BTreeMap<&str, Store> = BTreeMap::new();
+    let mut found: BTreeMap<&str, DiscoveredDatastore> = BTreeMap::new();
     for (kind, patterns, usual) in STORES {
         let unit = patterns.iter().find_map(|pattern| units.iter().find(|known| matches(pattern, &known.unit)));
         let own = unit.map(|known| listeners::ports(&known.processes)).unwrap_or_default();
@@ -158,21 +160,21 @@ fn stores(units: &[KnownService], taken: &BTreeSet<u16>) -> Vec<Store> {
         let listens = listening.contains(&port) && (!own.is_empty() || !taken.contains(&port));
         if unit.is_some() || (listens && *kind != "nginx") {
             let unit = unit.map(|known| known.unit.clone());
-            found.insert(kind, Store { kind: (*kind).to_owned(), unit, port, listens });
+            found.insert(kind, DiscoveredDatastore { kind: (*kind).to_owned(), unit, port, listens });
         }
     }
     STORES.iter().filter_map(|(kind, _, _)| found.remove(kind)).collect()
 }
 
 /// The work tree that contains a directory.
-fn tree(directory: &Path) -> Option<Tree> {
+fn tree(directory: &Path) -> Option<DiscoveredWorktree> {
     if !directory.is_absolute() {
         return None;
     }
     let root = directory.ancestors().take(CLIMB).find(|above| above.join(".git").exists())?;
     let head = fs::read_to_string(git_directory(root)?.join("HEAD")).ok()?;
     let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
-    Some(Tree { directory: root.to_string_lossy().into_owned(), branch })
+    Some(DiscoveredWorktree { directory: root.to_string_lossy().into_owned(), branch })
 }
 
 /// The git directory of a work tree. A linked work tree has a file with its path.

@@ -19,7 +19,7 @@ use crate::actions::{self, Context};
 use crate::domain::config::estate::Environment;
 use crate::domain::config::host::Host;
 use crate::domain::core::time::Span;
-use crate::domain::host::requirement::{CheckResult, Needs, State, Topic, Users};
+use crate::domain::host::requirement::{CheckResult, CheckState, Needs, Topic, Users};
 use crate::domain::incident::outcome::Outcome;
 
 mod disk;
@@ -64,7 +64,7 @@ pub struct Checkup {
     /// The scopes that the Slack app needs.
     pub scopes: Vec<String>,
     /// The parts of commands that are suggested.
-    pub words: Words,
+    pub words: CommandHints,
 }
 
 /// The account whose permissions are checked.
@@ -80,7 +80,7 @@ pub struct Account {
 
 /// The parts of commands that are suggested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
+pub struct CommandHints {
     /// The program with the flags that it needs for this project.
     pub runbook: String,
     /// The directory of the runbooks and the estate.
@@ -91,7 +91,7 @@ impl Checkup {
     /// Runs all checks, the topics concurrently.
     pub async fn run(&self) -> Vec<CheckResult> {
         let (own, further) = tokio::join!(self.own_connection(), self.further_connections());
-        let is_reached = own.as_ref().is_none_or(|finding| finding.state == State::Fine);
+        let is_reached = own.as_ref().is_none_or(|finding| finding.state == CheckState::Fine);
         let mut findings: Vec<CheckResult> = own.into_iter().chain(further).collect();
         let looks: [(Topic, CheckFuture<'_>); 9] = [
             (Topic::Host, Box::pin(self.host())),

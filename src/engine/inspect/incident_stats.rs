@@ -41,7 +41,7 @@ impl Engine {
                 // An incident that changes during the loop moves to the front, so another one appears again on the next
                 // page.
                 if seen.insert(summary.id.clone()) {
-                    self.look_at(&summary.id, &mut found).await?;
+                    self.measure(&summary.id, &mut found).await?;
                 }
             }
             // Most recently changed first, and no incident changes before it is opened.
@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    async fn look_at(&self, id: &IncidentId, into: &mut Measures) -> Result<(), EngineError> {
+    async fn measure(&self, id: &IncidentId, into: &mut Measures) -> Result<(), EngineError> {
         let log = match self.parts().store.read(id, 0).await {
             Ok(log) => log,
             Err(StoreError::Damaged(_)) => {

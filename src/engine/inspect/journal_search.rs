@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::ordered_merge::{Slice, merged};
 use crate::actions::Context;
-use crate::actions::kinds::journal::query::Query;
+use crate::actions::kinds::journal::query::JournalQuery;
 use crate::domain::core::time::Timestamp;
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::filter::Filter;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::filter::JournalFilter;
 use crate::sync::lock;
 
 /// Concurrent readers: the host may be overloaded.
@@ -67,16 +67,16 @@ pub enum LineOrder {
 ///
 /// A sentence if journalctl cannot be started.
 pub async fn search(
-    filter: &Filter,
+    filter: &JournalFilter,
     order: LineOrder,
     context: &Context,
-    take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
+    take: &mut (dyn FnMut(Vec<JournalEntry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
-    let whole = Query {
+    let whole = JournalQuery {
         reverse: order == LineOrder::Backwards,
         follow: order == LineOrder::Following,
         directory: context.environment.journal.as_ref().map(PathBuf::from),
-        ..Query::of(filter)
+        ..JournalQuery::of(filter)
     };
     let slices = if worth_slicing(&whole, order) { slices(&whole, context).await? } else { vec![whole] };
     merged(slices.into_iter().map(|query| Slice::new(query, filter, context)).collect(), readers(), context, take).await
@@ -87,9 +87,13 @@ pub async fn search(
 /// # Errors
 ///
 /// As [`search`].
-pub async fn newest(filter: &Filter, most: usize, context: &Context) -> Result<(Vec<Entry>, Searched), String> {
+pub async fn newest(
+    filter: &JournalFilter,
+    most: usize,
+    context: &Context,
+) -> Result<(Vec<JournalEntry>, Searched), String> {
     let (mut kept, mut bytes) = (Vec::new(), 0);
-    let mut take = |entries: Vec<Entry>| {
+    let mut take = |entries: Vec<JournalEntry>| {
         for entry in entries {
             if kept.len() == most || bytes > NEWEST {
                 return ControlFlow::Break(());
@@ -111,13 +115,13 @@ fn readers() -> usize {
 
 /// Whether several readers are faster. They are not if the index excludes most lines, or if the newest lines are wanted
 /// first and few are enough.
-fn worth_slicing(whole: &Query, order: LineOrder) -> bool {
+fn worth_slicing(whole: &JournalQuery, order: LineOrder) -> bool {
     let every_line_is_read = order == LineOrder::Forwards || whole.is_prefiltered();
     order != LineOrder::Following && every_line_is_read && !whole.is_indexed() && readers() > 1
 }
 
 /// Cuts the query into equal periods, from the oldest line on, in reading order.
-async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> {
+async fn slices(whole: &JournalQuery, context: &Context) -> Result<Vec<JournalQuery>, String> {
     let end = whole.until.unwrap_or_else(|| context.clock.now());
     if end - whole.since <= SLICED {
         return Ok(vec![whole.clone()]);
@@ -131,8 +135,8 @@ async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> 
     let begins = std::iter::once(whole.since).chain(cuts.iter().copied());
     // A slice ends just before the next one: the journal counts in microseconds.
     let ends = cuts.iter().map(|cut| Some(*cut - TimeDelta::microseconds(1))).chain([whole.until]);
-    let mut slices: Vec<Query> =
-        begins.zip(ends).map(|(since, until)| Query { since, until, ..whole.clone() }).collect();
+    let mut slices: Vec<JournalQuery> =
+        begins.zip(ends).map(|(since, until)| JournalQuery { since, until, ..whole.clone() }).collect();
     if whole.reverse {
         slices.reverse();
     }
@@ -140,8 +144,8 @@ async fn slices(whole: &Query, context: &Context) -> Result<Vec<Query>, String> 
 }
 
 /// The instant of the oldest line within a query.
-async fn oldest(whole: &Query, context: &Context) -> Result<Option<Timestamp>, String> {
-    let query = Query { reverse: false, ..whole.clone() }.of_instants();
+async fn oldest(whole: &JournalQuery, context: &Context) -> Result<Option<Timestamp>, String> {
+    let query = JournalQuery { reverse: false, ..whole.clone() }.of_instants();
     let (first, found) = (Arc::new(Mutex::new(None)), CancellationToken::new());
     let mut take = |record: &crate::domain::journal::export::ExportRecord<'_>| {
         lock(&first).get_or_insert(record.at);

@@ -18,7 +18,7 @@ use crate::clock::{self, SharedClock};
 use crate::domain::config::estate::Estate;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status;
-use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, Unit};
+use crate::domain::host::status::{Probe, Sighting, StatusRow, StatusSubject, UnitState};
 use crate::engine::catalog::Catalog;
 
 pub use crate::actions::kinds::systemd::watch::UnitWatch;
@@ -45,7 +45,7 @@ pub struct StatusSurvey {
 }
 
 /// systemd's states of the units by name, or why systemd cannot be reached.
-pub type Units = Result<HashMap<String, Unit>, String>;
+pub type Units = Result<HashMap<String, UnitState>, String>;
 
 /// The status at one instant.
 #[derive(Debug, Serialize)]
@@ -132,7 +132,7 @@ impl StatusSurvey {
     }
 
     /// Reads all units and probes all subjects once.
-    pub async fn look(&self) -> StatusReport {
+    pub async fn read_all(&self) -> StatusReport {
         let probes = join_all(self.subjects.iter().map(|subject| self.probe(subject)));
         let (units, probes) = futures_util::join!(self.units(), probes);
         let judged = self.subjects.iter().zip(probes);
@@ -154,7 +154,7 @@ pub fn sighting(subject: &StatusSubject, units: &Units) -> Sighting {
 }
 
 /// The arguments that start the suggested runbook for a row, without the program's name.
-pub fn start_words(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
+pub fn start_arguments(row: &StatusRow, catalog: &Catalog, environment: &str) -> Option<Vec<String>> {
     let runbooks = catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok());
     let remedy = status::remedy(row, runbooks, environment)?;
     let mut words = vec!["start".to_owned(), remedy.runbook, "--env".to_owned(), environment.to_owned()];

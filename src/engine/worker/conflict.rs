@@ -57,9 +57,9 @@ impl Worker {
     /// Cancels what was about to start, and reads the incident again.
     pub(super) async fn begin_again(&mut self, read_only: &[RunStep]) -> Result<(), EngineError> {
         tracing::debug!(incident = %self.id, after = self.proposal.expected(), "another process appended first");
-        self.launches.clear();
+        self.pending_starts.clear();
         self.call_off(read_only);
-        self.parcels.clear();
+        self.pending_deliveries.clear();
         self.incident = self.engine.incident(&self.id).await?;
         self.proposal = Proposal::on(&self.id, Some(&self.incident));
         Ok(())

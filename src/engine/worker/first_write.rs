@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::Incident;
-use crate::engine::commit::{Committed, Prepared, Proposal};
+use crate::engine::commit::{Committed, PreparedWrite, Proposal};
 use crate::engine::lease::HeldLease;
 use crate::engine::{Engine, EngineError};
 
@@ -28,14 +28,14 @@ impl Worker {
 
     /// The first write: the opening of the incident and everything that follows from it, up to the first intents of a
     /// run.
-    pub(in crate::engine) async fn first_write(&mut self) -> Result<Prepared, EngineError> {
+    pub(in crate::engine) async fn first_write(&mut self) -> Result<PreparedWrite, EngineError> {
         self.gather().await?;
         Ok(self.take_proposal().prepare(Some(&self.incident)))
     }
 
     /// Called when the first write is durable. Starts its attempts.
     pub(in crate::engine) fn begun(&mut self, committed: &Committed) {
-        self.stand(committed);
+        self.mark_committed(committed);
         self.start_pending();
     }
 }

@@ -16,35 +16,35 @@ use crate::engine::delivery::DeliveryRequest;
 /// A message, the channel it is meant for, and the channel it is sent to.
 pub(super) type RouteKey = (MessageId, String, String);
 
-fn way(parcel: &PendingDelivery) -> RouteKey {
-    (parcel.id.clone(), parcel.target.clone(), parcel.channel.clone())
+fn route_key(delivery: &PendingDelivery) -> RouteKey {
+    (delivery.id.clone(), delivery.target.clone(), delivery.channel.clone())
 }
 
 impl Worker {
     /// Queues a pending delivery, unless it is queued or being sent. It is sent when the drafted events are durable.
-    pub(super) fn enqueue(&mut self, parcel: PendingDelivery) {
-        let way = way(&parcel);
-        let waits = self.parcels.iter().any(|other| self::way(other) == way);
-        if !waits && !self.sending.contains(&way) {
-            self.parcels.push(parcel);
+    pub(super) fn enqueue(&mut self, delivery: PendingDelivery) {
+        let route = route_key(&delivery);
+        let waits = self.pending_deliveries.iter().any(|other| route_key(other) == route);
+        if !waits && !self.sending.contains(&route) {
+            self.pending_deliveries.push(delivery);
         }
     }
 
     /// Sends the queued messages.
     pub(super) fn post(&mut self) {
-        for parcel in std::mem::take(&mut self.parcels) {
-            let way = way(&parcel);
-            let Some(sending) = DeliveryRequest::of(&self.incident, parcel) else { continue };
-            self.sending.insert(way);
-            let office = Arc::clone(&self.engine.office);
-            self.tasks.spawn(async move { TaskResult::Told { event: office.deliver(&sending).await } });
+        for delivery in std::mem::take(&mut self.pending_deliveries) {
+            let route = route_key(&delivery);
+            let Some(sending) = DeliveryRequest::of(&self.incident, delivery) else { continue };
+            self.sending.insert(route);
+            let deliveries = Arc::clone(&self.engine.delivery);
+            self.tasks.spawn(async move { TaskResult::Told { event: deliveries.deliver(&sending).await } });
         }
     }
 
     /// Records the result of a delivery.
     pub(super) fn delivery_ended(&mut self, event: Event, now: Timestamp) -> Result<(), EngineError> {
-        if let Some(way) = way_of(&event) {
-            self.sending.remove(&way);
+        if let Some(route) = route_key_of(&event) {
+            self.sending.remove(&route);
         }
         self.draft(event, now)
     }
@@ -55,7 +55,7 @@ impl Worker {
     }
 }
 
-fn way_of(event: &Event) -> Option<RouteKey> {
+fn route_key_of(event: &Event) -> Option<RouteKey> {
     let Event::Message(event) = event else { return None };
     let delivery = event.delivery()?;
     Some((delivery.message()?, delivery.target().to_owned(), delivery.channel.clone()))

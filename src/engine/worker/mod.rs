@@ -87,20 +87,20 @@ pub(super) struct Worker {
     /// The events decided since the last commit; `incident` includes them already.
     proposal: Proposal,
     held: HeldLease,
-    launches: Vec<PendingStart>,
+    pending_starts: Vec<PendingStart>,
     /// Messages to send after the next commit, and messages being sent.
-    parcels: Vec<PendingDelivery>,
+    pending_deliveries: Vec<PendingDelivery>,
     sending: BTreeSet<RouteKey>,
     observed: HashMap<RunStep, (String, Value)>,
     /// Attempts interrupted by a lost connection.
     lost: recovery::Losses,
-    flights: HashMap<RunStep, RunningTask>,
+    running_tasks: HashMap<RunStep, RunningTask>,
     tasks: JoinSet<TaskResult>,
-    landed: Vec<TaskResult>,
+    finished: Vec<TaskResult>,
     hints: broadcast::Receiver<(IncidentId, Hint)>,
     /// The last event at which the post-mortem draft could not be written, and the error. The worker continues, and
     /// returns the error when it stops.
-    undrafted: Option<(u64, EngineError)>,
+    unwritten_draft: Option<(u64, EngineError)>,
 }
 
 impl Engine {
@@ -117,7 +117,7 @@ impl Engine {
             Ok(held) => held,
             Err(claim) => return Ok(Stop::Taken(claim)),
         };
-        let hints = self.hub.listen();
+        let hints = self.publisher.listen();
         let folded = match self.incident(incident).await {
             Ok(folded) => folded,
             Err(error) => {
@@ -134,21 +134,21 @@ impl Engine {
 impl Worker {
     fn new(engine: &Engine, held: HeldLease, incident: Incident, proposal: Proposal) -> Self {
         Self {
-            hints: engine.hub.listen(),
+            hints: engine.publisher.listen(),
             engine: engine.clone(),
             id: incident.id.clone(),
             incident,
             proposal,
             held,
-            launches: Vec::new(),
-            parcels: Vec::new(),
+            pending_starts: Vec::new(),
+            pending_deliveries: Vec::new(),
             sending: BTreeSet::new(),
             observed: HashMap::new(),
             lost: recovery::Losses::default(),
-            flights: HashMap::new(),
+            running_tasks: HashMap::new(),
             tasks: JoinSet::new(),
-            landed: Vec::new(),
-            undrafted: None,
+            finished: Vec::new(),
+            unwritten_draft: None,
         }
     }
 
@@ -165,11 +165,11 @@ impl Worker {
 
     async fn work(&mut self, patience: ReturnWhen, detach: &CancellationToken) -> Result<Stop, EngineError> {
         loop {
-            if let Some(claim) = self.turn().await? {
+            if let Some(claim) = self.iterate().await? {
                 return Ok(Stop::Taken(claim));
             }
-            if let Some(stop) = self.rest(patience) {
-                return self.undrafted.take().map_or(Ok(stop), |(_, error)| Err(error));
+            if let Some(stop) = self.stop_reason(patience) {
+                return self.unwritten_draft.take().map_or(Ok(stop), |(_, error)| Err(error));
             }
             if detach.is_cancelled() {
                 return self.leave().await;
@@ -180,7 +180,7 @@ impl Worker {
 
     /// One iteration: records everything that follows from the state, then starts pending attempts. Returns the other
     /// holder's lease if ours was lost.
-    async fn turn(&mut self) -> Result<Option<crate::store::Lease>, EngineError> {
+    async fn iterate(&mut self) -> Result<Option<crate::store::Lease>, EngineError> {
         self.engine.refresh();
         loop {
             let parts = self.engine.parts();
@@ -194,8 +194,8 @@ impl Worker {
             }
             // A worker suspended for longer than its lease must not act: others may have reconciled its attempts.
             if !self.commit().await? || !self.held.is_good(self.engine.parts().clock.now()) {
-                self.launches.clear();
-                self.parcels.clear();
+                self.pending_starts.clear();
+                self.pending_deliveries.clear();
             }
             self.start_pending();
         }
@@ -203,8 +203,8 @@ impl Worker {
 
     /// Applies task results and what follows from them, until nothing more follows.
     async fn gather(&mut self) -> Result<(), EngineError> {
-        for landed in std::mem::take(&mut self.landed) {
-            self.land(landed)?;
+        for finished in std::mem::take(&mut self.finished) {
+            self.record_result(finished)?;
         }
         for _ in 0..ROUND_LIMIT {
             let before = self.incident.seq;
@@ -232,8 +232,8 @@ impl Worker {
                     Err(reason) => self.draft(recovery::failure_of_start(&self.incident, run, step, reason), now),
                 }
             }
-            Effect::Deliver(parcel) => {
-                self.enqueue(*parcel);
+            Effect::Deliver(delivery) => {
+                self.enqueue(*delivery);
                 Ok(())
             }
             Effect::WritePostmortem => self.write_postmortem(now).await,
@@ -273,29 +273,29 @@ impl Worker {
 
     async fn write_postmortem(&mut self, now: Timestamp) -> Result<(), EngineError> {
         // The draft is written from durable events, so the proposal is committed first.
-        let tried = self.undrafted.as_ref().map(|(seq, _)| *seq);
+        let tried = self.unwritten_draft.as_ref().map(|(seq, _)| *seq);
         if !self.proposal.is_empty() || tried == Some(self.incident.seq) {
             return Ok(());
         }
         match self.engine.write_postmortem_draft(&self.id, &self.incident).await {
             Ok(written) => {
-                self.undrafted = None;
+                self.unwritten_draft = None;
                 self.draft(written, now)
             }
             Err(error) => {
                 tracing::warn!(incident = %self.id, %error, "the post-mortem or report is not on disk");
-                self.undrafted = Some((self.incident.seq, error));
+                self.unwritten_draft = Some((self.incident.seq, error));
                 Ok(())
             }
         }
     }
 
-    fn land(&mut self, landed: TaskResult) -> Result<(), EngineError> {
+    fn record_result(&mut self, finished: TaskResult) -> Result<(), EngineError> {
         let now = self.engine.parts().clock.now();
-        if let Some(place) = landed.place() {
-            self.flights.remove(place);
+        if let Some(place) = finished.place() {
+            self.running_tasks.remove(place);
         }
-        match landed {
+        match finished {
             TaskResult::Told { event } => self.delivery_ended(event, now),
             TaskResult::Observed { place, digest, before } => {
                 self.observed.insert(place, (digest, before));
@@ -338,11 +338,11 @@ impl Worker {
         };
         match committed {
             Ok(committed) => {
-                self.stand(&committed);
+                self.mark_committed(&committed);
                 Ok(true)
             }
             Err(StoreError::Conflict { .. } | StoreError::Taken { .. }) => {
-                self.landed.extend(results);
+                self.finished.extend(results);
                 self.begin_again(&readings).await?;
                 Ok(false)
             }
@@ -357,7 +357,7 @@ impl Worker {
     }
 
     /// The proposal is durable; starts the next one after it.
-    fn stand(&mut self, committed: &Committed) {
+    fn mark_committed(&mut self, committed: &Committed) {
         let (before, events) = (self.proposal.expected(), committed.events().len());
         tracing::debug!(incident = %self.id, after = before, events, "appended");
         self.proposal = Proposal::after(&self.id, committed.last_seq().unwrap_or(before));

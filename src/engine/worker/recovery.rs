@@ -56,13 +56,13 @@ impl Worker {
     /// Handles an attempt that started and has no result. Our own continues or is cancelled; another worker's is
     /// reconciled.
     pub(super) fn settle(&mut self, place: RunStep, halt: bool, now: Timestamp) -> Result<(), EngineError> {
-        if let Some(flight) = self.flights.get(&place) {
+        if let Some(task) = self.running_tasks.get(&place) {
             if halt {
-                flight.cancel.cancel();
+                task.cancel.cancel();
             }
             return Ok(());
         }
-        if self.launches.iter().any(|launch| launch.place == place) {
+        if self.pending_starts.iter().any(|start| start.place == place) {
             return Ok(());
         }
         let Some(state) = self.incident.run(place.0).and_then(|run| run.state(&place.1)) else {
@@ -92,7 +92,7 @@ impl Worker {
         let Some(context) = self.context(&place, &action, LOOK_LIMIT.after(now), cancel.clone()) else {
             return Ok(());
         };
-        self.flights.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
+        self.running_tasks.insert(place.clone(), RunningTask { cancel, effect: EffectClass::Read, acting: false });
         self.tasks.spawn(async move {
             let finding = execute::reconcile(&action, &before, context).await;
             TaskResult::Settled { place, attempt, finding }
@@ -128,7 +128,7 @@ impl Worker {
     fn progress(&self, place: &RunStep) -> Progress {
         let (engine, id, place) = (self.engine.clone(), self.id.clone(), place.clone());
         Progress::new(move |line| {
-            engine.hub.publish(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
+            engine.publisher.publish(&id, Hint::Line(place.0, place.1.clone(), line.to_owned()));
         })
     }
 }

@@ -21,8 +21,8 @@ const LEAVE_LIMIT: Span = Span::seconds(10);
 
 impl Worker {
     /// Whether the worker has reached the state that the caller waits for.
-    pub(super) fn rest(&self, patience: ReturnWhen) -> Option<Stop> {
-        if !self.flights.is_empty() || !self.sending.is_empty() || !self.landed.is_empty() {
+    pub(super) fn stop_reason(&self, patience: ReturnWhen) -> Option<Stop> {
+        if !self.running_tasks.is_empty() || !self.sending.is_empty() || !self.finished.is_empty() {
             return None;
         }
         let undoing = self.incident.runs.iter().filter(|run| run.is_over()).any(Run::is_undoing);
@@ -45,9 +45,9 @@ impl Worker {
         let until = wake.unwrap_or(Timestamp::MAX_UTC).min(self.held.renew_at());
         loop {
             tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     // Tasks catch their own panics, so each returns a result.
-                    self.landed.extend(landed.ok());
+                    self.finished.extend(finished.ok());
                     return Ok(());
                 }
                 heard = self.hints.recv() => match heard {
@@ -84,41 +84,41 @@ impl Worker {
     /// Stops the worker: cancels read-only attempts, which will be repeated, and waits up to [`LEAVE_LIMIT`] for
     /// changes and messages.
     pub(super) async fn leave(&mut self) -> Result<Stop, EngineError> {
-        for flight in self.flights.values().filter(|flight| !flight.effect.changes() || !flight.acting) {
-            flight.cancel.cancel();
+        for task in self.running_tasks.values().filter(|task| !task.effect.changes() || !task.acting) {
+            task.cancel.cancel();
         }
         let clock = Arc::clone(&self.engine.parts().clock);
         let until = LEAVE_LIMIT.after(clock.now());
         while self.is_busy() {
             tokio::select! {
-                Some(landed) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    if let Ok(landed) = landed {
-                        self.keep_if_changed(landed)?;
+                Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok(finished) = finished {
+                        self.keep_if_changed(finished)?;
                     }
                 }
                 () = clock.sleep_until(until) => break,
             }
         }
         while !self.proposal.is_empty() && !self.commit().await? {
-            for landed in std::mem::take(&mut self.landed) {
-                self.land(landed)?;
+            for finished in std::mem::take(&mut self.finished) {
+                self.record_result(finished)?;
             }
         }
         Ok(Stop::Detached)
     }
 
-    fn keep_if_changed(&mut self, landed: TaskResult) -> Result<(), EngineError> {
-        let Some(place) = landed.place() else { return self.land(landed) };
-        if self.flights.get(place).is_some_and(|flight| flight.acting && flight.effect.changes()) {
-            return self.land(landed);
+    fn keep_if_changed(&mut self, finished: TaskResult) -> Result<(), EngineError> {
+        let Some(place) = finished.place() else { return self.record_result(finished) };
+        if self.running_tasks.get(place).is_some_and(|task| task.acting && task.effect.changes()) {
+            return self.record_result(finished);
         }
-        self.flights.remove(place);
+        self.running_tasks.remove(place);
         Ok(())
     }
 
     /// Whether a change or a delivery is running; its result is worth waiting for.
     fn is_busy(&self) -> bool {
-        !self.sending.is_empty() || self.flights.values().any(|flight| flight.acting && flight.effect.changes())
+        !self.sending.is_empty() || self.running_tasks.values().any(|task| task.acting && task.effect.changes())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::chained_stream::{EventRow, Head};
 use crate::store::codec::{parse_instant, written};
 use crate::store::hash_chain;
 use crate::store::hash_chain::Hash;
-use crate::store::{Lease, Summary, UniqueName};
+use crate::store::{Lease, StreamSummary, UniqueName};
 
 /// Typed access to the columns of a row.
 struct RowColumns<'a>(&'a rusqlite::Row<'a>);
@@ -54,7 +54,7 @@ pub(super) struct StreamRow {
 impl StreamRow {
     /// A checksum over the row, since the row is outside the chain.
     pub(super) fn seal(&self) -> Hash {
-        let Head { summary: Summary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
+        let Head { summary: StreamSummary { id, seq, opened_at, changed_at, live }, hash } = &self.head;
         hash_chain::seal(&[
             &self.number.to_be_bytes(),
             &self.last.to_be_bytes(),
@@ -79,7 +79,7 @@ pub(super) use stream_columns;
 /// Reads the columns of [`stream_columns`] and verifies their checksum.
 pub(super) fn stream(row: &rusqlite::Row<'_>) -> Result<StreamRow, SqliteError> {
     let columns = RowColumns(row);
-    let summary = Summary {
+    let summary = StreamSummary {
         id: columns.incident(2)?,
         seq: columns.number(3)?,
         opened_at: columns.instant(4)?,
@@ -137,7 +137,7 @@ pub(super) fn stream_of(connection: &Connection, incident: &IncidentId) -> Resul
 /// Checks that the last event named by a stream exists.
 pub(super) fn is_last(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
     const HASH: &str = "SELECT hash FROM events WHERE place = ?1 AND stream = ?2 AND seq = ?3";
-    let Summary { id, seq, .. } = &stream.head.summary;
+    let StreamSummary { id, seq, .. } = &stream.head.summary;
     let place = [signed(stream.last), signed(stream.number), signed(*seq)];
     let last = one(connection, HASH, place, |row| RowColumns(row).hash(0))?;
     if last == Some(stream.head.hash) {

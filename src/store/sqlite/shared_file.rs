@@ -23,13 +23,13 @@ use crate::store::StoreError;
 use crate::sync::lock;
 
 /// Identifies a file whatever its name: device and inode.
-pub(super) type Identity = (u64, u64);
+pub(super) type FileIdentity = (u64, u64);
 
 /// The files that this process has open.
 static OPEN: Mutex<Open> = Mutex::new(Open { files: BTreeMap::new(), unidentified: Vec::new() });
 
 struct Open {
-    files: BTreeMap<Identity, Shared>,
+    files: BTreeMap<FileIdentity, Shared>,
     /// Descriptors whose file is unknown because `fstat` failed. They stay open: closing one could drop locks.
     unidentified: Vec<File>,
 }
@@ -66,7 +66,7 @@ impl Open {
 /// A holder of a file's shared descriptor. The last holder closes the descriptor on drop.
 #[derive(Debug)]
 pub(super) struct SharedFile {
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 impl SharedFile {
@@ -87,7 +87,7 @@ impl SharedFile {
         open.take(OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?)
     }
 
-    pub(super) fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> FileIdentity {
         self.identity
     }
 
@@ -167,7 +167,7 @@ impl DerefMut for Database {
 }
 
 /// Checks that the path still names the opened file. Nothing is written to a file that was removed or replaced.
-pub(super) fn is_still(path: &Path, opened: Identity) -> Result<(), StoreError> {
+pub(super) fn is_still(path: &Path, opened: FileIdentity) -> Result<(), StoreError> {
     let found = fs::metadata(path).map_err(|error| io_refusal(path, &error))?;
     if identity(&found) == opened {
         return Ok(());
@@ -175,7 +175,7 @@ pub(super) fn is_still(path: &Path, opened: Identity) -> Result<(), StoreError> 
     Err(StoreError::Unavailable(format!("`{}` is another file than the one that was opened", path.display())))
 }
 
-fn identity(file: &fs::Metadata) -> Identity {
+fn identity(file: &fs::Metadata) -> FileIdentity {
     (file.dev(), file.ino())
 }
 
@@ -183,7 +183,7 @@ fn identity(file: &fs::Metadata) -> Identity {
 mod tests {
     use super::*;
 
-    fn descriptors(of: Identity) -> usize {
+    fn descriptors(of: FileIdentity) -> usize {
         let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
         open.filter_map(|entry| fs::metadata(entry.path()).ok()).filter(|found| identity(found) == of).count()
     }

@@ -17,9 +17,9 @@ use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
 use crate::domain::incident::event::Recorded;
 use crate::store::chained_stream::{EventRow, Extension, extend};
-use crate::store::codec::{Prepared, written};
+use crate::store::codec::{EncodedEvent, written};
 use crate::store::lease::begun;
-use crate::store::{Lease, StoreError, Summary, UniqueName, Write};
+use crate::store::{Lease, StoreError, StreamSummary, UniqueName, Write};
 
 const STREAM: &str = "INSERT INTO streams (number, last, incident, seq, opened_at, changed_at, live, head, seal) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (incident) DO UPDATE SET last = excluded.last, \
@@ -82,7 +82,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Adds a write to its stream, after earlier writes of this batch.
-    pub(super) fn add(&mut self, write: &Write, prepared: Vec<Prepared>) -> Result<Vec<Recorded>, SqliteError> {
+    pub(super) fn add(&mut self, write: &Write, prepared: Vec<EncodedEvent>) -> Result<Vec<Recorded>, SqliteError> {
         let Write { incident, expected, keys, claim, live, .. } = write;
         self.load_stream(incident)?;
         let change = self.changes.get_mut(incident).expect("it was looked up");
@@ -173,7 +173,7 @@ fn write_events(
 }
 
 fn write_stream(connection: &Connection, stream: &StreamRow) -> Result<(), SqliteError> {
-    let Summary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
+    let StreamSummary { id, seq, opened_at, changed_at, live } = &stream.head.summary;
     connection.prepare_cached(STREAM)?.execute(params![
         signed(stream.number),
         signed(stream.last),

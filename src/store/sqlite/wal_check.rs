@@ -34,7 +34,7 @@ const LOOKS: u32 = 5;
 pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
     let journal = beside(path, "-wal");
     for _ in 0..LOOKS {
-        let seen = look(&journal).map_err(|error| io_refusal(&journal, &error))?;
+        let seen = scan(&journal).map_err(|error| io_refusal(&journal, &error))?;
         let WalFinding { header, why: Some(why) } = seen else { return Ok(()) };
         let again = first_bytes(&journal).map_err(|error| io_refusal(&journal, &error))?;
         if again == Some(header) {
@@ -59,7 +59,7 @@ fn first_bytes(journal: &Path) -> io::Result<Option<[u8; HEADER]>> {
     }
 }
 
-fn look(journal: &Path) -> io::Result<WalFinding> {
+fn scan(journal: &Path) -> io::Result<WalFinding> {
     let Some(header) = first_bytes(journal)? else { return Ok(WalFinding { header: [0; HEADER], why: None }) };
     let seen = |why: Option<String>| Ok(WalFinding { header, why });
     let mut frames = BufReader::with_capacity(16 * PAGE, File::open(journal)?);

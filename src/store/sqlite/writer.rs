@@ -16,7 +16,7 @@ use super::rows;
 use super::transaction::{Batch, KnownState, write_lease};
 use crate::domain::core::id::IncidentId;
 use crate::domain::incident::event::Recorded;
-use crate::store::codec::Prepared;
+use crate::store::codec::EncodedEvent;
 use crate::store::lease::{LeaseRequest, answer, released};
 use crate::store::{Lease, LeaseAnswer, StoreError, Write};
 
@@ -36,13 +36,13 @@ type AppendResult = Result<Vec<Recorded>, StoreError>;
 
 /// Writes of one request, waiting to be committed.
 struct Append {
-    writes: Vec<(Write, Vec<Prepared>)>,
+    writes: Vec<(Write, Vec<EncodedEvent>)>,
     reply: WriterReply<Vec<AppendResult>>,
 }
 
-enum AppendJob {
+enum WriterJob {
     Append(Append),
-    Errand(WriterRequest),
+    Request(WriterRequest),
 }
 
 /// A request other than an append. It runs alone, after the appends that arrived with it.
@@ -55,10 +55,10 @@ enum WriterRequest {
 /// A handle to the writer thread.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<AppendJob>,
+    jobs: mpsc::Sender<WriterJob>,
 }
 
-impl std::fmt::Debug for AppendJob {
+impl std::fmt::Debug for WriterJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Job")
     }
@@ -68,31 +68,34 @@ impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
     pub(super) fn start(link: LazyConnection) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let desk = WriterThread { link, known: KnownState::default(), version: 0 };
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || desk.work(queue));
+        let writer = WriterThread { link, known: KnownState::default(), version: 0 };
+        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.work(queue));
         thread
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started to write the log: {error}")))?;
         Ok(Self { jobs })
     }
 
     /// The result of each write, or one error if nothing was written.
-    pub(super) async fn append(&self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
-        self.send(|reply| AppendJob::Append(Append { writes, reply })).await
+    pub(super) async fn append(
+        &self,
+        writes: Vec<(Write, Vec<EncodedEvent>)>,
+    ) -> Result<Vec<AppendResult>, StoreError> {
+        self.send(|reply| WriterJob::Append(Append { writes, reply })).await
     }
 
-    pub(super) async fn claim(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Claim(wish, reply))).await
+    pub(super) async fn acquire_lease(&self, wish: LeaseRequest) -> Result<LeaseAnswer, StoreError> {
+        self.send(|reply| WriterJob::Request(WriterRequest::Claim(wish, reply))).await
     }
 
     pub(super) async fn release(&self, claim: Lease) -> Result<(), StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Release(claim, reply))).await
+        self.send(|reply| WriterJob::Request(WriterRequest::Release(claim, reply))).await
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        self.send(|reply| AppendJob::Errand(WriterRequest::Close(reply))).await
+        self.send(|reply| WriterJob::Request(WriterRequest::Close(reply))).await
     }
 
-    async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> AppendJob) -> Result<T, StoreError> {
+    async fn send<T>(&self, job: impl FnOnce(WriterReply<T>) -> WriterJob) -> Result<T, StoreError> {
         let ended = || StoreError::Unavailable("the log has been closed".to_owned());
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| ended())?;
@@ -108,27 +111,27 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn work(mut self, mut queue: mpsc::Receiver<AppendJob>) {
+    fn work(mut self, mut queue: mpsc::Receiver<WriterJob>) {
         let mut jobs = Vec::new();
         while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
             let mut appends = Vec::new();
-            let mut errands = Vec::new();
+            let mut requests = Vec::new();
             for job in jobs.drain(..) {
                 match job {
-                    AppendJob::Append(append) => appends.push(append),
-                    AppendJob::Errand(errand) => errands.push(errand),
+                    WriterJob::Append(append) => appends.push(append),
+                    WriterJob::Request(request) => requests.push(request),
                 }
             }
             while !appends.is_empty() {
                 let batch = appends.drain(..batch_length(&appends)).collect();
                 self.commit(batch);
             }
-            errands.into_iter().for_each(|errand| self.serve(errand));
+            requests.into_iter().for_each(|request| self.serve(request));
         }
     }
 
-    fn serve(&mut self, errand: WriterRequest) {
-        match errand {
+    fn serve(&mut self, request: WriterRequest) {
+        match request {
             WriterRequest::Claim(wish, reply) => reply_with(reply, acquire_lease(&mut self.link, wish)),
             WriterRequest::Release(claim, reply) => reply_with(reply, release_lease(&mut self.link, &claim)),
             WriterRequest::Close(reply) => reply_with(reply, self.link.close()),
@@ -158,7 +161,7 @@ impl WriterThread {
     }
 
     /// Commits writes in one transaction. Returns the result of each.
-    fn written(&mut self, writes: Vec<(Write, Vec<Prepared>)>) -> Result<Vec<AppendResult>, StoreError> {
+    fn written(&mut self, writes: Vec<(Write, Vec<EncodedEvent>)>) -> Result<Vec<AppendResult>, StoreError> {
         let Self { link, known, version, .. } = self;
         let path = link.path().to_owned();
         link.change(|connection| {

@@ -20,7 +20,7 @@ use clap::Parser;
 
 use self::commands::{authoring, incident, inspect, operate};
 use self::context::session::Session;
-use self::context::settings::{Environment, Flags, Settings};
+use self::context::settings::{EnvironmentVariables, Flags, Settings};
 use self::output::error::{Failure, Result};
 use crate::domain::core::text::printable;
 use crate::surface::exit::Exit;
@@ -91,51 +91,51 @@ enum Command {
 }
 
 impl Command {
-    fn run(self, station: &Session) -> Result {
+    fn run(self, session: &Session) -> Result {
         match self {
-            Self::Start(command) => command.run(station),
-            Self::Serve(command) => command.run(station),
-            Self::Simulate(command) => command.run(station),
-            Self::Confirm(command) => command.run(station),
-            Self::Watch(command) => command.run(station),
-            Self::Status(command) => command.run(station),
-            Self::Incidents(command) => command.run(station),
-            Self::Schedule(command) => command.run(station),
-            Self::Answer(command) => command.run(station),
-            Self::Approve(command) => command.run(station),
-            Self::Deny(command) => command.run(station),
-            Self::Retry(command) => command.run(station),
-            Self::Skip(command) => command.run(station),
-            Self::Undo(command) => command.run(station),
-            Self::Cancel(command) => command.run(station),
-            Self::Note(command) => command.run(station),
-            Self::Ack(command) => command.run(station),
-            Self::Role(command) => command.run(station),
-            Self::Update(command) => command.run(station),
-            Self::Severity(command) => command.run(station),
-            Self::Resolve(command) => command.run(station),
-            Self::Handoff(command) => command.run(station),
-            Self::Timeline(command) => command.run(station),
-            Self::Page(command) => command.run(station),
-            Self::Postmortem(command) => command.run(station),
-            Self::Verify(command) => command.run(station),
-            Self::Stats(command) => command.run(station),
-            Self::List(command) => command.run(station),
-            Self::Logs(command) => command.run(station),
-            Self::Show(command) => command.run(station),
-            Self::Lint(command) => command.run(station),
-            Self::Schema(command) => command.run(station),
-            Self::Kinds(command) => command.run(station),
-            Self::Init(command) => command.run(station),
-            Self::Doctor(command) => command.run(station),
-            Self::Demo(command) => command.run(station),
-            Self::DemoService(command) => command.run(station),
-            Self::Completions(command) => command.run(station),
-            Self::Slack(command) => command.run(station),
-            Self::Unit(command) => command.run(station),
-            Self::Man(command) => command.run(station),
-            Self::Reference(command) => command.run(station),
-            Self::Work(command) => command.run(station),
+            Self::Start(command) => command.run(session),
+            Self::Serve(command) => command.run(session),
+            Self::Simulate(command) => command.run(session),
+            Self::Confirm(command) => command.run(session),
+            Self::Watch(command) => command.run(session),
+            Self::Status(command) => command.run(session),
+            Self::Incidents(command) => command.run(session),
+            Self::Schedule(command) => command.run(session),
+            Self::Answer(command) => command.run(session),
+            Self::Approve(command) => command.run(session),
+            Self::Deny(command) => command.run(session),
+            Self::Retry(command) => command.run(session),
+            Self::Skip(command) => command.run(session),
+            Self::Undo(command) => command.run(session),
+            Self::Cancel(command) => command.run(session),
+            Self::Note(command) => command.run(session),
+            Self::Ack(command) => command.run(session),
+            Self::Role(command) => command.run(session),
+            Self::Update(command) => command.run(session),
+            Self::Severity(command) => command.run(session),
+            Self::Resolve(command) => command.run(session),
+            Self::Handoff(command) => command.run(session),
+            Self::Timeline(command) => command.run(session),
+            Self::Page(command) => command.run(session),
+            Self::Postmortem(command) => command.run(session),
+            Self::Verify(command) => command.run(session),
+            Self::Stats(command) => command.run(session),
+            Self::List(command) => command.run(session),
+            Self::Logs(command) => command.run(session),
+            Self::Show(command) => command.run(session),
+            Self::Lint(command) => command.run(session),
+            Self::Schema(command) => command.run(session),
+            Self::Kinds(command) => command.run(session),
+            Self::Init(command) => command.run(session),
+            Self::Doctor(command) => command.run(session),
+            Self::Demo(command) => command.run(session),
+            Self::DemoService(command) => command.run(session),
+            Self::Completions(command) => command.run(session),
+            Self::Slack(command) => command.run(session),
+            Self::Unit(command) => command.run(session),
+            Self::Man(command) => command.run(session),
+            Self::Reference(command) => command.run(session),
+            Self::Work(command) => command.run(session),
         }
     }
 }
@@ -154,12 +154,12 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
     let draws = matches!(cli.command, Command::Stats(_));
     // A server has no terminal, so its warnings go to its journal.
     let usual = matches!(cli.command, Command::Serve(_)).then_some("runbook=warn");
-    let ended = settled(cli.flags, usual).and_then(|station| {
-        if station.output.format() == output::format::Format::Svg && !draws {
+    let ended = settled(cli.flags, usual).and_then(|session| {
+        if session.output.format() == output::format::Format::Svg && !draws {
             return Err(Failure::usage("only `stats` can be drawn").hint("`runbook stats -o svg` draws."));
         }
-        let ended = cli.command.run(&station);
-        ended.map_err(|failure| failure.typed_as(&station.settings.command()))
+        let ended = cli.command.run(&session);
+        ended.map_err(|failure| failure.typed_as(&session.settings.command()))
     });
     crate::actions::transport::host::close_connections();
     ended.unwrap_or_else(|failure: Failure| {
@@ -169,7 +169,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn settled(flags: Flags, usual: Option<&str>) -> Result<Session> {
-    let environment = Environment::of_process();
+    let environment = EnvironmentVariables::of_process();
     trace(environment.text("RUNBOOK_LOG").or(usual));
     Ok(Session::new(Settings::resolve(&flags, environment)?))
 }

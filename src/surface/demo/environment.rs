@@ -14,12 +14,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::fake_slack::Slack;
+use super::fake_slack::FakeSlack;
 use super::lab::journald::Journald;
 use super::lab::manager::{Blueprint, PrivateManager};
 use super::lab::plain_supervisor::{Processes, Service};
 use super::lab::repository;
-use super::lab::repository::Repository;
+use super::lab::repository::DemoRepository;
 use crate::clock::{SharedClock, sleep};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::template::expression;
@@ -64,8 +64,8 @@ pub struct DemoEnvironment {
     ground: Ground,
     keeper: Supervisor,
     journal: Option<Journald>,
-    repository: Option<Repository>,
-    slack: Slack,
+    repository: Option<DemoRepository>,
+    slack: FakeSlack,
     missing: Vec<String>,
 }
 
@@ -85,13 +85,13 @@ impl DemoEnvironment {
         let parts = ground.parts();
         std::fs::create_dir_all(&parts)?;
         let ports = free_ports(SERVICES.len()).await?;
-        let repository = Repository::create(&parts)?;
+        let repository = DemoRepository::create(&parts)?;
         let mut missing = Vec::new();
         if repository.is_none() {
             missing.push("git is not installed, so there is no merge to take back".to_owned());
         }
         let (keeper, journal) = keeper(&ground, &ports, repository.as_ref(), &mut missing).await?;
-        let slack = Slack::start().await?;
+        let slack = FakeSlack::start().await?;
         let stage = Self { ground, keeper, journal, repository, slack, missing };
         stage.write_project(&ports)?;
         stage.wait_for(&ports).await?;
@@ -116,7 +116,7 @@ impl DemoEnvironment {
     }
 
     /// The server for the demo's `#incidents`.
-    pub fn slack(&self) -> &Slack {
+    pub fn slack(&self) -> &FakeSlack {
         &self.slack
     }
 
@@ -200,7 +200,7 @@ impl Ground {
         self.parts().join(format!("{service}.trouble"))
     }
 
-    fn argv(&self, service: &str, port: u16, repository: Option<&Repository>) -> Vec<OsString> {
+    fn argv(&self, service: &str, port: u16, repository: Option<&DemoRepository>) -> Vec<OsString> {
         let trouble = match repository {
             Some(repository) if service == SERVICES[0] => repository.work().join(repository::GATEWAY),
             _ => self.fault_file(service),
@@ -218,7 +218,7 @@ impl Ground {
 async fn keeper(
     ground: &Ground,
     ports: &[u16],
-    repository: Option<&Repository>,
+    repository: Option<&DemoRepository>,
     missing: &mut Vec<String>,
 ) -> io::Result<(Supervisor, Option<Journald>)> {
     let services: Vec<Service> = SERVICES

@@ -26,13 +26,13 @@ pub struct FakeMessage {
 
 /// The server; dropping it stops it.
 #[derive(Debug)]
-pub struct Slack {
+pub struct FakeSlack {
     address: String,
     messages: Arc<Mutex<Vec<FakeMessage>>>,
     server: JoinHandle<()>,
 }
 
-impl Slack {
+impl FakeSlack {
     /// Starts the server on a free port.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Slack {
     }
 }
 
-impl Drop for Slack {
+impl Drop for FakeSlack {
     fn drop(&mut self) {
         self.server.abort();
     }

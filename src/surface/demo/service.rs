@@ -37,7 +37,7 @@ const FATAL: u8 = 60;
 
 /// What to serve.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct ServiceOptions {
     /// The service's name, such as `gateway`
     #[arg(long)]
     pub name: String,
@@ -100,7 +100,7 @@ struct Service {
 ///
 /// # Errors
 /// When the port cannot be bound, or after a `crash`; the process should then exit with status 1.
-pub async fn serve(options: Options) -> io::Result<()> {
+pub async fn serve(options: ServiceOptions) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let service = Arc::new(Service {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::domain::alert::Alert;
-use crate::domain::config::sender::{Form, Sender};
+use crate::domain::config::sender::{Sender, SenderFormat};
 use crate::domain::core::severity::Severity;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
@@ -68,14 +68,14 @@ pub enum ParsedBody {
     /// At least one; each is firing or resolved by itself.
     Alerts(Vec<Alert>),
     /// A topic asks for confirmation of its subscription, or reports that it ended. Nothing was sent in response.
-    Subscription(Box<Subscription>),
+    Subscription(Box<SnsSubscription>),
     /// Nothing that needs action, and why.
     Ignored(String),
 }
 
 /// The data needed to confirm the subscription of an SNS topic, or to restore one that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
+pub struct SnsSubscription {
     /// The name of the sender in the estate.
     pub sender: String,
     pub event: SubscriptionEvent,
@@ -108,13 +108,13 @@ pub(crate) struct SenderInput<'a> {
 
 /// Parses a request of the sender `name`. The caller must have [admitted](admit) it.
 pub fn read(name: &str, sender: &Sender, post: &SenderRequest<'_>) -> ParsedBody {
-    let desk = SenderInput { name, sender, post };
-    match desk.read() {
+    let input = SenderInput { name, sender, post };
+    match input.read() {
         Ok(ParsedBody::Alerts(alerts)) => {
-            ParsedBody::Alerts(alerts.into_iter().map(|alert| desk.finished(alert)).collect())
+            ParsedBody::Alerts(alerts.into_iter().map(|alert| input.finished(alert)).collect())
         }
         Ok(other) => other,
-        Err(why) => ParsedBody::Alerts(vec![desk.finished(desk.unrecognised(post.body, &why))]),
+        Err(why) => ParsedBody::Alerts(vec![input.finished(input.unrecognised(post.body, &why))]),
     }
 }
 
@@ -122,12 +122,12 @@ impl SenderInput<'_> {
     /// Parses the body in the sender's format, or gives the reason why it does not fit.
     fn read(&self) -> Result<ParsedBody, String> {
         match self.sender.form {
-            Form::Alertmanager => senders::alertmanager::read(self),
-            Form::Grafana => senders::grafana::read(self),
-            Form::Sns => senders::sns::read(self),
-            Form::Github => senders::github::read(self),
-            Form::Pagerduty => senders::pagerduty::read(self),
-            Form::Mapping => senders::custom::read(self),
+            SenderFormat::Alertmanager => senders::alertmanager::read(self),
+            SenderFormat::Grafana => senders::grafana::read(self),
+            SenderFormat::Sns => senders::sns::read(self),
+            SenderFormat::Github => senders::github::read(self),
+            SenderFormat::Pagerduty => senders::pagerduty::read(self),
+            SenderFormat::Mapping => senders::custom::read(self),
         }
     }
 

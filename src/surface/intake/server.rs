@@ -60,11 +60,11 @@ pub const HEADERS_LIMIT: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
-    duty: Dispatcher,
+    dispatcher: Dispatcher,
     /// The names of the secrets that the routes without a sender accept; empty when it listens on loopback only.
     tokens: Vec<String>,
     certificates: Certificates,
-    figures: IntakeMetrics,
+    metrics: IntakeMetrics,
     large: tokio::sync::Semaphore,
 }
 
@@ -74,11 +74,11 @@ impl Server {
     ///
     /// # Errors
     /// When the certificate that a sender names cannot be used.
-    pub fn new(engine: Engine, duty: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
+    pub fn new(engine: Engine, dispatcher: Dispatcher, tokens: Vec<String>) -> Result<Self, String> {
         let certificates = Certificates::default();
         pin(&certificates, &engine.parts().catalog, &engine.parts().directory)?;
         let large = tokio::sync::Semaphore::new(LARGE_AT_ONCE);
-        Ok(Self { engine, duty, tokens, certificates, figures: IntakeMetrics::default(), large })
+        Ok(Self { engine, dispatcher, tokens, certificates, metrics: IntakeMetrics::default(), large })
     }
 
     /// Replaces the project's files; requests that begin from now on use them.
@@ -95,7 +95,7 @@ impl Server {
 
     /// Records whether the last reload of the project's files succeeded, for monitoring.
     pub fn reloaded(&self, well: bool) {
-        self.figures.reloaded(well);
+        self.metrics.reloaded(well);
     }
 
     /// The engine with the files of the last successful reload.
@@ -105,7 +105,7 @@ impl Server {
 
     /// How often the log refused a write.
     pub fn refused(&self) -> u64 {
-        self.duty.figures().refused.load(std::sync::atomic::Ordering::Relaxed)
+        self.dispatcher.metrics().refused.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether the log and the dispatcher respond within 3 seconds.
@@ -118,7 +118,7 @@ impl Server {
         let answered = async {
             self.engine.parts().store.version().await.map_err(|error| error.to_string())?;
             // An empty report still passes through the dispatcher, so this checks it too.
-            self.duty.report(Vec::new()).await.map(drop)
+            self.dispatcher.report(Vec::new()).await.map(drop)
         };
         let late = || Err(format!("no answer within {} s", MOMENT.as_secs()));
         tokio::time::timeout(MOMENT, answered).await.unwrap_or_else(|_| late())

@@ -104,7 +104,7 @@ impl IncidentMessages {
         loop {
             let now = self.engine.parts().store.version().await.ok();
             if now.is_none() || now != version || self.release_edits() {
-                match self.look().await {
+                match self.show_next().await {
                     Ok(more) => (failures, version) = (0, now.filter(|_| !more)),
                     Err(trouble) => {
                         tokio::time::sleep(trouble.pause(failures)).await;
@@ -118,7 +118,7 @@ impl IncidentMessages {
     }
 
     /// Updates the most severe of the outdated incidents; true when more remain.
-    async fn look(&mut self) -> Result<bool, PostError> {
+    async fn show_next(&mut self) -> Result<bool, PostError> {
         self.engine.refresh();
         let stale = self.stale().await?;
         let mut trouble = None;

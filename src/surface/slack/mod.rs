@@ -48,7 +48,7 @@ const AT_ONCE: usize = 64;
 const REMEMBERED: usize = 4_096;
 
 /// The ids of the latest requests.
-type SeenRequests = Arc<Mutex<VecDeque<String>>>;
+type HandledRequests = Arc<Mutex<VecDeque<String>>>;
 
 /// What the interface needs besides the engine.
 pub struct SlackConfig {
@@ -67,7 +67,7 @@ impl std::fmt::Debug for SlackConfig {
 /// The Slack app of an estate.
 #[derive(Debug)]
 pub(crate) struct App {
-    desk: Handlers,
+    handlers: Handlers,
     web: Arc<Web>,
     /// The Web API with the app-level token, for Socket Mode.
     socket: Option<Web>,
@@ -76,7 +76,7 @@ pub(crate) struct App {
     /// Whether the Web API is a stand-in; only then may a socket be unencrypted.
     stand_in: bool,
     replies: Replies,
-    seen: SeenRequests,
+    seen: HandledRequests,
     unrecorded: Unrecorded,
     places: Arc<Semaphore>,
     news: Arc<Notify>,
@@ -89,8 +89,8 @@ impl App {
     /// Why it cannot be used, such as a missing secret.
     fn open(
         engine: Engine,
-        terms: Arc<SlackConfig>,
-        seen: SeenRequests,
+        config: Arc<SlackConfig>,
+        seen: HandledRequests,
         unrecorded: Unrecorded,
     ) -> Result<Option<Arc<Self>>, String> {
         let catalog = Arc::clone(&engine.parts().catalog);
@@ -115,7 +115,7 @@ impl App {
             unrecorded,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             news: Arc::default(),
-            desk: Handlers { engine, terms },
+            handlers: Handlers { engine, config },
         })))
     }
 
@@ -123,7 +123,7 @@ impl App {
     /// is an app token.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
-        let board = IncidentMessages::new(self.desk.engine.clone(), web, news, Arc::clone(&self.unrecorded));
+        let board = IncidentMessages::new(self.handlers.engine.clone(), web, news, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
@@ -174,7 +174,7 @@ impl App {
     }
 
     async fn deal(&self, inbound: Inbound, address: Option<&str>) {
-        let answer = self.desk.answer(&inbound);
+        let answer = self.handlers.answer(&inbound);
         tokio::pin!(answer);
         let answer = match tokio::time::timeout(PATIENCE, &mut answer).await {
             Ok(answer) => answer,

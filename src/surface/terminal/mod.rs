@@ -18,11 +18,11 @@ pub mod widgets;
 
 pub use self::stepper::plain_output::plain;
 pub use self::stepper::step;
-pub use self::widgets::palette::{Colour, Letters};
+pub use self::widgets::palette::{CharacterSet, Colour};
 
 /// The settings of an interactive or plain session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct StepperOptions {
     /// The person who acts.
     pub actor: Actor,
     /// Events up to this number are known already and are not printed again.
@@ -30,7 +30,7 @@ pub struct Options {
     /// When plain output returns; the stepper always runs until the incident is over.
     pub patience: ReturnWhen,
     pub colour: Colour,
-    pub letters: Letters,
+    pub letters: CharacterSet,
     pub work: WorkMode,
 }
 

@@ -15,7 +15,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
-use self::template::Form;
+use self::template::PageTemplate;
 use crate::domain::core::id::IncidentId;
 use crate::engine::{Engine, EngineError};
 
@@ -41,14 +41,14 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// The state that all requests share.
 struct Pages {
     engine: Engine,
-    form: Form,
+    form: PageTemplate,
     policy: HeaderValue,
     places: Semaphore,
 }
 
 /// The route of the page, `/incidents/<id>?key=<key>`.
 pub fn router(engine: Engine) -> Router {
-    let form = Form::new();
+    let form = PageTemplate::new();
     let policy = HeaderValue::from_str(&form.policy()).expect("a policy is made of printable characters");
     let pages = Arc::new(Pages { engine, form, policy, places: Semaphore::new(AT_ONCE) });
     Router::new().route("/incidents/{id}", get(show)).with_state(pages)

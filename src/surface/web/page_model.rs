@@ -8,12 +8,12 @@ use super::markdown;
 use crate::domain::core::time::{Span, Timestamp, stamp};
 use crate::domain::incident::deadline::{Deadline, DeadlineStatus};
 use crate::domain::incident::event::Recorded;
-use crate::domain::incident::{Incident, IncidentStatus, Mark};
+use crate::domain::incident::{ActorStamp, Incident, IncidentStatus};
 use crate::domain::redact::Redactor;
 use crate::domain::report::handover::Handover;
 use crate::domain::report::headline;
 use crate::domain::report::timeline::Sign;
-use crate::domain::report::timeline::{Entry, Timeline};
+use crate::domain::report::timeline::{Timeline, TimelineEntry};
 
 /// Maximum number of timeline lines: the latest ones, as nobody reads more on a phone.
 const LINES: usize = 500;
@@ -121,9 +121,9 @@ impl PageModel {
     pub(super) fn of(incident: &Incident, log: &[Recorded], written: Option<&str>, now: Timestamp) -> Self {
         let handover = Handover::of(incident, log, now);
         let timeline = Timeline::of(log);
-        let notable: Vec<&Entry> = timeline.notable().collect();
+        let notable: Vec<&TimelineEntry> = timeline.notable().collect();
         let earlier = notable.len().saturating_sub(LINES);
-        let deed = |mark: &Mark| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
+        let deed = |mark: &ActorStamp| PageAction { by: mark.by.name().to_owned(), at: Instant(mark.at) };
         Self {
             id: incident.id.to_string(),
             title: handover.title,
@@ -191,7 +191,7 @@ impl PageRole {
 }
 
 /// The lines by day, most recent first.
-fn days(entries: &[&Entry]) -> Vec<Day> {
+fn days(entries: &[&TimelineEntry]) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for entry in entries.iter().rev() {
         let date = entry.at.format("%Y-%m-%d").to_string();
@@ -206,7 +206,7 @@ fn days(entries: &[&Entry]) -> Vec<Day> {
 }
 
 impl PageLine {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &TimelineEntry) -> Self {
         Self {
             at: Instant(entry.at),
             clock: entry.at.format("%H:%M:%S").to_string(),

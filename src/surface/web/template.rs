@@ -18,9 +18,9 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
 /// The compiled template.
-pub(super) struct Form(Environment<'static>);
+pub(super) struct PageTemplate(Environment<'static>);
 
-impl Form {
+impl PageTemplate {
     pub(super) fn new() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn every_moment_of_an_incident_has_a_page_that_says_how_it_stands() {
         let log: Vec<Recorded> = LOG.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let form = Form::new();
+        let form = PageTemplate::new();
         for length in 1..=log.len() {
             let mut incident = fold(&log[..length]).unwrap().unwrap();
             if incident.resolved.is_some() {

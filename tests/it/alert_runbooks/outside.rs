@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 use serde_json::json;
 
 use super::host::{Facts, Host};
@@ -45,7 +45,7 @@ fn payments_that_fail_after_a_merge_are_mended_by_its_revert() {
     eventually("payments have failed", || {
         let mut command = Command::new("journalctl");
         command.arg("--directory").arg(host.shop.journal()).args(["-o", "cat", "-g", "payment.process failed"]);
-        let found = output_apart(&mut command).expect("journalctl starts; install the Debian package `systemd`");
+        let found = output_detached(&mut command).expect("journalctl starts; install the Debian package `systemd`");
         String::from_utf8_lossy(&found.stdout).lines().count() > 5
     });
     host.alert("payment_error_rate", "firing", 12.5, json!({}));

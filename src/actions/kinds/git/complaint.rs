@@ -27,8 +27,8 @@ const KNOWN: [(&str, &[&str]); 6] = [
 ];
 
 /// The code for git's error output; `git` if it is not recognised.
-pub(super) fn code(said: &str) -> ReasonCode {
-    let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
+pub(super) fn code(stderr_tail: &str) -> ReasonCode {
+    let fits = |words: &[&str]| words.iter().any(|word| stderr_tail.contains(word));
     KNOWN.iter().find(|(_, words)| fits(words)).map_or("git", |(code, _)| *code).into()
 }
 
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_words_of_git_have_a_code() {
-        for (said, expected) in [
+        for (stderr_tail, expected) in [
             ("Host key verification failed.\nfatal: Could not read from remote repository.", HOST_KEY),
             ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", ACCESS),
             ("fatal: could not read Username for 'https://h': terminal prompts disabled", CREDENTIALS),
@@ -47,7 +47,7 @@ mod tests {
             ("fatal: detected dubious ownership in repository at '/srv/shop'", UNSAFE_OWNER),
             ("fatal: the remote end hung up unexpectedly", "git"),
         ] {
-            assert_eq!(code(said), expected, "{said}");
+            assert_eq!(code(stderr_tail), expected, "{stderr_tail}");
         }
     }
 }

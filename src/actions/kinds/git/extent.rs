@@ -118,13 +118,13 @@ impl Repository<'_> {
             true => BTreeSet::new(),
             false => self.renamed(&own, target, base).await?,
         };
-        let said = match own.excess(&made, &since, &renamed) {
+        let stderr_tail = match own.excess(&made, &since, &renamed) {
             None => return Ok(made),
             Some(Excess::Untouched(path)) => format!("would change {}, which the commit did not touch", shown(path)),
             Some(Excess::Deleted(path)) => format!("would delete {}, which the commit did not add", shown(path)),
             Some(Excess::Other(path)) => format!("would not leave {} as it was before the commit", shown(path)),
         };
-        Err(GitError::new(format!("the revert {said}; nothing was changed, and a person has to revert it")))
+        Err(GitError::new(format!("the revert {stderr_tail}; nothing was changed, and a person has to revert it")))
     }
 
     /// The present names of files that a commit touched and that were renamed after it.

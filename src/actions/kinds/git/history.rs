@@ -82,7 +82,7 @@ impl Repository<'_> {
             0 => Ok(Some(true)),
             1 if self.is_cut(&[&format!("{ancestor}..{of}")]).await? => Ok(None),
             1 => Ok(Some(false)),
-            _ => Err(GitError::new(format!("`git merge-base` failed: {}", answer.said()))),
+            _ => Err(GitError::new(format!("`git merge-base` failed: {}", answer.stderr_tail()))),
         }
     }
 

@@ -37,7 +37,7 @@ pub async fn reach(tree: &str, context: &Context) -> Result<Reached, Unreached> 
     let answer =
         answer.map_err(|error| at_address(error.into_reason().worded(|text| format!("`{address}`: {text}"))))?;
     if answer.code != 0 {
-        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.said()))));
+        return Err(at_address(answer.reason(format!("`{address}` does not answer: {}", answer.stderr_tail()))));
     }
     let branch = |line: &str| Some(line.split_once("refs/heads/")?.1.to_owned());
     Ok(Reached { address, branches: answer.stdout.lines().filter_map(branch).collect() })

@@ -100,7 +100,7 @@ pub(super) struct GitOutput {
 
 impl GitOutput {
     /// The last lines of git's error output, including the remote's, as one line.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn stderr_tail(&self) -> String {
         let spoken = |line: &&str| !line.trim().is_empty() && !line.starts_with("hint:") && !line.starts_with("To ");
         let lines: Vec<&str> = self.stderr.lines().filter(spoken).collect();
         text::one_line(&lines[lines.len().saturating_sub(3)..].join("; "), SAID)
@@ -180,7 +180,7 @@ impl<'c> Repository<'c> {
         match answer {
             GitOutput { code: 0, is_whole: true, stdout, .. } => Ok(stdout),
             GitOutput { code: 0, .. } => Err(GitError::new(format!("`git {verb}` printed more than can be compared"))),
-            failed => Err(GitError::new(format!("`git {verb}` failed: {}", failed.said()))),
+            failed => Err(GitError::new(format!("`git {verb}` failed: {}", failed.stderr_tail()))),
         }
     }
 
@@ -197,7 +197,7 @@ impl<'c> Repository<'c> {
         if answer.code == 0 {
             return Ok(answer.stdout.trim_end().to_owned());
         }
-        Err(answer.reason(format!("`git {}` failed: {}", arguments[0], answer.said())).into())
+        Err(answer.reason(format!("`git {}` failed: {}", arguments[0], answer.stderr_tail())).into())
     }
 
     /// The output of a shell script on the repository's host, for files that git commands do not cover.
@@ -212,8 +212,8 @@ impl<'c> Repository<'c> {
             Ending::Code(0) => Ok(printed.stdout()),
             Ending::Lost => Err(GitError { verdict: Verdict::Unknown, ..GitError::new("the connection was lost") }),
             _ => {
-                let said = text::one_line(&printed.stderr(), SAID);
-                Err(GitError::new(format!("the git directory could not be looked at: {said}")))
+                let stderr_tail = text::one_line(&printed.stderr(), SAID);
+                Err(GitError::new(format!("the git directory could not be looked at: {stderr_tail}")))
             }
         }
     }
@@ -271,7 +271,7 @@ impl<'c> Repository<'c> {
         match answer.code {
             0 => Ok(Some(answer.stdout.trim_end().to_owned())),
             1 => Ok(None),
-            _ => Err(GitError::new(format!("`{}`: {}", self.directory.display(), answer.said()))),
+            _ => Err(GitError::new(format!("`{}`: {}", self.directory.display(), answer.stderr_tail()))),
         }
     }
 
@@ -300,7 +300,10 @@ impl<'c> Repository<'c> {
         let refspec = format!("+refs/heads/{branch}:{copy}");
         let answer = self.git_remotely(&["fetch", "--quiet", "--no-tags", remote, &refspec]).await?;
         if answer.code != 0 {
-            return Err(GitError::new(format!("`{branch}` could not be fetched from `{remote}`: {}", answer.said())));
+            return Err(GitError::new(format!(
+                "`{branch}` could not be fetched from `{remote}`: {}",
+                answer.stderr_tail()
+            )));
         }
         self.commit(&copy).await
     }

@@ -108,11 +108,14 @@ impl Revert<'_> {
         // error.
         let forward = self.repository.git(&["merge", "--ff-only", "--quiet", &revert]).await?;
         if forward.code != 0 && !self.push {
-            return Err(GitError::new(format!("the work tree could not be brought forward: {}", forward.said())));
+            return Err(GitError::new(format!(
+                "the work tree could not be brought forward: {}",
+                forward.stderr_tail()
+            )));
         }
         outcome.output["work_tree"] = json!(if forward.code == 0 { "forward" } else { "behind" });
         if forward.code != 0 {
-            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.said());
+            outcome.summary += &format!("; the work tree here could not be brought forward: {}", forward.stderr_tail());
         }
         Ok(outcome)
     }
@@ -280,7 +283,7 @@ impl Revert<'_> {
         let quiet = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path, base];
         let added = self.repository.git(&quiet).await?;
         if added.code != 0 {
-            return Err(GitError::new(format!("no second work tree could be made: {}", added.said())));
+            return Err(GitError::new(format!("no second work tree could be made: {}", added.stderr_tail())));
         }
         let there = self.repository.at(path.as_ref());
         let mut arguments = vec!["revert", "--no-edit"];
@@ -301,7 +304,7 @@ impl Revert<'_> {
             // Another code means that git failed, for example because a partial clone lacks an object.
             format!("reverting {short} would change nothing: its changes are gone already")
         } else {
-            format!("reverting {short} failed: {}; nothing was changed", answer.said())
+            format!("reverting {short} failed: {}; nothing was changed", answer.stderr_tail())
         }))
     }
 
@@ -320,7 +323,11 @@ impl Revert<'_> {
         if answer.code == 0 {
             return Ok(());
         }
-        Err(GitError::new(format!("`{}` refused the push: {}; nothing was changed here", self.remote, answer.said())))
+        Err(GitError::new(format!(
+            "`{}` refused the push: {}; nothing was changed here",
+            self.remote,
+            answer.stderr_tail()
+        )))
     }
 
     async fn described(

@@ -57,7 +57,7 @@ impl TestRepository {
     }
 
     fn git_in(&self, directory: &str, arguments: &str) -> String {
-        self.tried_in(directory, arguments).unwrap_or_else(|said| panic!("git {arguments}: {said}"))
+        self.tried_in(directory, arguments).unwrap_or_else(|stderr_tail| panic!("git {arguments}: {stderr_tail}"))
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test plays the person at the keyboard")]
@@ -65,7 +65,7 @@ impl TestRepository {
         let mut command = std::process::Command::new("git");
         command.current_dir(self.path(directory)).args(arguments.split(' '));
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let output = crate::actions::transport::process::output_apart(&mut command)
+        let output = crate::actions::transport::process::output_detached(&mut command)
             .expect("git runs; else install the Debian package `git`");
         let printed = if output.status.success() { Ok(&output.stdout) } else { Err(&output.stderr) };
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -172,13 +172,13 @@ async fn what_somebody_is_in_the_middle_of_is_refused() {
         ),
         (|shop| fs::write(shop.path("work/.git/MERGE_HEAD"), "").expect("written"), "in the middle of a merge"),
     ];
-    for (spoil, said) in cases {
+    for (spoil, stderr_tail) in cases {
         let shop = TestRepository::new();
         spoil(&shop);
         let before = (shop.path("work/.git/MERGE_HEAD").exists(), shop.git("rev-parse HEAD"));
         let outcome = Git.perform(&head(), &shop.context()).await;
         assert_eq!(outcome.verdict, Verdict::Failed);
-        assert!(outcome.summary.contains(said), "{} does not say {said}", outcome.summary);
+        assert!(outcome.summary.contains(stderr_tail), "{} does not say {stderr_tail}", outcome.summary);
         assert_eq!((shop.path("work/.git/MERGE_HEAD").exists(), shop.git("rev-parse HEAD")), before);
         assert!(!shop.git_in("remote.git", "log --format=%s production").contains("Revert"));
     }

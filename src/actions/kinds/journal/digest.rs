@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::domain::core::text;
 use crate::domain::core::time::stamp;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::level::LEVELS;
-use crate::domain::journal::summary::Summary;
+use crate::domain::journal::summary::JournalSummary;
 use crate::domain::redact::Redactor;
 
 /// Most common messages that are reported.
@@ -28,18 +28,18 @@ const ALL_LINES: usize = 40 * 1024;
 /// Expects the newest line first, as `journalctl --reverse` prints them.
 pub(super) struct Digest {
     limit: usize,
-    pub(super) summary: Summary,
+    pub(super) summary: JournalSummary,
     lines: Vec<String>,
     lines_size: usize,
 }
 
 impl Digest {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, summary: Summary::default(), lines: Vec::new(), lines_size: 0 }
+        Self { limit, summary: JournalSummary::default(), lines: Vec::new(), lines_size: 0 }
     }
 
     /// Counts a matching line.
-    pub(super) fn add(&mut self, entry: &Entry, redactor: &Redactor) {
+    pub(super) fn add(&mut self, entry: &JournalEntry, redactor: &Redactor) {
         let service = clean(&entry.service(), redactor, MESSAGE);
         let message = clean(&entry.message(), redactor, MESSAGE);
         if self.lines.len() < self.limit {
@@ -98,7 +98,7 @@ impl Digest {
     }
 }
 
-fn rendered(entry: &Entry, service: &str) -> String {
+fn rendered(entry: &JournalEntry, service: &str) -> String {
     let at = entry.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let level = entry.level.name().to_ascii_uppercase();
     format!("{at} {level} {service} {} {}", entry.message(), entry.details())

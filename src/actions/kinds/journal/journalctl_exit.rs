@@ -27,13 +27,13 @@ impl JournalctlExit {
             Ending::Code(1) if self.complaint.trim().is_empty() && self.records == 0 => None,
             Ending::TimedOut => Some("had not read everything in time".to_owned()),
             Ending::Cancelled => Some("was cancelled".to_owned()),
-            Ending::Code(code) => Some(format!("ended with code {code}{}", self.said(context))),
+            Ending::Code(code) => Some(format!("ended with code {code}{}", self.stderr_tail(context))),
             Ending::Signal(signal) => Some(format!("was ended by signal {signal}")),
             Ending::Lost => Some("was cut off: the connection was lost".to_owned()),
         }
     }
 
-    fn said(&self, context: &Context) -> String {
+    fn stderr_tail(&self, context: &Context) -> String {
         let last = self.complaint.lines().rev().find(|line| !line.trim().is_empty());
         last.map(|line| format!(" ({})", text::one_line(&context.redactor.scrub(line), 160))).unwrap_or_default()
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::journalctl_exit::JournalctlExit;
-use super::parser::Reader;
+use super::parser::JournalParser;
 use crate::actions::Context;
 use crate::actions::transport::host;
 use crate::actions::transport::process::{Job, NotStarted};
@@ -18,7 +18,7 @@ use crate::domain::core::glob_name::is_unit_pattern;
 use crate::domain::core::time::Timestamp;
 use crate::domain::journal::entry::UNIT_FIELDS;
 use crate::domain::journal::export::ExportRecord;
-use crate::domain::journal::filter::{Filter, Prefilter, is_of_journal};
+use crate::domain::journal::filter::{JournalFilter, Prefilter, is_of_journal};
 
 /// Units that are looked up in the journal's index. Each costs a quarter of reading all lines of a busy journal,
 /// because journalctl merges the matches line by line. With more units, reading everything is faster.
@@ -37,7 +37,7 @@ pub enum Scope {
 
 /// A query for journalctl.
 #[derive(Debug, Clone)]
-pub struct Query {
+pub struct JournalQuery {
     pub since: Timestamp,
     /// The newest instant, inclusive.
     pub until: Option<Timestamp>,
@@ -62,9 +62,9 @@ pub struct Narrowing {
     prefilter: Option<Prefilter>,
 }
 
-impl Query {
+impl JournalQuery {
     /// The query for a search. journalctl may print more than the matches, never less.
-    pub fn of(filter: &Filter) -> Self {
+    pub fn of(filter: &JournalFilter) -> Self {
         let names = filter.fields.iter().map(|field| field.name()).filter(|name| is_of_journal(name));
         let fields = FIELDS.into_iter().chain(UNIT_FIELDS).chain(names).map(str::to_owned).collect();
         let is_plain = |unit: &String| !is_unit_pattern(unit);
@@ -157,7 +157,7 @@ impl Query {
         context: &Context,
         take: &mut (dyn FnMut(&ExportRecord<'_>) + Send),
     ) -> Result<JournalctlExit, NotStarted> {
-        let mut reader = Reader::new(take);
+        let mut reader = JournalParser::new(take);
         let exit = host::run_into(&self.job(context), context, &mut reader).await?;
         Ok(reader.ended(exit.ending))
     }

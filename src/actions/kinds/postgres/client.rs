@@ -41,7 +41,7 @@ const LOST: &str = "26000";
 const APPLICATION: &str = "runbook";
 
 /// A connection with a timeout for each statement.
-pub(super) struct Wire<'c> {
+pub(super) struct PostgresConnection<'c> {
     connection: PgConnection,
     timeout: Duration,
     pub(super) context: &'c Context,
@@ -49,7 +49,7 @@ pub(super) struct Wire<'c> {
     _door: Option<UnixForward>,
 }
 
-impl<'c> Wire<'c> {
+impl<'c> PostgresConnection<'c> {
     /// Connects and authenticates, with TLS as the address says. `timeout` limits each later statement.
     pub(super) async fn connect(url: &Url, timeout: Duration, context: &'c Context) -> Result<Self, Reason> {
         let options = PgConnectOptions::from_url(url)

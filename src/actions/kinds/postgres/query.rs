@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::types::Json;
 use sqlx::{Arguments, Column, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use super::value::Cell;
 use crate::actions::Context;
 use crate::actions::kinds::support::threshold::{Threshold, number};
@@ -25,13 +25,13 @@ const BYTES: usize = 32 * 1024;
 const WORDS: &[&str] = &["select", "with", "table", "values", "show", "explain"];
 
 /// A statement, its values, and the number of rows to keep.
-pub(super) struct Query {
+pub(super) struct PostgresQuery {
     sql: String,
     values: PgArguments,
     rows: usize,
 }
 
-impl Query {
+impl PostgresQuery {
     pub(super) fn new(sql: &str, params: &[Value], rows: usize) -> Result<Self, Reason> {
         let first = first_keyword(sql);
         if !WORDS.contains(&first.as_str()) {
@@ -85,8 +85,12 @@ fn bind(values: &mut PgArguments, param: &Value) -> Result<(), Reason> {
 }
 
 /// Runs the query and checks its first value.
-pub(super) async fn run(query: Query, threshold: Threshold, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
-    let Query { sql, values, rows: limit } = query;
+pub(super) async fn run(
+    query: PostgresQuery,
+    threshold: Threshold,
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Outcome, Reason> {
+    let PostgresQuery { sql, values, rows: limit } = query;
     let mut rows = wire.read(sql, values, limit).await?;
     let is_more = rows.len() > limit;
     rows.truncate(limit);
@@ -206,7 +210,11 @@ mod tests {
             "",
             "DO $$ $$",
         ] {
-            assert_eq!(Query::new(sql, &[], 1).err().map(|trouble| trouble.code), Some("read_only".into()), "{sql}");
+            assert_eq!(
+                PostgresQuery::new(sql, &[], 1).err().map(|trouble| trouble.code),
+                Some("read_only".into()),
+                "{sql}"
+            );
         }
         for sql in [
             "SELECT 1",
@@ -215,7 +223,7 @@ mod tests {
             "show all",
             "explain select 1",
         ] {
-            assert!(Query::new(sql, &[json!("a"), json!([1, 2]), json!(null)], 1).is_ok(), "{sql}");
+            assert!(PostgresQuery::new(sql, &[json!("a"), json!([1, 2]), json!(null)], 1).is_ok(), "{sql}");
         }
     }
 }

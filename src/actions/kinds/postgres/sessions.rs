@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use crate::actions::Context;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::one_line;
@@ -48,7 +48,7 @@ const RUNNING: &str = concat!(
 );
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Filter {
+pub(super) struct SessionFilter {
     pub(super) over: Duration,
     pub(super) application: Option<String>,
     pub(super) user: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct Filter {
 
 /// A session of a client.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Session {
+pub(super) struct DatabaseSession {
     pub(super) pid: i32,
     /// Its start, in seconds since 1970.
     pub(super) started: f64,
@@ -70,7 +70,7 @@ pub(super) struct Session {
     query: String,
 }
 
-impl Session {
+impl DatabaseSession {
     fn of(row: &PgRow, context: &Context) -> Result<Self, sqlx::Error> {
         let text = |name: &str| row.try_get::<String, _>(name);
         let short = |text: String, length| one_line(&context.redactor.scrub(&text), length);
@@ -101,7 +101,10 @@ impl Session {
 }
 
 /// The sessions that are idle in a transaction.
-pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
+pub(super) async fn idle(
+    filter: &SessionFilter,
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     let bound = values
         .add(filter.over.as_secs_f64())
@@ -115,7 +118,7 @@ pub(super) async fn idle(filter: &Filter, wire: &mut Wire<'_>) -> Result<Vec<Ses
 }
 
 /// The sessions whose queries have run longest.
-pub(super) async fn running(limit: i64, wire: &mut Wire<'_>) -> Result<Vec<Session>, Reason> {
+pub(super) async fn running(limit: i64, wire: &mut PostgresConnection<'_>) -> Result<Vec<DatabaseSession>, Reason> {
     let mut values = PgArguments::default();
     values.add(limit).map_err(|error| Reason::new("spec", error.to_string()))?;
     listed(RUNNING, values, limit, wire).await
@@ -125,10 +128,10 @@ async fn listed(
     sql: &'static str,
     values: PgArguments,
     limit: i64,
-    wire: &mut Wire<'_>,
-) -> Result<Vec<Session>, Reason> {
+    wire: &mut PostgresConnection<'_>,
+) -> Result<Vec<DatabaseSession>, Reason> {
     let rows = wire.read(sql, values, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
-    let sessions = rows.iter().map(|row| Session::of(row, wire.context)).collect::<Result<_, _>>();
+    let sessions = rows.iter().map(|row| DatabaseSession::of(row, wire.context)).collect::<Result<_, _>>();
     sessions.map_err(|error| why(&error, wire.context))
 }
 

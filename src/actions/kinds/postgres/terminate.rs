@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Row};
 
-use super::client::{Wire, why};
+use super::client::{PostgresConnection, why};
 use super::sessions;
-use super::sessions::{Filter, Session};
+use super::sessions::{DatabaseSession, SessionFilter};
 use crate::actions::Reconciled;
 use crate::clock;
 use crate::domain::core::reason::Reason;
@@ -35,7 +35,7 @@ const LEFT: &str =
 type Identity = (i32, f64);
 
 /// Ends the sessions that match.
-pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
+pub(super) async fn terminate(filter: &SessionFilter, wire: &mut PostgresConnection<'_>) -> Result<Outcome, Reason> {
     let found = sessions::idle(filter, wire).await?;
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
     let mut reason = None;
@@ -51,14 +51,14 @@ pub(super) async fn terminate(filter: &Filter, wire: &mut Wire<'_>) -> Result<Ou
         }
     }
     let left = wait_for(&asked, wire).await.unwrap_or_default();
-    let is_left = |session: &Session| left.contains(&(session.pid, session.started));
+    let is_left = |session: &DatabaseSession| left.contains(&(session.pid, session.started));
     let (lasting, ended): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_left);
     refused.extend(lasting);
     Ok(report(&ended, &refused, reason))
 }
 
 /// Asks one session to end. Returns false if it is no longer idle.
-async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
+async fn end(session: &DatabaseSession, wire: &mut PostgresConnection<'_>) -> Result<bool, Reason> {
     let mut values = PgArguments::default();
     let bound = values.add(session.pid).and_then(|()| values.add(session.started));
     bound.map_err(|error| Reason::new("spec", error.to_string()))?;
@@ -68,7 +68,7 @@ async fn end(session: &Session, wire: &mut Wire<'_>) -> Result<bool, Reason> {
 }
 
 /// The sessions that still exist after a while.
-async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
+async fn wait_for(sessions: &[DatabaseSession], wire: &mut PostgresConnection<'_>) -> Result<Vec<Identity>, Reason> {
     let all: Vec<Identity> = sessions.iter().map(|session| (session.pid, session.started)).collect();
     let mut left = all.clone();
     for _ in 0..LOOKS {
@@ -82,7 +82,7 @@ async fn wait_for(sessions: &[Session], wire: &mut Wire<'_>) -> Result<Vec<Ident
 }
 
 /// The sessions that still exist.
-async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identity>, Reason> {
+async fn still(sessions: &[Identity], wire: &mut PostgresConnection<'_>) -> Result<Vec<Identity>, Reason> {
     if sessions.is_empty() {
         return Ok(Vec::new());
     }
@@ -96,10 +96,11 @@ async fn still(sessions: &[Identity], wire: &mut Wire<'_>) -> Result<Vec<Identit
     Ok(there.into_iter().filter(|session| sessions.contains(session)).collect())
 }
 
-fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcome {
-    let kept = |sessions: &[Session]| sessions.iter().take(KEPT).map(Session::output).collect::<Vec<_>>();
+fn report(ended: &[DatabaseSession], left: &[DatabaseSession], reason: Option<Reason>) -> Outcome {
+    let kept =
+        |sessions: &[DatabaseSession]| sessions.iter().take(KEPT).map(DatabaseSession::output).collect::<Vec<_>>();
     let output = json!({ "ended": kept(ended), "left": kept(left) });
-    let named: Vec<String> = ended.iter().take(NAMED).map(Session::shown).collect();
+    let named: Vec<String> = ended.iter().take(NAMED).map(DatabaseSession::shown).collect();
     let more = if ended.len() > NAMED { format!(" and {} more", ended.len() - NAMED) } else { String::new() };
     let done = match ended.len() {
         0 => "no session was ended".to_owned(),
@@ -116,13 +117,13 @@ fn report(ended: &[Session], left: &[Session], reason: Option<Reason>) -> Outcom
 }
 
 /// The sessions that would be ended, for a later [`reconcile`].
-pub(super) async fn observe(filter: &Filter, wire: &mut Wire<'_>) -> Result<Value, Reason> {
+pub(super) async fn observe(filter: &SessionFilter, wire: &mut PostgresConnection<'_>) -> Result<Value, Reason> {
     let found = sessions::idle(filter, wire).await?;
     Ok(found.iter().map(|session| json!([session.pid, session.started])).collect())
 }
 
 /// Whether the observed sessions have ended. It makes no difference if another process ended them.
-pub(super) async fn reconcile(before: &Value, wire: &mut Wire<'_>) -> Result<Reconciled, Reason> {
+pub(super) async fn reconcile(before: &Value, wire: &mut PostgresConnection<'_>) -> Result<Reconciled, Reason> {
     let Some(before) = before.as_array() else {
         return Ok(Reconciled::CannotTell("it is not known which sessions there were".to_owned()));
     };

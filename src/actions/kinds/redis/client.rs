@@ -30,13 +30,13 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SAID: usize = 200;
 
 /// A connection with a deadline for all commands.
-pub(super) struct Wire<'c> {
+pub(super) struct RedisConnection<'c> {
     connection: MultiplexedConnection,
     until: Timestamp,
     pub(super) context: &'c Context,
 }
 
-impl<'c> Wire<'c> {
+impl<'c> RedisConnection<'c> {
     pub(super) async fn connect(url: &Url, until: Timestamp, context: &'c Context) -> Result<Self, Reason> {
         // Needed for `rediss`. `main` has installed it; a test or a library user may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();

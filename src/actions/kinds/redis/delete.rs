@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::cmd;
 use serde_json::json;
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use super::keys::NAMES;
 use super::scan::{Scan, ScannedKey, closely, shown};
 use crate::domain::core::reason::Reason;
@@ -39,7 +39,7 @@ struct DeleteProgress {
 
 impl KeySelection {
     /// Filters keys by idle time and TTL.
-    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
+    async fn of(&self, names: Vec<Vec<u8>>, wire: &mut RedisConnection<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         if self.idle_over.is_none() && !self.without_ttl {
             return Ok(names);
         }
@@ -58,7 +58,7 @@ impl KeySelection {
 }
 
 /// Counts the keys that [`delete`] would delete.
-pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<Outcome, Reason> {
+pub(super) async fn count(taken: &KeySelection, wire: &mut RedisConnection<'_>) -> Result<Outcome, Reason> {
     let mut progress = DeleteProgress::default();
     walk(taken, wire, &mut progress, DeleteMode::Count).await?;
     let more = if progress.partial { " or more" } else { "" };
@@ -68,7 +68,7 @@ pub(super) async fn count(taken: &KeySelection, wire: &mut Wire<'_>) -> Result<O
 }
 
 /// Deletes the selected keys.
-pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome {
+pub(super) async fn delete(taken: &KeySelection, wire: &mut RedisConnection<'_>) -> Outcome {
     let mut progress = DeleteProgress::default();
     let walked = walk(taken, wire, &mut progress, DeleteMode::Delete).await;
     let output = json!({
@@ -84,7 +84,7 @@ pub(super) async fn delete(taken: &KeySelection, wire: &mut Wire<'_>) -> Outcome
 
 async fn walk(
     taken: &KeySelection,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
     progress: &mut DeleteProgress,
     deed: DeleteMode,
 ) -> Result<(), Reason> {

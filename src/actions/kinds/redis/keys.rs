@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use serde_json::{Value, json};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use super::scan::{Scan, ScannedKey, closely, shown};
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, grouped};
@@ -57,7 +57,7 @@ pub(super) async fn key_groups(
     pattern: &str,
     sample: usize,
     idle_over: Option<Span>,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let total: u64 = wire.ask(&cmd("DBSIZE")).await?;
     let (mut scan, mut keys) = (Scan::new(pattern), Vec::new());

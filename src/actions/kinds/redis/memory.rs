@@ -3,7 +3,7 @@
 use redis::{InfoDict, cmd};
 use serde_json::{Value, json};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use crate::actions::transport::timeout::pause;
 use crate::domain::core::reason::Reason;
 use crate::domain::core::text::{bytes, one_line};
@@ -51,7 +51,7 @@ impl Counters {
 pub(super) async fn memory_report(
     below: Option<f64>,
     over: Option<Span>,
-    wire: &mut Wire<'_>,
+    wire: &mut RedisConnection<'_>,
 ) -> Result<Outcome, Reason> {
     let mut before = Counters::default();
     if let Some(over) = over {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use redis::{Pipeline, Value, cmd};
 
-use super::client::Wire;
+use super::client::RedisConnection;
 use crate::domain::core::reason::Reason;
 
 /// Keys that a server examines in one `SCAN`; it is blocked for about a millisecond.
@@ -48,7 +48,7 @@ impl Scan {
     }
 
     /// The next keys, each once. May be empty although there are more.
-    pub(super) async fn next(&mut self, wire: &mut Wire<'_>) -> Result<Vec<Vec<u8>>, Reason> {
+    pub(super) async fn next(&mut self, wire: &mut RedisConnection<'_>) -> Result<Vec<Vec<u8>>, Reason> {
         let Some(cursor) = self.cursor else { return Ok(Vec::new()) };
         let mut command = cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
@@ -63,7 +63,7 @@ impl Scan {
 }
 
 /// Reads the facts of keys. Keys that are gone are left out.
-pub(super) async fn closely(names: &[Vec<u8>], wire: &mut Wire<'_>) -> Result<Vec<ScannedKey>, Reason> {
+pub(super) async fn closely(names: &[Vec<u8>], wire: &mut RedisConnection<'_>) -> Result<Vec<ScannedKey>, Reason> {
     let mut keys = Vec::with_capacity(names.len());
     for names in names.chunks(CLOSELY) {
         let mut commands = Pipeline::with_capacity(names.len() * 3);

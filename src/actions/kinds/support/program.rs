@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::actions::kinds::support::datastore::DatastoreAddress;
 use crate::actions::kinds::support::libpq;
 use crate::actions::transport::process::capture::{Capture, KEPT};
-use crate::actions::transport::process::{Ending, Exit, Job, NotStarted};
+use crate::actions::transport::process::{ChildExit, Ending, Job, NotStarted};
 use crate::actions::{Context, SecretText};
-use crate::domain::config::kind_schema::{Field, Output, Shape};
+use crate::domain::config::kind_schema::{Field, OutputField, Shape};
 use crate::domain::core::text;
 use crate::domain::incident::outcome::{Outcome, Verdict};
 use crate::domain::template::expression;
@@ -83,19 +83,19 @@ pub const POSTGRES: Field = Field::optional(
 );
 
 /// The outputs for later steps.
-pub static OUTPUTS: &[Output] = &[
-    Output { name: "exit_code", help: "The exit code; null when a signal ended the program." },
-    Output { name: "signal", help: "The number of the signal that ended the program; else null." },
-    Output { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
-    Output { name: "stderr", help: "Standard error, likewise." },
-    Output { name: "json", help: "With `parse: json`, standard output as a value." },
-    Output { name: "lines", help: "With `parse: lines`, the lines of standard output." },
+pub static OUTPUTS: &[OutputField] = &[
+    OutputField { name: "exit_code", help: "The exit code; null when a signal ended the program." },
+    OutputField { name: "signal", help: "The number of the signal that ended the program; else null." },
+    OutputField { name: "stdout", help: "Standard output without the last line end; beginning and end if it is long." },
+    OutputField { name: "stderr", help: "Standard error, likewise." },
+    OutputField { name: "json", help: "With `parse: json`, standard output as a value." },
+    OutputField { name: "lines", help: "With `parse: lines`, the lines of standard output." },
 ];
 
 /// The fields around a program: environment, directory, input and expectations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Surroundings {
+pub struct ProgramFields {
     env: BTreeMap<String, Value>,
     cwd: Option<String>,
     stdin: Option<SecretText>,
@@ -114,7 +114,7 @@ enum Parse {
     Lines,
 }
 
-impl Surroundings {
+impl ProgramFields {
     /// Reads the fields that remain after the kind has taken its own.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Surroundings {
         }
     }
 
-    async fn performed(&self, job: &Job, context: &Context) -> Result<(Exit, Capture), NotStarted> {
+    async fn performed(&self, job: &Job, context: &Context) -> Result<(ChildExit, Capture), NotStarted> {
         let kept = if self.parse == Parse::None { KEPT } else { JSON_READ };
         let mut capture = Capture::keeping(kept, context);
         let exit = crate::actions::transport::host::run_into(job, context, &mut capture).await?;
@@ -163,7 +163,7 @@ impl Surroundings {
         Ok(job)
     }
 
-    fn outcome(&self, shown: &str, exit: Exit, capture: &Capture) -> Outcome {
+    fn outcome(&self, shown: &str, exit: ChildExit, capture: &Capture) -> Outcome {
         let code = match exit.ending {
             Ending::Code(code) => code,
             Ending::Signal(signal) => {
@@ -221,7 +221,7 @@ fn concluded(
 /// # Errors
 ///
 /// A phrase that says why the value is no text.
-pub fn exit_code_name(value: &Value) -> Result<String, &'static str> {
+pub fn argument_text(value: &Value) -> Result<String, &'static str> {
     match value {
         Value::String(text) if text.contains('\0') => Err("holds a NUL byte, which no program can be given"),
         Value::String(text) => Ok(text.clone()),
@@ -245,7 +245,7 @@ fn variable(name: &str, value: &Value, context: &Context) -> Result<String, Stri
         }
         plain => plain.clone(),
     };
-    exit_code_name(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
+    argument_text(&given).map_err(|reason| format!("environment variable `{name}` {reason}"))
 }
 
 /// The host and directory in which a program runs, for people.

@@ -9,7 +9,7 @@ use super::dbus;
 use super::dbus::ManagerProxy;
 use super::error::SystemdError;
 use super::unit::Unit;
-use super::verb::Verb;
+use super::verb::UnitVerb;
 use super::{job, names, unit_files};
 use crate::actions::Context;
 use crate::domain::incident::outcome::{Outcome, Verdict};
@@ -19,7 +19,7 @@ const MODE: &str = "replace";
 
 /// Changes units. Refuses units outside the estate.
 pub(super) async fn change(
-    verb: Verb,
+    verb: UnitVerb,
     words: &[String],
     settle: Duration,
     context: &Context,
@@ -49,7 +49,7 @@ pub(super) async fn change(
 /// Changes one unit, waits for the job, and checks the result.
 async fn one(
     manager: &ManagerProxy<'_>,
-    verb: Verb,
+    verb: UnitVerb,
     before: &Unit,
     settle: Duration,
     context: &Context,
@@ -66,34 +66,34 @@ async fn one(
     let result = job::result(manager, &mut removed, &job, context).await?;
     let now = Unit::one(manager, name).await.map_err(of_bus)?;
     let untried = now.invocation_id == before.invocation_id && !now.is_up();
-    if result == "failed" && untried && matches!(verb, Verb::Start | Verb::Restart) {
+    if result == "failed" && untried && matches!(verb, UnitVerb::Start | UnitVerb::Restart) {
         return Err(SystemdError::start_limit(&now));
     }
     if let Some(trouble) = SystemdError::of_job(verb.code(), &now, &result) {
         return Err(trouble);
     }
     match verb {
-        Verb::Start | Verb::Restart => {
+        UnitVerb::Start | UnitVerb::Restart => {
             // A unit that was running already and only asked to start keeps its count of restarts.
             let is_new = now.invocation_id != before.invocation_id;
             let restarts = if is_new { 0 } else { before.n_restarts.unwrap_or(0) };
             let (unit, trouble) = job::settled(manager, name, restarts, settle, context).await.map_err(of_bus)?;
             trouble.map_or(Ok(unit), Err)
         }
-        Verb::Stop if now.active == "active" => {
+        UnitVerb::Stop if now.active == "active" => {
             Err(SystemdError::new("still_active", format!("`{name}` is {} although it was stopped", now.state())))
         }
-        Verb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
+        UnitVerb::Reload if !now.is_up() => Err(SystemdError::of_unit(verb.code(), &now)),
         _ => Ok(now),
     }
 }
 
-async fn request(manager: &ManagerProxy<'_>, verb: Verb, name: &str) -> zbus::Result<OwnedObjectPath> {
+async fn request(manager: &ManagerProxy<'_>, verb: UnitVerb, name: &str) -> zbus::Result<OwnedObjectPath> {
     match verb {
-        Verb::Stop => manager.stop_unit(name, MODE).await,
-        Verb::Restart => manager.restart_unit(name, MODE).await,
-        Verb::Reload => manager.reload_unit(name, MODE).await,
-        Verb::Start | Verb::Enable | Verb::Disable => manager.start_unit(name, MODE).await,
+        UnitVerb::Stop => manager.stop_unit(name, MODE).await,
+        UnitVerb::Restart => manager.restart_unit(name, MODE).await,
+        UnitVerb::Reload => manager.reload_unit(name, MODE).await,
+        UnitVerb::Start | UnitVerb::Enable | UnitVerb::Disable => manager.start_unit(name, MODE).await,
     }
 }
 
@@ -128,9 +128,9 @@ pub(super) fn output(done: &[(Unit, Unit)]) -> Value {
 }
 
 /// A one-line summary of a change.
-pub(super) fn summary(verb: Verb, done: &[(Unit, Unit)]) -> String {
+pub(super) fn summary(verb: UnitVerb, done: &[(Unit, Unit)]) -> String {
     let told = |(before, after): &(Unit, Unit)| {
-        let already = verb == Verb::Start && before.invocation_id == after.invocation_id && before.is_up();
+        let already = verb == UnitVerb::Start && before.invocation_id == after.invocation_id && before.is_up();
         let past = if already { "already runs" } else { verb.past() };
         format!("`{}` {past}: {}", after.name, after.state())
     };

@@ -1,7 +1,7 @@
 //! Lists the states of many units cheaply: one call for all, then concurrent reads of the few properties that the
 //! states lack.
 //!
-//! Not here: details that only a change needs; see [`Unit`](super::unit::Unit).
+//! Not here: details that only a change needs; see [`UnitState`](super::unit::Unit).
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::dbus;
 use super::dbus::UnitRow;
 use super::unit::{ended, instant};
 use crate::actions::Context;
-use crate::domain::host::status::Unit;
+use crate::domain::host::status::UnitState;
 
 /// The interface of every unit, and that of services.
 const COMMON: &str = "org.freedesktop.systemd1.Unit";
@@ -22,16 +22,16 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 ///
 /// # Errors
 /// A sentence that names the bus that cannot be reached, and why.
-pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, Unit>, String> {
+pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<String, UnitState>, String> {
     let manager = dbus::manager(context).await.map_err(|reason| reason.text)?;
     let rows = manager.list_units_by_names(names).await;
     let rows = rows.map_err(|error| {
         format!("the systemd manager at `{}` does not answer: {error}", context.environment.systemd.0)
     })?;
     let connection = manager.inner().connection();
-    let asked = asked(names, &rows);
-    let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| look(connection, asked, row))).await;
-    let mut seen: HashMap<String, Unit> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
+    let asked = requested_names(names, &rows);
+    let units = join_all(asked.into_iter().zip(rows).map(|(asked, row)| read_unit(connection, asked, row))).await;
+    let mut seen: HashMap<String, UnitState> = units.into_iter().map(|unit| (unit.name.clone(), unit)).collect();
     for name in names {
         // systemd leaves out names that no unit can have.
         seen.entry((*name).to_owned()).or_insert_with(|| missing(name));
@@ -40,22 +40,22 @@ pub async fn list_states(names: &[&str], context: &Context) -> Result<HashMap<St
 }
 
 /// The name by which each row was requested. A unit with aliases returns its first name.
-fn asked(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
+fn requested_names(names: &[&str], rows: &[UnitRow]) -> Vec<String> {
     if names.len() == rows.len() {
         return names.iter().map(|name| (*name).to_owned()).collect();
     }
     rows.iter().map(|row| row.0.clone()).collect()
 }
 
-fn missing(name: &str) -> Unit {
+fn missing(name: &str) -> UnitState {
     let (active, load) = ("inactive".to_owned(), "not-found".to_owned());
-    Unit { name: name.to_owned(), active, load, ..Unit::default() }
+    UnitState { name: name.to_owned(), active, load, ..UnitState::default() }
 }
 
-async fn look(connection: &Connection, name: String, row: UnitRow) -> Unit {
+async fn read_unit(connection: &Connection, name: String, row: UnitRow) -> UnitState {
     let (_, _, load, active, sub, _, path, ..) = row;
     let is_up = active == "active" || active == "reloading";
-    let mut unit = Unit { is_up, active, sub, load, ..missing(&name) };
+    let mut unit = UnitState { is_up, active, sub, load, ..missing(&name) };
     if unit.is_missing() {
         return unit;
     }
@@ -71,7 +71,7 @@ async fn look(connection: &Connection, name: String, row: UnitRow) -> Unit {
 }
 
 /// Reads the properties of a service. The reason why it is not up is read only if it is not.
-async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut Unit) {
+async fn service(connection: &Connection, path: &ObjectPath<'_>, unit: &mut UnitState) {
     let restarts = get::<u32>(connection, path, SERVICE, "NRestarts");
     let memory = get::<u64>(connection, path, SERVICE, "MemoryCurrent");
     let (restarts, memory, ()) = futures_util::join!(restarts, memory, async {

@@ -107,15 +107,15 @@ impl Polkit {
 
     /// Whether the process may do `verb` to `unit`.
     pub async fn unit(&self, verb: &str, unit: &str) -> Right {
-        self.ask(MANAGE_UNITS, &HashMap::from([("verb", verb), ("unit", unit)])).await
+        self.check_authorization(MANAGE_UNITS, &HashMap::from([("verb", verb), ("unit", unit)])).await
     }
 
     /// Whether the process may do something that names no unit: `manage-unit-files`, `reload-daemon`.
     pub async fn whole(&self, action: &str) -> Right {
-        self.ask(&format!("org.freedesktop.systemd1.{action}"), &HashMap::new()).await
+        self.check_authorization(&format!("org.freedesktop.systemd1.{action}"), &HashMap::new()).await
     }
 
-    async fn ask(&self, action: &str, details: &HashMap<&str, &str>) -> Right {
+    async fn check_authorization(&self, action: &str, details: &HashMap<&str, &str>) -> Right {
         let account = i32::try_from(self.account).unwrap_or(-1);
         // With a start time of 0, polkit reads it itself.
         let process = HashMap::from([

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::dbus;
 use super::dbus::{FileChange, ManagerProxy};
 use super::error::SystemdError;
-use super::verb::Verb;
+use super::verb::UnitVerb;
 use crate::actions::Context;
 use crate::domain::incident::outcome::Outcome;
 
@@ -20,12 +20,16 @@ pub(super) async fn daemon_reload(context: &Context) -> Result<Outcome, SystemdE
 }
 
 /// Creates or removes the symlinks by which units start at boot, and reloads the unit files.
-pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[String]) -> Result<Outcome, SystemdError> {
+pub(super) async fn change(
+    manager: &ManagerProxy<'_>,
+    verb: UnitVerb,
+    units: &[String],
+) -> Result<Outcome, SystemdError> {
     let names: Vec<&str> = units.iter().map(String::as_str).collect();
     let said = names.join(", ");
     let trouble = |error: zbus::Error| SystemdError::of_bus(verb.code(), &said, &error);
     let (installable, changes) = match verb {
-        Verb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
+        UnitVerb::Enable => manager.enable_unit_files(&names, false, false).await.map_err(trouble)?,
         _ => (true, manager.disable_unit_files(&names, false).await.map_err(trouble)?),
     };
     if !installable && changes.is_empty() {
@@ -36,7 +40,7 @@ pub(super) async fn change(manager: &ManagerProxy<'_>, verb: Verb, units: &[Stri
     Ok(report(verb, &said, &changes))
 }
 
-fn report(verb: Verb, units: &str, changes: &[FileChange]) -> Outcome {
+fn report(verb: UnitVerb, units: &str, changes: &[FileChange]) -> Outcome {
     let listed: Vec<Value> =
         changes.iter().map(|(what, link, to)| json!({ "what": what, "link": link, "to": to })).collect();
     let noted = if changes.is_empty() { "already" } else { "now" };

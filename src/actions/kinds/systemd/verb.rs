@@ -2,7 +2,7 @@
 
 /// A change to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum UnitVerb {
     Start,
     Stop,
     Restart,
@@ -11,7 +11,7 @@ pub(super) enum Verb {
     Disable,
 }
 
-impl Verb {
+impl UnitVerb {
     /// The verb as in a runbook.
     pub fn code(self) -> &'static str {
         match self {

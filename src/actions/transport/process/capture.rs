@@ -15,7 +15,7 @@ const LIVE_LINE: usize = 4 * 1024;
 
 /// The stream that a child wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum ChildStream {
     Stdout,
     Stderr,
 }
@@ -23,7 +23,7 @@ pub enum Source {
 /// Receives a child's output as it arrives.
 pub trait Sink {
     /// Receives the next bytes of a stream.
-    fn take(&mut self, source: Source, bytes: &[u8]);
+    fn take(&mut self, source: ChildStream, bytes: &[u8]);
 }
 
 /// Keeps both streams, and a transcript of their lines in order of arrival.
@@ -56,7 +56,7 @@ impl Capture {
 
     /// Ends both streams and processes the bytes that the redactor held back.
     pub fn finish(&mut self) {
-        for source in [Source::Stdout, Source::Stderr] {
+        for source in [ChildStream::Stdout, ChildStream::Stderr] {
             let rest = self.stream(source).scrubber.take().map(RedactStream::finish).unwrap_or_default();
             self.keep(source, &rest);
             let line = std::mem::take(&mut self.stream(source).line);
@@ -86,14 +86,14 @@ impl Capture {
         self.transcript.text()
     }
 
-    fn stream(&mut self, source: Source) -> &mut Stream {
+    fn stream(&mut self, source: ChildStream) -> &mut Stream {
         match source {
-            Source::Stdout => &mut self.stdout,
-            Source::Stderr => &mut self.stderr,
+            ChildStream::Stdout => &mut self.stdout,
+            ChildStream::Stderr => &mut self.stderr,
         }
     }
 
-    fn keep(&mut self, source: Source, scrubbed: &[u8]) {
+    fn keep(&mut self, source: ChildStream, scrubbed: &[u8]) {
         let stream = self.stream(source);
         stream.kept.push(scrubbed);
         for piece in scrubbed.split_inclusive(|&byte| byte == b'\n') {
@@ -116,7 +116,7 @@ impl Capture {
 }
 
 impl Sink for Capture {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
         if let Some(scrubber) = &mut self.stream(source).scrubber {
             let scrubbed = scrubber.push(bytes);
             self.keep(source, &scrubbed);

@@ -14,9 +14,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::capture::{Sink, Source};
-use super::descendants::{Mark, Tree};
-use super::{Ending, Exit};
+use super::capture::{ChildStream, Sink};
+use super::descendants::{ProcessMark, ProcessTree};
+use super::{ChildExit, Ending};
 
 /// How long output is read after the child ended, while processes it left behind hold the pipes. The child's own output
 /// is there already.
@@ -31,7 +31,7 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct RunningChild {
     /// `None` when it has been reaped, or moved to a thread that waits for it.
     child: Option<Child>,
-    tree: Tree,
+    tree: ProcessTree,
     end: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
@@ -71,19 +71,19 @@ impl Outlets {
 impl RunningChild {
     pub(super) fn new(
         mut child: Child,
-        mark: Option<Mark>,
+        mark: Option<ProcessMark>,
         outlets: Outlets,
         input: Option<Vec<u8>>,
     ) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
-        let tree = Tree::new(pid, mark);
+        let tree = ProcessTree::new(pid, mark);
         let made = ChildParts::of(&mut child, pid, outlets, input);
         let ChildParts { end, stdout, stderr, stdin } = made.inspect_err(|_| drop(tree.kill()))?;
         Ok(Self { child: Some(child), tree, end, stdout, stderr, stdin, piece: Vec::new() })
     }
 
     /// Keeps the child's standard input open after all input has been written.
-    pub(crate) fn hold(&mut self) {
+    pub(crate) fn keep_input_open(&mut self) {
         if let Some(input) = &mut self.stdin {
             input.held = true;
         }
@@ -111,7 +111,7 @@ impl RunningChild {
     }
 
     /// Reads the rest of the output after the child has ended, and returns how it ended.
-    pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
+    pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> ChildExit {
         // Usually both pipes are at their end already and nothing waits.
         self.drain(LINGER, sink).await;
         let status = self.reap();
@@ -121,7 +121,7 @@ impl RunningChild {
             // An ended child always has a status. If other code reaped it, the code is unknown.
             _ => Ending::Code(-1),
         };
-        Exit { ending, left_behind: self.tree.has_group() }
+        ChildExit { ending, left_behind: self.tree.has_group() }
     }
 
     /// Sends SIGTERM to the child and its descendants, and SIGKILL after `grace`.
@@ -141,7 +141,7 @@ impl RunningChild {
         (self.stdout.1, self.stderr.1) = (None, None);
         let drained = async {
             // Output that has arrived needs no waiting, and usually there is no more.
-            while self.take(Source::Stdout, sink) + self.take(Source::Stderr, sink) > 0 {
+            while self.take(ChildStream::Stdout, sink) + self.take(ChildStream::Stderr, sink) > 0 {
                 tokio::task::yield_now().await;
             }
             while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
@@ -154,8 +154,8 @@ impl RunningChild {
             return ChildEvent::Drained;
         }
         let source = tokio::select! {
-            () = self.stdout.readable(), if self.stdout.0.is_some() => Source::Stdout,
-            () = self.stderr.readable(), if self.stderr.0.is_some() => Source::Stderr,
+            () = self.stdout.readable(), if self.stdout.0.is_some() => ChildStream::Stdout,
+            () = self.stderr.readable(), if self.stderr.0.is_some() => ChildStream::Stderr,
             () = feed(&mut self.stdin), if self.stdin.is_some() => return ChildEvent::Moved,
             _ = self.end.readable(), if watch_exit => return ChildEvent::Exited,
         };
@@ -167,8 +167,8 @@ impl RunningChild {
     }
 
     /// Passes what a pipe holds to the sink. Returns the number of bytes.
-    fn take(&mut self, source: Source, sink: &mut (dyn Sink + Send)) -> usize {
-        let pipe = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+    fn take(&mut self, source: ChildStream, sink: &mut (dyn Sink + Send)) -> usize {
+        let pipe = if source == ChildStream::Stdout { &mut self.stdout } else { &mut self.stderr };
         let read = pipe.read(&mut self.piece);
         sink.take(source, &self.piece);
         read

@@ -34,13 +34,13 @@ const COUNTER_BITS: u32 = 24;
 
 /// The number that every process of a tree carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark(u64);
+pub(super) struct ProcessMark(u64);
 
 /// A child and its descendants.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct ProcessTree {
     leader: Pid,
-    mark: Option<Mark>,
+    mark: Option<ProcessMark>,
 }
 
 /// A new child inherits the limit of this process, so only one child at a time may be started.
@@ -53,10 +53,10 @@ pub(super) fn unmarked<T>(spawn: impl FnOnce() -> T) -> T {
 }
 
 /// Starts a child with a new mark; without one if the limit cannot be changed.
-pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<Mark>)> {
+pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(Child, Option<ProcessMark>)> {
     let _borrowed = lock(&BORROWED);
     let ours = getrlimit(Resource::Rttime);
-    let mark = Mark::next();
+    let mark = ProcessMark::next();
     let mark = setrlimit(Resource::Rttime, Rlimit { current: Some(mark.0), ..ours }).is_ok().then_some(mark);
     let child = spawn();
     if mark.is_some() {
@@ -67,10 +67,10 @@ pub(super) fn marked(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<(C
 
 /// A new mark for a tree on a remote host.
 pub(super) fn new_mark() -> u64 {
-    Mark::next().0
+    ProcessMark::next().0
 }
 
-impl Mark {
+impl ProcessMark {
     fn next() -> Self {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let counter = COUNTER.fetch_add(1, Ordering::Relaxed) & ((1 << COUNTER_BITS) - 1);
@@ -99,8 +99,8 @@ fn who() -> u64 {
     })
 }
 
-impl Tree {
-    pub(super) fn new(leader: Pid, mark: Option<Mark>) -> Self {
+impl ProcessTree {
+    pub(super) fn new(leader: Pid, mark: Option<ProcessMark>) -> Self {
         Self { leader, mark }
     }
 

@@ -22,7 +22,7 @@ fn sh(script: &str, context: &Context) -> Job {
     Job::new(["sh", "-c", script], context)
 }
 
-async fn finished(script: &str, context: &Context) -> (Exit, Capture) {
+async fn finished(script: &str, context: &Context) -> (ChildExit, Capture) {
     run(&sh(script, context), context).await.expect("`sh` starts")
 }
 
@@ -59,7 +59,7 @@ async fn a_child_gets_exactly_the_environment_that_it_is_given() {
     let context = context();
     let job = sh("env; pwd", &context).env("KEY", "a b\n$(id)");
     let (exit, capture) = run(&job, &context).await.expect("`sh` starts");
-    assert_eq!(exit, Exit { ending: Ending::Code(0), left_behind: false });
+    assert_eq!(exit, ChildExit { ending: Ending::Code(0), left_behind: false });
     let stdout = capture.stdout();
     // The shell itself sets PWD.
     let mut names: Vec<&str> = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
@@ -162,7 +162,7 @@ async fn neighbours_of_a_stopped_child_live_on() {
 async fn a_child_that_leaves_something_running_ends_its_step_at_once() {
     let (context, nap) = (Context { deadline: soon(TimeDelta::seconds(30)), ..context() }, unique(5));
     let (exit, capture) = finished(&format!("sleep {nap} & echo started $!"), &context).await;
-    assert_eq!(exit, Exit { ending: Ending::Code(0), left_behind: true });
+    assert_eq!(exit, ChildExit { ending: Ending::Code(0), left_behind: true });
     let pid = capture.stdout().trim_start_matches("started ").trim().to_owned();
     assert!(runs(&nap), "what a child leaves running is its own business");
     finished(&format!("kill {pid}"), &context).await;

@@ -21,7 +21,7 @@ use super::{remote_supervisor, socket_dir};
 use crate::actions::Context;
 use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 use crate::actions::transport::process::{AGENT, Ending, Job};
 use crate::actions::transport::timeout::within;
 use crate::domain::config::estate::SshHost;
@@ -140,7 +140,7 @@ impl SshConnection {
         let words =
             ["ssh", "-F", "none", "-S", &path.to_string_lossy(), "-O", "check", "--", "runbook"].map(str::to_owned);
         let (job, mut said) = (local(words.to_vec(), context), SshMessages::default());
-        let checked = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let checked = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         if matches!(checked, Ok(Ok(Ending::Code(0)))) {
             return true;
         }
@@ -163,7 +163,7 @@ impl SshConnection {
         job.environment.extend(context.basics.get(AGENT).map(|agent| (AGENT.to_owned(), agent.clone())));
         let job = job.env("SSH_ASKPASS_REQUIRE", "never");
         let mut said = SshMessages::default();
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         match ended.map_err(|trouble| failed(trouble.text))? {
             Ok(Ending::Code(0)) => Ok(path),
             Ok(Ending::TimedOut) => Err(failed("the step's time was over before".to_owned())),
@@ -187,7 +187,7 @@ impl SshConnection {
         }
         let (job, mut again) = (local(self.words(config, &["-T"]), context), SshMessages::default());
         // It is expected to fail again. If it does not, the first message is all there is.
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut again)).await;
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut again)).await;
         if matches!(ended, Ok(Ok(Ending::Code(255)))) { again.text() } else { said }
     }
 
@@ -240,7 +240,7 @@ impl SshConnection {
         let mut said = SshMessages::default();
         let mut job = local(session(control), context);
         job.input = Some(remote_supervisor::becoming(&["uname".to_owned(), "-n".to_owned()], &tag).into_bytes());
-        let ended = within(CONNECT, context, process::run_apart(&job, context, &mut said)).await;
+        let ended = within(CONNECT, context, process::run_detached(&job, context, &mut said)).await;
         let name = said
             .stdout
             .rsplit_once(remote_supervisor::BEGIN)
@@ -298,7 +298,7 @@ pub(crate) fn local(argv: Vec<String>, context: &Context) -> Job {
 fn close(control: &Path) {
     let words =
         ["ssh", "-F", "none", "-S", &control.to_string_lossy(), "-O", "exit", "--", "runbook"].map(str::to_owned);
-    process::let_go(&words);
+    process::run_ignoring_result(&words);
 }
 
 /// Closes all connections of this process. They would also close by themselves after [`PERSIST`] seconds.
@@ -329,8 +329,8 @@ impl SshMessages {
 }
 
 impl Sink for SshMessages {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        let kept = if source == Source::Stdout { &mut self.stdout } else { &mut self.stderr };
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+        let kept = if source == ChildStream::Stdout { &mut self.stdout } else { &mut self.stderr };
         if kept.len() < SAID {
             kept.push_str(&String::from_utf8_lossy(bytes));
         }

@@ -4,7 +4,7 @@
 //! hold a report: one line that starts with a random tag.
 
 use super::remote_supervisor::BEGIN;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 
 /// Bytes kept of the output of login scripts, to explain a session that does not begin.
 const NOISE: usize = 16 * 1024;
@@ -87,7 +87,7 @@ impl<'s> FrameReader<'s> {
     pub(crate) fn finish(&mut self) {
         if self.report.is_none() {
             let held = std::mem::take(&mut self.held);
-            self.inner.take(Source::Stderr, &held);
+            self.inner.take(ChildStream::Stderr, &held);
         }
     }
 
@@ -100,7 +100,7 @@ impl<'s> FrameReader<'s> {
         let Some(at) = find(&self.held, &self.tag) else {
             let free = self.held.len() - overlap(&self.held, &self.tag);
             let free: Vec<u8> = self.held.drain(..free).collect();
-            return self.inner.take(Source::Stderr, &free);
+            return self.inner.take(ChildStream::Stderr, &free);
         };
         let rest = &self.held[at + self.tag.len()..];
         let end = rest.iter().position(|&byte| byte == b'\n').or((rest.len() > REPORT).then_some(REPORT));
@@ -108,19 +108,19 @@ impl<'s> FrameReader<'s> {
             self.report = Some(read(&String::from_utf8_lossy(&rest[..end])));
             self.held.truncate(at);
             let held = std::mem::take(&mut self.held);
-            self.inner.take(Source::Stderr, &held);
+            self.inner.take(ChildStream::Stderr, &held);
         }
     }
 }
 
 impl Sink for FrameReader<'_> {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
         match source {
-            Source::Stdout => {
+            ChildStream::Stdout => {
                 let behind = self.stdout.behind(bytes);
-                self.inner.take(Source::Stdout, behind);
+                self.inner.take(ChildStream::Stdout, behind);
             }
-            Source::Stderr => {
+            ChildStream::Stderr => {
                 let behind = self.stderr.behind(bytes).to_vec();
                 self.stderr(&behind);
             }
@@ -158,8 +158,8 @@ mod tests {
     struct Kept(Vec<u8>, Vec<u8>);
 
     impl Sink for Kept {
-        fn take(&mut self, source: Source, bytes: &[u8]) {
-            if source == Source::Stdout { self.0.extend(bytes) } else { self.1.extend(bytes) }
+        fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+            if source == ChildStream::Stdout { self.0.extend(bytes) } else { self.1.extend(bytes) }
         }
     }
 
@@ -170,8 +170,8 @@ mod tests {
         for size in 1..stderr.len() {
             let mut kept = Kept::default();
             let mut frame = FrameReader::new("4f2a", &mut kept);
-            stdout.chunks(size).for_each(|piece| frame.take(Source::Stdout, piece));
-            stderr.chunks(size).for_each(|piece| frame.take(Source::Stderr, piece));
+            stdout.chunks(size).for_each(|piece| frame.take(ChildStream::Stdout, piece));
+            stderr.chunks(size).for_each(|piece| frame.take(ChildStream::Stderr, piece));
             frame.finish();
             assert_eq!((frame.begun(), frame.report.clone()), (true, Some(RemoteExit::Code(7, true))), "{size}");
             assert_eq!(String::from_utf8_lossy(&kept.0), "runbook:begin\nout");
@@ -183,7 +183,7 @@ mod tests {
     fn what_was_held_back_is_not_lost_when_no_report_comes() {
         let mut kept = Kept::default();
         let mut frame = FrameReader::new("4f2a", &mut kept);
-        frame.take(Source::Stderr, b"runbook:begin\nabc 4f2");
+        frame.take(ChildStream::Stderr, b"runbook:begin\nabc 4f2");
         frame.finish();
         assert_eq!((frame.report.clone(), String::from_utf8_lossy(&kept.1).as_ref()), (None, "abc 4f2"));
     }
@@ -192,7 +192,7 @@ mod tests {
     fn a_login_shell_that_refuses_is_heard() {
         let mut kept = Kept::default();
         let mut frame = FrameReader::new("4f2a", &mut kept);
-        frame.take(Source::Stderr, b"This account is currently not available.\n");
+        frame.take(ChildStream::Stderr, b"This account is currently not available.\n");
         assert!(!frame.begun() && frame.complaint().contains("not available"));
         assert!(kept.1.is_empty());
     }

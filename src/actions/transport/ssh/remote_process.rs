@@ -15,7 +15,7 @@ use crate::actions::Context;
 use crate::actions::transport::nonce::nonce;
 use crate::actions::transport::process;
 use crate::actions::transport::process::capture::Sink;
-use crate::actions::transport::process::{Ending, Exit, GRACE, Job, NotStarted, RunningChild};
+use crate::actions::transport::process::{ChildExit, Ending, GRACE, Job, NotStarted, RunningChild};
 use crate::domain::config::estate::SshHost;
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Span;
@@ -33,7 +33,7 @@ const SPARE: Duration = Duration::from_secs(10);
 const SAID: usize = 200;
 
 enum SessionResult {
-    Over(Exit),
+    Over(ChildExit),
     /// Nothing was started; what the remote host printed.
     NotBegun(String),
 }
@@ -54,14 +54,14 @@ pub(crate) async fn run_into(
     host: &SshHost,
     context: &Context,
     sink: &mut (dyn Sink + Send),
-) -> Result<Exit, NotStarted> {
+) -> Result<ChildExit, NotStarted> {
     let tag = nonce();
     let text = scripted(job, context, &tag)?;
     let call = Call { job, to: &host.to, context, tag, text };
     let link = connection::to(host, context);
     let _place = tokio::select! {
         place = link.place() => place,
-        ending = stopped(context) => return Ok(Exit { ending, left_behind: false }),
+        ending = stopped(context) => return Ok(ChildExit { ending, left_behind: false }),
     };
     let mut is_second = false;
     loop {
@@ -112,7 +112,7 @@ impl Call<'_> {
         let mut ssh = connection::local(connection::session(control), self.context);
         ssh.input = Some(Vec::new());
         let mut running = process::start(&ssh, self.context)?;
-        running.hold();
+        running.keep_input_open();
         let mut frame = FrameReader::new(&self.tag, sink);
         let (mut is_sent, mut stop) = (false, std::pin::pin!(stopped(self.context)));
         loop {
@@ -145,7 +145,7 @@ impl Call<'_> {
             drop(running);
         }
         frame.finish();
-        let over = |ending, left_behind| Ok(SessionResult::Over(Exit { ending, left_behind }));
+        let over = |ending, left_behind| Ok(SessionResult::Over(ChildExit { ending, left_behind }));
         match frame.report.take() {
             Some(RemoteExit::Code(code, left)) => over(Ending::Code(code), left || !in_time),
             Some(RemoteExit::Halted) => over(Ending::TimedOut, false),
@@ -182,7 +182,7 @@ async fn halted(
         running.stop(Duration::ZERO, &mut frame).await;
     }
     frame.finish();
-    Ok(SessionResult::Over(Exit { ending, left_behind: false }))
+    Ok(SessionResult::Over(ChildExit { ending, left_behind: false }))
 }
 
 /// Completes at the context's deadline or when it is cancelled.

@@ -64,16 +64,16 @@ fn judged(what: &str, path: &Path, usage: &Value) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::requirement::State;
+    use crate::domain::host::requirement::CheckState;
 
     #[test]
     fn a_disk_is_full_by_bytes_by_inodes_and_by_what_is_left() {
         let gib = 1024 * 1024 * 1024;
         let state = |usage: Value| judged("log", Path::new("/var"), &usage).state;
-        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), State::Fine);
-        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), State::Doubtful);
-        assert_eq!(state(json!({"percent": 98.0, "free": gib})), State::Wrong);
-        assert_eq!(state(json!({"percent": 40.0, "free": 1024})), State::Wrong);
-        assert_eq!(state(json!({"percent": 1.0, "free": gib, "read_only": true})), State::Wrong);
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": null, "free": gib})), CheckState::Fine);
+        assert_eq!(state(json!({"percent": 40.0, "inodes_percent": 91.0, "free": gib})), CheckState::Doubtful);
+        assert_eq!(state(json!({"percent": 98.0, "free": gib})), CheckState::Wrong);
+        assert_eq!(state(json!({"percent": 40.0, "free": 1024})), CheckState::Wrong);
+        assert_eq!(state(json!({"percent": 1.0, "free": gib, "read_only": true})), CheckState::Wrong);
     }
 }

@@ -70,12 +70,12 @@ fn clock(word: &str) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host::requirement::State;
+    use crate::domain::host::requirement::CheckState;
 
     #[test]
     fn a_clock_that_nobody_sets_is_wrong_and_one_that_is_not_known_is_not() {
-        assert_eq!(clock("yes").state, State::Fine);
+        assert_eq!(clock("yes").state, CheckState::Fine);
         assert_eq!(clock("no").mend.as_deref(), Some("timedatectl set-ntp true"));
-        assert_eq!(clock("").state, State::Doubtful);
+        assert_eq!(clock("").state, CheckState::Doubtful);
     }
 }

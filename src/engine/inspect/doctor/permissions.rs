@@ -14,7 +14,7 @@ use crate::actions::kinds::systemd::permissions::{Polkit, Right};
 use crate::actions::transport::host::manual_command;
 use crate::actions::transport::process;
 use crate::actions::transport::process::Job;
-use crate::actions::transport::process::capture::{Sink, Source};
+use crate::actions::transport::process::capture::{ChildStream, Sink};
 use crate::domain::config::host::Host;
 use crate::domain::host::requirement::{CheckResult, Topic};
 
@@ -28,8 +28,8 @@ struct FirstLine {
 }
 
 impl Sink for FirstLine {
-    fn take(&mut self, source: Source, bytes: &[u8]) {
-        if matches!(source, Source::Stdout) {
+    fn take(&mut self, source: ChildStream, bytes: &[u8]) {
+        if matches!(source, ChildStream::Stdout) {
             self.seen.push_str(&String::from_utf8_lossy(bytes));
             if let Some((line, _)) = self.seen.split_once('\n') {
                 // Further lines are ignored.

@@ -13,11 +13,11 @@ use std::task::{Context as Waking, Poll};
 use super::{AHEAD, Searched};
 use crate::actions::Context;
 use crate::actions::kinds::journal::journalctl_exit::JournalctlExit;
-use crate::actions::kinds::journal::query::Query;
+use crate::actions::kinds::journal::query::JournalQuery;
 use crate::actions::transport::process::NotStarted;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::export::ExportRecord;
-use crate::domain::journal::filter::Filter;
+use crate::domain::journal::filter::JournalFilter;
 use crate::sync::lock;
 
 /// A slice of the search.
@@ -32,19 +32,19 @@ type SliceReader<'s> = Pin<Box<dyn Future<Output = Result<JournalctlExit, NotSta
 /// Matches that were not passed on yet.
 #[derive(Default)]
 struct SliceEntries {
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     bytes: usize,
 }
 
 impl<'s> Slice<'s> {
     /// A slice that starts to read when it is polled.
-    pub(super) fn new(query: Query, filter: &'s Filter, context: &'s Context) -> Self {
+    pub(super) fn new(query: JournalQuery, filter: &'s JournalFilter, context: &'s Context) -> Self {
         let found = Arc::new(Mutex::new(SliceEntries::default()));
         let into = Arc::clone(&found);
         let reading = Box::pin(async move {
             let mut take = |record: &ExportRecord<'_>| {
                 if filter.may_match(record) {
-                    let entry = Entry::of(record);
+                    let entry = JournalEntry::of(record);
                     if filter.matches(&entry) {
                         let mut found = lock(&into);
                         found.bytes += entry.raw.len();
@@ -72,7 +72,7 @@ impl<'s> Slice<'s> {
         lock(&self.found).bytes > AHEAD
     }
 
-    fn take(&self) -> Vec<Entry> {
+    fn take(&self) -> Vec<JournalEntry> {
         std::mem::take(&mut *lock(&self.found)).entries
     }
 }
@@ -82,7 +82,7 @@ pub(super) async fn merged(
     lanes: Vec<Slice<'_>>,
     readers: usize,
     context: &Context,
-    take: &mut (dyn FnMut(Vec<Entry>) -> ControlFlow<()> + Send),
+    take: &mut (dyn FnMut(Vec<JournalEntry>) -> ControlFlow<()> + Send),
 ) -> Result<Searched, String> {
     let mut lanes: VecDeque<Slice<'_>> = lanes.into();
     let mut searched = Searched::default();

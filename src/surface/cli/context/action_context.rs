@@ -14,7 +14,7 @@ use crate::surface::cli::output::error::Result;
 
 /// The environment in which an action runs.
 #[derive(Debug, Default)]
-pub struct Scene {
+pub struct ActionTarget {
     /// The project's directory.
     pub directory: PathBuf,
     pub estate: Estate,
@@ -24,17 +24,17 @@ pub struct Scene {
 }
 
 /// An action context in which these secrets can be used and are redacted.
-pub fn context(station: &Session, scene: Scene, secrets: Secrets) -> Result<Context> {
-    let Scene { directory, estate, name, environment } = scene;
+pub fn context(session: &Session, scene: ActionTarget, secrets: Secrets) -> Result<Context> {
+    let ActionTarget { directory, estate, name, environment } = scene;
     Ok(Context {
         place: (RunId(0), StepKey::main("look")),
         environment_name: name,
         environment: Arc::new(environment),
         estate: Arc::new(estate),
-        clock: station.clock(),
+        clock: session.clock(),
         redactor: Arc::new(session::redactor(secrets.iter())?),
         secrets: Arc::new(secrets),
-        basics: Arc::new(station.settings.basics()),
+        basics: Arc::new(session.settings.basics()),
         directory,
         progress: Progress::none(),
         cancel: CancellationToken::new(),

@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use super::settings::Environment;
+use super::settings::EnvironmentVariables;
 use crate::domain::config::estate::Estate;
 use crate::domain::incident::event::{Actor, Identity};
 
@@ -18,12 +18,12 @@ use crate::domain::incident::event::{Actor, Identity};
 const ACCOUNTS_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The person at the command line.
-pub fn actor(estate: Option<&Estate>, environment: &Environment) -> Actor {
+pub fn actor(estate: Option<&Estate>, environment: &EnvironmentVariables) -> Actor {
     let account = Identity::Account(account(environment));
     estate.unwrap_or(&Estate::default()).actor(account, "cli")
 }
 
-fn account(environment: &Environment) -> String {
+fn account(environment: &EnvironmentVariables) -> String {
     let own = rustix::process::getuid().as_raw();
     let map = || read("/proc/self/uid_map");
     let uid = real(own, environment.text("SUDO_UID"), map);

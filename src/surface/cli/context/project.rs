@@ -122,7 +122,7 @@ pub fn guard_host(name: &str, environment: &Environment, or: &str) -> Result<()>
 
 /// Prints the problems of a file on standard error.
 fn shown(output: &Output, source: &Source, problems: &[Problem]) -> Failure {
-    output.say_styled(&diagnostic::render(source, problems, Style::Styled));
+    output.print_styled(&diagnostic::render(source, problems, Style::Styled));
     Failure::problems(format!("`{}` has {}", source.name, diagnostic::count(problems.len())))
         .hint(format!("`runbook lint {}` shows them again.", shell_word(&source.name)))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::settings::Environment;
+use super::settings::EnvironmentVariables;
 use crate::actions::Secrets;
 use crate::domain::config::estate::{Estate, SecretSource};
 use crate::domain::redact::{LONGEST_SECRET, SHORTEST_SECRET};
@@ -26,7 +26,7 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 ///
 /// A key that ends in `*` names a family: every matching line of the file is a secret `<name>.<KEY>` and is redacted
 /// from all output. The family itself has no value.
-pub fn read(estate: &Estate, directory: &Path, environment: &Environment) -> Secrets {
+pub fn read(estate: &Estate, directory: &Path, environment: &EnvironmentVariables) -> Secrets {
     let value = |source: &SecretSource| Ok(SecretString::from(find(source, directory, environment)?));
     let mut values = BTreeMap::new();
     for (name, source) in &estate.secrets {
@@ -63,7 +63,7 @@ fn members(path: &Path, prefix: &str) -> Result<BTreeMap<String, Result<String, 
     if members.is_empty() { Err(format!("no `{prefix}*` in `{shown}` is set")) } else { Ok(members) }
 }
 
-fn find(source: &SecretSource, directory: &Path, environment: &Environment) -> Result<String, String> {
+fn find(source: &SecretSource, directory: &Path, environment: &EnvironmentVariables) -> Result<String, String> {
     let value = match (&source.env, &source.file, &source.credential) {
         (Some(name), None, None) => environment
             .get(name)
@@ -96,7 +96,7 @@ fn not_text(name: &str) -> String {
 }
 
 /// The file of a systemd credential, where `LoadCredential=` puts it.
-fn credential(name: &str, environment: &Environment) -> Result<PathBuf, String> {
+fn credential(name: &str, environment: &EnvironmentVariables) -> Result<PathBuf, String> {
     let directory = environment
         .get("CREDENTIALS_DIRECTORY")
         .ok_or("`CREDENTIALS_DIRECTORY` is not set: systemd sets it for a unit with `LoadCredential=`")?;
@@ -208,7 +208,7 @@ mod tests {
         std::fs::write(directory.path().join("env"), "PAY_A=first-one\nPAY_B='second one'\nOTHER=x\n").unwrap();
         let family = SecretSource { key: Some("PAY_*".into()), ..file("env") };
         estate.secrets.insert("pay".into(), family);
-        let secrets = read(&estate, directory.path(), &Environment::default());
+        let secrets = read(&estate, directory.path(), &EnvironmentVariables::default());
         assert_eq!(secrets.get("token").unwrap().expose_secret(), "xoxb-1");
         assert_eq!(secrets.get("pay.PAY_B").unwrap().expose_secret(), "second one");
         assert_eq!(secrets.iter().filter(|(name, _)| name.starts_with("pay")).count(), 2);

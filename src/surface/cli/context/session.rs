@@ -49,7 +49,7 @@ pub struct Session {
 /// An engine, and what a command needs to use it.
 #[derive(Debug)]
 pub struct OpenEngine<'a> {
-    pub station: &'a Session,
+    pub session: &'a Session,
     pub engine: Engine,
     /// The user who types.
     pub who: Actor,
@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// Opens an existing log for reading; the project may be missing.
-    pub fn look(&self) -> Result<OpenEngine<'_>> {
+    pub fn open_read_only(&self) -> Result<OpenEngine<'_>> {
         self.require_log()?;
         let nowhere = || Project { directory: self.settings.working_directory.clone(), catalog: Catalog::default() };
         self.open_engine(
@@ -157,7 +157,7 @@ impl Session {
         let store = runtime.block_on(Sqlite::open(self.state()?.join(LOG_FILE)))?;
         let who = local_user::actor(shop.catalog.estate().content.as_ref().ok(), &self.settings.environment);
         let engine = Engine::new(self.parts(Arc::new(store), shop, secrets)?);
-        Ok(OpenEngine { station: self, engine, who, runtime })
+        Ok(OpenEngine { session: self, engine, who, runtime })
     }
 
     fn parts(&self, store: Arc<dyn EventStore>, shop: Project, secrets: Secrets) -> Result<Parts> {
@@ -198,23 +198,23 @@ impl OpenEngine<'_> {
         for known in runs.chain(shop.catalog.estate().content.as_ref().ok()) {
             estate.secrets.extend(known.secrets.clone());
         }
-        let secrets = self.station.secrets(&estate, &shop);
+        let secrets = self.session.secrets(&estate, &shop);
         let people =
             shop.catalog.estate().content.as_ref().ok().or_else(|| incident.runs.last().map(|run| &*run.estate));
-        self.who = local_user::actor(people, &self.station.settings.environment);
+        self.who = local_user::actor(people, &self.session.settings.environment);
         let store = Arc::clone(&self.engine.parts().store);
-        self.engine = Engine::new(self.station.parts(store, shop, secrets)?);
+        self.engine = Engine::new(self.session.parts(store, shop, secrets)?);
         Ok(incident)
     }
 
     /// The project of an incident: the one named by flag, or the one in which it was opened.
     fn project_of(&self, id: &IncidentId) -> Result<Project> {
         let remembered = std::fs::read_to_string(self.project_file(id)?).ok().map(PathBuf::from);
-        match (&self.station.settings.shop, remembered) {
+        match (&self.session.settings.shop, remembered) {
             (ProjectSource::Found(_), Some(directory)) if directory.is_dir() => {
-                Project::at(directory, &self.station.settings)
+                Project::at(directory, &self.session.settings)
             }
-            _ => Project::open(&self.station.settings),
+            _ => Project::open(&self.session.settings),
         }
     }
 
@@ -227,7 +227,7 @@ impl OpenEngine<'_> {
     }
 
     fn project_file(&self, id: &IncidentId) -> Result<PathBuf> {
-        Ok(self.station.state()?.join(format!("{id}.shop")))
+        Ok(self.session.state()?.join(format!("{id}.shop")))
     }
 
     /// The store.

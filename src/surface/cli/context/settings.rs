@@ -12,7 +12,7 @@ use crate::actions::transport::process::AGENT;
 use crate::domain::core::text::shell_word;
 use crate::surface::cli::output::error::{Failure, Result};
 use crate::surface::cli::output::format::Format;
-use crate::surface::terminal::{Colour, Letters};
+use crate::surface::terminal::{CharacterSet, Colour};
 
 /// The default project directory.
 const SYSTEM_DIRECTORY: &str = "/etc/runbook";
@@ -49,11 +49,11 @@ pub struct Flags {
 
 /// The environment of the process, read once.
 #[derive(Debug, Clone, Default)]
-pub struct Environment {
+pub struct EnvironmentVariables {
     variables: BTreeMap<OsString, OsString>,
 }
 
-impl Environment {
+impl EnvironmentVariables {
     /// The environment of this process.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn of_process() -> Self {
@@ -94,7 +94,7 @@ pub struct Settings {
     pub shop: ProjectSource,
     /// The flags that the next command must repeat.
     pub repeat: Vec<String>,
-    pub environment: Environment,
+    pub environment: EnvironmentVariables,
     pub working_directory: PathBuf,
     pub streams: Streams,
 }
@@ -119,7 +119,7 @@ impl Streams {
 
 impl Settings {
     /// Resolves the settings from flags and environment.
-    pub fn resolve(flags: &Flags, environment: Environment) -> Result<Self> {
+    pub fn resolve(flags: &Flags, environment: EnvironmentVariables) -> Result<Self> {
         let working_directory = std::env::current_dir()
             .map_err(|error| Failure::error(format!("the working directory cannot be read: {error}")))?;
         let named = flags.directory.clone().or_else(|| environment.get("RUNBOOK_DIR").map(PathBuf::from));
@@ -175,10 +175,10 @@ impl Settings {
     }
 
     /// The character set of the terminal, by the locale. As in POSIX, the first variable that is set counts.
-    pub fn has_unicode(&self) -> Letters {
+    pub fn has_unicode(&self) -> CharacterSet {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| self.environment.text(name));
         let utf8 = locale.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").ends_with("utf8"));
-        if utf8 { Letters::Unicode } else { Letters::Ascii }
+        if utf8 { CharacterSet::Unicode } else { CharacterSet::Ascii }
     }
 
     /// A path as the user would type it: relative to the working directory if it is below.
@@ -191,7 +191,7 @@ impl Settings {
     }
 }
 
-fn state(flags: &Flags, environment: &Environment, base: &Path) -> std::result::Result<PathBuf, String> {
+fn state(flags: &Flags, environment: &EnvironmentVariables, base: &Path) -> std::result::Result<PathBuf, String> {
     let named = flags.state.clone().or_else(|| environment.get("RUNBOOK_STATE").map(PathBuf::from));
     named
         .map(|path| base.join(path))
@@ -214,8 +214,8 @@ fn repeated(flags: &Flags) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Environment {
-        Environment { variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    fn environment(pairs: &[(&str, &str)]) -> EnvironmentVariables {
+        EnvironmentVariables { variables: pairs.iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 
     #[test]

@@ -26,47 +26,49 @@ use crate::surface::terminal::{self, Left, WorkMode};
 const LEAVING: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 
 /// Steps through an incident on the terminal.
-pub fn step(desk: &OpenEngine<'_>, id: &IncidentId) -> Result {
-    let options = options(desk, 0, ReturnWhen::UntilOver);
-    let left = desk.wait(terminal::step(&desk.engine, id, options))?;
-    hand_over(desk, id, left)?;
-    conclude(desk, id, left)
+pub fn step(open_engine: &OpenEngine<'_>, id: &IncidentId) -> Result {
+    let options = options(open_engine, 0, ReturnWhen::UntilOver);
+    let left = open_engine.wait(terminal::step(&open_engine.engine, id, options))?;
+    hand_over(open_engine, id, left)?;
+    conclude(open_engine, id, left)
 }
 
 /// Continues without asking, printing the events after `after`, until a person is needed.
-pub fn plain(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = follow_until(desk, id, after, ReturnWhen::UntilPerson)?;
-    hand_over(desk, id, left)?;
-    conclude(desk, id, left)
+pub fn plain(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = follow_until(open_engine, id, after, ReturnWhen::UntilPerson)?;
+    hand_over(open_engine, id, left)?;
+    conclude(open_engine, id, left)
 }
 
 /// Continues until the incident is over, in a background worker. After a signal no other worker is started.
-pub fn to_the_end(desk: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
-    let left = follow_until(desk, id, after, ReturnWhen::UntilOver)?;
-    conclude(desk, id, left)
+pub fn to_the_end(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64) -> Result {
+    let left = follow_until(open_engine, id, after, ReturnWhen::UntilOver)?;
+    conclude(open_engine, id, left)
 }
 
 /// If the person detaches from a live run, a background worker continues it.
-fn hand_over(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
-    if left == Left::Detached && desk.incident(id)?.live_runs().next().is_some() {
-        background::start(desk, id)?;
+fn hand_over(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result<()> {
+    if left == Left::Detached && open_engine.incident(id)?.live_runs().next().is_some() {
+        background::start(open_engine, id)?;
     }
     Ok(())
 }
 
-fn follow_until(desk: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
-    let output = &desk.station.output;
+fn follow_until(open_engine: &OpenEngine<'_>, id: &IncidentId, after: u64, patience: ReturnWhen) -> Result<Left> {
+    let output = &open_engine.session.output;
     match output.format() {
-        Format::Table => Ok(desk.wait(terminal::plain(&desk.engine, id, options(desk, after, patience)))?),
-        Format::Json | Format::Svg => desk.wait(follow(desk, id, after, patience, |_| Ok(()))),
-        Format::Jsonl => desk.wait(follow(desk, id, after, patience, |event| output.document(event))),
+        Format::Table => {
+            Ok(open_engine.wait(terminal::plain(&open_engine.engine, id, options(open_engine, after, patience)))?)
+        }
+        Format::Json | Format::Svg => open_engine.wait(follow(open_engine, id, after, patience, |_| Ok(()))),
+        Format::Jsonl => open_engine.wait(follow(open_engine, id, after, patience, |event| output.document(event))),
     }
 }
 
-fn options(desk: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::Options {
-    let settings = &desk.station.settings;
-    terminal::Options {
-        actor: desk.who.clone(),
+fn options(open_engine: &OpenEngine<'_>, after: u64, patience: ReturnWhen) -> terminal::StepperOptions {
+    let settings = &open_engine.session.settings;
+    terminal::StepperOptions {
+        actor: open_engine.who.clone(),
         after,
         patience,
         colour: settings.colour(),
@@ -99,17 +101,17 @@ const AGAIN: Span = Span::seconds(2);
 
 /// Drives the incident, or follows the process that does, and reports every event.
 async fn follow(
-    desk: &OpenEngine<'_>,
+    open_engine: &OpenEngine<'_>,
     id: &IncidentId,
     after: u64,
     patience: ReturnWhen,
     mut show: impl FnMut(&Recorded) -> Result<()>,
 ) -> Result<Left> {
     let detach = leaving();
-    let mut feed = desk.engine.feed(id, after);
+    let mut feed = open_engine.engine.feed(id, after);
     let mut seen = after;
     loop {
-        let drive = desk.engine.drive(id, patience, &detach);
+        let drive = open_engine.engine.drive(id, patience, &detach);
         tokio::pin!(drive);
         let stop = loop {
             tokio::select! {
@@ -118,9 +120,9 @@ async fn follow(
             }
         };
         // The holder of the lease may hang, so the lease is tried again after a while.
-        let again = AGAIN.after(desk.engine.parts().clock.now());
+        let again = AGAIN.after(open_engine.engine.parts().clock.now());
         loop {
-            let incident = desk.engine.incident(id).await?;
+            let incident = open_engine.engine.incident(id).await?;
             let moving = matches!(stop, Stop::Taken(_)) && verdict(&incident).is_none() && !detach.is_cancelled();
             if seen >= incident.seq && !moving {
                 return Ok(left(&stop));
@@ -128,7 +130,7 @@ async fn follow(
             tokio::select! {
                 () = detach.cancelled() => return Ok(Left::Detached),
                 events = heard(&mut feed) => seen = shown(&events?, seen, &mut show)?,
-                () = desk.engine.parts().clock.sleep_until(again), if moving => break,
+                () = open_engine.engine.parts().clock.sleep_until(again), if moving => break,
             }
         }
     }
@@ -162,7 +164,7 @@ struct FollowReport<'a> {
     incident: &'a IncidentId,
     status: &'static str,
     runs: Vec<RunReport<'a>>,
-    waiting: Vec<pending::Waiting<'a>>,
+    waiting: Vec<pending::PendingItem<'a>>,
     proposed: Vec<pending::Proposed<'a>>,
     exit: u8,
 }
@@ -175,25 +177,25 @@ struct RunReport<'a> {
 }
 
 /// Prints the state and what to type next; returns the exit code for it.
-fn conclude(desk: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
-    let incident = desk.incident(id)?;
+fn conclude(open_engine: &OpenEngine<'_>, id: &IncidentId, left: Left) -> Result {
+    let incident = open_engine.incident(id)?;
     let exit = match left {
         Left::Detached => Exit::INTERRUPTED,
         Left::Over | Left::NeedsPerson | Left::Taken => verdict(&incident).unwrap_or(Exit::DONE),
     };
-    report(desk, &incident, exit)?;
-    let mut next = next(desk, &incident, exit);
-    if let Some(first) = undelivered::pending_deliveries(desk, &incident)? {
+    report(open_engine, &incident, exit)?;
+    let mut next = next(open_engine, &incident, exit);
+    if let Some(first) = undelivered::pending_deliveries(open_engine, &incident)? {
         next.retain(|typed| *typed != first);
         next.insert(0, first);
     }
-    desk.station.output.next(&next);
+    open_engine.session.output.next(&next);
     Ok(exit)
 }
 
-fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> {
-    let output = &desk.station.output;
-    let program = desk.station.settings.command();
+fn report(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> {
+    let output = &open_engine.session.output;
+    let program = open_engine.session.settings.command();
     let (waiting, proposed) = (pending::of(incident, &program), pending::proposed(incident, &program));
     if output.is_table() {
         return output.text(&format!("{}{}", pending::render(&waiting), pending::render_proposed(&proposed)));
@@ -207,9 +209,9 @@ fn report(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Result<()> 
 }
 
 /// The commands to type next.
-fn next(desk: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
+fn next(open_engine: &OpenEngine<'_>, incident: &Incident, exit: Exit) -> Vec<String> {
     let id = &incident.id;
-    let typed = |words: String| desk.station.command(&words);
+    let typed = |words: String| open_engine.session.command(&words);
     match exit {
         Exit::WAITING => vec![typed(format!("watch {id}"))],
         Exit::INTERRUPTED => vec![typed(format!("watch {id}")), typed(format!("cancel {id} 'why'"))],

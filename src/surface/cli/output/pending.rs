@@ -20,7 +20,7 @@ const DIGEST_SHOWN: usize = 12;
 
 /// One pending question.
 #[derive(Debug, Serialize)]
-pub struct Waiting<'a> {
+pub struct PendingItem<'a> {
     pub run: RunId,
     pub step: &'a StepKey,
     /// The question itself.
@@ -31,8 +31,8 @@ pub struct Waiting<'a> {
 }
 
 /// All pending questions. `program` is the way to call `runbook`, with its flags.
-pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
-    let one = |(run, step, gate)| Waiting { run, step, gate, commands: commands(incident, step, gate, program) };
+pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<PendingItem<'a>> {
+    let one = |(run, step, gate)| PendingItem { run, step, gate, commands: commands(incident, step, gate, program) };
     incident.waiting_for_person().into_iter().map(one).collect()
 }
 
@@ -99,7 +99,7 @@ fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> 
 }
 
 /// The pending questions as text.
-pub fn render(waiting: &[Waiting<'_>]) -> String {
+pub fn render(waiting: &[PendingItem<'_>]) -> String {
     let mut out = String::new();
     for one in waiting {
         let question = question(one.gate);

@@ -12,7 +12,9 @@ use crate::actions;
 use crate::domain::core::effect::EffectClass;
 use crate::domain::incident::event::Mode;
 use crate::domain::runbook::trigger::{StartMode, Trigger};
-use crate::domain::runbook::{Action, Body, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step};
+use crate::domain::runbook::{
+    Action, DeadlineFrom, DeadlineRule, OnFailure, Param, ParamKind, Runbook, Step, StepBody,
+};
 
 /// The width when the terminal's is unknown.
 const USUAL_WIDTH: usize = 100;
@@ -139,8 +141,8 @@ fn param_line(param: &Param, value: Option<&Value>) -> String {
         other => format!("{other:?}").to_lowercase(),
     };
     let shown = match (value, &param.default) {
-        (Some(value), _) => format!(" = {}", words(value)),
-        (None, Some(default)) => format!(" ({kind}, {} unless given)", words(default)),
+        (Some(value), _) => format!(" = {}", value_text(value)),
+        (None, Some(default)) => format!(" ({kind}, {} unless given)", value_text(default)),
         (None, None) => format!(" ({kind}, required)"),
     };
     let help = param.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
@@ -160,28 +162,28 @@ fn steps(steps: &[Step], depth: usize, finally: bool, filling: &Filling, into: &
     for step in steps {
         into.push(item(step, depth, finally, filling));
         match &step.body {
-            Body::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
-            Body::Start(start) => filling.inside(start, |runbook, inner| {
+            StepBody::Parallel(children) => self::steps(children, depth + 1, finally, filling, into),
+            StepBody::Start(start) => filling.inside(start, |runbook, inner| {
                 self::steps(&runbook.steps, depth + 1, finally, inner, into);
                 self::steps(&runbook.finally, depth + 1, true, inner, into);
             }),
-            Body::Action(_) | Body::Ask(_) | Body::Manual(_) | Body::Wait(_) => {}
+            StepBody::Action(_) | StepBody::Ask(_) | StepBody::Manual(_) | StepBody::Wait(_) => {}
         }
     }
 }
 
 fn item(step: &Step, depth: usize, finally: bool, filling: &Filling) -> OutlineItem {
     let action = match &step.body {
-        Body::Action(action) => Some(planned(action, filling)),
+        StepBody::Action(action) => Some(planned(action, filling)),
         _ => None,
     };
     let sort = match &step.body {
-        Body::Action(_) => "action",
-        Body::Ask(_) => "ask",
-        Body::Manual(_) => "manual",
-        Body::Wait(_) => "wait",
-        Body::Parallel(_) => "parallel",
-        Body::Start(_) => "start",
+        StepBody::Action(_) => "action",
+        StepBody::Ask(_) => "ask",
+        StepBody::Manual(_) => "manual",
+        StepBody::Wait(_) => "wait",
+        StepBody::Parallel(_) => "parallel",
+        StepBody::Start(_) => "start",
     };
     OutlineItem {
         id: step.id.clone(),
@@ -232,7 +234,7 @@ fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<
         }
     }
     match &step.body {
-        Body::Ask(ask) => {
+        StepBody::Ask(ask) => {
             let choices: Vec<String> = ask.choices.iter().map(|choice| filling.text(choice).text).collect();
             if !choices.is_empty() {
                 details.add("choices", choices.join(" | "));
@@ -244,10 +246,10 @@ fn details(step: &Step, action: Option<&PlannedStep>, filling: &Filling) -> Vec<
                 details.add("auto", "an automatic run takes what is suggested");
             }
         }
-        Body::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
-        Body::Wait(length) => details.add("waits", length.to_string()),
-        Body::Start(start) => details.add("starts", start.runbook.clone()),
-        Body::Action(_) | Body::Parallel(_) => {}
+        StepBody::Manual(instruction) => details.filled("by hand", filling.text(instruction)),
+        StepBody::Wait(length) => details.add("waits", length.to_string()),
+        StepBody::Start(start) => details.add("starts", start.runbook.clone()),
+        StepBody::Action(_) | StepBody::Parallel(_) => {}
     }
     around(step, filling, &mut details);
     details.0
@@ -299,7 +301,7 @@ fn agreed_by(step: &Step, filling: &Filling) -> Option<String> {
     if let Some(approve) = &step.approve {
         return Some(if approve.by.is_empty() { "anybody".to_owned() } else { approve.by.join(" or ") });
     }
-    let Body::Action(action) = &step.body else { return None };
+    let StepBody::Action(action) = &step.body else { return None };
     let asked = match filling.mode()? {
         Mode::Step => true,
         Mode::Guided | Mode::Unattended => action.is_change(),
@@ -352,7 +354,7 @@ fn shortened(text: String, what: &str) -> String {
     }
 }
 
-fn words(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -45,18 +45,22 @@ pub enum Filling<'a> {
 #[derive(Debug)]
 pub struct Beginning<'a> {
     incident: Incident,
-    start: command::Start,
+    start: command::StartRequest,
     catalog: &'a Catalog,
     ancestors: BTreeSet<String>,
 }
 
 impl<'a> Filling<'a> {
     /// The values of this start, or the refusal that it would get.
-    pub fn of(start: command::Start, catalog: &'a Catalog) -> Result<Self, Refused> {
+    pub fn of(start: command::StartRequest, catalog: &'a Catalog) -> Result<Self, Refused> {
         Self::within(start, catalog, BTreeSet::new())
     }
 
-    fn within(start: command::Start, catalog: &'a Catalog, mut ancestors: BTreeSet<String>) -> Result<Self, Refused> {
+    fn within(
+        start: command::StartRequest,
+        catalog: &'a Catalog,
+        mut ancestors: BTreeSet<String>,
+    ) -> Result<Self, Refused> {
         ancestors.insert(start.runbook.id.clone());
         let now = SystemClock.now();
         let request = Request::Start(Box::new(start.clone()));
@@ -127,7 +131,7 @@ impl<'a> Filling<'a> {
     pub fn list(&self, source: &str) -> Filled {
         self.expression(source, |value| match value {
             Value::Array(items) => {
-                let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(words).collect();
+                let shown: Vec<String> = items.iter().take(ITEMS_SHOWN).map(value_text).collect();
                 let more = if items.len() > ITEMS_SHOWN {
                     format!(" and {} more", items.len() - ITEMS_SHOWN)
                 } else {
@@ -135,11 +139,11 @@ impl<'a> Filling<'a> {
                 };
                 format!("{} of: {}{more}", items.len(), shown.join(", "))
             }
-            other => words(other),
+            other => value_text(other),
         })
     }
 
-    fn expression(&self, source: &str, say: impl Fn(&Value) -> String) -> Filled {
+    fn expression(&self, source: &str, print_message: impl Fn(&Value) -> String) -> Filled {
         let as_written = |open| Filled { text: source.to_owned(), open };
         let Self::Start(beginning) = self else { return as_written(false) };
         let roots = expression::references_of_expression(source);
@@ -147,7 +151,7 @@ impl<'a> Filling<'a> {
             return as_written(true);
         }
         match expression::evaluate(source, &beginning.scope(source)) {
-            Ok(value) => Filled { text: format!("{source} — {}", say(&value)), open: false },
+            Ok(value) => Filled { text: format!("{source} — {}", print_message(&value)), open: false },
             Err(_) => as_written(true),
         }
     }
@@ -208,8 +212,12 @@ impl<'a> Filling<'a> {
                 params.insert(name.clone(), filled);
             }
         }
-        let start =
-            command::Start { runbook: runbook.clone(), digest: digest.to_owned(), params, ..beginning.start.clone() };
+        let start = command::StartRequest {
+            runbook: runbook.clone(),
+            digest: digest.to_owned(),
+            params,
+            ..beginning.start.clone()
+        };
         match Filling::within(start, beginning.catalog, beginning.ancestors.clone()) {
             Ok(inner) => look(runbook, &inner),
             Err(_) => look(runbook, &Filling::AsWritten),
@@ -240,6 +248,6 @@ fn is_open(value: &Value) -> bool {
     sources.into_iter().any(expression::is_template)
 }
 
-fn words(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

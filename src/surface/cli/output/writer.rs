@@ -54,12 +54,12 @@ impl Output {
     }
 
     /// Prints a message on standard error, with control characters made visible.
-    pub fn say(&self, text: &str) {
-        self.say_styled(&printable(text));
+    pub fn print_message(&self, text: &str) {
+        self.print_styled(&printable(text));
     }
 
     /// Prints a message that is already safe and may contain styles.
-    pub fn say_styled(&self, text: &str) {
+    pub fn print_styled(&self, text: &str) {
         // A closed standard error is no reason to stop.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
@@ -67,7 +67,7 @@ impl Output {
     /// Prints a warning on standard error.
     pub fn warn(&self, text: &str) {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.say_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
+        self.print_styled(&format!("{yellow}warning:{yellow:#} {}", printable(text)));
     }
 
     /// Prints the commands to type next.
@@ -75,7 +75,7 @@ impl Output {
         let dim = anstyle::Style::new().dimmed();
         for (index, command) in commands.iter().enumerate() {
             let lead = if index == 0 { "next:" } else { "   or" };
-            self.say_styled(&format!("{dim}{lead}{dim:#} {}", printable(command)));
+            self.print_styled(&format!("{dim}{lead}{dim:#} {}", printable(command)));
         }
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::actions::transport::process::spawn_apart;
+use crate::actions::transport::process::spawn_detached;
 use crate::sync::lock;
 
 /// The `PATH` of the program, which does not inherit this process's environment.
@@ -94,10 +94,10 @@ impl Background {
                 return Ok(());
             }
             if let Some(status) = self.ended.within(Duration::ZERO) {
-                return Err(format!("it ended at once with {status}{}", self.last_words()));
+                return Err(format!("it ended at once with {status}{}", self.last_line()));
             }
         }
-        Err(format!("it did not become ready within {} s{}", patience.as_secs(), self.last_words()))
+        Err(format!("it did not become ready within {} s{}", patience.as_secs(), self.last_line()))
     }
 
     /// Sends SIGTERM, waits this long, then sends SIGKILL; returns when the process has ended.
@@ -114,7 +114,7 @@ impl Background {
     }
 
     /// The last lines of its output, as the end of a sentence.
-    fn last_words(&self) -> String {
+    fn last_line(&self) -> String {
         let printed = std::fs::read(&self.log).unwrap_or_default();
         let printed = String::from_utf8_lossy(&printed);
         let lines: Vec<&str> = printed.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
@@ -170,7 +170,7 @@ fn command(start: Start<'_>, socket: &Path, log: File) -> io::Result<Command> {
 /// Starts the command from a thread that lives as long as the program, because the death signal is tied to that thread.
 fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     let (send, started) = std::sync::mpsc::channel();
-    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_apart(&mut command) {
+    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_detached(&mut command) {
         Ok(mut child) => {
             // The receiver waits below until this arrives.
             let _ = send.send(Ok(Pid::from_child(&child)));

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::actions::transport::process::output_apart;
+use crate::actions::transport::process::output_detached;
 
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";
@@ -18,11 +18,11 @@ const BAD_SETTINGS: &str = "unready payments\n";
 
 /// A repository with its history, not broken yet.
 #[derive(Debug)]
-pub struct Repository {
+pub struct DemoRepository {
     work: PathBuf,
 }
 
-impl Repository {
+impl DemoRepository {
     /// Creates it below `directory`; none when git is not installed.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ fn run(directory: &Path, arguments: &[&str]) -> io::Result<()> {
     let mut command = std::process::Command::new("git");
     // The user's own settings, such as hooks and signing, must not affect the demo.
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    let ended = output_apart(command.args(arguments).current_dir(directory))?;
+    let ended = output_detached(command.args(arguments).current_dir(directory))?;
     if ended.status.success() {
         return Ok(());
     }
@@ -102,7 +102,7 @@ mod tests {
     fn the_last_merge_is_what_broke_the_gateway() {
         let directory = tempfile::tempdir().unwrap();
         let repository =
-            Repository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
+            DemoRepository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
         assert!(!repository.work().join(GATEWAY).exists());
         repository.merge_the_fault().unwrap();
         assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);

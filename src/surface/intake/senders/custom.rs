@@ -20,20 +20,20 @@ use crate::surface::intake::parse::field_reader;
 use crate::surface::intake::parse::lenient_json;
 use crate::surface::intake::{ParsedBody, SenderInput, alerts};
 
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let mapping = desk.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
-    let mut body = lenient_json::json(desk.post.body)?;
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let mapping = input.sender.mapping.as_ref().ok_or("the estate has no mapping for its sender")?;
+    let mut body = lenient_json::json(input.post.body)?;
     let compiled = Compiled::new(mapping).map_err(|error| format!("its mapping is wrong: {error}"))?;
     let scope = Scope::from(Serde(&body.value));
     let mut found = match &compiled.each {
-        None => vec![alert(desk, &compiled, &scope, None)?],
+        None => vec![alert(input, &compiled, &scope, None)?],
         Some(each) => {
             let listed = each.value(&context(&scope, None)).map_err(|error| format!("`each`: {error}"))?;
             if listed.kind() != ValueKind::Seq {
                 return Err(format!("`each` gives a {}, no list", listed.kind()));
             }
             let items: Vec<Scope> = listed.try_iter().map_err(|_| "`each` gives no list")?.collect();
-            desk.each(&items, desk.post.body, |item| alert(desk, &compiled, &scope, Some(item)))
+            input.each(&items, input.post.body, |item| alert(input, &compiled, &scope, Some(item)))
         }
     };
     if let (Some(first), Some(warning)) = (found.first_mut(), body.warning.take()) {
@@ -87,7 +87,12 @@ impl<'m> CompiledPairs<'m> {
 }
 
 /// One alert, from the whole body or from one of its items.
-fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Option<&Scope>) -> Result<Alert, String> {
+fn alert(
+    input: &SenderInput<'_>,
+    compiled: &Compiled<'_>,
+    body: &Scope,
+    item: Option<&Scope>,
+) -> Result<Alert, String> {
     let mut given = MappedFields { scope: context(body, item), compiled, warnings: Vec::new() };
     let Some(name) = given.text("name") else {
         return Err(format!("it has no name: {}", given.warnings.pop().unwrap_or_else(|| "it is empty".to_owned())));
@@ -100,7 +105,7 @@ fn alert(desk: &SenderInput<'_>, compiled: &Compiled<'_>, body: &Scope, item: Op
         firing: identity.unwrap_or_else(|| computed(&name, &labels)),
         status: given.status(),
         summary: given.text("summary"),
-        severity: given.severity(desk.sender),
+        severity: given.severity(input.sender),
         starts_at: given.read("starts_at", "an instant", field_reader::instant),
         ends_at: given.read("ends_at", "an instant", field_reader::instant),
         value: given.read("value", "a finite number", field_reader::number),

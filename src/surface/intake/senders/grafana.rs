@@ -13,13 +13,13 @@ use crate::surface::intake::{ParsedBody, SenderInput};
 const PAGES: [(&str, &str); 4] =
     [("dashboardURL", "dashboard"), ("panelURL", "panel"), ("silenceURL", "silence"), ("imageURL", "image")];
 
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let body = lenient_json::json(desk.post.body)?;
-    alertmanager::group(desk, &body, |object, group| alert(desk, object, group))
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let body = lenient_json::json(input.post.body)?;
+    alertmanager::group(input, &body, |object, group| alert(input, object, group))
 }
 
-fn alert(desk: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
-    let mut alert = alertmanager::alert(desk, object, group);
+fn alert(input: &SenderInput<'_>, object: &mut Object<'_>, group: &AlertGroup) -> Alert {
+    let mut alert = alertmanager::alert(input, object, group);
     for (key, annotation) in PAGES {
         if let Some(page) = field_reader::link(object.text(key)) {
             alert.annotations.insert(annotation.to_owned(), page);

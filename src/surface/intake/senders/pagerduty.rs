@@ -21,8 +21,8 @@ const EVENTS: [(&str, AlertStatus); 3] = [
     ("incident.resolved", AlertStatus::Resolved),
 ];
 
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let body = lenient_json::json(desk.post.body)?;
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let body = lenient_json::json(input.post.body)?;
     let mut event = Object::new(&body.value)?.object("event");
     let kind = event.text("event_type").ok_or("it has no `event.event_type`")?;
     let Some((_, status)) = EVENTS.iter().find(|(known, _)| *known == kind) else {
@@ -30,7 +30,7 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
     };
     let at = event.instant("occurred_at");
     let mut data = event.object("data");
-    let alert = incident(desk.sender, &mut data, *status, at)?;
+    let alert = incident(input.sender, &mut data, *status, at)?;
     let warnings = data.warnings.into_iter().chain(event.warnings).chain(body.warning).collect();
     Ok(alerts(vec![Alert { warnings, ..alert }]))
 }

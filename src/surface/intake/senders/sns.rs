@@ -7,19 +7,19 @@ use super::cloudwatch;
 use crate::domain::alert::Alert;
 use crate::domain::core::time::Timestamp;
 use crate::surface::intake::parse::sns_envelope::{Envelope, envelopes, on_aws};
-use crate::surface::intake::{ParsedBody, SenderInput, Subscription, SubscriptionEvent, alerts};
+use crate::surface::intake::{ParsedBody, SenderInput, SnsSubscription, SubscriptionEvent, alerts};
 
-pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
-    let envelopes = match envelopes(desk.post.body) {
+pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
+    let envelopes = match envelopes(input.post.body) {
         Ok(envelopes) => envelopes,
-        Err(why) => return raw(desk).map(alerts).ok_or(why),
+        Err(why) => return raw(input).map(alerts).ok_or(why),
     };
     let mut found = Vec::new();
     for envelope in envelopes {
         match envelope.kind.as_str() {
             "Notification" => found.extend(notification(envelope)),
-            "SubscriptionConfirmation" => return Ok(subscription(envelope, desk, SubscriptionEvent::Asked)),
-            "UnsubscribeConfirmation" => return Ok(subscription(envelope, desk, SubscriptionEvent::Ended)),
+            "SubscriptionConfirmation" => return Ok(subscription(envelope, input, SubscriptionEvent::Asked)),
+            "UnsubscribeConfirmation" => return Ok(subscription(envelope, input, SubscriptionEvent::Ended)),
             _ => return Err("its `Type` is no word that is known".to_owned()),
         }
     }
@@ -27,14 +27,14 @@ pub(crate) fn read(desk: &SenderInput<'_>) -> Result<ParsedBody, String> {
 }
 
 /// What a topic says of its subscription.
-fn subscription(envelope: Envelope, desk: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
+fn subscription(envelope: Envelope, input: &SenderInput<'_>, event: SubscriptionEvent) -> ParsedBody {
     let confirm = envelope.confirm.as_deref().and_then(on_aws);
     let mut warnings = envelope.warnings;
     if confirm.is_none() {
         warnings.push("its `SubscribeURL` is not on AWS's own host and was not kept".to_owned());
     }
-    ParsedBody::Subscription(Box::new(Subscription {
-        sender: desk.name.to_owned(),
+    ParsedBody::Subscription(Box::new(SnsSubscription {
+        sender: input.name.to_owned(),
         event,
         topic: envelope.topic,
         confirm,
@@ -54,15 +54,15 @@ fn notification(envelope: Envelope) -> Vec<Alert> {
 }
 
 /// A message with raw delivery: it has no envelope.
-fn raw(desk: &SenderInput<'_>) -> Option<Vec<Alert>> {
-    let message = String::from_utf8_lossy(desk.post.body);
-    if let Some(alerts) = cloudwatch::read(&message, Some(desk.post.now)) {
+fn raw(input: &SenderInput<'_>) -> Option<Vec<Alert>> {
+    let message = String::from_utf8_lossy(input.post.body);
+    if let Some(alerts) = cloudwatch::read(&message, Some(input.post.now)) {
         return Some(alerts);
     }
-    desk.post.header("x-amz-sns-rawdelivery").filter(|word| word.eq_ignore_ascii_case("true"))?;
-    let header = |name| desk.post.header(name).unwrap_or_default();
+    input.post.header("x-amz-sns-rawdelivery").filter(|word| word.eq_ignore_ascii_case("true"))?;
+    let header = |name| input.post.header(name).unwrap_or_default();
     let (id, topic) = (header("x-amz-sns-message-id"), header("x-amz-sns-topic-arn"));
-    Some(vec![plain(&message, None, id, topic, Some(desk.post.now), Vec::new())])
+    Some(vec![plain(&message, None, id, topic, Some(input.post.now), Vec::new())])
 }
 
 /// A message that is not an alarm: it fires once, and nothing resolves it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::alert::Alert;
 use crate::domain::core::severity::Severity;
 use crate::surface::intake::parse::sns_envelope::on_aws;
-use crate::surface::intake::{Subscription, SubscriptionEvent};
+use crate::surface::intake::{SnsSubscription, SubscriptionEvent};
 
 /// The name of the alert for a subscription that waits for confirmation.
 pub const ASKED: &str = "subscription_asked";
@@ -14,7 +14,7 @@ pub const ASKED: &str = "subscription_asked";
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// The alert for a subscription message.
-pub fn alert(asked: &Subscription) -> Alert {
+pub fn alert(asked: &SnsSubscription) -> Alert {
     let (what, name) = match asked.event {
         SubscriptionEvent::Asked => ("asks whether it may post here", ASKED),
         SubscriptionEvent::Ended => ("does not post here any more", "subscription_ended"),

@@ -40,7 +40,7 @@ pub async fn catch_up(server: &Server, name: &str, sender: &Sender) -> Result<Ve
     if alerts.iter().any(|alert| alert.name == intake::UNRECOGNISED || alert.name == intake::NOT_READ) {
         return Err("what it lists was not understood whole".to_owned());
     }
-    server.duty.now_firing(name, alerts).await
+    server.dispatcher.now_firing(name, alerts).await
 }
 
 /// The list, each alert in the format of the webhook.

@@ -41,7 +41,7 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
     if let Err(response) = allowed(&server, &headers) {
         return *response;
     }
-    ([(header::CONTENT_TYPE, TEXT)], server.figures.text(server.duty.figures())).into_response()
+    ([(header::CONTENT_TYPE, TEXT)], server.metrics.text(server.dispatcher.metrics())).into_response()
 }
 
 /// Any other path is 404, with the list of paths.

@@ -63,22 +63,32 @@ impl IntakeMetrics {
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.
-    pub(super) fn text(&self, duty: &dispatcher::DispatcherMetrics) -> String {
+    pub(super) fn text(&self, dispatcher: &dispatcher::DispatcherMetrics) -> String {
         let mut out = String::new();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
-        one("runbook_incidents_live", "gauge", "Incidents of which something may be owed.", duty.live.load(Relaxed));
-        one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", duty.at_work.load(Relaxed));
-        one("runbook_alerts_firing", "gauge", "Alerts that fire.", duty.firing.load(Relaxed));
-        one("runbook_incidents_opened_total", "counter", "Incidents that alerts opened.", duty.opened.load(Relaxed));
+        one(
+            "runbook_incidents_live",
+            "gauge",
+            "Incidents of which something may be owed.",
+            dispatcher.live.load(Relaxed),
+        );
+        one("runbook_incidents_at_work", "gauge", "Incidents that are worked on.", dispatcher.at_work.load(Relaxed));
+        one("runbook_alerts_firing", "gauge", "Alerts that fire.", dispatcher.firing.load(Relaxed));
+        one(
+            "runbook_incidents_opened_total",
+            "counter",
+            "Incidents that alerts opened.",
+            dispatcher.opened.load(Relaxed),
+        );
         one(
             "runbook_batches_total",
             "counter",
             "Transactions that alerts were written in.",
-            duty.batches.load(Relaxed),
+            dispatcher.batches.load(Relaxed),
         );
-        one("runbook_refused_total", "counter", "Writes that the log refused.", duty.refused.load(Relaxed));
+        one("runbook_refused_total", "counter", "Writes that the log refused.", dispatcher.refused.load(Relaxed));
         one(
             "runbook_reloads_total",
             "counter",

@@ -53,9 +53,12 @@ pub(super) async fn take(
     let engine = server.engine();
     let estate = engine.parts().catalog.estate().content.as_ref().ok();
     let Some(sender) = estate.and_then(|estate| estate.senders.get(&name)) else {
-        server.figures.count("unknown", PostOutcome::Rejected);
+        server.metrics.count("unknown", PostOutcome::Rejected);
         let known = "its name stands under `senders` in estate.yaml";
-        return *said(StatusCode::NOT_FOUND, &format!("there is no sender `{}`: {known}", name.escape_debug()));
+        return *error_response(
+            StatusCode::NOT_FOUND,
+            &format!("there is no sender `{}`: {known}", name.escape_debug()),
+        );
     };
     let taken =
         taken(&IntakeState { server: &server, parts: engine.parts(), name: &name, sender }, &headers, body).await;
@@ -64,27 +67,32 @@ pub(super) async fn take(
         Err(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => PostOutcome::Unavailable,
         Err(_) => PostOutcome::Rejected,
     };
-    server.figures.count(&name, outcome);
+    server.metrics.count(&name, outcome);
     taken.unwrap_or_else(|response| *response)
 }
 
-async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *desk;
+async fn taken(input: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Result<Response, Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *input;
     let now = parts.clock.now();
     let admission = admit_headers(sender, &parts.secrets, headers, now).map_err(|rejected| refused(name, &rejected))?;
     let body = match read(server, body).await {
         ReadBody::Whole(body) => body,
         ReadBody::Beginning(beginning) if admission == Admission::Granted => {
             let alert = too_large(name, &beginning, now);
-            return receipts(server.duty.report(vec![alert]).await);
+            return receipts(server.dispatcher.report(vec![alert]).await);
         }
         ReadBody::Beginning(_) => {
-            return Err(said(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {BODY_LIMIT} bytes")));
+            return Err(error_response(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("a body has at most {BODY_LIMIT} bytes"),
+            ));
         }
-        ReadBody::Broken => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time")),
+        ReadBody::Broken => {
+            return Err(error_response(StatusCode::REQUEST_TIMEOUT, "the body did not come within the time"));
+        }
     };
     let post = SenderRequest { headers, body: &body, now };
-    proven(desk, &post).await?;
+    authenticate(input, &post).await?;
     let alerts = match intake::read(name, sender, &post) {
         ParsedBody::Alerts(alerts) => alerts,
         ParsedBody::Subscription(asked) => vec![intake::senders::sns_subscription::alert(&asked)],
@@ -92,12 +100,12 @@ async fn taken(desk: &IntakeState<'_>, headers: &HeaderMap, body: Body) -> Resul
             return Ok((StatusCode::OK, axum::Json(json!({"ignored": reason}))).into_response());
         }
     };
-    receipts(server.duty.report(alerts).await)
+    receipts(server.dispatcher.report(alerts).await)
 }
 
 /// Checks the signature of a request; a missing certificate is fetched once.
-async fn proven(desk: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
-    let IntakeState { server, parts, name, sender } = *desk;
+async fn authenticate(input: &IntakeState<'_>, post: &SenderRequest<'_>) -> Result<(), Box<Response>> {
+    let IntakeState { server, parts, name, sender } = *input;
     let admitted = || admit(sender, &parts.secrets, post, &server.certificates);
     let rejected = match admitted() {
         Ok(()) => return Ok(()),
@@ -173,9 +181,9 @@ fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
     tracing::warn!(sender = name, %rejected, "a post was rejected");
     match rejected {
         rejected if rejected.is_ours() => unavailable("who you are cannot be checked now; post it again"),
-        Rejected::Topic(_) => said(StatusCode::FORBIDDEN, &rejected.to_string()),
+        Rejected::Topic(_) => error_response(StatusCode::FORBIDDEN, &rejected.to_string()),
         rejected => {
-            let mut response = said(StatusCode::UNAUTHORIZED, &rejected.to_string());
+            let mut response = error_response(StatusCode::UNAUTHORIZED, &rejected.to_string());
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"runbook\""));
@@ -185,11 +193,11 @@ fn refused(name: &str, rejected: &Rejected) -> Box<Response> {
 }
 
 fn unavailable(words: &str) -> Box<Response> {
-    let mut response = said(StatusCode::SERVICE_UNAVAILABLE, words);
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, words);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(AGAIN));
     response
 }
 
-fn said(status: StatusCode, words: &str) -> Box<Response> {
+fn error_response(status: StatusCode, words: &str) -> Box<Response> {
     Box::new((status, axum::Json(json!({"error": words}))).into_response())
 }

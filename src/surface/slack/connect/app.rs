@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::surface::slack::board::Unrecorded;
-use crate::surface::slack::{App, SeenRequests, SlackConfig};
+use crate::surface::slack::{App, HandledRequests, SlackConfig};
 use crate::sync::lock;
 
 /// How long a stopping server waits for Slack to answer a post in progress.
@@ -30,19 +30,19 @@ struct RunningApp {
 /// The Slack interface of an engine, over Socket Mode and HTTP.
 pub struct SlackInterface {
     engine: Engine,
-    terms: Arc<SlackConfig>,
+    config: Arc<SlackConfig>,
     stop: CancellationToken,
-    seen: SeenRequests,
+    seen: HandledRequests,
     unrecorded: Unrecorded,
     running: Mutex<Option<RunningApp>>,
 }
 
 impl SlackInterface {
     /// The interface of an engine, until `stop` is cancelled. No app is active before [`renew`](Self::renew).
-    pub fn new(engine: Engine, terms: SlackConfig, stop: CancellationToken) -> Arc<Self> {
-        let (terms, seen, unrecorded, running) =
-            (Arc::new(terms), SeenRequests::default(), Unrecorded::default(), Mutex::default());
-        Arc::new(Self { engine, terms, stop, seen, unrecorded, running })
+    pub fn new(engine: Engine, config: SlackConfig, stop: CancellationToken) -> Arc<Self> {
+        let (config, seen, unrecorded, running) =
+            (Arc::new(config), HandledRequests::default(), Unrecorded::default(), Mutex::default());
+        Arc::new(Self { engine, config, stop, seen, unrecorded, running })
     }
 
     /// Activates the app that the project's files declare, if it differs from the active one. True when it changed.
@@ -55,8 +55,8 @@ impl SlackInterface {
         if self.lock().as_ref().map(|running| running.grounds) == grounds {
             return Ok(false);
         }
-        let (terms, seen, unrecorded) = (&self.terms, &self.seen, &self.unrecorded);
-        let app = App::open(engine, Arc::clone(terms), Arc::clone(seen), Arc::clone(unrecorded))?;
+        let (config, seen, unrecorded) = (&self.config, &self.seen, &self.unrecorded);
+        let app = App::open(engine, Arc::clone(config), Arc::clone(seen), Arc::clone(unrecorded))?;
         // The old app answers requests until the new one does; two message keepers at once would post everything twice.
         let before = self.lock().as_mut().map(|running| (running.stop.clone(), std::mem::take(&mut running.tasks)));
         end(before).await;

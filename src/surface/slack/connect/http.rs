@@ -67,7 +67,7 @@ fn taken(
     let Some(app) = face.app().filter(|app| app.signing.is_some()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let engine = app.desk.engine.refreshed();
+    let engine = app.handlers.engine.refreshed();
     let parts = engine.parts();
     let Some(secret) = app.signing.as_deref().and_then(|name| parts.secrets.get(name).ok()) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();

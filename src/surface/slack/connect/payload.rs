@@ -57,7 +57,7 @@ pub const KEEP: &str = "add_to_timeline";
 
 /// The fields of a slash command: a form over HTTP, JSON over the socket.
 #[derive(Debug, Deserialize)]
-struct Command {
+struct SlashCommand {
     #[serde(default)]
     text: String,
     user_id: String,
@@ -72,7 +72,7 @@ struct Command {
 impl Inbound {
     /// A slash command; none when the payload is not one.
     pub fn command(payload: Value) -> Option<Self> {
-        let command: Command = serde_json::from_value(payload).ok()?;
+        let command: SlashCommand = serde_json::from_value(payload).ok()?;
         Some(Self {
             name: String::new(),
             user: command.user_id,

@@ -47,15 +47,15 @@ impl Replies {
 
     /// Sends a reply that only the person sees. A failure is logged, as there is no other channel to report it.
     pub async fn reply_privately(&self, address: Option<&str>, card: &Card) {
-        self.say(address, &message(card, false)).await;
+        self.post_text(address, &message(card, false)).await;
     }
 
     /// Replaces the message whose button was pressed.
     pub async fn replace(&self, address: Option<&str>, card: &Card) {
-        self.say(address, &message(card, true)).await;
+        self.post_text(address, &message(card, true)).await;
     }
 
-    async fn say(&self, address: Option<&str>, message: &Value) {
+    async fn post_text(&self, address: Option<&str>, message: &Value) {
         let Some(address) = address.and_then(|address| allowed(address, self.stand_in.as_ref())) else {
             tracing::warn!("an answer has nowhere to go");
             return;

@@ -109,7 +109,7 @@ impl Interaction<'_> {
         if !self.from.is_alone() {
             return Ok(HandlerReply::Done(None));
         }
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
         let StepQuestion { run, step, round } = question;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
         Ok(HandlerReply::Done(Some(card.leading_to(incident))))

@@ -6,7 +6,7 @@ use super::super::render::block_kit::{Blocks, Text, text};
 use super::super::render::card::Card;
 use super::{HandlerReply, HandlerResult, Interaction, engine_refusal};
 use crate::domain::core::text::one_line;
-use crate::domain::report::handover::{Handover, HandoverLine, Piece};
+use crate::domain::report::handover::{Handover, HandoverLine, HandoverPiece};
 
 /// The most lines per part, the latest ones; the page and the timeline show the rest.
 const LINES: usize = 10;
@@ -17,8 +17,8 @@ impl Interaction<'_> {
     pub(super) async fn handoff(&self, typed: &Typed) -> HandlerResult {
         self.may(RequestedIdentity::Look)?;
         let incident = self.meant_or_last(typed).await?;
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
-        let handover = Handover::of(&incident, &log, self.desk.engine.parts().clock.now());
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| engine_refusal(&error))?;
+        let handover = Handover::of(&incident, &log, self.handlers.engine.parts().clock.now());
         let Card { summary, mut sheet } = self.live(&incident);
         let roles = handover.roles.iter().map(|role| role.line()).collect();
         part(&mut sheet, "Who has which role", roles, "The estate names no roles.");
@@ -43,8 +43,8 @@ fn part(sheet: &mut Blocks, title: &str, lines: Vec<HandoverLine>, none: &str) {
 
 fn parts(line: HandoverLine) -> Vec<Text> {
     let part = |piece| match piece {
-        Piece::Words(words) => text(limited(&words)),
-        Piece::At(at) | Piece::Clock(at) => Text::Time(at),
+        HandoverPiece::Words(words) => text(limited(&words)),
+        HandoverPiece::At(at) | HandoverPiece::Clock(at) => Text::Time(at),
     };
     line.0.into_iter().map(part).collect()
 }

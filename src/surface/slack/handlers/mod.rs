@@ -55,12 +55,12 @@ pub type HandlerResult = Result<HandlerReply, Card>;
 #[derive(Debug)]
 pub struct Handlers {
     pub(super) engine: Engine,
-    pub(super) terms: Arc<SlackConfig>,
+    pub(super) config: Arc<SlackConfig>,
 }
 
 /// One action and its context.
 struct Interaction<'a> {
-    desk: &'a Handlers,
+    handlers: &'a Handlers,
     estate: &'a Estate,
     from: &'a Inbound,
 }
@@ -68,7 +68,7 @@ struct Interaction<'a> {
 impl Handlers {
     /// Handles an action, with the project's files of the last reload.
     pub async fn answer(&self, from: &Inbound) -> HandlerReply {
-        Self { engine: self.engine.refreshed(), terms: Arc::clone(&self.terms) }.answered(from).await
+        Self { engine: self.engine.refreshed(), config: Arc::clone(&self.config) }.answered(from).await
     }
 
     async fn answered(&self, from: &Inbound) -> HandlerReply {
@@ -76,7 +76,7 @@ impl Handlers {
         let Ok(estate) = &sheet.content else {
             return HandlerReply::Say(reply_text("estate.yaml has problems; `runbook lint` shows them"));
         };
-        let visit = Interaction { desk: self, estate, from };
+        let visit = Interaction { handlers: self, estate, from };
         let said = match &from.act {
             Act::Typed(words) => visit.typed(Typed::read(words)).await,
             Act::Pressed(value) => match ButtonValue::decoded(value) {
@@ -107,7 +107,11 @@ impl Interaction<'_> {
     /// Submits a request to an incident.
     async fn ask(&self, id: &IncidentId, by: Actor, request: Request) -> Result<Incident, Card> {
         let command = Command { by, request };
-        self.desk.engine.submit_once(id, command, self.from.name.clone()).await.map_err(|error| refusal_at(id, &error))
+        self.handlers
+            .engine
+            .submit_once(id, command, self.from.name.clone())
+            .await
+            .map_err(|error| refusal_at(id, &error))
     }
 
     /// Submits a request that only people of the estate may make.
@@ -153,27 +157,28 @@ impl Interaction<'_> {
     async fn refuse_unknown_user(&self, id: &IncidentId, step: Option<&StepKey>, wanted: &str) {
         let by = identity::actor(self.estate, &self.from.user);
         let request = Request::TurnAway { step: step.cloned(), wanted: wanted.to_owned() };
-        if let Err(error) = self.desk.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await {
+        if let Err(error) = self.handlers.engine.submit_once(id, Command { by, request }, self.from.name.clone()).await
+        {
             tracing::warn!(incident = %id, %error, "that somebody was turned away is not written down");
         }
     }
 
     /// The incident's state as a message.
     fn live(&self, incident: &Incident) -> Card {
-        card::live(incident, &[], self.desk.engine.page_link(&incident.id).as_deref())
+        card::live(incident, &[], self.handlers.engine.page_link(&incident.id).as_deref())
     }
 
     async fn incident(&self, id: &IncidentId) -> Result<Incident, Card> {
-        self.desk.engine.incident(id).await.map_err(|error| engine_refusal(&error))
+        self.handlers.engine.incident(id).await.map_err(|error| engine_refusal(&error))
     }
 
     /// The open incidents, the most severe first.
     async fn open(&self) -> Result<Vec<Incident>, Card> {
-        let live = self.desk.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
+        let live = self.handlers.engine.parts().store.live().await.map_err(|error| engine_refusal(&error.into()))?;
         let mut open = Vec::new();
         for summary in live {
             // A corrupt incident must not hide the others.
-            if let Ok(incident) = self.desk.engine.incident(&summary.id).await {
+            if let Ok(incident) = self.handlers.engine.incident(&summary.id).await {
                 open.push(incident);
             }
         }
@@ -192,7 +197,7 @@ impl Interaction<'_> {
             return Err(card);
         }
         match open.len() {
-            0 => Err(none(typed, self.desk.engine.find(None).await.ok().as_ref())),
+            0 => Err(none(typed, self.handlers.engine.find(None).await.ok().as_ref())),
             1 => Ok(open.remove(0)),
             _ => Err(which(typed, &open)),
         }
@@ -202,7 +207,7 @@ impl Interaction<'_> {
     async fn meant_or_last(&self, typed: &Typed) -> Result<Incident, Card> {
         match self.meant(typed).await {
             Err(card) if typed.incident.is_none() && self.open().await?.is_empty() => {
-                let last = self.desk.engine.find(None).await.map_err(|_| card)?;
+                let last = self.handlers.engine.find(None).await.map_err(|_| card)?;
                 self.incident(&last).await
             }
             meant => meant,
@@ -213,7 +218,7 @@ impl Interaction<'_> {
     async fn named(&self, mut typed: Typed) -> Result<Typed, Card> {
         if typed.incident.is_none() && !typed.rest.is_empty() {
             self.may(RequestedIdentity::Look)?;
-            let found = self.desk.engine.find(Some(&typed.rest.to_lowercase())).await;
+            let found = self.handlers.engine.find(Some(&typed.rest.to_lowercase())).await;
             typed.incident = Some(found.map_err(|error| unknown(&typed, &error))?);
         }
         Ok(typed)

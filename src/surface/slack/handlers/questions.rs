@@ -9,7 +9,7 @@ use super::super::parse::identity::RequestedIdentity;
 use super::super::render::block_kit::{Blocks, Button, ButtonStyle, Text, text};
 use super::super::render::card::Card;
 use super::super::render::question;
-use super::super::render::question::Waiting;
+use super::super::render::question::PendingQuestion;
 use super::{HandlerReply, HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::StepKey;
 use crate::domain::core::text::one_line;
@@ -29,7 +29,7 @@ impl Interaction<'_> {
         let by = self.may(RequestedIdentity::Look)?;
         let open = self.open().await?;
         let all = open.iter().flat_map(question::all);
-        let (own, others): (Vec<Waiting<'_>>, Vec<Waiting<'_>>) = all.partition(|one| is_for(one, &by));
+        let (own, others): (Vec<PendingQuestion<'_>>, Vec<PendingQuestion<'_>>) = all.partition(|one| is_for(one, &by));
         let summary = match (open.len(), own.len()) {
             (0, _) => "Nothing waits for you: there is no open incident".to_owned(),
             (open, 0) => format!("Nothing waits for you; open incidents: {open}"),
@@ -85,7 +85,7 @@ impl Interaction<'_> {
             return Ok(done("Agreed", &self.ask(&incident.id, by, request).await?));
         }
         self.may(RequestedIdentity::Look)?;
-        let is_change = |one: &Waiting<'_>| matches!(one.gate, Gate::Approve { .. });
+        let is_change = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Approve { .. });
         self.shown(&incident, step.as_ref(), is_change, "No change of", "waits for agreement")
     }
 
@@ -112,9 +112,10 @@ impl Interaction<'_> {
     pub(super) async fn answer(&self, typed: &Typed) -> HandlerResult {
         self.may_typed(typed, RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
-        let asks =
-            |one: &Waiting<'_>| matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. });
-        let questions: Vec<Waiting<'_>> = question::all(&incident).into_iter().filter(asks).collect();
+        let asks = |one: &PendingQuestion<'_>| {
+            matches!(one.gate, Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. })
+        };
+        let questions: Vec<PendingQuestion<'_>> = question::all(&incident).into_iter().filter(asks).collect();
         let (word, rest) = typed.split();
         let named = questions.iter().find(|one| one.step.to_string() == word);
         let (step, words) = match (named, questions.as_slice()) {
@@ -146,7 +147,7 @@ impl Interaction<'_> {
         &self,
         incident: &Incident,
         step: Option<&StepKey>,
-        wanted: impl Fn(&Waiting<'_>) -> bool,
+        wanted: impl Fn(&PendingQuestion<'_>) -> bool,
         before: &str,
         after: &str,
     ) -> HandlerResult {
@@ -186,7 +187,7 @@ pub(super) fn done(what: &str, incident: &Incident) -> HandlerReply {
 }
 
 /// Whether a person may answer a question, as far as this is known before the answer.
-fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
+fn is_for(one: &PendingQuestion<'_>, by: &Actor) -> bool {
     let Some(run) = one.incident.run(one.run) else { return false };
     match one.gate {
         Gate::Approve { by: roles, not_requester, given, .. } => {
@@ -199,7 +200,7 @@ fn is_for(one: &Waiting<'_>, by: &Actor) -> bool {
     }
 }
 
-fn for_others(one: &Waiting<'_>) -> Vec<Text> {
+fn for_others(one: &PendingQuestion<'_>) -> Vec<Text> {
     let words = format!(" {} {}", one.incident.severity, one.next());
     vec![Text::Code(format!("/runbook status {}", one.incident.id)), text(words)]
 }

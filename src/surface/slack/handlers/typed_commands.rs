@@ -135,7 +135,7 @@ impl Interaction<'_> {
                 line.push(Text::Code(format!("/runbook status {id}")));
             }
         }
-        if let Some(url) = self.desk.engine.page_link(id).filter(|_| incident.draft.is_some()) {
+        if let Some(url) = self.handlers.engine.page_link(id).filter(|_| incident.draft.is_some()) {
             line.extend([text(" · "), Text::Link { url, words: "Read it" }]);
         }
         let mut sheet = Blocks::default();

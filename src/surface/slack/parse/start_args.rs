@@ -51,7 +51,7 @@ impl StartArgs {
     /// The word that is not understood, with what to type instead.
     pub fn read(typed: &str, known: &StartVocabulary<'_>) -> Result<Self, Refused> {
         let mut order = Self::default();
-        let mut words = words(typed).into_iter();
+        let mut words = split_quoted(typed).into_iter();
         while let Some(word) = words.next() {
             let bare = word.trim_start_matches(['-', '–', '—']);
             let (name, value) = match bare.split_once('=') {
@@ -138,7 +138,7 @@ fn nothing(word: &str, known: &StartVocabulary<'_>) -> Refused {
 }
 
 /// Splits text into words. A word, or its value, in quotes may contain blanks.
-fn words(typed: &str) -> Vec<String> {
+fn split_quoted(typed: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = typed.trim();
     while !rest.is_empty() {

@@ -249,15 +249,15 @@ fn push(elements: &mut Vec<Value>, part: &Text, room: &mut usize) {
             *room -= name.len();
             json!({"type": "emoji", "name": name})
         }),
-        Text::Text(words) => fit(words, room).map(|words| style(&words, None)),
-        Text::Strong(words) => fit(words, room).map(|words| style(&words, Some("bold"))),
-        Text::Code(words) => fit(words, room).map(|words| style(&words, Some("code"))),
+        Text::Text(words) => truncated(words, room).map(|words| style(&words, None)),
+        Text::Strong(words) => truncated(words, room).map(|words| style(&words, Some("bold"))),
+        Text::Code(words) => truncated(words, room).map(|words| style(&words, Some("code"))),
     };
     elements.extend(element);
 }
 
 /// The text cut to the space that is left, with a mark.
-fn fit(words: &str, room: &mut usize) -> Option<String> {
+fn truncated(words: &str, room: &mut usize) -> Option<String> {
     let words = dead(&masked(words));
     let length = words.chars().count();
     if words.is_empty() || *room == 0 {

@@ -4,7 +4,7 @@
 //! incident is shown.
 
 use super::block_kit::{Blocks, Button, ButtonStyle, Text, text};
-use super::question::{Waiting, all};
+use super::question::{PendingQuestion, all};
 use crate::domain::core::id::RunId;
 use crate::domain::core::text::one_line;
 use crate::domain::incident::deadline::DeadlineStatus;
@@ -61,7 +61,7 @@ pub fn of(incident: &Incident, log: &[Recorded], subject: &PostSubject, link: Op
     match subject {
         PostSubject::Live | PostSubject::Channel => live(incident, log, link),
         PostSubject::Waits { run, step, round } => match incident.waits(*run, step, *round) {
-            Some(gate) => asked(&Waiting { incident, run: *run, step, gate }),
+            Some(gate) => asked(&PendingQuestion { incident, run: *run, step, gate }),
             None => settled(incident, log, *run, step, *round),
         },
         PostSubject::Failed { run } => failed(incident, *run),
@@ -103,7 +103,7 @@ pub fn live(incident: &Incident, log: &[Recorded], link: Option<&str>) -> Card {
 }
 
 /// The first three lines: state, next step, links.
-fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
+fn head(incident: &Incident, waiting: &[PendingQuestion<'_>], link: Option<&str>) -> Vec<Vec<Text>> {
     let state = vec![
         Text::Emoji(sign(incident, waiting)),
         Text::Strong(format!(" {} {}: ", incident.severity, headline::state(incident))),
@@ -129,7 +129,7 @@ fn head(incident: &Incident, waiting: &[Waiting<'_>], link: Option<&str>) -> Vec
     vec![state, next, whole]
 }
 
-fn sign(incident: &Incident, waiting: &[Waiting<'_>]) -> &'static str {
+fn sign(incident: &Incident, waiting: &[PendingQuestion<'_>]) -> &'static str {
     match incident.status {
         IncidentStatus::Resolved => "white_check_mark",
         _ if !waiting.is_empty() => "raising_hand",
@@ -164,7 +164,7 @@ fn controls(incident: &Incident) -> Vec<Button> {
 }
 
 /// The message for an open question.
-fn asked(waiting: &Waiting<'_>) -> Card {
+fn asked(waiting: &PendingQuestion<'_>) -> Card {
     let mut sheet = Blocks::default();
     let incident = waiting.incident;
     whose(&mut sheet, incident);

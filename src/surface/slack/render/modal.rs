@@ -83,13 +83,13 @@ pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment
 /// A form for an answer: free text or a choice.
 pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<Value>) {
     let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-    let element = if choices.is_empty() { words() } else { menu(&choices, many) };
+    let element = if choices.is_empty() { text_input() } else { menu(&choices, many) };
     ("Answer".to_owned(), vec![input(WORDS, prompt, None, element)])
 }
 
 /// A form for the reason of a denial.
 pub fn deny(what: &str) -> (String, Vec<Value>) {
-    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), words())])
+    ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), text_input())])
 }
 
 /// A form that asks to which incident a message belongs.
@@ -125,7 +125,7 @@ fn line() -> Value {
     json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT})
 }
 
-fn words() -> Value {
+fn text_input() -> Value {
     json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT, "multiline": true})
 }
 

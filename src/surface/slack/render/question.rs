@@ -15,7 +15,7 @@ pub const CHOICES: usize = 8;
 
 /// One question of an incident.
 #[derive(Debug, Clone, Copy)]
-pub struct Waiting<'a> {
+pub struct PendingQuestion<'a> {
     pub incident: &'a Incident,
     pub run: RunId,
     pub step: &'a StepKey,
@@ -24,12 +24,12 @@ pub struct Waiting<'a> {
 }
 
 /// All pending questions of an incident, in order.
-pub fn all(incident: &Incident) -> Vec<Waiting<'_>> {
+pub fn all(incident: &Incident) -> Vec<PendingQuestion<'_>> {
     let waiting = incident.waiting_for_person().into_iter();
-    waiting.map(|(run, step, gate)| Waiting { incident, run, step, gate }).collect()
+    waiting.map(|(run, step, gate)| PendingQuestion { incident, run, step, gate }).collect()
 }
 
-impl Waiting<'_> {
+impl PendingQuestion<'_> {
     /// The next step, on one line.
     pub fn next(&self) -> String {
         headline::to_do(self.incident, self.run, self.step, self.gate)

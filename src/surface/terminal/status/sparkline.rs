@@ -1,6 +1,6 @@
 //! Latencies as a curve: one character per probe, the latest at the right.
 
-use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::palette::CharacterSet;
 use crate::surface::terminal::widgets::styled_text::{StyledSpan, Tone};
 
 /// The lowest maximum of the scale, in milliseconds. Faster responses look flat, since nobody notices them.
@@ -13,12 +13,12 @@ const ASCII: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 pub type Sample = Option<u64>;
 
 /// The last samples in `columns` characters. A probe without an answer is a cross.
-pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<StyledSpan> {
+pub fn curve(samples: &[Sample], columns: usize, letters: CharacterSet) -> Vec<StyledSpan> {
     let latest = &samples[samples.len().saturating_sub(columns)..];
     let highest = latest.iter().flatten().copied().max().unwrap_or(0).max(CALM);
     let (steps, cross) = match letters {
-        Letters::Unicode => (UNICODE, "✗"),
-        Letters::Ascii => (ASCII, "x"),
+        CharacterSet::Unicode => (UNICODE, "✗"),
+        CharacterSet::Ascii => (ASCII, "x"),
     };
     let letter = |sample: &Sample| match sample {
         None => (Tone::Bad, cross),
@@ -37,16 +37,16 @@ pub fn curve(samples: &[Sample], columns: usize, letters: Letters) -> Vec<Styled
 mod tests {
     use super::*;
 
-    fn text(samples: &[Sample], columns: usize, letters: Letters) -> String {
+    fn text(samples: &[Sample], columns: usize, letters: CharacterSet) -> String {
         curve(samples, columns, letters).iter().map(StyledSpan::text).collect()
     }
 
     #[test]
     fn a_curve_is_as_wide_as_asked_and_ends_with_the_latest() {
         let samples = [Some(1), Some(400), Some(200), None, Some(3)];
-        assert_eq!(text(&samples, 8, Letters::Unicode), "   ▁█▄✗▁");
-        assert_eq!(text(&samples, 4, Letters::Ascii), "#-x_");
-        assert_eq!(text(&[], 3, Letters::Unicode), "   ");
-        assert_eq!(text(&[Some(2), Some(5)], 2, Letters::Unicode), "▁▂", "what nobody notices stays low");
+        assert_eq!(text(&samples, 8, CharacterSet::Unicode), "   ▁█▄✗▁");
+        assert_eq!(text(&samples, 4, CharacterSet::Ascii), "#-x_");
+        assert_eq!(text(&[], 3, CharacterSet::Unicode), "   ");
+        assert_eq!(text(&[Some(2), Some(5)], 2, CharacterSet::Unicode), "▁▂", "what nobody notices stays low");
     }
 }

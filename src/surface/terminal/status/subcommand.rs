@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::actions::transport::process::spawn_apart;
+use crate::actions::transport::process::spawn_detached;
 use crate::surface::terminal::widgets::raw_mode::Guard;
 use crate::surface::terminal::widgets::writer_thread;
 
@@ -35,7 +35,7 @@ pub async fn run(words: &[String], pause: Pause) -> io::Result<bool> {
         [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
     #[expect(clippy::disallowed_methods, reason = "the child is this program at this terminal, not an action")]
     let mut command = Command::new(std::env::current_exe()?);
-    let mut child = spawn_apart(command.args(words))?;
+    let mut child = spawn_detached(command.args(words))?;
     let pid = Pid::from_child(&child);
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     let status = loop {

@@ -9,7 +9,7 @@ use crate::domain::core::text::bytes;
 use crate::domain::core::time::Timestamp;
 use crate::domain::host::status::{HealthGrade, Sighting, StatusRow as Subject, count};
 use crate::surface::terminal::widgets::frame::Size;
-use crate::surface::terminal::widgets::palette::Letters;
+use crate::surface::terminal::widgets::palette::CharacterSet;
 use crate::surface::terminal::widgets::styled_text::{Signs, StyledSpan, Tone, width};
 use crate::surface::terminal::widgets::wrap::{WrappedRow, cut};
 
@@ -26,7 +26,7 @@ const NARROW: usize = 60;
 const BROAD: usize = 120;
 
 /// The rows of the screen.
-pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: Letters) -> Vec<WrappedRow> {
+pub fn view(model: &StatusModel, now: Timestamp, size: Size, letters: CharacterSet) -> Vec<WrappedRow> {
     let signs = letters.signs();
     let spare = size.rows.saturating_sub(FRAME + model.rows.len());
     let lines = model.news.len() + usize::from(model.blind.is_some());
@@ -94,7 +94,7 @@ fn table(
     now: Timestamp,
     columns: usize,
     room: usize,
-    letters: Letters,
+    letters: CharacterSet,
 ) -> (Vec<WrappedRow>, (usize, usize)) {
     let signs = letters.signs();
     let pointer = width(signs.pointer) + 1;
@@ -183,8 +183,8 @@ fn dependencies(row: &Subject) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn keys(model: &StatusModel, columns: usize, letters: Letters) -> WrappedRow {
-    let arrows = if letters == Letters::Unicode { "↑↓" } else { "jk" };
+fn keys(model: &StatusModel, columns: usize, letters: CharacterSet) -> WrappedRow {
+    let arrows = if letters == CharacterSet::Unicode { "↑↓" } else { "jk" };
     let keys: &[(&str, &str)] = match &model.offered {
         Some(_) => &[("enter", "start it"), ("any other key", "do not")],
         None => &[(arrows, "choose"), ("l", "logs"), ("r", "runbook"), ("q", "quit"), ("space", "ask now")],

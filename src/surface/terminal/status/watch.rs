@@ -21,9 +21,9 @@ use crate::clock;
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::host::status::{Probe, Sighting, StatusRow};
 use crate::engine::catalog::Catalog;
-use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_words};
+use crate::engine::inspect::status::{StatusSurvey, UnitWatch, Units, sighting, start_arguments};
 use crate::surface::terminal::widgets::alternate_screen::AlternateScreen;
-use crate::surface::terminal::widgets::palette::{Colour, Letters};
+use crate::surface::terminal::widgets::palette::{CharacterSet, Colour};
 
 /// How often ages and the time of day are redrawn.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,11 +36,11 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// The settings of the live board.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct WatchOptions {
     /// How often everything is probed.
     pub every: Duration,
     pub colour: Colour,
-    pub letters: Letters,
+    pub letters: CharacterSet,
     /// The arguments before those of every command that a key starts.
     pub lead: Vec<String>,
 }
@@ -70,7 +70,7 @@ enum AfterKey {
 struct Watch<'a> {
     survey: &'a StatusSurvey,
     catalog: &'a Catalog,
-    options: &'a Options,
+    options: &'a WatchOptions,
     model: StatusModel,
     units: Option<Units>,
     answers: HashMap<usize, Option<Probe>>,
@@ -80,7 +80,7 @@ struct Watch<'a> {
 struct WatchTasks<'a> {
     probes: FuturesUnordered<Pending<'a, Answered>>,
     asked: HashSet<usize>,
-    look: Option<Pending<'a, Units>>,
+    read_units: Option<Pending<'a, Units>>,
     look_again: bool,
     hear: Pending<'a, Heard>,
     /// The subject to probe next, and when.
@@ -92,7 +92,7 @@ struct WatchTasks<'a> {
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: Options) -> io::Result<()> {
+pub async fn watch(survey: &StatusSurvey, catalog: &Catalog, options: WatchOptions) -> io::Result<()> {
     let rows = survey.subjects().iter().map(|subject| StatusRow::of(subject, Sighting::None, None)).collect();
     let title = (survey.estate().estate.clone(), survey.environment().to_owned());
     let mut watch = Watch {
@@ -133,7 +133,7 @@ impl<'a> Watch<'a> {
                 _ = interrupt.recv() => AfterKey::Leave,
                 input = keys.next() => self.input(input, canvas, &mut work)?,
                 Some((at, answer)) = work.probes.next() => { self.answered(at, answer, &mut work); AfterKey::On }
-                units = pending(&mut work.look) => { self.seen(units, &mut work); AfterKey::On }
+                units = pending(&mut work.read_units) => { self.apply_units(units, &mut work); AfterKey::On }
                 heard = &mut work.hear => { work.heard(heard, self.survey); AfterKey::On }
                 () = clock.sleep_until(work.turn) => { work.handle_key(self.survey, self.options.every); AfterKey::On }
                 () = clock::sleep(&*clock, TICK) => AfterKey::On,
@@ -191,7 +191,7 @@ impl<'a> Watch<'a> {
     /// pressed by mistake.
     fn offer(&mut self) {
         let Some(row) = self.model.row() else { return };
-        let words = start_words(row, self.catalog, self.survey.environment());
+        let words = start_arguments(row, self.catalog, self.survey.environment());
         self.model.notice = Some(match &words {
             Some(words) => format!("`runbook {}` opens an incident", words.join(" ")),
             None => format!("no runbook is for `{}`", row.name),
@@ -210,15 +210,15 @@ impl<'a> Watch<'a> {
         self.put(at);
     }
 
-    fn seen(&mut self, units: Units, work: &mut WatchTasks<'a>) {
-        work.look = None;
+    fn apply_units(&mut self, units: Units, work: &mut WatchTasks<'a>) {
+        work.read_units = None;
         self.model.blind = units.as_ref().err().cloned();
         self.units = Some(units);
         for at in 0..self.survey.subjects().len() {
             self.put(at);
         }
         if std::mem::take(&mut work.look_again) {
-            work.look(self.survey, CALM);
+            work.read_units(self.survey, CALM);
         }
     }
 
@@ -238,7 +238,7 @@ impl<'a> WatchTasks<'a> {
         let mut work = Self {
             probes: FuturesUnordered::new(),
             asked: HashSet::new(),
-            look: None,
+            read_units: None,
             look_again: false,
             hear: hear(survey, None),
             at: 0,
@@ -249,12 +249,12 @@ impl<'a> WatchTasks<'a> {
     }
 
     /// Reads the units after a pause. During a read, another one is scheduled.
-    fn look(&mut self, survey: &'a StatusSurvey, after: Duration) {
-        if self.look.is_some() {
+    fn read_units(&mut self, survey: &'a StatusSurvey, after: Duration) {
+        if self.read_units.is_some() {
             self.look_again = true;
             return;
         }
-        self.look = Some(Box::pin(async move {
+        self.read_units = Some(Box::pin(async move {
             if !after.is_zero() {
                 clock::sleep(&**survey.clock(), after).await;
             }
@@ -264,7 +264,7 @@ impl<'a> WatchTasks<'a> {
 
     /// Probes everything now, except what is being probed already.
     fn ask_all(&mut self, survey: &'a StatusSurvey) {
-        self.look(survey, Duration::ZERO);
+        self.read_units(survey, Duration::ZERO);
         for at in 0..survey.subjects().len() {
             self.ask(at, survey);
         }
@@ -277,7 +277,7 @@ impl<'a> WatchTasks<'a> {
         let share = every / u32::try_from(many).unwrap_or(u32::MAX);
         self.turn = Span(share).after(survey.clock().now());
         if self.at == 0 {
-            self.look(survey, Duration::ZERO);
+            self.read_units(survey, Duration::ZERO);
         }
         self.ask(self.at, survey);
         self.at = (self.at + 1) % many;
@@ -294,11 +294,11 @@ impl<'a> WatchTasks<'a> {
         let lookout = match heard {
             Heard::Began(lookout) => Some(lookout),
             Heard::Changed(lookout) => {
-                self.look(survey, CALM);
+                self.read_units(survey, CALM);
                 Some(lookout)
             }
             Heard::Lost => {
-                self.look(survey, CALM);
+                self.read_units(survey, CALM);
                 None
             }
         };

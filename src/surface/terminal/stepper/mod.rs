@@ -28,7 +28,7 @@ use super::widgets::inline_screen::Screen;
 use super::widgets::styled_text::{StyledLine, Tone};
 use super::widgets::wrap;
 use super::widgets::wrap::WrappedRow;
-use super::{Left, Options, WorkMode};
+use super::{Left, StepperOptions, WorkMode};
 use crate::clock;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::time::Timestamp;
@@ -48,7 +48,7 @@ const REQUESTS: usize = 8;
 struct Stepper<'a> {
     engine: &'a Engine,
     incident: &'a IncidentId,
-    options: &'a Options,
+    options: &'a StepperOptions,
     model: Model,
     screen: Screen,
     driver: Driver,
@@ -68,7 +68,7 @@ enum LoopControl {
 }
 
 /// Steps through an incident on this terminal until it is over or the person leaves.
-pub async fn step(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+pub async fn step(engine: &Engine, incident: &IncidentId, options: StepperOptions) -> Result<Left, EngineError> {
     let driver = match options.work {
         WorkMode::Drive => Driver::working(engine, incident, ReturnWhen::UntilOver),
         WorkMode::Watch => Driver::idle(engine, incident),

@@ -166,10 +166,10 @@ impl Model {
         if self.typing.as_ref().is_some_and(|typing| !matches!(typing.purpose, Purpose::Note | Purpose::Stop)) {
             self.typing = None;
         }
-        self.turn_to(open.into_iter().next());
+        self.show_prompt(open.into_iter().next());
     }
 
-    fn turn_to(&mut self, prompt: Option<Prompt>) {
+    fn show_prompt(&mut self, prompt: Option<Prompt>) {
         self.prompt = prompt;
         if self.typing.is_none()
             && let Some(purpose) = self.prompt.as_ref().and_then(Prompt::opens)
@@ -179,7 +179,7 @@ impl Model {
     }
 
     /// Moves on by `step` questions.
-    fn turn(&mut self, step: usize, now: Timestamp) {
+    fn next_question(&mut self, step: usize, now: Timestamp) {
         let Some(incident) = self.incident() else { return };
         let open = incident.waiting_for_person();
         if open.len() < 2 {
@@ -191,7 +191,7 @@ impl Model {
             .and_then(|prompt| open.iter().position(|(run, key, _)| (*run, *key) == (prompt.run, &prompt.key)));
         let (run, key, gate) = open[(here.unwrap_or(0) + step) % open.len()];
         let next = Prompt::new(run, key.clone(), gate.clone(), now);
-        self.turn_to(Some(next));
+        self.show_prompt(Some(next));
     }
 
     /// Handles a key.
@@ -226,7 +226,7 @@ impl Model {
         match key.code {
             KeyCode::Esc => self.typing = None,
             KeyCode::Enter => {
-                let request = typing.purpose.request(typing.editor.words());
+                let request = typing.purpose.request(typing.editor.text());
                 let needed = request.is_none() && matches!(typing.purpose, Purpose::Answer(..));
                 if needed {
                     self.said = Some((Tone::Warn, "an answer is needed; esc and then s skips the step".to_owned()));
@@ -265,8 +265,8 @@ impl Model {
             KeyCode::Char('w') => return self.begin(Purpose::Note),
             KeyCode::Char('x') if !self.is_over() => return self.begin(Purpose::Stop),
             KeyCode::Char('a') if self.may_acknowledge() => return self.send(Request::Acknowledge),
-            KeyCode::Tab => self.turn(1, now),
-            KeyCode::BackTab => self.turn(self.gates().len().max(1) - 1, now),
+            KeyCode::Tab => self.next_question(1, now),
+            KeyCode::BackTab => self.next_question(self.gates().len().max(1) - 1, now),
             _ => {}
         }
         Intent::None

@@ -19,13 +19,13 @@ use crate::surface::terminal::widgets::palette::styled;
 use crate::surface::terminal::widgets::styled_text::{StyledLine, Tone};
 use crate::surface::terminal::widgets::wrap;
 use crate::surface::terminal::widgets::wrap::ENDLESS;
-use crate::surface::terminal::{Left, Options, WorkMode};
+use crate::surface::terminal::{Left, StepperOptions, WorkMode};
 
 /// How often a watched incident is checked for its end.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Prints what happens until the incident is over or a person is needed.
-pub async fn plain(engine: &Engine, incident: &IncidentId, options: Options) -> Result<Left, EngineError> {
+pub async fn plain(engine: &Engine, incident: &IncidentId, options: StepperOptions) -> Result<Left, EngineError> {
     let mut driver = match options.work {
         WorkMode::Drive => Driver::working(engine, incident, options.patience),
         WorkMode::Watch => Driver::idle(engine, incident),
@@ -89,7 +89,7 @@ fn lost(source: io::Error) -> EngineError {
 }
 
 struct PrintedLines<'a> {
-    options: &'a Options,
+    options: &'a StepperOptions,
     model: Model,
 }
 

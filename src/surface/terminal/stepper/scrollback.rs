@@ -55,8 +55,8 @@ impl Scrollback {
         let Some(incident) = &self.incident else {
             return Ok(Vec::new());
         };
-        let teller = Teller { signs: self.signs, incident, recorded };
-        let mut lines = teller.lines(asked.as_ref());
+        let context = EventContext { signs: self.signs, incident, recorded };
+        let mut lines = context.lines(asked.as_ref());
         if shows_time(&recorded.event) {
             let time = recorded.at.format("%H:%M:%S").to_string();
             let times = std::iter::once(time.as_str()).chain(std::iter::repeat("        "));
@@ -95,13 +95,13 @@ fn shows_time(event: &Event) -> bool {
 }
 
 /// One event, and the incident after it.
-struct Teller<'a> {
+struct EventContext<'a> {
     signs: &'static Signs,
     incident: &'a Incident,
     recorded: &'a Recorded,
 }
 
-impl Teller<'_> {
+impl EventContext<'_> {
     fn lines(&self, gate: Option<&Gate>) -> Vec<StyledLine> {
         match &self.recorded.event {
             Event::Incident(event) => self.incident_lines(event),
@@ -216,7 +216,7 @@ impl Teller<'_> {
             Some(Gate::Ask { prompt, .. }) => self.head(Tone::Good, self.signs.done).plain(prompt).indent(2),
             _ => self.step(Tone::Good, self.signs.done, run, key),
         };
-        let line = match words(answer) {
+        let line = match answer_text(answer) {
             Some(words) => line.plain(&format!(" {} ", self.signs.arrow)).with(Tone::Strong, &words),
             None => line,
         };
@@ -328,11 +328,11 @@ pub fn run_outcome(outcome: RunOutcome, signs: &Signs) -> (Tone, &'static str, &
 }
 
 /// An answer as text; none for null.
-pub fn words(answer: &Value) -> Option<String> {
+pub fn answer_text(answer: &Value) -> Option<String> {
     match answer {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(items.iter().filter_map(words).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => Some(items.iter().filter_map(answer_text).collect::<Vec<_>>().join(", ")),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(answer.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::core::id::{RunId, StepKey, StepPart};
 use crate::domain::incident::Incident;
 use crate::domain::incident::run::Run;
 use crate::domain::incident::template_scope;
-use crate::domain::runbook::{Body, Step};
+use crate::domain::runbook::{Step, StepBody};
 
 /// The name of a step, or its key if the run or the step is unknown.
 pub fn name(incident: &Incident, run: RunId, key: &StepKey) -> String {
@@ -43,7 +43,7 @@ pub fn phase<'a>(run: &'a Run, key: &StepKey) -> Option<&'a str> {
             let phase = step.phase.as_deref().or(around);
             match &step.body {
                 _ if step.id == id => Some(phase),
-                Body::Parallel(members) => within(members, id, phase),
+                StepBody::Parallel(members) => within(members, id, phase),
                 _ => None,
             }
         })

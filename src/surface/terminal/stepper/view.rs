@@ -40,7 +40,7 @@ pub fn view(model: &Model, now: Timestamp, size: Size) -> Frame {
     let mut frame = Frame { rows: rule(model, incident, now, columns), cursor: None };
     let mut bottom = bottom(model, columns);
     bottom.rows.truncate(highest - frame.rows.len().min(highest - 1));
-    let mut said = said(model, columns);
+    let mut said = message_rows(model, columns);
     said.truncate(highest.saturating_sub(frame.rows.len() + bottom.rows.len()));
     let mut room = highest.saturating_sub(frame.rows.len() + bottom.rows.len() + said.len());
     let asked = question::rows(model, incident, columns, room);
@@ -208,7 +208,7 @@ fn printed(model: &Model, working: &[(RunId, &StepKey, &StepState)], columns: us
     rows
 }
 
-fn said(model: &Model, columns: usize) -> Vec<WrappedRow> {
+fn message_rows(model: &Model, columns: usize) -> Vec<WrappedRow> {
     let holder = model.holder.as_ref().map(|holder| {
         let text = format!(" {} watching: {holder} drives it; what you answer here counts", model.signs.person);
         StyledLine::new().faint(&text).indent(3)

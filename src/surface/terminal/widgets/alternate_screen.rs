@@ -7,7 +7,7 @@ use std::io;
 
 use super::frame::Size;
 use super::inline_screen::{TOGETHER, measured};
-use super::palette::{Colour, Letters, styled};
+use super::palette::{CharacterSet, Colour, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
@@ -28,7 +28,7 @@ pub struct AlternateScreen {
     pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
-    letters: Letters,
+    letters: CharacterSet,
     drawn: Vec<String>,
     size: Size,
 }
@@ -38,7 +38,7 @@ impl AlternateScreen {
     ///
     /// # Errors
     /// When there is no terminal.
-    pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
+    pub fn open(colour: Colour, letters: CharacterSet) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
         let canvas =
             Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn: Vec::new(), size: measured() };

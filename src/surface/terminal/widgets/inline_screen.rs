@@ -12,7 +12,7 @@ use std::io;
 use crossterm::terminal;
 
 use super::frame::{Frame, Size};
-use super::palette::{Colour, Letters, styled};
+use super::palette::{CharacterSet, Colour, styled};
 use super::raw_mode::Guard;
 use super::wrap::WrappedRow;
 use super::writer_thread::TerminalWriter;
@@ -36,7 +36,7 @@ pub struct Screen {
     pen: TerminalWriter,
     _guard: Guard,
     colour: Colour,
-    letters: Letters,
+    letters: CharacterSet,
     /// The region as last drawn: the bytes and the width of each row.
     drawn: Vec<(String, usize)>,
     /// The position of the cursor in it.
@@ -46,7 +46,7 @@ pub struct Screen {
 
 impl Screen {
     /// Takes over the terminal.
-    pub fn open(colour: Colour, letters: Letters) -> io::Result<Self> {
+    pub fn open(colour: Colour, letters: CharacterSet) -> io::Result<Self> {
         let guard = Guard::take(LEAVE)?;
         let (drawn, size) = (Vec::new(), measured());
         let screen = Self { pen: TerminalWriter::new(), _guard: guard, colour, letters, drawn, cursor: None, size };

@@ -17,7 +17,7 @@ pub struct Editor {
 
 impl Editor {
     /// The typed text, without blanks around it.
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         self.text.iter().collect::<String>().trim().to_owned()
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let mut editor = Editor::default();
         editor.insert("roll back now");
         press(&mut editor, &[(KeyCode::Char('w'), KeyModifiers::CONTROL)]);
-        assert_eq!(editor.words(), "roll back");
+        assert_eq!(editor.text(), "roll back");
         press(&mut editor, &[(KeyCode::Home, KeyModifiers::NONE), (KeyCode::Delete, KeyModifiers::NONE)]);
         press(&mut editor, &[(KeyCode::Char('t'), KeyModifiers::NONE), (KeyCode::End, KeyModifiers::NONE)]);
         press(
@@ -124,16 +124,16 @@ mod tests {
                 (KeyCode::Backspace, KeyModifiers::NONE),
             ],
         );
-        assert_eq!(editor.words(), "toll bak");
+        assert_eq!(editor.text(), "toll bak");
         press(&mut editor, &[(KeyCode::Char('u'), KeyModifiers::CONTROL)]);
-        assert_eq!(editor.words(), "k");
+        assert_eq!(editor.text(), "k");
     }
 
     #[test]
     fn a_paste_brings_neither_line_ends_nor_control_characters() {
         let mut editor = Editor::default();
         editor.insert("one\ntwo\u{1b}[2J\u{7}");
-        assert_eq!(editor.words(), "one two[2J");
+        assert_eq!(editor.text(), "one two[2J");
     }
 
     #[test]
@@ -149,6 +149,6 @@ mod tests {
     fn what_is_typed_stays_under_the_limit_of_the_engine() {
         let mut editor = Editor::default();
         editor.insert(&"x".repeat(1 << 20));
-        assert!(editor.words().len() <= WORDS_LIMIT);
+        assert!(editor.text().len() <= WORDS_LIMIT);
     }
 }

@@ -41,23 +41,23 @@ struct RunbookRow<'a> {
 
 impl List {
     /// Lists the runbooks.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
         let rows: Vec<RunbookRow<'_>> = shop.catalog.sheets().map(|(id, sheet)| row(id, sheet)).collect();
-        if station.output.is_table() {
-            station.output.text(&table(&rows).render(station.settings.width()))?;
+        if session.output.is_table() {
+            session.output.text(&table(&rows).render(session.settings.width()))?;
         } else {
-            station.output.list(&rows)?;
+            session.output.list(&rows)?;
         }
-        let mut next = vec![station.command("show <runbook>")];
+        let mut next = vec![session.command("show <runbook>")];
         if let Some(first) = shop.catalog.sheets().find_map(|(_, sheet)| sheet.content.as_ref().ok()) {
-            next = vec![station.command(&format!("show {}", first.id)), station.command(&shop.start(first))];
+            next = vec![session.command(&format!("show {}", first.id)), session.command(&shop.start(first))];
         }
         let broken = shop.catalog.estate().content.is_err();
         if broken || rows.iter().any(|row| row.problems > 0) {
-            next = vec![station.command("lint")];
+            next = vec![session.command("lint")];
         }
-        station.output.next(&next);
+        session.output.next(&next);
         // A runbook with problems is one line; with a broken estate no runbook can be started.
         Ok(if broken { Exit::PROBLEMS } else { Exit::DONE })
     }

@@ -12,8 +12,8 @@ pub struct Reference {}
 
 impl Reference {
     /// Prints the language reference.
-    pub fn run(self, station: &Session) -> Result {
-        station.output.text(&reference::language_reference(&actions::forms()))?;
+    pub fn run(self, session: &Session) -> Result {
+        session.output.text(&reference::language_reference(&actions::forms()))?;
         Ok(Exit::DONE)
     }
 }

@@ -18,7 +18,7 @@ use crate::clock::sleep;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::Incident;
-use crate::domain::incident::command::{Command, Request, Start};
+use crate::domain::incident::command::{Command, Request, StartRequest};
 use crate::domain::incident::event::{Actor, Conclusion, Mode};
 use crate::engine::{EngineError, ReturnWhen};
 use crate::surface::cli::context::project::Project;
@@ -68,8 +68,8 @@ pub struct Demo {
 
 impl Demo {
     /// Plays the demo.
-    pub fn run(self, station: &Session) -> Result {
-        if self.interactive && !station.settings.streams.interactive() {
+    pub fn run(self, session: &Session) -> Result {
+        if self.interactive && !session.settings.streams.interactive() {
             return Err(Failure::usage("this is no terminal that questions could be answered at")
                 .hint("Leave `--interactive` away, and the demo answers them itself."));
         }
@@ -80,67 +80,67 @@ impl Demo {
             .enable_all()
             .build()
             .map_err(|error| Failure::error(format!("the runtime cannot start: {error}")))?;
-        station.output.say(&format!(
+        session.output.print_message(&format!(
             "bringing up a shop of {} small services in `{}`",
             SERVICES.len(),
             directory.display()
         ));
         let stage = backstage
-            .block_on(DemoEnvironment::build(ground(station, &directory)?))
+            .block_on(DemoEnvironment::build(ground(session, &directory)?))
             .map_err(|error| demo_error(&error))?;
-        stage.missing().iter().for_each(|missing| station.output.warn(missing));
-        let ended = self.play(station, &directory, &stage);
+        stage.missing().iter().for_each(|missing| session.output.warn(missing));
+        let ended = self.play(session, &directory, &stage);
         if self.keep && ended.is_ok() {
-            station.output.say("the shop is kept: Ctrl-C takes it away");
+            session.output.print_message("the shop is kept: Ctrl-C takes it away");
             // The stepper has installed signal handlers, so signals, including that of a closed terminal, must be
             // handled here.
             backstage.block_on(async { until_done::leaving().cancelled().await });
         }
-        strike(station, &backstage, stage)?;
+        strike(session, &backstage, stage)?;
         ended
     }
 
-    fn play(&self, station: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
+    fn play(&self, session: &Session, directory: &Path, stage: &DemoEnvironment) -> Result {
         stage.break_it().map_err(|error| demo_error(&error))?;
-        station.output.say("somebody merges `faster-checkout`; the gateway breaks\n");
-        let own = Session::new(settings(&station.settings, directory));
+        session.output.print_message("somebody merges `faster-checkout`; the gateway breaks\n");
+        let own = Session::new(settings(&session.settings, directory));
         let shop = Project::open(&own.settings)?;
         let order = order(&shop, &own)?;
-        let desk = own.open(shop)?;
+        let open_engine = own.open(shop)?;
         let id = order.incident.clone();
-        desk.wait(async {
-            sleep(&*station.clock(), NOTICED).await;
+        open_engine.wait(async {
+            sleep(&*session.clock(), NOTICED).await;
             Ok::<(), EngineError>(())
         })?;
-        desk.submit(&id, Request::Start(Box::new(order)))?;
-        let left = desk.wait(self.show(&desk, &id))?;
+        open_engine.submit(&id, Request::Start(Box::new(order)))?;
+        let left = open_engine.wait(self.show(&open_engine, &id))?;
         if left != Left::Over {
-            own.output.say("you have left the demo");
+            own.output.print_message("you have left the demo");
             own.output.next(&self.afterwards(&own, &id, directory));
             return Ok(Exit::INTERRUPTED);
         }
-        desk.wait(resolved(&desk, &id, self.actor(&desk)))?;
-        print_intro(&desk, &id, directory, stage)
+        open_engine.wait(resolved(&open_engine, &id, self.actor(&open_engine)))?;
+        print_intro(&open_engine, &id, directory, stage)
     }
 
     /// Runs the interface and, unless the person answers, the engine and the script beside it.
-    async fn show(&self, desk: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
+    async fn show(&self, open_engine: &OpenEngine<'_>, id: &IncidentId) -> std::result::Result<Left, EngineError> {
         let work = if self.interactive { WorkMode::Drive } else { WorkMode::Watch };
-        let options = options(desk, work);
+        let options = options(open_engine, work);
         if self.interactive {
-            return terminal::step(&desk.engine, id, options).await;
+            return terminal::step(&open_engine.engine, id, options).await;
         }
-        let settings = &desk.station.settings;
+        let settings = &open_engine.session.settings;
         let shown = async {
-            match settings.streams.interactive() && desk.station.output.is_table() {
-                true => terminal::step(&desk.engine, id, options).await,
-                false => terminal::plain(&desk.engine, id, options).await,
+            match settings.streams.interactive() && open_engine.session.output.is_table() {
+                true => terminal::step(&open_engine.engine, id, options).await,
+                false => terminal::plain(&open_engine.engine, id, options).await,
             }
         };
         let detach = CancellationToken::new();
         let played = async {
-            let drive = desk.engine.drive(id, ReturnWhen::UntilOver, &detach);
-            let (stop, played) = tokio::join!(drive, autoplay::play(&desk.engine, id));
+            let drive = open_engine.engine.drive(id, ReturnWhen::UntilOver, &detach);
+            let (stop, played) = tokio::join!(drive, autoplay::play(&open_engine.engine, id));
             stop.and(played)
         };
         tokio::pin!(shown, played);
@@ -158,8 +158,8 @@ impl Demo {
         vec![format!("{} demo --interactive", program()), remove(directory)]
     }
 
-    fn actor(&self, desk: &OpenEngine<'_>) -> Actor {
-        if self.interactive { desk.who.clone() } else { autoplay::actor() }
+    fn actor(&self, open_engine: &OpenEngine<'_>) -> Actor {
+        if self.interactive { open_engine.who.clone() } else { autoplay::actor() }
     }
 }
 
@@ -177,11 +177,11 @@ fn program() -> String {
     typed.unwrap_or_else(|| "runbook".to_owned())
 }
 
-fn ground(station: &Session, directory: &Path) -> Result<Ground> {
+fn ground(session: &Session, directory: &Path) -> Result<Ground> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::error(format!("this program does not find itself: {error}")))?;
     let service: Vec<OsString> = vec![program.into(), "demo-service".into()];
-    Ok(Ground { directory: directory.to_owned(), service, clock: station.clock() })
+    Ok(Ground { directory: directory.to_owned(), service, clock: session.clock() })
 }
 
 /// The settings for the demo's project.
@@ -195,10 +195,10 @@ fn settings(settings: &Settings, directory: &Path) -> Settings {
     }
 }
 
-fn order(shop: &Project, station: &Session) -> Result<Start> {
-    let (runbook, digest) = shop.runbook(RUNBOOK, &station.output)?;
-    let estate = shop.estate(&station.output)?;
-    Ok(Start {
+fn order(shop: &Project, session: &Session) -> Result<StartRequest> {
+    let (runbook, digest) = shop.runbook(RUNBOOK, &session.output)?;
+    let estate = shop.estate(&session.output)?;
+    Ok(StartRequest {
         incident: IncidentId::from_bits(crate::surface::cli::chance()),
         runbook: runbook.clone(),
         digest: digest.to_owned(),
@@ -213,10 +213,10 @@ fn order(shop: &Project, station: &Session) -> Result<Start> {
     })
 }
 
-fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
-    let settings = &desk.station.settings;
-    terminal::Options {
-        actor: desk.who.clone(),
+fn options(open_engine: &OpenEngine<'_>, work: WorkMode) -> terminal::StepperOptions {
+    let settings = &open_engine.session.settings;
+    terminal::StepperOptions {
+        actor: open_engine.who.clone(),
         after: 0,
         patience: ReturnWhen::UntilOver,
         colour: settings.colour(),
@@ -226,10 +226,10 @@ fn options(desk: &OpenEngine<'_>, work: WorkMode) -> terminal::Options {
 }
 
 /// Resolves the incident, and waits until the post-mortem is written.
-async fn resolved(desk: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
-    let request = Request::Resolve { summary: resolution(&desk.engine.incident(id).await?) };
-    desk.engine.submit(id, Command { by, request }).await?;
-    desk.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
+async fn resolved(open_engine: &OpenEngine<'_>, id: &IncidentId, by: Actor) -> std::result::Result<(), EngineError> {
+    let request = Request::Resolve { summary: resolution(&open_engine.engine.incident(id).await?) };
+    open_engine.engine.submit(id, Command { by, request }).await?;
+    open_engine.engine.drive(id, ReturnWhen::UntilOver, &CancellationToken::new()).await.map(|_| ())
 }
 
 /// The resolution according to the log; the person may have denied everything.
@@ -245,41 +245,46 @@ fn resolution(incident: &Incident) -> Option<String> {
 }
 
 /// Prints the result and what to type next.
-fn print_intro(desk: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
-    let (station, incident) = (desk.station, desk.incident(id)?);
-    let output = &station.output;
-    output.say("\nwhat #incidents has received:");
+fn print_intro(open_engine: &OpenEngine<'_>, id: &IncidentId, directory: &Path, stage: &DemoEnvironment) -> Result {
+    let (session, incident) = (open_engine.session, open_engine.incident(id)?);
+    let output = &session.output;
+    output.print_message("\nwhat #incidents has received:");
     for message in stage.slack().messages() {
         let (first, rest) = if message.in_thread { ("  └ ", "    ") } else { ("  ", "  ") };
         let leads = std::iter::once(first).chain(std::iter::repeat(rest));
-        leads.zip(message.text.lines()).for_each(|(lead, line)| output.say(&format!("{lead}{}", printable(line))));
+        leads
+            .zip(message.text.lines())
+            .for_each(|(lead, line)| output.print_message(&format!("{lead}{}", printable(line))));
     }
     let draft = incident.draft.map(|draft| directory.join(draft.path));
     let draft = draft.ok_or_else(|| Failure::error("no post-mortem was written"))?;
-    output.say(&format!("\n{id} is resolved: {}", incident.resolution.as_deref().unwrap_or("by the end of the demo")));
-    output.say("its post-mortem, with every fact filled in and every judgement asked for:");
+    output.print_message(&format!(
+        "\n{id} is resolved: {}",
+        incident.resolution.as_deref().unwrap_or("by the end of the demo")
+    ));
+    output.print_message("its post-mortem, with every fact filled in and every judgement asked for:");
     output.text(&format!("{}\n", printable(&draft.to_string_lossy())))?;
     output.next(&[
         format!("{} demo --interactive", program()),
-        typed(station, &format!("timeline {id}")),
-        typed(station, &format!("verify {id}")),
+        typed(session, &format!("timeline {id}")),
+        typed(session, &format!("verify {id}")),
         remove(directory),
     ]);
     Ok(Exit::DONE)
 }
 
 /// A command for the demo's own log and project.
-fn typed(station: &Session, words: &str) -> String {
-    station.command(words).replacen("runbook", &program(), 1)
+fn typed(session: &Session, words: &str) -> String {
+    session.command(words).replacen("runbook", &program(), 1)
 }
 
 fn remove(directory: &Path) -> String {
     format!("rm -r {}", shell_word(&directory.to_string_lossy()))
 }
 
-fn strike(station: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
+fn strike(session: &Session, backstage: &Runtime, stage: DemoEnvironment) -> Result<()> {
     backstage.block_on(stage.strike()).map_err(|error| demo_error(&error))?;
-    station.output.say("\nthe shop is taken away again; its log and its post-mortem stay");
+    session.output.print_message("\nthe shop is taken away again; its log and its post-mortem stay");
     Ok(())
 }
 

@@ -63,48 +63,53 @@ pub struct Serve {
 
 impl Serve {
     /// Serves until it is asked to stop.
-    pub fn run(self, station: &Session) -> Result {
-        let shop = Project::open(&station.settings)?;
-        let estate = shop.estate(&station.output)?.clone();
+    pub fn run(self, session: &Session) -> Result {
+        let shop = Project::open(&session.settings)?;
+        let estate = shop.estate(&session.output)?.clone();
         for (source, problems) in shop.catalog.problems() {
             let count = diagnostic::count(problems.len());
-            station.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
+            session.output.warn(&format!("`{}` has {count}, and is not used until they are gone", source.name));
         }
         self.tokens_are_in(&estate)?;
-        let desk = station.open_for_many(shop)?;
-        let _lock = lock(station, desk.engine.parts())?;
-        desk.wait(self.serve(&desk, &estate))
+        let open_engine = session.open_for_many(shop)?;
+        let _lock = lock(session, open_engine.engine.parts())?;
+        open_engine.wait(self.serve(&open_engine, &estate))
     }
 
-    async fn serve(&self, desk: &OpenEngine<'_>, estate: &Estate) -> Result {
+    async fn serve(&self, open_engine: &OpenEngine<'_>, estate: &Estate) -> Result {
         let stop = stopping()?;
         let hangups = heard(SignalKind::hangup())?;
-        let listeners = self.listeners(estate, &desk.engine.parts().secrets).await?;
+        let listeners = self.listeners(estate, &open_engine.engine.parts().secrets).await?;
         let local = listeners.iter().all(Listener::is_local);
-        let (duty, officer) = Dispatcher::begin(desk.engine.clone(), terms(desk)?, stop.clone()).await?;
+        let (duty, dispatcher_task) =
+            Dispatcher::begin(open_engine.engine.clone(), terms(open_engine)?, stop.clone()).await?;
         let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
-        let server = Server::new(desk.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
+        let server =
+            Server::new(open_engine.engine.clone(), duty, self.token_secret.clone()).map_err(Failure::usage)?;
         let server = Arc::new(server);
-        warn_unverifiable_senders(desk.station, estate, &desk.engine.parts().secrets);
-        desk.station.output.say(&format!("listening on {}", shown.join(", ")));
-        desk.station.output.next(&[desk.station.command("simulate <file>"), desk.station.command("incidents")]);
+        warn_unverifiable_senders(open_engine.session, estate, &open_engine.engine.parts().secrets);
+        open_engine.session.output.print_message(&format!("listening on {}", shown.join(", ")));
+        open_engine
+            .session
+            .output
+            .next(&[open_engine.session.command("simulate <file>"), open_engine.session.command("incidents")]);
         tokio::spawn(attended(Arc::clone(&server), stop.clone()));
         let lookout = catch_up::begin(&server, estate, &stop);
-        let slack = slack(desk, &stop).await?;
-        let reload = Reload::new(desk, &server, self, local, lookout, &slack);
+        let slack = slack(open_engine, &stop).await?;
+        let reload = Reload::new(open_engine, &server, self, local, lookout, &slack);
         if let Some(why) =
-            estate.page.as_ref().and_then(|page| page_link::secret_problem(page, &desk.engine.parts().secrets))
+            estate.page.as_ref().and_then(|page| page_link::secret_problem(page, &open_engine.engine.parts().secrets))
         {
-            desk.station.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
+            open_engine.session.output.warn(&format!("incidents have no page, and all else goes on: {why}"));
         }
-        let others = slack::router(Arc::clone(&slack)).merge(web::router(desk.engine.clone()));
+        let others = slack::router(Arc::clone(&slack)).merge(web::router(open_engine.engine.clone()));
         tokio::select! {
             () = server::run(Arc::clone(&server), others, listeners, stop.clone()) => {}
             () = reload.whenever(hangups, &stop) => {}
         }
         slack.ended().await;
         // Steps in progress are parked and continue when the next process starts.
-        let _ = officer.await;
+        let _ = dispatcher_task.await;
         Ok(Exit::DONE)
     }
 
@@ -155,31 +160,31 @@ impl Serve {
 }
 
 /// Warns about senders whose secrets cannot be read; their requests are answered with 503.
-fn warn_unverifiable_senders(station: &Session, estate: &Estate, secrets: &Secrets) {
+fn warn_unverifiable_senders(session: &Session, estate: &Estate, secrets: &Secrets) {
     for (name, sender) in &estate.senders {
         let unreadable = sender.auth.secrets().iter().find_map(|secret| secrets.get(secret).err());
         if let Some(why) = unreadable {
-            station.output.warn(&format!("what `{name}` posts cannot be checked, and is not taken: {why}"));
+            session.output.warn(&format!("what `{name}` posts cannot be checked, and is not taken: {why}"));
         }
     }
 }
 
 /// The Slack app, if the estate declares one. Alerts are accepted even if it cannot be used.
-async fn slack(desk: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
-    let DispatcherConfig { chance, opening, .. } = terms(desk)?;
-    let face = SlackInterface::new(desk.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
+async fn slack(open_engine: &OpenEngine<'_>, stop: &CancellationToken) -> Result<Arc<SlackInterface>> {
+    let DispatcherConfig { chance, opening, .. } = terms(open_engine)?;
+    let face = SlackInterface::new(open_engine.engine.clone(), slack::SlackConfig { chance, opening }, stop.clone());
     if let Err(why) = face.renew().await {
-        desk.station.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
+        open_engine.session.output.warn(&format!("the Slack app cannot be used, and all else can: {why}"));
     }
     Ok(face)
 }
 
-fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
-    let state = desk.station.state()?;
-    let directory = desk.engine.parts().directory.to_string_lossy().into_owned();
+fn terms(open_engine: &OpenEngine<'_>) -> Result<DispatcherConfig> {
+    let state = open_engine.session.state()?;
+    let directory = open_engine.engine.parts().directory.to_string_lossy().into_owned();
     let file = move |id: &IncidentId| -> PathBuf { state.join(format!("{id}.shop")) };
     let (mine, theirs) = (directory.clone(), file.clone());
-    let schedules = Some(desk.station.schedules()?);
+    let schedules = Some(open_engine.session.schedules()?);
     Ok(DispatcherConfig {
         chance: crate::surface::cli::chance,
         opening: Box::new(move |id| {
@@ -193,8 +198,8 @@ fn terms(desk: &OpenEngine<'_>) -> Result<DispatcherConfig> {
 }
 
 /// Locks the log: two servers on one log would each open an incident for the same group of alerts.
-fn lock(station: &Session, parts: &Parts) -> Result<std::fs::File> {
-    let path = station.state()?.join(undelivered::LOCK);
+fn lock(session: &Session, parts: &Parts) -> Result<std::fs::File> {
+    let path = session.state()?.join(undelivered::LOCK);
     let file = std::fs::File::options()
         .create(true)
         .truncate(false)

@@ -59,29 +59,29 @@ enum Which {
 
 impl UnitCommand {
     /// Prints one of the files.
-    pub fn run(self, station: &Session) -> Result {
+    pub fn run(self, session: &Session) -> Result {
         let account = account(&self.user)?;
         let text = match self.file {
             Which::Socket => socket_of(self.listen),
-            Which::Service => self.service(station, account)?,
-            Which::Polkit => self.polkit(station, account)?,
+            Which::Service => self.service(session, account)?,
+            Which::Polkit => self.polkit(session, account)?,
         };
-        station.output.text(&text)?;
-        station.output.next(&match self.file {
-            Which::Service => vec![station.command("unit socket"), station.command("unit polkit")],
+        session.output.text(&text)?;
+        session.output.next(&match self.file {
+            Which::Service => vec![session.command("unit socket"), session.command("unit polkit")],
             Which::Socket => vec!["systemctl enable --now runbook.socket".to_owned()],
             Which::Polkit => vec!["systemctl restart polkit".to_owned()],
         });
         Ok(Exit::DONE)
     }
 
-    fn service(&self, station: &Session, account: &str) -> Result<String> {
+    fn service(&self, session: &Session, account: &str) -> Result<String> {
         let place = InstallPaths { program: self.program.as_deref(), shop: self.shop.as_deref() };
-        service_of(&Project::open(&station.settings)?, station, account, place)
+        service_of(&Project::open(&session.settings)?, session, account, place)
     }
 
-    fn polkit(&self, station: &Session, account: &str) -> Result<String> {
-        polkit_of(&Project::open(&station.settings)?, station, account)
+    fn polkit(&self, session: &Session, account: &str) -> Result<String> {
+        polkit_of(&Project::open(&session.settings)?, session, account)
     }
 }
 
@@ -94,12 +94,12 @@ pub struct InstallPaths<'a> {
 }
 
 /// The text of the service unit for a project.
-pub fn service_of(shop: &Project, station: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
-    let estate = shop.estate(&station.output)?;
+pub fn service_of(shop: &Project, session: &Session, account: &str, place: InstallPaths<'_>) -> Result<String> {
+    let estate = shop.estate(&session.output)?;
     let program = place.program.map_or_else(std::env::current_exe, |program| Ok(program.to_owned()));
     let program = program.map_err(|error| Failure::error(format!("this program cannot be found: {error}")))?;
     let directory = place.shop.map_or_else(|| absolute(&shop.directory), |shop| Ok(shop.to_owned()))?;
-    let escalating: Vec<&str> = sound(shop, station).filter(|runbook| escalates(runbook)).map(id).collect();
+    let escalating: Vec<&str> = sound(shop, session).filter(|runbook| escalates(runbook)).map(id).collect();
     let made = service::service(&service::Facts { estate, program, directory, account, escalating: &escalating });
     made.map_err(|word| {
         Failure::usage(format!("`{}` cannot stand in a unit file", word.escape_debug()))
@@ -113,16 +113,16 @@ pub fn socket_of(listen: SocketAddr) -> String {
 }
 
 /// The text of the polkit rule for a project.
-pub fn polkit_of(shop: &Project, station: &Session, account: &str) -> Result<String> {
-    let estate = shop.estate(&station.output)?;
-    Ok(polkit::rule(&Grant::of(sound(shop, station), estate), account))
+pub fn polkit_of(shop: &Project, session: &Session, account: &str) -> Result<String> {
+    let estate = shop.estate(&session.output)?;
+    Ok(polkit::rule(&Grant::of(sound(shop, session), estate), account))
 }
 
 /// The runbooks without problems; warns about the others.
-fn sound<'a>(shop: &'a Project, station: &Session) -> impl Iterator<Item = &'a Runbook> {
+fn sound<'a>(shop: &'a Project, session: &Session) -> impl Iterator<Item = &'a Runbook> {
     for (source, problems) in shop.catalog.problems() {
         let count = diagnostic::count(problems.len());
-        station.output.warn(&format!("`{}` has {count}, and is left out", source.name));
+        session.output.warn(&format!("`{}` has {count}, and is left out", source.name));
     }
     shop.catalog.sheets().filter_map(|(_, sheet)| sheet.content.as_ref().ok())
 }

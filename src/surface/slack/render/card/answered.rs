@@ -3,7 +3,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::super::block_kit::{Blocks, Text, text};
-use super::super::question::Waiting;
+use super::super::question::PendingQuestion;
 use super::Card;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::incident::Incident;
@@ -22,7 +22,7 @@ pub(super) fn settled(incident: &Incident, log: &[Recorded], run: RunId, step: &
     let (gate, replies) = answers(log, run, step, round);
     let mut lines = Vec::new();
     if let Some(gate) = gate {
-        let question = Waiting { incident, run, step, gate };
+        let question = PendingQuestion { incident, run, step, gate };
         lines.push(vec![text(question.title())]);
     }
     for Reply { recorded, words } in &replies {

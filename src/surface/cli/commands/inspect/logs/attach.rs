@@ -10,11 +10,11 @@ use super::summary;
 use crate::domain::core::id::IncidentId;
 use crate::domain::core::text::{grouped, head_and_tail};
 use crate::domain::incident::command::{Request, WORDS_LIMIT};
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::summary::Summary;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::summary::JournalSummary;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::Result;
-use crate::surface::terminal::Letters;
+use crate::surface::terminal::CharacterSet;
 
 /// Maximum bytes of lines in a note; the rest is for its title and for the names that replace secrets.
 const ROOM: usize = WORDS_LIMIT * 3 / 4;
@@ -32,8 +32,8 @@ pub(super) struct NewestLines {
 
 impl NewestLines {
     /// Adds newer lines.
-    pub(super) fn add(&mut self, lines: &[Entry], bench: &SearchContext) {
-        let look = LineStyle { width: None, letters: Letters::Unicode, is_evidence: true };
+    pub(super) fn add(&mut self, lines: &[JournalEntry], bench: &SearchContext) {
+        let look = LineStyle { width: None, letters: CharacterSet::Unicode, is_evidence: true };
         let mut pen = LineWriter::new(bench, look);
         for line in lines {
             let line = head_and_tail(&pen.line(line), ROOM / 4, ROOM / 4);
@@ -57,25 +57,25 @@ impl NewestLines {
 }
 
 /// The newest of these lines, as many as fit.
-pub(super) fn lines(lines: &[Entry], bench: &SearchContext) -> String {
+pub(super) fn lines(lines: &[JournalEntry], bench: &SearchContext) -> String {
     let mut newest = NewestLines::default();
     newest.add(lines, bench);
     newest.text()
 }
 
 /// A summary, cut to fit.
-pub(super) fn summary(summary: &Summary) -> String {
-    let style = summary::Style { width: None, letters: Letters::Unicode };
+pub(super) fn summary(summary: &JournalSummary) -> String {
+    let style = summary::SummaryStyle { width: None, letters: CharacterSet::Unicode };
     head_and_tail(&summary::drawn(summary, &style), ROOM / 2, ROOM / 3)
 }
 
 /// Adds the evidence to an incident as a note, under the command line of the search.
-pub(super) fn attach(station: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
-    let mut desk = station.look()?;
-    let id = desk.find(Some(incident))?;
-    desk.prepare(&id)?;
+pub(super) fn attach(session: &Session, incident: &str, searched: &str, evidence: &str) -> Result<IncidentId> {
+    let mut open_engine = session.open_read_only()?;
+    let id = open_engine.find(Some(incident))?;
+    open_engine.prepare(&id)?;
     let title = head_and_tail(searched, TITLE, 0);
     let text = format!("evidence from `{title}`\n{evidence}");
-    desk.submit(&id, Request::Note(text))?;
+    open_engine.submit(&id, Request::Note(text))?;
     Ok(id)
 }

@@ -11,9 +11,9 @@ use crate::actions::Context;
 use crate::domain::config::estate::{Environment, Estate};
 use crate::domain::config::host::Host;
 use crate::domain::core::text::shell_word;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::surface::cli::context::action_context;
-use crate::surface::cli::context::action_context::Scene;
+use crate::surface::cli::context::action_context::ActionTarget;
 use crate::surface::cli::context::project::{Project, guard_host, known_environment};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::context::settings::ProjectSource;
@@ -31,9 +31,9 @@ pub(super) struct SearchContext {
 }
 
 impl SearchContext {
-    pub(super) fn new(logs: &Logs, station: &Session) -> Result<Self> {
-        let shop = project_label(station)?;
-        let estate = shop.as_ref().map(|shop| shop.estate(&station.output)).transpose()?.cloned();
+    pub(super) fn new(logs: &Logs, session: &Session) -> Result<Self> {
+        let shop = project_label(session)?;
+        let estate = shop.as_ref().map(|shop| shop.estate(&session.output)).transpose()?.cloned();
         let has_estate = estate.is_some();
         let estate = estate.unwrap_or_default();
         let (name, environment) = match &shop {
@@ -43,9 +43,11 @@ impl SearchContext {
             _ => Default::default(),
         };
         if shop.is_none() {
-            station.output.say("there is no estate here: services are units, and no secret is known to leave out");
+            session
+                .output
+                .print_message("there is no estate here: services are units, and no secret is known to leave out");
         }
-        let working = &station.settings.working_directory;
+        let working = &session.settings.working_directory;
         if let Some(files) = logs.files.as_ref().filter(|files| !working.join(files).is_dir()) {
             return Err(Failure::usage(format!("there is no directory `{}`", files.display())).hint(
                 "It is one with journal files, such as `/var/log/journal/<machine id>` copied from another host.",
@@ -63,9 +65,9 @@ impl SearchContext {
                 environment
             }
         };
-        let secrets = shop.as_ref().map(|shop| station.secrets(&estate, shop)).unwrap_or_default();
+        let secrets = shop.as_ref().map(|shop| session.secrets(&estate, shop)).unwrap_or_default();
         let directory = shop.map_or_else(|| working.clone(), |shop| shop.directory);
-        let context = action_context::context(station, Scene { directory, estate, name, environment }, secrets)?;
+        let context = action_context::context(session, ActionTarget { directory, estate, name, environment }, secrets)?;
         let (names, clean) = (names(&context.estate), Clean(Arc::clone(&context.redactor)));
         Ok(Self { context, clean, names, has_estate })
     }
@@ -83,7 +85,7 @@ impl SearchContext {
     }
 
     /// The service that wrote a line, by its name in the estate.
-    pub(super) fn service(&self, entry: &Entry) -> String {
+    pub(super) fn service(&self, entry: &JournalEntry) -> String {
         let own = entry.service();
         let unit = || self.names.get(entry.unit()?.strip_suffix(".service")?);
         let name = self.names.get(&own).or_else(unit).unwrap_or(&own);
@@ -92,11 +94,11 @@ impl SearchContext {
 }
 
 /// The project; none if it is not named and none is found.
-fn project_label(station: &Session) -> Result<Option<Project>> {
-    match Project::open(&station.settings) {
+fn project_label(session: &Session) -> Result<Option<Project>> {
+    match Project::open(&session.settings) {
         Ok(shop) => Ok(Some(shop)),
         Err(failure) if failure.exit != crate::surface::exit::Exit::USAGE => Err(failure),
-        Err(_) if matches!(station.settings.shop, ProjectSource::Found(_)) => Ok(None),
+        Err(_) if matches!(session.settings.shop, ProjectSource::Found(_)) => Ok(None),
         Err(failure) => Err(failure),
     }
 }

@@ -15,11 +15,11 @@ use super::context::SearchContext;
 use super::sanitize::Clean;
 use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::one_line;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::journal::level::Level;
 use crate::domain::journal::trace_tree::TraceFields;
 use crate::surface::cli::context::settings::Settings;
-use crate::surface::terminal::Letters;
+use crate::surface::terminal::CharacterSet;
 
 /// Below this width the message goes on its own line, and the time has no fraction.
 const NARROW: usize = 60;
@@ -44,7 +44,7 @@ const BLOCK: usize = 40;
 pub(super) struct LineStyle {
     /// The width to wrap at; none leaves each on one line.
     pub(super) width: Option<usize>,
-    pub(super) letters: Letters,
+    pub(super) letters: CharacterSet,
     /// For an incident's log: in UTC and without styles.
     pub(super) is_evidence: bool,
 }
@@ -77,7 +77,7 @@ impl<'b> LineWriter<'b> {
     }
 
     /// Formats a line, after a heading if the day has changed.
-    pub(super) fn line(&mut self, entry: &Entry) -> String {
+    pub(super) fn line(&mut self, entry: &JournalEntry) -> String {
         let mut out = self.new_day(entry);
         let time = self.time(entry);
         let (mut head, mut words) = (time.width() + 1, vec![Unbreakable::new(self.style(Style::new().dimmed()), time)]);
@@ -114,7 +114,7 @@ impl<'b> LineWriter<'b> {
     }
 
     /// The level and the service, padded to form columns.
-    pub(super) fn who(&mut self, entry: &Entry) -> (Unbreakable, Unbreakable) {
+    pub(super) fn who(&mut self, entry: &JournalEntry) -> (Unbreakable, Unbreakable) {
         let service = self.bench.service(entry);
         let is_narrow = self.look.width.is_some_and(|width| width < NARROW);
         if !is_narrow {
@@ -132,12 +132,12 @@ impl<'b> LineWriter<'b> {
     }
 
     /// The service that wrote a line.
-    pub(super) fn service(&self, entry: &Entry) -> String {
+    pub(super) fn service(&self, entry: &JournalEntry) -> String {
         self.bench.service(entry)
     }
 
     /// The message and the selected fields.
-    pub(super) fn body(&self, entry: &Entry, is_shown: impl Fn(&str) -> bool) -> Body {
+    pub(super) fn body(&self, entry: &JournalEntry, is_shown: impl Fn(&str) -> bool) -> Body {
         let message = self.clean.text(&entry.message());
         let mut lines = message.lines();
         let first = one_line_of(lines.next().unwrap_or_default(), MESSAGE);
@@ -187,7 +187,7 @@ impl<'b> LineWriter<'b> {
         body.words.extend(words.map(|word| Unbreakable::new(self.style(Style::new()), word)));
     }
 
-    fn time(&self, entry: &Entry) -> String {
+    fn time(&self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
         match self.look.width {
             _ if self.look.is_evidence => entry.at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
@@ -198,7 +198,7 @@ impl<'b> LineWriter<'b> {
     }
 
     /// On a terminal, a heading for a new day, with the zone of all times.
-    fn new_day(&mut self, entry: &Entry) -> String {
+    fn new_day(&mut self, entry: &JournalEntry) -> String {
         let local = entry.at.with_timezone(&Local);
         let day = local.date_naive();
         if self.look.width.is_none() || self.day == Some(day) {

@@ -11,7 +11,7 @@ use crate::domain::core::glob_name::{matches, suffixed};
 use crate::domain::core::text;
 use crate::domain::core::time::Timestamp;
 use crate::domain::core::time_input::moment;
-use crate::domain::journal::filter::{FieldValue, Filter, Pattern};
+use crate::domain::journal::filter::{FieldValue, JournalFilter, TextPattern};
 use crate::domain::journal::level::Level;
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -23,8 +23,8 @@ const TIMES: [&str; 2] = ["%H:%M:%S%.f", "%H:%M"];
 
 impl Logs {
     /// The search of these arguments.
-    pub(super) fn filter(&self, bench: &SearchContext, station: &Session) -> Result<Filter> {
-        let now = station.clock().now();
+    pub(super) fn filter(&self, bench: &SearchContext, session: &Session) -> Result<JournalFilter> {
+        let now = session.clock().now();
         let since = instant("--since", self.since.as_deref().unwrap_or(SINCE), now)?;
         let until = self.until.as_deref().map(|until| instant("--until", until, now)).transpose()?;
         if until.is_some_and(|until| until < since) {
@@ -37,11 +37,11 @@ impl Logs {
             Some(if id.trim().is_empty() {
                 Err(Failure::usage(format!("`{flag}` is empty")))
             } else {
-                Pattern::mention(id.trim()).map_err(|error| Failure::usage(format!("`{flag}`: {error}")))
+                TextPattern::mention(id.trim()).map_err(|error| Failure::usage(format!("`{flag}`: {error}")))
             })
         });
         let regex = self.grep.as_deref().map(|regex| {
-            Pattern::regex(regex).map_err(|error| {
+            TextPattern::regex(regex).map_err(|error| {
                 Failure::usage(format!("`--grep`: {error}")).hint("A backslash makes a sign stand for itself: `\\(`.")
             })
         });
@@ -51,7 +51,7 @@ impl Logs {
             .filter(|name| !name.is_empty())
             .map(|name| units(name, &bench.context.estate, bench.has_estate))
             .collect::<Result<_>>()?;
-        Ok(Filter {
+        Ok(JournalFilter {
             since,
             until,
             units: units.concat(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::core::text::printable;
-use crate::domain::journal::entry::Entry;
+use crate::domain::journal::entry::JournalEntry;
 use crate::domain::redact::Redactor;
 use crate::surface::cli::output::writer;
 
@@ -26,7 +26,7 @@ impl Clean {
 
     /// A line as its service wrote it, as one JSON object on one line. A line that is not JSON becomes an object in
     /// pino's format.
-    pub(super) fn json(&self, entry: &Entry) -> String {
+    pub(super) fn json(&self, entry: &JournalEntry) -> String {
         let mut value = match entry.json() {
             Some(_) if self.is_clean(&entry.raw) => return format!("{}\n", self.0.mask_phones(entry.raw.trim())),
             Some(object) => Value::Object(object.clone()),

@@ -8,9 +8,9 @@ use super::line::LineWriter;
 use super::wrap::{Unbreakable, flow};
 use crate::domain::core::text::grouped;
 use crate::domain::core::time::Timestamp;
-use crate::domain::journal::entry::Entry;
-use crate::domain::journal::trace_tree::{TraceSpan, Tree, TreeItem};
-use crate::surface::terminal::Letters;
+use crate::domain::journal::entry::JournalEntry;
+use crate::domain::journal::trace_tree::{TraceSpan, TraceTree, TreeItem};
+use crate::surface::terminal::CharacterSet;
 
 /// The width of the time since the trace began.
 const SINCE: usize = 8;
@@ -19,8 +19,8 @@ const SINCE: usize = 8;
 type Branches = [&'static str; 4];
 
 /// The tree, below a line of totals.
-pub(super) fn drawn(id: &str, lines: &[Entry], pen: &mut LineWriter<'_>) -> String {
-    let tree = Tree::of(lines, pen.trace_fields());
+pub(super) fn drawn(id: &str, lines: &[JournalEntry], pen: &mut LineWriter<'_>) -> String {
+    let tree = TraceTree::of(lines, pen.trace_fields());
     let first = lines.iter().map(|line| line.at).min().unwrap_or_default();
     let last = lines.iter().map(|line| line.at).max().unwrap_or_default();
     let mut services: Vec<String> = lines.iter().map(|line| pen.service(line)).collect();
@@ -72,7 +72,7 @@ fn heading(span: &TraceSpan<'_>, branch: &str, below: &str, pen: &LineWriter<'_>
     format!("{dim}{branch}{dim:#}{rest}")
 }
 
-fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
+fn line(entry: &JournalEntry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) -> String {
     let dim = pen.style(Style::new().dimmed());
     let since = format!("{:>SINCE$}", format!("+{}", length(entry.at - begin)));
     let (level, service) = pen.who(entry);
@@ -83,10 +83,10 @@ fn line(entry: &Entry, below: &str, begin: Timestamp, pen: &mut LineWriter<'_>) 
     format!("{dim}{below}{dim:#}{rest}")
 }
 
-fn branches(letters: Letters) -> Branches {
+fn branches(letters: CharacterSet) -> Branches {
     match letters {
-        Letters::Unicode => ["├─ ", "└─ ", "│  ", "   "],
-        Letters::Ascii => ["|- ", "`- ", "|  ", "   "],
+        CharacterSet::Unicode => ["├─ ", "└─ ", "│  ", "   "],
+        CharacterSet::Ascii => ["|- ", "`- ", "|  ", "   "],
     }
 }
 

@@ -35,7 +35,7 @@ const OUTDATED: &str = "taking alerts; the edited files have problems, and those
 
 /// What a reload uses and replaces.
 pub(super) struct Reload<'a> {
-    desk: &'a OpenEngine<'a>,
+    open_engine: &'a OpenEngine<'a>,
     server: &'a Arc<Server>,
     serve: &'a Serve,
     /// Whether the server listens on this machine only.
@@ -48,14 +48,14 @@ pub(super) struct Reload<'a> {
 
 impl<'a> Reload<'a> {
     pub(super) fn new(
-        desk: &'a OpenEngine<'a>,
+        open_engine: &'a OpenEngine<'a>,
         server: &'a Arc<Server>,
         serve: &'a Serve,
         local: bool,
         lookout: CancellationToken,
         slack: &'a SlackInterface,
     ) -> Self {
-        Self { desk, server, serve, local, lookout, slack, retired: Vec::new() }
+        Self { open_engine, server, serve, local, lookout, slack, retired: Vec::new() }
     }
 
     /// Reloads at each signal. It never returns.
@@ -65,9 +65,9 @@ impl<'a> Reload<'a> {
             let begun: Vec<NotifyState<'_>> = std::iter::once(NotifyState::Reloading).chain(now).collect();
             let _ = sd_notify::notify(&begun);
             let reloaded = self.reload(stop).await;
-            let output = &self.desk.station.output;
+            let output = &self.open_engine.session.output;
             match &reloaded {
-                Ok(changes) => output.say(changes),
+                Ok(changes) => output.print_message(changes),
                 Err(failure) => failure.print(),
             }
             self.server.reloaded(reloaded.is_ok());
@@ -84,7 +84,7 @@ impl<'a> Reload<'a> {
     /// Reloads everything; returns what has changed, in words.
     async fn reload(&mut self, stop: &CancellationToken) -> Result<String> {
         let engine = self.server.engine();
-        let (shop, fresh) = read(engine.parts().directory.clone(), self.desk.station.settings.clone()).await?;
+        let (shop, fresh) = read(engine.parts().directory.clone(), self.open_engine.session.settings.clone()).await?;
         let estate = self.sound(&shop)?.clone();
         self.serve.tokens_are_in(&estate)?;
         if !self.local {
@@ -100,9 +100,9 @@ impl<'a> Reload<'a> {
         self.server.renew(ProjectFiles { catalog: shop.catalog, secrets, redactor }).map_err(Failure::usage)?;
         self.lookout.cancel();
         self.lookout = catch_up::begin(self.server, &estate, stop);
-        super::warn_unverifiable_senders(self.desk.station, &estate, &self.server.engine().parts().secrets);
+        super::warn_unverifiable_senders(self.open_engine.session, &estate, &self.server.engine().parts().secrets);
         if let Err(why) = self.slack.renew().await {
-            self.desk.station.output.warn(&format!("the Slack app stays as it was: {why}"));
+            self.open_engine.session.output.warn(&format!("the Slack app stays as it was: {why}"));
         }
         Ok(changes)
     }
@@ -111,7 +111,7 @@ impl<'a> Reload<'a> {
     fn sound<'s>(&self, shop: &'s Project) -> Result<&'s Estate> {
         let problems = shop.catalog.problems();
         for (source, problems) in &problems {
-            self.desk.station.output.say_styled(&diagnostic::render(source, problems, Style::Styled));
+            self.open_engine.session.output.print_styled(&diagnostic::render(source, problems, Style::Styled));
         }
         let count = diagnostic::count(problems.iter().map(|(_, problems)| problems.len()).sum());
         match &shop.catalog.estate().content {
