@@ -5,21 +5,28 @@
 use crate::source::Source;
 
 /// Words that no name has as a part, and what to write instead.
-const WORDS: [(&str, &str); 38] = [
+const WORDS: [(&str, &str); 51] = [
     ("anew", "again"),
+    ("board", "incident messages"),
     ("canvas", "screen"),
+    ("claim", "lease"),
     ("courier", "delivery"),
     ("desk", "handlers, session"),
     ("docket", "incident index"),
     ("door", "interface, server"),
     ("duty", "dispatcher"),
     ("errand", "command, request"),
+    ("face", "interface"),
     ("far", "remote"),
+    ("flight", "task, batch"),
     ("house", "project, architecture"),
     ("ink", "styled text"),
     ("kept", "met, saved, cached"),
     ("landed", "result"),
     ("launch", "start"),
+    ("letter", "message"),
+    ("look", "check, read"),
+    ("looked", "checked, read"),
     ("lookout", "watch"),
     ("meanwhile", "(leave it out)"),
     ("mend", "remedy, repair"),
@@ -32,8 +39,12 @@ const WORDS: [(&str, &str); 38] = [
     ("parcel", "message, delivery"),
     ("passage", "port forward"),
     ("pen", "writer"),
+    ("reading", "value, result"),
     ("room", "module, capacity, directory"),
     ("rota", "scheduler"),
+    ("said", "message, stderr"),
+    ("say", "print"),
+    ("says", "reports"),
     ("shop", "project"),
     ("stranger", "unknown user"),
     ("telephone", "phone"),
@@ -41,13 +52,22 @@ const WORDS: [(&str, &str); 38] = [
     ("tells", "prints"),
     ("told", "notified, printed, reported"),
     ("trouble", "error"),
+    ("turn", "iteration"),
     ("wall", "layer"),
+    ("way", "route"),
     ("whoever", "(name the person)"),
     ("workshop", "worktree"),
 ];
 
 /// Names that have such a part for a reason.
-const EXCEPTIONS: [(&str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str); 6] = [
+    ("InFlightBatch", "in flight is what a written batch is everywhere"),
+    ("in_flight_batch", "the same"),
+    ("is_in_flight", "the same"),
+    ("mark_in_flight", "the same"),
+    ("three_way", "a merge of three texts"),
+    ("three_way_merge", "the same"),
+];
 
 /// The words that begin a type or a function.
 const ITEMS: [&str; 6] = ["fn", "struct", "enum", "trait", "type", "mod"];

@@ -106,7 +106,7 @@ pub async fn send(request: Request, timeout: Duration, context: &Context) -> Res
 }
 
 async fn read(mut response: Response, began: Timestamp, context: &Context) -> Result<HttpResponse, Reason> {
-    let (status, headers) = (response.status().as_u16(), kept_headers(response.headers()));
+    let (status, headers) = (response.status().as_u16(), limited_headers(response.headers()));
     let (mut body, mut is_cut) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
         let room = BODY_LIMIT - body.len();
@@ -121,7 +121,7 @@ async fn read(mut response: Response, began: Timestamp, context: &Context) -> Re
 }
 
 /// The headers that are kept. A cookie may be a session, so its value is not kept.
-fn kept_headers(headers: &HeaderMap) -> Map<String, Value> {
+fn limited_headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut kept = Map::new();
     for name in headers.keys().take(HEADERS) {
         let values: Vec<String> = headers

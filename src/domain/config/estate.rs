@@ -312,7 +312,7 @@ impl Estate {
 
 impl Estate {
     /// The channel where incidents are shown, with its name.
-    pub fn board(&self) -> Option<(&str, &Channel)> {
+    pub fn incident_channel(&self) -> Option<(&str, &Channel)> {
         let app = self.slack.as_ref()?;
         Some((&app.channel, self.channels.get(&app.channel)?))
     }

@@ -22,15 +22,15 @@ use crate::engine::Engine;
 use crate::notify::slack::Web;
 use crate::sync::lock;
 
-use self::board::{IncidentMessages, Unrecorded};
 use self::connect::payload::{Act, Inbound};
 use self::connect::reply::Replies;
 use self::handlers::{HandlerReply, Handlers, reply_text};
+use self::incident_messages::{IncidentMessages, Unrecorded};
 use self::render::modal::Carried;
 
-mod board;
 pub mod connect;
 mod handlers;
+mod incident_messages;
 pub mod parse;
 pub mod render;
 
@@ -96,7 +96,7 @@ impl App {
         let catalog = Arc::clone(&engine.parts().catalog);
         let Ok(estate) = &catalog.estate().content else { return Ok(None) };
         let Some(app) = &estate.slack else { return Ok(None) };
-        let (_, channel) = estate.board().ok_or("the channel of `slack` is not in the estate")?;
+        let (_, channel) = estate.incident_channel().ok_or("the channel of `slack` is not in the estate")?;
         let secret = |name: &str| engine.parts().secrets.get(name).cloned();
         let token = channel.token.as_ref().ok_or("the channel of `slack` has no `token`")?;
         let api = channel.api.as_deref();
@@ -123,11 +123,11 @@ impl App {
     /// is an app token.
     fn begin(self: &Arc<Self>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let (web, news) = (Arc::clone(&self.web), Arc::clone(&self.news));
-        let board = IncidentMessages::new(self.handlers.engine.clone(), web, news, Arc::clone(&self.unrecorded));
+        let messages = IncidentMessages::new(self.handlers.engine.clone(), web, news, Arc::clone(&self.unrecorded));
         let stopped = stop.clone();
         let mut tasks = vec![tokio::spawn(async move {
             tokio::select! {
-                () = board.keep() => {}
+                () = messages.run() => {}
                 () = stopped.cancelled() => {}
             }
         })];

@@ -104,7 +104,7 @@ impl Host {
     }
 
     /// Waits until the run has come to its end.
-    pub fn send_replies(&self) {
+    pub fn wait_for_end(&self) {
         self.until("the run has ended", || !self.events("run_ended").is_empty());
     }
 

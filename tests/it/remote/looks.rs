@@ -135,7 +135,7 @@ fn the_board_shows_changes_of_another_hosts_units_as_they_happen() {
     shop.systemctl(&["start", "a.service"]);
     board.see("a up again, was down");
     board.press("q");
-    assert_eq!(board.send_replies(), 0);
+    assert_eq!(board.exit_code(), 0);
 }
 
 #[test]

@@ -161,7 +161,7 @@ async fn a_file_that_was_removed_or_replaced_can_no_longer_be_claimed() {
     let acquire_lease = || store.acquire_lease(&incident, "here", None, at(0), at(15));
     acquire_lease().await.unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(matches!(claim().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(acquire_lease().await, Err(StoreError::Unavailable(_))));
     let _other = Sqlite::open(&path).await;
-    assert!(matches!(claim().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(acquire_lease().await, Err(StoreError::Unavailable(_))));
 }

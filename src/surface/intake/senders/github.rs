@@ -38,7 +38,7 @@ pub(crate) fn read(input: &SenderInput<'_>) -> Result<ParsedBody, String> {
     }
     let repository = whole.object("repository").text("full_name").unwrap_or_default();
     let ended = EndedWorkflow::read(&mut run, run_id, repository);
-    Ok(ended.reading(input, body.warning.into_iter().chain(run.warnings).collect()))
+    Ok(ended.parsed(input, body.warning.into_iter().chain(run.warnings).collect()))
 }
 
 /// The body inside a form, if the webhook is configured to send one.
@@ -90,7 +90,7 @@ impl EndedWorkflow {
         }
     }
 
-    fn reading(&self, input: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
+    fn parsed(&self, input: &SenderInput<'_>, warnings: Vec<String>) -> ParsedBody {
         let Some(workflow) = input.sender.workflows.get(&self.file) else {
             return ParsedBody::Ignored(format!(
                 "workflow `{}` is none that the estate names",

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
-use crate::surface::slack::board::Unrecorded;
+use crate::surface::slack::incident_messages::Unrecorded;
 use crate::surface::slack::{App, HandledRequests, SlackConfig};
 use crate::sync::lock;
 
@@ -105,7 +105,7 @@ async fn end(running: Option<(CancellationToken, Vec<JoinHandle<()>>)>) {
 fn grounds(engine: &Engine) -> Option<[u8; 32]> {
     let parts = engine.parts();
     let estate = parts.catalog.estate().content.as_ref().ok()?;
-    let (app, board) = (estate.slack.as_ref()?, estate.board().map(|(_, channel)| channel));
+    let (app, board) = (estate.slack.as_ref()?, estate.incident_channel().map(|(_, channel)| channel));
     let mut digest = Sha256::new();
     digest.update(serde_json::to_vec(&(app, board)).unwrap_or_default());
     let token = board.and_then(|channel| channel.token.as_ref());

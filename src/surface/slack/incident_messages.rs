@@ -99,7 +99,7 @@ impl IncidentMessages {
 
     /// Keeps the messages up to date until it is dropped.
     #[expect(clippy::disallowed_methods, reason = "what another machine is given to show counts real time")]
-    pub(super) async fn keep(mut self) {
+    pub(super) async fn run(mut self) {
         let (mut failures, mut version) = (0, None);
         loop {
             let now = self.engine.parts().store.version().await.ok();
@@ -320,7 +320,7 @@ impl IncidentMessages {
     /// The name of the incident channel in the estate, and its id in Slack.
     fn place(&self) -> Option<(String, String)> {
         let estate = self.engine.parts().catalog.estate().content.as_ref().ok()?;
-        let (name, channel) = estate.board()?;
+        let (name, channel) = estate.incident_channel()?;
         Some((name.to_owned(), channel.slack.clone()?))
     }
 }
