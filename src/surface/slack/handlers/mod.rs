@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use slack_morphism::prelude::SlackBlock;
+
 use super::SlackConfig;
 use super::connect::payload::{Act, Inbound};
 use super::parse::button_value::ButtonValue;
@@ -45,7 +47,7 @@ pub enum HandlerReply {
         /// Its title.
         title: String,
         /// Its fields.
-        fields: Vec<serde_json::Value>,
+        fields: Vec<SlackBlock>,
         /// What it is for.
         purpose: ModalPurpose,
     },
