@@ -24,35 +24,37 @@ use slack_morphism::errors::SlackClientError;
 pub use self::escape::{dead, plain};
 pub use self::message::Message;
 pub use self::web_api::Web;
-use super::{Channel, EXCHANGE_LIMIT, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked};
+use super::{
+    EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked,
+};
 
-/// How much of a webhook's answer is read: the words that Slack answers with are shorter.
+/// Bytes of a webhook's response that are read; Slack's codes are shorter.
 const ANSWER_LIMIT: usize = 512;
 
-/// The word that Slack answers when the message that began a thread is gone.
+/// Slack's error code if the first message of a thread is gone.
 const THREAD_GONE: &str = "thread_not_found";
 
 type Cause = dyn std::error::Error + Send + Sync;
 
-/// A Slack channel by the Web API.
+/// A Slack channel over the Web API.
 pub struct SlackApi {
     web: Web,
     channel: String,
 }
 
 impl SlackApi {
-    /// The channel `channel` (`#incidents` or an id), by `token`; `api` when it is not Slack's own address.
+    /// Sends to `channel` (`#incidents` or an id) with `token`. `api` replaces Slack's own address.
     pub fn new(channel: &str, token: &SecretString, api: Option<&str>) -> Result<Self, Undelivered> {
         Ok(Self { web: Web::new(token, api)?, channel: channel.to_owned() })
     }
 
-    async fn post(&self, letter: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
-        let channel = letter.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
-        let key = [("key", letter.key.clone())];
-        let mut message = Message::of_text(&letter.text).with_metadata("runbook_message", key);
+    async fn post(&self, message: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
+        let channel = message.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
+        let key = [("key", message.key.clone())];
+        let mut message = Message::of_text(&message.text).with_metadata("runbook_message", key);
         message.channel = Some(channel.to_owned());
         message.thread_ts = thread.map(str::to_owned);
-        // Who does not follow the thread has to hear of it too.
+        // People who do not follow the thread must see it too.
         message.reply_broadcast = thread.map(|_| true);
         self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
@@ -65,19 +67,19 @@ impl std::fmt::Debug for SlackApi {
 }
 
 #[async_trait]
-impl Channel for SlackApi {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let mut posted = self.post(letter, letter.thread.as_deref()).await;
+impl MessageChannel for SlackApi {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let mut posted = self.post(message, message.thread.as_deref()).await;
         if matches!(&posted, Err(SlackClientError::ApiError(error)) if error.code == THREAD_GONE) {
-            // Somebody has deleted the first message; the news matters more than its place.
-            posted = self.post(letter, None).await;
+            // The first message was deleted: send it outside the thread rather than not at all.
+            posted = self.post(message, None).await;
         }
         let posted = posted.map_err(|error| undelivered(&error, &self.channel))?;
         Ok(Receipt { message: Some(posted.ts), place: Some(posted.channel) })
     }
 }
 
-/// A Slack channel by its incoming webhook.
+/// A Slack channel over its incoming webhook.
 pub struct SlackWebhook {
     client: reqwest::Client,
     address: url::Url,
@@ -105,23 +107,23 @@ impl std::fmt::Debug for SlackWebhook {
 }
 
 #[async_trait]
-impl Channel for SlackWebhook {
-    async fn send(&self, letter: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let message = Message::of_text(&letter.text);
+impl MessageChannel for SlackWebhook {
+    async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
+        let message = Message::of_text(&message.text);
         let answer = self.client.post(self.address.clone()).json(&message).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt { message: None, place: None });
         }
         if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(error_code::too_many(wait_asked(&answer, letter.at)));
+            return Err(error_code::too_many(wait_asked(&answer, message.at)));
         }
         let said = first_bytes(answer).await;
         Err(error_code::explain(&said, "the webhook's channel").unwrap_or_else(|| error_code::status(status.as_u16())))
     }
 }
 
-/// The beginning of an answer, as text.
+/// The beginning of a response, as text.
 async fn first_bytes(mut answer: reqwest::Response) -> String {
     let mut said = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
@@ -133,14 +135,14 @@ async fn first_bytes(mut answer: reqwest::Response) -> String {
     String::from_utf8_lossy(&said).trim().to_owned()
 }
 
-/// What `chat.postMessage` answers, as far as we need it.
+/// The fields of a `chat.postMessage` response that we need.
 #[derive(Debug, Deserialize)]
 struct Posted {
     channel: String,
     ts: String,
 }
 
-/// In our words what went wrong: the crate's own quote bodies and addresses.
+/// Explains an error. The crate's own messages quote bodies and addresses.
 fn undelivered(error: &SlackClientError, channel: &str) -> Undelivered {
     match error {
         SlackClientError::ApiError(error) => error_code::explain(&error.code, &format!("`{channel}`"))
@@ -165,7 +167,7 @@ fn unreachable(error: reqwest::Error) -> Undelivered {
     cut_off(Some(&error.without_url()))
 }
 
-/// The innermost cause, which is the system's own word: "connection refused".
+/// The innermost cause: the system's own message, such as "connection refused".
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use runbook::actions::transport::process::output_apart;
+use runbook::actions::transport::process::output_detached;
 
 #[test]
 fn the_allocator_has_its_options() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
-    let printed = output_apart(command.arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true")).unwrap();
+    let printed = output_detached(command.arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true")).unwrap();
     let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
     for option in ["opt.narenas: 1", "opt.dirty_decay_ms: 1000 ", "opt.muzzy_decay_ms: 0 ", "opt.tcache_max: 4096"] {
         assert!(

@@ -26,7 +26,7 @@ use crate::domain::core::timezone;
 
 mod ics;
 
-pub use self::ics::{Entry, calendar};
+pub use self::ics::{CalendarEntry, calendar};
 
 /// What the names of occurrences begin with.
 const NAMES: &str = "schedule/";
@@ -208,7 +208,6 @@ impl Timetable {
 pub struct ScheduledRunbook {
     /// The runbook's id.
     pub runbook: String,
-    /// Its title.
     pub title: String,
     /// The environment.
     pub environment: String,
