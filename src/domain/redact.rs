@@ -111,7 +111,7 @@ impl Redactor {
         if needles.is_empty() {
             return Ok(Self(None));
         }
-        let automaton = Automaton::new(needles.iter().map(|needle| needle.bytes.as_slice()));
+        let automaton = Automaton::new(&needles.iter().map(|needle| needle.bytes.as_slice()).collect::<Vec<_>>());
         Ok(Self(Some(Arc::new(Inner { names, needles, automaton }))))
     }
 
@@ -236,9 +236,9 @@ impl Inner {
     }
 
     fn scan_decoded(&self, reading: &DecodedText<'_>, goes_on: bool, scan: &mut Scan) {
-        let (mut state, mut next) = (Automaton::START, 0);
+        let (mut state, mut next) = (self.automaton.start(), 0);
         loop {
-            if state == Automaton::START {
+            if state == self.automaton.start() {
                 next += self.automaton.idle(&reading.bytes[next..]);
             }
             let at = next;

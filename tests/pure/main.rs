@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program itself and wait in real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
+mod build_flags;
 mod cli;
 mod engine;
 mod golden;

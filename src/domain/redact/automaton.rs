@@ -1,120 +1,81 @@
-//! Finds many needles in one pass over a text: the automaton of Aho and Corasick ("Efficient
-//! string matching", 1975), written here because it must also tell how much of a needle the text
-//! ends with; libraries keep that to themselves. Deliberately absent: what the needles mean.
+//! Finds many needles in one pass over a text, by the crate aho-corasick.
 //!
-//! **Invariant:** after any text, [`Automaton::depth`] is the length of the longest ending of the
-//! text that is the beginning of a needle. So an occurrence that is still incomplete starts
-//! nowhere before that ending.
+//! A text that arrives in pieces asks for more than a search: how much of a needle the text ends with. So this steps the
+//! crate's automaton byte by byte and keeps a table of what each state has read. Not here: what the needles mean.
+//!
+//! **Invariant:** after any text, [`Automaton::depth`] is the length of the longest ending of the text that is the
+//! beginning of a needle. So an occurrence that is still incomplete starts nowhere before that ending.
 
-use std::collections::VecDeque;
+use aho_corasick::Anchored;
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::nfa::contiguous::NFA;
 
-/// A place in the automaton; [`Automaton::START`] before any text.
-pub(super) type State = u32;
+/// A place in the automaton.
+pub(super) type State = StateID;
 
 /// The needles, as one tree of bytes with links to where to go on after a mismatch.
 pub(super) struct Automaton {
-    nodes: Vec<Node>,
-    /// What every byte does at the start, where most text keeps the automaton.
-    first: [State; 256],
-}
-
-#[derive(Default)]
-struct Node {
-    edges: Vec<(u8, State)>,
-    /// The node of the longest proper ending of this one.
-    fallback: State,
-    depth: u32,
-    /// The longest needle that ends here.
-    ends: Option<u32>,
+    nfa: NFA,
+    start: State,
+    /// Which bytes leave the start, where most text keeps the automaton.
+    begins: [bool; 256],
+    /// The length of the beginning of a needle that each state has read.
+    depths: Vec<u32>,
 }
 
 impl Automaton {
-    pub(super) const START: State = 0;
-
     /// Builds the automaton; needles are known by their position, and of equal ones the first counts.
-    pub(super) fn new<'a>(needles: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut automaton = Self { nodes: vec![Node::default()], first: [Self::START; 256] };
-        for (number, needle) in (0u32..).zip(needles) {
-            automaton.insert(needle, number);
+    pub(super) fn new(needles: &[&[u8]]) -> Self {
+        // A prefilter looks for needles with no white space in them.
+        let nfa = NFA::builder().prefilter(false).build(needles).expect("needles are limited far below 4 GiB");
+        let start = nfa.start_state(Anchored::No).expect("it is built for unanchored searches too");
+        let mut automaton = Self { nfa, start, begins: [false; 256], depths: vec![0; start.as_usize() + 1] };
+        for byte in 0..=u8::MAX {
+            automaton.begins[usize::from(byte)] = automaton.step(start, byte) != start;
         }
-        automaton.link();
+        for needle in needles {
+            automaton.measure(needle);
+        }
         automaton
+    }
+
+    /// Notes the depth of every state along a needle: a needle read from the start is the beginning of itself.
+    fn measure(&mut self, needle: &[u8]) {
+        let mut state = self.start;
+        for (depth, &byte) in (1..).zip(needle) {
+            state = self.step(state, byte);
+            let index = state.as_usize();
+            self.depths.resize(self.depths.len().max(index + 1), 0);
+            self.depths[index] = depth;
+        }
+    }
+
+    /// The state before any text.
+    pub(super) fn start(&self) -> State {
+        self.start
     }
 
     /// The state after one more byte.
     #[inline]
-    pub(super) fn step(&self, mut state: State, byte: u8) -> State {
-        while state != Self::START {
-            if let Some(next) = self.edge(state, byte) {
-                return next;
-            }
-            state = self.node(state).fallback;
-        }
-        self.first[usize::from(byte)]
+    pub(super) fn step(&self, state: State, byte: u8) -> State {
+        self.nfa.next_state(Anchored::No, state, byte)
     }
 
     /// How many bytes from the front of a text begin no needle.
     #[inline]
     pub(super) fn idle(&self, text: &[u8]) -> usize {
-        text.iter().position(|&byte| self.first[usize::from(byte)] != Self::START).unwrap_or(text.len())
+        text.iter().position(|&byte| self.begins[usize::from(byte)]).unwrap_or(text.len())
     }
 
     /// The longest needle that ends in this state.
     #[inline]
     pub(super) fn ends(&self, state: State) -> Option<usize> {
-        self.node(state).ends.map(|number| number as usize)
+        self.nfa.is_match(state).then(|| self.nfa.match_pattern(state, 0).as_usize())
     }
 
     /// How many of the latest bytes are the beginning of a needle.
     pub(super) fn depth(&self, state: State) -> usize {
-        self.node(state).depth as usize
-    }
-
-    fn insert(&mut self, needle: &[u8], number: u32) {
-        let mut state = Self::START;
-        for &byte in needle {
-            state = self.edge(state, byte).unwrap_or_else(|| self.grow(state, byte));
-        }
-        self.node_mut(state).ends.get_or_insert(number);
-    }
-
-    fn grow(&mut self, from: State, byte: u8) -> State {
-        let new = State::try_from(self.nodes.len()).expect("needles are limited far below 4 GiB");
-        let depth = self.node(from).depth + 1;
-        self.nodes.push(Node { depth, ..Node::default() });
-        self.node_mut(from).edges.push((byte, new));
-        if from == Self::START {
-            self.first[usize::from(byte)] = new;
-        }
-        new
-    }
-
-    /// Links every node to its longest proper ending, nearest the start first, since a link is
-    /// found by way of shorter ones.
-    fn link(&mut self) {
-        let mut queue: VecDeque<State> = self.nodes[0].edges.iter().map(|&(_, to)| to).collect();
-        while let Some(state) = queue.pop_front() {
-            for (byte, to) in self.node(state).edges.clone() {
-                let fallback = self.step(self.node(state).fallback, byte);
-                let inherited = self.node(fallback).ends;
-                let node = self.node_mut(to);
-                node.fallback = fallback;
-                node.ends = node.ends.or(inherited);
-                queue.push_back(to);
-            }
-        }
-    }
-
-    fn edge(&self, state: State, byte: u8) -> Option<State> {
-        self.node(state).edges.iter().find(|(b, _)| *b == byte).map(|&(_, to)| to)
-    }
-
-    fn node(&self, state: State) -> &Node {
-        &self.nodes[state as usize]
-    }
-
-    fn node_mut(&mut self, state: State) -> &mut Node {
-        &mut self.nodes[state as usize]
+        self.depths[state.as_usize()] as usize
     }
 }
 
@@ -124,8 +85,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn found(needles: &[&[u8]], text: &[u8]) -> Vec<(usize, usize)> {
-        let automaton = Automaton::new(needles.iter().copied());
-        let mut state = Automaton::START;
+        let automaton = Automaton::new(needles);
+        let mut state = automaton.start();
         let mut found = Vec::new();
         for (at, &byte) in text.iter().enumerate() {
             state = automaton.step(state, byte);
@@ -140,6 +101,14 @@ mod tests {
     fn needles_that_contain_each_other_are_all_seen() {
         assert_eq!(found(&[b"he", b"she", b"hers"], b"ushers"), [(1, 4), (2, 6)]);
         assert_eq!(found(&[b"aa"], b"aaaa"), [(0, 2), (1, 3), (2, 4)]);
+    }
+
+    #[test]
+    fn of_equal_needles_the_first_counts() {
+        let needles: [&[u8]; 4] = [b"other", b"same", b"same", b"me"];
+        let automaton = Automaton::new(&needles);
+        let state = b"the same".iter().fold(automaton.start(), |state, &byte| automaton.step(state, byte));
+        assert_eq!(automaton.ends(state), Some(1));
     }
 
     proptest! {
@@ -162,8 +131,8 @@ mod tests {
             needles in prop::collection::vec("[ab]{1,4}", 1..5),
             text in "[abc]{0,30}",
         ) {
-            let automaton = Automaton::new(needles.iter().map(|n| n.as_bytes()));
-            let state = text.bytes().fold(Automaton::START, |s, b| automaton.step(s, b));
+            let automaton = Automaton::new(&needles.iter().map(String::as_bytes).collect::<Vec<_>>());
+            let state = text.bytes().fold(automaton.start(), |s, b| automaton.step(s, b));
             let longest = (0..=text.len()).find(|&at| needles.iter().any(|n| n.starts_with(&text[at..])));
             prop_assert_eq!(automaton.depth(state), text.len() - longest.unwrap_or(text.len()));
         }

@@ -8,19 +8,21 @@
 //!
 //! A time that the clocks of the zone leave out is the first instant after the gap, and one that they show twice is the first
 //! of the two; what repeats (`*` or `*/n` in minutes or hours) is left out and repeated as the clocks do. That is what
-//! Vixie cron does (cron(8)), and the crate that reads expressions keeps to it.
+//! Vixie cron does (cron(8)), and the crate croner keeps to it. It searches on the times of the crate jiff.
 //!
 //! Deliberately absent: what runs already, and what the log holds.
 
 use chrono::TimeDelta;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Zoned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Runbook;
 use crate::domain::core::time::{Span, Timestamp, stamp};
-use crate::domain::core::timezone::Zone;
+use crate::domain::core::timezone;
 
 mod ics;
 
@@ -135,7 +137,7 @@ pub enum Wrong {
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,
-    zone: Zone,
+    zone: TimeZone,
 }
 
 impl Timetable {
@@ -144,7 +146,7 @@ impl Timetable {
     /// # Errors
     /// Which of the two cannot be read, or that nothing fits the expression.
     pub fn read(expression: &str, zone: &str) -> Result<Self, Wrong> {
-        let zone = Zone::named(zone).ok_or(Wrong::Zone)?;
+        let zone = timezone::named(zone).ok_or(Wrong::Zone)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let timetable = Self { cron: parser.parse(expression).map_err(|_| Wrong::Expression)?, zone };
         let begin = chrono::DateTime::from_timestamp(BEGIN, 0).unwrap_or_default();
@@ -154,33 +156,28 @@ impl Timetable {
         }
     }
 
-    /// The zone's name.
-    pub fn zone(&self) -> &Zone {
-        &self.zone
-    }
-
     /// The first occurrence after an instant.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        self.search(after, TimeDelta::hours(1), |from| self.cron.find_next_occurrence(from, false))
+        self.search(after, SignedDuration::from_hours(1), |from| self.cron.find_next_occurrence(from, false))
     }
 
     /// The last occurrence up to an instant, that instant included.
     pub fn last(&self, until: Timestamp) -> Option<Timestamp> {
-        self.search(until, TimeDelta::hours(-1), |from| self.cron.find_previous_occurrence(from, true))
+        self.search(until, SignedDuration::from_hours(-1), |from| self.cron.find_previous_occurrence(from, true))
     }
 
     fn search(
         &self,
         from: Timestamp,
-        stretch: TimeDelta,
-        find: impl Fn(&chrono::DateTime<Zone>) -> Result<chrono::DateTime<Zone>, croner::errors::CronError>,
+        stretch: SignedDuration,
+        find: impl Fn(&Zoned) -> Result<Zoned, croner::errors::CronError>,
     ) -> Option<Timestamp> {
-        let mut from = from;
+        let mut from = timezone::zoned(from, &self.zone)?;
         for _ in 0..STRETCHES {
-            if let Ok(found) = find(&from.with_timezone(&self.zone)) {
-                return Some(found.to_utc());
+            if let Ok(found) = find(&from) {
+                return timezone::instant(&found);
             }
-            from = from.checked_add_signed(stretch)?;
+            from = from.checked_add(stretch).ok()?;
         }
         None
     }
@@ -202,7 +199,7 @@ impl Timetable {
         let mut missed = self.between(since, now);
         let due = missed.pop()?;
         let late = catch_up == CatchUp::None && ON_TIME.after(due) < now;
-        (!late).then(|| Occurrence { due, timezone: self.zone.name().to_owned(), missed })
+        (!late).then(|| Occurrence { due, timezone: self.zone.iana_name().unwrap_or_default().to_owned(), missed })
     }
 }
 
@@ -255,9 +252,8 @@ impl ScheduledRunbook {
 
 /// An instant as the clocks of a zone show it: `Mon 2026-11-23 09:00 Africa/Lusaka`.
 pub fn local(at: Timestamp, zone: &str) -> String {
-    let shown = |at: &dyn std::fmt::Display| format!("{at} {zone}");
-    match Zone::named(zone) {
-        Some(zone) => shown(&at.with_timezone(&zone).format(SHOWN)),
+    match timezone::named(zone).and_then(|zone| timezone::zoned(at, &zone)) {
+        Some(time) => format!("{} {zone}", time.strftime(SHOWN)),
         None => stamp(at),
     }
 }

@@ -1,4 +1,16 @@
-//! Slack's Web API: one call of a method, with the token of a bot or an app. No retries.
+//! Slack's Web API: one method asked once, with a bot's or an app's token.
+//!
+//! What the crate slack-morphism is used for: the session that posts a method over hyper, its errors with Slack's words and
+//! the wait that Slack asks for, and its models of what is sent (Block Kit, views, message contents, requests).
+//!
+//! What it is not used for (version 2.31), and why:
+//!
+//! * Its functions for methods, such as `chat_post_message`. They read an answer whole, and a field that Slack leaves out
+//!   would make a message that was posted count as lost, to be posted again. Callers here read the fields that they need.
+//! * Its requests for messages, which cannot turn `mrkdwn` off, and for invitations, which have no `force`.
+//! * Its rate control: it waits and repeats inside a call, and the engine has to know of both.
+//! * Its Socket Mode client: it has no time limits. Ours is `src/surface/slack/connect/socket_mode.rs`.
+//! * Its check of signatures: it reads the system's clock, and takes a body as text.
 //!
 //! **Invariant:** no error holds the token.
 
@@ -10,7 +22,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{SlackApiToken, SlackClient, SlackClientHyperConnector};
 
@@ -54,7 +65,11 @@ impl Web {
     ///
     /// # Errors
     /// Why the call failed, for people; `place` is their name for the channel.
-    pub async fn call(&self, method: &str, body: &Value, place: &str) -> Result<Value, Undelivered> {
+    pub async fn call<Q, A>(&self, method: &str, body: &Q, place: &str) -> Result<A, Undelivered>
+    where
+        Q: Serialize + Send + Sync,
+        A: DeserializeOwned + Send + 'static,
+    {
         self.exchange(method, body, CALL_LIMIT).await.map_err(|error| undelivered(&error, place))
     }
 

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
@@ -29,7 +30,7 @@ use crate::domain::incident::event::Recorded;
 use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::{Engine, EngineError};
-use crate::notify::slack::{Web, plain};
+use crate::notify::slack::{Message, Web};
 
 mod backoff;
 mod post_once;
@@ -257,17 +258,15 @@ impl IncidentMessages {
             return errand.channel(incident).await;
         }
         let card = self.card(incident, &[], &subject);
-        let mut message = drawn(&card);
-        message["metadata"] = json!({
-            "event_type": "runbook_board", "event_payload": {"incident": incident.id, "subject": json!(subject).to_string()},
-        });
-        message["channel"] = json!(place);
+        let about = [("incident", incident.id.to_string()), ("subject", json!(subject).to_string())];
+        let mut message = drawn(&card).with_metadata("runbook_board", about);
+        message.channel = Some(place.clone());
         if let Some(own) = incident.own_channel() {
-            message["channel"] = json!(own);
+            message.channel = Some(own.to_owned());
         } else if let Some(live) = incident.posted(&PostSubject::Live) {
-            message["channel"] = json!(live.place);
-            message["thread_ts"] = json!(live.message);
-            message["reply_broadcast"] = json!(true);
+            message.channel = Some(live.place.clone());
+            message.thread_ts = Some(live.message.clone());
+            message.reply_broadcast = Some(true);
         }
         errand.message(&incident.id, subject.clone(), message, place).await?;
         self.remember(&incident.id, &subject, &card);
@@ -282,10 +281,10 @@ impl IncidentMessages {
         }
         self.wait_for_permit().await;
         let mut message = drawn(card);
-        message["channel"] = json!(post.place);
-        message["ts"] = json!(post.message);
+        message.channel = Some(post.place.clone());
+        message.ts = Some(post.message.clone());
         match self.web.call("chat.update", &message, &format!("`{}`", post.channel)).await {
-            Ok(_) => {}
+            Ok(IgnoredAny) => {}
             // The message was deleted, or Slack no longer allows edits; a retry would not help.
             Err(error) if error.permanent => {
                 tracing::warn!(incident = %id, reason = error.reason, "a message is not changed")
@@ -333,13 +332,10 @@ impl Watched {
 }
 
 /// The message in Slack's format.
-fn drawn(card: &Card) -> Value {
-    json!({
-        "text": plain(&masked(&card.summary)), "blocks": card.sheet.blocks(), "parse": "none", "mrkdwn": false, "link_names": false,
-        "unfurl_links": false, "unfurl_media": false,
-    })
+fn drawn(card: &Card) -> Message {
+    Message::new(&masked(&card.summary), card.sheet.blocks())
 }
 
 fn digest(card: &Card) -> [u8; 32] {
-    Sha256::digest(format!("{}\n{}", card.summary, card.sheet.blocks())).into()
+    Sha256::digest(format!("{}\n{}", card.summary, card.sheet.json())).into()
 }

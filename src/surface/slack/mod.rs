@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::json;
+use serde::de::IgnoredAny;
+use slack_morphism::prelude::{SlackApiViewsOpenRequest, SlackBlock};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -209,13 +210,13 @@ impl App {
         &self,
         inbound: &Inbound,
         title: &str,
-        fields: Vec<serde_json::Value>,
+        fields: Vec<SlackBlock>,
         carried: &Carried,
     ) -> Result<(), String> {
         let trigger = inbound.trigger.as_deref().ok_or("Slack gave nothing to open it with")?;
         let view = render::modal::view(title, fields, carried).ok_or("what it is about is too long")?;
-        let asked = json!({"trigger_id": trigger, "view": view});
-        self.web.call("views.open", &asked, "the form").await.map(drop).map_err(|error| error.reason)
+        let asked = SlackApiViewsOpenRequest::new(trigger.to_owned().into(), view);
+        self.web.call("views.open", &asked, "the form").await.map(|_: IgnoredAny| ()).map_err(|error| error.reason)
     }
 }
 

@@ -58,7 +58,7 @@ impl RunbookChecker<'_> {
         let shown = visible(text, MAX_QUOTED);
         let problem = match wrong {
             Wrong::Zone => Problem::new(node.span.clone(), format!("`{shown}` is no time zone"))
-                .did_you_mean(text, timezone::names())
+                .did_you_mean(text, timezone::names().iter().map(String::as_str))
                 .or_help("Use a name of the IANA's list, such as `Africa/Lusaka` or `UTC`."),
             Wrong::Expression => Problem::new(node.span.clone(), format!("`{shown}` is no cron expression"))
                 .help("Write minute, hour, day of the month, month and day of the week: `0 9 * * mon`."),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use slack_morphism::prelude::SlackApiAppsConnectionOpenRequest;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -96,7 +97,8 @@ async fn connected(app: &Arc<App>) -> End {
 
 async fn opened(app: &Arc<App>) -> Result<Socket, String> {
     let web = app.socket.as_ref().ok_or("there is no app token")?;
-    let answer = web.call("apps.connections.open", &json!({}), "the app").await.map_err(|error| error.reason)?;
+    let asked = SlackApiAppsConnectionOpenRequest::new();
+    let answer: Value = web.call("apps.connections.open", &asked, "the app").await.map_err(|error| error.reason)?;
     let url = answer["url"].as_str().ok_or("Slack gave no address")?;
     let is_secret = url.starts_with("wss://") || (app.stand_in && url.starts_with("ws://127.0.0.1:"));
     if !is_secret {

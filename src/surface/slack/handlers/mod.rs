@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use slack_morphism::prelude::SlackBlock;
+
 use super::SlackConfig;
 use super::connect::payload::{Act, Inbound};
 use super::parse::button_value::ButtonValue;
@@ -41,7 +43,8 @@ pub enum HandlerReply {
     Say(Card),
     Form {
         title: String,
-        fields: Vec<serde_json::Value>,
+        /// Its fields.
+        fields: Vec<SlackBlock>,
         purpose: ModalPurpose,
     },
     /// No reply, since the incident message shows the result. A card replaces an ephemeral message.

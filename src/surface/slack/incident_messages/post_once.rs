@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use slack_morphism::prelude::SlackApiConversationsCreateRequest;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::backoff::PostError;
@@ -15,7 +17,7 @@ use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
 use crate::domain::incident::slack_post::{PostSubject, SlackPost};
 use crate::engine::{Engine, EngineError};
-use crate::notify::slack::Web;
+use crate::notify::slack::{Message, Web};
 
 /// Posts that the log does not hold yet. Only the holder of the lock posts.
 pub(crate) type Unrecorded = Arc<Mutex<Vec<(IncidentId, SlackPost)>>>;
@@ -41,13 +43,13 @@ impl SinglePost {
         mut self,
         id: &IncidentId,
         subject: PostSubject,
-        message: Value,
+        message: Message,
         place: String,
     ) -> Result<(), PostError> {
         let id = id.clone();
         to_its_end(async move {
             let answer = self.web.call("chat.postMessage", &message, &format!("`{place}`")).await;
-            let answer = answer.map_err(PostError::Slack)?;
+            let answer: Value = answer.map_err(PostError::Slack)?;
             let text = |name: &str| answer[name].as_str().map(str::to_owned);
             let (Some(place), Some(message)) = (text("channel"), text("ts")) else { return Err(PostError::nowhere()) };
             self.turn.push((id, SlackPost { subject, channel: self.channel, place, message }));
@@ -60,9 +62,9 @@ impl SinglePost {
     pub(super) async fn channel(mut self, incident: &Incident) -> Result<(), PostError> {
         let (id, people) = (incident.id.clone(), people(incident));
         to_its_end(async move {
-            let asked = json!({"name": format!("inc-{id}"), "is_private": false});
+            let asked = SlackApiConversationsCreateRequest::new(format!("inc-{id}")).with_is_private(false);
             let place = match self.web.call("conversations.create", &asked, "the incident's channel").await {
-                Ok(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
+                Ok::<Value, _>(answer) => answer["channel"]["id"].as_str().unwrap_or_default().to_owned(),
                 Err(error) if error.permanent => {
                     tracing::warn!(incident = %id, reason = error.reason, "it gets no channel of its own");
                     String::new()
@@ -87,7 +89,9 @@ impl SinglePost {
             return;
         }
         let asked = json!({"channel": place, "users": people, "force": true});
-        if let Err(error) = self.web.call("conversations.invite", &asked, "the incident's channel").await {
+        let invited: Result<IgnoredAny, _> =
+            self.web.call("conversations.invite", &asked, "the incident's channel").await;
+        if let Err(error) = invited {
             tracing::warn!(incident = %id, reason = error.reason, "nobody is invited into its channel");
         }
     }

@@ -1,4 +1,5 @@
-//! A subset of Block Kit that cannot exceed Slack's limits.
+//! A small part of Block Kit, in which nothing can be built that Slack would not take. The shapes are the models of the
+//! crate slack-morphism; the limits are ours, since the crate has none.
 //!
 //! Text is rich text or plain text, never Slack markup. Foreign text therefore cannot mention anybody, change the
 //! format or break a block. Shapes and limits: <https://docs.slack.dev/reference/block-kit/blocks>.
@@ -7,6 +8,13 @@
 //! button at most [`LABEL`]; cut text is marked.
 
 use serde_json::{Value, json};
+use slack_morphism::prelude::{
+    SlackActionBlockElement, SlackActionsBlock, SlackBlock, SlackBlockButtonElement, SlackBlockButtonStyle,
+    SlackBlockConfirmItem, SlackBlockPlainText, SlackContextBlock, SlackDateTime, SlackDividerBlock, SlackEmojiName,
+    SlackRelaxedUrl, SlackRichTextBlock, SlackRichTextChannel, SlackRichTextDate, SlackRichTextElement,
+    SlackRichTextEmoji, SlackRichTextInlineElement, SlackRichTextLink, SlackRichTextPreformatted, SlackRichTextSection,
+    SlackRichTextText,
+};
 
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::{Timestamp, stamp};
@@ -81,7 +89,7 @@ pub struct Button {
 /// The blocks of a message or a view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Blocks {
-    blocks: Vec<Value>,
+    blocks: Vec<SlackBlock>,
     /// Number of characters so far.
     length: usize,
     /// Number of blocks beyond the limit.
@@ -106,8 +114,7 @@ impl Blocks {
             return self;
         }
         self.length += before - room;
-        let section = json!({"type": "rich_text_section", "elements": elements});
-        self.block(json!({"type": "rich_text", "elements": [section]}))
+        self.rich_text(SlackRichTextSection::new(elements))
     }
 
     /// Adds one line of text as a block.
@@ -125,17 +132,20 @@ impl Blocks {
             return self;
         }
         self.length += before - room;
-        let shown = json!({"type": "rich_text_preformatted", "elements": elements});
-        self.block(json!({"type": "rich_text", "elements": [shown]}))
+        self.rich_text(SlackRichTextPreformatted::new(elements))
+    }
+
+    fn rich_text(&mut self, element: impl Into<SlackRichTextElement>) -> &mut Self {
+        self.block(SlackRichTextBlock::new(vec![element.into()]))
     }
 
     /// Adds a row of buttons.
     pub fn buttons(&mut self, buttons: impl IntoIterator<Item = Button>) -> &mut Self {
-        let mut elements = Vec::new();
+        let mut elements: Vec<SlackActionBlockElement> = Vec::new();
         for button in buttons.into_iter().filter(|button| button.value.chars().count() <= VALUE).take(BUTTONS) {
-            elements.push(self.button(&button));
+            elements.push(self.button(&button).into());
         }
-        if elements.is_empty() { self } else { self.block(json!({"type": "actions", "elements": elements})) }
+        if elements.is_empty() { self } else { self.block(SlackActionsBlock::new(elements)) }
     }
 
     /// Adds a small grey line.
@@ -145,56 +155,60 @@ impl Blocks {
             return self;
         }
         self.length += words.chars().count();
-        self.block(json!({"type": "context", "elements": [plain(&words)]}))
+        self.block(context(&words))
     }
 
     /// Adds a divider.
     pub fn rule(&mut self) -> &mut Self {
-        self.block(json!({"type": "divider"}))
+        self.block(SlackDividerBlock::new())
     }
 
     /// Adds a block that already respects the limits.
-    pub(crate) fn block(&mut self, block: Value) -> &mut Self {
+    fn block(&mut self, block: impl Into<SlackBlock>) -> &mut Self {
         if self.blocks.len() < BLOCKS {
-            self.blocks.push(block)
+            self.blocks.push(block.into())
         } else {
             self.dropped += 1
         }
         self
     }
 
-    /// The blocks as JSON. If some exceeded the limit, the last block says how many.
-    pub fn blocks(&self) -> Value {
+    /// The blocks. When some had no place, the last one says how many.
+    pub fn blocks(&self) -> Vec<SlackBlock> {
         let mut blocks = self.blocks.clone();
         if self.dropped > 0 {
-            let words = format!("{} blocks more are not shown", self.dropped + 1);
             blocks.pop();
-            blocks.push(json!({"type": "context", "elements": [plain(&words)]}));
+            blocks.push(context(&format!("{} blocks more are not shown", self.dropped + 1)).into());
         }
-        Value::Array(blocks)
+        blocks
     }
 
-    fn button(&mut self, button: &Button) -> Value {
+    /// The blocks as they are sent.
+    pub fn json(&self) -> Value {
+        json!(self.blocks())
+    }
+
+    fn button(&mut self, button: &Button) -> SlackBlockButtonElement {
         self.buttons += 1;
         let shown = match label(&button.label, LABEL) {
             blank if blank.is_empty() => CUT.to_owned(),
             shown => shown,
         };
-        let mut element = json!({
-            "type": "button", "action_id": format!("press_{}", self.buttons), "text": plain(&shown), "value": button.value,
+        let style = match button.look {
+            ButtonStyle::Plain => None,
+            ButtonStyle::Primary => Some(SlackBlockButtonStyle::Primary),
+            ButtonStyle::Danger => Some(SlackBlockButtonStyle::Danger),
+        };
+        let question = button.confirm.as_deref().map(|words| label(words, CONFIRM)).filter(|q| !q.is_empty());
+        let confirm = question.map(|question| {
+            let [title, yes, no] = ["Are you sure?", "Yes", "Not now"].map(|words| plain(words).into());
+            SlackBlockConfirmItem::new(title, plain(&question).into(), yes, no)
         });
-        match button.look {
-            ButtonStyle::Plain => {}
-            ButtonStyle::Primary => element["style"] = json!("primary"),
-            ButtonStyle::Danger => element["style"] = json!("danger"),
-        }
-        if let Some(question) = button.confirm.as_deref().map(|words| label(words, CONFIRM)).filter(|q| !q.is_empty()) {
-            element["confirm"] = json!({
-                "title": plain("Are you sure?"), "text": plain(&question),
-                "confirm": plain("Yes"), "deny": plain("Not now"),
-            });
-        }
-        element
+        SlackBlockButtonElement::new(plain(&shown).into())
+            .with_action_id(format!("press_{}", self.buttons).into())
+            .with_value(button.value.clone())
+            .opt_style(style)
+            .opt_confirm(confirm)
     }
 }
 
@@ -214,46 +228,47 @@ fn visible(words: &str) -> String {
     words.replace("@\u{2060}", "＠")
 }
 
-pub(crate) fn plain(words: &str) -> Value {
-    json!({"type": "plain_text", "text": words, "emoji": false})
+/// Words in which Slack looks for nothing.
+pub(crate) fn plain(words: &str) -> SlackBlockPlainText {
+    SlackBlockPlainText::new(words.to_owned()).with_emoji(false)
+}
+
+fn context(words: &str) -> SlackContextBlock {
+    SlackContextBlock::new(vec![plain(words).into()])
 }
 
 /// Appends a piece to a line as far as space allows.
-fn push(elements: &mut Vec<Value>, part: &Text, room: &mut usize) {
-    let style = |words: &str, style: Option<&str>| {
-        let mut element = json!({"type": "text", "text": words});
-        if let Some(style) = style {
-            element["style"] = json!({ style: true });
-        }
-        element
+fn push(elements: &mut Vec<SlackRichTextInlineElement>, part: &Text, room: &mut usize) {
+    let mut has_room = |length: usize, least: usize| {
+        let fits = *room >= least;
+        *room -= if fits { length } else { 0 };
+        fits
     };
     let element = match part {
-        Text::Time(at) => {
-            let shown = json!({
-                "type": "date", "timestamp": at.timestamp(), "format": "{date_short_pretty} {time}", "fallback": stamp(*at),
-            });
-            (*room >= 40).then(|| {
-                *room -= 40;
-                shown
-            })
+        Text::Time(at) => has_room(40, 40).then(|| SlackRichTextInlineElement::Date(date(*at))),
+        Text::Channel(id) => has_room(id.len(), id.len() + 1)
+            .then(|| SlackRichTextInlineElement::Channel(SlackRichTextChannel::new(id.clone().into()))),
+        Text::Link { url, words } => has_room(words.len(), words.len() + 1).then(|| {
+            let link = SlackRichTextLink::new(SlackRelaxedUrl(url.clone())).with_text((*words).to_owned());
+            SlackRichTextInlineElement::Link(link)
+        }),
+        Text::Emoji(name) => has_room(name.len(), name.len() + 1)
+            .then(|| SlackRichTextInlineElement::Emoji(SlackRichTextEmoji::new(SlackEmojiName((*name).to_owned())))),
+        Text::Text(words) => truncated(words, room).map(SlackRichTextInlineElement::from),
+        Text::Strong(words) => {
+            truncated(words, room).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).bold()))
         }
-        Text::Channel(id) => (*room > id.len()).then(|| {
-            *room -= id.len();
-            json!({"type": "channel", "channel_id": id})
-        }),
-        Text::Link { url, words } => (*room > words.len()).then(|| {
-            *room -= words.len();
-            json!({"type": "link", "url": url, "text": words})
-        }),
-        Text::Emoji(name) => (*room > name.len()).then(|| {
-            *room -= name.len();
-            json!({"type": "emoji", "name": name})
-        }),
-        Text::Text(words) => truncated(words, room).map(|words| style(&words, None)),
-        Text::Strong(words) => truncated(words, room).map(|words| style(&words, Some("bold"))),
-        Text::Code(words) => truncated(words, room).map(|words| style(&words, Some("code"))),
+        Text::Code(words) => {
+            truncated(words, room).map(|words| SlackRichTextInlineElement::Text(SlackRichTextText::new(words).code()))
+        }
     };
     elements.extend(element);
+}
+
+/// An instant that Slack shows in the zone of who reads it.
+fn date(at: Timestamp) -> SlackRichTextDate {
+    let second = jiff::Timestamp::from_second(at.timestamp()).unwrap_or(jiff::Timestamp::MAX);
+    SlackRichTextDate::new(SlackDateTime(second), "{date_short_pretty} {time}".to_owned()).with_fallback(stamp(at))
 }
 
 /// The text cut to the space that is left, with a mark.
@@ -293,7 +308,7 @@ mod tests {
     fn foreign_words_call_nobody() {
         let mut sheet = Blocks::default();
         sheet.line(vec![text("<!channel> @here *x* `y`")]).note("@everyone");
-        let blocks = sheet.blocks().to_string();
+        let blocks = sheet.json().to_string();
         assert!(!blocks.contains("@here") && !blocks.contains("@everyone") && !blocks.contains("mrkdwn"), "{blocks}");
     }
 
@@ -301,7 +316,7 @@ mod tests {
     fn a_customers_number_is_masked() {
         let mut sheet = Blocks::default();
         sheet.line(vec![text("called +260971234556")]).note("+260971234556");
-        assert_eq!(sheet.blocks().to_string().matches("+26097*****56").count(), 2);
+        assert_eq!(sheet.json().to_string().matches("+26097*****56").count(), 2);
     }
 
     #[test]
@@ -310,7 +325,7 @@ mod tests {
         for number in 0..60 {
             sheet.line(vec![text(format!("{number}"))]);
         }
-        let blocks = sheet.blocks();
+        let blocks = sheet.json();
         assert_eq!(blocks.as_array().unwrap().len(), BLOCKS);
         assert_eq!(blocks[BLOCKS - 1]["elements"][0]["text"], "11 blocks more are not shown");
     }
@@ -330,7 +345,7 @@ mod tests {
                 sheet.lines([vec![Text::Strong(one.clone())], vec![text(one.clone())]]).output(one).note(one);
                 sheet.buttons(vec![button; 30]);
             }
-            let blocks = sheet.blocks();
+            let blocks = sheet.json();
             let blocks = blocks.as_array().unwrap();
             prop_assert!(blocks.len() <= BLOCKS);
             for block in blocks {

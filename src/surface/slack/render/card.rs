@@ -35,7 +35,7 @@ pub struct Card {
 impl Card {
     /// Whether it contains a next command or a button.
     pub fn leads_on(&self) -> bool {
-        let blocks = self.sheet.blocks().to_string();
+        let blocks = self.sheet.json().to_string();
         blocks.contains("/runbook") || blocks.contains("\"button\"")
     }
 
@@ -308,7 +308,7 @@ mod tests {
         let log = log(None);
         for length in 1..=log.len() {
             let incident = fold(&log[..length]).unwrap().unwrap();
-            let first = live(&incident, &log[..length], Some(LINK)).sheet.blocks()[0].to_string();
+            let first = live(&incident, &log[..length], Some(LINK)).sheet.json()[0].to_string();
             let typed = format!("/runbook status {}", incident.id);
             let places = [&format!("{} ", incident.severity), "Next: ", LINK, &typed];
             let places = places.map(|words| first.find(words).unwrap_or_else(|| panic!("no `{words}` in {first}")));
@@ -321,7 +321,7 @@ mod tests {
         let log = log(None);
         let incident = fold(&log).unwrap().unwrap();
         assert_eq!(incident.status, IncidentStatus::Resolved);
-        assert!(!live(&incident, &log, None).sheet.blocks().to_string().contains("\"button\""));
+        assert!(!live(&incident, &log, None).sheet.json().to_string().contains("\"button\""));
     }
 
     proptest! {
@@ -329,7 +329,7 @@ mod tests {
         #[test]
         fn any_words_in_a_log_give_what_slack_takes(words in "\\PC{0,5000}|(<!here>|@channel|\\*|\u{202e}|\n){0,900}") {
             for card in cards(&log(Some(&words))) {
-                let blocks = card.sheet.blocks();
+                let blocks = card.sheet.json();
                 prop_assert!((1..=BLOCKS).contains(&blocks.as_array().unwrap().len()));
                 prop_assert!(longest(&blocks) <= TEXT);
                 let text = blocks.to_string();

@@ -4,7 +4,11 @@
 //! `private_metadata`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use slack_morphism::prelude::{
+    SlackBlock, SlackBlockChoiceItem, SlackBlockMultiStaticSelectElement, SlackBlockPlainTextInputElement,
+    SlackBlockPlainTextOnly, SlackBlockStaticSelectElement, SlackInputBlock, SlackInputBlockElement, SlackModalView,
+    SlackView,
+};
 
 use super::block_kit::{LABEL, label, plain};
 use crate::domain::config::estate::Estate;
@@ -22,7 +26,7 @@ const OPTIONS: usize = 100;
 /// Maximum number of fields.
 const FIELDS: usize = 40;
 /// The longest input, in characters, a limit of Slack. A note may be longer in other interfaces.
-const INPUT: usize = 3_000;
+const INPUT: u64 = 3_000;
 
 /// The field of the environment. Parameter names have no blank, so none can be the same.
 pub const ENVIRONMENT: &str = "the environment";
@@ -59,9 +63,14 @@ pub struct Carried {
 
 /// The callback id of all forms; [`Carried`] tells them apart.
 pub const FORM: &str = "runbook";
+/// The name of what is put in or chosen; each has a block of its own.
+const VALUE: &str = "value";
+
+/// A line of a menu.
+type Choice = SlackBlockChoiceItem<SlackBlockPlainTextOnly>;
 
 /// A form for the missing parameters.
-pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment: bool) -> (String, Vec<Value>) {
+pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment: bool) -> (String, Vec<SlackBlock>) {
     let mut fields = Vec::new();
     if environment {
         let names: Vec<&str> = estate.environments.keys().map(String::as_str).collect();
@@ -81,65 +90,76 @@ pub fn start(runbook: &Runbook, estate: &Estate, missing: &[&Param], environment
 }
 
 /// A form for an answer: free text or a choice.
-pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<Value>) {
+pub fn answer(prompt: &str, choices: &[String], many: bool) -> (String, Vec<SlackBlock>) {
     let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
     let element = if choices.is_empty() { text_input() } else { menu(&choices, many) };
     ("Answer".to_owned(), vec![input(WORDS, prompt, None, element)])
 }
 
-/// A form for the reason of a denial.
-pub fn deny(what: &str) -> (String, Vec<Value>) {
+/// A form for the reason of a refusal.
+pub fn deny(what: &str) -> (String, Vec<SlackBlock>) {
     ("Refuse".to_owned(), vec![input(WORDS, "Why not?", Some(what), text_input())])
 }
 
 /// A form that asks to which incident a message belongs.
-pub fn private_metadata(incidents: &[(IncidentId, String)]) -> (String, Vec<Value>) {
+pub fn private_metadata(incidents: &[(IncidentId, String)]) -> (String, Vec<SlackBlock>) {
     let options = incidents.iter().take(OPTIONS).map(|(id, title)| option(&format!("{id} {title}"), id.as_str()));
-    let options: Vec<Value> = options.collect();
-    let element = json!({"type": "static_select", "action_id": "value", "options": options});
-    ("Add to timeline".to_owned(), vec![input(INCIDENT, "Incident", None, element)])
+    ("Add to timeline".to_owned(), vec![input(INCIDENT, "Incident", None, select(options.collect()))])
 }
 
 /// The whole view; none when its metadata is too long.
-pub fn view(title: &str, fields: Vec<Value>, carried: &Carried) -> Option<Value> {
+pub fn view(title: &str, fields: Vec<SlackBlock>, carried: &Carried) -> Option<SlackView> {
     let carried = serde_json::to_string(carried).ok().filter(|text| text.chars().count() <= 3_000)?;
-    Some(json!({
-        "type": "modal", "callback_id": FORM, "private_metadata": carried, "title": plain(&label(title, TITLE)),
-        "submit": plain("Go on"), "close": plain("Not now"), "blocks": fields,
-    }))
+    let view = SlackModalView::new(plain(&label(title, TITLE)).into(), fields)
+        .with_callback_id(FORM.to_owned().into())
+        .with_private_metadata(carried)
+        .with_submit(plain("Go on").into())
+        .with_close(plain("Not now").into());
+    Some(SlackView::Modal(view))
 }
 
-fn input(name: &str, shown: &str, help: Option<&str>, element: Value) -> Value {
+fn input(name: &str, shown: &str, help: Option<&str>, element: SlackInputBlockElement) -> SlackBlock {
     let shown = match label(shown, NAME) {
         blank if blank.is_empty() => name.to_owned(),
         shown => shown,
     };
-    let mut block = json!({"type": "input", "block_id": name, "label": plain(&shown), "element": element});
-    if let Some(help) = help.map(|help| label(help, NAME)).filter(|help| !help.is_empty()) {
-        block["hint"] = plain(&help);
-    }
-    block
+    let help = help.map(|help| label(help, NAME)).filter(|help| !help.is_empty());
+    SlackInputBlock::new(plain(&shown).into(), element)
+        .with_block_id(name.to_owned().into())
+        .opt_hint(help.map(|help| plain(&help).into()))
+        .into()
 }
 
-fn line() -> Value {
-    json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT})
+fn line() -> SlackInputBlockElement {
+    SlackBlockPlainTextInputElement::new().with_action_id(VALUE.to_owned().into()).with_max_length(INPUT).into()
 }
 
-fn text_input() -> Value {
-    json!({"type": "plain_text_input", "action_id": "value", "max_length": INPUT, "multiline": true})
+fn text_input() -> SlackInputBlockElement {
+    SlackBlockPlainTextInputElement::new()
+        .with_action_id(VALUE.to_owned().into())
+        .with_max_length(INPUT)
+        .with_multiline(true)
+        .into()
 }
 
 /// A menu, cut to Slack's limit of options. Without options it becomes a text field.
-fn menu(names: &[&str], many: bool) -> Value {
+fn menu(names: &[&str], many: bool) -> SlackInputBlockElement {
     let fits = |name: &&&str| name.chars().count() <= LABEL && !name.is_empty();
-    let options: Vec<Value> = names.iter().filter(fits).take(OPTIONS).map(|name| option(name, name)).collect();
-    if options.is_empty() {
-        return line();
+    let options: Vec<Choice> = names.iter().filter(fits).take(OPTIONS).map(|name| option(name, name)).collect();
+    match many {
+        _ if options.is_empty() => line(),
+        true => SlackBlockMultiStaticSelectElement::new()
+            .with_action_id(VALUE.to_owned().into())
+            .with_options(options)
+            .into(),
+        false => select(options),
     }
-    let kind = if many { "multi_static_select" } else { "static_select" };
-    json!({"type": kind, "action_id": "value", "options": options})
 }
 
-fn option(shown: &str, value: &str) -> Value {
-    json!({"text": plain(&label(shown, LABEL)), "value": value})
+fn select(options: Vec<Choice>) -> SlackInputBlockElement {
+    SlackBlockStaticSelectElement::new().with_action_id(VALUE.to_owned().into()).with_options(options).into()
+}
+
+fn option(shown: &str, value: &str) -> Choice {
+    SlackBlockChoiceItem::new(plain(&label(shown, LABEL)).into(), value.to_owned())
 }
