@@ -133,6 +133,31 @@ impl RunningChild {
         while !matches!(self.next(sink, true).await, ChildEvent::Exited) {}
     }
 
+    /// Moves data until the child and every marked process of its tree have ended.
+    async fn flow_until_tree_exit(&mut self, sink: &mut (dyn Sink + Send)) {
+        self.flow_until_exit(sink).await;
+        (self.stdout.1, self.stderr.1) = (None, None);
+        loop {
+            let running = self.tree.running();
+            if running.is_empty() {
+                return;
+            }
+            let flow = async {
+                self.flow_until_drained(sink).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = has_exited(running) => {}
+                () = flow => {}
+            }
+        }
+    }
+
+    /// Moves data until both pipes are at their end.
+    async fn flow_until_drained(&mut self, sink: &mut (dyn Sink + Send)) {
+        while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
+    }
+
     /// After the child has ended: the rest of its output, and how it ended.
     pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> Exit {
         // In the ordinary case both pipes are at their end already and nobody waits.
@@ -147,11 +172,11 @@ impl RunningChild {
         Exit { ending, left_behind: self.tree.has_group() }
     }
 
-    /// Asks the child and its tree to end, and kills what has not ended after `grace`.
+    /// Asks the child and its tree to end, and kills what still runs after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
         // Real time, whatever clock decides about deadlines: a process takes the time that it takes.
-        let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
+        let _ = tokio::time::timeout(grace, self.flow_until_tree_exit(sink)).await;
         let killed = self.tree.kill();
         let _ = tokio::time::timeout(DEATH, has_exited(killed)).await;
         let _ = tokio::time::timeout(DEATH, self.flow_until_exit(sink)).await;
@@ -167,7 +192,7 @@ impl RunningChild {
             while self.take(Source::Stdout, sink) + self.take(Source::Stderr, sink) > 0 {
                 tokio::task::yield_now().await;
             }
-            while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
+            self.flow_until_drained(sink).await;
         };
         let _ = tokio::time::timeout(longest, drained).await;
     }

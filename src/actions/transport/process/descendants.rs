@@ -108,13 +108,19 @@ impl Tree {
         Self { leader, mark }
     }
 
-    /// Asks every process of the tree to end.
+    /// Asks every process of the tree to end, each of them once: some programs give up at the second request.
+    ///
+    /// The processes that are asked are determined before the first is asked. A process that starts later is the clean-up
+    /// of one that was asked, and is left to finish.
     pub(super) fn terminate(&self) {
-        // Nobody left to hear it is as good. Who is in the group hears it once: some programs give up at the second.
+        let (leader, none) = (self.leader.to_string(), HashSet::new());
+        let is_outside = |pid: Pid| Stat::of(pid).is_some_and(|stat| stat.group != leader);
+        let outside_group: Vec<(Pid, OwnedFd)> = self.marked(&none).filter(|(pid, _)| is_outside(*pid)).collect();
+        // A process that has ended in between needs no signal.
         let _ = kill_process_group(self.leader, Signal::TERM);
-        let leader = self.leader.to_string();
-        let mut heard = processes().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.group == leader)).collect();
-        self.signal_marked(Signal::TERM, &mut heard);
+        for (_, process) in outside_group {
+            let _ = pidfd_send_signal(&process, Signal::TERM);
+        }
     }
 
     /// Kills every process of the tree, and gives a descriptor of each that was found by its mark, readable when the
@@ -123,13 +129,20 @@ impl Tree {
         let _ = kill_process_group(self.leader, Signal::KILL);
         let (mut known, mut killed) = (HashSet::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let found = self.signal_marked(Signal::KILL, &mut known);
+            let found = self.marked(&known).filter(|(_, process)| pidfd_send_signal(process, Signal::KILL).is_ok());
+            let found: Vec<(Pid, OwnedFd)> = found.collect();
             if found.is_empty() {
                 break;
             }
-            killed.extend(found);
+            known.extend(found.iter().map(|(pid, _)| *pid));
+            killed.extend(found.into_iter().map(|(_, process)| process));
         }
         killed
+    }
+
+    /// A descriptor of each process of the tree that runs and bears the mark, readable when the process is gone.
+    pub(super) fn running(&self) -> Vec<OwnedFd> {
+        self.marked(&HashSet::new()).map(|(_, process)| process).collect()
     }
 
     /// Whether the child's group still has processes. Only to be asked when the child itself has been reaped.
@@ -137,25 +150,13 @@ impl Tree {
         test_kill_process_group(self.leader).is_ok()
     }
 
-    /// Signals every process with our mark that is not in `known` yet.
-    fn signal_marked(&self, signal: Signal, known: &mut HashSet<Pid>) -> Vec<OwnedFd> {
-        let Some(mark) = self.mark else {
-            return Vec::new();
-        };
-        let mut signalled = Vec::new();
-        for pid in processes() {
-            if known.contains(&pid) {
-                continue;
-            }
-            let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
-                continue;
-            };
-            if mark.is_on(pid) && self.is_of_tree(pid) && pidfd_send_signal(&process, signal).is_ok() {
-                known.insert(pid);
-                signalled.push(process);
-            }
-        }
-        signalled
+    /// Every running process with our mark that is not in `known`, with its descriptor.
+    fn marked(&self, known: &HashSet<Pid>) -> impl Iterator<Item = (Pid, OwnedFd)> {
+        self.mark.into_iter().flat_map(move |mark| {
+            let unknown = processes().filter(|pid| !known.contains(pid));
+            let opened = unknown.filter_map(|pid| Some((pid, pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?)));
+            opened.filter(move |(pid, _)| mark.is_on(*pid) && self.is_of_tree(*pid))
+        })
     }
 
     /// Whether a marked process is the child or descends from it, and still runs. Another thread may start a child of

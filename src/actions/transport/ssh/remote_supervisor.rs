@@ -34,6 +34,9 @@ const GRACE: Duration = crate::actions::transport::process::GRACE;
 /// Ends the program and all that it started, watches, and reports; see the top of this file. `$_tag`, `$_mark` and `$limit` are set in
 /// front of it, and `job` is a function that becomes the program.
 ///
+/// `ask` determines what runs outside the program's group before it asks anything to end, and asks each process once: what
+/// starts later is clean-up, and has until the end of the grace.
+///
 /// What the shell starts in the background it lets ignore the keyboard's interrupt; no keyboard is there.
 const SUPERVISOR: &str = r#"
 marked() {
@@ -47,11 +50,25 @@ living() {
   for file in $found; do grep -qs '^State:[[:space:]]*[A-WYa-z]' "${file%limits}status" && return 0; done
   return 1
 }
-send() {
+group() {
   kill -s "$1" -- "-$job" 2>/dev/null || kill -s "$1" "$job" 2>/dev/null
+}
+each() {
+  for file in $found; do pid=${file#/proc/}; kill -s "$1" "${pid%%/*}" 2>/dev/null; done
+}
+ask() {
+  found=
   if marked; then
-    for file in $found; do pid=${file#/proc/}; kill -s "$1" "${pid%/limits}" 2>/dev/null; done
+    set --
+    for file in $found; do set -- "$@" "${file%limits}stat"; done
+    found=$(grep -Ls ") [A-Za-z] [0-9]* $job [^)]*\$" "$@" 2>/dev/null)
   fi
+  group TERM
+  each TERM
+}
+end() {
+  group KILL
+  if marked; then each KILL; fi
 }
 leave() {
   trap '' TERM PIPE
@@ -61,15 +78,15 @@ leave() {
 }
 halt() {
   trap '' TERM
-  send TERM
-  ( trap - TERM; sleep "$grace"; send KILL; send KILL ) </dev/null >/dev/null 2>&1 3<&- &
+  ask
+  ( trap - TERM; sleep "$grace"; end; end ) </dev/null >/dev/null 2>&1 3<&- &
   wait "$job" 2>/dev/null
   round=0
   while [ "$round" -lt 40 ] && living; do
     sleep 0.1 2>/dev/null || sleep 1
     round=$((round + 1))
   done
-  send KILL
+  end
   leave halted
 }
 _setsid=$(command -v setsid) _prlimit=$(command -v prlimit)
