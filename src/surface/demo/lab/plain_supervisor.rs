@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
 use tokio::task::JoinHandle;
 
-use super::child_group::{Background, Start};
+use super::background_process::{BackgroundProcess, Start};
 use crate::clock::{SharedClock, sleep};
 
 /// How often it is looked whether a service has ended: a restart is to feel immediate.
@@ -53,7 +52,7 @@ impl Processes {
             loop {
                 sleep(&*clock, LOOK).await;
                 for (service, child) in running.values_mut() {
-                    if !is_alive(child)
+                    if child.status().is_some()
                         && let Ok(next) = start(service, &keeper)
                     {
                         *child = next;
@@ -78,17 +77,9 @@ impl Drop for Processes {
     }
 }
 
-fn start(service: &Service, directory: &PathBuf) -> io::Result<Background> {
-    let child = Background::start(Start {
-        argv: service.argv.clone(),
-        environment: BTreeMap::new(),
-        directory,
-        name: &format!("{}.service", service.name),
-    })?;
+fn start(service: &Service, directory: &PathBuf) -> io::Result<BackgroundProcess> {
+    let name = format!("{}.service", service.name);
+    let child = BackgroundProcess::start(Start::notifying(service.argv.clone(), directory, &name))?;
     std::fs::write(directory.join(&service.name), child.pid().to_string())?;
     Ok(child)
-}
-
-fn is_alive(child: &Background) -> bool {
-    Pid::from_raw(child.pid()).is_some_and(|pid| test_kill_process(pid).is_ok())
 }
