@@ -23,6 +23,9 @@ const LINES_KEPT: usize = 200;
 /// double press must never agree to a change that nobody has read.
 const TOO_SOON: TimeDelta = TimeDelta::milliseconds(300);
 
+/// What is shown after such a key, for as long as the question takes no other.
+const PRESS_AGAIN: &str = "that key came too soon after the question: read it, then press again";
+
 /// What the person wants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -64,6 +67,8 @@ pub struct Model {
     pub pane: Pane,
     /// What was said to the person last.
     pub said: Option<(Tone, String)>,
+    /// When the question takes keys, after one that came too soon.
+    takes_keys_at: Option<Timestamp>,
     /// Who else works on the incident, if somebody does.
     pub holder: Option<String>,
     /// Whether the person is leaving, and the step at work is being ended.
@@ -86,6 +91,7 @@ impl Model {
             typing: None,
             pane: Pane::default(),
             said: None,
+            takes_keys_at: None,
             holder: None,
             leaving: false,
             printed: BTreeMap::new(),
@@ -210,7 +216,7 @@ impl Model {
         match key.code {
             KeyCode::Char('c') if control => return Intent::Detach,
             KeyCode::Char('l') if control => return Intent::Redraw,
-            _ => self.said = None,
+            _ => (self.said, self.takes_keys_at) = (None, None),
         }
         if self.typing.is_some() {
             return self.key_typing(key);
@@ -251,13 +257,18 @@ impl Model {
 
     fn key_prompt(&mut self, key: KeyEvent, now: Timestamp) -> Option<Intent> {
         let prompt = self.prompt.as_mut()?;
-        let too_soon = now < prompt.since + TOO_SOON;
+        let takes_keys_at = prompt.since + TOO_SOON;
         match prompt.press(key) {
             Pressed::Unknown => None,
             Pressed::Moved => Some(Intent::None),
             // What is typed is only sent by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
-            Pressed::Request(_) if too_soon || self.sent => Some(Intent::None),
+            Pressed::Request(_) if self.sent => Some(Intent::None),
+            Pressed::Request(_) if now < takes_keys_at => {
+                self.said = Some((Tone::Warn, PRESS_AGAIN.to_owned()));
+                self.takes_keys_at = Some(takes_keys_at);
+                Some(Intent::None)
+            }
             Pressed::Request(request) => Some(self.send(request)),
         }
     }
@@ -301,9 +312,21 @@ impl Model {
         }
     }
 
+    /// When the screen changes without news and keys.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.takes_keys_at
+    }
+
+    /// Takes back what is no longer so: the question takes keys.
+    pub fn tick(&mut self, now: Timestamp) {
+        if self.takes_keys_at.is_some_and(|at| at <= now) {
+            (self.said, self.takes_keys_at) = (None, None);
+        }
+    }
+
     /// What became of a request.
     pub fn answered(&mut self, refusal: Option<String>) {
-        self.sent = false;
+        (self.sent, self.takes_keys_at) = (false, None);
         self.said = refusal.map(|text| (Tone::Warn, text));
     }
 }
