@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Drop for Processes {
     }
 }
 
-fn start(service: &Service, directory: &PathBuf) -> io::Result<BackgroundProcess> {
+fn start(service: &Service, directory: &Path) -> io::Result<BackgroundProcess> {
     let name = format!("{}.service", service.name);
     let child = BackgroundProcess::start(Start::notifying(service.argv.clone(), directory, &name))?;
     std::fs::write(directory.join(&service.name), child.pid().to_string())?;
