@@ -107,7 +107,7 @@ impl House {
     }
 
     /// The process ends.
-    async fn send_replies(self) -> (Memory, ObservedClock, Arc<tempfile::TempDir>) {
+    async fn shut_down(self) -> (Memory, ObservedClock, Arc<tempfile::TempDir>) {
         self.stop.cancel();
         self.task.await.unwrap();
         (self.store, self.clock, self.directory)
@@ -115,7 +115,7 @@ impl House {
 
     /// The process ends, and another begins at this instant.
     async fn away_until(self, instant: &str, runbook: &str) -> Self {
-        let (store, clock, directory) = self.send_replies().await;
+        let (store, clock, directory) = self.shut_down().await;
         clock.set(at(instant));
         Self::over(store, clock, directory, runbook).await
     }
@@ -246,7 +246,7 @@ async fn two_processes_on_one_log_start_it_once() {
             other.looked().await;
         }
     }
-    other.send_replies().await;
+    other.shut_down().await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::command::{Command, Refused, Request, Start, WORDS_LIMIT};
+use super::command::{Command, Refused, Request, StartRequest, WORDS_LIMIT};
 use super::deadline::{self, Deadline};
 use super::event::{
     Conclusion, DeadlineEvent, Event, Gate, IncidentEvent, MessageEvent, RunEvent, StepEvent, StopCause,
@@ -44,7 +44,9 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     match &command.request {
         Request::Start(_) | Request::Report(_) | Request::Occur { .. } => Ok(Vec::new()),
         Request::Acknowledge => acknowledge(incident),
-        Request::Note(text) => Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: words("note", text)? })]),
+        Request::Note(text) => {
+            Ok(vec![Event::Incident(IncidentEvent::NoteAdded { text: required_text("note", text)? })])
+        }
         Request::Answer { step, value } => answer(incident, step, value),
         Request::Approve { step, digest } => {
             approval::approve(incident, &command.by, step.as_ref(), digest.as_deref(), now)
@@ -53,7 +55,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
         Request::TakeRole { role } => role::take(incident, &command.by, role),
         Request::GiveRole { role, to } => role::give(incident, &command.by, role, to),
         Request::ReleaseRole { role } => role::release(incident, &command.by, role),
-        Request::Update(text) => update(incident, &words("update", text)?),
+        Request::Update(text) => update(incident, &required_text("update", text)?),
         Request::Regrade(severity) => regrade(incident, *severity),
         Request::Retry { step } => retry(incident, step, now),
         Request::Skip { step, reason } => skip(incident, step, reason),
@@ -70,7 +72,7 @@ pub fn decide(incident: Option<&Incident>, command: &Command, now: Timestamp) ->
     }
 }
 
-fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Result<Vec<Event>, Refused> {
+fn start_run(incident: Option<&Incident>, start: &StartRequest, now: Timestamp) -> Result<Vec<Event>, Refused> {
     let runbook = &start.runbook;
     check_environment(start)?;
     let params = params::params(runbook, start)?;
@@ -115,7 +117,7 @@ fn start_run(incident: Option<&Incident>, start: &Start, now: Timestamp) -> Resu
     Ok(events)
 }
 
-fn check_environment(start: &Start) -> Result<(), Refused> {
+fn check_environment(start: &StartRequest) -> Result<(), Refused> {
     let known: Vec<&str> = start.estate.environments.keys().map(String::as_str).collect();
     if !known.contains(&start.environment.as_str()) {
         let refused = Refused::usage(format!("there is no environment `{}`", start.environment));
@@ -200,7 +202,7 @@ fn chosen(key: &StepKey, choices: &[String], many: bool, value: &Value) -> Resul
             text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
         }
         Value::Array(items) if many => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-        Value::String(text) => vec![words("answer", text)?],
+        Value::String(text) => vec![required_text("answer", text)?],
         other => vec![other.to_string()],
     };
     if let Some(unknown) = texts.iter().find(|text| !choices.is_empty() && !choices.contains(text)) {
@@ -247,7 +249,7 @@ fn skip(incident: &Incident, key: &StepKey, reason: &str) -> Result<Vec<Event>, 
         return Err(Refused::usage(format!("`{key}` cannot be skipped: its status is `{status}`"))
             .hint(format!("See how it stands: `runbook timeline {}`.", incident.id)));
     }
-    let reason = super::event::SkipReason::Person { reason: words("reason", reason)? };
+    let reason = super::event::SkipReason::Person { reason: required_text("reason", reason)? };
     Ok(vec![Event::Step(StepEvent::Skipped { run: run.id, step: key.clone(), reason })])
 }
 
@@ -271,7 +273,7 @@ fn undo(incident: &Incident, key: &StepKey) -> Result<Vec<Event>, Refused> {
 }
 
 fn cancel(incident: &Incident, reason: &str) -> Result<Vec<Event>, Refused> {
-    let reason = words("reason", reason)?;
+    let reason = required_text("reason", reason)?;
     let stop = |run: &Run| {
         Event::Run(RunEvent::Stopping { run: run.id, cause: StopCause::Cancelled { reason: reason.clone() } })
     };
@@ -292,7 +294,7 @@ fn resolve(incident: &Incident, summary: Option<&str>, now: Timestamp) -> Result
         return Err(Refused::usage(format!("`{}` has resolved it already", mark.by.name()))
             .hint(format!("Read the draft: `runbook postmortem {}`.", incident.id)));
     }
-    let summary = summary.map(|text| words("summary", text)).transpose()?;
+    let summary = summary.map(|text| required_text("summary", text)).transpose()?;
     Ok(resolution(incident, summary, now))
 }
 
@@ -333,7 +335,7 @@ fn update(incident: &Incident, text: &str) -> Result<Vec<Event>, Refused> {
 }
 
 /// A person's words: not empty, and not longer than we keep.
-fn words(what: &str, text: &str) -> Result<String, Refused> {
+fn required_text(what: &str, text: &str) -> Result<String, Refused> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Refused::usage(format!("the {what} is empty")));

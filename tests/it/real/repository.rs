@@ -23,7 +23,7 @@ const PROJECT: Project<'static> = Project {
 
 /// A work tree and its bare remote; both are removed with the value.
 pub struct Repository {
-    repository: repository::Repository,
+    repository: repository::DemoRepository,
     directory: TempDir,
 }
 
@@ -31,7 +31,8 @@ impl Repository {
     /// A work tree on `production` with one commit, pushed.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let repository = repository::Repository::create(directory.path(), &PROJECT).expect("git makes a repository");
+        let repository =
+            repository::DemoRepository::create(directory.path(), &PROJECT).expect("git makes a repository");
         let repository = repository.expect("git is there; install the Debian package `git`");
         Self { repository, directory }
     }
@@ -59,7 +60,7 @@ impl Repository {
         let mut copy = Command::new("cp");
         copy.arg("-a").arg(self.directory.path().join(".")).arg(directory.path());
         super::run(&mut copy, "coreutils");
-        Self { repository: repository::Repository::below(directory.path()), directory }
+        Self { repository: repository::DemoRepository::below(directory.path()), directory }
     }
 
     /// The directory that a person would work in.

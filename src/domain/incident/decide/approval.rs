@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a refusal because of the person, the plan or the time is recorded with who asked; no other refusal is.
 
-use super::words;
+use super::required_text;
 use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::one_line;
 use crate::domain::core::time::Timestamp;
@@ -104,7 +104,7 @@ pub(super) fn deny(
     {
         return Err(asked.no(Some(run.id), Some(&step), RefusalCause::WrongPerson, refused));
     }
-    Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step, reason: words("reason", reason)? })])
+    Ok(vec![Event::Step(StepEvent::Denied { run: run.id, step, reason: required_text("reason", reason)? })])
 }
 
 /// That somebody was turned away by a face, as long as there is room for it.

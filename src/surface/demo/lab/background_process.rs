@@ -18,16 +18,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::actions::transport::process::spawn_apart;
+use crate::actions::transport::process::spawn_detached;
 use crate::sync::lock;
 
-/// Where programs are found; the environment of this process is not passed on.
+/// The `PATH` of the program, which does not inherit this process's environment.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Signals the program when the thread that started it ends, hence also when this process is killed.
 const LEASH: &[&str] = &["setpriv", "--pdeathsig"];
 
-/// How long one wait for a sign of life is, before it is looked whether the program still runs.
+/// How long one wait for a notification lasts before the process is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The time between two attempts to reach a program that does not report that it is ready.
@@ -36,10 +36,10 @@ const RETRY: Duration = Duration::from_millis(10);
 /// How much of the end of its log an error has, in bytes.
 const LOG_END: usize = 4000;
 
-/// How long the kernel may take to remove a process that was sent SIGKILL.
+/// How long the kernel may take to remove a process after SIGKILL.
 const DEATH: Duration = Duration::from_secs(5);
 
-/// The longest notification that is read; systemd's own are under a hundred bytes.
+/// The longest notification that is read; those of systemd are below a hundred bytes.
 const NOTIFICATION: usize = 4096;
 
 /// What to start, and where its files are.
@@ -108,7 +108,7 @@ pub struct BackgroundProcess {
     log: PathBuf,
 }
 
-/// How the program ended, once it has.
+/// The exit status of the program, once it has ended.
 #[derive(Debug, Default)]
 struct Ending {
     status: Mutex<Option<ExitStatus>>,
@@ -129,7 +129,7 @@ impl BackgroundProcess {
         Ok(Self { pid, ended, ready, log })
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
@@ -180,12 +180,12 @@ impl BackgroundProcess {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         if self.status().is_none() {
-            // It may end in this very moment; then there is nothing to signal.
+            // It may have ended in the meantime.
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// Asks it to end with SIGTERM, waits this long, then kills it; returns when it is gone.
+    /// Sends SIGTERM, waits this long, then sends SIGKILL; returns when the process has ended.
     pub fn stop(&self, patience: Duration) {
         self.stop_by(Signal::TERM, patience);
     }
@@ -208,7 +208,7 @@ impl BackgroundProcess {
         String::from_utf8_lossy(&printed[printed.len().saturating_sub(LOG_END)..]).into_owned()
     }
 
-    /// What it printed last, as an end of a sentence.
+    /// The last lines of its output, as the end of a sentence.
     fn last_words(&self) -> String {
         let printed = self.log_end();
         let lines: Vec<&str> = printed.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
@@ -269,15 +269,15 @@ fn command(start: Start<'_>, log: File) -> io::Result<Command> {
         .stdin(Stdio::null())
         .stderr(log.try_clone()?)
         .stdout(log)
-        // Ctrl-C at the terminal is for the foreground; the background is stopped by its owner.
+        // An own process group, so that Ctrl-C at the terminal does not reach it; its owner stops it.
         .process_group(0);
     Ok(command)
 }
 
-/// Starts the command from a thread that lives as long as the program does: the leash hangs on that thread.
+/// Starts the command from a thread that lives as long as the program, because the death signal is tied to that thread.
 fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     let (send, started) = std::sync::mpsc::channel();
-    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_apart(&mut command) {
+    std::thread::Builder::new().name("background".to_owned()).spawn(move || match spawn_detached(&mut command) {
         Ok(mut child) => {
             // The receiver waits below until this arrives.
             let _ = send.send(Ok(Pid::from_child(&child)));
@@ -292,10 +292,10 @@ fn spawn_leashed(mut command: Command, ended: Arc<Ending>) -> io::Result<Pid> {
     started.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that starts programs ended")))
 }
 
-/// Whether a notification holds the line `READY=1`.
+/// Whether a notification reports readiness with the line `READY=1`.
 ///
-/// A user manager says so twice: on reaching `basic.target` and when all of its first jobs are done. The second
-/// carries `STATUS=Ready.`, and only that one means that units can be asked for.
+/// A user manager sends it twice: on reaching `basic.target`, and when all of its first jobs are done. Only the second,
+/// with `STATUS=Ready.`, means that units can be started.
 fn reports_ready(notification: &[u8]) -> bool {
     let text = String::from_utf8_lossy(notification);
     let ready = text.lines().any(|line| line == "READY=1");

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::actions::transport::process::output_apart;
+use crate::actions::transport::process::output_detached;
 
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";
@@ -25,12 +25,12 @@ pub struct Project<'a> {
 
 /// A repository with its history.
 #[derive(Debug)]
-pub struct Repository {
+pub struct DemoRepository {
     work: PathBuf,
     remote: PathBuf,
 }
 
-impl Repository {
+impl DemoRepository {
     /// Makes one with one commit, pushed, below `directory`; none when git is not installed.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ pub fn git_in(directory: &Path, arguments: &[&str]) -> io::Result<String> {
     let mut command = std::process::Command::new("git");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
     command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
-    let ended = output_apart(command.args(arguments).current_dir(directory))?;
+    let ended = output_detached(command.args(arguments).current_dir(directory))?;
     if ended.status.success() {
         return Ok(String::from_utf8_lossy(&ended.stdout).trim_end().to_owned());
     }
@@ -141,7 +141,7 @@ mod tests {
     fn a_merge_is_on_the_remote_and_its_revert_takes_it_back() {
         let directory = tempfile::tempdir().unwrap();
         let project = Project { author: "Ada", email: "ada@localhost", readme: "# Shop\n", message: "Open" };
-        let repository = Repository::create(directory.path(), &project);
+        let repository = DemoRepository::create(directory.path(), &project);
         let repository = repository.unwrap().expect("git is installed (Debian package `git`)");
         repository.merge("faster", &[("a/b", "fast\n", "Be faster")], "Merge faster").unwrap();
         repository.push().unwrap();

@@ -29,7 +29,7 @@ impl ServiceUnit<'_> {
     }
 }
 
-/// A word as a unit file takes it back unchanged.
+/// Quotes a word for a unit file.
 fn quoted(word: &str) -> String {
     let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")

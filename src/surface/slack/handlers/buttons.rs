@@ -18,10 +18,10 @@ use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
 use crate::domain::incident::slack_post::PostSubject;
 
-/// What is said of a click on an old message.
+/// The reply to a button on an outdated message.
 const STALE: &str = "This was answered or has changed since the message was written; nothing was done. Type `/runbook` for what waits now.";
 
-/// Why a step is skipped that was skipped by a button.
+/// The reason recorded when a step is skipped by a button.
 const BY_BUTTON: &str = "by a button in Slack";
 
 impl Interaction<'_> {
@@ -38,7 +38,7 @@ impl Interaction<'_> {
                 Ok(self.changed(&incident))
             }
             ButtonAction::Approve(question, digest) => {
-                // Who may not is refused by the engine, which writes it down.
+                // The engine refuses and records an approval without permission.
                 let by = identity::actor(self.estate, &self.from.user);
                 let request = Request::Approve { step: Some(question.step.clone()), digest: Some(digest) };
                 let incident = self.ask(&id, by, request).await?;
@@ -74,7 +74,7 @@ impl Interaction<'_> {
                 self.settle(&id, question, |step| Request::Answer { step, value: Value::String(words()) }).await
             }
             ModalPurpose::Deny(id, question) => {
-                // Who may not is refused by the engine, which writes it down.
+                // The engine refuses and records a denial without permission.
                 self.asked(&id, &question).await?;
                 let by = identity::actor(self.estate, &self.from.user);
                 let request = Request::Deny { step: Some(question.step.clone()), reason: words() };
@@ -92,7 +92,7 @@ impl Interaction<'_> {
         }
     }
 
-    /// Answers the question that was shown, if it is still asked.
+    /// Answers the question that was shown, if it is still open.
     async fn settle(
         &self,
         id: &IncidentId,
@@ -104,29 +104,29 @@ impl Interaction<'_> {
         self.answered(&incident, question).await
     }
 
-    /// Who has answered and when, for a message that the board does not change.
+    /// Shows the answer in place of an ephemeral message, which the incident messages do not update.
     async fn answered(&self, incident: &Incident, question: StepQuestion) -> HandlerResult {
         if !self.from.is_alone() {
             return Ok(HandlerReply::Done(None));
         }
-        let log = self.desk.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
+        let log = self.handlers.engine.log(&incident.id).await.map_err(|error| super::engine_refusal(&error))?;
         let StepQuestion { run, step, round } = question;
         let card = card::of(incident, &log, &PostSubject::Waits { run, step, round }, None);
         Ok(HandlerReply::Done(Some(card.leading_to(incident))))
     }
 
-    /// How an incident stands now, for a message that the board does not change.
+    /// Shows the incident's state in place of an ephemeral message, which the incident messages do not update.
     fn changed(&self, incident: &Incident) -> HandlerReply {
         HandlerReply::Done(self.from.is_alone().then(|| self.live(incident)))
     }
 
-    /// The incident, if it still asks this question.
+    /// The incident, if the question is still open and the person may answer it.
     async fn current(&self, id: &IncidentId, question: &StepQuestion) -> Result<Incident, super::Card> {
         self.may_at(id, Some(&question.step), "answer it", RequestedIdentity::Act).await?;
         self.asked(id, question).await
     }
 
-    /// The same, whoever asks.
+    /// The incident, if the question is still open; permission is not checked.
     async fn asked(&self, id: &IncidentId, question: &StepQuestion) -> Result<Incident, super::Card> {
         let incident = self.incident(id).await?;
         match incident.waits(question.run, &question.step, question.round) {

@@ -2,14 +2,14 @@
 
 use super::super::parse::command::{Typed, first};
 use super::super::render::question;
-use super::super::render::question::Waiting;
+use super::super::render::question::PendingQuestion;
 use super::{HandlerResult, Interaction, reply_text};
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
 use crate::domain::incident::event::Gate;
 
 impl Interaction<'_> {
-    /// The step named, or the only one that has failed.
+    /// Retries the named step, or the only one that has failed.
     pub(super) async fn retry(&self, typed: &Typed) -> HandlerResult {
         let step = match typed.rest.as_str() {
             "" => self.failed(typed).await?,
@@ -38,7 +38,7 @@ impl Interaction<'_> {
     async fn failed(&self, typed: &Typed) -> Result<StepKey, super::Card> {
         self.may_typed(typed, super::RequestedIdentity::Act).await?;
         let incident = self.meant(typed).await?;
-        let failed = |one: &Waiting<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
+        let failed = |one: &PendingQuestion<'_>| matches!(one.gate, Gate::Failure { .. } | Gate::Unclear { .. });
         let mut failed = question::all(&incident).into_iter().filter(failed);
         match (failed.next(), failed.next()) {
             (Some(one), None) => Ok(one.step.clone()),

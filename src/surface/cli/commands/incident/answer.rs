@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -23,9 +23,9 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Answer {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     /// The answer
     #[arg(value_name = "VALUE", required = true, num_args = 1.., allow_negative_numbers = true)]
     values: Vec<String>,
@@ -34,14 +34,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Answers.
-    pub fn run(self, station: &Session) -> Result {
+    /// Submits the answer and continues.
+    pub fn run(self, session: &Session) -> Result {
         let value = match self.values.as_slice() {
             [one] => Value::String(one.clone()),
             many => many.iter().cloned().map(Value::String).collect(),
         };
         let said = format!("`{}` is answered", self.step.step);
         let request = Request::Answer { step: self.step.step, value };
-        submit::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(session, &self.target, &self.going, &said, request)
     }
 }

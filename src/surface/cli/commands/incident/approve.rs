@@ -2,7 +2,7 @@
 
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident, key};
+use crate::surface::cli::context::args::{Going, IncidentArg, key};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -19,7 +19,7 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Approve {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The step; not needed when only one change waits
     #[arg(value_name = "STEP", value_parser = key)]
     step: Option<StepKey>,
@@ -31,9 +31,9 @@ pub struct Approve {
 }
 
 impl Approve {
-    /// Agrees.
-    pub fn run(self, station: &Session) -> Result {
+    /// Approves the change and continues.
+    pub fn run(self, session: &Session) -> Result {
         let request = Request::Approve { step: self.step, digest: self.digest };
-        submit::then_go_on(station, &self.target, &self.going, "agreed", request)
+        submit::then_go_on(session, &self.target, &self.going, "agreed", request)
     }
 }

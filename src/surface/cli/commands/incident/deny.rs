@@ -2,7 +2,7 @@
 
 use crate::domain::core::id::StepKey;
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident, key};
+use crate::surface::cli::context::args::{Going, IncidentArg, key};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::{Failure, Result};
@@ -18,7 +18,7 @@ use crate::surface::cli::output::error::{Failure, Result};
 #[command(verbatim_doc_comment, allow_missing_positional = true)]
 pub struct Deny {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     /// The step; not needed when only one change waits
     #[arg(value_name = "STEP", value_parser = key)]
     step: Option<StepKey>,
@@ -30,23 +30,23 @@ pub struct Deny {
 }
 
 impl Deny {
-    /// Refuses.
-    pub fn run(self, station: &Session) -> Result {
+    /// Denies the change and continues.
+    pub fn run(self, session: &Session) -> Result {
         if self.step.is_none() {
-            self.refuse_a_step_for_a_reason(station)?;
+            self.refuse_a_step_for_a_reason(session)?;
         }
         let request = Request::Deny { step: self.step, reason: self.reason };
-        submit::then_go_on(station, &self.target, &self.going, "refused", request)
+        submit::then_go_on(session, &self.target, &self.going, "refused", request)
     }
 
-    /// One word that names a waiting step was meant as the step, and the reason was forgotten.
-    fn refuse_a_step_for_a_reason(&self, station: &Session) -> Result<()> {
+    /// Refuses a single word that names a waiting step: the user meant the step and forgot the reason.
+    fn refuse_a_step_for_a_reason(&self, session: &Session) -> Result<()> {
         let Ok(step) = self.reason.parse::<StepKey>() else { return Ok(()) };
-        let desk = station.look()?;
-        let id = desk.find(Some(&self.target.incident))?;
-        let waits = desk.incident(&id)?.waiting_for_person().iter().any(|(_, key, _)| **key == step);
+        let open_engine = session.open_read_only()?;
+        let id = open_engine.find(Some(&self.target.incident))?;
+        let waits = open_engine.incident(&id)?.waiting_for_person().iter().any(|(_, key, _)| **key == step);
         if waits {
-            let typed = station.command(&format!("deny {id} {step} 'why not'"));
+            let typed = session.command(&format!("deny {id} {step} 'why not'"));
             return Err(Failure::usage("the reason is missing").hint(format!("Type `{typed}`.")));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `runbook retry`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -16,18 +16,18 @@ use crate::surface::cli::output::error::Result;
 #[expect(rustdoc::broken_intra_doc_links, reason = "the help is plain text, and `[2]` is an item's place")]
 pub struct Retry {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     #[command(flatten)]
     going: Going,
 }
 
 impl Retry {
-    /// Tries again.
-    pub fn run(self, station: &Session) -> Result {
+    /// Retries the step and continues.
+    pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
         let request = Request::Retry { step: self.step.step };
-        submit::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(session, &self.target, &self.going, &said, request)
     }
 }

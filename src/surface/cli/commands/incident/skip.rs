@@ -1,7 +1,7 @@
 //! `runbook skip`.
 
 use crate::domain::incident::command::Request;
-use crate::surface::cli::context::args::{Going, Incident, Step};
+use crate::surface::cli::context::args::{Going, IncidentArg, StepArg};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
 use crate::surface::cli::output::error::Result;
@@ -14,9 +14,9 @@ use crate::surface::cli::output::error::Result;
 #[command(verbatim_doc_comment)]
 pub struct Skip {
     #[command(flatten)]
-    target: Incident,
+    target: IncidentArg,
     #[command(flatten)]
-    step: Step,
+    step: StepArg,
     /// Why, in a few words
     #[arg(value_name = "REASON")]
     reason: String,
@@ -25,10 +25,10 @@ pub struct Skip {
 }
 
 impl Skip {
-    /// Goes on without it.
-    pub fn run(self, station: &Session) -> Result {
+    /// Skips the step and continues.
+    pub fn run(self, session: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let request = Request::Skip { step: self.step.step, reason: self.reason };
-        submit::then_go_on(station, &self.target, &self.going, &said, request)
+        submit::then_go_on(session, &self.target, &self.going, &said, request)
     }
 }
