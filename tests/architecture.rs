@@ -5,6 +5,7 @@
 //!
 //! Not here: what clippy checks (`[lints]` in `Cargo.toml`, `.clippy.toml`).
 
+#![expect(clippy::disallowed_methods, reason = "a test starts the compiler")]
 #![expect(clippy::unwrap_used, reason = "a test fails where its helpers do")]
 
 use std::fs;
@@ -25,6 +26,8 @@ mod rules;
 mod source;
 #[path = "architecture/tables.rs"]
 mod tables;
+#[path = "architecture/unplaced.rs"]
+mod unplaced;
 #[path = "architecture/violations.rs"]
 mod violations;
 #[path = "architecture/vocabulary.rs"]
@@ -135,6 +138,13 @@ fn no_sentence_is_searched_for() {
 #[test]
 fn every_table_of_events_names_its_events() {
     none(&tables::open_tables(&PROGRAM));
+}
+
+#[test]
+fn an_event_that_a_table_has_not_placed_does_not_compile() {
+    let copy = unplaced::PackageCopy::of(Path::new(env!("CARGO_MANIFEST_DIR")), &PROGRAM);
+    let (refused, named) = copy.with_unplaced(&tables::FAMILIES);
+    assert_eq!(refused, named, "the compiler refuses each table, and each `match` that it refuses is known as a table");
 }
 
 #[test]

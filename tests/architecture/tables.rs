@@ -6,7 +6,7 @@
 use crate::source::{Source, Token};
 
 /// The families, as `src/domain/incident/event.rs` has them.
-const FAMILIES: [&str; 7] =
+pub const FAMILIES: [&str; 7] =
     ["IncidentEvent", "AlertEvent", "DeadlineEvent", "RoleEvent", "MessageEvent", "RunEvent", "StepEvent"];
 
 /// What a file with a table asks of clippy.
@@ -16,8 +16,8 @@ const DENIED: &str = "#![deny(clippy::wildcard_enum_match_arm)]";
 pub fn open_tables(files: &[Source]) -> Vec<String> {
     let mut violations = Vec::new();
     for file in files {
-        let tables: Vec<Vec<Arm<'_>>> = tables(file).collect();
-        for arm in tables.iter().flatten().filter(|arm| arm.is_catch_all()) {
+        let tables: Vec<Table<'_>> = tables(file).collect();
+        for arm in tables.iter().flat_map(|table| &table.arms).filter(|arm| arm.is_catch_all()) {
             violations.push(format!("{}:{}: an arm for any other event; name the events", file.file, arm.line()));
         }
         if !tables.is_empty() && !file.text.contains(DENIED) {
@@ -27,11 +27,28 @@ pub fn open_tables(files: &[Source]) -> Vec<String> {
     violations
 }
 
+/// A `match` over events.
+#[derive(Debug)]
+pub struct Table<'a> {
+    /// The line of what is matched.
+    line: usize,
+    arms: Vec<Arm<'a>>,
+}
+
 /// Every `match` outside tests that has an arm which names an event by its family.
-pub fn tables(file: &Source) -> impl Iterator<Item = Vec<Arm<'_>>> {
+pub fn tables(file: &Source) -> impl Iterator<Item = Table<'_>> {
     let begins = file.tokens.iter().enumerate().filter(|(_, word)| word.text == "match" && !word.test);
-    let matches = begins.filter_map(|(at, _)| arms(&file.tokens[at + 1..]));
-    matches.filter(|arms| arms.iter().any(Arm::names_event))
+    let matches = begins.filter_map(|(at, _)| {
+        let rest = &file.tokens[at + 1..];
+        Some(Table { line: rest.first()?.line, arms: arms(rest)? })
+    });
+    matches.filter(|table| table.arms.iter().any(Arm::names_event))
+}
+
+/// The line of each table that names single events of a family.
+pub fn named(file: &Source) -> impl Iterator<Item = usize> {
+    let names_events = |table: &Table<'_>| table.arms.iter().any(Arm::names_single_event);
+    tables(file).filter(names_events).map(|table| table.line)
 }
 
 /// The pattern of one arm, with its guard.
@@ -49,6 +66,11 @@ impl Arm<'_> {
             let family = if name == "Event" { format!("{variant}Event") } else { name.clone() };
             sign == "::" && FAMILIES.contains(&family.as_str())
         })
+    }
+
+    /// Whether it names an event and not only its family.
+    fn names_single_event(&self) -> bool {
+        self.0.windows(2).any(|two| FAMILIES.contains(&two[0].text.as_str()) && two[1].text == "::")
     }
 
     /// Whether an event that no other arm names comes here.

@@ -169,6 +169,8 @@ struct Scene {
 struct Stage {
     shop: Shop,
     starts: PathBuf,
+    /// What each run gets a copy of.
+    repository: Repository,
     _directory: tempfile::TempDir,
 }
 
@@ -183,7 +185,7 @@ impl Stage {
         let shop = Shop::bare(&[("gateway.service", unit.as_str())]);
         shop.systemctl(&["start", "gateway.service"]);
         eventually("the gateway has started", || starts.exists());
-        Arc::new(Self { shop, starts, _directory: directory })
+        Arc::new(Self { shop, starts, repository: Repository::with_history(), _directory: directory })
     }
 
     fn starts(&self) -> usize {
@@ -193,7 +195,7 @@ impl Stage {
 
 impl Scene {
     fn new(store: Arc<dyn EventStore>, stage: &Arc<Stage>) -> Self {
-        let repository = Repository::with_history();
+        let repository = stage.repository.copy();
         let mut world = World::over(Arc::clone(&store));
         world.engine = crate::world::engine(store, Arc::new(SystemClock), world.directory.path());
         world.mode = Mode::Auto;

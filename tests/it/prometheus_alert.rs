@@ -80,7 +80,7 @@ fn serve(shop: &Path, port: u16) -> Daemon {
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     words.push(shop.join("state").display().to_string());
     words.extend(["serve".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")]);
-    let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &shop.join("log"));
+    let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &shop.join("log"));
     serve.wait(|| get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
     serve
 }

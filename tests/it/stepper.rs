@@ -7,7 +7,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
@@ -17,8 +16,8 @@ use crate::real::terminal::Terminal;
 
 mod ssh;
 
-/// The stepper ignores an answer that comes sooner after a question than a person can read it.
-const READING: Duration = Duration::from_millis(400);
+/// What the stepper shows after a key that came sooner after a question than a person can read it, until it takes keys.
+const TOO_SOON: &str = "came too soon";
 /// High enough for a whole run, so that nothing that is looked for has scrolled away.
 const ROWS: u16 = 60;
 
@@ -114,10 +113,14 @@ impl Shop {
     }
 }
 
-/// Presses a key when the screen has been still for as long as a person reads, and waits for the effect.
+/// Presses a key, once more when the question takes keys if the first came too soon, and waits for the effect.
 fn answer(terminal: &mut Terminal, key: &str, text: &str) {
-    terminal.still(READING);
     terminal.press(key);
+    let screen = terminal.until(text, |screen| screen.contains(text) || screen.contains(TOO_SOON));
+    if screen.contains(TOO_SOON) {
+        terminal.until("a question that takes keys", |screen| !screen.contains(TOO_SOON));
+        terminal.press(key);
+    }
     terminal.see(text);
 }
 

@@ -40,8 +40,18 @@ pub struct ObservedClock {
 }
 
 impl ObservedClock {
-    fn new(start: Timestamp) -> Self {
-        Self { sim: SimClock::new(start), sleepers: Arc::default() }
+    pub fn new(start: Timestamp) -> Self {
+        Self::over(SimClock::new(start))
+    }
+
+    /// The same time, with sleepers of its own: for another process.
+    pub fn over(sim: SimClock) -> Self {
+        Self { sim, sleepers: Arc::default() }
+    }
+
+    /// The clock that is moved.
+    pub fn sim(&self) -> SimClock {
+        self.sim.clone()
     }
 
     /// Waits until somebody sleeps, and nobody whose time has come.
@@ -53,6 +63,15 @@ impl ObservedClock {
     /// Waits until somebody sleeps for this length of time from now.
     pub async fn sleeps_for(&self, length: TimeDelta) {
         self.until(&format!("sleeps for {length}"), |sleepers| sleepers.contains(&length)).await;
+    }
+
+    /// Waits until somebody sleeps who will look again within this length of time from now, and nobody whose time has come.
+    pub async fn sleeps_within(&self, length: TimeDelta) {
+        let rests = |left: &TimeDelta| *left > TimeDelta::zero();
+        self.until(&format!("sleeps within {length}"), |sleepers| {
+            sleepers.iter().all(rests) && sleepers.iter().any(|left| *left <= length)
+        })
+        .await;
     }
 
     async fn until(&self, what: &str, is_true: impl Fn(&[TimeDelta]) -> bool) {

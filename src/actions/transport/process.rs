@@ -30,7 +30,8 @@ use self::capture::{Capture, Sink};
 use self::child::Outlets;
 pub(crate) use self::child::RunningChild;
 
-/// Time between SIGTERM and SIGKILL: enough to flush and to remove lock files.
+/// How long a child that was asked to end, and all that it started, may take before they are killed: enough to flush and to
+/// remove lock files.
 pub const GRACE: Duration = Duration::from_secs(2);
 
 /// The environment variable with the socket of ssh-agent.

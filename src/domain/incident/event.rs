@@ -4,29 +4,7 @@
 //! the event, such as `run_started`; `event/wire.rs` finds the family by it.
 //!
 //! **Invariant:** each table matches its own family without an arm for any other event, so that a table that has not placed
-//! an event does not compile:
-//!
-//! ```
-//! use runbook::domain::incident::event::RunEvent;
-//!
-//! fn is_over(event: &RunEvent) -> bool {
-//!     match event {
-//!         RunEvent::Started { .. } | RunEvent::Stopping { .. } => false,
-//!         RunEvent::Ended { .. } => true,
-//!     }
-//! }
-//! ```
-//!
-//! ```compile_fail,E0004
-//! use runbook::domain::incident::event::RunEvent;
-//!
-//! fn is_over(event: &RunEvent) -> bool {
-//!     match event {
-//!         RunEvent::Started { .. } => false,
-//!         RunEvent::Ended { .. } => true,
-//!     }
-//! }
-//! ```
+//! an event does not compile.
 
 use serde::Serialize;
 

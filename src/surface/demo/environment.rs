@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::fake_slack::FakeSlack;
 use super::lab::journald::Journald;
 use super::lab::manager::{Blueprint, PrivateManager};
 use super::lab::plain_supervisor::{Processes, Service};
-use super::lab::repository;
-use super::lab::repository::DemoRepository;
+use super::lab::port::free_port;
+use super::lab::repository::{DemoRepository, Project};
+use super::lab::service_unit::ServiceUnit;
 use crate::clock::{SharedClock, sleep};
 use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::template::expression;
@@ -35,6 +36,16 @@ const CAUGHT_IN: &str = "unready gateway until-restart\n";
 
 /// The fault of the gateway when there is no git to introduce it.
 const PLANTED: &str = "unready payments until-restart\n";
+
+/// The project in git.
+const PROJECT: Project<'static> =
+    Project { author: "Corner shop", email: "shop@localhost", readme: "# Corner shop\n", message: "Open the shop" };
+
+/// The file of the work tree that the gateway reads: a revert is live at once. What stands in it is what is wrong with the gateway.
+const GATEWAY: &str = "gateway/trouble";
+
+/// The contents that the bad merge introduces.
+const BAD_SETTINGS: &str = "unready payments\n";
 
 /// The token for the demo's own Slack, which does not check it.
 const TOKEN: &str = "xoxb-demo-not-a-secret";
@@ -84,8 +95,8 @@ impl DemoEnvironment {
     pub async fn build(ground: Ground) -> io::Result<Self> {
         let parts = ground.parts();
         std::fs::create_dir_all(&parts)?;
-        let ports = free_ports(SERVICES.len()).await?;
-        let repository = DemoRepository::create(&parts)?;
+        let ports = SERVICES.iter().map(|_| free_port()).collect::<io::Result<Vec<u16>>>()?;
+        let repository = DemoRepository::create(&parts, &PROJECT)?;
         let mut missing = Vec::new();
         if repository.is_none() {
             missing.push("git is not installed, so there is no merge to take back".to_owned());
@@ -104,7 +115,7 @@ impl DemoEnvironment {
     /// When git or the disk fails.
     pub fn break_it(&self) -> io::Result<()> {
         match &self.repository {
-            Some(repository) => repository.merge_the_fault()?,
+            Some(repository) => merge_the_fault(repository)?,
             None => std::fs::write(self.ground.fault_file(SERVICES[0]), PLANTED)?,
         }
         std::fs::write(self.ground.fault_file(CAUGHT), CAUGHT_IN)
@@ -202,7 +213,7 @@ impl Ground {
 
     fn argv(&self, service: &str, port: u16, repository: Option<&DemoRepository>) -> Vec<OsString> {
         let trouble = match repository {
-            Some(repository) if service == SERVICES[0] => repository.work().join(repository::GATEWAY),
+            Some(repository) if service == SERVICES[0] => repository.work().join(GATEWAY),
             _ => self.fault_file(service),
         };
         let mut argv = self.service.clone();
@@ -256,14 +267,15 @@ async fn keeper(
 fn units(services: &[Service]) -> BTreeMap<String, String> {
     let mut units = BTreeMap::new();
     for service in services {
-        let command: Vec<String> = service.argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-        let text = format!(
-            "[Unit]\nDescription=The demo's {name}\n\
-             [Service]\nExecStart={command}\nRestart=always\nRestartSec=1\nSyslogIdentifier=demo-{name}\n",
-            name = service.name,
-            command = command.join(" "),
-        );
-        units.insert(format!("demo-{}.service", service.name), text);
+        let identifier = format!("demo-{}", service.name);
+        let description = format!("The demo's {}", service.name);
+        let unit = ServiceUnit {
+            description: &description,
+            argv: &service.argv,
+            identifier: &identifier,
+            restart_after: "1s",
+        };
+        units.insert(format!("{identifier}.service"), unit.text());
     }
     let wanted: Vec<&str> = units.keys().map(String::as_str).collect();
     let target = format!(
@@ -274,10 +286,11 @@ fn units(services: &[Service]) -> BTreeMap<String, String> {
     units
 }
 
-/// Quotes a word for a unit file.
-fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-    format!("\"{escaped}\"")
+/// Merges and pushes what breaks the gateway.
+fn merge_the_fault(repository: &DemoRepository) -> io::Result<()> {
+    let commit = (GATEWAY, BAD_SETTINGS, "Ask payments for every request");
+    repository.merge("faster-checkout", &[commit], "Merge branch 'faster-checkout'")?;
+    repository.push()
 }
 
 fn shown(path: &Path) -> String {
@@ -288,22 +301,20 @@ fn over(now: Timestamp, until: Timestamp) -> Result<(), &'static str> {
     if now < until { Ok(()) } else { Err("does not answer") }
 }
 
-/// Ports that are free now. If another program takes one before the service does, the demo reports it and ends.
-async fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let mut held = Vec::new();
-    for _ in 0..count {
-        held.push(TcpListener::bind("127.0.0.1:0").await?);
-    }
-    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_takes_any_word_unchanged() {
-        assert_eq!(quoted(r#"/a b/100%/$x/"\"#), r#""/a b/100%%/$$x/\"\\""#);
+    fn the_last_merge_is_what_broke_the_gateway() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository = DemoRepository::create(directory.path(), &PROJECT).unwrap();
+        let repository = repository.expect("git is installed (Debian package `git`)");
+        assert!(!repository.work().join(GATEWAY).exists());
+        merge_the_fault(&repository).unwrap();
+        assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);
+        repository.git(&["revert", "--no-edit", "--mainline", "1", "HEAD"]).unwrap();
+        assert!(!repository.work().join(GATEWAY).exists());
     }
 
     #[test]

@@ -229,7 +229,15 @@ fn a_key_pressed_before_the_question_could_be_read_agrees_to_nothing() {
     story.engine(Event::Step(StepEvent::Asked { run: RUN, step: step("rollback"), gate: Story::rollback() }));
     story.after(100);
     assert_eq!(press(&mut story, KeyCode::Enter), Intent::None);
-    story.after(900);
+    let says_so = |story: &Story| story.region(80).contains("that key came too soon after the question");
+    assert!(says_so(&story), "{}", story.region(80));
+    let takes_keys = story.model.wake_at().expect("the screen changes when keys are taken");
+    story.model.tick(story.now);
+    assert!(says_so(&story) && story.now < takes_keys);
+    story.now = takes_keys;
+    story.model.tick(takes_keys);
+    assert!(!says_so(&story), "{}", story.region(80));
+    assert_eq!(story.model.wake_at(), None);
     assert!(matches!(press(&mut story, KeyCode::Enter), Intent::Submit(Request::Approve { .. })));
     assert_eq!(press(&mut story, KeyCode::Enter), Intent::None, "one answer to one question");
 }

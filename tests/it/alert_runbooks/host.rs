@@ -71,7 +71,7 @@ impl Host {
         words.extend(places(directory.path()));
         words.extend(["serve".into(), "--listen".into(), format!("127.0.0.1:{port}")]);
         let log = directory.path().join("serve.log");
-        let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
+        let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
         serve.wait(|| get(port, "/health/ready").is_some_and(|(status, _)| status == 200));
         Self { _serve: serve, port, shop, repository, slack, directory }
     }

@@ -90,7 +90,7 @@ impl House {
         words.push("serve".into());
         words.extend(arguments.iter().map(|word| (*word).to_owned()));
         let log = self.directory.path().join("serve.log");
-        let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log).ending_with(farewell);
+        let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log).ending_with(farewell);
         // With a token the answer without one is 401, and it serves all the same.
         serve.wait(|| get(self.port, "/health/ready").is_some_and(|(status, _)| status == 200 || status == 401));
         self.serve = Some(serve);
@@ -116,7 +116,7 @@ impl House {
         let serve = self.serve.as_mut().expect("it serves");
         let before = serve.said().matches(said).count();
         serve.signal(Signal::HUP);
-        serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
+        serve.wait_for(said, || serve.said().matches(said).count() > before);
     }
 
     /// What the server has said.

@@ -42,7 +42,7 @@ fn what_npm_knows_of_our_dependencies_is_put_before_a_person() {
     let port = free_port();
     fs::write(house.place("registry.js"), REGISTRY).unwrap();
     let words = [house.shown("registry.js"), port.to_string()];
-    let mut registry = Daemon::start(Path::new("/usr/bin/node"), &words, None, &house.place("registry.log"));
+    let registry = Daemon::start(Path::new("/usr/bin/node"), &words, None, &house.place("registry.log"));
     registry.wait(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     project(&house, port);
     house.start("weekly-audit", "staging");

@@ -1,23 +1,17 @@
-//! A server that a test starts: on a free loopback port, with its files in one directory, gone when its value drops.
+//! A server that a test starts: a process of the lab, on a free loopback port, gone when its value drops.
 //!
-//! Deliberately absent: knowledge of any particular server, and reading what it prints; that goes to a file, whose end
-//! is shown when the server does not come up.
-//!
-//! **Invariant:** a server is ended by its own process id, and ends too when the thread of the test that started it does.
+//! Deliberately absent: knowledge of any particular server.
 
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
 
-use runbook::actions::transport::process::spawn_detached;
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Ports below those that the kernel gives to outgoing connections, and beside those of the other harnesses.
-const PORTS: std::ops::Range<u16> = 12_000..20_000;
+use runbook::surface::demo::lab::background_process::{BackgroundProcess, Start};
+use runbook::surface::demo::lab::port;
+use rustix::process::Signal;
 
 /// How long a server may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,8 +24,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub struct Daemon {
-    child: Child,
-    log: PathBuf,
+    process: BackgroundProcess,
     farewell: Signal,
 }
 
@@ -40,16 +33,13 @@ impl Daemon {
     ///
     /// `user` is who it runs as when the test is root's; some servers refuse to be root's.
     pub fn start(program: &Path, arguments: &[String], user: Option<&str>, log: &Path) -> Self {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
-        if let Some(user) = user.filter(|_| rustix::process::geteuid().is_root()) {
-            command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
-        }
-        command.arg("--").arg(program).args(arguments).current_dir("/").env("LC_ALL", "C.UTF-8");
-        let output = File::create(log).expect("a log file can be made");
-        command.stdin(Stdio::null()).stdout(output.try_clone().expect("a file can be shared")).stderr(output);
-        let child = spawn_detached(&mut command).expect("setpriv starts; install the Debian package `util-linux`");
-        Self { child, log: log.to_owned(), farewell: Signal::TERM }
+        let mut argv: Vec<OsString> = vec![program.into()];
+        argv.extend(arguments.iter().map(OsString::from));
+        let start = Start::silent(argv, Path::new("/"), log.to_owned()).account(user).killed_with_owner();
+        let start = start.environment(BTreeMap::from([("LC_ALL", "C.UTF-8".into())]));
+        let process = BackgroundProcess::start(start);
+        let process = process.expect("setpriv starts; install the Debian package `util-linux`");
+        Self { process, farewell: Signal::TERM }
     }
 
     /// The same server, asked to end with this signal instead of SIGTERM.
@@ -59,34 +49,23 @@ impl Daemon {
     }
 
     /// Waits until it answers, or fails the test with what it said.
-    pub fn wait(&mut self, mut answers: impl FnMut() -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !answers() {
-            let status = self.child.try_wait().expect("a child can be asked");
-            assert!(status.is_none() && Instant::now() < until, "it does not answer ({status:?}): {}", self.said());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    pub fn wait(&self, answers: impl FnMut() -> bool) {
+        self.wait_for("it answers", answers);
     }
 
     /// Waits until it has done something while it runs, or fails the test with what it said.
-    pub fn wait_for(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !done(self) {
-            let status = self.child.try_wait().expect("a child can be asked");
-            assert!(status.is_none() && Instant::now() < until, "`{what}` ({status:?}) in vain: {}", self.said());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    pub fn wait_for(&self, what: &str, done: impl FnMut() -> bool) {
+        self.process.wait_until(PATIENCE, done).unwrap_or_else(|why| panic!("waited in vain until {what}: {why}"));
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid().cast_unsigned()
     }
 
     /// The end of what it printed.
     pub fn said(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&text[text.len().saturating_sub(4000)..]).into_owned()
+        self.process.log_end()
     }
 
     /// Suspends it: it keeps its port and answers nothing.
@@ -96,34 +75,19 @@ impl Daemon {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        self.process.signal(signal);
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.signal(self.farewell);
-        self.signal(Signal::CONT);
-        let until = Instant::now() + FAREWELL;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.stop_by(self.farewell, FAREWELL);
     }
 }
 
-/// A port of loopback that nobody uses. Tests of one process never get the same one twice.
+/// A port of loopback that nobody uses.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let width = PORTS.end - PORTS.start;
-    let own = u16::try_from(std::process::id() % u32::from(width)).expect("less than the width");
-    loop {
-        let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(own.wrapping_mul(41)) % width;
-        if TcpListener::bind(("127.0.0.1", PORTS.start + offset)).is_ok() {
-            return PORTS.start + offset;
-        }
-    }
+    port::free_port().expect("a port is free")
 }
 
 /// The status and body of `GET <path>` on loopback, or nothing when nobody answers.

@@ -37,7 +37,7 @@ impl Mail {
         let mut arguments = vec![script.to_string_lossy().into_owned(), port.to_string()];
         arguments.extend_from_slice(mode);
         let log = directory.path().join("letters");
-        let mut daemon = Daemon::start(Path::new("/usr/bin/python3"), &arguments, None, &log);
+        let daemon = Daemon::start(Path::new("/usr/bin/python3"), &arguments, None, &log);
         daemon.wait(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { daemon, port, directory }
     }

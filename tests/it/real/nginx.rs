@@ -54,7 +54,7 @@ impl Nginx {
         write("nginx.conf", &text);
         let arguments = ["-c", "/nginx.conf", "-e", "/error.log"];
         let arguments = arguments.map(|word| if word.starts_with('/') { format!("{own}{word}") } else { word.into() });
-        let mut daemon = Daemon::start(&program, &arguments, None, &directory.path().join("log"));
+        let daemon = Daemon::start(&program, &arguments, None, &directory.path().join("log"));
         daemon.wait(|| get(plain, "/").is_some_and(|(status, _)| status == 204));
         Self { _daemon: daemon, plain, ports, _directory: directory }
     }

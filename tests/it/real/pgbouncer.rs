@@ -35,7 +35,7 @@ impl PgBouncer {
         );
         fs::write(&file, settings).expect("a file can be written");
         let log = directory.path().join("log");
-        let mut daemon = Daemon::start(program, &[file.display().to_string()], Some(USER), &log);
+        let daemon = Daemon::start(program, &[file.display().to_string()], Some(USER), &log);
         daemon.wait(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { _daemon: daemon, port, _directory: directory }
     }

@@ -47,7 +47,7 @@ impl Polkit {
         let (socket, configuration) = (path("bus"), path("bus.conf"));
         std::fs::write(&configuration, BUS.replace("BUS", &socket.display().to_string())).expect("a file is written");
         let arguments = [format!("--config-file={}", configuration.display()), "--nofork".into(), "--nopidfile".into()];
-        let mut bus = Daemon::start(Path::new("dbus-daemon"), &arguments, None, &path("bus.log"));
+        let bus = Daemon::start(Path::new("dbus-daemon"), &arguments, None, &path("bus.log"));
         bus.wait(|| socket.exists());
         let program = PROGRAMS.iter().find(|program| Path::new(program).exists());
         let program = program.unwrap_or_else(|| panic!("there is no polkit; install the Debian package `{PACKAGE}`"));
@@ -58,8 +58,8 @@ impl Polkit {
             socket.display()
         );
         let arguments = ["--mount", "sh", "-c", &script].map(str::to_owned);
-        let mut polkit = Daemon::start(Path::new("unshare"), &arguments, None, &path("polkit.log"));
-        polkit.wait_for("Acquired the name", |polkit| polkit.said().contains("Acquired the name"));
+        let polkit = Daemon::start(Path::new("unshare"), &arguments, None, &path("polkit.log"));
+        polkit.wait_for("it has its name", || polkit.said().contains("Acquired the name"));
         Self { _polkit: polkit, _bus: bus, directory }
     }
 

@@ -59,7 +59,7 @@ impl Postgres {
         let log = directory.path().join("log");
         // SIGINT: without waiting for who is connected.
         let daemon = Daemon::start(&programs.join("postgres"), &arguments, Some(USER), &log).ending_with(Signal::INT);
-        let mut postgres = Self { daemon, port, programs, directory };
+        let postgres = Self { daemon, port, programs, directory };
         let ready = postgres.programs.join("pg_isready");
         postgres.daemon.wait(|| is_ready(&ready, port));
         postgres

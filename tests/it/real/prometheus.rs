@@ -78,7 +78,7 @@ impl Server {
         let port = free_port();
         let arguments = arguments(&directory.path().display().to_string(), port);
         let daemon = Daemon::start(program, &arguments, None, &directory.path().join("log"));
-        let mut server = Self { daemon, port, directory };
+        let server = Self { daemon, port, directory };
         server.daemon.wait(|| get(port, "/-/ready").is_some_and(|(status, _)| status == 200));
         server
     }

@@ -45,7 +45,7 @@ impl Redis {
         all.extend(settings);
         arguments.extend(all.into_iter().flat_map(|(name, value)| [format!("--{name}"), value.to_owned()]));
         let daemon = Daemon::start(&server, &arguments, None, &directory.path().join("log"));
-        let mut redis = Self { daemon, port, password: password.map(str::to_owned), _directory: directory };
+        let redis = Self { daemon, port, password: password.map(str::to_owned), _directory: directory };
         let ping = Self::client(port, password);
         redis.daemon.wait(|| answers(&ping));
         redis

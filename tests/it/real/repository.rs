@@ -1,4 +1,4 @@
-//! A git work tree with a bare remote, as `/opt/pakashop` is on a host.
+//! The lab's git repository, as `/opt/pakashop` is on a host.
 //!
 //! Branches `main` and `production`; the newest commit of `production` is a merge, which is what a bad deployment
 //! usually is. All names, dates and settings are fixed, and no configuration of the user or the machine is read.
@@ -10,25 +10,31 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use runbook::surface::demo::lab::repository::{self, Project};
 use tempfile::TempDir;
+
+/// The project, and who deploys it.
+const PROJECT: Project<'static> = Project {
+    author: "Pakashop Deploy",
+    email: "deploy@pakashop.store",
+    readme: "# Pakashop\n",
+    message: "shop: the first version",
+};
 
 /// A work tree and its bare remote; both are removed with the value.
 pub struct Repository {
+    repository: repository::DemoRepository,
     directory: TempDir,
 }
 
 impl Repository {
     /// A work tree on `production` with one commit, pushed.
     pub fn new() -> Self {
-        let repository = Self { directory: tempfile::tempdir().expect("a temporary directory can be made") };
-        let root = repository.directory.path();
-        git_in(root, &["init", "--quiet", "--bare", "--initial-branch=production", "remote.git"]);
-        git_in(root, &["clone", "--quiet", "remote.git", "work"]);
-        repository.identify(&repository.work());
-        repository.git(&["checkout", "--quiet", "-b", "production"]);
-        repository.commit("README.md", "# Pakashop\n", "shop: the first version");
-        repository.git(&["push", "--quiet", "-u", "origin", "production"]);
-        repository
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let repository =
+            repository::DemoRepository::create(directory.path(), &PROJECT).expect("git makes a repository");
+        let repository = repository.expect("git is there; install the Debian package `git`");
+        Self { repository, directory }
     }
 
     /// A history like the shop's: some ordinary commits, then a feature merged into `production` as the newest commit.
@@ -48,14 +54,23 @@ impl Repository {
         repository
     }
 
+    /// Another one with the same history, which is made faster than a new one.
+    pub fn copy(&self) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(self.directory.path().join(".")).arg(directory.path());
+        super::run(&mut copy, "coreutils");
+        Self { repository: repository::DemoRepository::below(directory.path()), directory }
+    }
+
     /// The directory that a person would work in.
     pub fn work(&self) -> PathBuf {
-        self.directory.path().join("work")
+        self.repository.work().to_owned()
     }
 
     /// The bare repository that `origin` is.
     pub fn remote(&self) -> PathBuf {
-        self.directory.path().join("remote.git")
+        self.repository.remote().to_owned()
     }
 
     /// Runs git in the work tree and returns what it printed, without the last newline.
@@ -65,29 +80,22 @@ impl Repository {
 
     /// Writes a file and commits it; returns the new commit's full hash.
     pub fn commit(&self, file: &str, content: &str, message: &str) -> String {
-        write(&self.work().join(file), content);
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "-m", message]);
-        self.git(&["rev-parse", "HEAD"])
+        self.repository.commit(file, content, message).expect("git commits");
+        self.head()
     }
 
     /// Makes a branch with these commits (file, content, message) and merges it into the current one with a merge
     /// commit; returns the merge's hash.
     pub fn merge(&self, branch: &str, commits: &[(&str, &str, &str)]) -> String {
         let target = self.git(&["rev-parse", "--abbrev-ref", "HEAD"]);
-        self.git(&["checkout", "--quiet", "-b", branch]);
-        for (file, content, message) in commits {
-            self.commit(file, content, message);
-        }
-        self.git(&["checkout", "--quiet", &target]);
         let message = format!("Merge branch '{branch}' into {target}");
-        self.git(&["merge", "--quiet", "--no-ff", "-m", &message, branch]);
-        self.git(&["rev-parse", "HEAD"])
+        self.repository.merge(branch, commits, &message).expect("git merges");
+        self.head()
     }
 
     /// Pushes the current branch.
     pub fn push(&self) {
-        self.git(&["push", "--quiet", "origin", "HEAD"]);
+        self.repository.push().expect("git pushes");
     }
 
     /// The commit that the work tree stands on.
@@ -135,7 +143,9 @@ impl Repository {
         let remote = remote.to_str().expect("temporary directories have names in UTF-8");
         git_in(elsewhere.path(), &["clone", "--quiet", "--branch", branch, remote, "copy"]);
         let copy = elsewhere.path().join("copy");
-        self.identify(&copy);
+        for (key, value) in [("user.name", PROJECT.author), ("user.email", PROJECT.email)] {
+            git_in(&copy, &["config", key, value]);
+        }
         write(&copy.join(file), content);
         git_in(&copy, &["add", "--all"]);
         git_in(&copy, &["commit", "--quiet", "-m", "elsewhere: a change by a colleague"]);
@@ -163,14 +173,6 @@ impl Repository {
         write(&hook, &format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a hook can be made executable");
     }
-
-    fn identify(&self, tree: &Path) {
-        for (key, value) in
-            [("user.name", "Pakashop Deploy"), ("user.email", "deploy@pakashop.store"), ("commit.gpgsign", "false")]
-        {
-            git_in(tree, &["config", key, value]);
-        }
-    }
 }
 
 fn write(path: &Path, content: &str) {
@@ -179,17 +181,7 @@ fn write(path: &Path, content: &str) {
 }
 
 fn git_in(directory: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command
-        .current_dir(directory)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("LC_ALL", "C")
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE");
-    let output = super::run(&mut command, "git");
-    String::from_utf8(output.stdout).expect("git prints UTF-8").trim_end().to_owned()
+    repository::git_in(directory, arguments).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(test)]
@@ -203,6 +195,16 @@ mod tests {
         assert_eq!(parents.split(' ').count(), 2);
         assert_eq!(repository.head(), repository.remote_head("production"));
         assert_eq!(repository.status(), "");
+    }
+
+    #[test]
+    fn a_copy_has_a_remote_of_its_own() {
+        let repository = Repository::with_history();
+        let copy = repository.copy();
+        let head = copy.commit("a.txt", "a", "a change");
+        copy.push();
+        assert_eq!((copy.remote_head("production"), copy.status()), (head.clone(), String::new()));
+        assert_ne!(repository.remote_head("production"), head);
     }
 
     #[test]

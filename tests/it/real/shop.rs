@@ -6,16 +6,19 @@
 //! Deliberately absent: any knowledge of runbooks, except [`Shop::estate`], which says in YAML where everything is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use runbook::surface::demo::lab::journald::Journald;
 use runbook::surface::demo::lab::manager::{Blueprint, PrivateManager};
+use runbook::surface::demo::lab::service_unit::ServiceUnit;
 use tempfile::TempDir;
+
+use super::daemon::free_port;
 
 /// The customer's services.
 pub const SERVICES: [&str; 19] = [
@@ -43,9 +46,6 @@ pub const SERVICES: [&str; 19] = [
 /// Units besides the services, as the estate's datastores have them.
 const OTHERS: [&str; 3] = ["redis-server.service", "meilisearch.service", "nginx.service"];
 
-/// Ports below those that the kernel gives to outgoing connections, so that nobody else is given one of ours.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
 /// How long anything may take to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -64,7 +64,7 @@ impl Shop {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         fs::create_dir(directory.path().join("broken")).expect("a directory can be made");
         let journald = Journald::start(directory.path()).expect("a private journald starts");
-        let ports = free_ports();
+        let ports: BTreeMap<String, u16> = SERVICES.iter().map(|name| ((*name).to_owned(), free_port())).collect();
         let mut blueprint = Blueprint::new(directory.path()).logging_to(&journald);
         for (name, port) in &ports {
             blueprint = blueprint.unit(unit(name), service_unit(name, *port, &broken(directory.path(), name)));
@@ -213,31 +213,13 @@ fn broken(directory: &Path, service: &str) -> PathBuf {
 
 /// As on the customer's hosts, except that a restart waits a tenth of a second instead of five.
 fn service_unit(name: &str, port: u16, broken: &Path) -> String {
-    format!(
-        "[Unit]\nDescription=Pakashop {name}\n[Service]\nRestart=always\nRestartSec=100ms\n\
-         SyslogIdentifier=pakashop-{name}\nExecStart={program} demo-service --name {name} --port {port} \
-         --broken-file {broken}\n[Install]\nWantedBy=default.target\n",
-        program = env!("CARGO_BIN_EXE_runbook"),
-        broken = broken.display(),
-    )
-}
-
-/// A free port for each service. Tests of one process never look at the same range of ports.
-fn free_ports() -> BTreeMap<String, u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let width = PORTS.end - PORTS.start;
-    let own = u16::try_from(std::process::id() % u32::from(width)).expect("less than the width");
-    let mut ports = BTreeMap::new();
-    for name in SERVICES {
-        let port = loop {
-            let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(own.wrapping_mul(37)) % width;
-            if TcpListener::bind(("127.0.0.1", PORTS.start + offset)).is_ok() {
-                break PORTS.start + offset;
-            }
-        };
-        ports.insert(name.to_owned(), port);
-    }
-    ports
+    let port = port.to_string();
+    let words = [env!("CARGO_BIN_EXE_runbook"), "demo-service", "--name", name, "--port", &port, "--broken-file"];
+    let mut argv: Vec<OsString> = words.map(OsString::from).into();
+    argv.push(broken.into());
+    let (description, identifier) = (format!("Pakashop {name}"), format!("pakashop-{name}"));
+    let unit = ServiceUnit { description: &description, argv: &argv, identifier: &identifier, restart_after: "100ms" };
+    unit.text() + "[Install]\nWantedBy=default.target\n"
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Sshd {
         let settings = settings.replace("%here%", &path.to_string());
         fs::write(directory.path().join("config"), ours + &settings).expect("a file can be written");
         let words = ["-D".to_owned(), "-e".to_owned(), "-f".to_owned(), format!("{path}/config")];
-        let mut daemon = Daemon::start(program, &words, None, &directory.path().join("log"));
+        let daemon = Daemon::start(program, &words, None, &directory.path().join("log"));
         daemon.wait(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         let server = Self { daemon, port, directory };
         server.know(&server.public());

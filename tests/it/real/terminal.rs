@@ -98,21 +98,6 @@ impl Terminal {
         self.until(&format!("`{text}`"), |screen| screen.contains(text))
     }
 
-    /// Waits until nothing has come out for this long.
-    pub fn still(&self, length: Duration) {
-        let (lock, changed) = &*self.shown;
-        let mut shown = lock.lock().unwrap();
-        loop {
-            let before = shown.bytes.len();
-            let (next, waited) =
-                changed.wait_timeout_while(shown, length, |shown| shown.bytes.len() == before).unwrap();
-            shown = next;
-            if waited.timed_out() || shown.ended {
-                break;
-            }
-        }
-    }
-
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
+use runbook::domain::core::text::shell_quoted;
 use runbook::domain::core::time::Span;
 use runbook::domain::incident::outcome::Verdict;
 use serde_json::json;
@@ -122,6 +123,27 @@ async fn a_program_that_is_called_off_is_ended_and_heard_to_its_end() {
     assert_eq!(outcome.verdict, Verdict::Cancelled, "{outcome:?}");
     assert_eq!(outcome.transcript.as_deref(), Some("begun\nfarewell\n"));
     assert!(!runs(&nap));
+}
+
+#[tokio::test]
+async fn programs_that_a_cancelled_program_starts_to_clean_up_are_not_asked_to_end() {
+    let sshd = Sshd::start();
+    let act = on(&sshd);
+    let ready = sshd.path().join("ready");
+    // The program, and one that left its group, each start fifty programs when they are asked to end.
+    let cleaner = "(sleep 0.1 && echo clean) &";
+    let cleanup = format!("i=0; while [ $i -lt 50 ]; do {cleaner} i=$((i + 1)); done; wait; exit 0");
+    let program = format!("trap '{cleanup}' TERM; echo >> {}; while :; do :; done", ready.display());
+    let script = format!("setsid sh -c {} &\n{program}", shell_quoted(&program));
+    let calls_off = async {
+        while fs::read_to_string(&ready).unwrap_or_default().lines().count() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        act.context.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(act.perform("shell", json!({ "script": script })), calls_off);
+    assert_eq!(outcome.verdict, Verdict::Cancelled, "{outcome:?}");
+    assert_eq!(outcome.transcript.as_deref(), Some("clean\n".repeat(100).as_str()));
 }
 
 #[tokio::test]

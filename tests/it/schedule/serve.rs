@@ -76,7 +76,7 @@ impl Shop {
         let address = format!("127.0.0.1:{port}");
         let words = [&["serve", "--listen", &address][..], more].concat();
         let log = self.path().join("serve.log");
-        let mut serve = Daemon::start(Path::new("/usr/bin/env"), &self.words(&words), None, &log);
+        let serve = Daemon::start(Path::new("/usr/bin/env"), &self.words(&words), None, &log);
         serve.wait(|| get(port, "/health/ready").is_some());
         (serve, port)
     }

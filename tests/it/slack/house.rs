@@ -173,7 +173,7 @@ impl House {
         let serve = self.serve.as_mut().expect("it serves");
         let before = serve.said().matches(said).count();
         serve.signal(rustix::process::Signal::HUP);
-        serve.wait_for(said, |serve| serve.said().matches(said).count() > before);
+        serve.wait_for(said, || serve.said().matches(said).count() > before);
     }
 
     fn open(ways: &str) -> Self {
@@ -208,7 +208,7 @@ impl House {
         words.extend(self.places());
         words.extend(["serve".into(), "--listen".into(), format!("127.0.0.1:{}", self.port)]);
         let log = self.directory.path().join("serve.log");
-        let mut serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
+        let serve = Daemon::start(Path::new("/usr/bin/env"), &words, None, &log);
         serve.wait(|| get(self.port, "/health/ready").is_some_and(|(status, _)| status == 200));
         self.serve = Some(serve);
     }

@@ -110,6 +110,31 @@ impl RunningChild {
         while !matches!(self.next(sink, true).await, ChildEvent::Exited) {}
     }
 
+    /// Moves data until the child and every marked process of its tree have ended.
+    async fn flow_until_tree_exit(&mut self, sink: &mut (dyn Sink + Send)) {
+        self.flow_until_exit(sink).await;
+        (self.stdout.1, self.stderr.1) = (None, None);
+        loop {
+            let running = self.tree.running();
+            if running.is_empty() {
+                return;
+            }
+            let flow = async {
+                self.flow_until_drained(sink).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = has_exited(running) => {}
+                () = flow => {}
+            }
+        }
+    }
+
+    /// Moves data until both pipes are at their end.
+    async fn flow_until_drained(&mut self, sink: &mut (dyn Sink + Send)) {
+        while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
+    }
+
     /// Reads the rest of the output after the child has ended, and returns how it ended.
     pub(crate) async fn ended(mut self, sink: &mut (dyn Sink + Send)) -> ChildExit {
         // Usually both pipes are at their end already and nothing waits.
@@ -124,11 +149,11 @@ impl RunningChild {
         ChildExit { ending, left_behind: self.tree.has_group() }
     }
 
-    /// Sends SIGTERM to the child and its descendants, and SIGKILL after `grace`.
+    /// Asks the child and its tree to end, and kills what still runs after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration, sink: &mut (dyn Sink + Send)) {
         self.tree.terminate();
         // Real time, not the context's clock, because the child runs in real time.
-        let _ = tokio::time::timeout(grace, self.flow_until_exit(sink)).await;
+        let _ = tokio::time::timeout(grace, self.flow_until_tree_exit(sink)).await;
         let killed = self.tree.kill();
         let _ = tokio::time::timeout(DEATH, has_exited(killed)).await;
         let _ = tokio::time::timeout(DEATH, self.flow_until_exit(sink)).await;
@@ -144,7 +169,7 @@ impl RunningChild {
             while self.take(ChildStream::Stdout, sink) + self.take(ChildStream::Stderr, sink) > 0 {
                 tokio::task::yield_now().await;
             }
-            while !matches!(self.next(sink, false).await, ChildEvent::Drained) {}
+            self.flow_until_drained(sink).await;
         };
         let _ = tokio::time::timeout(longest, drained).await;
     }

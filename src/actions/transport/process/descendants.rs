@@ -104,13 +104,19 @@ impl ProcessTree {
         Self { leader, mark }
     }
 
-    /// Sends SIGTERM to every process of the tree.
+    /// Asks every process of the tree to end, each of them once: some programs give up at the second request.
+    ///
+    /// The processes that are asked are determined before the first is asked. A process that starts later is the clean-up
+    /// of one that was asked, and is left to finish.
     pub(super) fn terminate(&self) {
-        // The group may be gone already. Each process gets the signal once: some programs abort at the second.
+        let (leader, none) = (self.leader.to_string(), HashSet::new());
+        let is_outside = |pid: Pid| Stat::of(pid).is_some_and(|stat| stat.group != leader);
+        let outside_group: Vec<(Pid, OwnedFd)> = self.marked(&none).filter(|(pid, _)| is_outside(*pid)).collect();
+        // A process that has ended in between needs no signal.
         let _ = kill_process_group(self.leader, Signal::TERM);
-        let leader = self.leader.to_string();
-        let mut heard = processes().filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.group == leader)).collect();
-        self.signal_marked(Signal::TERM, &mut heard);
+        for (_, process) in outside_group {
+            let _ = pidfd_send_signal(&process, Signal::TERM);
+        }
     }
 
     /// Sends SIGKILL to every process of the tree. Returns descriptors of those found by their mark, readable when they
@@ -119,13 +125,20 @@ impl ProcessTree {
         let _ = kill_process_group(self.leader, Signal::KILL);
         let (mut known, mut killed) = (HashSet::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let found = self.signal_marked(Signal::KILL, &mut known);
+            let found = self.marked(&known).filter(|(_, process)| pidfd_send_signal(process, Signal::KILL).is_ok());
+            let found: Vec<(Pid, OwnedFd)> = found.collect();
             if found.is_empty() {
                 break;
             }
-            killed.extend(found);
+            known.extend(found.iter().map(|(pid, _)| *pid));
+            killed.extend(found.into_iter().map(|(_, process)| process));
         }
         killed
+    }
+
+    /// A descriptor of each process of the tree that runs and bears the mark, readable when the process is gone.
+    pub(super) fn running(&self) -> Vec<OwnedFd> {
+        self.marked(&HashSet::new()).map(|(_, process)| process).collect()
     }
 
     /// Whether the child's group still has processes. Valid only after the child has been reaped.
@@ -133,25 +146,13 @@ impl ProcessTree {
         test_kill_process_group(self.leader).is_ok()
     }
 
-    /// Signals every marked process that is not in `known` yet.
-    fn signal_marked(&self, signal: Signal, known: &mut HashSet<Pid>) -> Vec<OwnedFd> {
-        let Some(mark) = self.mark else {
-            return Vec::new();
-        };
-        let mut signalled = Vec::new();
-        for pid in processes() {
-            if known.contains(&pid) {
-                continue;
-            }
-            let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
-                continue;
-            };
-            if mark.is_on(pid) && self.is_of_tree(pid) && pidfd_send_signal(&process, signal).is_ok() {
-                known.insert(pid);
-                signalled.push(process);
-            }
-        }
-        signalled
+    /// Every running process with our mark that is not in `known`, with its descriptor.
+    fn marked(&self, known: &HashSet<Pid>) -> impl Iterator<Item = (Pid, OwnedFd)> {
+        self.mark.into_iter().flat_map(move |mark| {
+            let unknown = processes().filter(|pid| !known.contains(pid));
+            let opened = unknown.filter_map(|pid| Some((pid, pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?)));
+            opened.filter(move |(pid, _)| mark.is_on(*pid) && self.is_of_tree(*pid))
+        })
     }
 
     /// Whether a marked process is running and is the child or its descendant. While we carry the mark, another thread

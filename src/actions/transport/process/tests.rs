@@ -15,6 +15,7 @@ use crate::actions::kinds::shell::Shell;
 use crate::actions::kinds::support::testing::context;
 use crate::actions::{Kind, Progress};
 use crate::clock::SystemClock;
+use crate::domain::core::text::shell_quoted;
 use crate::domain::incident::outcome::Verdict;
 use crate::domain::redact::Redactor;
 
@@ -132,6 +133,44 @@ async fn a_cancelled_child_may_end_in_good_order() {
     assert_eq!(exit.ending, Ending::Cancelled);
     assert!(done.exists());
     assert_eq!(capture.stdout(), "bye\n");
+}
+
+/// How many programs [`cleaning_up`] starts: it still starts them when the processes of the tree have been listed.
+const CLEANERS: usize = 50;
+
+/// A script that starts programs when it is asked to end, and prints a line for each that finishes.
+fn cleaning_up(ready: &std::path::Path) -> String {
+    let cleaner = "(sleep 0.1 && echo clean) &";
+    let cleanup = format!("i=0; while [ $i -lt {CLEANERS} ]; do {cleaner} i=$((i + 1)); done; wait; exit 0");
+    format!("trap '{cleanup}' TERM; touch {}; while :; do :; done", ready.display())
+}
+
+#[tokio::test]
+async fn programs_that_a_cancelled_child_starts_to_clean_up_are_not_asked_to_end() {
+    let cancel = CancellationToken::new();
+    let context = Context { cancel: cancel.clone(), ..context() };
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let ready = directory.path().join("ready");
+    let script = cleaning_up(&ready);
+    let job = tokio::spawn(async move { finished(&script, &context).await });
+    until("the trap", || ready.exists()).await;
+    cancel.cancel();
+    let (exit, capture) = job.await.expect("no panic");
+    assert_eq!((exit.ending, capture.stdout().as_str()), (Ending::Cancelled, "clean\n".repeat(CLEANERS).as_str()));
+}
+
+#[tokio::test]
+async fn a_program_that_left_the_group_cleans_up_although_the_cancelled_child_is_gone() {
+    let cancel = CancellationToken::new();
+    let context = Context { cancel: cancel.clone(), ..context() };
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let (ready, nap) = (directory.path().join("ready"), unique(6));
+    let script = format!("setsid sh -c {} & exec sleep {nap}", shell_quoted(&cleaning_up(&ready)));
+    let job = tokio::spawn(async move { finished(&script, &context).await });
+    until("both", || ready.exists() && runs(&nap)).await;
+    cancel.cancel();
+    let (exit, capture) = job.await.expect("no panic");
+    assert_eq!((exit.ending, capture.stdout().as_str()), (Ending::Cancelled, "clean\n".repeat(CLEANERS).as_str()));
 }
 
 #[tokio::test]

@@ -27,7 +27,10 @@ const GRACE: Duration = crate::actions::transport::process::GRACE;
 /// Watches the program, ends it with its descendants, and reports; see the head of this file. The lines before it set
 /// `$_tag`, `$_mark`, `$grace` and `$limit`, and define `job`, a function that becomes the program.
 ///
-/// A background job of a shell ignores SIGINT. That is harmless here, since there is no keyboard.
+/// `ask` determines what runs outside the program's group before it asks anything to end, and asks each process once: what
+/// starts later is clean-up, and has until the end of the grace.
+///
+/// What the shell starts in the background it lets ignore the keyboard's interrupt; no keyboard is there.
 const SUPERVISOR: &str = r#"
 marked() {
   [ -n "$_mark" ] || return 1
@@ -40,11 +43,25 @@ living() {
   for file in $found; do grep -qs '^State:[[:space:]]*[A-WYa-z]' "${file%limits}status" && return 0; done
   return 1
 }
-send() {
+group() {
   kill -s "$1" -- "-$job" 2>/dev/null || kill -s "$1" "$job" 2>/dev/null
+}
+each() {
+  for file in $found; do pid=${file#/proc/}; kill -s "$1" "${pid%%/*}" 2>/dev/null; done
+}
+ask() {
+  found=
   if marked; then
-    for file in $found; do pid=${file#/proc/}; kill -s "$1" "${pid%/limits}" 2>/dev/null; done
+    set --
+    for file in $found; do set -- "$@" "${file%limits}stat"; done
+    found=$(grep -Ls ") [A-Za-z] [0-9]* $job [^)]*\$" "$@" 2>/dev/null)
   fi
+  group TERM
+  each TERM
+}
+end() {
+  group KILL
+  if marked; then each KILL; fi
 }
 leave() {
   trap '' TERM PIPE
@@ -54,15 +71,15 @@ leave() {
 }
 halt() {
   trap '' TERM
-  send TERM
-  ( trap - TERM; sleep "$grace"; send KILL; send KILL ) </dev/null >/dev/null 2>&1 3<&- &
+  ask
+  ( trap - TERM; sleep "$grace"; end; end ) </dev/null >/dev/null 2>&1 3<&- &
   wait "$job" 2>/dev/null
   round=0
   while [ "$round" -lt 40 ] && living; do
     sleep 0.1 2>/dev/null || sleep 1
     round=$((round + 1))
   done
-  send KILL
+  end
   leave halted
 }
 _setsid=$(command -v setsid) _prlimit=$(command -v prlimit)

@@ -5,12 +5,11 @@
 //!
 //! Not here: reading the journal; that is the kind `journal`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::child_group::{Background, Start};
+use super::background_process::{BackgroundProcess, Start};
 
 /// The daemon, from the Debian package `systemd`.
 const PROGRAM: &str = "/lib/systemd/systemd-journald";
@@ -51,7 +50,7 @@ pub enum Error {
 /// The running daemon; dropping it stops it.
 #[derive(Debug)]
 pub struct Journald {
-    process: Background,
+    process: BackgroundProcess,
     files: PathBuf,
 }
 
@@ -73,8 +72,7 @@ impl Journald {
             argv.extend([own.join("journald.conf").into_os_string(), configuration.into()]);
         }
         argv.extend(["--".into(), PROGRAM.into()]);
-        let start = Start { argv, environment: BTreeMap::new(), directory: &own, name: "journald" };
-        let process = Background::start(start)?;
+        let process = BackgroundProcess::start(Start::notifying(argv, &own, "journald"))?;
         process.wait_ready(PATIENCE).map_err(Error::Start)?;
         Ok(Self { process, files: own.join("files") })
     }

@@ -17,9 +17,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::background_process::{BackgroundProcess, Start};
 use super::booted_marker::Booted;
 use super::cgroup::ControlGroup;
-use super::child_group::{Background, Start};
 use super::journald::Journald;
 
 /// The manager and the bus, at Debian's paths.
@@ -136,13 +136,9 @@ impl<'a> Blueprint<'a> {
         layout.write(&self.units)?;
         let booted = Booted::ensure().map_err(Error::NotBooted)?;
         let group = ControlGroup::new().map_err(Error::ControlGroup)?;
-        let process = Background::start(Start {
-            argv: argv(self.door, &group),
-            environment: layout.environment(),
-            directory: self.directory,
-            name: "manager",
-        })
-        .map_err(|error| Error::Start(error.to_string()))?;
+        let start = Start::notifying(argv(self.door, &group), self.directory, "manager");
+        let process = BackgroundProcess::start(start.environment(layout.environment()))
+            .map_err(|error| Error::Start(error.to_string()))?;
         process.wait_ready(PATIENCE).map_err(Error::Start)?;
         let manager = PrivateManager { process, group, _booted: booted, directory: self.directory.to_owned() };
         wait_for_bus(manager.bus_address())?;
@@ -153,7 +149,7 @@ impl<'a> Blueprint<'a> {
 /// A running private manager.
 #[derive(Debug)]
 pub struct PrivateManager {
-    process: Background,
+    process: BackgroundProcess,
     group: ControlGroup,
     _booted: Booted,
     directory: PathBuf,

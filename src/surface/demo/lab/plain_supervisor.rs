@@ -5,14 +5,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
 use tokio::task::JoinHandle;
 
-use super::child_group::{Background, Start};
+use super::background_process::{BackgroundProcess, Start};
 use crate::clock::{SharedClock, sleep};
 
 /// How often the services are checked: a restart should appear immediate.
@@ -51,7 +50,7 @@ impl Processes {
             loop {
                 sleep(&*clock, LOOK).await;
                 for (service, child) in running.values_mut() {
-                    if !is_alive(child)
+                    if child.status().is_some()
                         && let Ok(next) = start(service, &keeper)
                     {
                         *child = next;
@@ -76,17 +75,9 @@ impl Drop for Processes {
     }
 }
 
-fn start(service: &Service, directory: &PathBuf) -> io::Result<Background> {
-    let child = Background::start(Start {
-        argv: service.argv.clone(),
-        environment: BTreeMap::new(),
-        directory,
-        name: &format!("{}.service", service.name),
-    })?;
+fn start(service: &Service, directory: &Path) -> io::Result<BackgroundProcess> {
+    let name = format!("{}.service", service.name);
+    let child = BackgroundProcess::start(Start::notifying(service.argv.clone(), directory, &name))?;
     std::fs::write(directory.join(&service.name), child.pid().to_string())?;
     Ok(child)
-}
-
-fn is_alive(child: &Background) -> bool {
-    Pid::from_raw(child.pid()).is_some_and(|pid| test_kill_process(pid).is_ok())
 }

@@ -1,6 +1,6 @@
-//! The demo's source: a real git repository with a bare remote, in which the last merge broke the gateway.
+//! A real git repository: a work tree on the branch that is deployed, and a bare remote, which is a directory.
 //!
-//! There is no deployment: the services read their settings from the work tree, so a revert takes effect at once.
+//! No configuration of the user or the machine is read, so that every machine makes the same.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,41 +10,53 @@ use crate::actions::transport::process::output_detached;
 /// The branch that is deployed.
 pub const BRANCH: &str = "production";
 
-/// The file in the work tree from which the gateway reads its fault.
-pub const GATEWAY: &str = "gateway/trouble";
+/// Who commits, and the first commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Project<'a> {
+    /// The name of who commits.
+    pub author: &'a str,
+    /// Their address.
+    pub email: &'a str,
+    /// What the file `README.md` of the first commit says.
+    pub readme: &'a str,
+    /// The first commit's message.
+    pub message: &'a str,
+}
 
-/// The contents that the bad merge introduces.
-const BAD_SETTINGS: &str = "unready payments\n";
-
-/// A repository with its history, not broken yet.
+/// A repository with its history.
 #[derive(Debug)]
 pub struct DemoRepository {
     work: PathBuf,
+    remote: PathBuf,
 }
 
 impl DemoRepository {
-    /// Creates it below `directory`; none when git is not installed.
+    /// Makes one with one commit, pushed, below `directory`; none when git is not installed.
     ///
     /// # Errors
-    /// When git fails.
-    pub fn create(directory: &Path) -> io::Result<Option<Self>> {
-        let (work, remote) = (directory.join("source"), directory.join("remote.git"));
-        let made = run(directory, &["init", "--quiet", "--bare", "--initial-branch", BRANCH, &text(&remote)]);
-        match made {
+    /// When git refuses.
+    pub fn create(directory: &Path, project: &Project<'_>) -> io::Result<Option<Self>> {
+        let repository = Self::below(directory);
+        let (work, remote) = (path_text(&repository.work), path_text(&repository.remote));
+        match git_in(directory, &["init", "--quiet", "--bare", "--initial-branch", BRANCH, &remote]) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             made => made?,
-        }
-        run(directory, &["init", "--quiet", "--initial-branch", BRANCH, &text(&work)])?;
-        let repository = Self { work };
-        for (key, value) in
-            [("user.name", "Corner shop"), ("user.email", "shop@localhost"), ("commit.gpgsign", "false")]
+        };
+        git_in(directory, &["init", "--quiet", "--initial-branch", BRANCH, &work])?;
+        for (key, value) in [("user.name", project.author), ("user.email", project.email), ("commit.gpgsign", "false")]
         {
             repository.git(&["config", key, value])?;
         }
-        repository.git(&["remote", "add", "origin", &text(&remote)])?;
-        repository.commit("README.md", "# Corner shop\n", "Open the shop")?;
+        // Relative, so that a copy of the directory is a repository with a remote of its own.
+        repository.git(&["remote", "add", "origin", "../remote.git"])?;
+        repository.commit("README.md", project.readme, project.message)?;
         repository.git(&["push", "--quiet", "--set-upstream", "origin", BRANCH])?;
         Ok(Some(repository))
+    }
+
+    /// The one that was made below `directory`, or copied there.
+    pub fn below(directory: &Path) -> Self {
+        Self { work: directory.join("source"), remote: directory.join("remote.git") }
     }
 
     /// The work tree.
@@ -52,46 +64,73 @@ impl DemoRepository {
         &self.work
     }
 
-    /// Merges and pushes the fault of the gateway.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub fn merge_the_fault(&self) -> io::Result<()> {
-        self.git(&["switch", "--quiet", "--create", "faster-checkout"])?;
-        self.commit(GATEWAY, BAD_SETTINGS, "Ask payments for every request")?;
-        self.git(&["switch", "--quiet", BRANCH])?;
-        self.git(&["merge", "--quiet", "--no-ff", "--message", "Merge branch 'faster-checkout'", "faster-checkout"])?;
-        self.git(&["push", "--quiet"])
+    /// The bare repository that `origin` is.
+    pub fn remote(&self) -> &Path {
+        &self.remote
     }
 
-    fn commit(&self, file: &str, content: &str, message: &str) -> io::Result<()> {
+    /// Writes a file and commits it.
+    ///
+    /// # Errors
+    /// When git or the disk refuses.
+    pub fn commit(&self, file: &str, content: &str, message: &str) -> io::Result<()> {
         let path = self.work.join(file);
         std::fs::create_dir_all(path.parent().expect("a file in the work tree has a directory"))?;
         std::fs::write(path, content)?;
-        self.git(&["add", "--", file])?;
-        self.git(&["commit", "--quiet", "--message", message])
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", message]).map(drop)
     }
 
-    fn git(&self, arguments: &[&str]) -> io::Result<()> {
-        run(&self.work, arguments)
+    /// Makes a branch with these commits (file, content, message) and merges it into the present one with a merge commit.
+    ///
+    /// # Errors
+    /// When git or the disk refuses.
+    pub fn merge(&self, branch: &str, commits: &[(&str, &str, &str)], message: &str) -> io::Result<()> {
+        let target = self.git(&["rev-parse", "--abbrev-ref", "HEAD"])?;
+        self.git(&["switch", "--quiet", "--create", branch])?;
+        for (file, content, message) in commits {
+            self.commit(file, content, message)?;
+        }
+        self.git(&["switch", "--quiet", &target])?;
+        self.git(&["merge", "--quiet", "--no-ff", "--message", message, branch]).map(drop)
+    }
+
+    /// Pushes the present branch.
+    ///
+    /// # Errors
+    /// When git refuses.
+    pub fn push(&self) -> io::Result<()> {
+        self.git(&["push", "--quiet", "origin", "HEAD"]).map(drop)
+    }
+
+    /// Runs git in the work tree; what it prints, without the last newline.
+    ///
+    /// # Errors
+    /// When git refuses, with what it says.
+    pub fn git(&self, arguments: &[&str]) -> io::Result<String> {
+        git_in(&self.work, arguments)
     }
 }
 
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
+/// Runs git in a directory, without any configuration but that of the repository there.
+///
+/// # Errors
+/// When git is not installed or refuses.
 #[expect(clippy::disallowed_methods, reason = "what is started here is no action of a runbook")]
-fn run(directory: &Path, arguments: &[&str]) -> io::Result<()> {
+pub fn git_in(directory: &Path, arguments: &[&str]) -> io::Result<String> {
     let mut command = std::process::Command::new("git");
-    // The user's own settings, such as hooks and signing, must not affect the demo.
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
+    command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
     let ended = output_detached(command.args(arguments).current_dir(directory))?;
     if ended.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&ended.stdout).trim_end().to_owned());
     }
     let said = String::from_utf8_lossy(&ended.stderr);
     Err(io::Error::other(format!("`git {}`: {}", arguments.join(" "), said.trim())))
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -99,14 +138,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_merge_is_what_broke_the_gateway() {
+    fn a_merge_is_on_the_remote_and_its_revert_takes_it_back() {
         let directory = tempfile::tempdir().unwrap();
-        let repository =
-            DemoRepository::create(directory.path()).unwrap().expect("git is installed (Debian package `git`)");
-        assert!(!repository.work().join(GATEWAY).exists());
-        repository.merge_the_fault().unwrap();
-        assert_eq!(std::fs::read_to_string(repository.work().join(GATEWAY)).unwrap(), BAD_SETTINGS);
-        run(repository.work(), &["revert", "--no-edit", "--mainline", "1", "HEAD"]).unwrap();
-        assert!(!repository.work().join(GATEWAY).exists());
+        let project = Project { author: "Ada", email: "ada@localhost", readme: "# Shop\n", message: "Open" };
+        let repository = DemoRepository::create(directory.path(), &project);
+        let repository = repository.unwrap().expect("git is installed (Debian package `git`)");
+        repository.merge("faster", &[("a/b", "fast\n", "Be faster")], "Merge faster").unwrap();
+        repository.push().unwrap();
+        let log = git_in(repository.remote(), &["log", "--format=%s", BRANCH]).unwrap();
+        assert_eq!(log, "Merge faster\nBe faster\nOpen");
+        repository.git(&["revert", "--no-edit", "--mainline", "1", "HEAD"]).unwrap();
+        assert!(!repository.work().join("a/b").exists());
+        assert!(repository.git(&["switch", "nowhere"]).unwrap_err().to_string().starts_with("`git switch nowhere`: "));
     }
 }

@@ -29,9 +29,8 @@ use super::widgets::styled_text::{StyledLine, Tone};
 use super::widgets::wrap;
 use super::widgets::wrap::WrappedRow;
 use super::{Left, StepperOptions, WorkMode};
-use crate::clock;
 use crate::domain::core::id::IncidentId;
-use crate::domain::core::time::Timestamp;
+use crate::domain::core::time::{Span, Timestamp};
 use crate::domain::incident::command::{Command, Request};
 use crate::domain::incident::event::Actor;
 use crate::engine::{Engine, EngineError, IncidentUpdate, ReturnWhen, Stop, Subscription};
@@ -106,6 +105,8 @@ impl Stepper<'_> {
         let mut keys = EventStream::new();
         let [mut interrupt, mut terminate, mut hangup] = signals().map_err(lost)?;
         loop {
+            let tick = Span(TICK).after(clock.now());
+            let tick = self.model.wake_at().map_or(tick, |wake| wake.min(tick));
             let next = tokio::select! {
                 biased;
                 _ = hangup.recv() => LoopControl::Gone,
@@ -115,7 +116,7 @@ impl Stepper<'_> {
                 Some(refusal) = answers.recv() => { self.model.answered(refusal); LoopControl::On }
                 stop = self.driver.stopped() => self.stopped(stop?).await?,
                 news = feed.next() => self.hear(news?, &mut feed, clock.now())?,
-                () = clock::sleep(&*clock, TICK) => self.tick(),
+                () = clock.sleep_until(tick) => self.tick(clock.now()),
             };
             match next {
                 LoopControl::Gone => return Ok(None),
@@ -222,7 +223,8 @@ impl Stepper<'_> {
 
     /// A watcher has no work whose end it could wait for, so it returns once every run has ended and no event has come
     /// for a tick.
-    fn tick(&mut self) -> LoopControl {
+    fn tick(&mut self, now: Timestamp) -> LoopControl {
+        self.model.tick(now);
         let watching = self.options.work == WorkMode::Watch || self.model.holder.is_some();
         if watching && self.model.is_over() { LoopControl::Leave(Left::Over) } else { LoopControl::On }
     }

@@ -23,6 +23,9 @@ const LINES_KEPT: usize = 200;
 /// change that nobody has read.
 const TOO_SOON: TimeDelta = TimeDelta::milliseconds(300);
 
+/// What is shown after such a key, for as long as the question takes no other.
+const PRESS_AGAIN: &str = "that key came too soon after the question: read it, then press again";
+
 /// What a key asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
@@ -57,6 +60,8 @@ pub struct Model {
     pub pane: Pane,
     /// The last message to the person.
     pub said: Option<(Tone, String)>,
+    /// When the question takes keys, after one that came too soon.
+    takes_keys_at: Option<Timestamp>,
     /// The other process that holds the lease, in words.
     pub holder: Option<String>,
     /// Whether the person is leaving while a running step is being ended.
@@ -79,6 +84,7 @@ impl Model {
             typing: None,
             pane: Pane::default(),
             said: None,
+            takes_keys_at: None,
             holder: None,
             leaving: false,
             printed: BTreeMap::new(),
@@ -203,7 +209,7 @@ impl Model {
         match key.code {
             KeyCode::Char('c') if control => return Intent::Detach,
             KeyCode::Char('l') if control => return Intent::Redraw,
-            _ => self.said = None,
+            _ => (self.said, self.takes_keys_at) = (None, None),
         }
         if self.typing.is_some() {
             return self.key_typing(key);
@@ -244,13 +250,18 @@ impl Model {
 
     fn key_prompt(&mut self, key: KeyEvent, now: Timestamp) -> Option<Intent> {
         let prompt = self.prompt.as_mut()?;
-        let too_soon = now < prompt.since + TOO_SOON;
+        let takes_keys_at = prompt.since + TOO_SOON;
         match prompt.press(key) {
             Pressed::Unknown => None,
             Pressed::Moved => Some(Intent::None),
             // A typed line is submitted only by a further key.
             Pressed::Type(purpose) => Some(self.begin(purpose)),
-            Pressed::Request(_) if too_soon || self.sent => Some(Intent::None),
+            Pressed::Request(_) if self.sent => Some(Intent::None),
+            Pressed::Request(_) if now < takes_keys_at => {
+                self.said = Some((Tone::Warn, PRESS_AGAIN.to_owned()));
+                self.takes_keys_at = Some(takes_keys_at);
+                Some(Intent::None)
+            }
             Pressed::Request(request) => Some(self.send(request)),
         }
     }
@@ -294,9 +305,21 @@ impl Model {
         }
     }
 
+    /// When the screen changes without news and keys.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.takes_keys_at
+    }
+
+    /// Takes back what is no longer so: the question takes keys.
+    pub fn tick(&mut self, now: Timestamp) {
+        if self.takes_keys_at.is_some_and(|at| at <= now) {
+            (self.said, self.takes_keys_at) = (None, None);
+        }
+    }
+
     /// The response to a request: none, or a refusal.
     pub fn answered(&mut self, refusal: Option<String>) {
-        self.sent = false;
+        (self.sent, self.takes_keys_at) = (false, None);
         self.said = refusal.map(|text| (Tone::Warn, text));
     }
 }
