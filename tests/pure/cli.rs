@@ -765,6 +765,28 @@ fn answering_goes_on() {
 }
 
 #[test]
+fn of_two_runs_that_wait_at_one_step_the_one_that_is_named_goes_on() {
+    let shop = asked();
+    assert_eq!(shop.code(&["start", "asks", "--incident", "last"]), 6);
+    assert_snapshot!(shop.run(&["answer", "last", "cause", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "3:cause", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "x:cause", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["answer", "last", "2:cause", "bad code"]), @"");
+    assert_snapshot!(shop.run(&["approve", "last", "1:fix"]), @"");
+    assert_eq!(shop.code(&["answer", "last", "cause", "bad code"]), 6, "only the one of run 1 is left");
+    let both = shop.run(&["approve", "last"]);
+    assert_snapshot!(both, @"");
+    assert_snapshot!(shop.run(&["deny", "last", "1:fix"]), @"");
+    assert_eq!(shop.code(&["deny", "last", "1:fix", "the other does it"]), 6);
+    assert!(!shop.directory().join("mended").exists());
+    assert_eq!(shop.code(&["approve", "last", "fix"]), 6);
+    assert!(shop.directory().join("mended").exists());
+    assert_snapshot!(shop.run(&["undo", "last", "1:fix"]), @"");
+    assert_eq!(shop.code(&["undo", "last", "fix"]), 6, "one run has made the change");
+    assert!(!shop.directory().join("mended").exists());
+}
+
+#[test]
 fn agreeing_is_to_exactly_what_was_shown() {
     let shop = answered();
     assert_snapshot!(shop.run(&["approve", "last", "fix", "--digest", "0123456789ab"]), @r#"

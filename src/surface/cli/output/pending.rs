@@ -11,6 +11,7 @@ use crate::domain::core::id::{RunId, StepKey};
 use crate::domain::core::text::{printable, shell_word};
 use crate::domain::incident::decide::HAPPENED;
 use crate::domain::incident::event::Gate;
+use crate::domain::incident::target::StepReference;
 use crate::domain::incident::{Incident, IncidentStatus};
 
 /// The most choices that are written out as commands.
@@ -25,6 +26,9 @@ pub struct Waiting<'a> {
     pub run: RunId,
     /// The step.
     pub step: &'a StepKey,
+    /// The step as it is typed.
+    #[serde(skip)]
+    pub typed: StepReference,
     /// What is waited for.
     #[serde(flatten)]
     pub gate: &'a Gate,
@@ -34,7 +38,10 @@ pub struct Waiting<'a> {
 
 /// Everything that a person is asked for. `program` is how `runbook` has to be called.
 pub fn of<'a>(incident: &'a Incident, program: &str) -> Vec<Waiting<'a>> {
-    let one = |(run, step, gate)| Waiting { run, step, gate, commands: commands(incident, step, gate, program) };
+    let one = |(run, step, gate)| {
+        let typed = incident.reference(run, step);
+        Waiting { run, step, gate, commands: commands(incident, &typed, gate, program), typed }
+    };
     incident.waiting_for_person().into_iter().map(one).collect()
 }
 
@@ -70,7 +77,7 @@ pub fn render_proposed(proposed: &[Proposed<'_>]) -> String {
     out
 }
 
-fn commands(incident: &Incident, step: &StepKey, gate: &Gate, program: &str) -> Vec<String> {
+fn commands(incident: &Incident, step: &StepReference, gate: &Gate, program: &str) -> Vec<String> {
     let id = &incident.id;
     let place = shell_word(&step.to_string());
     let typed = |verb: &str, rest: &str| format!("{program} {verb} {id} {place}{rest}");
@@ -107,7 +114,7 @@ pub fn render(waiting: &[Waiting<'_>]) -> String {
     for one in waiting {
         let question = question(one.gate);
         let mut lines = question.lines().map(str::to_owned).chain(details(one.gate));
-        let _ = writeln!(out, "waiting: {} · {}", one.step, single_line(&lines.next().unwrap_or_default()));
+        let _ = writeln!(out, "waiting: {} · {}", one.typed, single_line(&lines.next().unwrap_or_default()));
         for line in lines {
             let _ = writeln!(out, "    {}", single_line(&line));
         }

@@ -1,6 +1,7 @@
 //! `runbook retry`.
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, Incident, Step};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -27,7 +28,7 @@ impl Retry {
     /// Tries again.
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is tried again", self.step.step);
-        let request = Request::Retry { step: self.step.step };
-        submit::then_go_on(station, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Retry, Some(&self.step.step));
+        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Retry { target })
     }
 }

@@ -1,6 +1,7 @@
 //! `runbook skip`.
 
 use crate::domain::incident::command::Request;
+use crate::domain::incident::step_verb::StepVerb;
 use crate::surface::cli::context::args::{Going, Incident, Step};
 use crate::surface::cli::context::session::Session;
 use crate::surface::cli::follow::submit;
@@ -28,7 +29,7 @@ impl Skip {
     /// Goes on without it.
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
-        let request = Request::Skip { step: self.step.step, reason: self.reason };
-        submit::then_go_on(station, &self.target, &self.going, &said, request)
+        let step = (StepVerb::Skip, Some(&self.step.step));
+        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Skip { target, reason: self.reason })
     }
 }
