@@ -162,7 +162,8 @@ impl House {
 
     /// The person does what the newest record waits for.
     async fn done_by_hand(&self, incident: &Incident) {
-        let request = Request::Answer { target: crate::world::target(incident, "hand"), value: serde_json::Value::Null };
+        let request =
+            Request::Answer { target: crate::world::target(incident, "hand"), value: serde_json::Value::Null };
         let by = Actor::person("ada", "test");
         self.engine.submit(&incident.id, Command { by, request }).await.unwrap();
     }

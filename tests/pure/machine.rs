@@ -260,8 +260,12 @@ impl Machine {
 
     pub fn person(&mut self, which: u8, what: u8) {
         self.rest();
-        let waiting: Vec<StepTarget> =
-            self.incident.waiting_for_person().into_iter().map(|(run, key, _)| self.incident.target(run, key)).collect();
+        let waiting: Vec<StepTarget> = self
+            .incident
+            .waiting_for_person()
+            .into_iter()
+            .map(|(run, key, _)| self.incident.target(run, key))
+            .collect();
         let reached = self.reached();
         let pick = |targets: &[StepTarget]| targets.get(usize::from(which) % targets.len().max(1)).cloned();
         let Some(target) = pick(&waiting).or_else(|| pick(&reached)) else { return };

@@ -6,9 +6,7 @@ use runbook::domain::core::id::{RunId, StepKey};
 use runbook::domain::core::time::Timestamp;
 use runbook::domain::incident::command::{Command, Refused, Request};
 use runbook::domain::incident::decide::decide;
-use runbook::domain::incident::event::{
-    Actor, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent,
-};
+use runbook::domain::incident::event::{Actor, Event, Gate, IncidentEvent, Mode, Recorded, RoleEvent, StepEvent};
 use runbook::domain::incident::permission::RefusalCause;
 use runbook::domain::incident::plan::PlannedChange;
 use runbook::domain::incident::run::Run;
@@ -119,7 +117,10 @@ fn of_several_steps_none_is_chosen_and_each_is_listed_as_it_is_typed() {
     let scene = two();
     let id = name(scene.incident());
     let (message, hint) = scene.refused(StepVerb::Answer, "cause");
-    assert_eq!(message, "more than one question waits for an answer: `1:cause` (runbook `slow`), `2:cause` (runbook `pay`)");
+    assert_eq!(
+        message,
+        "more than one question waits for an answer: `1:cause` (runbook `slow`), `2:cause` (runbook `pay`)"
+    );
     assert_eq!(hint, format!("Name one: `runbook answer {id} 1:cause <answer>`."));
     let unnamed = resolve::target(scene.incident(), StepVerb::Answer, None).unwrap_err();
     assert_eq!(unnamed.message, message);
@@ -169,7 +170,8 @@ fn an_item_is_one_of_those_that_the_step_has() {
     scene.step(|run, step| StepEvent::Expanded { run, step, items: items.clone() }, 2, "restart");
     assert_eq!(scene.target(StepVerb::Skip, "2:restart[1]").unwrap().step.index, Some(1));
     assert_eq!(scene.refused(StepVerb::Skip, "2:restart[2]").0, "run 2 has no step `restart[2]`");
-    let target = StepTarget { step: "restart[2]".parse().unwrap(), ..scene.target(StepVerb::Skip, "2:restart[1]").unwrap() };
+    let target =
+        StepTarget { step: "restart[2]".parse().unwrap(), ..scene.target(StepVerb::Skip, "2:restart[1]").unwrap() };
     assert!(scene.command(Request::Skip { target, reason: "no".to_owned() }).is_err());
 }
 
@@ -211,7 +213,8 @@ fn a_command_for_an_earlier_question_of_the_same_attempt_is_refused() {
 #[test]
 fn a_command_for_another_incident_is_refused() {
     let mut scene = two();
-    let target = StepTarget { incident: "lusab-fidok".parse().unwrap(), ..scene.target(StepVerb::Answer, "1:cause").unwrap() };
+    let target =
+        StepTarget { incident: "lusab-fidok".parse().unwrap(), ..scene.target(StepVerb::Answer, "1:cause").unwrap() };
     let refused = scene.command(Request::Answer { target, value: "code".into() }).unwrap_err();
     assert!(refused.message.contains("lusab-fidok"), "{refused}");
 }
@@ -224,7 +227,10 @@ fn two_changes_at_one_step_id_can_be_agreed_to_and_a_digest_says_which() {
     scene.asks(2, "try", change(&digests[1]));
     let typed = Some("try".parse().unwrap());
     let refused = resolve::change(scene.incident(), typed.as_ref(), None).unwrap_err();
-    assert_eq!(refused.message, "more than one change waits for agreement: `1:try` (runbook `slow`), `2:try` (runbook `pay`)");
+    assert_eq!(
+        refused.message,
+        "more than one change waits for agreement: `1:try` (runbook `slow`), `2:try` (runbook `pay`)"
+    );
     assert!(resolve::change(scene.incident(), None, Some("22")).is_err(), "that is too short to name one");
     let (target, digest) = resolve::change(scene.incident(), typed.as_ref(), Some("22222222")).unwrap();
     assert_eq!((target.run, digest.as_str()), (RunId(2), "22222222"));

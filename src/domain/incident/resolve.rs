@@ -154,9 +154,8 @@ fn ambiguous(incident: &Incident, verb: StepVerb, several: &[Candidate<'_>]) -> 
         StepVerb::Skip => "more than one step can be skipped",
         StepVerb::Undo => "more than one change can be undone",
     };
-    let named = |(run, step): &Candidate<'_>| {
-        format!("`{}` (runbook `{}`)", incident.reference(run.id, step), run.runbook.id)
-    };
+    let named =
+        |(run, step): &Candidate<'_>| format!("`{}` (runbook `{}`)", incident.reference(run.id, step), run.runbook.id);
     let mut listed: Vec<String> = several.iter().take(LISTED).map(named).collect();
     if several.len() > LISTED {
         listed.push(format!("{} more", several.len() - LISTED));

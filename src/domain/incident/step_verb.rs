@@ -73,7 +73,8 @@ fn answer(incident: &Incident, run: &Run, key: &StepKey) -> Result<(), Refused> 
         Some(Gate::Failure { .. }) => Err(Refused::usage(format!("`{typed}` has failed: it waits for a decision"))
             .hint(format!("Type `runbook retry {id} {typed}` or `runbook skip {id} {typed} <reason>`."))),
         Some(Gate::Timer { .. }) | None => {
-            Err(Refused::usage(format!("`{typed}` asks nothing")).hint(format!("See what waits: `runbook watch {id}`.")))
+            Err(Refused::usage(format!("`{typed}` asks nothing"))
+                .hint(format!("See what waits: `runbook watch {id}`.")))
         }
     }
 }

@@ -114,9 +114,13 @@ mod tests {
 
     #[test]
     fn a_reference_is_written_as_it_is_typed() {
-        for (text, run) in
-            [("cause", None), ("2:cause", Some(2)), ("2:restart[3]", Some(2)), ("restart[2].verify", None), ("12:a.undo", Some(12))]
-        {
+        for (text, run) in [
+            ("cause", None),
+            ("2:cause", Some(2)),
+            ("2:restart[3]", Some(2)),
+            ("restart[2].verify", None),
+            ("12:a.undo", Some(12)),
+        ] {
             let reference: StepReference = text.parse().unwrap();
             assert_eq!((reference.to_string().as_str(), reference.run.map(|run| run.0)), (text, run));
         }
@@ -124,8 +128,20 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_refused_with_what_to_type() {
-        for text in ["", ":", "2:", ":cause", "+2:cause", "-1:cause", "x:cause", "2:3:cause", "2: cause", "99999999999:a", "Cause", "2:a[x]"]
-        {
+        for text in [
+            "",
+            ":",
+            "2:",
+            ":cause",
+            "+2:cause",
+            "-1:cause",
+            "x:cause",
+            "2:3:cause",
+            "2: cause",
+            "99999999999:a",
+            "Cause",
+            "2:a[x]",
+        ] {
             let refused = text.parse::<StepReference>().unwrap_err();
             assert!(refused.contains("`2:rollback`"), "{text}: {refused}");
         }

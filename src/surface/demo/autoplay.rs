@@ -64,13 +64,9 @@ fn next(incident: &Incident) -> Option<(StepKey, Request, Duration)> {
     let (run, step, gate) = incident.waiting_for_person().into_iter().next()?;
     let target = incident.target(run, step);
     let (request, time) = match gate {
-        Gate::Approve { digest, .. } => {
-            (Request::Approve { target, digest: digest.clone() }, READING + WEIGHING)
-        }
+        Gate::Approve { digest, .. } => (Request::Approve { target, digest: digest.clone() }, READING + WEIGHING),
         Gate::Failure { .. } if target.attempt < PATIENCE => (Request::Retry { target }, READING),
-        Gate::Failure { .. } => {
-            (Request::Skip { target, reason: "the demo goes on without it".to_owned() }, READING)
-        }
+        Gate::Failure { .. } => (Request::Skip { target, reason: "the demo goes on without it".to_owned() }, READING),
         Gate::Ask { .. } | Gate::Manual { .. } | Gate::Unclear { .. } | Gate::Timer { .. } => {
             (Request::Answer { target, value: answer(gate) }, READING)
         }

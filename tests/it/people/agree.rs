@@ -71,7 +71,10 @@ async fn the_wrong_person_the_requester_and_somebody_of_the_same_name_are_refuse
     let watch = Watch::new(&[], json!({})).await;
     let rule = json!({"by": ["incident_commander"], "not_requester": true});
     let id = watch.open(1, json!({"steps": [rollback(rule)]})).await;
-    assert_eq!(refused(&watch, &id, who("cleo"), approve_present(&watch, &id).await).await, (RefusalCause::WrongPerson, "cleo".to_owned()));
+    assert_eq!(
+        refused(&watch, &id, who("cleo"), approve_present(&watch, &id).await).await,
+        (RefusalCause::WrongPerson, "cleo".to_owned())
+    );
     assert_eq!(refused(&watch, &id, who("ada"), approve_present(&watch, &id).await).await.0, RefusalCause::Requester);
     let spoofed = Actor::Person {
         name: "ben".to_owned(),
@@ -79,7 +82,10 @@ async fn the_wrong_person_the_requester_and_somebody_of_the_same_name_are_refuse
         id: Some(Identity::Slack("U0EVIL".to_owned())),
     };
     assert_eq!(refused(&watch, &id, spoofed, approve_present(&watch, &id).await).await.0, RefusalCause::WrongPerson);
-    assert_eq!(refused(&watch, &id, Actor::person("ben", "test"), approve_present(&watch, &id).await).await.0, RefusalCause::WrongPerson);
+    assert_eq!(
+        refused(&watch, &id, Actor::person("ben", "test"), approve_present(&watch, &id).await).await.0,
+        RefusalCause::WrongPerson
+    );
     assert_eq!(begun(&watch, &id).await, 0);
     watch.ask(&id, who("ben"), approve_present(&watch, &id).await).await.unwrap();
     assert_eq!(begun(&watch, &id).await, 1);
@@ -94,14 +100,23 @@ async fn an_agreement_is_good_once_and_for_nothing_else() {
         (watch.open(1, json!({"steps": [step.clone()]})).await, watch.open(2, json!({"steps": [step]})).await);
     let (seen, of_another) = (digest(&watch, &one).await, digest(&watch, &other).await);
     assert_ne!(seen, of_another, "the same change of another incident is another");
-    assert_eq!(refused(&watch, &one, who("ben"), approve(&watch, &one, &of_another).await).await.0, RefusalCause::AnotherPlan);
+    assert_eq!(
+        refused(&watch, &one, who("ben"), approve(&watch, &one, &of_another).await).await.0,
+        RefusalCause::AnotherPlan
+    );
     watch.ask(&one, who("ben"), approve(&watch, &one, &seen).await).await.unwrap();
     assert_eq!(begun(&watch, &one).await, 1);
     assert_eq!(refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0, RefusalCause::NotWaiting);
     // It has failed: to try again is to ask again, and what was agreed to before is not agreed to now.
-    watch.ask(&one, who("ben"), Request::Retry { target: target(&watch.incident(&one).await, "rollback") }).await.unwrap();
+    watch
+        .ask(&one, who("ben"), Request::Retry { target: target(&watch.incident(&one).await, "rollback") })
+        .await
+        .unwrap();
     assert_eq!(begun(&watch, &one).await, 1);
-    assert_eq!(refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0, RefusalCause::AnotherPlan);
+    assert_eq!(
+        refused(&watch, &one, who("ben"), approve(&watch, &one, &seen).await).await.0,
+        RefusalCause::AnotherPlan
+    );
 }
 
 #[tokio::test]

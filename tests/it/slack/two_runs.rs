@@ -27,7 +27,10 @@ fn carried(message: &Message, label: &str) -> Vec<Value> {
 /// What the button of a run's question carries.
 fn of_run(message: &Message, label: &str, run: u32) -> Value {
     let is_of = |value: &Value| value["d"].as_object().unwrap().values().next().unwrap()[0]["r"] == run;
-    carried(message, label).into_iter().find(is_of).unwrap_or_else(|| panic!("no `{label}` of run {run}: {}", message.blocks))
+    carried(message, label)
+        .into_iter()
+        .find(is_of)
+        .unwrap_or_else(|| panic!("no `{label}` of run {run}: {}", message.blocks))
 }
 
 /// The runs and steps of events of a type, in order.
@@ -94,7 +97,9 @@ fn a_click_for_an_earlier_question_answers_no_later_one_in_the_same_message() {
     let shown = carried(&failed, "Try broken").remove(0);
     let id = house.incident();
     house.press(BOB, &failed, &json!(shown.to_string()));
-    house.until("it was tried twice", || recorded(&house, &id, "step_ended").iter().filter(|step| *step == "1:broken").count() == 2);
+    house.until("it was tried twice", || {
+        recorded(&house, &id, "step_ended").iter().filter(|step| *step == "1:broken").count() == 2
+    });
     house.until("it is asked again", || carried(&house.message("[Try broken again]"), "Try broken")[0] != shown);
     let said = house.answer(&house.press(BOB, &failed, &json!(shown.to_string())));
     assert!(said.contains("nothing was done"), "{said}");
@@ -114,7 +119,9 @@ fn typed_words_name_the_run_where_two_have_the_step() {
     assert!(said.contains("`2:cause` asks nothing"), "{said}");
     assert!(house.told(ADA, "answer code").contains("Answered"), "only one is left");
     house.until("both go on", || recorded(&house, &id, "answered") == ["2:cause", "1:cause"]);
-    house.until("both changes wait", || recorded(&house, &id, "asked").iter().filter(|step| step.ends_with(":mend")).count() == 2);
+    house.until("both changes wait", || {
+        recorded(&house, &id, "asked").iter().filter(|step| step.ends_with(":mend")).count() == 2
+    });
     for words in ["deny mend no", "deny too risky"] {
         let said = house.told(ADA, words);
         assert!(said.contains("`1:mend` (runbook `p1`), `2:mend` (runbook `p1`)"), "{words}: {said}");

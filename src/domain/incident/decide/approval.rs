@@ -38,7 +38,12 @@ impl<'a> ApprovalRequest<'a> {
     }
 
     /// A refusal with its record, as long as the incident has room for it.
-    pub(in crate::domain::incident) fn record(&self, incident: &Incident, cause: RefusalCause, refused: Refused) -> Refused {
+    pub(in crate::domain::incident) fn record(
+        &self,
+        incident: &Incident,
+        cause: RefusalCause,
+        refused: Refused,
+    ) -> Refused {
         if incident.refusals >= REFUSALS_LIMIT {
             return refused;
         }

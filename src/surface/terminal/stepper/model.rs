@@ -161,8 +161,7 @@ impl Model {
             .into_iter()
             .filter_map(|(run, key, gate)| Some(Prompt::new(self.incident()?.target(run, key), gate.clone(), now)))
             .collect();
-        let same =
-            |prompt: &Prompt, other: &Prompt| (&prompt.target, &prompt.gate) == (&other.target, &other.gate);
+        let same = |prompt: &Prompt, other: &Prompt| (&prompt.target, &prompt.gate) == (&other.target, &other.gate);
         if let Some(prompt) = &self.prompt
             && open.iter().any(|other| same(prompt, other))
         {
@@ -191,10 +190,9 @@ impl Model {
         if open.len() < 2 {
             return;
         }
-        let here = self
-            .prompt
-            .as_ref()
-            .and_then(|prompt| open.iter().position(|(run, key, _)| (*run, *key) == (prompt.target.run, &prompt.target.step)));
+        let here = self.prompt.as_ref().and_then(|prompt| {
+            open.iter().position(|(run, key, _)| (*run, *key) == (prompt.target.run, &prompt.target.step))
+        });
         let (run, key, gate) = open[(here.unwrap_or(0) + step) % open.len()];
         let next = Prompt::new(incident.target(run, key), gate.clone(), now);
         self.turn_to(Some(next));

@@ -85,7 +85,8 @@ impl AskedQuestion<'_> {
     fn head(&self, tone: Tone, sign: &str, text: &str) -> StyledLine {
         let line = StyledLine::new().plain(" ").with(tone, sign).plain(" ").with(Tone::Strong, text).indent(3);
         let gates = self.model.gates();
-        let here = gates.iter().position(|(run, key)| (*run, key) == (self.prompt.target.run, &self.prompt.target.step));
+        let here =
+            gates.iter().position(|(run, key)| (*run, key) == (self.prompt.target.run, &self.prompt.target.step));
         match here.filter(|_| gates.len() > 1) {
             Some(here) => line.right(Tone::Faint, &format!("{} of {}", here + 1, gates.len())),
             None => line,

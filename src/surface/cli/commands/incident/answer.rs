@@ -43,6 +43,9 @@ impl Answer {
         };
         let said = format!("`{}` is answered", self.step.step);
         let step = (StepVerb::Answer, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Answer { target, value })
+        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Answer {
+            target,
+            value,
+        })
     }
 }

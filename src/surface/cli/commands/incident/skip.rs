@@ -30,6 +30,9 @@ impl Skip {
     pub fn run(self, station: &Session) -> Result {
         let said = format!("`{}` is skipped", self.step.step);
         let step = (StepVerb::Skip, Some(&self.step.step));
-        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Skip { target, reason: self.reason })
+        submit::step_then_go_on(station, &self.target, &self.going, step, &said, |target| Request::Skip {
+            target,
+            reason: self.reason,
+        })
     }
 }
