@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::TimeDelta;
 use runbook::actions::Secrets;
 use runbook::clock::SimClock;
-use runbook::domain::core::id::StepKey;
 use runbook::domain::core::severity::Severity;
 use runbook::domain::core::time::{Timestamp, stamp};
 use runbook::domain::incident::command::{Command, Request};
