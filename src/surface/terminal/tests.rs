@@ -1,14 +1,13 @@
 //! What a person sees, at 80 and at 40 columns, without a terminal.
 
+mod attempt;
 mod story;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use insta::assert_snapshot;
-use serde_json::Value;
 
 use self::story::{RUN, Story, step};
 use super::stepper::model::Intent;
-use super::stepper::prompt::Purpose;
 use super::stepper::summary;
 use super::widgets::styled_text::UNICODE;
 use super::widgets::wrap;
@@ -250,30 +249,6 @@ fn a_line_typed_for_one_question_never_answers_the_next() {
     }));
     story.asks("call", Gate::Manual { instruction: "Call".to_owned() });
     assert_eq!(story.model.typing, None);
-}
-
-#[test]
-fn a_key_answers_the_run_and_the_attempt_that_are_on_the_screen() {
-    let mut story = Story::read();
-    let error = "the unit failed again: exit code 3";
-    let failure = || Gate::Failure { error: error.to_owned() };
-    let fails = |story: &mut Story| {
-        story.starts("restart", "systemd", EffectClass::Repeatable);
-        story.ends("restart", Outcome::failed(error, Value::Null));
-        story.asks("restart", failure());
-    };
-    fails(&mut story);
-    press(&mut story, KeyCode::Char('s'));
-    let typing = |story: &Story| story.model.typing.as_ref().map(|typing| typing.purpose.clone());
-    let Some(Purpose::Skip(first)) = typing(&story) else { panic!("no line is open") };
-    assert_eq!((first.run, first.attempt, first.question), (RUN, 1, 1));
-    // Somebody else tries again, and it fails with the same words: what was typed was for the first failure.
-    story.person(Event::Step(StepEvent::RetryScheduled { run: RUN, step: step("restart"), at: story.now }));
-    fails(&mut story);
-    assert_eq!(typing(&story), None);
-    let Intent::Submit(Request::Retry { target }) = press(&mut story, KeyCode::Char('r')) else { panic!("no retry") };
-    assert_eq!((target.incident.as_str(), target.run, target.attempt, target.question), ("lusab-fidok", RUN, 2, 2));
-    assert_eq!(target.step, step("restart"));
 }
 
 #[test]
