@@ -247,14 +247,18 @@ fn agreement_that_finds_nothing_is_still_recorded() {
         scene.target(StepVerb::Deny, "2:try").unwrap_err(),
         resolve::change(scene.incident(), Some(&"2:try".parse().unwrap()), Some("0123456789")).unwrap_err(),
         resolve::change(scene.incident(), None, None).unwrap_err(),
+        resolve::change(scene.incident(), Some(&"try".parse().unwrap()), None).unwrap_err(),
+        scene.target(StepVerb::Deny, "ty").unwrap_err(),
     ];
     let messages: Vec<&str> = refusals.iter().map(|refused| refused.message.as_str()).collect();
     let not_waiting = "`2:try` does not wait for agreement";
-    assert_eq!(messages, [not_waiting, not_waiting, "no change waits for agreement"]);
-    for refused in &refusals {
+    let expected = [not_waiting, not_waiting, "no change waits for agreement", not_waiting, "there is no step `ty`"];
+    assert_eq!(messages, expected);
+    // The run is recorded where it was typed.
+    for (refused, run) in refusals.iter().zip([Some(RunId(2)), Some(RunId(2)), None, None, None]) {
         let record = refused.record.as_deref();
         let Some(Event::Role(RoleEvent::ApprovalRefused(refusal))) = record else { panic!("{record:?}") };
-        assert_eq!(refusal.cause, RefusalCause::NotWaiting);
+        assert_eq!((refusal.cause, refusal.run), (RefusalCause::NotWaiting, run));
     }
     let others = scene.target(StepVerb::Retry, "try").unwrap_err();
     assert_eq!((others.message.as_str(), others.record), ("`2:try` has nothing to try again", None));

@@ -72,6 +72,19 @@ fn candidates<'a>(
     typed: Option<&'a StepReference>,
     digest: Option<&str>,
 ) -> Result<Vec<Candidate<'a>>, Refused> {
+    let run = typed.and_then(|typed| typed.run);
+    let asked = ApprovalRequest { run, step: typed.map(|typed| &typed.step), digest };
+    fitting(incident, verb, typed).map_err(|refused| match verb {
+        StepVerb::Approve | StepVerb::Deny => asked.record(incident, RefusalCause::NotWaiting, refused),
+        StepVerb::Answer | StepVerb::Retry | StepVerb::Skip | StepVerb::Undo => refused,
+    })
+}
+
+fn fitting<'a>(
+    incident: &'a Incident,
+    verb: StepVerb,
+    typed: Option<&'a StepReference>,
+) -> Result<Vec<Candidate<'a>>, Refused> {
     let (mut fitting, mut refusals) = (Vec::new(), Vec::new());
     for (run, step) in places(incident, typed)? {
         match verb.check(incident, run, step) {
@@ -82,17 +95,11 @@ fn candidates<'a>(
     if !fitting.is_empty() {
         return Ok(fitting);
     }
-    let step = typed.map(|typed| &typed.step);
-    // Where several runs have the step, the one that waits for something is the one to be told of, else the latest.
-    let waits = |run: &Run| step.is_some_and(|step| run.state(step).is_some_and(|state| state.gate().is_some()));
-    refusals.sort_by_key(|(run, _)| (waits(run), run.id));
-    let told = refusals.pop().filter(|_| step.is_some());
-    let (run, refused) = told.map_or_else(|| (None, nothing(incident, verb)), |(run, refused)| (Some(run.id), refused));
-    let asked = ApprovalRequest { run, step, digest };
-    Err(match verb {
-        StepVerb::Approve | StepVerb::Deny => asked.record(incident, RefusalCause::NotWaiting, refused),
-        StepVerb::Answer | StepVerb::Retry | StepVerb::Skip | StepVerb::Undo => refused,
-    })
+    let Some(StepReference { step, .. }) = typed else { return Err(nothing(incident, verb)) };
+    // Of several runs that have the step, one that waits for something says why not; otherwise the latest.
+    let waits = |run: &Run| run.state(step).is_some_and(|state| state.gate().is_some());
+    let told = refusals.into_iter().max_by_key(|(run, _)| (waits(run), run.id));
+    Err(told.map_or_else(|| nothing(incident, verb), |(_, refused)| refused))
 }
 
 /// The places that were typed, in every run that is meant and has them; everything that waits when nothing was typed.
