@@ -150,7 +150,8 @@ async fn a_failing_step_is_tried_again_with_growing_pauses() {
 
 #[tokio::test]
 async fn a_failure_asks_a_person_who_may_retry_skip_or_stop() {
-    let requests: [(fn(StepTarget) -> Request, Option<RunOutcome>); 3] = [
+    type OfStep = fn(StepTarget) -> Request;
+    let requests: [(OfStep, Option<RunOutcome>); 3] = [
         (|target| Request::Skip { target, reason: "not needed".to_owned() }, Some(RunOutcome::Succeeded)),
         (|_| Request::Cancel { reason: "stand down".to_owned() }, Some(RunOutcome::Cancelled)),
         (|target| Request::Retry { target }, None),
